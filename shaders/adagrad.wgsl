@@ -1,0 +1,41 @@
+// With g = scale gradient: squares += g^2; parameter -= rate g / (sqrt(squares) + 1e-10) (Duchi 2011, as in PyTorch).
+struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32 }
+
+@group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
+@group(0) @binding(1) var<storage, read_write> squares: array<f32>;
+@group(0) @binding(2) var<storage, read> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> scale: array<f32>;
+@group(0) @binding(4) var<storage, read> tokens: array<u32>;
+@group(0) @binding(5) var<storage, read> order: array<u32>;
+
+fn update(i: u32, g: f32) {
+    let square = squares[i] + g * g;
+    squares[i] = square;
+    parameter[i] -= arguments.rate * g / (sqrt(square) + 1e-10);
+}
+
+@compute @workgroup_size(256)
+fn dense(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
+    if i < arguments.count { update(i, scale[0] * gradient[i]); }
+}
+
+// One workgroup for each position of `order`; only those work at which a token begins.
+@compute @workgroup_size(64)
+fn rows(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let p = flat_workgroup(workgroup, workgroups);
+    if p >= arguments.count { return; }
+    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+    if token == NONE || (p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token) { return; }
+    for (var column = lane; column < arguments.columns; column += 64u) {
+        update(token * arguments.columns + column, scale[0] * gradient[p * arguments.columns + column]);
+    }
+}

@@ -1,0 +1,12 @@
+// scale = min(1, maximum / (norm + 1e-6)), norm being the root of the sum of the parameters' squared norms (PyTorch's clip_grad_norm_).
+struct Arguments { count: u32, squares_offset: u32, maximum: f32 }
+
+@group(0) @binding(0) var<storage, read> squares: array<f32>;
+@group(0) @binding(1) var<storage, read_write> scale: array<f32>;
+
+@compute @workgroup_size(1)
+fn main() {
+    var sum = 0.0;
+    for (var i = 0u; i < arguments.count; i++) { sum += squares[arguments.squares_offset + i]; }
+    scale[0] = min(1.0, arguments.maximum / (sqrt(sum) + 1e-6));
+}

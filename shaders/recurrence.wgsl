@@ -1,0 +1,92 @@
+// The Elman recurrence over a whole window, and back through it. One workgroup walks all time steps of one stream: no launch and no
+// barrier wider than the workgroup between steps.
+//
+// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states, and s(-1) comes from carry.
+// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);  initial_gradient = W^T gradient(0).
+//
+// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
+struct Arguments { time_steps: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+
+override ACTIVATION: u32 = 0u;
+override RESET: bool = false;
+
+// forward: [T+1, B, H] read and written; backward: read.
+@group(0) @binding(0) var<storage, read_write> states: array<f32>;
+// forward: W turned over, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring invocations read neighbouring words of both.
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> tokens: array<u32>;
+// forward: carry [B, H], the state before and after the window; backward: the initial state's gradient [B, H].
+@group(0) @binding(3) var<storage, read_write> carry: array<f32>;
+// forward: [T, B, H], the previous states as used, written where RESET; backward: the gradient [T, B, H].
+@group(0) @binding(4) var<storage, read_write> steps: array<f32>;
+
+// The previous state, or the next step's gradient. The host takes no H beyond it.
+var<workgroup> vector: array<f32, 4096>;
+
+fn is_reset(t: u32, stream: u32) -> bool {
+    if !RESET { return false; }
+    return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
+}
+
+fn product(column: u32) -> f32 {
+    var sum = 0.0;
+    for (var i = 0u; i < arguments.hidden_size; i++) {
+        sum += vector[i] * weight[i * arguments.hidden_size + column];
+    }
+    return sum;
+}
+
+@compute @workgroup_size(256)
+fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let stream = workgroup.x;
+    let size = arguments.hidden_size;
+    for (var i = lane; i < size; i += 256u) { states[stream * size + i] = carry[stream * size + i]; }
+    for (var t = 0u; t < arguments.time_steps; t++) {
+        let previous = (t * arguments.batch + stream) * size;
+        let current = previous + arguments.batch * size;
+        let fresh = is_reset(t, stream);
+        storageBarrier();
+        workgroupBarrier();
+        for (var i = lane; i < size; i += 256u) {
+            let value = select(states[previous + i], arguments.initial, fresh);
+            vector[i] = value;
+            if RESET { steps[previous + i] = value; }
+        }
+        workgroupBarrier();
+        for (var i = lane; i < size; i += 256u) {
+            states[current + i] = activate(ACTIVATION, states[current + i] + product(i));
+        }
+    }
+    storageBarrier();
+    workgroupBarrier();
+    let last = (arguments.time_steps * arguments.batch + stream) * size;
+    for (var i = lane; i < size; i += 256u) { carry[stream * size + i] = states[last + i]; }
+}
+
+@compute @workgroup_size(256)
+fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let stream = workgroup.x;
+    let size = arguments.hidden_size;
+    // Whether the step after this one begins afresh; after the last there is none.
+    var cut = true;
+    for (var left = arguments.time_steps; left > 0u; left--) {
+        let t = left - 1u;
+        let current = (t * arguments.batch + stream) * size;
+        let state = current + arguments.batch * size;
+        for (var i = lane; i < size; i += 256u) {
+            var sum = steps[current + i];
+            if !cut { sum += product(i); }
+            steps[current + i] = sum * activation_derivative(ACTIVATION, states[state + i]);
+        }
+        storageBarrier();
+        workgroupBarrier();
+        for (var i = lane; i < size; i += 256u) { vector[i] = steps[current + i]; }
+        workgroupBarrier();
+        cut = is_reset(t, stream);
+    }
+    for (var i = lane; i < size; i += 256u) {
+        var sum = 0.0;
+        if !cut { sum = product(i); }
+        carry[stream * size + i] = sum;
+    }
+}

@@ -1,0 +1,27 @@
+// Put in front of every shader, after the line that says where `arguments` lie.
+
+// The token that stands for "no word": an unknown word without <unk>, or padding. Its input is a row of zeros; it is never predicted.
+const NONE: u32 = 0xffffffffu;
+
+// The number of this workgroup when the host spread a list of workgroups over x and y.
+fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
+    return workgroup.y * workgroups.x + workgroup.x;
+}
+
+// f(z) and, from y = f(z), f'(z). ACTIVATION: 0 sigmoid, 1 tanh, 2 relu.
+fn activate(kind: u32, z: f32) -> f32 {
+    switch kind {
+        case 0u: { return 1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0))); }
+        // Some drivers compute tanh from exponentials that overflow to NaN beyond |z| of 44 (gpuweb/gpuweb#4458); f32's tanh is 1 from 10 on.
+        case 1u: { return tanh(clamp(z, -15.0, 15.0)); }
+        default: { return max(z, 0.0); }
+    }
+}
+
+fn activation_derivative(kind: u32, y: f32) -> f32 {
+    switch kind {
+        case 0u: { return y * (1.0 - y); }
+        case 1u: { return 1.0 - y * y; }
+        default: { return select(0.0, 1.0, y > 0.0); }
+    }
+}

@@ -1,0 +1,80 @@
+//! Text into tokens into windows: units, vocabulary, compact token ids, parallel streams, and the built-in corpus.
+//!
+//! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
+
+pub mod grammar;
+mod reader;
+mod streams;
+mod tokens;
+mod unit;
+mod vocabulary;
+
+pub use reader::{TextReport, read_tokens, split};
+pub use streams::{Streams, order_by_token};
+pub use tokens::Tokens;
+pub use unit::Unit;
+pub use vocabulary::{Limits, UNKNOWN, Vocabulary};
+
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// A text in its own vocabulary, split into what is trained on and what is held out.
+#[derive(Debug)]
+pub struct Corpus {
+    /// Types and their numbers, from the training part alone.
+    pub vocabulary: Vocabulary,
+    /// What is trained on.
+    pub train: Tokens,
+    /// What the learning rate is steered by.
+    pub valid: Tokens,
+    /// Size and hash of the training file.
+    pub report: TextReport,
+}
+
+impl Corpus {
+    /// Reads a training text and, where `valid` is given, a validation text; otherwise the last tenth of the training text is held out, from
+    /// the next sentence on where tokens are words.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
+    pub fn read(train: &Path, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
+        let (mut tokens, types, report) = reader::read_types(train, unit)?;
+        let held_out = match valid {
+            Some(_) => tokens.len(),
+            None => held_out_from(&tokens, unit),
+        };
+        let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
+        tokens.renumber(&numbers);
+        let (train_tokens, valid_tokens) = match valid {
+            Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
+            None => tokens.split(held_out),
+        };
+        let corpus = Self { vocabulary, train: train_tokens, valid: valid_tokens, report };
+        corpus.check(train, valid)?;
+        Ok(corpus)
+    }
+
+    fn check(&self, train: &Path, valid: Option<&Path>) -> Result<()> {
+        let name = train.display().to_string();
+        if self.train.is_empty() {
+            return Err(Error::refused(name, "there is no token to train on", "Give a text with at least a sentence"));
+        }
+        if self.valid.known() == 0 {
+            return Err(Error::refused(
+                valid.map_or_else(|| format!("the held-out tenth of {name}"), |path| path.display().to_string()),
+                "none of its words is in the vocabulary, so it measures nothing",
+                "Give a --valid text like the training text, or a larger vocabulary",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Where the last tenth begins: at 90 % of the tokens, and for words after the end of that sentence.
+fn held_out_from(tokens: &Tokens, unit: Unit) -> usize {
+    let cut = tokens.len() / 10 * 9 + tokens.len() % 10 * 9 / 10;
+    match unit {
+        Unit::Word => (cut..tokens.len()).find(|&i| i > 0 && tokens.get(i - 1) == 0).unwrap_or(cut),
+        Unit::Char | Unit::Byte => cut,
+    }
+}

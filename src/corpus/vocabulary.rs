@@ -1,0 +1,119 @@
+//! Types and their numbers.
+
+use std::collections::HashMap;
+
+use super::tokens::Tokens;
+use super::unit::Unit;
+use crate::error::{Error, Result};
+use crate::tensor::NONE;
+
+/// The token that words outside the vocabulary become, where a vocabulary has it.
+pub const UNKNOWN: &str = "<unk>";
+
+/// Which types a vocabulary keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// At most so many types, the boundary and `<unk>` among them; the most frequent stay.
+    pub vocab_size: Option<usize>,
+    /// Only types that occur at least so often.
+    pub min_count: u64,
+}
+
+/// The types of a text: the boundary is 0, the others follow by falling frequency, equals by their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vocabulary {
+    types: Vec<String>,
+    numbers: HashMap<String, u32>,
+    unknown: Option<u32>,
+}
+
+impl Vocabulary {
+    /// A vocabulary of the given types; the first is the boundary.
+    ///
+    /// # Errors
+    /// If there is none but the boundary, or a type stands twice.
+    pub fn new(types: Vec<String>) -> Result<Self> {
+        if types.len() < 2 {
+            return Err(Error::refused(
+                format!("a vocabulary of {} type(s)", types.len()),
+                "there must be a type beside the boundary",
+                "Give more text, a larger --vocab-size or a smaller --min-count",
+            ));
+        }
+        let mut numbers = HashMap::with_capacity(types.len());
+        for (token, id) in types.iter().zip(0..) {
+            if numbers.insert(token.clone(), id).is_some() {
+                return Err(Error::refused(format!("the vocabulary's type {token:?}"), "it stands there twice", "Remove one of the lines"));
+            }
+        }
+        let unknown = numbers.get(UNKNOWN).copied();
+        Ok(Self { types, numbers, unknown })
+    }
+
+    /// Counts the first `counted` tokens of a text whose types were numbered as they came, and keeps what the limits allow. Where they cut
+    /// anything, `<unk>` takes its place.
+    ///
+    /// The second value gives every old number its new one: [`NONE`] for types that occur only later and have no `<unk>` to become.
+    ///
+    /// # Errors
+    /// If too few types are left.
+    pub(super) fn count(types: Vec<String>, tokens: &Tokens, counted: usize, unit: Unit, limits: Limits) -> Result<(Self, Vec<u32>)> {
+        let mut counts = vec![0_u64; types.len()];
+        tokens.iter().take(counted).for_each(|id| counts[id as usize] += 1);
+        let mut order: Vec<usize> = (1..types.len()).filter(|&id| counts[id] > 0).collect();
+        order.sort_by(|&a, &b| counts[b].cmp(&counts[a]).then_with(|| types[a].cmp(&types[b])));
+        let frequent = order.iter().take_while(|&&id| counts[id] >= limits.min_count).count();
+        let has_unknown = order[..frequent].iter().any(|&id| types[id] == UNKNOWN);
+        // The boundary takes a place; so does <unk> where words must be cut and the text has none.
+        let room = limits.vocab_size.map_or(usize::MAX, |size| size.saturating_sub(1));
+        let cuts = frequent < order.len() || frequent > room;
+        let room = if cuts && !has_unknown { room.saturating_sub(1) } else { room };
+        let mut kept: Vec<usize> = order.into_iter().take(frequent.min(room)).collect();
+        if cuts && has_unknown && !kept.iter().any(|&id| types[id] == UNKNOWN) {
+            // The text's own <unk> stays, whatever its count.
+            kept.pop();
+            kept.extend(types.iter().position(|token| token == UNKNOWN));
+        }
+        let mut names = vec![unit.boundary().to_owned()];
+        names.extend(kept.iter().map(|&id| types[id].clone()));
+        if cuts && !has_unknown {
+            names.push(UNKNOWN.to_owned());
+        }
+        let vocabulary = Self::new(names)?;
+        let numbers = types.iter().map(|token| vocabulary.id(token).unwrap_or(NONE)).collect();
+        Ok((vocabulary, numbers))
+    }
+
+    /// The token's number: that of `<unk>` where the vocabulary lacks the token and has `<unk>`, else nothing.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.numbers.get(token).copied().or(self.unknown)
+    }
+
+    /// The number of `<unk>`, where the vocabulary has it.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
+    /// The token of a number.
+    ///
+    /// # Panics
+    /// If there is no such number.
+    pub fn token(&self, id: u32) -> &str {
+        &self.types[id as usize]
+    }
+
+    /// V.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Never: a vocabulary has a boundary.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// The types in order.
+    pub fn types(&self) -> &[String] {
+        &self.types
+    }
+}

@@ -1,0 +1,81 @@
+//! Compute pipelines: one for each entry point and set of override constants, made at first use.
+
+use super::shader::{Access, Shader};
+
+/// What makes two pipelines the same: stem, entry point, and constants by their bits.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    stem: &'static str,
+    entry_point: &'static str,
+    constants: Vec<(&'static str, u64)>,
+}
+
+impl Key {
+    pub(super) fn new(shader: &Shader, constants: &[(&'static str, f64)]) -> Self {
+        Self {
+            stem: shader.stem,
+            entry_point: shader.entry_point,
+            constants: constants.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) label: &'static str,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) storage_layout: wgpu::BindGroupLayout,
+}
+
+/// The layout of group 1, which holds a dispatch's arguments where the adapter has no immediates.
+pub(super) fn uniform_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("arguments"),
+        entries: &[layout_entry(0, wgpu::BufferBindingType::Uniform, true)],
+    })
+}
+
+fn layout_entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    }
+}
+
+impl Pipeline {
+    pub(super) fn new(device: &wgpu::Device, shader: &Shader, constants: &[(&'static str, f64)], immediates: bool) -> Self {
+        let entries: Vec<_> = shader
+            .bindings
+            .iter()
+            .zip(0..)
+            .map(|(&(_, access), number)| {
+                layout_entry(number, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }, false)
+            })
+            .collect();
+        let storage_layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.stem), entries: &entries });
+        let uniform = (!immediates).then(|| uniform_layout(device));
+        let mut groups = vec![Some(&storage_layout)];
+        groups.extend(uniform.as_ref().map(Some));
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.stem),
+            bind_group_layouts: &groups,
+            immediate_size: if immediates { super::index(shader.arguments.len() * 4) } else { 0 },
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(shader.stem),
+            source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.stem),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(shader.entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            cache: None,
+        });
+        Self { label: shader.stem, pipeline, storage_layout }
+    }
+}

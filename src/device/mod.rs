@@ -1,0 +1,146 @@
+//! What runs kernels: the CPU's memory or a GPU's command stream behind one interface.
+//!
+//! In: tensors' sizes, numbers to upload, kernels. Out: numbers downloaded. This module says what a [`Kernel`] is and knows none of them,
+//! and no model.
+
+mod cpu;
+mod gpu;
+mod select;
+
+pub use cpu::Cpu;
+pub(crate) use gpu::arguments;
+pub use gpu::{
+    Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, SHARED, Shader, adapters, index, workgroups,
+};
+pub use select::DeviceChoice;
+
+use crate::error::Result;
+use crate::tensor::{Element, Tensor};
+
+/// One function on tensors, with a face for each kind of device. Both faces compute the same thing from the same handles.
+pub trait Kernel {
+    /// The stem that the shader, the Rust file and the test share.
+    fn name(&self) -> &'static str;
+
+    /// Runs on the CPU's memory, now.
+    fn on_cpu(&self, cpu: &Cpu);
+
+    /// Appends one dispatch or several to the GPU's current submission.
+    fn on_gpu(&self, gpu: &mut Gpu);
+}
+
+#[derive(Debug)]
+enum Backend {
+    Cpu(Cpu),
+    Gpu(Box<Gpu>),
+}
+
+/// A place that holds tensors and runs kernels.
+///
+/// On a GPU, [`Device::run`] only records: the work starts at [`Device::submit`], and its results are there after [`Device::download`],
+/// which waits.
+#[derive(Debug)]
+pub struct Device {
+    backend: Backend,
+    name: String,
+}
+
+impl Device {
+    /// The CPU, with kernels split into `threads` parts.
+    pub fn cpu(threads: usize) -> Self {
+        Self { name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }), backend: Backend::Cpu(Cpu::new(threads)) }
+    }
+
+    /// A GPU that was opened before.
+    pub fn gpu(gpu: Gpu) -> Self {
+        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)) }
+    }
+
+    /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether kernels run as compute shaders.
+    pub fn is_gpu(&self) -> bool {
+        matches!(self.backend, Backend::Gpu(_))
+    }
+
+    /// Bytes that a block of logits should have: what stays in the CPU's caches, or what fills a GPU.
+    pub fn logits_block_bytes(&self) -> usize {
+        match &self.backend {
+            // Between the L2 and the L3 cache of today's processors: smaller blocks starve the products, larger ones leave the caches.
+            Backend::Cpu(_) => 8 << 20,
+            Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
+        }
+    }
+
+    /// A new matrix of zeros.
+    ///
+    /// # Errors
+    /// If the matrix is larger than the adapter's limits; `what` names it in the message.
+    pub fn tensor<T: Element>(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor<T>> {
+        let elements = (rows * columns).max(1);
+        let buffer = match &mut self.backend {
+            Backend::Cpu(cpu) => cpu.allocate(elements),
+            Backend::Gpu(gpu) => gpu.allocate(what, rows, columns)?,
+        };
+        Ok(Tensor::new(buffer, rows, columns))
+    }
+
+    /// A new matrix with the numbers of `values`, row by row.
+    ///
+    /// # Errors
+    /// As [`Device::tensor`].
+    pub fn tensor_from<T: Element>(&mut self, what: &str, rows: usize, columns: usize, values: &[T]) -> Result<Tensor<T>> {
+        let tensor = self.tensor(what, rows, columns)?;
+        self.upload(&tensor, values);
+        Ok(tensor)
+    }
+
+    /// Gives the tensor's whole buffer back. Other tensors in the same buffer are gone with it.
+    pub fn release<T: Element>(&mut self, tensor: Tensor<T>) {
+        match &mut self.backend {
+            Backend::Cpu(cpu) => cpu.release(tensor.buffer),
+            Backend::Gpu(gpu) => gpu.release(tensor.buffer),
+        }
+    }
+
+    /// Overwrites the tensor. Work recorded before sees the old numbers.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn upload<T: Element>(&mut self, tensor: &Tensor<T>, values: &[T]) {
+        assert_eq!(tensor.len(), values.len(), "upload of another length");
+        match &mut self.backend {
+            Backend::Cpu(cpu) => cpu.write(tensor).copy_from_slice(values),
+            Backend::Gpu(gpu) => gpu.upload(tensor, values),
+        }
+    }
+
+    /// Waits for all work recorded so far and copies the tensor's numbers out.
+    ///
+    /// # Errors
+    /// If the driver failed in this work or was lost.
+    pub fn download<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Vec<T>> {
+        match &mut self.backend {
+            Backend::Cpu(cpu) => Ok(cpu.read(tensor).to_vec()),
+            Backend::Gpu(gpu) => gpu.download(tensor),
+        }
+    }
+
+    /// Runs a kernel: at once on the CPU, in the current submission on a GPU.
+    pub fn run(&mut self, kernel: &dyn Kernel) {
+        match &mut self.backend {
+            Backend::Cpu(cpu) => kernel.on_cpu(cpu),
+            Backend::Gpu(gpu) => kernel.on_gpu(gpu),
+        }
+    }
+
+    /// Hands the recorded work to the GPU without waiting for it. Nothing to do on the CPU.
+    pub fn submit(&mut self) {
+        if let Backend::Gpu(gpu) = &mut self.backend {
+            gpu.submit();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Activations and their derivatives.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::math;
+use super::parallel::{for_row_parts, vectorised};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::error::Error;
+use crate::tensor::Tensor;
+
+/// The function of a hidden unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// `1 / (1 + e^-z)`, Mikolov 2010.
+    Sigmoid,
+    /// The hyperbolic tangent, Elman 1990 in PyTorch's form.
+    Tanh,
+    /// `max(z, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// Every activation with the name that flags and files use.
+    pub const TABLE: &[(&str, Self)] = &[("sigmoid", Self::Sigmoid), ("tanh", Self::Tanh), ("relu", Self::Relu)];
+
+    /// The number by which shaders know it.
+    pub(super) fn constant(self) -> f64 {
+        match self {
+            Self::Sigmoid => 0.0,
+            Self::Tanh => 1.0,
+            Self::Relu => 2.0,
+        }
+    }
+
+    /// `values = f(values)`.
+    pub(super) fn apply(self, values: &mut [f32]) {
+        vectorised(|| match self {
+            Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
+            Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
+            Self::Relu => values.iter_mut().for_each(|z| *z = z.max(0.0)),
+        });
+    }
+
+    /// `gradient *= f'(z)`, from the outputs `y = f(z)`.
+    pub(super) fn apply_derivative(self, gradient: &mut [f32], outputs: &[f32]) {
+        vectorised(|| {
+            let pairs = gradient.iter_mut().zip(outputs);
+            match self {
+                Self::Sigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
+                Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
+                Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
+            }
+        });
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::TABLE.iter().find(|row| row.1 == *self).map_or("", |row| row.0);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Activation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::TABLE.iter().find(|row| row.0 == text).map(|row| row.1).ok_or_else(|| {
+            let names: Vec<_> = Self::TABLE.iter().map(|row| row.0).collect();
+            Error::usage(format!("--activation {text}"), "there is no such activation", format!("It is one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// `values = f(values)`, element by element.
+#[derive(Debug, Clone, Copy)]
+pub struct ActivationForward {
+    /// f.
+    pub activation: Activation,
+    /// `[rows, columns]`, changed in place.
+    pub values: Tensor,
+}
+
+/// `gradient *= f'(z)`, element by element, from the outputs `f(z)`.
+#[derive(Debug, Clone, Copy)]
+pub struct ActivationBackward {
+    /// f.
+    pub activation: Activation,
+    /// `[rows, columns]`: f(z).
+    pub values: Tensor,
+    /// `[rows, columns]`, changed in place.
+    pub gradient: Tensor,
+}
+
+arguments! { count: u32, values_offset: u32, gradient_offset: u32 }
+
+const BINDINGS: &[(&str, Access)] = &[("values", Access::Write), ("gradient", Access::Write)];
+pub(super) static FORWARD: Shader = Shader {
+    stem: "activation",
+    source: include_str!("../../shaders/activation.wgsl"),
+    entry_point: "forward",
+    bindings: BINDINGS.split_at(1).0,
+    arguments: Arguments::FIELDS,
+};
+pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", bindings: BINDINGS, ..FORWARD };
+
+impl Kernel for ActivationForward {
+    fn name(&self) -> &'static str {
+        FORWARD.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| self.activation.apply(part));
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let (values, values_offset) = Binding::with_offset(&self.values);
+        gpu.launch(
+            &FORWARD,
+            &[("ACTIVATION", self.activation.constant())],
+            &[values],
+            &Arguments { count: index(self.values.len()), values_offset, gradient_offset: 0 },
+            workgroups(self.values.len(), 256),
+        );
+    }
+}
+
+impl Kernel for ActivationBackward {
+    fn name(&self) -> &'static str {
+        BACKWARD.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (values, mut gradient) = (cpu.read(&self.values), cpu.write(&self.gradient));
+        let values = &*values;
+        for_row_parts(cpu.threads(), &mut gradient, 1, |first, part| {
+            self.activation.apply_derivative(part, &values[first..][..part.len()]);
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let ((values, values_offset), (gradient, gradient_offset)) =
+            (Binding::with_offset(&self.values), Binding::with_offset(&self.gradient));
+        gpu.launch(
+            &BACKWARD,
+            &[("ACTIVATION", self.activation.constant())],
+            &[values, gradient],
+            &Arguments { count: index(self.gradient.len()), values_offset, gradient_offset },
+            workgroups(self.gradient.len(), 256),
+        );
+    }
+}

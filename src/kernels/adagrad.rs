@@ -1,0 +1,73 @@
+//! Adagrad: every parameter has a rate of its own, which falls with the gradients it has seen.
+
+use super::rows::{Gradient, Update};
+use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use crate::tensor::Tensor;
+
+/// With `g = scale * gradient`: `squares += g²; parameter -= rate * g / (√squares + 1e-10)` (Duchi 2011, as in PyTorch).
+///
+/// Where a gradient is zero nothing changes, so a table's untouched rows need no work.
+#[derive(Debug, Clone, Copy)]
+pub struct Adagrad {
+    /// Any shape, changed in place.
+    pub parameter: Tensor,
+    /// The parameter's shape: the sum of squared gradients so far, changed in place.
+    pub squares: Tensor,
+    /// The parameter's gradient.
+    pub gradient: Gradient,
+    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    pub scale: Tensor,
+    /// The learning rate.
+    pub rate: f32,
+}
+
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32 }
+
+const BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("squares", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("tokens", Access::Read),
+    ("order", Access::Read),
+];
+pub(super) static DENSE: Shader = Shader {
+    stem: "adagrad",
+    source: include_str!("../../shaders/adagrad.wgsl"),
+    entry_point: "dense",
+    bindings: BINDINGS.split_at(4).0,
+    arguments: Arguments::FIELDS,
+};
+pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+
+impl Kernel for Adagrad {
+    fn name(&self) -> &'static str {
+        DENSE.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
+        Update { gradient: self.gradient, tensors: [self.parameter, self.squares] }.on_cpu(
+            cpu,
+            #[inline(always)]
+            |[parameter, squares], gradient| {
+                for ((parameter, squares), g) in parameter.iter_mut().zip(squares).zip(gradient) {
+                    let g = scale * g;
+                    *squares += g * g;
+                    *parameter -= rate * g / (squares.sqrt() + 1e-10);
+                }
+            },
+        );
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let update = Update { gradient: self.gradient, tensors: [self.parameter, self.squares] };
+        update.on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+            count: sizes.count,
+            columns: sizes.columns,
+            tokens_offset: sizes.tokens_offset,
+            order_offset: sizes.order_offset,
+            rate: self.rate,
+        });
+    }
+}

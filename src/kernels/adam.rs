@@ -1,0 +1,149 @@
+//! Adam: the gradient's running mean, divided by the root of its running square.
+
+use super::rows::{Gradient, Update};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::tensor::Tensor;
+
+/// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
+/// `parameter -= rate * first' / (√second' + 1e-8)`, the primes dividing by `1 - 0.9^step` and `1 - 0.999^step` (Kingma and Ba 2015, as in
+/// PyTorch).
+///
+/// A table's moments fade in every row, touched or not, and so every row moves: this is Adam itself, not its lazy variant.
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// Any shape, changed in place.
+    pub parameter: Tensor,
+    /// The parameter's shape: the running mean of gradients, changed in place.
+    pub first: Tensor,
+    /// The parameter's shape: the running mean of squared gradients, changed in place.
+    pub second: Tensor,
+    /// The parameter's gradient.
+    pub gradient: Gradient,
+    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    pub scale: Tensor,
+    /// The learning rate.
+    pub rate: f32,
+    /// Number of this update, from 1.
+    pub step: u32,
+}
+
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32, root_correction: f32 }
+
+const BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("first", Access::Write),
+    ("second", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("tokens", Access::Read),
+    ("order", Access::Read),
+];
+pub(super) static DENSE: Shader = Shader {
+    stem: "adam",
+    source: include_str!("../../shaders/adam.wgsl"),
+    entry_point: "dense",
+    bindings: BINDINGS.split_at(5).0,
+    arguments: Arguments::FIELDS,
+};
+pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+
+const BETA_1: f32 = 0.9;
+const BETA_2: f32 = 0.999;
+
+impl Adam {
+    /// The rate divided by the first moment's correction, and the root of the second's.
+    fn corrections(&self) -> (f32, f32) {
+        let step = f64::from(self.step);
+        let first = 1.0 - f64::from(BETA_1).powf(step);
+        let second = 1.0 - f64::from(BETA_2).powf(step);
+        ((f64::from(self.rate) / first) as f32, second.sqrt() as f32)
+    }
+
+    fn update(&self) -> Update<3> {
+        Update { gradient: self.gradient, tensors: [self.parameter, self.first, self.second] }
+    }
+}
+
+/// One element's update with the corrected rate and the root of the second moment's correction.
+#[inline(always)]
+fn step((rate, root_correction): (f32, f32), parameter: &mut f32, first: &mut f32, second: &mut f32, g: f32) {
+    *first = BETA_1 * *first + (1.0 - BETA_1) * g;
+    *second = BETA_2 * *second + (1.0 - BETA_2) * (g * g);
+    *parameter -= rate * *first / (second.sqrt() / root_correction + 1e-8);
+}
+
+impl Kernel for Adam {
+    fn name(&self) -> &'static str {
+        DENSE.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let corrections = self.corrections();
+        let scale = cpu.read(&self.scale)[0];
+        match self.gradient {
+            Gradient::Dense(_) => self.update().on_cpu(
+                cpu,
+                #[inline(always)]
+                |[parameter, first, second], gradient| {
+                    for (((parameter, first), second), g) in parameter.iter_mut().zip(first).zip(second).zip(gradient) {
+                        step(corrections, parameter, first, second, scale * g);
+                    }
+                },
+            ),
+            Gradient::Rows(..) => {
+                // Enlarged by what the fading takes away in the loop over all rows that follows.
+                self.update().on_cpu(
+                    cpu,
+                    #[inline(always)]
+                    |[_, first, second], gradient| {
+                        for ((first, second), g) in first.iter_mut().zip(second).zip(gradient) {
+                            let g = scale * g;
+                            *first += (1.0 - BETA_1) / BETA_1 * g;
+                            *second += (1.0 - BETA_2) / BETA_2 * (g * g);
+                        }
+                    },
+                );
+                self.update().every_row_on_cpu(
+                    cpu,
+                    #[inline(always)]
+                    |[parameter, first, second], _| {
+                        for ((parameter, first), second) in parameter.iter_mut().zip(first).zip(second) {
+                            step(corrections, parameter, first, second, 0.0);
+                        }
+                    },
+                );
+            }
+        }
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let (rate, root_correction) = self.corrections();
+        let is_dense = matches!(self.gradient, Gradient::Dense(_));
+        let constants: &[(&'static str, f64)] = if is_dense { &[("GRADIENT", 1.0)] } else { &[] };
+        self.update().on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| Arguments {
+            count: sizes.count,
+            columns: sizes.columns,
+            tokens_offset: sizes.tokens_offset,
+            order_offset: sizes.order_offset,
+            rate,
+            root_correction,
+        });
+        if !is_dense {
+            let tensors = [self.parameter, self.first, self.second, self.gradient.values(), self.scale];
+            gpu.launch(
+                &DENSE,
+                &[("GRADIENT", 0.0)],
+                &tensors.map(|tensor| Binding::whole(&tensor)),
+                &Arguments {
+                    count: index(self.parameter.len()),
+                    columns: index(self.parameter.columns()),
+                    tokens_offset: 0,
+                    order_offset: 0,
+                    rate,
+                    root_correction,
+                },
+                workgroups(self.parameter.len(), 256),
+            );
+        }
+    }
+}

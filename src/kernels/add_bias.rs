@@ -1,0 +1,54 @@
+//! Adding a bias to every row.
+
+use super::parallel::{for_row_parts, vectorised};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::tensor::Tensor;
+
+/// `values[row, :] += bias`.
+#[derive(Debug, Clone, Copy)]
+pub struct AddBias {
+    /// `[1, columns]`.
+    pub bias: Tensor,
+    /// `[rows, columns]`, changed in place.
+    pub values: Tensor,
+}
+
+arguments! { count: u32, columns: u32, values_offset: u32 }
+
+pub(super) static SHADER: Shader = Shader {
+    stem: "add_bias",
+    source: include_str!("../../shaders/add_bias.wgsl"),
+    entry_point: "main",
+    bindings: &[("bias", Access::Read), ("values", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+
+impl Kernel for AddBias {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let columns = self.values.columns();
+        let (bias, mut values) = (cpu.read(&self.bias), cpu.write(&self.values));
+        let bias = &*bias;
+        for_row_parts(cpu.threads(), &mut values, columns, |_, part| {
+            vectorised(|| {
+                for row in part.chunks_exact_mut(columns) {
+                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                }
+            });
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let (values, values_offset) = Binding::with_offset(&self.values);
+        gpu.launch(
+            &SHADER,
+            &[],
+            &[Binding::whole(&self.bias), values],
+            &Arguments { count: index(self.values.len()), columns: index(self.values.columns()), values_offset },
+            workgroups(self.values.len(), 256),
+        );
+    }
+}

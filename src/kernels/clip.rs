@@ -1,0 +1,45 @@
+//! Clipping the gradient by its norm.
+
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::tensor::Tensor;
+
+/// `scale = min(1, maximum / (norm + 1e-6))`, the norm being that of all parameters' gradients together (Pascanu 2013, in the form of
+/// PyTorch's `clip_grad_norm_`). Optimisers multiply gradients by the scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Clip {
+    /// One number for each parameter: the sum of its gradient's squares.
+    pub squares: Tensor,
+    /// The largest norm that passes unchanged.
+    pub maximum: f32,
+    /// One number, overwritten.
+    pub scale: Tensor,
+}
+
+arguments! { count: u32, squares_offset: u32, maximum: f32 }
+
+pub(super) static SHADER: Shader = Shader {
+    stem: "clip",
+    source: include_str!("../../shaders/clip.wgsl"),
+    entry_point: "main",
+    bindings: &[("squares", Access::Read), ("scale", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+
+impl Kernel for Clip {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let norm = cpu.read(&self.squares).iter().sum::<f32>().sqrt();
+        let ratio = self.maximum / (norm + 1e-6);
+        // Not `min`, which would make 1 of a NaN.
+        cpu.write(&self.scale)[0] = if ratio > 1.0 { 1.0 } else { ratio };
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let (squares, squares_offset) = Binding::with_offset(&self.squares);
+        let arguments = Arguments { count: index(self.squares.len()), squares_offset, maximum: self.maximum };
+        gpu.launch(&SHADER, &[], &[squares, Binding::whole(&self.scale)], &arguments, [1, 1, 1]);
+    }
+}

@@ -1,0 +1,41 @@
+//! Shrinking a parameter: L2 regularisation as rnnlm does it, beside the gradient.
+
+use super::parallel::{for_row_parts, vectorised};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::tensor::Tensor;
+
+/// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss plus `l2/2 Σ values²`.
+#[derive(Debug, Clone, Copy)]
+pub struct Decay {
+    /// Any shape, changed in place.
+    pub values: Tensor,
+    /// The factor.
+    pub factor: f32,
+}
+
+arguments! { count: u32, factor: f32 }
+
+pub(super) static SHADER: Shader = Shader {
+    stem: "decay",
+    source: include_str!("../../shaders/decay.wgsl"),
+    entry_point: "main",
+    bindings: &[("values", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+
+impl Kernel for Decay {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
+            vectorised(|| part.iter_mut().for_each(|value| *value *= self.factor));
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let arguments = Arguments { count: index(self.values.len()), factor: self.factor };
+        gpu.launch(&SHADER, &[], &[Binding::whole(&self.values)], &arguments, workgroups(self.values.len(), 256));
+    }
+}

@@ -1,0 +1,69 @@
+//! Kernels: each is a struct of tensor handles whose doc comment is the equation, with a CPU face and a GPU face of the same stem as its
+//! shader.
+//!
+//! In: tensors. Out: tensors. Kernels know [`Device`](crate::device::Device)'s two faces and no model. [`cases`] lists for every kernel the
+//! shapes on which `elman check` and the tests compare the faces.
+
+mod activation;
+mod adagrad;
+mod adam;
+mod add_bias;
+pub mod cases;
+mod clip;
+mod decay;
+mod gather;
+mod math;
+mod matmul;
+mod parallel;
+mod recurrence;
+mod reduce;
+mod rows;
+mod scatter_add;
+mod sgd;
+mod softmax_cross_entropy;
+mod sum_rows;
+mod transpose;
+
+pub use activation::{Activation, ActivationBackward, ActivationForward};
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub use add_bias::AddBias;
+pub use clip::Clip;
+pub use decay::Decay;
+pub use gather::Gather;
+pub use matmul::Matmul;
+pub use recurrence::{LARGEST_HIDDEN_SIZE_ON_GPU, RecurrenceBackward, RecurrenceForward, Reset};
+pub use reduce::{Reduce, Reduction};
+pub use rows::{Gradient, Rows};
+pub use scatter_add::ScatterAdd;
+pub use sgd::Sgd;
+pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use sum_rows::SumRows;
+pub use transpose::Transpose;
+
+use crate::device::Shader;
+
+/// Every shader of the crate, one row for each entry point.
+pub static SHADERS: &[&Shader] = &[
+    &matmul::SHADER,
+    &gather::SHADER,
+    &scatter_add::SHADER,
+    &activation::FORWARD,
+    &activation::BACKWARD,
+    &transpose::SHADER,
+    &recurrence::FORWARD,
+    &recurrence::BACKWARD,
+    &add_bias::SHADER,
+    &softmax_cross_entropy::SHADER,
+    &sum_rows::SHADER,
+    &reduce::PARTIAL,
+    &reduce::TOTAL,
+    &clip::SHADER,
+    &decay::SHADER,
+    &sgd::DENSE,
+    &sgd::ROWS,
+    &adagrad::DENSE,
+    &adagrad::ROWS,
+    &adam::DENSE,
+    &adam::ROWS,
+];

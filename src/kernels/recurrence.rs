@@ -1,0 +1,238 @@
+//! The Elman recurrence over a window, and back through it.
+
+use rayon::prelude::*;
+
+use super::activation::Activation;
+use super::matmul::{Product, View};
+use super::transpose::Transpose;
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::tensor::Tensor;
+
+/// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
+///
+/// z(t), the part of the sum that does not depend on s(t-1), lies where s(t) is going to be. s(-1) is what `carry` holds, and `carry` holds
+/// the last state afterwards.
+#[derive(Debug, Clone, Copy)]
+pub struct RecurrenceForward {
+    /// f.
+    pub activation: Activation,
+    /// `[(T+1)*B, H]`: slot 0 receives s(-1); slot t+1 holds z(t) and receives s(t).
+    pub states: Tensor,
+    /// W, `[H to, H from]`.
+    pub weight: Tensor,
+    /// `[H, H]`, overwritten with W turned over, where the device reads it better so.
+    pub turned_weight: Tensor,
+    /// `[B, H]`: the state before the window, then the state after it.
+    pub carry: Tensor,
+    /// Where a stream begins afresh, if anywhere.
+    pub reset: Reset,
+}
+
+/// The gradient of [`RecurrenceForward`]: `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
+#[derive(Debug, Clone, Copy)]
+pub struct RecurrenceBackward {
+    /// f.
+    pub activation: Activation,
+    /// `[(T+1)*B, H]`, as the forward kernel left it.
+    pub states: Tensor,
+    /// W, `[H to, H from]`.
+    pub weight: Tensor,
+    /// `[T*B, H]`: the gradient of s(t) from above, then the gradient of z(t).
+    pub gradient: Tensor,
+    /// `[B, H]`, overwritten with the gradient of s(-1).
+    pub initial_gradient: Tensor,
+    /// As in the forward kernel.
+    pub reset: Reset,
+}
+
+/// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Reset {
+    /// Whether there are such places.
+    pub enabled: bool,
+    /// What every unit of a fresh state is.
+    pub initial: f32,
+    /// The window's inputs, T*B tokens.
+    pub tokens: Tensor<u32>,
+    /// `[T*B, H]`: receives the previous states as they were used, where `enabled`; else of any size and untouched.
+    pub previous: Tensor,
+}
+
+arguments! { time_steps: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+
+pub(super) static FORWARD: Shader = Shader {
+    stem: "recurrence",
+    source: include_str!("../../shaders/recurrence.wgsl"),
+    entry_point: "forward",
+    bindings: &[
+        ("states", Access::Write),
+        ("weight", Access::Read),
+        ("tokens", Access::Read),
+        ("carry", Access::Write),
+        ("steps", Access::Write),
+    ],
+    arguments: Arguments::FIELDS,
+};
+pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", ..FORWARD };
+
+/// Units that the shader's workgroup memory holds.
+pub const LARGEST_HIDDEN_SIZE_ON_GPU: usize = 4096;
+
+impl Reset {
+    /// Whether stream `stream` begins afresh at a step whose inputs are `tokens`.
+    fn at(&self, tokens: &[u32], position: usize) -> bool {
+        self.enabled && tokens[position] == 0
+    }
+
+    fn constants(&self, activation: Activation) -> [(&'static str, f64); 2] {
+        [("ACTIVATION", activation.constant()), ("RESET", f64::from(u8::from(self.enabled)))]
+    }
+
+    fn arguments(&self, time_steps: usize, carry: &Tensor) -> (Binding, Arguments) {
+        let (tokens, tokens_offset) = Binding::with_offset(&self.tokens);
+        let (batch, hidden_size) = (index(carry.rows()), index(carry.columns()));
+        (tokens, Arguments { time_steps: index(time_steps), batch, hidden_size, tokens_offset, initial: self.initial })
+    }
+}
+
+/// Streams in each of the parts that the CPU walks at once.
+fn streams_per_part(cpu: &Cpu, batch: usize) -> usize {
+    batch.div_ceil(cpu.threads())
+}
+
+/// Splits `[steps*B, H]` into parts of `streams` streams: for every part, its rows of every step.
+fn by_streams(data: &mut [f32], batch: usize, size: usize, streams: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut parts: Vec<Vec<&mut [f32]>> = (0..batch.div_ceil(streams)).map(|_| Vec::new()).collect();
+    for step in data.chunks_exact_mut(batch * size) {
+        for (part, rows) in parts.iter_mut().zip(step.chunks_mut(streams * size)) {
+            part.push(rows);
+        }
+    }
+    parts
+}
+
+/// `c += a op(W)` for a few rows in this thread.
+fn add_product(a: &[f32], weight: &[f32], turned: bool, c: &mut [f32], size: usize) {
+    let strides = if turned { [1, size] } else { [size, 1] };
+    let (a, b) = (View { data: a, strides: [size, 1] }, View { data: weight, strides });
+    Product { sizes: [c.len() / size, size, size], a, b, accumulate: true }.run(c);
+}
+
+impl Kernel for RecurrenceForward {
+    fn name(&self) -> &'static str {
+        FORWARD.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (batch, size) = (self.carry.rows(), self.carry.columns());
+        let streams = streams_per_part(cpu, batch);
+        let (mut states, weight, mut carry) = (cpu.write(&self.states), cpu.read(&self.weight), cpu.write(&self.carry));
+        let (tokens, mut previous) = (cpu.read(&self.reset.tokens), cpu.write(&self.reset.previous));
+        let (weight, tokens) = (&*weight, &*tokens);
+        let states = by_streams(&mut states, batch, size, streams);
+        let mut previous = if self.reset.enabled { by_streams(&mut previous, batch, size, streams) } else { Vec::new() };
+        previous.resize_with(states.len(), Vec::new);
+        let parts = states.into_par_iter().zip(previous).zip(carry.par_chunks_mut(streams * size));
+        parts.enumerate().for_each(|(part, ((mut states, mut previous), carry))| {
+            states[0].copy_from_slice(carry);
+            for t in 0..states.len() - 1 {
+                let (before, after) = states.split_at_mut(t + 1);
+                let mut used = &*before[t];
+                if self.reset.enabled {
+                    previous[t].copy_from_slice(used);
+                    for (stream, row) in previous[t].chunks_exact_mut(size).enumerate() {
+                        if self.reset.at(tokens, t * batch + part * streams + stream) {
+                            row.fill(self.reset.initial);
+                        }
+                    }
+                    used = previous[t];
+                }
+                add_product(used, weight, true, after[0], size);
+                self.activation.apply(after[0]);
+            }
+            carry.copy_from_slice(states[states.len() - 1]);
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        Transpose { input: self.weight, output: self.turned_weight }.on_gpu(gpu);
+        let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.carry.rows() - 1, &self.carry);
+        gpu.launch(
+            &FORWARD,
+            &self.reset.constants(self.activation),
+            &[
+                Binding::whole(&self.states),
+                Binding::whole(&self.turned_weight),
+                tokens,
+                Binding::whole(&self.carry),
+                Binding::whole(&self.reset.previous),
+            ],
+            &arguments,
+            [index(self.carry.rows()), 1, 1],
+        );
+    }
+}
+
+impl Kernel for RecurrenceBackward {
+    fn name(&self) -> &'static str {
+        BACKWARD.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (batch, size) = (self.initial_gradient.rows(), self.initial_gradient.columns());
+        let streams = streams_per_part(cpu, batch);
+        let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
+        let (mut gradient, mut initial_gradient) = (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
+        let tokens = cpu.read(&self.reset.tokens);
+        let (states, weight, tokens) = (&*states, &*weight, &*tokens);
+        let gradient = by_streams(&mut gradient, batch, size, streams);
+        let parts = gradient.into_par_iter().zip(initial_gradient.par_chunks_mut(streams * size));
+        parts.enumerate().for_each(|(part, (mut gradient, initial_gradient))| {
+            let first = part * streams;
+            // What flows out of step t into the state before it: nothing where that state was not used.
+            let mut passed = vec![0.0; initial_gradient.len()];
+            let mut pass = |t: usize, from: &[f32], to: &mut [f32]| {
+                let mut source = from;
+                if self.reset.enabled {
+                    passed.copy_from_slice(from);
+                    for (stream, row) in passed.chunks_exact_mut(size).enumerate() {
+                        if self.reset.at(tokens, t * batch + first + stream) {
+                            row.fill(0.0);
+                        }
+                    }
+                    source = &passed;
+                }
+                add_product(source, weight, false, to, size);
+            };
+            for t in (0..gradient.len()).rev() {
+                let (current, later) = gradient.split_at_mut(t + 1);
+                if let Some(next) = later.first() {
+                    pass(t + 1, next, current[t]);
+                }
+                let outputs = &states[((t + 1) * batch + first) * size..][..current[t].len()];
+                self.activation.apply_derivative(current[t], outputs);
+            }
+            initial_gradient.fill(0.0);
+            if let Some(step) = gradient.first() {
+                pass(0, step, initial_gradient);
+            }
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.initial_gradient.rows() - 1, &self.initial_gradient);
+        gpu.launch(
+            &BACKWARD,
+            &self.reset.constants(self.activation),
+            &[
+                Binding::whole(&self.states),
+                Binding::whole(&self.weight),
+                tokens,
+                Binding::whole(&self.initial_gradient),
+                Binding::whole(&self.gradient),
+            ],
+            &arguments,
+            [index(self.initial_gradient.rows()), 1, 1],
+        );
+    }
+}

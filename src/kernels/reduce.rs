@@ -1,0 +1,92 @@
+//! One number from many: a sum, or a sum of squares.
+
+use super::parallel::vectorised;
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::tensor::Tensor;
+
+/// What a [`Reduce`] sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// The values.
+    Sum,
+    /// Their squares.
+    SumOfSquares,
+}
+
+/// `output = Σ values`, or `Σ values²`.
+#[derive(Debug, Clone, Copy)]
+pub struct Reduce {
+    /// What is summed.
+    pub reduction: Reduction,
+    /// Any shape.
+    pub values: Tensor,
+    /// At least [`Reduce::PARTIAL_SUMS`] numbers, overwritten: sums on the way.
+    pub partial: Tensor,
+    /// One number, overwritten.
+    pub output: Tensor,
+}
+
+arguments! { count: u32, values_offset: u32, output_offset: u32 }
+
+pub(super) static PARTIAL: Shader = Shader {
+    stem: "reduce",
+    source: include_str!("../../shaders/reduce.wgsl"),
+    entry_point: "partial",
+    bindings: &[("values", Access::Read), ("output", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+pub(super) static TOTAL: Shader = Shader { entry_point: "total", ..PARTIAL };
+
+/// Values that one workgroup sums before a second one pays.
+const VALUES_PER_GROUP: usize = 2048;
+/// Values summed in f32 before the sum goes on in f64.
+const BLOCK: usize = 4096;
+
+impl Reduce {
+    /// Numbers that `partial` must have room for.
+    pub const PARTIAL_SUMS: usize = 256;
+}
+
+/// A block's sum in 32 running sums, so that it vectorises.
+#[inline(always)]
+fn block_sum(block: &[f32], term: impl Fn(f32) -> f32) -> f64 {
+    let mut lanes = [0.0_f32; 32];
+    let chunks = block.chunks_exact(32);
+    let rest: f32 = chunks.remainder().iter().map(|&value| term(value)).sum();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane += term(value));
+    }
+    f64::from(lanes.iter().sum::<f32>() + rest)
+}
+
+impl Kernel for Reduce {
+    fn name(&self) -> &'static str {
+        PARTIAL.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (values, mut output) = (cpu.read(&self.values), cpu.write(&self.output));
+        let blocks = values.chunks(BLOCK);
+        let total: f64 = vectorised(
+            #[inline(always)]
+            || match self.reduction {
+                Reduction::Sum => blocks.map(|block| block_sum(block, |value| value)).sum(),
+                Reduction::SumOfSquares => blocks.map(|block| block_sum(block, |value| value * value)).sum(),
+            },
+        );
+        output[0] = total as f32;
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let ((values, values_offset), (output, output_offset)) =
+            (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
+        let count = self.values.len();
+        let groups = count.div_ceil(VALUES_PER_GROUP).clamp(1, Self::PARTIAL_SUMS);
+        let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
+        let partial = Binding::whole(&self.partial);
+        let arguments = Arguments { count: index(count), values_offset, output_offset: 0 };
+        gpu.launch(&PARTIAL, &[("SQUARE", square)], &[values, partial], &arguments, [index(groups), 1, 1]);
+        let arguments = Arguments { count: index(groups), values_offset: 0, output_offset };
+        gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
+    }
+}

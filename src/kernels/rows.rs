@@ -1,0 +1,130 @@
+//! Gradients of tables, of which a window touches few rows.
+
+use rayon::prelude::*;
+
+use super::parallel::{rows_per_part, vectorised};
+use crate::device::{Arguments, Binding, Cpu, Gpu, Shader, index, workgroups};
+use crate::tensor::{NONE, Tensor};
+
+/// The tokens of a window and the order in which their gradients are summed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// The window's tokens, each below V or [`NONE`].
+    pub tokens: Tensor<u32>,
+    /// The window's positions sorted by token, [`NONE`] last; equal tokens by position.
+    pub order: Tensor<u32>,
+}
+
+/// A parameter's gradient as an optimiser takes it.
+#[derive(Debug, Clone, Copy)]
+pub enum Gradient {
+    /// One number for every number of the parameter.
+    Dense(Tensor),
+    /// Sums as [`ScatterAdd`](super::ScatterAdd) leaves them, `[rows, columns]`: row p belongs to the row `tokens[order[p]]` of the
+    /// parameter where that token begins in `order`, and is zero elsewhere.
+    Rows(Tensor, Rows),
+}
+
+impl Gradient {
+    /// The numbers, without saying which rows they belong to.
+    pub fn values(&self) -> Tensor {
+        match self {
+            Self::Dense(values) | Self::Rows(values, _) => *values,
+        }
+    }
+}
+
+impl Rows {
+    /// Where each token begins in `order`: pairs of the position p and the token, for tokens other than [`NONE`].
+    pub(super) fn beginnings(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
+        let (tokens, order) = (cpu.read(&self.tokens), cpu.read(&self.order));
+        let token = |p: usize| tokens[order[p] as usize];
+        (0..order.len()).filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p))).map(|p| (p, token(p) as usize)).collect()
+    }
+}
+
+/// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows that occurred.
+pub(super) struct Update<const N: usize> {
+    pub(super) gradient: Gradient,
+    /// The parameter and the optimiser's state of the same shape.
+    pub(super) tensors: [Tensor; N],
+}
+
+/// Sizes of an update as its shader takes them.
+pub(super) struct UpdateSizes {
+    pub(super) count: u32,
+    pub(super) columns: u32,
+    pub(super) tokens_offset: u32,
+    pub(super) order_offset: u32,
+}
+
+impl<const N: usize> Update<N> {
+    /// Calls `step` with runs of the tensors and of the gradient that belong together.
+    #[inline(always)]
+    pub(super) fn on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], &[f32]) + Sync) {
+        let gradient = cpu.read(&self.gradient.values());
+        let gradient = &*gradient;
+        match self.gradient {
+            Gradient::Dense(_) => self.every_row_on_cpu(
+                cpu,
+                #[inline(always)]
+                |tensors, first| {
+                    let length = tensors[0].len();
+                    step(tensors, &gradient[first..][..length]);
+                },
+            ),
+            Gradient::Rows(values, rows) => {
+                let columns = values.columns();
+                let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
+                for (p, row) in rows.beginnings(cpu) {
+                    let slices = tensors.each_mut().map(|tensor| &mut tensor[row * columns..][..columns]);
+                    vectorised(
+                        #[inline(always)]
+                        || step(slices, &gradient[p * columns..][..columns]),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Calls `step` with runs of the tensors that belong together, each with its first element's number, until all is walked.
+    #[inline(always)]
+    pub(super) fn every_row_on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], usize) + Sync) {
+        let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
+        let length = tensors[0].len();
+        let part = rows_per_part(cpu.threads(), length);
+        let mut runs = tensors.each_mut().map(|tensor| tensor.chunks_mut(part));
+        let parts: Vec<_> = (0..length.div_ceil(part)).map(|_| runs.each_mut().map(|run| run.next().unwrap_or_default())).collect();
+        parts.into_par_iter().enumerate().for_each(|(number, slices)| {
+            vectorised(
+                #[inline(always)]
+                || step(slices, number * part),
+            );
+        });
+    }
+
+    /// Launches the dense or the rows entry point of `shaders` with the tensors, the gradient and the scale bound in that order.
+    pub(super) fn on_gpu<A: Arguments>(
+        &self,
+        gpu: &mut Gpu,
+        [dense, rows]: [&'static Shader; 2],
+        constants: &[(&'static str, f64)],
+        scale: Tensor,
+        arguments: impl Fn(UpdateSizes) -> A,
+    ) {
+        let columns = index(self.gradient.values().columns());
+        let mut bindings: Vec<_> = self.tensors.iter().chain([&self.gradient.values(), &scale]).map(Binding::whole).collect();
+        match self.gradient {
+            Gradient::Dense(values) => {
+                let sizes = UpdateSizes { count: index(values.len()), columns, tokens_offset: 0, order_offset: 0 };
+                gpu.launch(dense, constants, &bindings, &arguments(sizes), workgroups(values.len(), 256));
+            }
+            Gradient::Rows(values, Rows { tokens, order }) => {
+                let ((tokens, tokens_offset), (order, order_offset)) = (Binding::with_offset(&tokens), Binding::with_offset(&order));
+                bindings.extend([tokens, order]);
+                let sizes = UpdateSizes { count: index(values.rows()), columns, tokens_offset, order_offset };
+                gpu.launch(rows, constants, &bindings, &arguments(sizes), workgroups(values.rows(), 1));
+            }
+        }
+    }
+}

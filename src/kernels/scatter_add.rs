@@ -1,0 +1,65 @@
+//! The gradient of [`Gather`](super::Gather): rows of equal tokens summed, in an order that never changes.
+
+use super::rows::Rows;
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::tensor::Tensor;
+
+/// `sums[p] = Σ gradient[i]` over the positions i whose token is that of position `order[p]`, where that token begins in `order`; zeros in
+/// every other row.
+#[derive(Debug, Clone, Copy)]
+pub struct ScatterAdd {
+    /// `[rows, columns]`: the gradient of what was looked up.
+    pub gradient: Tensor,
+    /// The tokens that were looked up, and their order.
+    pub rows: Rows,
+    /// `[rows, columns]`, overwritten.
+    pub sums: Tensor,
+}
+
+arguments! { columns: u32, rows: u32, tokens_offset: u32, order_offset: u32 }
+
+pub(super) static SHADER: Shader = Shader {
+    stem: "scatter_add",
+    source: include_str!("../../shaders/scatter_add.wgsl"),
+    entry_point: "main",
+    bindings: &[("gradient", Access::Read), ("tokens", Access::Read), ("order", Access::Read), ("sums", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+
+/// Columns that one workgroup sums.
+const COLUMNS: usize = 16;
+
+impl Kernel for ScatterAdd {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let columns = self.gradient.columns();
+        let (gradient, order, mut sums) = (cpu.read(&self.gradient), cpu.read(&self.rows.order), cpu.write(&self.sums));
+        sums.fill(0.0);
+        let beginnings = self.rows.beginnings(cpu);
+        let tokens = cpu.read(&self.rows.tokens);
+        for (begin, token) in beginnings {
+            let sum = &mut sums[begin * columns..][..columns];
+            for &position in order[begin..].iter().take_while(|&&position| tokens[position as usize] as usize == token) {
+                for (sum, value) in sum.iter_mut().zip(&gradient[position as usize * columns..][..columns]) {
+                    *sum += value;
+                }
+            }
+        }
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let ((tokens, tokens_offset), (order, order_offset)) =
+            (Binding::with_offset(&self.rows.tokens), Binding::with_offset(&self.rows.order));
+        let (rows, columns) = (self.gradient.rows(), self.gradient.columns());
+        gpu.launch(
+            &SHADER,
+            &[],
+            &[Binding::whole(&self.gradient), tokens, order, Binding::whole(&self.sums)],
+            &Arguments { columns: index(columns), rows: index(rows), tokens_offset, order_offset },
+            workgroups(rows * columns.div_ceil(COLUMNS), 1),
+        );
+    }
+}

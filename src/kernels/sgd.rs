@@ -1,0 +1,62 @@
+//! Stochastic gradient descent.
+
+use super::rows::{Gradient, Update};
+use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use crate::tensor::Tensor;
+
+/// `parameter -= rate * scale * gradient`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sgd {
+    /// Any shape, changed in place.
+    pub parameter: Tensor,
+    /// The parameter's gradient.
+    pub gradient: Gradient,
+    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    pub scale: Tensor,
+    /// The learning rate.
+    pub rate: f32,
+}
+
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32 }
+
+const BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("tokens", Access::Read),
+    ("order", Access::Read),
+];
+pub(super) static DENSE: Shader = Shader {
+    stem: "sgd",
+    source: include_str!("../../shaders/sgd.wgsl"),
+    entry_point: "dense",
+    bindings: BINDINGS.split_at(3).0,
+    arguments: Arguments::FIELDS,
+};
+pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+
+impl Kernel for Sgd {
+    fn name(&self) -> &'static str {
+        DENSE.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let rate = self.rate * cpu.read(&self.scale)[0];
+        Update { gradient: self.gradient, tensors: [self.parameter] }.on_cpu(
+            cpu,
+            #[inline(always)]
+            |[parameter], gradient| parameter.iter_mut().zip(gradient).for_each(|(parameter, g)| *parameter -= rate * g),
+        );
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let update = Update { gradient: self.gradient, tensors: [self.parameter] };
+        update.on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+            count: sizes.count,
+            columns: sizes.columns,
+            tokens_offset: sizes.tokens_offset,
+            order_offset: sizes.order_offset,
+            rate: self.rate,
+        });
+    }
+}

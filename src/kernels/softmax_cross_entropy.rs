@@ -1,0 +1,133 @@
+//! Softmax, cross-entropy and the gradient of both, one row of logits a token.
+
+use rayon::prelude::*;
+
+use super::math;
+use super::parallel::{rows_per_part, vectorised};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::tensor::{NONE, Tensor};
+
+/// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k and, where `gradient`,
+/// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and gradient 0.
+#[derive(Debug, Clone, Copy)]
+pub struct SoftmaxCrossEntropy {
+    /// `[rows, V]`; overwritten with its gradient where `gradient`.
+    pub logits: Tensor,
+    /// `rows` tokens, each below V or [`NONE`].
+    pub targets: Tensor<u32>,
+    /// `rows` losses in nats, overwritten.
+    pub losses: Tensor,
+    /// Whether the logits become their gradient.
+    pub gradient: bool,
+    /// Factor of the gradient: 1 for the sum over tokens, 1 / tokens for the mean.
+    pub scale: f32,
+}
+
+arguments! { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
+
+pub(super) static SHADER: Shader = Shader {
+    stem: "softmax_cross_entropy",
+    source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
+    entry_point: "main",
+    bindings: &[("logits", Access::Write), ("targets", Access::Read), ("losses", Access::Write)],
+    arguments: Arguments::FIELDS,
+};
+
+/// Running results of a loop over a row, enough of them to fill the widest vectors twice.
+const LANES: usize = 32;
+
+/// The largest value; NaN where there is one.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = if *lane > value { *lane } else { value };
+        }
+    }
+    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |top, &value| if top > value { top } else { value })
+}
+
+/// Replaces every value by e^(value - top) and returns the sum of them.
+#[inline(always)]
+fn exponentiate(row: &mut [f32], top: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *value = math::exp(*value - top);
+            *lane += *value;
+        }
+    }
+    let rest: f32 = chunks.into_remainder().iter_mut().map(|value| {
+        *value = math::exp(*value - top);
+        *value
+    }).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+impl SoftmaxCrossEntropy {
+    /// One row; returns the loss.
+    #[inline(always)]
+    fn row(&self, logits: &mut [f32], target: u32) -> f32 {
+        if target == NONE {
+            if self.gradient {
+                logits.fill(0.0);
+            }
+            return 0.0;
+        }
+        let target = target as usize;
+        let target_logit = logits[target];
+        let top = largest(logits);
+        let sum = exponentiate(logits, top);
+        if self.gradient {
+            let factor = self.scale / sum;
+            logits.iter_mut().for_each(|value| *value *= factor);
+            logits[target] -= self.scale;
+        }
+        top + sum.ln() - target_logit
+    }
+}
+
+impl Kernel for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let columns = self.logits.columns();
+        let (mut logits, targets, mut losses) = (cpu.write(&self.logits), cpu.read(&self.targets), cpu.write(&self.losses));
+        let part = rows_per_part(cpu.threads(), targets.len());
+        let parts = logits.par_chunks_mut(part * columns).zip(losses.par_chunks_mut(part)).zip(targets.par_chunks(part));
+        parts.for_each(|((logits, losses), targets)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((row, loss), &target) in logits.chunks_exact_mut(columns).zip(losses).zip(targets) {
+                        *loss = self.row(row, target);
+                    }
+                },
+            );
+        });
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let ((targets, targets_offset), (losses, losses_offset)) =
+            (Binding::with_offset(&self.targets), Binding::with_offset(&self.losses));
+        gpu.launch(
+            &SHADER,
+            &[("GRADIENT", f64::from(u8::from(self.gradient)))],
+            &[Binding::whole(&self.logits), targets, losses],
+            &Arguments {
+                rows: index(self.logits.rows()),
+                columns: index(self.logits.columns()),
+                targets_offset,
+                losses_offset,
+                scale: self.scale,
+            },
+            workgroups(self.logits.rows(), 1),
+        );
+    }
+}

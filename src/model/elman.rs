@@ -1,0 +1,126 @@
+//! The simple recurrent cell: `s(t) = f(z(t) + W s(t-1))`.
+
+use super::cell::{Capacity, Cell};
+use super::config::Config;
+use super::window::Window;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernels::{Activation, LARGEST_HIDDEN_SIZE_ON_GPU, Matmul, RecurrenceBackward, RecurrenceForward, Reset};
+use crate::tensor::Tensor;
+
+/// One layer of Elman cells.
+#[derive(Debug)]
+pub struct ElmanCell {
+    activation: Activation,
+    initial_state: f32,
+    independent: bool,
+    batch: usize,
+    /// `[(T+1)*B, H]`: slot 0 is s(-1), slot t+1 holds z(t) and then s(t).
+    states: Tensor,
+    /// `[B, H]`: the state from window to window.
+    carry: Tensor,
+    /// `[H, H]`: scratch of the recurrence kernel.
+    turned_weight: Tensor,
+    /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
+    previous: Tensor,
+    /// `[T*B, H]`: the gradient of s, then that of z. One number where nothing is trained.
+    gradient: Tensor,
+    /// `[B, H]`, or one number.
+    carry_gradient: Tensor,
+}
+
+impl ElmanCell {
+    pub(super) fn new(device: &mut Device, config: &Config, capacity: Capacity) -> Result<Self> {
+        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.hidden_size);
+        if device.is_gpu() && size > LARGEST_HIDDEN_SIZE_ON_GPU {
+            return Err(Error::refused(
+                format!("--hidden {size}"),
+                format!("the recurrence on a GPU keeps the state in workgroup memory, which holds {LARGEST_HIDDEN_SIZE_ON_GPU} units"),
+                format!("Take --hidden {LARGEST_HIDDEN_SIZE_ON_GPU} or less, or --device cpu"),
+            ));
+        }
+        let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
+        let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
+        let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
+        let cell = Self {
+            activation: config.activation,
+            initial_state: config.initial_state,
+            independent: capacity.independent,
+            batch,
+            states: device.tensor("hidden states", (steps + 1) * batch, size)?,
+            carry: device.tensor("carried states", batch, size)?,
+            turned_weight: device.tensor("turned recurrent weight", size, size)?,
+            previous: device.tensor("previous states", previous[0], previous[1])?,
+            gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
+            carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
+        };
+        Ok(cell)
+    }
+
+    fn reset(&self, window: &Window) -> Reset {
+        Reset { enabled: self.independent, initial: self.initial_state, tokens: window.inputs, previous: self.previous }
+    }
+
+    fn slots(&self, time_steps: usize) -> Tensor {
+        self.states.slice_rows(0..(time_steps + 1) * self.batch)
+    }
+}
+
+impl Cell for ElmanCell {
+    fn inputs(&self, time_steps: usize) -> Tensor {
+        self.outputs(time_steps)
+    }
+
+    fn outputs(&self, time_steps: usize) -> Tensor {
+        self.states.slice_rows(self.batch..(time_steps + 1) * self.batch)
+    }
+
+    fn output_gradient(&self, time_steps: usize) -> Tensor {
+        self.gradient.slice_rows(0..time_steps * self.batch)
+    }
+
+    fn input_gradient(&self, time_steps: usize) -> Tensor {
+        self.output_gradient(time_steps)
+    }
+
+    fn carried(&self) -> Vec<Tensor> {
+        vec![self.carry]
+    }
+
+    fn carried_gradient(&self) -> Vec<Tensor> {
+        vec![self.carry_gradient]
+    }
+
+    fn forward(&self, device: &mut Device, window: &Window, weight: Tensor) {
+        device.run(&RecurrenceForward {
+            activation: self.activation,
+            states: self.slots(window.time_steps),
+            weight,
+            turned_weight: self.turned_weight,
+            carry: self.carry,
+            reset: self.reset(window),
+        });
+    }
+
+    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor) {
+        let gradient = self.output_gradient(window.time_steps);
+        device.run(&RecurrenceBackward {
+            activation: self.activation,
+            states: self.slots(window.time_steps),
+            weight,
+            gradient,
+            initial_gradient: self.carry_gradient,
+            reset: self.reset(window),
+        });
+        let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
+        // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.
+        device.run(&Matmul {
+            a: gradient,
+            b: previous,
+            c: weight_gradient,
+            transpose_a: true,
+            transpose_b: false,
+            accumulate: false,
+        });
+    }
+}

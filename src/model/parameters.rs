@@ -1,0 +1,208 @@
+//! A model's parameters: one list of names, shapes and initial values, in the order of the file.
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+use super::cell;
+use super::config::Config;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// How a parameter begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initial {
+    /// The sum of three uniform numbers between -0.1 and 0.1, as in rnnlm: standard deviation 0.1.
+    ThreeUniform,
+    /// Zeros.
+    Zero,
+}
+
+/// One parameter as files know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Specification {
+    /// PyTorch's name.
+    pub name: String,
+    /// The shape in files, PyTorch's: one number for a bias, two for a matrix.
+    pub shape: Vec<usize>,
+    /// Whether memory holds the matrix turned over: the looked-up rows of a one-hot weight are its columns.
+    pub turned: bool,
+    /// How it begins.
+    pub initial: Initial,
+}
+
+impl Specification {
+    fn weight(name: impl Into<String>, rows: usize, columns: usize) -> Self {
+        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial: Initial::ThreeUniform }
+    }
+
+    fn bias(name: impl Into<String>, size: usize) -> Self {
+        Self { name: name.into(), shape: vec![size], turned: false, initial: Initial::Zero }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows and columns in memory.
+    pub fn memory_shape(&self) -> [usize; 2] {
+        match (self.shape.as_slice(), self.turned) {
+            ([rows, columns], false) => [*rows, *columns],
+            ([rows, columns], true) => [*columns, *rows],
+            _ => [1, self.len()],
+        }
+    }
+
+    /// Values from the file's order into memory's, or back again: turning over is its own inverse but for the shape.
+    fn reorder(&self, values: &[f32], from: [usize; 2]) -> Vec<f32> {
+        if !self.turned {
+            return values.to_vec();
+        }
+        let [rows, columns] = from;
+        (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+    }
+}
+
+/// The names and shapes of a model's parameters, in the order of the file.
+pub fn specifications(config: &Config) -> Vec<Specification> {
+    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
+    let gates = cell::kind(config).gates;
+    let mut list = Vec::new();
+    if config.embedding_size > 0 {
+        list.push(Specification::weight("embedding.weight", vocabulary, config.embedding_size));
+    }
+    for layer in 0..config.num_layers {
+        let turned = layer == 0 && config.embedding_size == 0;
+        let input = Specification::weight(format!("rnn.weight_ih_l{layer}"), gates * hidden, config.input_size(layer));
+        list.push(Specification { turned, ..input });
+        list.push(Specification::weight(format!("rnn.weight_hh_l{layer}"), gates * hidden, hidden));
+        if config.bias {
+            list.push(Specification::bias(format!("rnn.bias_ih_l{layer}"), gates * hidden));
+            list.push(Specification::bias(format!("rnn.bias_hh_l{layer}"), gates * hidden));
+        }
+    }
+    list.push(Specification::weight("decoder.weight", vocabulary, hidden));
+    if config.decoder_bias {
+        list.push(Specification::bias("decoder.bias", vocabulary));
+    }
+    list
+}
+
+/// Initial values of every parameter in the file's order, the same for the same seed on every machine.
+pub fn initial_values(config: &Config, seed: u64) -> Vec<Vec<f32>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut uniform = move || random.random_range(-0.1_f32..0.1);
+    specifications(config)
+        .iter()
+        .map(|specification| match specification.initial {
+            Initial::ThreeUniform => (0..specification.len()).map(|_| uniform() + uniform() + uniform()).collect(),
+            Initial::Zero => vec![0.0; specification.len()],
+        })
+        .collect()
+}
+
+/// The parameters on a device.
+#[derive(Debug)]
+pub struct Parameters {
+    specifications: Vec<Specification>,
+    tensors: Vec<Tensor>,
+}
+
+impl Parameters {
+    /// Uploads values given in the file's order and layout.
+    ///
+    /// # Errors
+    /// If a parameter is too large for the device, or `values` does not fit the configuration.
+    pub fn new(device: &mut Device, config: &Config, values: &[Vec<f32>]) -> Result<Self> {
+        let specifications = specifications(config);
+        let mut tensors = Vec::with_capacity(specifications.len());
+        for specification in &specifications {
+            let [rows, columns] = specification.memory_shape();
+            tensors.push(device.tensor(&specification.name, rows, columns)?);
+        }
+        let parameters = Self { specifications, tensors };
+        parameters.upload(device, values)?;
+        Ok(parameters)
+    }
+
+    /// Overwrites every parameter with values in the file's order and layout.
+    ///
+    /// # Errors
+    /// If the values are not as many as the parameters need.
+    pub fn upload(&self, device: &mut Device, values: &[Vec<f32>]) -> Result<()> {
+        self.upload_like(device, &self.tensors, values)
+    }
+
+    /// The same for other tensors, one of each parameter's shape, such as an optimiser's state.
+    ///
+    /// # Errors
+    /// As [`Parameters::upload`].
+    pub fn upload_like(&self, device: &mut Device, tensors: &[Tensor], values: &[Vec<f32>]) -> Result<()> {
+        let lengths_fit = values.len() == tensors.len() && values.iter().zip(tensors).all(|(value, tensor)| value.len() == tensor.len());
+        if !lengths_fit {
+            return Err(Error::refused("the parameters", "they do not have the sizes of the configuration", "Train or import the model again"));
+        }
+        for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values) {
+            let shape = specification.memory_shape();
+            let file_shape = if specification.turned { [shape[1], shape[0]] } else { shape };
+            device.upload(tensor, &specification.reorder(value, file_shape));
+        }
+        Ok(())
+    }
+
+    /// Every parameter in the file's order and layout.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn download(&self, device: &mut Device) -> Result<Vec<Vec<f32>>> {
+        self.download_like(device, &self.tensors)
+    }
+
+    /// The same for other tensors, one of each parameter's shape.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn download_like(&self, device: &mut Device, tensors: &[Tensor]) -> Result<Vec<Vec<f32>>> {
+        self.specifications
+            .iter()
+            .zip(tensors)
+            .map(|(specification, tensor)| Ok(specification.reorder(&device.download(tensor)?, specification.memory_shape())))
+            .collect()
+    }
+
+    /// Turns numbers in memory's layout of parameter `number` into the file's; for gradients and optimisers' states.
+    pub fn to_file_layout(&self, number: usize, values: &[f32]) -> Vec<f32> {
+        let specification = &self.specifications[number];
+        specification.reorder(values, specification.memory_shape())
+    }
+
+    /// Names, shapes and layouts.
+    pub fn specifications(&self) -> &[Specification] {
+        &self.specifications
+    }
+
+    /// The tensors, in the same order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The number of the parameter called `name`, if the model has it.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.specifications.iter().position(|specification| specification.name == name)
+    }
+
+    /// Elements of all parameters together.
+    pub fn len(&self) -> usize {
+        self.tensors.iter().map(Tensor::len).sum()
+    }
+
+    /// Whether there is no parameter.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+}

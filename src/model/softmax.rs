@@ -1,0 +1,122 @@
+//! The full softmax: `y(t) = softmax(V s(t) + b)`, by blocks of tokens whose logits stay small.
+
+use super::config::Config;
+use super::output::{OutputLayer, Predictions};
+use super::parameters::Parameters;
+use crate::device::Device;
+use crate::error::Result;
+use crate::kernels::{AddBias, Gradient, Matmul, SoftmaxCrossEntropy, SumRows};
+use crate::tensor::Tensor;
+
+/// The full softmax with room for one block of logits.
+#[derive(Debug)]
+pub struct Softmax {
+    /// `[block, V]`: logits, then their gradient.
+    logits: Tensor,
+}
+
+/// Rows of a block are a multiple of this, so that every block begins where vectors do.
+const ROW_STEP: usize = 16;
+
+impl Softmax {
+    pub(super) fn new(device: &mut Device, config: &Config, rows: usize) -> Result<Self> {
+        let fitting = device.logits_block_bytes() / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
+        // The same number of rows in every block, as far as that goes.
+        let blocks = rows.div_ceil(fitting.max(ROW_STEP));
+        let block = rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows);
+        Ok(Self { logits: device.tensor("logits", block, config.vocab_size)? })
+    }
+
+    /// The logits of a block of hidden states.
+    fn logits(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Tensor {
+        let logits = self.logits.slice_rows(0..hidden.rows());
+        let (weight, bias) = self.parameters(parameters);
+        let b = parameters.tensors()[weight];
+        device.run(&Matmul { a: hidden, b, c: logits, transpose_a: false, transpose_b: true, accumulate: false });
+        if let Some(bias) = bias {
+            device.run(&AddBias { bias: parameters.tensors()[bias], values: logits });
+        }
+        logits
+    }
+
+    /// The numbers of the weight and, where there is one, of the bias.
+    fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
+        let weight = parameters.position("decoder.weight").expect("every model has a decoder");
+        (weight, parameters.position("decoder.bias"))
+    }
+
+    /// Runs of rows, each at most a block.
+    fn blocks(&self, rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let block = self.logits.rows();
+        (0..rows.div_ceil(block)).map(move |number| number * block..((number + 1) * block).min(rows))
+    }
+}
+
+impl OutputLayer for Softmax {
+    fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
+        for rows in self.blocks(predictions.hidden.rows()) {
+            let logits = self.logits(device, parameters, predictions.hidden.slice_rows(rows.clone()));
+            let predictions = predictions.slice_rows(rows);
+            device.run(&SoftmaxCrossEntropy {
+                logits,
+                targets: predictions.targets,
+                losses: predictions.losses,
+                gradient: false,
+                scale: 0.0,
+            });
+        }
+    }
+
+    fn losses_and_gradient(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        predictions: Predictions,
+        scale: f32,
+        hidden_gradient: Tensor,
+        gradients: &[Gradient],
+    ) {
+        let (weight, bias) = self.parameters(parameters);
+        for rows in self.blocks(predictions.hidden.rows()) {
+            let accumulate = rows.start > 0;
+            let block = predictions.slice_rows(rows.clone());
+            let logits = self.logits(device, parameters, block.hidden);
+            device.run(&SoftmaxCrossEntropy { logits, targets: block.targets, losses: block.losses, gradient: true, scale });
+            device.run(&Matmul {
+                a: logits,
+                b: parameters.tensors()[weight],
+                c: hidden_gradient.slice_rows(rows),
+                transpose_a: false,
+                transpose_b: false,
+                accumulate: false,
+            });
+            device.run(&Matmul {
+                a: logits,
+                b: block.hidden,
+                c: gradients[weight].values(),
+                transpose_a: true,
+                transpose_b: false,
+                accumulate,
+            });
+            if let Some(bias) = bias {
+                device.run(&SumRows { values: logits, output: gradients[bias].values(), accumulate });
+            }
+        }
+    }
+
+    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for rows in self.blocks(hidden.rows()) {
+            let logits = self.logits(device, parameters, hidden.slice_rows(rows));
+            let mut values = device.download(&logits)?;
+            for row in values.chunks_exact_mut(logits.columns()) {
+                let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f64 = row.iter().map(|&value| f64::from(value - top).exp()).sum();
+                let log_sum = f64::from(top) + sum.ln();
+                row.iter_mut().for_each(|value| *value = (f64::from(*value) - log_sum) as f32);
+            }
+            all.append(&mut values);
+        }
+        Ok(all)
+    }
+}

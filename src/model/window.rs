@@ -1,0 +1,27 @@
+//! A window of tokens on a device.
+
+use crate::kernels::Rows;
+use crate::tensor::Tensor;
+
+/// T steps of B streams. Tokens lie time first, `[T, B]`; [`NONE`](crate::tensor::NONE) stands for no word.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// T, at most what the workspace was made for.
+    pub time_steps: usize,
+    /// What each step reads: the token before the one to be predicted.
+    pub inputs: Tensor<u32>,
+    /// What each step predicts.
+    pub targets: Tensor<u32>,
+    /// Positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; needed for gradients only.
+    pub order: Option<Tensor<u32>>,
+}
+
+impl Window {
+    /// The inputs as a table's gradient is summed over them.
+    ///
+    /// # Panics
+    /// If the window has no order.
+    pub(super) fn rows(&self) -> Rows {
+        Rows { tokens: self.inputs, order: self.order.expect("a window for training has an order") }
+    }
+}

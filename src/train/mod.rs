@@ -1,0 +1,14 @@
+//! Training: epochs of windows, one update a window, steered by the validation text.
+//!
+//! In: a corpus, a model, a [`Recipe`]. Out: a model that got better, and what happened on the way. [`Trainer`] is one run that can be saved
+//! at any window and resumed to the same bits.
+
+mod optimizer;
+mod recipe;
+mod schedule;
+mod trainer;
+
+pub use optimizer::{OPTIMIZERS, OptimizerKind};
+pub use recipe::{Recipe, Reduction};
+pub use schedule::{Schedule, ScheduleKind, Verdict};
+pub use trainer::{EpochRecord, Event, Progress, Snapshot, Trainer};

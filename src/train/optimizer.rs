@@ -1,0 +1,61 @@
+//! The table of optimisers: what state each keeps for a parameter, and its update.
+
+use crate::device::Device;
+use crate::kernels::{Adagrad, Adam, Gradient, Sgd};
+use crate::tensor::Tensor;
+
+/// One parameter's update.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    /// The parameter.
+    pub parameter: Tensor,
+    /// Its gradient.
+    pub gradient: Gradient,
+    /// What the optimiser remembers of it: as many tensors of its shape as the table says.
+    pub state: &'a [Tensor],
+    /// One number that multiplies every gradient.
+    pub scale: Tensor,
+    /// The learning rate.
+    pub rate: f32,
+    /// Number of the update, from 1.
+    pub step: u32,
+}
+
+/// A row of the table of optimisers.
+#[derive(Debug)]
+pub struct OptimizerKind {
+    /// The name in flags and files.
+    pub name: &'static str,
+    /// What it is, for help texts.
+    pub description: &'static str,
+    /// Names of the tensors it keeps for every parameter.
+    pub state: &'static [&'static str],
+    /// Changes a parameter.
+    pub update: fn(&mut Device, Update<'_>),
+}
+
+/// Every optimiser there is.
+pub static OPTIMIZERS: &[OptimizerKind] = &[
+    OptimizerKind {
+        name: "sgd",
+        description: "plain stochastic gradient descent, the article's",
+        state: &[],
+        update: |device, Update { parameter, gradient, scale, rate, .. }| device.run(&Sgd { parameter, gradient, scale, rate }),
+    },
+    OptimizerKind {
+        name: "adagrad",
+        description: "a rate for every parameter that falls with its gradients (Duchi 2011)",
+        state: &["squares"],
+        update: |device, Update { parameter, gradient, state, scale, rate, .. }| {
+            device.run(&Adagrad { parameter, squares: state[0], gradient, scale, rate });
+        },
+    },
+    OptimizerKind {
+        name: "adam",
+        description: "running means of gradients and their squares (Kingma and Ba 2015)",
+        state: &["first", "second"],
+        update: |device, Update { parameter, gradient, state, scale, rate, step }| {
+            device.run(&Adam { parameter, first: state[0], second: state[1], gradient, scale, rate, step });
+        },
+    },
+];

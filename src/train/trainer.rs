@@ -1,0 +1,389 @@
+//! One training run: a window at a time, stoppable between any two.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
+use super::recipe::{Recipe, Reduction};
+use super::schedule::Schedule;
+use crate::corpus::{Corpus, Streams};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluator;
+use crate::feed::Feed;
+use crate::kernels::{Clip, Decay, Gradient, Reduce, Reduction as Sum};
+use crate::model::{Capacity, Config, Model, Workspace};
+use crate::tensor::Tensor;
+
+/// An epoch as `log.jsonl` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Nats a token, averaged over the epoch as it went.
+    pub train_loss: f64,
+    /// Nats a token on the validation text.
+    pub valid_loss: f64,
+    /// e to the validation loss.
+    pub valid_perplexity: f64,
+    /// The learning rate of this epoch.
+    pub lr: f32,
+    /// Training tokens a second, validation left out.
+    pub tokens_per_second: f64,
+    /// Seconds of the epoch with its validation.
+    pub seconds: f64,
+    /// Whether the weights from before the epoch were put back.
+    pub rolled_back: bool,
+}
+
+/// Where a run stands: everything that resuming needs besides tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs that are done.
+    pub epochs: usize,
+    /// Windows of the current epoch that are done.
+    pub window: usize,
+    /// Updates since the beginning.
+    pub step: u32,
+    /// Sum of the losses of the current epoch's windows, in nats.
+    pub nats: f64,
+    /// Tokens predicted in them.
+    pub tokens: usize,
+    /// Seconds spent on the current epoch.
+    pub seconds: f64,
+    /// The learning rate and what steers it.
+    pub schedule: Schedule,
+    /// Whether the schedule has ended the run.
+    pub stopped: bool,
+    /// The epochs so far.
+    pub history: Vec<EpochRecord>,
+    /// The validation loss of the weights kept so far.
+    pub best_valid_loss: Option<f64>,
+}
+
+/// What [`Trainer::advance`] came to.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Some windows are done; the mean loss over them and the tokens a second.
+    Windows {
+        /// Nats a token.
+        loss: f64,
+        /// The norm of the last window's gradient before clipping.
+        gradient_norm: f64,
+        /// Tokens predicted in a second.
+        tokens_per_second: f64,
+    },
+    /// An epoch is done, validated, and its weights are kept or put back.
+    Epoch(EpochRecord),
+    /// There is nothing left to do.
+    Finished,
+}
+
+/// Tensors of a run that a checkpoint keeps, in the file's layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The parameters as they are.
+    pub parameters: Vec<Vec<f32>>,
+    /// The parameters as the last kept epoch left them; none before the first epoch's end, and where they are the parameters as they are.
+    pub best: Option<Vec<Vec<f32>>>,
+    /// The optimiser's state: for each of its names, one entry a parameter.
+    pub optimizer: Vec<Vec<Vec<f32>>>,
+    /// The carried states of the streams.
+    pub carried: Vec<Vec<f32>>,
+}
+
+/// A model in training.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    recipe: Recipe,
+    optimizer: &'static OptimizerKind,
+    corpus: &'a Corpus,
+    model: Model,
+    workspace: Workspace,
+    evaluator: Evaluator,
+    feed: Feed<'a>,
+    /// For every parameter, the optimiser's tensors.
+    optimizer_state: Vec<Vec<Tensor>>,
+    /// `[interval, 1 + parameters]`: for each window since the last look, its sum of losses and each gradient's sum of squares.
+    records: Tensor,
+    partial: Tensor,
+    scale: Tensor,
+    best: Option<Vec<Vec<f32>>>,
+    progress: Progress,
+    /// Windows until the next look at the losses.
+    interval: usize,
+}
+
+/// The most windows between two looks at the losses.
+const LARGEST_INTERVAL: usize = 256;
+/// Seconds between two looks that the interval aims at.
+const SECONDS_BETWEEN_LOOKS: f64 = 0.5;
+
+impl<'a> Trainer<'a> {
+    /// A run at its beginning, from parameters in the file's layout.
+    ///
+    /// # Errors
+    /// If the recipe or the configuration is wrong, the corpus too short for it, or the device too small.
+    pub fn new(device: &mut Device, config: Config, values: &[Vec<f32>], recipe: Recipe, corpus: &'a Corpus) -> Result<Self> {
+        recipe.validate()?;
+        let optimizer = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).expect("the recipe was validated");
+        let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt)?;
+        let model = Model::new(device, config, values)?;
+        let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, independent: recipe.independent };
+        let workspace = Workspace::new(device, &model, capacity)?;
+        let evaluator = Evaluator::new(device, &model, recipe.independent)?;
+        let feed = Feed::new(device, streams, true)?;
+        let mut optimizer_state = Vec::new();
+        for (tensor, specification) in model.parameters().tensors().iter().zip(model.parameters().specifications()) {
+            let allocate = |name: &&str| device.tensor(&format!("{name} of {}", specification.name), tensor.rows(), tensor.columns());
+            optimizer_state.push(optimizer.state.iter().map(allocate).collect::<Result<Vec<_>>>()?);
+        }
+        let parameters = model.parameters().tensors().len();
+        let progress = Progress {
+            epochs: 0,
+            window: 0,
+            step: 0,
+            nats: 0.0,
+            tokens: 0,
+            seconds: 0.0,
+            schedule: Schedule::new(recipe.schedule, recipe.min_improvement, recipe.lr),
+            stopped: false,
+            history: Vec::new(),
+            best_valid_loss: None,
+        };
+        Ok(Self {
+            optimizer,
+            corpus,
+            model,
+            workspace,
+            evaluator,
+            feed,
+            optimizer_state,
+            records: device.tensor("records of windows", LARGEST_INTERVAL, 1 + parameters)?,
+            partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
+            scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
+            best: None,
+            progress,
+            interval: 4,
+            recipe,
+        })
+    }
+
+    /// Goes on where a snapshot was taken.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], or if the snapshot does not fit the model.
+    pub fn resume(
+        device: &mut Device,
+        config: Config,
+        snapshot: Snapshot,
+        progress: Progress,
+        recipe: Recipe,
+        corpus: &'a Corpus,
+    ) -> Result<Self> {
+        let mut trainer = Self::new(device, config, &snapshot.parameters, recipe, corpus)?;
+        let carried = trainer.workspace.carried();
+        let lengths_fit = snapshot.carried.len() == carried.len()
+            && snapshot.carried.iter().zip(&carried).all(|(values, tensor)| values.len() == tensor.len())
+            && snapshot.optimizer.len() == trainer.optimizer.state.len();
+        if !lengths_fit {
+            return Err(Error::refused(
+                "the training state",
+                "its tensors do not fit the recipe",
+                "Resume with the recipe it was made with, or start anew",
+            ));
+        }
+        for (tensor, values) in carried.iter().zip(&snapshot.carried) {
+            device.upload(tensor, values);
+        }
+        for (number, values) in snapshot.optimizer.iter().enumerate() {
+            let tensors: Vec<_> = trainer.optimizer_state.iter().map(|state| state[number]).collect();
+            trainer.model.parameters().upload_like(device, &tensors, values)?;
+        }
+        trainer.best = match snapshot.best {
+            None if progress.epochs > 0 => Some(snapshot.parameters),
+            best => best,
+        };
+        trainer.progress = progress;
+        Ok(trainer)
+    }
+
+    /// Everything that a checkpoint keeps.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn snapshot(&self, device: &mut Device) -> Result<Snapshot> {
+        let parameters = self.model.parameters();
+        let mut optimizer = Vec::new();
+        for number in 0..self.optimizer.state.len() {
+            let tensors: Vec<_> = self.optimizer_state.iter().map(|state| state[number]).collect();
+            optimizer.push(parameters.download_like(device, &tensors)?);
+        }
+        Ok(Snapshot {
+            parameters: parameters.download(device)?,
+            // Between epochs the kept weights are the weights.
+            best: if self.progress.window > 0 { self.best.clone() } else { None },
+            optimizer,
+            carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Windows of an epoch.
+    pub fn windows(&self) -> usize {
+        self.feed.streams().windows()
+    }
+
+    /// Trains until there is something to tell.
+    ///
+    /// # Errors
+    /// If the device failed, or a loss or gradient is not finite; the model must not be kept then.
+    pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
+        if self.progress.window == self.windows() {
+            return self.end_epoch(device).map(Event::Epoch);
+        }
+        if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
+            return Ok(Event::Finished);
+        }
+        let start = Instant::now();
+        if self.progress.window == 0 {
+            self.workspace.reset(device);
+        }
+        let count = self.interval.min(self.windows() - self.progress.window);
+        let mut tokens = 0;
+        for record in 0..count {
+            tokens += self.window(device, self.progress.window + record, record);
+        }
+        let (nats, gradient_norm) = self.look(device, count)?;
+        self.progress.window += count;
+        self.progress.nats += nats;
+        self.progress.tokens += tokens;
+        let seconds = start.elapsed().as_secs_f64();
+        self.progress.seconds += seconds;
+        // How often one looks changes nothing but the wait.
+        let fitting = count as f64 * SECONDS_BETWEEN_LOOKS / seconds.max(1e-6);
+        self.interval = (fitting as usize).clamp(1, LARGEST_INTERVAL);
+        Ok(Event::Windows { loss: nats / tokens.max(1) as f64, gradient_norm, tokens_per_second: tokens as f64 / seconds.max(1e-9) })
+    }
+
+    /// One window: forward, back, update. Returns the tokens predicted.
+    fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
+        let (window, predicted) = self.feed.window(device, number);
+        let scale = match self.recipe.reduction {
+            Reduction::Sum => 1.0,
+            Reduction::Mean => 1.0 / predicted.max(1) as f32,
+        };
+        self.model.forward(device, &self.workspace, &window);
+        self.model.backward(device, &self.workspace, &window, scale);
+        let gradients = self.workspace.gradients(&window);
+        self.record(device, window.time_steps, &gradients, record);
+        self.update(device, &gradients);
+        device.submit();
+        predicted
+    }
+
+    /// Writes the window's sum of losses and the gradients' squared norms into its record, and the scale that clips them.
+    fn record(&self, device: &mut Device, time_steps: usize, gradients: &[Gradient], record: usize) {
+        let slot = |number: usize| self.records.element(record * self.records.columns() + number);
+        let losses = self.workspace.losses(time_steps);
+        device.run(&Reduce { reduction: Sum::Sum, values: losses, partial: self.partial, output: slot(0) });
+        for (number, gradient) in gradients.iter().enumerate() {
+            device.run(&Reduce {
+                reduction: Sum::SumOfSquares,
+                values: gradient.values(),
+                partial: self.partial,
+                output: slot(number + 1),
+            });
+        }
+        if self.recipe.clip > 0.0 {
+            let squares = self.records.slice_rows(record..record + 1).tail(1);
+            device.run(&Clip { squares, maximum: self.recipe.clip, scale: self.scale });
+        }
+    }
+
+    fn update(&mut self, device: &mut Device, gradients: &[Gradient]) {
+        self.progress.step += 1;
+        let rate = self.progress.schedule.rate();
+        for (number, (&parameter, &gradient)) in self.model.parameters().tensors().iter().zip(gradients).enumerate() {
+            if self.recipe.l2 > 0.0 {
+                device.run(&Decay { values: parameter, factor: 1.0 - rate * self.recipe.l2 });
+            }
+            let state = &self.optimizer_state[number];
+            let update = Update { parameter, gradient, state, scale: self.scale, rate, step: self.progress.step };
+            (self.optimizer.update)(device, update);
+        }
+    }
+
+    /// Reads the records of the last `count` windows: their losses together, and the last one's gradient norm.
+    fn look(&self, device: &mut Device, count: usize) -> Result<(f64, f64)> {
+        let records = device.download(&self.records.slice_rows(0..count))?;
+        let mut nats = 0.0;
+        let mut norm = 0.0;
+        for (number, record) in records.chunks_exact(self.records.columns()).enumerate() {
+            if let Some(bad) = record.iter().position(|value| !value.is_finite()) {
+                return Err(self.not_finite(bad, self.progress.window + number + 1));
+            }
+            nats += f64::from(record[0]);
+            norm = record[1..].iter().map(|&value| f64::from(value)).sum::<f64>().sqrt();
+        }
+        Ok((nats, norm))
+    }
+
+    fn not_finite(&self, bad: usize, window: usize) -> Error {
+        let tensor = match bad {
+            0 => "the loss".to_owned(),
+            number => format!("the gradient of {}", self.model.parameters().specifications()[number - 1].name),
+        };
+        Error::NotFinite {
+            tensor,
+            window,
+            epoch: self.progress.epochs + 1,
+            way_out: format!("Take a smaller --lr than {} or a --clip such as 1", self.progress.schedule.rate()),
+        }
+    }
+
+    fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
+        let start = Instant::now();
+        let evaluation = self.evaluator.evaluate(device, &self.model, &self.corpus.valid)?;
+        let lr = self.progress.schedule.rate();
+        let verdict = self.progress.schedule.after_epoch(evaluation.log10_prob);
+        match (&self.best, verdict.roll_back) {
+            (Some(best), true) => self.model.parameters().upload(device, best)?,
+            _ => {
+                self.best = Some(self.model.parameters().download(device)?);
+                self.progress.best_valid_loss = Some(evaluation.loss());
+            }
+        }
+        let progress = &mut self.progress;
+        progress.epochs += 1;
+        let record = EpochRecord {
+            epoch: progress.epochs,
+            train_loss: progress.nats / progress.tokens.max(1) as f64,
+            valid_loss: evaluation.loss(),
+            valid_perplexity: evaluation.perplexity,
+            lr,
+            tokens_per_second: progress.tokens as f64 / progress.seconds.max(1e-9),
+            seconds: progress.seconds + start.elapsed().as_secs_f64(),
+            rolled_back: verdict.roll_back,
+        };
+        progress.stopped = verdict.stop;
+        progress.history.push(record.clone());
+        (progress.window, progress.nats, progress.tokens, progress.seconds) = (0, 0.0, 0, 0.0);
+        Ok(record)
+    }
+}

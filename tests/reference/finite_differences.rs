@@ -1,0 +1,136 @@
+//! Finite differences: every gradient of the reference network against its own loss, which knows nothing of back-propagation.
+//!
+//! The five-point central difference `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is off by h⁴/30 of the fifth
+//! derivative and by about 1e-16 loss / h of rounding; [`STEP`] makes both small.
+//!
+//! ReLU has a kink where its argument is zero, and a difference across a kink is not a derivative. So the units that are on are compared at
+//! all five points, and where one switched the whole network is thrown away for that of another seed: nothing is skipped within a network.
+//! So is a network with a layer whose units are all on or all off, in which there would be little to see.
+
+use super::Test;
+use super::kernels::Activation;
+use super::network::{Architecture, Network, Window};
+
+/// h.
+const STEP: f64 = 3e-4;
+/// Largest error relative to the gradient.
+const RELATIVE: f64 = 1e-8;
+/// Largest error of gradients near zero: what rounding leaves of losses of up to some 50 nats.
+const ABSOLUTE: f64 = 1e-10;
+/// T and B of the windows: one, primes, one stream, one step.
+const WINDOWS: [(usize, usize); 5] = [(5, 3), (1, 1), (7, 1), (1, 5), (2, 2)];
+/// V, D (where it is not 0) and H.
+const SIZES: (usize, usize, usize) = (7, 3, 5);
+/// Networks tried for one that is far enough from ReLU's kinks.
+const SEEDS: u64 = 200;
+/// Parameters are drawn from ± this: far from zero, so that no gradient vanishes, and from saturation.
+const PARAMETER_SCALE: f64 = 0.75;
+/// Factor of the loss; anything but 1.
+const LOSS_SCALE: f64 = 0.7;
+
+/// One test for every activation, number of layers and kind of input; each walks the biases, the windows, and streams that begin afresh.
+pub fn all() -> Vec<Test> {
+    let mut tests: Vec<Test> = Vec::new();
+    for (name, activation) in Activation::TABLE {
+        for num_layers in 1..=3 {
+            for embedding_size in [0, SIZES.1] {
+                let name = format!("reference::finite_differences::{name}_layers_{num_layers}_embedding_{embedding_size}");
+                tests.push((name, Box::new(move || check_family(activation, num_layers, embedding_size))));
+            }
+        }
+    }
+    tests
+}
+
+/// Checks every combination of biases, independence and window for one kind of network.
+///
+/// # Panics
+/// If a gradient differs.
+pub fn check_family(activation: Activation, num_layers: usize, embedding_size: usize) {
+    let (vocab_size, _, hidden_size) = SIZES;
+    for (bias, decoder_bias) in [(false, false), (true, true), (true, false), (false, true)] {
+        for independent in [None, Some(0.3)] {
+            for (time_steps, batch) in WINDOWS {
+                let architecture = Architecture { vocab_size, embedding_size, hidden_size, num_layers, activation, bias, decoder_bias };
+                let found = (0..SEEDS).find(|&seed| {
+                    let network = Network::new(architecture, seed, PARAMETER_SCALE);
+                    let window = Window::random(seed, time_steps, batch, vocab_size, independent);
+                    let what = format!("{architecture:?}, T {time_steps}, B {batch}, independent {independent:?}, seed {seed}");
+                    check(&what, &network, &window)
+                });
+                assert!(found.is_some(), "{architecture:?}: no network of {SEEDS} without a unit near its kink");
+            }
+        }
+    }
+}
+
+/// Checks all gradients of one network on one window. False, and nothing checked, where ReLU forbids it.
+///
+/// # Panics
+/// If a gradient differs.
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "`error > allowed` would let NaN pass")]
+pub fn check(what: &str, network: &Network, window: &Window) -> bool {
+    let states = network.random_states(window.inputs.len() as u64, window.batch, 0.5);
+    let outcome = network.run(window, &states, LOSS_SCALE);
+    let pattern = active_units(network, window, &states).1;
+    let layer_size = window.batch * network.architecture.hidden_size;
+    for k in 0..network.architecture.num_layers {
+        let layer = || pattern.chunks_exact(layer_size).skip(k).step_by(network.architecture.num_layers).flatten();
+        if !pattern.is_empty() && (layer().all(|&on| on) || !layer().any(|&on| on)) {
+            return false;
+        }
+    }
+    // Differences first, judgement after: a network near a kink must be refused as a whole.
+    let mut pairs: Vec<(String, f64, f64)> = Vec::new();
+
+    for (name, gradient) in &outcome.gradients {
+        for (i, &claimed) in gradient.iter().enumerate() {
+            let loss = |shift: f64| {
+                let mut moved = network.clone();
+                moved.parameters.get_mut(name).expect("a parameter for every gradient")[i] += shift;
+                active_units(&moved, window, &states)
+            };
+            let Some(difference) = five_points(loss, &pattern) else { return false };
+            pairs.push((format!("{name}[{i}]"), claimed, difference));
+        }
+    }
+    for (k, gradient) in outcome.initial_state_gradients.iter().enumerate() {
+        for (i, &claimed) in gradient.iter().enumerate() {
+            let loss = |shift: f64| {
+                let mut moved = states.clone();
+                moved[k][i] += shift;
+                active_units(network, window, &moved)
+            };
+            let Some(difference) = five_points(loss, &pattern) else { return false };
+            pairs.push((format!("initial state of layer {k}[{i}]"), claimed, difference));
+        }
+    }
+
+    for (name, claimed, difference) in pairs {
+        let error = (claimed - difference).abs();
+        let allowed = RELATIVE * claimed.abs().max(difference.abs()) + ABSOLUTE;
+        if !(error <= allowed) {
+            panic!("{what}: gradient of {name} is {claimed:e}, by differences {difference:e}; error {error:e}, allowed {allowed:e}");
+        }
+    }
+    true
+}
+
+/// The derivative of `loss` at 0, or None where the pattern changes on the way.
+fn five_points(loss: impl Fn(f64) -> (f64, Vec<bool>), pattern: &[bool]) -> Option<f64> {
+    let at = |shift: f64| {
+        let (loss, here) = loss(shift);
+        (here == pattern).then_some(loss)
+    };
+    let near = at(STEP)? - at(-STEP)?;
+    let far = at(2.0 * STEP)? - at(-2.0 * STEP)?;
+    Some((8.0 * near - far) / (12.0 * STEP))
+}
+
+/// The loss and, for ReLU, whether each unit is on, `[T, L, B, H]`.
+fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64, Vec<bool>) {
+    let forward = network.forward(window, states, LOSS_SCALE);
+    let kinked = network.architecture.activation == Activation::Relu;
+    let cells = forward.cells.iter().flatten().filter(|_| kinked);
+    (forward.loss, cells.flat_map(|cell| cell.state.iter().map(|&y| y > 0.0)).collect())
+}

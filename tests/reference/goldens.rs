@@ -1,0 +1,255 @@
+//! PyTorch's numbers: small networks, one window each, and three updates with every optimizer.
+//!
+//! They are stored in `tests/pytorch/goldens.json`, which `tests/pytorch/make_goldens.py` writes and explains. This module reads them, for
+//! whoever is to be compared with them, and holds the reference to them. It needs serde_json.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Test;
+use super::kernels::Activation;
+use super::network::{Architecture, Named, Network, Outcome, Window};
+use super::optimizers::{Optimizer, Rule};
+
+/// Largest error relative to PyTorch's number: both sides compute in f64, in different orders.
+pub const RELATIVE: f64 = 1e-10;
+/// Largest error of numbers near zero, sums of numbers around 1 in which those cancel.
+pub const ABSOLUTE: f64 = 1e-14;
+
+/// A network, a window, and what PyTorch makes of them. Shapes as in [`Network::run`].
+#[derive(Debug, Clone)]
+pub struct Golden {
+    /// Says what is particular about it.
+    pub name: String,
+    /// The network with the parameters it starts from; f32 holds each of them exactly.
+    pub network: Network,
+    /// The window.
+    pub window: Window,
+    /// The states before the window; f32 holds each of them exactly.
+    pub initial_states: Vec<Vec<f64>>,
+    /// Factor of the loss: 1 / predicted tokens.
+    pub scale: f64,
+    /// What running the window gives.
+    pub outcome: Outcome,
+    /// What training on the window gives, once for every optimizer.
+    pub training: Vec<Training>,
+}
+
+/// Some updates on the same window and from the same initial states, without decay of the weights.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// The optimizer.
+    pub rule: Rule,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// The gradients' global norm is clipped at this.
+    pub max_norm: f64,
+    /// The loss before each update.
+    pub losses: Vec<f64>,
+    /// The gradients' global norm before each update and before it was clipped.
+    pub norms: Vec<f64>,
+    /// Every parameter after the last update.
+    pub parameters: Named,
+}
+
+/// All of them.
+///
+/// # Panics
+/// If the file is missing or not what [`Golden`] says.
+pub fn load() -> Vec<Golden> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pytorch/goldens.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    array(&file["cases"]).iter().map(golden).collect()
+}
+
+/// The tests that hold the reference to PyTorch's numbers.
+pub fn tests() -> Vec<Test> {
+    vec![
+        ("reference::goldens::window".to_string(), Box::new(check_windows)),
+        ("reference::goldens::training".to_string(), Box::new(check_training)),
+        ("reference::goldens::cases".to_string(), Box::new(check_cases)),
+    ]
+}
+
+/// Every value and gradient of the reference against PyTorch's.
+///
+/// # Panics
+/// If one differs.
+pub fn check_windows() {
+    for golden in load() {
+        let got = golden.network.run(&golden.window, &golden.initial_states, golden.scale);
+        let want = &golden.outcome;
+        let name = &golden.name;
+        check(&format!("{name}: loss"), &[got.loss], &[want.loss]);
+        check(&format!("{name}: log-probabilities"), &got.log_probabilities, &want.log_probabilities);
+        check_named(&format!("{name}: gradient"), &got.gradients, &want.gradients);
+        for k in 0..golden.network.architecture.num_layers {
+            check(&format!("{name}: final state {k}"), &got.final_states[k], &want.final_states[k]);
+            check(&format!("{name}: initial state gradient {k}"), &got.initial_state_gradients[k], &want.initial_state_gradients[k]);
+        }
+    }
+}
+
+/// The reference's optimizers against PyTorch's.
+///
+/// # Panics
+/// If a loss, a norm or a parameter differs.
+pub fn check_training() {
+    for golden in load() {
+        for training in &golden.training {
+            let name = format!("{}: {:?}", golden.name, training.rule);
+            let mut network = golden.network.clone();
+            let mut optimizer = Optimizer::new(training.rule, training.learning_rate, Some(training.max_norm), 0.0);
+            let (mut losses, mut norms) = (Vec::new(), Vec::new());
+            for _ in &training.losses {
+                let outcome = network.run(&golden.window, &golden.initial_states, golden.scale);
+                losses.push(outcome.loss);
+                norms.push(optimizer.update(&mut network.parameters, &outcome.gradients));
+            }
+            check(&format!("{name}: losses"), &losses, &training.losses);
+            check(&format!("{name}: norms"), &norms, &training.norms);
+            check_named(&format!("{name}: parameter"), &network.parameters, &training.parameters);
+        }
+    }
+}
+
+/// What the file must hold for the other tests to mean something.
+///
+/// # Panics
+/// If it does not.
+pub fn check_cases() {
+    let goldens = load();
+    let architectures: Vec<Architecture> = goldens.iter().map(|golden| golden.network.architecture).collect();
+    for (name, activation) in Activation::TABLE {
+        assert!(architectures.iter().any(|a| a.activation == activation), "no case of {name}");
+    }
+    assert!(architectures.iter().any(|a| a.embedding_size == 0 && !a.bias), "no case of one-hot input without biases");
+    assert!(architectures.iter().any(|a| a.num_layers == 2 && a.bias), "no case of two layers with biases");
+    for Golden { name, network, window, initial_states, scale, training, .. } in &goldens {
+        assert!((scale * window.predicted() as f64 - 1.0).abs() < 1e-15, "{name}: scale");
+        for (parameter, shape) in network.architecture.shapes() {
+            assert_eq!(network.parameters[&parameter].len(), shape.iter().product::<usize>(), "{name}: {parameter}");
+        }
+        let start = network.parameters.values().chain(initial_states).flatten();
+        assert!(start.copied().all(|number| f64::from(number as f32) == number), "{name}: f32 does not hold what is started from");
+        let rules: Vec<Rule> = training.iter().map(|training| training.rule).collect();
+        assert_eq!(rules, Rule::TABLE.map(|(_, rule)| rule), "{name}: optimizers");
+        assert!(training.iter().all(|training| training.norms[0] > training.max_norm), "{name}: clipping is not exercised");
+        assert!(training.iter().all(|training| training.parameters != network.parameters), "{name}: nothing was learnt");
+    }
+}
+
+/// Demands the same names and compares what belongs to them.
+fn check_named(what: &str, got: &Named, want: &Named) {
+    assert!(got.keys().eq(want.keys()), "{what}: names {:?}, in PyTorch {:?}", got.keys(), want.keys());
+    for (name, want) in want {
+        check(&format!("{what} {name}"), &got[name], want);
+    }
+}
+
+/// Demands the same length, and every number within the tolerance.
+fn check(what: &str, got: &[f64], want: &[f64]) {
+    assert_eq!(got.len(), want.len(), "{what}: length");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (got - want).abs();
+        let allowed = ABSOLUTE + RELATIVE * want.abs();
+        if !(want.is_finite() && error <= allowed) {
+            panic!("{what}[{i}] is {got:e}, in PyTorch {want:e}; error {error:e}, allowed {allowed:e}");
+        }
+    }
+}
+
+/// One case of the file.
+fn golden(case: &Value) -> Golden {
+    let activation = text(&case["activation"]);
+    let architecture = Architecture {
+        vocab_size: size(&case["vocab_size"]),
+        embedding_size: size(&case["embedding_size"]),
+        hidden_size: size(&case["hidden_size"]),
+        num_layers: size(&case["num_layers"]),
+        activation: named(&Activation::TABLE, activation),
+        bias: case["bias"].as_bool().expect("bias is true or false"),
+        decoder_bias: case["decoder_bias"].as_bool().expect("decoder_bias is true or false"),
+    };
+    Golden {
+        name: text(&case["name"]).to_string(),
+        network: Network { architecture, parameters: tensors(&case["parameters"]) },
+        window: Window {
+            time_steps: size(&case["time_steps"]),
+            batch: size(&case["batch"]),
+            inputs: tokens(&case["inputs"]),
+            targets: tokens(&case["targets"]),
+            independent: None,
+        },
+        initial_states: layers(&case["initial_states"]),
+        scale: number(&case["scale"]),
+        outcome: Outcome {
+            log_probabilities: numbers(&case["log_probabilities"]),
+            loss: number(&case["loss"]),
+            final_states: layers(&case["final_states"]),
+            gradients: tensors(&case["gradients"]),
+            initial_state_gradients: layers(&case["initial_state_gradients"]),
+        },
+        training: array(&case["training"]).iter().map(training).collect(),
+    }
+}
+
+/// One run of an optimizer.
+fn training(record: &Value) -> Training {
+    Training {
+        rule: named(&Rule::TABLE, text(&record["optimizer"])),
+        learning_rate: number(&record["learning_rate"]),
+        max_norm: number(&record["max_norm"]),
+        losses: numbers(&record["losses"]),
+        norms: numbers(&record["norms"]),
+        parameters: tensors(&record["parameters"]),
+    }
+}
+
+/// The row of a table that has this name.
+fn named<T: Copy>(table: &[(&str, T)], name: &str) -> T {
+    table.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name} is not in the table")).1
+}
+
+/// A JSON array.
+fn array(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("not an array: {value}"))
+}
+
+/// A JSON string.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
+}
+
+/// A JSON number.
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
+}
+
+/// A JSON number that counts something.
+fn size(value: &Value) -> usize {
+    value.as_u64().unwrap_or_else(|| panic!("not a size: {value}")) as usize
+}
+
+/// A flat tensor.
+fn numbers(value: &Value) -> Vec<f64> {
+    array(value).iter().map(number).collect()
+}
+
+/// A flat tensor for every layer.
+fn layers(value: &Value) -> Vec<Vec<f64>> {
+    array(value).iter().map(numbers).collect()
+}
+
+/// Tokens; null is None.
+fn tokens(value: &Value) -> Vec<Option<usize>> {
+    array(value).iter().map(|token| (!token.is_null()).then(|| size(token))).collect()
+}
+
+/// Flat tensors by name.
+fn tensors(value: &Value) -> Named {
+    let tensors = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));
+    tensors.iter().map(|(name, values)| (name.clone(), numbers(values))).collect()
+}

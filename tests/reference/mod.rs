@@ -1,0 +1,25 @@
+//! The reference: the network of Mikolov 2010 in f64, as plain scalar loops straight from the equations.
+//!
+//! Nothing here imports anything from the crate under test, so a mistake there cannot be repeated here by sharing code. The chain of trust
+//! begins in this directory: [`finite_differences`] vouch for the gradients of [`network`], [`goldens`] (PyTorch's numbers) for its values
+//! and for the [`optimizers`], [`properties`] for the [`kernels`] and for what neither of the others can see. Only [`goldens`] needs more
+//! than the standard library: it reads JSON.
+
+pub mod finite_differences;
+pub mod generator;
+pub mod goldens;
+pub mod kernels;
+pub mod network;
+pub mod optimizers;
+pub mod properties;
+
+/// A name and a function that panics where the test fails: what a custom harness runs.
+pub type Test = (String, Box<dyn Fn() + Send + Sync>);
+
+/// Every test of the reference itself.
+pub fn tests() -> Vec<Test> {
+    let mut tests = finite_differences::all();
+    tests.extend(properties::tests());
+    tests.extend(goldens::tests());
+    tests
+}
