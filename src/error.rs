@@ -42,9 +42,7 @@ pub enum Error {
     #[error("the GPU failed: {0}")]
     Gpu(String),
     /// Training produced a number that is not finite.
-    #[error(
-        "{tensor} is not finite in window {window} of epoch {epoch}. {way_out}"
-    )]
+    #[error("{tensor} is not finite in window {window} of epoch {epoch}. {way_out}")]
     NotFinite {
         /// The first tensor seen with a bad number in it.
         tensor: String,

@@ -30,10 +30,18 @@ impl Evaluation {
     /// If the sum is not finite or nothing was predicted.
     pub fn new(nats: f64, tokens: usize, oov: usize) -> Result<Self> {
         if tokens == 0 {
-            return Err(Error::refused("the text", "none of its words is in the vocabulary", "Give a text like the one the model was trained on"));
+            return Err(Error::refused(
+                "the text",
+                "none of its words is in the vocabulary",
+                "Give a text like the one the model was trained on",
+            ));
         }
         if !nats.is_finite() {
-            return Err(Error::refused(format!("a sum of losses of {nats}"), "it must be finite", "The model is damaged or its training diverged"));
+            return Err(Error::refused(
+                format!("a sum of losses of {nats}"),
+                "it must be finite",
+                "The model is damaged or its training diverged",
+            ));
         }
         let mean = nats / tokens as f64;
         Ok(Self {

@@ -9,7 +9,7 @@ mod tokens;
 mod unit;
 mod vocabulary;
 
-pub use reader::{TextReport, read_tokens, split};
+pub use reader::{Source, TextReport, read_tokens, split};
 pub use streams::{Streams, order_by_token};
 pub use tokens::Tokens;
 pub use unit::Unit;
@@ -37,25 +37,50 @@ impl Corpus {
     ///
     /// # Errors
     /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
-    pub fn read(train: &Path, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
-        let (mut tokens, types, report) = reader::read_types(train, unit)?;
+    pub fn read(train: Source<'_>, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
+        let reader::Census { mut tokens, types, report } = reader::census(train, unit)?;
         let held_out = match valid {
             Some(_) => tokens.len(),
             None => held_out_from(&tokens, unit),
         };
         let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
         tokens.renumber(&numbers);
+        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+    }
+
+    /// The same in a vocabulary that exists, for going on with a model.
+    ///
+    /// # Errors
+    /// As [`Corpus::read`].
+    pub fn read_with(vocabulary: Vocabulary, train: Source<'_>, valid: Option<&Path>, unit: Unit) -> Result<Self> {
+        let (tokens, report) = reader::read_source(train, unit, &vocabulary)?;
+        let held_out = if valid.is_some() { tokens.len() } else { held_out_from(&tokens, unit) };
+        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+    }
+
+    fn split(
+        tokens: Tokens,
+        held_out: usize,
+        vocabulary: Vocabulary,
+        report: TextReport,
+        train: Source<'_>,
+        valid: Option<&Path>,
+        unit: Unit,
+    ) -> Result<Self> {
         let (train_tokens, valid_tokens) = match valid {
             Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
             None => tokens.split(held_out),
         };
         let corpus = Self { vocabulary, train: train_tokens, valid: valid_tokens, report };
-        corpus.check(train, valid)?;
+        let name = match train {
+            Source::File(path) => path.display().to_string(),
+            Source::Memory(_) => "the built-in corpus".to_owned(),
+        };
+        corpus.check(name, valid)?;
         Ok(corpus)
     }
 
-    fn check(&self, train: &Path, valid: Option<&Path>) -> Result<()> {
-        let name = train.display().to_string();
+    fn check(&self, name: String, valid: Option<&Path>) -> Result<()> {
         if self.train.is_empty() {
             return Err(Error::refused(name, "there is no token to train on", "Give a text with at least a sentence"));
         }

@@ -6,15 +6,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::tokens::Tokens;
 use super::unit::Unit;
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
+use crate::hash::Hash;
 use crate::tensor::NONE;
 
 /// What is remembered of a text that was read.
@@ -34,17 +33,33 @@ const CHUNK: usize = 1 << 16;
 /// # Errors
 /// If the file cannot be read, is not UTF-8 where the unit needs it, or is empty.
 pub fn read_tokens(path: &Path, unit: Unit, vocabulary: &Vocabulary) -> Result<(Tokens, TextReport)> {
+    read_source(Source::File(path), unit, vocabulary)
+}
+
+pub(super) fn read_source(source: Source<'_>, unit: Unit, vocabulary: &Vocabulary) -> Result<(Tokens, TextReport)> {
     let mut tokens = Tokens::default();
-    let report = read(path, unit, |token| tokens.push(vocabulary.id(token).unwrap_or(NONE)))?;
+    let take = |token: &str| tokens.push(vocabulary.id(token).unwrap_or(NONE));
+    let report = match source {
+        Source::File(path) => read(path, unit, take)?,
+        Source::Memory(text) => read_from(text, "the text", unit, take)?,
+    };
     Ok((tokens, report))
 }
 
-/// Reads a text whose types are numbered as they come, the boundary first.
-pub(super) fn read_types(path: &Path, unit: Unit) -> Result<(Tokens, Vec<String>, TextReport)> {
+/// A text whose types are numbered as they come, the boundary first.
+#[derive(Debug)]
+pub(super) struct Census {
+    pub(super) tokens: Tokens,
+    pub(super) types: Vec<String>,
+    pub(super) report: TextReport,
+}
+
+/// Takes the census of a text.
+pub(super) fn census(source: Source<'_>, unit: Unit) -> Result<Census> {
     let mut numbers: HashMap<String, u32> = HashMap::from([(unit.boundary().to_owned(), 0)]);
     let mut tokens = Tokens::default();
     let mut overflow = false;
-    let report = read(path, unit, |token| {
+    let take = |token: &str| {
         let id = numbers.get(token).copied().unwrap_or_else(|| {
             let id = u32::try_from(numbers.len()).unwrap_or(NONE);
             overflow |= id == NONE;
@@ -52,45 +67,62 @@ pub(super) fn read_types(path: &Path, unit: Unit) -> Result<(Tokens, Vec<String>
             id
         });
         tokens.push(id);
-    })?;
+    };
+    let report = match source {
+        Source::File(path) => read(path, unit, take)?,
+        Source::Memory(text) => read_from(text, "the text", unit, take)?,
+    };
     if overflow {
-        return Err(Error::refused(path.display().to_string(), "it has more than 2^32 - 1 types", "Split words into smaller units"));
+        return Err(Error::refused("the text", "it has more than 2^32 - 1 types", "Split words into smaller units"));
     }
     let mut types = vec![String::new(); numbers.len()];
     for (token, id) in numbers {
         types[id as usize] = token;
     }
-    Ok((tokens, types, report))
+    Ok(Census { tokens, types, report })
+}
+
+/// Where a text comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// A file, read in one streaming pass.
+    File(&'a Path),
+    /// Bytes in memory: the built-in corpus.
+    Memory(&'a [u8]),
 }
 
 /// Calls `take` with every token of the file.
-fn read(path: &Path, unit: Unit, mut take: impl FnMut(&str)) -> Result<TextReport> {
-    let what = path.display().to_string();
+fn read(path: &Path, unit: Unit, take: impl FnMut(&str)) -> Result<TextReport> {
+    let name = path.display().to_string();
     if path.is_dir() {
-        return Err(Error::refused(what, "it is a directory", "Give a text file"));
+        return Err(Error::refused(name, "it is a directory", "Give a text file"));
     }
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut hash = Sha256::new();
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    read_from(file, &name, unit, take)
+}
+
+fn read_from(mut source: impl Read, name: &str, unit: Unit, mut take: impl FnMut(&str)) -> Result<TextReport> {
+    let mut hash = Hash::default();
     let mut splitter = Splitter::new(unit);
     let mut buffer = vec![0; CHUNK];
     let mut bytes = 0;
     loop {
-        let length = match file.read(&mut buffer) {
+        let length = match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io("read", path)(error)),
+            Err(error) => return Err(Error::io("read", Path::new(name))(error)),
         };
         bytes += length as u64;
-        hash.update(&buffer[..length]);
-        splitter.push(&buffer[..length], &mut take).map_err(|bad| bad.in_file(&what))?;
+        // Hashing cannot fail.
+        let _ = hash.write_all(&buffer[..length]);
+        splitter.push(&buffer[..length], &mut take).map_err(|bad| bad.in_file(name))?;
     }
-    splitter.finish(&mut take).map_err(|bad| bad.in_file(&what))?;
+    splitter.finish(&mut take).map_err(|bad| bad.in_file(name))?;
     if bytes == 0 {
-        return Err(Error::refused(what, "it is empty", "Give a text with at least a sentence"));
+        return Err(Error::refused(name, "it is empty", "Give a text with at least a sentence"));
     }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(TextReport { bytes, sha256 })
+    Ok(TextReport { bytes, sha256: hash.hexadecimal() })
 }
 
 /// Splits one text held in memory, such as a prompt or a line to be scored. Words get no `</s>` at the end unless there is a newline.

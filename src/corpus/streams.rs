@@ -34,7 +34,10 @@ impl<'a> Streams<'a> {
             };
             return Err(Error::refused(
                 format!("a text of {} tokens", tokens.len()),
-                format!("--batch {batch} streams of one window of --bptt {time_steps} steps need {} tokens", batch.saturating_mul(time_steps)),
+                format!(
+                    "--batch {batch} streams of one window of --bptt {time_steps} steps need {} tokens",
+                    batch.saturating_mul(time_steps)
+                ),
                 way_out,
             ));
         }

@@ -9,9 +9,7 @@ mod select;
 
 pub use cpu::Cpu;
 pub(crate) use gpu::arguments;
-pub use gpu::{
-    Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, SHARED, Shader, adapters, index, workgroups,
-};
+pub use gpu::{Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, SHARED, Shader, adapters, index, workgroups};
 pub use select::DeviceChoice;
 
 use crate::error::Result;

@@ -79,7 +79,9 @@ fn listed(names: &[&str]) -> String {
 
 fn software_hint(all: &[AdapterReport]) -> String {
     match all.first() {
-        Some(report) => format!(" ({} is software and slower than the CPU path: only --device {} takes it)", report.name, first_word(&report.name)),
+        Some(report) => {
+            format!(" ({} is software and slower than the CPU path: only --device {} takes it)", report.name, first_word(&report.name))
+        }
         None => String::new(),
     }
 }

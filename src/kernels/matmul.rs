@@ -46,7 +46,8 @@ impl Matmul {
     /// # Panics
     /// If the shapes do not fit together.
     fn sizes(&self) -> [usize; 3] {
-        let turned = |tensor: &Tensor, transpose| if transpose { (tensor.columns(), tensor.rows()) } else { (tensor.rows(), tensor.columns()) };
+        let turned =
+            |tensor: &Tensor, transpose| if transpose { (tensor.columns(), tensor.rows()) } else { (tensor.rows(), tensor.columns()) };
         let ((m, k), (k_of_b, n)) = (turned(&self.a, self.transpose_a), turned(&self.b, self.transpose_b));
         assert_eq!(k, k_of_b, "inner sizes of {self:?}");
         assert_eq!((self.c.rows(), self.c.columns()), (m, n), "result of {self:?}");

@@ -78,8 +78,7 @@ impl Kernel for Reduce {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (output, output_offset)) =
-            (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
+        let ((values, values_offset), (output, output_offset)) = (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
         let count = self.values.len();
         let groups = count.div_ceil(VALUES_PER_GROUP).clamp(1, Self::PARTIAL_SUMS);
         let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));

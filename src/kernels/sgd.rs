@@ -19,13 +19,8 @@ pub struct Sgd {
 
 arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32 }
 
-const BINDINGS: &[(&str, Access)] = &[
-    ("parameter", Access::Write),
-    ("gradient", Access::Read),
-    ("scale", Access::Read),
-    ("tokens", Access::Read),
-    ("order", Access::Read),
-];
+const BINDINGS: &[(&str, Access)] =
+    &[("parameter", Access::Write), ("gradient", Access::Read), ("scale", Access::Read), ("tokens", Access::Read), ("order", Access::Read)];
 pub(super) static DENSE: Shader = Shader {
     stem: "sgd",
     source: include_str!("../../shaders/sgd.wgsl"),

@@ -61,10 +61,14 @@ fn exponentiate(row: &mut [f32], top: f32) -> f32 {
             *lane += *value;
         }
     }
-    let rest: f32 = chunks.into_remainder().iter_mut().map(|value| {
-        *value = math::exp(*value - top);
-        *value
-    }).sum();
+    let rest: f32 = chunks
+        .into_remainder()
+        .iter_mut()
+        .map(|value| {
+            *value = math::exp(*value - top);
+            *value
+        })
+        .sum();
     lanes.iter().sum::<f32>() + rest
 }
 

@@ -56,9 +56,15 @@ impl Config {
     /// # Errors
     /// If a size is 0 where it may not be, or a cell or output layer is unknown.
     pub fn validate(&self) -> Result<()> {
-        for (flag, value, least) in [("--hidden", self.hidden_size, 1), ("--layers", self.num_layers, 1), ("vocabulary of", self.vocab_size, 2)] {
+        for (flag, value, least) in
+            [("--hidden", self.hidden_size, 1), ("--layers", self.num_layers, 1), ("vocabulary of", self.vocab_size, 2)]
+        {
             if value < least {
-                return Err(Error::usage(format!("{flag} {value}"), format!("it must be at least {least}"), format!("Take {least} or more")));
+                return Err(Error::usage(
+                    format!("{flag} {value}"),
+                    format!("it must be at least {least}"),
+                    format!("Take {least} or more"),
+                ));
             }
         }
         named(&self.cell, "--cell", CELLS.iter().map(|row| row.name))?;

@@ -114,13 +114,6 @@ impl Cell for ElmanCell {
         });
         let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
         // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.
-        device.run(&Matmul {
-            a: gradient,
-            b: previous,
-            c: weight_gradient,
-            transpose_a: true,
-            transpose_b: false,
-            accumulate: false,
-        });
+        device.run(&Matmul { a: gradient, b: previous, c: weight_gradient, transpose_a: true, transpose_b: false, accumulate: false });
     }
 }

@@ -145,7 +145,11 @@ impl Parameters {
     pub fn upload_like(&self, device: &mut Device, tensors: &[Tensor], values: &[Vec<f32>]) -> Result<()> {
         let lengths_fit = values.len() == tensors.len() && values.iter().zip(tensors).all(|(value, tensor)| value.len() == tensor.len());
         if !lengths_fit {
-            return Err(Error::refused("the parameters", "they do not have the sizes of the configuration", "Train or import the model again"));
+            return Err(Error::refused(
+                "the parameters",
+                "they do not have the sizes of the configuration",
+                "Train or import the model again",
+            ));
         }
         for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values) {
             let shape = specification.memory_shape();

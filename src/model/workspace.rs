@@ -1,9 +1,9 @@
 //! What a run of a model needs besides its parameters: activations, carried states, gradients, scratch.
 
+use super::Model;
 use super::cell::{self, Capacity, Cell};
 use super::output::{self, OutputLayer, Predictions};
 use super::window::Window;
-use super::Model;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::Gradient;

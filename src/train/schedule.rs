@@ -84,10 +84,7 @@ mod tests {
     fn rnnlms_schedule_step_by_step() {
         // 1000/900 is better; 900/899 is not significantly so: halve; 899/850 is better and halves again; 850/860 is worse: back, and stop.
         let steps = run(&[-1000.0, -900.0, -899.0, -850.0, -860.0]);
-        assert_eq!(
-            steps,
-            [(0.1, false, false), (0.1, false, false), (0.05, false, false), (0.025, false, false), (0.0125, true, true)]
-        );
+        assert_eq!(steps, [(0.1, false, false), (0.1, false, false), (0.05, false, false), (0.025, false, false), (0.0125, true, true)]);
     }
 
     #[test]

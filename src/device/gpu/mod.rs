@@ -235,10 +235,7 @@ impl Gpu {
         let entries: Vec<_> = bindings
             .iter()
             .zip(0..)
-            .map(|(binding, number)| wgpu::BindGroupEntry {
-                binding: number,
-                resource: self.buffer(binding.buffer).as_entire_binding(),
-            })
+            .map(|(binding, number)| wgpu::BindGroupEntry { binding: number, resource: self.buffer(binding.buffer).as_entire_binding() })
             .collect();
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.pipelines[pipeline].label),

@@ -65,11 +65,8 @@ pub const SHARED: &str = include_str!("../../../shaders/shared.wgsl");
 impl Shader {
     /// The complete WGSL module: where the arguments lie, the shared prefix, the file.
     pub fn module(&self, immediates: bool) -> String {
-        let arguments = if immediates {
-            "var<immediate> arguments: Arguments;"
-        } else {
-            "@group(1) @binding(0) var<uniform> arguments: Arguments;"
-        };
+        let arguments =
+            if immediates { "var<immediate> arguments: Arguments;" } else { "@group(1) @binding(0) var<uniform> arguments: Arguments;" };
         format!("{arguments}\n{SHARED}\n{}", self.source)
     }
 }

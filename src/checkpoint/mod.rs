@@ -1,0 +1,267 @@
+//! A model as a directory: parameters, configuration, vocabulary, and what resuming needs.
+//!
+//! In and out: [`Config`], parameters in the file's layout, [`Vocabulary`], [`Snapshot`]. A checkpoint knows no device and is never half
+//! written.
+
+mod tensors;
+mod transaction;
+mod vocabulary_file;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use vocabulary_file::escape;
+
+use crate::corpus::{Unit, Vocabulary};
+use crate::error::{Error, Result};
+use crate::hash::Hash;
+use crate::model::{Config, Specification, specifications};
+use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
+use tensors::{Named, TensorFile};
+use transaction::{Transaction, recover};
+
+/// The format's number: files of a larger one are refused.
+pub const FORMAT: u32 = 1;
+
+const MODEL: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+const VOCABULARY: &str = "vocab.txt";
+const TRAINING_TENSORS: &str = "training.safetensors";
+const TRAINING: &str = "training.json";
+/// The file of one record an interval and one an epoch.
+pub const LOG: &str = "log.jsonl";
+
+/// `config.json`: everything needed to rebuild the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// [`FORMAT`] of the writer.
+    pub version: u32,
+    /// What a token is.
+    pub unit: Unit,
+    /// The model.
+    #[serde(flatten)]
+    pub config: Config,
+}
+
+/// The corpus that a run was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorpusRecord {
+    /// The training file as it was given; none for the built-in corpus.
+    pub train: Option<PathBuf>,
+    /// The validation file; none where a part was held out.
+    pub valid: Option<PathBuf>,
+    /// Bytes of the training file.
+    pub bytes: u64,
+    /// SHA-256 of the training file.
+    pub sha256: String,
+}
+
+/// `training.json`: what resuming needs besides tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// [`FORMAT`] of the writer.
+    pub version: u32,
+    /// Elman's version.
+    pub elman: String,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// Where it stands.
+    pub progress: Progress,
+    /// What it is trained on.
+    pub corpus: CorpusRecord,
+    /// SHA-256 of the files that belong to this state.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A model as it lies on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Unit and configuration.
+    pub description: Description,
+    /// The types.
+    pub vocabulary: Vocabulary,
+    /// The parameters in the file's order and layout.
+    pub parameters: Vec<Vec<f32>>,
+}
+
+impl Checkpoint {
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// If a file is missing, truncated, from a newer version, or does not fit the others.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let description = Self::describe(directory)?;
+        let path = directory.join(VOCABULARY);
+        let types = vocabulary_file::read(&read_text(&path)?)?;
+        let vocab_size = description.config.vocab_size;
+        if types.len() != vocab_size {
+            return Err(Error::refused(
+                path.display().to_string(),
+                format!("it has {} lines, and config.json says vocab_size {vocab_size}", types.len()),
+                "The files of a model belong together: restore them from one copy",
+            ));
+        }
+        let vocabulary = Vocabulary::new(types)?;
+        let mut file = TensorFile::read(&directory.join(MODEL))?;
+        let specifications = specifications(&description.config);
+        let parameters = specifications.iter().map(|one| file.take(&one.name, &one.shape)).collect::<Result<_>>()?;
+        file.finish()?;
+        Ok(Self { description, vocabulary, parameters })
+    }
+
+    /// Reads the configuration alone.
+    ///
+    /// # Errors
+    /// If it is missing, not valid, or from a newer version.
+    pub fn describe(directory: &Path) -> Result<Description> {
+        if !directory.is_dir() {
+            return Err(Error::refused(
+                format!("the model {}", directory.display()),
+                "it is no directory",
+                "Give the directory that `elman train --out` wrote",
+            ));
+        }
+        recover(directory)?;
+        let path = directory.join(CONFIG);
+        let description: Description = read_json(&path)?;
+        description.config.validate()?;
+        Ok(description)
+    }
+}
+
+/// What resuming needs: tensors and record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Training {
+    /// Tensors.
+    pub snapshot: Snapshot,
+    /// Everything else.
+    pub record: TrainingRecord,
+}
+
+impl Training {
+    /// Reads the training state that belongs to a model.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, newer, or was changed since the state was written.
+    pub fn read(directory: &Path, checkpoint: &Checkpoint) -> Result<Self> {
+        let record: TrainingRecord = read_json(&directory.join(TRAINING))?;
+        for (name, hash) in &record.files {
+            let path = directory.join(name);
+            if sha256(&path)? != *hash {
+                return Err(Error::refused(
+                    path.display().to_string(),
+                    "it was changed since the training state was written",
+                    "Resuming needs the files as they were: restore them, or start a new run",
+                ));
+            }
+        }
+        record.recipe.validate()?;
+        let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
+        let specifications = specifications(&checkpoint.description.config);
+        let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
+            specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
+        };
+        let states = OPTIMIZERS.iter().find(|row| row.name == record.recipe.optimizer).map_or(&[][..], |row| row.state);
+        let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
+        let has_best = file.contains(&format!("best.{}", specifications[0].name));
+        let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
+            specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
+        };
+        let best = if has_best { Some(group("best")?) } else { None };
+        let mut carried = Vec::new();
+        while file.contains(&format!("carried.{}", carried.len())) {
+            carried.push(file.take_any(&format!("carried.{}", carried.len()))?);
+        }
+        file.finish()?;
+        Ok(Self { snapshot: Snapshot { parameters: checkpoint.parameters.clone(), best, optimizer, carried }, record })
+    }
+}
+
+/// Writes a model with its training state, all files together.
+///
+/// # Errors
+/// If the directory cannot be written; what was there before is there still.
+pub fn save(
+    directory: &Path,
+    description: &Description,
+    vocabulary: &Vocabulary,
+    snapshot: &Snapshot,
+    recipe: &Recipe,
+    progress: &Progress,
+    corpus: &CorpusRecord,
+) -> Result<()> {
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    let specifications = specifications(&description.config);
+    let mut transaction = Transaction::new(directory);
+    transaction.add(MODEL, |path| tensors::write(path, &named("", &specifications, &snapshot.parameters)))?;
+    transaction.add_bytes(CONFIG, &json(description))?;
+    transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
+    let mut state = Vec::new();
+    let names = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).map_or(&[][..], |row| row.state);
+    for (name, values) in names.iter().zip(&snapshot.optimizer) {
+        state.extend(named(&format!("optimizer.{name}."), &specifications, values));
+    }
+    if let Some(best) = &snapshot.best {
+        state.extend(named("best.", &specifications, best));
+    }
+    state.extend(
+        snapshot.carried.iter().enumerate().map(|(number, values)| (format!("carried.{number}"), vec![values.len()], values.as_slice())),
+    );
+    transaction.add(TRAINING_TENSORS, |path| tensors::write(path, &state))?;
+    let mut files = BTreeMap::new();
+    for name in [MODEL, VOCABULARY, TRAINING_TENSORS] {
+        files.insert(name.to_owned(), sha256(&directory.join(format!(".{name}.new")))?);
+    }
+    let record = TrainingRecord {
+        version: FORMAT,
+        elman: env!("CARGO_PKG_VERSION").to_owned(),
+        recipe: recipe.clone(),
+        progress: progress.clone(),
+        corpus: corpus.clone(),
+        files,
+    };
+    transaction.add_bytes(TRAINING, &json(&record))?;
+    transaction.commit()
+}
+
+fn named<'a>(prefix: &str, specifications: &[Specification], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
+    specifications.iter().zip(values).map(|(one, values)| (format!("{prefix}{}", one.name), one.shape.clone(), values.as_slice())).collect()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain structs have a JSON form");
+    text.push(b'\n');
+    text
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut hash = Hash::default();
+    let mut file = fs::File::open(path).map_err(Error::io("open", path))?;
+    std::io::copy(&mut file, &mut hash).map_err(Error::io("read", path))?;
+    Ok(hash.hexadecimal())
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(Error::io("read", path))
+}
+
+/// Reads a JSON file whose `version` must not be newer than this program's.
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
+    let name = path.display().to_string();
+    let damaged = |error: serde_json::Error| {
+        Error::refused(name.clone(), format!("it is not as Elman writes it ({error})"), "Restore it from a copy, or train again")
+    };
+    let value: serde_json::Value = serde_json::from_str(&read_text(path)?).map_err(damaged)?;
+    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if version > u64::from(FORMAT) {
+        return Err(Error::refused(
+            name.clone(),
+            format!("its version is {version}, and this program reads up to {FORMAT}"),
+            "Take a newer Elman",
+        ));
+    }
+    serde_json::from_value(value).map_err(damaged)
+}
