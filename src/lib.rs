@@ -4,14 +4,18 @@
 //! Data flows one way: [`corpus`] → windows → [`model`]'s step on a [`device`] → [`train`] → [`checkpoint`]. Sizes have one letter
 //! everywhere: `B` parallel streams, `T` time steps of a window, `H` hidden units, `D` embedding size, `V` vocabulary, `L` layers.
 
+pub mod check;
 pub mod checkpoint;
+pub mod cli;
 pub mod corpus;
 pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod generate;
 pub mod hash;
 pub mod kernels;
 pub mod model;
+pub mod score;
 pub mod tensor;
 pub mod train;

@@ -2,6 +2,7 @@
 //!
 //! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
 
+pub mod builtin;
 pub mod grammar;
 mod reader;
 mod streams;

@@ -1,0 +1,86 @@
+//! `elman inspect`: what is in a checkpoint.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::Output;
+use crate::checkpoint::{Checkpoint, Training, escape};
+use crate::error::Result;
+use crate::model::specifications;
+
+#[derive(Debug, Args)]
+pub(super) struct InspectFlags {
+    /// The directory that `elman train` wrote
+    #[arg(value_name = "DIR", default_value = "model")]
+    model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(flags: &InspectFlags) -> Result<()> {
+    let checkpoint = Checkpoint::read(&flags.model)?;
+    // A model that came without its training state is whole all the same.
+    let training = if flags.model.join("training.json").exists() { Some(Training::read(&flags.model, &checkpoint)?) } else { None };
+    let specifications = specifications(&checkpoint.description.config);
+    let norms: Vec<f64> =
+        checkpoint.parameters.iter().map(|values| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()).collect();
+    let mut output = Output::new();
+    if flags.json {
+        let parameters: Vec<_> =
+            specifications.iter().zip(&norms).map(|(one, norm)| json!({ "name": one.name, "shape": one.shape, "norm": norm })).collect();
+        output.json(&json!({
+            "config": checkpoint.description,
+            "parameters": parameters,
+            "training": training.map(|training| training.record),
+        }))?;
+        return output.flush();
+    }
+    let config = &checkpoint.description.config;
+    output.line(format_args!(
+        "{} layer(s) of {} {} {} cells on {}s, vocabulary {}, {} output",
+        config.num_layers,
+        config.hidden_size,
+        config.activation,
+        config.cell,
+        checkpoint.description.unit.name(),
+        config.vocab_size,
+        config.output
+    ))?;
+    for (one, norm) in specifications.iter().zip(&norms) {
+        output.line(format_args!("  {:24} {:>16}  norm {norm:.4}", one.name, format!("{:?}", one.shape)))?;
+    }
+    let elements: usize = specifications.iter().map(crate::model::Specification::len).sum();
+    output.line(format_args!("  {elements} parameters"))?;
+    let first: Vec<_> = checkpoint.vocabulary.types().iter().take(12).map(|token| escape(token)).collect();
+    output.line(format_args!("vocabulary: {} …", first.join(" ")))?;
+    match training {
+        None => output.line("no training state: this model can be used, not resumed")?,
+        Some(Training { record, .. }) => {
+            let progress = &record.progress;
+            output.line(format_args!(
+                "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} --batch {} --bptt {}",
+                record.elman,
+                progress.epochs,
+                progress.window,
+                record.recipe.optimizer,
+                record.recipe.lr,
+                record.recipe.batch,
+                record.recipe.bptt
+            ))?;
+            for epoch in &progress.history {
+                output.line(format_args!(
+                    "  epoch {:2}  train loss {:.4}  valid perplexity {:9.3}  lr {}{}",
+                    epoch.epoch,
+                    epoch.train_loss,
+                    epoch.valid_perplexity,
+                    epoch.lr,
+                    if epoch.rolled_back { "  put back" } else { "" }
+                ))?;
+            }
+        }
+    }
+    output.flush()
+}

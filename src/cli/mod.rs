@@ -1,0 +1,139 @@
+//! The command line: one file a subcommand, each flags in, library calls, words out.
+
+mod check;
+mod corpus;
+mod devices;
+mod eval;
+mod generate;
+mod inspect;
+mod output;
+mod score;
+mod train;
+mod train_flags;
+mod train_progress;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+pub use output::is_broken_pipe;
+
+use crate::checkpoint::Checkpoint;
+use crate::device::{Device, DeviceChoice};
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// Trains recurrent neural network language models on any GPU, and on the CPU where there is none; measures, scores and writes with them.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model; without --train on the built-in corpus, whose best possible perplexity is known
+    Train(Box<train_flags::TrainFlags>),
+    /// Measure a text: perplexity, entropy, log10 probability, tokens, unknown words
+    Eval(eval::EvalFlags),
+    /// One log10 probability for each line of a file or of standard input
+    Score(score::ScoreFlags),
+    /// Write text
+    Generate(generate::GenerateFlags),
+    /// List every adapter, what it can do, and which one `auto` takes
+    Devices(devices::DevicesFlags),
+    /// Run every kernel on a GPU and on the CPU and compare: is this driver right?
+    Check(check::CheckFlags),
+    /// Show what is in a checkpoint
+    Inspect(inspect::InspectFlags),
+    /// Write sentences of the built-in grammar, with their exact probability on request
+    Corpus(corpus::CorpusFlags),
+}
+
+/// Where to run.
+#[derive(Debug, Clone, Args)]
+struct DeviceFlags {
+    /// auto (a real GPU, else the CPU), cpu, gpu, or a part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Threads of the CPU path [default: as many as there are cores]
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl DeviceFlags {
+    fn threads(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get)
+    }
+
+    /// Opens the device and says on standard error which it is: the first line of every run.
+    fn open(&self) -> Result<Device> {
+        let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
+        let (device, reason) = choice.open(self.threads())?;
+        eprintln!("device: {}, {reason}", device.name());
+        Ok(device)
+    }
+
+    /// Runs `work` where parallel loops find as many threads as were asked for.
+    fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
+        let threads = self.threads();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| Error::refused(format!("--threads {threads}"), error.to_string(), "Take fewer threads"))?;
+        Ok(pool.install(work))
+    }
+}
+
+/// A trained model and where to run it.
+#[derive(Debug, Clone, Args)]
+struct ModelFlags {
+    /// The directory that `elman train` wrote
+    #[arg(long, value_name = "DIR", default_value = "model")]
+    model: PathBuf,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+/// A checkpoint on a device.
+struct Loaded {
+    checkpoint: Checkpoint,
+    device: Device,
+    model: Model,
+}
+
+impl ModelFlags {
+    fn load(&self) -> Result<Loaded> {
+        let checkpoint = Checkpoint::read(&self.model)?;
+        let mut device = self.device.open()?;
+        let model = Model::new(&mut device, checkpoint.description.config.clone(), &checkpoint.parameters)?;
+        Ok(Loaded { checkpoint, device, model })
+    }
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words for the user.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
+            Command::Eval(flags) => flags.model.device.clone().with_threads(|| eval::run(&flags))?,
+            Command::Score(flags) => flags.model.device.clone().with_threads(|| score::run(&flags))?,
+            Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
+            Command::Devices(flags) => devices::run(&flags),
+            Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
+            Command::Inspect(flags) => inspect::run(&flags),
+            Command::Corpus(flags) => corpus::run(&flags),
+        }
+    }
+}
+
+/// A path in quotes where it needs them, for commands that people copy.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|character| character.is_ascii_alphanumeric() || "/._-".contains(character)) { text } else { format!("'{text}'") }
+}

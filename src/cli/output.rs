@@ -1,0 +1,48 @@
+//! Results on standard output.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+const STANDARD_OUTPUT: &str = "to standard output";
+
+/// Standard output, buffered.
+pub(super) struct Output {
+    writer: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self { writer: BufWriter::new(io::stdout().lock()) }
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes).map_err(failed())
+    }
+
+    pub(super) fn line(&mut self, line: impl std::fmt::Display) -> Result<()> {
+        writeln!(self.writer, "{line}").map_err(failed())
+    }
+
+    /// One JSON object as the last line.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(value).expect("plain structs have a JSON form");
+        self.line(text)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.writer.flush().map_err(failed())
+    }
+}
+
+fn failed() -> impl FnOnce(io::Error) -> Error {
+    Error::io("write", Path::new(STANDARD_OUTPUT))
+}
+
+/// Whether the error is a reader that went away.
+pub fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { path, source, .. } if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,233 @@
+//! `elman train`: a run from its flags to a model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::output::Output;
+use super::train_flags::TrainFlags;
+use super::train_progress::Reporter;
+use super::{generate, quoted};
+use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, LOG, Training};
+use crate::corpus::{Corpus, Source, Unit, builtin};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::model::initial_values;
+use crate::train::{Event, Trainer};
+
+/// A run that is ready to go: what it writes, and where.
+struct Run<'a> {
+    trainer: Trainer<'a>,
+    description: Description,
+    corpus: &'a Corpus,
+    record: CorpusRecord,
+    directory: PathBuf,
+    resumed: bool,
+}
+
+pub(super) fn run(flags: &TrainFlags) -> Result<()> {
+    let interrupted = interrupted_flag()?;
+    let start = Instant::now();
+    let mut device = flags.device.open()?;
+    let resumed = match &flags.resume {
+        Some(directory) => {
+            flags.check_resume()?;
+            let checkpoint = Checkpoint::read(directory)?;
+            let training = Training::read(directory, &checkpoint)?;
+            Some((directory, checkpoint, training))
+        }
+        None => {
+            claim(&flags.out, flags.force)?;
+            None
+        }
+    };
+    let record = resumed.as_ref().map(|(.., training)| &training.record.corpus);
+    let train = flags.train.clone().or_else(|| record.and_then(|record| record.train.clone()));
+    let valid = flags.valid.clone().or_else(|| record.and_then(|record| record.valid.clone()));
+    if let (None, Some(valid)) = (&train, &valid) {
+        return Err(Error::usage(
+            format!("--valid {}", valid.display()),
+            "the built-in corpus has a validation part of its own",
+            "Give --train too",
+        ));
+    }
+    let drawn = match &train {
+        Some(_) => None,
+        None => Some(builtin::draw(builtin::SENTENCES, builtin::SEED)?),
+    };
+    let source = match (&train, &drawn) {
+        (Some(path), _) => Source::File(path),
+        (None, Some(drawn)) => Source::Memory(drawn.text.as_bytes()),
+        (None, None) => Source::Memory(&[]),
+    };
+    let corpus = match &resumed {
+        Some((_, checkpoint, _)) => {
+            Corpus::read_with(checkpoint.vocabulary.clone(), source, valid.as_deref(), checkpoint.description.unit)?
+        }
+        None => Corpus::read(source, valid.as_deref(), flags.model.unit(), flags.model.limits()?)?,
+    };
+    let record = CorpusRecord { train, valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone() };
+    let mut run = match resumed {
+        Some((directory, checkpoint, training)) => resume(&mut device, flags, directory, checkpoint, training, &corpus, record)?,
+        None => begin(&mut device, flags, &corpus, record)?,
+    };
+    eprintln!(
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch",
+        corpus.train.len(),
+        corpus.valid.len(),
+        corpus.vocabulary.len(),
+        run.trainer.model().parameters().len(),
+        run.trainer.windows()
+    );
+    let finished = run.train(&mut device, &interrupted)?;
+    let grammar_perplexity = drawn.as_ref().filter(|_| run.description.unit == Unit::Word).map(|drawn| {
+        let sentences = corpus.valid.iter().filter(|&id| id == 0).count();
+        drawn.perplexity_of_last(sentences)
+    });
+    run.tell(&mut device, flags.json, finished, grammar_perplexity, start.elapsed().as_secs_f64())
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
+fn interrupted_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = flag.clone();
+    let handler = move || {
+        if raised.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\ninterrupted: saving … (again to stop at once)");
+    };
+    ctrlc::set_handler(handler).map_err(|error| Error::refused("Ctrl-C", error.to_string(), "Report this"))?;
+    Ok(flag)
+}
+
+/// Makes sure that nothing is overwritten that was not meant to be.
+fn claim(directory: &Path, force: bool) -> Result<()> {
+    if directory.exists() && !directory.is_dir() {
+        return Err(Error::refused(directory.display().to_string(), "it is a file", "Give --out the name of a directory"));
+    }
+    let is_used = match std::fs::read_dir(directory) {
+        // A run that ended before its first checkpoint leaves a log and no model.
+        Ok(entries) => entries.flatten().any(|entry| entry.file_name() != LOG),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::io("read", directory)(error)),
+    };
+    if is_used && !force {
+        return Err(Error::refused(
+            directory.display().to_string(),
+            "it exists and is not empty",
+            format!("--force replaces the model in it, --resume {} goes on with it, --out DIR writes elsewhere", quoted(directory)),
+        ));
+    }
+    std::fs::create_dir_all(directory).map_err(Error::io("create", directory))
+}
+
+fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record: CorpusRecord) -> Result<Run<'a>> {
+    let recipe = flags.recipe.resolve()?;
+    let config = flags.model.resolve(corpus.vocabulary.len())?;
+    let values = initial_values(&config, recipe.seed);
+    let description = Description { version: FORMAT, unit: flags.model.unit(), config: config.clone() };
+    let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
+    Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
+}
+
+fn resume<'a>(
+    device: &mut Device,
+    flags: &TrainFlags,
+    directory: &Path,
+    checkpoint: Checkpoint,
+    training: Training,
+    corpus: &'a Corpus,
+    record: CorpusRecord,
+) -> Result<Run<'a>> {
+    if training.record.corpus.sha256 != record.sha256 {
+        return Err(Error::refused(
+            record.train.as_deref().map_or("the built-in corpus".into(), |path| path.display().to_string()),
+            "it is not the text that the run was started with: its SHA-256 differs",
+            "Give --train the original file, or start a new run",
+        ));
+    }
+    let mut recipe = training.record.recipe;
+    recipe.epochs = flags.recipe.epochs.unwrap_or(recipe.epochs);
+    let config = checkpoint.description.config.clone();
+    let trainer = Trainer::resume(device, config, training.snapshot, training.record.progress, recipe, corpus)?;
+    Ok(Run { trainer, description: checkpoint.description, corpus, record, directory: directory.to_owned(), resumed: true })
+}
+
+impl Run<'_> {
+    /// Trains until the end or until interrupted; whether it came to the end.
+    fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<bool> {
+        let mut reporter = Reporter::new(&self.directory, self.resumed, self.trainer.windows(), self.trainer.recipe().epochs)?;
+        let finished = loop {
+            match self.trainer.advance(device)? {
+                Event::Windows { loss, gradient_norm, tokens_per_second } => {
+                    reporter.windows(self.trainer.progress(), loss, gradient_norm, tokens_per_second)?;
+                    if interrupted.load(Ordering::SeqCst) {
+                        self.save(device)?;
+                        break false;
+                    }
+                }
+                Event::Epoch(record) => {
+                    self.save(device)?;
+                    reporter.epoch(&record)?;
+                    if interrupted.load(Ordering::SeqCst) {
+                        break false;
+                    }
+                }
+                Event::Finished => break true,
+            }
+        };
+        reporter.finish();
+        Ok(finished)
+    }
+
+    fn save(&self, device: &mut Device) -> Result<()> {
+        let snapshot = self.trainer.snapshot(device)?;
+        let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
+        checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)
+    }
+
+    /// The run's results: figures, a sample, what to try next.
+    fn tell(&self, device: &mut Device, json: bool, finished: bool, grammar_perplexity: Option<f64>, seconds: f64) -> Result<()> {
+        let progress = self.trainer.progress();
+        let directory = quoted(&self.directory);
+        let valid_perplexity = progress.best_valid_loss.map(f64::exp);
+        let mut output = Output::new();
+        if !finished {
+            eprintln!("saved in {directory}; elman train --resume {directory} goes on");
+        }
+        if let (true, Some(perplexity)) = (finished, valid_perplexity) {
+            output.line(format_args!("validation perplexity {perplexity:.3} after {} epochs, {seconds:.1} s", progress.epochs))?;
+            if let Some(grammar) = grammar_perplexity {
+                let excess = (perplexity / grammar - 1.0) * 100.0;
+                output
+                    .line(format_args!("the grammar's own    {grammar:.3}: no model can do better; this one is {excess:.1} % above it"))?;
+            }
+            let sample = generate::sample(device, self.trainer.model(), self.description.unit, &self.corpus.vocabulary)?;
+            output.line(format_args!("\nit writes:\n{sample}\n"))?;
+            output.line("try next:")?;
+            output.line(format_args!("  elman generate --model {directory}"))?;
+            output.line(format_args!("  echo 'a sentence of yours' | elman score --model {directory} --per-token"))?;
+            output.line(format_args!("  elman eval --model {directory} --text FILE"))?;
+        }
+        if json {
+            let last = progress.history.last();
+            let mut value = json!({
+                "epochs": progress.epochs,
+                "finished": finished,
+                "valid_perplexity": valid_perplexity,
+                "tokens_per_second": last.map(|epoch| epoch.tokens_per_second),
+                "seconds": seconds,
+                "device": device.name(),
+            });
+            if let Some(perplexity) = grammar_perplexity {
+                value["grammar_perplexity"] = json!(perplexity);
+            }
+            output.json(&value)?;
+        }
+        output.flush()
+    }
+}

@@ -1,0 +1,248 @@
+//! The flags of `elman train`, and what they resolve to.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::DeviceFlags;
+use crate::corpus::{Limits, Unit};
+use crate::error::{Error, Result};
+use crate::kernels::Activation;
+use crate::model::Config;
+use crate::train::{Recipe, Reduction, ScheduleKind};
+
+/// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TrainFlags {
+    /// The training text; without it, the built-in corpus
+    #[arg(long, value_name = "FILE")]
+    pub(super) train: Option<PathBuf>,
+    /// The validation text; without it, the last tenth of the training text is held out
+    #[arg(long, value_name = "FILE")]
+    pub(super) valid: Option<PathBuf>,
+    /// Where the model goes
+    #[arg(long, value_name = "DIR", default_value = "model")]
+    pub(super) out: PathBuf,
+    /// Replace the model that is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Go on with an interrupted run, to the same bits on the same device; of the other flags only --epochs, --train and --valid (where the
+    /// files have moved), --device, --threads and --json may be given
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force"])]
+    pub(super) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceFlags,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) model: ModelShape,
+    #[command(flatten)]
+    pub(super) recipe: RecipeFlags,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ModelShape {
+    /// What a token is [default: word]
+    #[arg(long)]
+    pub(super) unit: Option<Unit>,
+    /// Keep at most N types; the others become <unk>
+    #[arg(long, value_name = "N")]
+    pub(super) vocab_size: Option<usize>,
+    /// Keep types that occur at least N times; the others become <unk>
+    #[arg(long, value_name = "N")]
+    pub(super) min_count: Option<u64>,
+    /// The recurrent cell: elman [default: elman]
+    #[arg(long)]
+    pub(super) cell: Option<String>,
+    /// The hidden units' function: sigmoid, tanh or relu [default: sigmoid]
+    #[arg(long)]
+    pub(super) activation: Option<Activation>,
+    /// H, hidden units of a layer [default: 100]
+    #[arg(long, value_name = "H")]
+    pub(super) hidden: Option<usize>,
+    /// L, recurrent layers [default: 1]
+    #[arg(long, value_name = "L")]
+    pub(super) layers: Option<usize>,
+    /// D, size of an embedding; 0 feeds one-hot vectors [default: 0]
+    #[arg(long, value_name = "D")]
+    pub(super) embedding: Option<usize>,
+    /// Give the recurrent and output layers biases [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) bias: Option<bool>,
+    /// The output layer: softmax [default: softmax]
+    #[arg(long)]
+    pub(super) output: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Recipe")]
+pub(super) struct RecipeFlags {
+    /// Where the flags that are not given come from
+    #[arg(long)]
+    pub(super) preset: Option<Preset>,
+    /// B, parallel streams of text [default: 32]
+    #[arg(long, value_name = "B")]
+    pub(super) batch: Option<usize>,
+    /// T, time steps of a window, through which gradients flow back [default: 16]
+    #[arg(long, value_name = "T")]
+    pub(super) bptt: Option<usize>,
+    /// The most epochs [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(super) epochs: Option<usize>,
+    /// sgd, adagrad or adam. Adagrad at 0.1 is the default because it reaches what word-by-word SGD reaches, in fewer epochs, with updates of
+    /// hundreds of tokens that feed a GPU; plain SGD at 0.1 needs a few streams only [default: adagrad]
+    #[arg(long)]
+    pub(super) optimizer: Option<String>,
+    /// The learning rate at the start [default: 0.1]
+    #[arg(long)]
+    pub(super) lr: Option<f32>,
+    /// halve: before every epoch from the first insignificant improvement on, the second ends training (rnnlm); constant [default: halve]
+    #[arg(long)]
+    pub(super) schedule: Option<ScheduleKind>,
+    /// An epoch is significant if the validation log-probability improves by this factor [default: 1.003]
+    #[arg(long, value_name = "RATIO")]
+    pub(super) min_improvement: Option<f64>,
+    /// Whether a window's gradient is the mean or the sum over its tokens [default: mean]
+    #[arg(long)]
+    pub(super) reduction: Option<Reduction>,
+    /// The largest norm of a gradient; 0 is no limit [default: 0]
+    #[arg(long, value_name = "NORM")]
+    pub(super) clip: Option<f32>,
+    /// L2 regularisation: weights shrink by lr * l2 before every update [default: 0]
+    #[arg(long)]
+    pub(super) l2: Option<f32>,
+    /// Begin every sentence with the initial state
+    #[arg(long)]
+    pub(super) independent: bool,
+    /// Where the initial weights come from [default: 1]
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+}
+
+/// A recipe by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preset {
+    /// Elman's own: Adagrad 0.1, 32 streams of 16 steps, mean gradient
+    Elman,
+    /// The article's (Mikolov 2010): plain SGD 0.1, one stream of 10 steps, summed gradient, L2 1e-7
+    Seed,
+}
+
+impl Preset {
+    fn recipe(self) -> Recipe {
+        match self {
+            Self::Elman => Recipe::default(),
+            Self::Seed => {
+                Recipe { batch: 1, bptt: 10, optimizer: "sgd".into(), lr: 0.1, reduction: Reduction::Sum, l2: 1e-7, ..Recipe::default() }
+            }
+        }
+    }
+}
+
+impl RecipeFlags {
+    /// The preset's recipe with what was given by hand.
+    pub(super) fn resolve(&self) -> Result<Recipe> {
+        let base = self.preset.unwrap_or(Preset::Elman).recipe();
+        let recipe = Recipe {
+            batch: self.batch.unwrap_or(base.batch),
+            bptt: self.bptt.unwrap_or(base.bptt),
+            epochs: self.epochs.unwrap_or(base.epochs),
+            optimizer: self.optimizer.clone().unwrap_or(base.optimizer),
+            lr: self.lr.unwrap_or(base.lr),
+            schedule: self.schedule.unwrap_or(base.schedule),
+            min_improvement: self.min_improvement.unwrap_or(base.min_improvement),
+            reduction: self.reduction.unwrap_or(base.reduction),
+            clip: self.clip.unwrap_or(base.clip),
+            l2: self.l2.unwrap_or(base.l2),
+            independent: self.independent || base.independent,
+            seed: self.seed.unwrap_or(base.seed),
+        };
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    fn first_given(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--preset", self.preset.is_some()),
+            ("--batch", self.batch.is_some()),
+            ("--bptt", self.bptt.is_some()),
+            ("--optimizer", self.optimizer.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--schedule", self.schedule.is_some()),
+            ("--min-improvement", self.min_improvement.is_some()),
+            ("--reduction", self.reduction.is_some()),
+            ("--clip", self.clip.is_some()),
+            ("--l2", self.l2.is_some()),
+            ("--independent", self.independent),
+            ("--seed", self.seed.is_some()),
+        ])
+    }
+}
+
+impl ModelShape {
+    pub(super) fn unit(&self) -> Unit {
+        self.unit.unwrap_or(Unit::Word)
+    }
+
+    pub(super) fn limits(&self) -> Result<Limits> {
+        if let Some(size) = self.vocab_size.filter(|&size| size < 2) {
+            return Err(Error::usage(format!("--vocab-size {size}"), "it must be at least 2: the boundary and a type", "Take 2 or more"));
+        }
+        Ok(Limits { vocab_size: self.vocab_size, min_count: self.min_count.unwrap_or(0) })
+    }
+
+    /// The model for a vocabulary of `vocab_size` types.
+    pub(super) fn resolve(&self, vocab_size: usize) -> Result<Config> {
+        let base = Config::default();
+        let bias = self.bias.unwrap_or(base.bias);
+        let config = Config {
+            cell: self.cell.clone().unwrap_or(base.cell),
+            activation: self.activation.unwrap_or(base.activation),
+            vocab_size,
+            embedding_size: self.embedding.unwrap_or(base.embedding_size),
+            hidden_size: self.hidden.unwrap_or(base.hidden_size),
+            num_layers: self.layers.unwrap_or(base.num_layers),
+            bias,
+            decoder_bias: bias,
+            output: self.output.clone().unwrap_or(base.output),
+            initial_state: base.initial_state,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn first_given(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--unit", self.unit.is_some()),
+            ("--vocab-size", self.vocab_size.is_some()),
+            ("--min-count", self.min_count.is_some()),
+            ("--cell", self.cell.is_some()),
+            ("--activation", self.activation.is_some()),
+            ("--hidden", self.hidden.is_some()),
+            ("--layers", self.layers.is_some()),
+            ("--embedding", self.embedding.is_some()),
+            ("--bias", self.bias.is_some()),
+            ("--output", self.output.is_some()),
+        ])
+    }
+}
+
+fn first_given(flags: &[(&'static str, bool)]) -> Option<&'static str> {
+    flags.iter().find(|flag| flag.1).map(|flag| flag.0)
+}
+
+impl TrainFlags {
+    /// A resumed run keeps its model and recipe: a flag that says otherwise is an error, not ignored.
+    pub(super) fn check_resume(&self) -> Result<()> {
+        match self.model.first_given().or_else(|| self.recipe.first_given()) {
+            None => Ok(()),
+            Some(flag) => Err(Error::usage(
+                format!("{flag} with --resume"),
+                "a resumed run keeps the model and the recipe it was started with",
+                "Leave the flag out, or start a new run with --out",
+            )),
+        }
+    }
+}

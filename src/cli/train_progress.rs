@@ -1,0 +1,110 @@
+//! What `elman train` tells while it runs: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::checkpoint::LOG;
+use crate::error::{Error, Result};
+use crate::train::{EpochRecord, Progress};
+
+/// Seconds between two records of windows in the log, and between two plain lines.
+const BETWEEN_RECORDS: Duration = Duration::from_secs(10);
+
+/// Windows of an epoch in `log.jsonl`.
+#[derive(Debug, Serialize)]
+struct WindowsRecord {
+    epoch: usize,
+    window: usize,
+    loss: f64,
+    gradient_norm: f64,
+    lr: f32,
+    tokens_per_second: f64,
+}
+
+/// The bar, the lines and the log of one run.
+pub(super) struct Reporter {
+    bar: ProgressBar,
+    is_terminal: bool,
+    epochs: usize,
+    windows: usize,
+    log: File,
+    path: PathBuf,
+    last_record: Instant,
+}
+
+impl Reporter {
+    /// Opens the log: at its end for a resumed run, empty for a new one.
+    pub(super) fn new(directory: &Path, resumed: bool, windows: usize, epochs: usize) -> Result<Self> {
+        let path = directory.join(LOG);
+        let log =
+            OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(&path).map_err(Error::io("open", &path))?;
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = ProgressBar::with_draw_target(
+            Some(windows as u64),
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Ok(Self { bar, is_terminal, epochs, windows, log, path, last_record: Instant::now() })
+    }
+
+    fn record(&mut self, record: &impl Serialize) -> Result<()> {
+        let line = serde_json::to_string(record).expect("plain structs have a JSON form") + "\n";
+        self.log.write_all(line.as_bytes()).map_err(Error::io("write", &self.path))
+    }
+
+    /// Some windows are done.
+    pub(super) fn windows(&mut self, progress: &Progress, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
+        let epoch = progress.epochs + 1;
+        let mean = progress.nats / progress.tokens.max(1) as f64;
+        self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+        self.bar.set_position(progress.window as u64);
+        self.bar.set_message(format!("loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s", mean.exp()));
+        if self.last_record.elapsed() < BETWEEN_RECORDS {
+            return Ok(());
+        }
+        self.last_record = Instant::now();
+        let lr = progress.schedule.rate();
+        self.record(&WindowsRecord { epoch, window: progress.window, loss, gradient_norm, lr, tokens_per_second })?;
+        if !self.is_terminal {
+            let (window, windows) = (progress.window, self.windows);
+            eprintln!("epoch {epoch}  window {window} of {windows}  loss {mean:.4}  {tokens_per_second:.0} tokens/s");
+        }
+        Ok(())
+    }
+
+    /// An epoch is done.
+    pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.record(record)?;
+        let line = format!(
+            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} tokens/s  {:.1} s{}",
+            record.epoch,
+            record.train_loss,
+            record.valid_loss,
+            record.valid_perplexity,
+            record.lr,
+            record.tokens_per_second,
+            record.seconds,
+            if record.rolled_back { "  worse: weights put back" } else { "" }
+        );
+        // A hidden bar would swallow the line.
+        if self.is_terminal {
+            self.bar.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+        self.bar.reset();
+        Ok(())
+    }
+
+    /// The bar goes.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,136 @@
+//! Scoring sentences: one log-probability a line, many lines at once.
+
+use serde::Serialize;
+
+use crate::corpus::{Unit, Vocabulary, split};
+use crate::device::Device;
+use crate::error::Result;
+use crate::model::{Capacity, Model, Window, Workspace};
+use crate::tensor::{NONE, Tensor};
+
+/// What a model says of one sentence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// The log10 probability of its tokens and its end.
+    pub log10_prob: f64,
+    /// Tokens predicted, the end among them.
+    pub tokens: usize,
+    /// Unknown words that were skipped.
+    pub oov: usize,
+    /// The log10 probability of each token in order; none for an unknown word.
+    pub token_log10_probs: Vec<Option<f64>>,
+}
+
+/// Scores sentences in batches of similar length.
+#[derive(Debug)]
+pub struct Scorer {
+    workspace: Workspace,
+    /// `[T+1, B]`: the tokens of a window's steps, and of the step after.
+    rows: Tensor<u32>,
+    carry: bool,
+}
+
+/// Steps of a window; longer sentences take several.
+const TIME_STEPS: usize = 64;
+/// The most sentences side by side.
+const BATCH: usize = 64;
+
+impl Scorer {
+    /// Makes room for up to `sentences` sentences at once. `carry`: each sentence begins with the state that the one before it left, instead
+    /// of the initial one; then there is one stream.
+    ///
+    /// # Errors
+    /// If something is too large for the device.
+    pub fn new(device: &mut Device, model: &Model, sentences: usize, carry: bool) -> Result<Self> {
+        let batch = if carry { 1 } else { sentences.clamp(1, BATCH) };
+        let capacity = Capacity { batch, time_steps: TIME_STEPS, training: false, independent: false };
+        let workspace = Workspace::new(device, model, capacity)?;
+        Ok(Self { workspace, rows: device.tensor("tokens", TIME_STEPS + 1, batch)?, carry })
+    }
+
+    /// Scores sentences given as token ids without their end; [`NONE`] is an unknown word. Results are in the order of the sentences and do
+    /// not depend on which are scored together, up to rounding.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn score(&self, device: &mut Device, model: &Model, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
+        let mut order: Vec<usize> = (0..sentences.len()).collect();
+        if !self.carry {
+            order.sort_by_key(|&number| std::cmp::Reverse(sentences[number].len()));
+        }
+        let mut scores = vec![None; sentences.len()];
+        for batch in order.chunks(self.workspace.capacity().batch) {
+            let group: Vec<&[u32]> = batch.iter().map(|&number| sentences[number].as_slice()).collect();
+            for (&number, losses) in batch.iter().zip(self.losses(device, model, &group)?) {
+                scores[number] = Some(Score::new(&sentences[number], &losses));
+            }
+        }
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    /// The losses of each sentence's tokens and end, in nats.
+    fn losses(&self, device: &mut Device, model: &Model, sentences: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
+        if !self.carry {
+            self.workspace.reset(device);
+        }
+        let batch = self.workspace.capacity().batch;
+        let longest = sentences.iter().map(|sentence| sentence.len() + 1).max().unwrap_or(0);
+        let mut losses: Vec<Vec<f32>> = vec![Vec::new(); sentences.len()];
+        let mut first = 0;
+        while first < longest {
+            let time_steps = TIME_STEPS.min(longest - first);
+            let mut rows = vec![NONE; (time_steps + 1) * batch];
+            for (stream, sentence) in sentences.iter().enumerate() {
+                for step in 0..=time_steps {
+                    rows[step * batch + stream] = before(sentence, first + step);
+                }
+            }
+            device.upload(&self.rows.slice_rows(0..time_steps + 1), &rows);
+            let window = Window {
+                time_steps,
+                inputs: self.rows.slice_rows(0..time_steps),
+                targets: self.rows.slice_rows(1..time_steps + 1),
+                order: None,
+            };
+            model.forward(device, &self.workspace, &window);
+            model.losses(device, &self.workspace, &window);
+            let found = device.download(&self.workspace.losses(time_steps))?;
+            for (stream, (sentence, losses)) in sentences.iter().zip(&mut losses).enumerate() {
+                let wanted = (sentence.len() + 1).saturating_sub(first).min(time_steps);
+                losses.extend((0..wanted).map(|step| found[step * batch + stream]));
+            }
+            first += time_steps;
+        }
+        Ok(losses)
+    }
+}
+
+/// The token before step `step` of a sentence: the boundary before the first, and after the last.
+fn before(sentence: &[u32], step: usize) -> u32 {
+    match step {
+        0 => 0,
+        step if step <= sentence.len() => sentence[step - 1],
+        step if step == sentence.len() + 1 => 0,
+        _ => NONE,
+    }
+}
+
+impl Score {
+    fn new(sentence: &[u32], losses: &[f32]) -> Self {
+        let targets = sentence.iter().copied().chain([0]);
+        let token_log10_probs: Vec<_> =
+            targets.zip(losses).map(|(target, &loss)| (target != NONE).then(|| -f64::from(loss) / std::f64::consts::LN_10)).collect();
+        let tokens = token_log10_probs.iter().flatten().count();
+        Self { log10_prob: token_log10_probs.iter().flatten().sum(), tokens, oov: token_log10_probs.len() - tokens, token_log10_probs }
+    }
+}
+
+/// A line's token ids, without its end.
+///
+/// # Errors
+/// If it is not UTF-8 where the unit needs it.
+pub fn sentence(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    split(line, unit, |token| ids.push(vocabulary.id(token).unwrap_or(NONE)))?;
+    Ok(ids)
+}
