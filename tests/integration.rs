@@ -1,1 +1,44 @@
-fn main() {}
+//! The one integration test binary: a table of trials, so that what is left out is listed by name.
+//!
+//! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU -> every GPU kernel -> whole steps ->
+//! PyTorch's numbers. Beside it the shaders' layout, training runs, the command line, and what bad input gets.
+
+mod bad_input;
+mod cli;
+mod command;
+mod compare;
+mod gpu;
+mod reference;
+mod training;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// A trial of a plain function; `left_out` lists it as ignored.
+fn trial(module: &str, name: &str, left_out: bool, run: impl FnOnce() + Send + 'static) -> Trial {
+    let run = move || {
+        run();
+        Ok(())
+    };
+    Trial::test(format!("{module}::{name}"), run).with_ignored_flag(left_out)
+}
+
+fn main() {
+    let mut trials = Vec::new();
+    for (name, run) in reference::tests().into_iter().chain(compare::tests()) {
+        trials.push(Trial::test(name, move || {
+            run();
+            Ok(())
+        }));
+    }
+    for (module, tests) in [("cli", cli::TESTS), ("bad_input", bad_input::TESTS), ("training", training::TESTS)] {
+        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
+    }
+    let no_python = !cli::has_python();
+    trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
+    for (variant, immediates) in gpu::VARIANTS {
+        trials.extend(training::GPU_TESTS.iter().map(|&(name, run)| {
+            trial("training", &format!("gpu_{variant}_{name}"), gpu::left_out(), move || run(&mut gpu::device(immediates)))
+        }));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}

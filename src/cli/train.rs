@@ -163,7 +163,7 @@ impl Run<'_> {
         let mut reporter = Reporter::new(&self.directory, self.resumed, self.trainer.windows(), self.trainer.recipe().epochs)?;
         let finished = loop {
             match self.trainer.advance(device)? {
-                Event::Windows { loss, gradient_norm, tokens_per_second } => {
+                Event::Windows { loss, gradient_norm, tokens_per_second, .. } => {
                     reporter.windows(self.trainer.progress(), loss, gradient_norm, tokens_per_second)?;
                     if interrupted.load(Ordering::SeqCst) {
                         self.save(device)?;

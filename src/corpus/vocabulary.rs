@@ -27,6 +27,14 @@ pub struct Vocabulary {
     unknown: Option<u32>,
 }
 
+fn too_small(types: usize) -> Error {
+    Error::refused(
+        format!("a vocabulary of {types} type(s)"),
+        "there must be a type beside the boundary and <unk>",
+        "Give more text, a larger --vocab-size or a smaller --min-count",
+    )
+}
+
 impl Vocabulary {
     /// A vocabulary of the given types; the first is the boundary.
     ///
@@ -34,11 +42,7 @@ impl Vocabulary {
     /// If there is none but the boundary, or a type stands twice.
     pub fn new(types: Vec<String>) -> Result<Self> {
         if types.len() < 2 {
-            return Err(Error::refused(
-                format!("a vocabulary of {} type(s)", types.len()),
-                "there must be a type beside the boundary",
-                "Give more text, a larger --vocab-size or a smaller --min-count",
-            ));
+            return Err(too_small(types.len()));
         }
         let mut numbers = HashMap::with_capacity(types.len());
         for (token, id) in types.iter().zip(0..) {
@@ -73,6 +77,9 @@ impl Vocabulary {
             // The text's own <unk> stays, whatever its count.
             kept.pop();
             kept.extend(types.iter().position(|token| token == UNKNOWN));
+        }
+        if kept.iter().all(|&id| types[id] == UNKNOWN) {
+            return Err(too_small(1));
         }
         let mut names = vec![unit.boundary().to_owned()];
         names.extend(kept.iter().map(|&id| types[id].clone()));

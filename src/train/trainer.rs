@@ -65,10 +65,12 @@ pub struct Progress {
 /// What [`Trainer::advance`] came to.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Some windows are done; the mean loss over them and the tokens a second.
+    /// Some windows are done.
     Windows {
-        /// Nats a token.
+        /// Nats a token, averaged over them.
         loss: f64,
+        /// The sum of the losses of each of them in nats.
+        sums: Vec<f32>,
         /// The norm of the last window's gradient before clipping.
         gradient_norm: f64,
         /// Tokens predicted in a second.
@@ -269,7 +271,8 @@ impl<'a> Trainer<'a> {
         for record in 0..count {
             tokens += self.window(device, self.progress.window + record, record);
         }
-        let (nats, gradient_norm) = self.look(device, count)?;
+        let (sums, gradient_norm) = self.look(device, count)?;
+        let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.window += count;
         self.progress.nats += nats;
         self.progress.tokens += tokens;
@@ -278,7 +281,8 @@ impl<'a> Trainer<'a> {
         // How often one looks changes nothing but the wait.
         let fitting = count as f64 * SECONDS_BETWEEN_LOOKS / seconds.max(1e-6);
         self.interval = (fitting as usize).clamp(1, LARGEST_INTERVAL);
-        Ok(Event::Windows { loss: nats / tokens.max(1) as f64, gradient_norm, tokens_per_second: tokens as f64 / seconds.max(1e-9) })
+        let (loss, tokens_per_second) = (nats / tokens.max(1) as f64, tokens as f64 / seconds.max(1e-9));
+        Ok(Event::Windows { loss, sums, gradient_norm, tokens_per_second })
     }
 
     /// One window: forward, back, update. Returns the tokens predicted.
@@ -329,19 +333,19 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Reads the records of the last `count` windows: their losses together, and the last one's gradient norm.
-    fn look(&self, device: &mut Device, count: usize) -> Result<(f64, f64)> {
+    /// Reads the records of the last `count` windows: each one's sum of losses, and the last one's gradient norm.
+    fn look(&self, device: &mut Device, count: usize) -> Result<(Vec<f32>, f64)> {
         let records = device.download(&self.records.slice_rows(0..count))?;
-        let mut nats = 0.0;
+        let mut sums = Vec::with_capacity(count);
         let mut norm = 0.0;
         for (number, record) in records.chunks_exact(self.records.columns()).enumerate() {
             if let Some(bad) = record.iter().position(|value| !value.is_finite()) {
                 return Err(self.not_finite(bad, self.progress.window + number + 1));
             }
-            nats += f64::from(record[0]);
+            sums.push(record[0]);
             norm = record[1..].iter().map(|&value| f64::from(value)).sum::<f64>().sqrt();
         }
-        Ok((nats, norm))
+        Ok((sums, norm))
     }
 
     fn not_finite(&self, bad: usize, window: usize) -> Error {

@@ -1,0 +1,299 @@
+//! The command line as people use it.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::command::{Run, Workbench, small_text};
+
+pub const TESTS: &[(&str, fn())] = &[
+    ("train_eval_score_generate_inspect", train_eval_score_generate_inspect),
+    ("help_and_version", help_and_version),
+    ("json_has_the_promised_keys", json_has_the_promised_keys),
+    ("one_seed_gives_one_model", one_seed_gives_one_model),
+    ("an_existing_directory_is_not_overwritten", an_existing_directory_is_not_overwritten),
+    ("resume_keeps_model_and_recipe", resume_keeps_model_and_recipe),
+    ("the_sum_of_carried_scores_is_what_eval_says", the_sum_of_carried_scores_is_what_eval_says),
+    ("scores_do_not_depend_on_company", scores_do_not_depend_on_company),
+    ("unknown_words_are_counted_or_become_unk", unknown_words_are_counted_or_become_unk),
+    ("characters_of_every_script", characters_of_every_script),
+    ("bytes_of_every_value", bytes_of_every_value),
+    ("a_prompt_goes_on", a_prompt_goes_on),
+    ("corpus_writes_sentences_with_their_probability", corpus_writes_sentences_with_their_probability),
+    #[cfg(unix)]
+    ("a_reader_that_leaves_is_no_error", a_reader_that_leaves_is_no_error),
+    #[cfg(unix)]
+    ("ctrl_c_saves_and_stops", ctrl_c_saves_and_stops),
+];
+
+/// Tests that need Python with numpy and safetensors.
+pub const PYTHON_TESTS: &[(&str, fn())] = &[("numpy_agrees_with_score", numpy_agrees_with_score)];
+
+fn train_eval_score_generate_inspect() {
+    let workbench = Workbench::with_model();
+    for file in ["model.safetensors", "config.json", "vocab.txt", "training.safetensors", "training.json", "log.jsonl"] {
+        assert!(workbench.path("model").join(file).is_file(), "{file} is missing");
+    }
+    let eval = workbench.run("eval --text train.txt --device cpu").succeeds();
+    assert!(eval.stderr.starts_with("device: CPU"), "{}", eval.stderr);
+    assert!(eval.stdout.contains("perplexity"), "{}", eval.stdout);
+    workbench.write("lines.txt", "the boy runs\n\nthe dogs who the cat chases bark\n");
+    let score = workbench.run("score lines.txt --device cpu").succeeds();
+    let values: Vec<f64> = score.stdout.lines().map(|line| line.parse().expect("a number")).collect();
+    assert!(values.len() == 3 && values.iter().all(|value| *value < 0.0), "{values:?}");
+    let per_token = workbench.run("score lines.txt --device cpu --per-token").succeeds();
+    assert_eq!(per_token.stdout.lines().map(|line| line.split('\t').count()).collect::<Vec<_>>(), [5, 2, 9]);
+    let text = workbench.run("generate --sentences 3 --device cpu").succeeds().stdout;
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert_eq!(text, workbench.run("generate --sentences 3 --device cpu").succeeds().stdout);
+    assert_ne!(text, workbench.run("generate --sentences 3 --device cpu --seed 2").succeeds().stdout);
+    let inspect = workbench.run("inspect model").succeeds().stdout;
+    assert!(inspect.contains("rnn.weight_hh_l0") && inspect.contains("epoch  2"), "{inspect}");
+    assert!(workbench.run("train --out x").line.contains("train"));
+}
+
+fn help_and_version() {
+    let workbench = Workbench::new();
+    for command in ["train", "eval", "score", "generate", "devices", "check", "inspect", "corpus"] {
+        assert!(workbench.run("--help").succeeds().stdout.contains(command));
+        workbench.run(&format!("{command} --help")).succeeds();
+    }
+    assert!(workbench.run("--version").succeeds().stdout.starts_with("elman "));
+    workbench.run("trian").fails(2, &["train"]);
+    workbench.run("").fails(2, &["Usage"]);
+}
+
+fn json_has_the_promised_keys() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let train = workbench.run("train --train train.txt --device cpu --hidden 8 --epochs 1 --json").succeeds();
+    for key in ["epochs", "valid_perplexity", "tokens_per_second", "seconds"] {
+        train.number(key);
+    }
+    assert!(train.json()["device"].as_str().is_some_and(|device| device.contains("CPU")));
+    let eval = workbench.run("eval --text train.txt --device cpu --json").succeeds();
+    for key in ["tokens", "oov", "log10_prob", "entropy_bits", "perplexity"] {
+        eval.number(key);
+    }
+    assert!((eval.number("perplexity") - eval.number("entropy_bits").exp2()).abs() < 1e-6 * eval.number("perplexity"));
+    workbench.write("lines.txt", "the boy runs\n");
+    let score = workbench.run("score lines.txt --device cpu --json --per-token").succeeds().json();
+    assert_eq!(score["tokens"][0], 4);
+    assert_eq!(score["token_log10_probs"][0].as_array().map(Vec::len), Some(4));
+    assert!(workbench.run("devices --json").succeeds().json()["adapters"].is_array());
+    assert!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"].is_u64());
+    let log = String::from_utf8(workbench.read("model/log.jsonl")).expect("UTF-8");
+    let record: serde_json::Value = serde_json::from_str(log.lines().last().unwrap_or_default()).expect("a record");
+    for key in ["epoch", "train_loss", "valid_loss", "valid_perplexity", "lr", "tokens_per_second", "seconds"] {
+        assert!(record[key].is_number(), "{key} of {record}");
+    }
+}
+
+fn one_seed_gives_one_model() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let train = "train --train train.txt --device cpu --hidden 9 --epochs 2 --batch 3 --bptt 7";
+    for (out, seed) in [("a", 1), ("b", 1), ("c", 2)] {
+        workbench.run(&format!("{train} --out {out} --seed {seed}")).succeeds();
+    }
+    let [a, b, c] = ["a", "b", "c"].map(|out| workbench.read(&format!("{out}/model.safetensors")));
+    assert!(a == b, "the same seed gave two models");
+    assert!(a != c, "two seeds gave one model");
+}
+
+fn an_existing_directory_is_not_overwritten() {
+    let workbench = Workbench::with_model();
+    let before = workbench.read("model/model.safetensors");
+    let train = "train --train train.txt --device cpu --hidden 5 --epochs 1 --batch 2 --bptt 4";
+    workbench.run(train).fails(1, &["model", "--force", "--resume"]);
+    assert!(workbench.read("model/model.safetensors") == before);
+    workbench.run(&format!("{train} --force")).succeeds();
+    assert!(workbench.read("model/model.safetensors") != before);
+}
+
+fn resume_keeps_model_and_recipe() {
+    let workbench = Workbench::with_model();
+    workbench.run("train --resume model --hidden 5").fails(2, &["--hidden", "--resume"]);
+    workbench.run("train --resume model --lr 0.5").fails(2, &["--lr", "--resume"]);
+    workbench.write("other.txt", small_text() + "more words\n");
+    workbench.run("train --resume model --train other.txt --epochs 3 --device cpu").fails(1, &["other.txt", "SHA-256"]);
+    workbench.run("train --resume model --device cpu --epochs 3 --json").succeeds();
+    assert_eq!(workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"], 3);
+    // Three epochs in two parts are three epochs in one.
+    let resumed = workbench.read("model/model.safetensors");
+    workbench.run("train --train train.txt --device cpu --hidden 12 --epochs 3 --batch 4 --bptt 5 --out whole").succeeds();
+    assert!(workbench.read("whole/model.safetensors") == resumed, "a resumed run differs from a whole one");
+}
+
+fn the_sum_of_carried_scores_is_what_eval_says() {
+    let workbench = Workbench::with_model();
+    let scores = workbench.run("score train.txt --carry --json --device cpu").succeeds().json();
+    let sum: f64 = scores["log10_prob"].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64).sum();
+    let eval = workbench.run("eval --text train.txt --device cpu --json").succeeds().number("log10_prob");
+    assert!((sum - eval).abs() <= 1e-6 * eval.abs(), "{sum} and {eval}");
+    let scores = workbench.run("score train.txt --json --device cpu").succeeds().json();
+    let sum: f64 = scores["log10_prob"].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64).sum();
+    let eval = workbench.run("eval --text train.txt --device cpu --json --independent").succeeds().number("log10_prob");
+    assert!((sum - eval).abs() <= 1e-6 * eval.abs(), "independent: {sum} and {eval}");
+}
+
+fn scores_do_not_depend_on_company() {
+    let workbench = Workbench::with_model();
+    let long = "the boy runs ".repeat(60);
+    let lines = ["the boy runs", "", &long, "dogs bark", "the boy runs", "mary says that the boys run"];
+    workbench.write("all.txt", lines.join("\n") + "\n");
+    let all = workbench.run("score all.txt --device cpu").succeeds().stdout;
+    for (line, together) in lines.iter().zip(all.lines()) {
+        workbench.write("one.txt", format!("{line}\r\n"));
+        let alone = workbench.run("score one.txt --device cpu").succeeds().stdout;
+        let [alone, together] = [alone.trim(), together].map(|text| text.parse::<f64>().expect("a number"));
+        assert!((alone - together).abs() <= 2e-6 * alone.abs(), "{line:?}: {alone} alone, {together} in company");
+    }
+    assert_eq!(all.lines().next(), all.lines().nth(4), "equal lines have equal scores");
+}
+
+fn unknown_words_are_counted_or_become_unk() {
+    let workbench = Workbench::with_model();
+    workbench.write("odd.txt", "the xylophone runs\n");
+    let eval = workbench.run("eval --text odd.txt --device cpu --json").succeeds();
+    assert_eq!((eval.number("tokens"), eval.number("oov")), (3.0, 1.0));
+    let line = workbench.run("score odd.txt --device cpu --per-token").succeeds().stdout;
+    assert_eq!(line.split('\t').nth(2), Some("OOV"), "{line}");
+    workbench.write("only.txt", "xylophone\tvibraphone");
+    workbench.run("eval --text only.txt --device cpu --json").succeeds();
+    workbench.run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut").succeeds();
+    let eval = workbench.run("eval --model cut --text odd.txt --device cpu --json").succeeds();
+    assert_eq!((eval.number("tokens"), eval.number("oov")), (4.0, 0.0));
+    workbench.run("train --train train.txt --vocab-size 50 --device cpu --hidden 5 --epochs 1 --out small").succeeds();
+    let vocabulary = String::from_utf8(workbench.read("small/vocab.txt")).expect("UTF-8");
+    assert_eq!(vocabulary.lines().count(), 50);
+    assert_eq!((vocabulary.lines().next(), vocabulary.lines().filter(|line| *line == "<unk>").count()), (Some("</s>"), 1));
+}
+
+fn characters_of_every_script() {
+    let workbench = Workbench::new();
+    let text = "漢字かな交じり文。\r\nÄpfel, cafe\u{301} und naïve\n👩‍👩‍👧 ok \u{2028} \\n\n".repeat(60);
+    workbench.write("text.txt", &text);
+    workbench.run("train --train text.txt --unit char --device cpu --hidden 10 --epochs 1 --batch 2 --bptt 6").succeeds();
+    let characters: std::collections::BTreeSet<char> = text.chars().filter(|character| *character != '\r').collect();
+    assert_eq!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"], characters.len());
+    let eval = workbench.run("eval --text text.txt --device cpu --json").succeeds();
+    assert_eq!(eval.number("tokens") as usize, text.chars().filter(|character| *character != '\r').count());
+    for temperature in ["0.5", "3"] {
+        let output =
+            workbench.command(&format!("generate --tokens 400 --temperature {temperature} --device cpu")).output().expect("it runs");
+        let written = String::from_utf8(output.stdout).expect("characters are valid UTF-8");
+        assert!(!written.trim_end_matches('\n').is_empty());
+        assert!(written.chars().all(|character| characters.contains(&character)), "{written}");
+    }
+}
+
+fn bytes_of_every_value() {
+    let workbench = Workbench::new();
+    let bytes: Vec<u8> = (0..=255_u8).cycle().take(256 * 12).collect();
+    workbench.write("bytes.bin", &bytes);
+    workbench.run("train --train bytes.bin --unit byte --device cpu --hidden 10 --epochs 1 --batch 2 --bptt 6").succeeds();
+    assert_eq!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"], 256);
+    let eval = workbench.run("eval --text bytes.bin --device cpu --json").succeeds();
+    assert_eq!((eval.number("tokens") as usize, eval.number("oov")), (bytes.len(), 0.0));
+    let output = workbench.command("generate --tokens 300 --temperature 5 --device cpu").output().expect("it runs");
+    // The tokens, and a line's end after them.
+    assert_eq!(output.stdout.len(), 301);
+    assert!(output.stdout.iter().any(|byte| *byte >= 0x80), "high bytes are written as they are");
+}
+
+fn a_prompt_goes_on() {
+    let workbench = Workbench::with_model();
+    let mut command = workbench.command("generate --sentences 1 --device cpu --temperature 0 --prompt");
+    let run = Run::new("generate --prompt", command.arg("the boys").output().expect("it runs")).succeeds();
+    assert!(run.stdout.starts_with("the boys") && run.stdout.lines().count() == 1, "{}", run.stdout);
+    let mut command = workbench.command("generate --tokens 1 --device cpu --json --prompt");
+    let run = Run::new("generate --prompt", command.arg("the zebra").output().expect("it runs")).succeeds();
+    assert!(run.stderr.contains("1 token(s) of the prompt"), "{}", run.stderr);
+}
+
+fn corpus_writes_sentences_with_their_probability() {
+    let workbench = Workbench::new();
+    let plain = workbench.run("corpus --sentences 50 --seed 3").succeeds().stdout;
+    let with = workbench.run("corpus --sentences 50 --seed 3 --probabilities").succeeds().stdout;
+    let grammar = elman::corpus::grammar::Grammar::builtin().expect("the grammar parses");
+    for (sentence, line) in plain.lines().zip(with.lines()) {
+        let (probability, same) = line.split_once('\t').expect("a tab");
+        assert_eq!(sentence, same);
+        let words: Vec<&str> = sentence.split(' ').collect();
+        let exact = grammar.log10_probability(&words).expect("the grammar derives it");
+        assert!((probability.parse::<f64>().expect("a number") - exact).abs() < 1e-6, "{line}: {exact}");
+    }
+    assert_eq!(plain.lines().count(), 50);
+}
+
+#[cfg(unix)]
+fn a_reader_that_leaves_is_no_error() {
+    let workbench = Workbench::with_model();
+    let mut child = workbench
+        .command("generate --tokens 100000 --device cpu")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    Run::new("generate | true", output).succeeds();
+}
+
+#[cfg(unix)]
+fn ctrl_c_saves_and_stops() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let mut child = workbench
+        .command("train --train train.txt --device cpu --hidden 12 --epochs 1000000 --schedule constant --batch 4 --bptt 5")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // The first checkpoint says that training goes on.
+    while !workbench.path("model").join("training.json").exists() {
+        assert!(child.try_wait().expect("its state").is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let run = Run::new("train, interrupted", child.wait_with_output().expect("it ends")).succeeds();
+    assert!(run.stderr.contains("--resume model goes on"), "{}", run.stderr);
+    workbench.run("eval --text train.txt --device cpu").succeeds();
+    let epochs = workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"].as_u64().expect("a number");
+    workbench.run(&format!("train --resume model --device cpu --epochs {}", epochs + 1)).succeeds();
+}
+
+fn numpy_agrees_with_score() {
+    let workbench = Workbench::with_model();
+    let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --hidden 11";
+    workbench.run(&format!("{train} --layers 2 --embedding 6 --bias --activation tanh --out deep")).succeeds();
+    let mut lines: String = small_text().lines().take(40).fold(String::new(), |lines, line| lines + line + "\n");
+    lines.push_str("the xylophone runs\n\n");
+    workbench.write("lines.txt", lines);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/score_with_numpy.py");
+    for model in ["model", "deep"] {
+        let output = std::process::Command::new(python())
+            .args([script, model, "lines.txt"])
+            .current_dir(workbench.path(""))
+            .output()
+            .expect("Python runs");
+        let numpy = Run::new("numpy", output).succeeds().stdout;
+        let scores = workbench.run(&format!("score lines.txt --model {model} --device cpu")).succeeds().stdout;
+        assert_eq!(numpy.lines().count(), 42);
+        for (numpy, score) in numpy.lines().zip(scores.lines()) {
+            let [numpy, score] = [numpy, score].map(|text| text.parse::<f64>().expect("a number"));
+            assert!((numpy - score).abs() <= 1e-5 * numpy.abs(), "numpy says {numpy}, elman score {score}");
+        }
+    }
+}
+
+/// The interpreter that ELMAN_PYTHON names, or the system's.
+fn python() -> String {
+    std::env::var("ELMAN_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+/// Whether Python with what the tests need is here.
+pub fn has_python() -> bool {
+    std::process::Command::new(python()).args(["-c", "import numpy, safetensors"]).output().is_ok_and(|output| output.status.success())
+}

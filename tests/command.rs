@@ -1,0 +1,124 @@
+//! Running the program in a directory of the test's own, with everything it printed in the message when an expectation fails.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A directory with texts and models, and the program to run in it.
+pub struct Workbench {
+    directory: TempDir,
+}
+
+/// What a run printed and how it ended.
+pub struct Run {
+    pub line: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workbench {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// A workbench with a small text of the built-in grammar in `train.txt` and a model of it in `model`.
+    pub fn with_model() -> Self {
+        let workbench = Self::new();
+        workbench.write("train.txt", small_text());
+        workbench.run("train --train train.txt --device cpu --hidden 12 --epochs 2 --batch 4 --bptt 5").succeeds();
+        workbench
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).expect("a file written");
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The program with arguments split at spaces, not yet started.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_elman"));
+        command.args(arguments.split_whitespace()).current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &str) -> Run {
+        let output = self.command(arguments).output().expect("the program starts");
+        Run::new(arguments, output)
+    }
+
+    /// Copies the model directory, for tests that damage it.
+    pub fn copy_model(&self, to: &str) {
+        copy(&self.path("model"), &self.path(to));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory made");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file copied");
+    }
+}
+
+impl Run {
+    pub fn new(line: &str, output: Output) -> Self {
+        Self {
+            line: line.to_owned(),
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        panic!("elman {}\n{what}\nexit code {:?}\n--- stdout\n{}\n--- stderr\n{}", self.line, self.code, self.stdout, self.stderr)
+    }
+
+    pub fn succeeds(self) -> Self {
+        if self.code != Some(0) {
+            self.fail("should have succeeded");
+        }
+        self
+    }
+
+    /// The run must fail with this code, a message with all of these parts, and no panic.
+    pub fn fails(self, code: i32, parts: &[&str]) -> Self {
+        if self.code != Some(code) {
+            self.fail(&format!("should have failed with {code}"));
+        }
+        if self.stderr.contains("panicked") {
+            self.fail("panicked");
+        }
+        if let Some(part) = parts.iter().find(|part| !self.stderr.contains(**part)) {
+            self.fail(&format!("should have said {part:?}"));
+        }
+        self
+    }
+
+    /// The last line of standard output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        let last = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(last).unwrap_or_else(|error| self.fail(&format!("the last line is no JSON: {error}")))
+    }
+
+    /// A finite number of the JSON object.
+    pub fn number(&self, key: &str) -> f64 {
+        match self.json()[key].as_f64() {
+            Some(number) if number.is_finite() => number,
+            _ => self.fail(&format!("{key} is no finite number")),
+        }
+    }
+}
+
+/// 400 sentences of the built-in grammar.
+pub fn small_text() -> String {
+    elman::corpus::builtin::draw(400, 7).expect("the grammar draws").text
+}

@@ -1,0 +1,206 @@
+//! Training runs: resumed to the bit, moved between devices, the same on all of them.
+
+use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
+use elman::corpus::{Corpus, Limits, Source, Unit, builtin};
+use elman::device::Device;
+use elman::model::{Config, initial_values};
+use elman::train::{Event, OPTIMIZERS, Recipe, Reduction, Snapshot, Trainer};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tempfile::TempDir;
+
+pub const TESTS: &[(&str, fn())] = &[
+    ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs_are_whole_runs_to_the_bit),
+    ("a_worse_epoch_puts_the_weights_back", a_worse_epoch_puts_the_weights_back),
+    ("every_layout_learns", every_layout_learns),
+];
+
+pub const GPU_TESTS: &[(&str, fn(&mut Device))] = &[
+    ("fifty_windows_are_the_cpus", fifty_windows_are_the_cpus),
+    ("a_checkpoint_moves_between_devices", a_checkpoint_moves_between_devices),
+    ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run_on_a_gpu),
+    ("a_matrix_beyond_the_limits_is_refused", a_matrix_beyond_the_limits_is_refused),
+];
+
+fn corpus(sentences: usize) -> Corpus {
+    let text = builtin::draw(sentences, 11).expect("the grammar draws").text;
+    Corpus::read(Source::Memory(text.as_bytes()), None, Unit::Word, Limits::default()).expect("a corpus")
+}
+
+fn config(corpus: &Corpus) -> Config {
+    Config { vocab_size: corpus.vocabulary.len(), hidden_size: 13, ..Config::default() }
+}
+
+fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
+    let config = config(corpus);
+    let values = initial_values(&config, recipe.seed);
+    Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
+}
+
+/// Advances until at least `windows` windows of the run are done or it is finished; the losses of the windows walked.
+fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
+    let mut losses = Vec::new();
+    while losses.len() < windows {
+        match trainer.advance(device).expect("training goes on") {
+            Event::Windows { sums, .. } => losses.extend(sums),
+            Event::Epoch(_) => {}
+            Event::Finished => break,
+        }
+    }
+    losses
+}
+
+/// Writes the run to disk, as a process that is about to end.
+fn save(trainer: &Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let description = Description { version: FORMAT, unit: Unit::Word, config: config(corpus) };
+    let record = CorpusRecord { train: None, valid: None, bytes: 0, sha256: String::new() };
+    let snapshot = trainer.snapshot(device).expect("a snapshot");
+    let (recipe, progress) = (trainer.recipe(), trainer.progress());
+    checkpoint::save(directory.path(), &description, &corpus.vocabulary, &snapshot, recipe, progress, &record).expect("saved");
+    directory
+}
+
+/// Reads it back, as another process that resumes.
+fn load<'a>(directory: &TempDir, device: &mut Device, corpus: &'a Corpus) -> Trainer<'a> {
+    let read = Checkpoint::read(directory.path()).expect("read");
+    assert_eq!(read.vocabulary, corpus.vocabulary);
+    let Training { snapshot, record } = Training::read(directory.path(), &read).expect("read");
+    Trainer::resume(device, read.description.config, snapshot, record.progress, record.recipe, corpus).expect("resumed")
+}
+
+fn bits(snapshot: &Snapshot) -> Vec<u32> {
+    let optimizer = snapshot.optimizer.iter().flatten();
+    snapshot.parameters.iter().chain(optimizer).chain(&snapshot.carried).flatten().map(|value| value.to_bits()).collect()
+}
+
+/// A whole run and one that was interrupted after `windows` windows must end with the same bits.
+fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, windows: usize) {
+    let mut whole = begin(device, corpus, recipe);
+    advance(&mut whole, device, usize::MAX);
+    let mut part = begin(device, corpus, recipe);
+    advance(&mut part, device, windows);
+    let directory = save(&part, device, corpus);
+    let mut resumed = load(&directory, device, corpus);
+    advance(&mut resumed, device, usize::MAX);
+    let [a, b] = [&whole, &resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
+    let place = part.progress();
+    assert!(bits(&a) == bits(&b), "{} interrupted in epoch {} after window {}", recipe.optimizer, place.epochs + 1, place.window);
+    assert_eq!(whole.progress().history.len(), resumed.progress().history.len());
+}
+
+fn resumed_runs_are_whole_runs_to_the_bit() {
+    let corpus = corpus(150);
+    let seed = std::process::id().into();
+    println!("seed {seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for optimizer in OPTIMIZERS {
+        for independent in [false, true] {
+            let recipe = Recipe {
+                optimizer: optimizer.name.into(),
+                lr: if optimizer.name == "adam" { 0.01 } else { 0.1 },
+                batch: 3,
+                bptt: 7,
+                epochs: 4,
+                clip: 0.5,
+                l2: 1e-4,
+                independent,
+                ..Recipe::default()
+            };
+            interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..150));
+        }
+    }
+}
+
+fn a_resumed_run_on_a_gpu(device: &mut Device) {
+    let recipe = Recipe { batch: 4, bptt: 5, epochs: 2, clip: 0.5, ..Recipe::default() };
+    interrupted_is_whole(device, &corpus(60), &recipe, 12);
+}
+
+fn a_worse_epoch_puts_the_weights_back() {
+    let corpus = corpus(100);
+    // Far too large a rate: some epoch is worse than the one before it.
+    let recipe = Recipe { optimizer: "sgd".into(), lr: 30.0, batch: 2, bptt: 4, epochs: 8, ..Recipe::default() };
+    let mut device = Device::cpu(2);
+    let mut trainer = begin(&mut device, &corpus, &recipe);
+    let mut kept: Option<(f64, Vec<Vec<f32>>)> = None;
+    let mut rolled_back = 0;
+    loop {
+        match trainer.advance(&mut device).expect("training goes on") {
+            Event::Windows { .. } => {}
+            Event::Finished => break,
+            Event::Epoch(record) => {
+                let parameters = trainer.snapshot(&mut device).expect("a snapshot").parameters;
+                match &kept {
+                    Some((_, before)) if record.rolled_back => {
+                        rolled_back += 1;
+                        assert_eq!(parameters, *before, "epoch {}", record.epoch);
+                    }
+                    _ => kept = Some((record.valid_loss, parameters)),
+                }
+                assert_eq!(trainer.progress().best_valid_loss, kept.as_ref().map(|kept| kept.0));
+            }
+        }
+    }
+    assert!(rolled_back > 0, "no epoch was worse; the test shows nothing");
+}
+
+fn every_layout_learns() {
+    let corpus = corpus(400);
+    for (num_layers, embedding_size, bias) in [(1, 0, false), (1, 8, true), (2, 0, true), (3, 5, false)] {
+        for reduction in [Reduction::Mean, Reduction::Sum] {
+            let config = Config { num_layers, embedding_size, bias, decoder_bias: bias, ..config(&corpus) };
+            let lr = if reduction == Reduction::Mean { 0.1 } else { 0.05 };
+            let recipe = Recipe { batch: 4, bptt: 8, epochs: 3, lr, reduction, ..Recipe::default() };
+            let mut device = Device::cpu(2);
+            let values = initial_values(&config, 1);
+            let mut trainer = Trainer::new(&mut device, config, &values, recipe, &corpus).expect("a trainer");
+            advance(&mut trainer, &mut device, usize::MAX);
+            let perplexity = trainer.progress().best_valid_loss.expect("validated").exp();
+            assert!(perplexity < 120.0, "{num_layers} layers, embedding {embedding_size}, {reduction:?}: {perplexity}");
+        }
+    }
+}
+
+fn fifty_windows_are_the_cpus(device: &mut Device) {
+    let corpus = corpus(500);
+    for optimizer in OPTIMIZERS {
+        let lr = if optimizer.name == "adam" { 0.003 } else { 0.1 };
+        let recipe = Recipe { optimizer: optimizer.name.into(), lr, batch: 8, bptt: 6, epochs: 1, clip: 1.0, ..Recipe::default() };
+        let mut cpu = Device::cpu(2);
+        let [want, got] = [&mut cpu, &mut *device].map(|device| {
+            let mut trainer = begin(device, &corpus, &recipe);
+            advance(&mut trainer, device, 50)
+        });
+        assert!(want.len() >= 50);
+        for (window, (got, want)) in got.iter().zip(&want).take(50).enumerate() {
+            assert!(got.is_finite() && (got - want).abs() <= 1e-4 * want.abs(), "{} window {window}: {got} and {want}", optimizer.name);
+        }
+    }
+}
+
+fn a_checkpoint_moves_between_devices(device: &mut Device) {
+    let corpus = corpus(60);
+    let recipe = Recipe { batch: 4, bptt: 5, epochs: 2, ..Recipe::default() };
+    let mut cpu = Device::cpu(2);
+    let mut whole = begin(&mut cpu, &corpus, &recipe);
+    advance(&mut whole, &mut cpu, usize::MAX);
+    let want = whole.progress().best_valid_loss.expect("validated");
+    for cpu_first in [true, false] {
+        let (first, second) = if cpu_first { (&mut cpu, &mut *device) } else { (&mut *device, &mut cpu) };
+        let mut part = begin(first, &corpus, &recipe);
+        advance(&mut part, first, 10);
+        let directory = save(&part, first, &corpus);
+        let mut resumed = load(&directory, second, &corpus);
+        advance(&mut resumed, second, usize::MAX);
+        let got = resumed.progress().best_valid_loss.expect("validated");
+        assert!((got - want).abs() <= 1e-4 * want, "the CPU first: {cpu_first}; {got} and {want}");
+    }
+}
+
+fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
+    // 16 TiB: no adapter binds that much.
+    let error = device.tensor::<f32>("decoder.weight", 1 << 32, 1 << 10).expect_err("too large").to_string();
+    for part in ["decoder.weight", "max_", "At most", "--device cpu"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
