@@ -19,7 +19,7 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     let taken = all.iter().position(|report| DeviceChoice::Auto.takes(report));
     let mut output = Output::new();
     if flags.json {
-        let list: Vec<_> = all.iter().map(|report| json_row(report)).collect();
+        let list: Vec<_> = all.iter().map(json_row).collect();
         output.json(&json!({ "adapters": list, "auto": taken.map_or("cpu", |number| all[number].name.as_str()) }))?;
         return output.flush();
     }

@@ -46,9 +46,9 @@ pub(super) fn tanh(x: f32) -> f32 {
     // Near 0 the exponential form cancels.
     let p = -5.704_988_7e-3;
     let p = p * square + 2.063_909e-2;
-    let p = p * square - 5.373_971_2e-2;
+    let p = p * square - 5.373_971e-2;
     let p = p * square + 1.333_144_2e-1;
-    let p = p * square - 3.333_328_2e-1;
+    let p = p * square - 3.333_328_3e-1;
     let small = (p * square) * x + x;
     let large = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
     if x.abs() < 0.625 { small } else { large.copysign(x) }

@@ -49,9 +49,10 @@ impl Schedule {
     pub fn after_epoch(&mut self, log_probability: f64) -> Verdict {
         let ratio = self.previous.map_or(f64::INFINITY, |previous| previous / log_probability);
         self.previous = Some(log_probability);
-        // Not `ratio < ..`, so that a NaN counts as no improvement.
-        let insignificant = !(ratio >= self.min_improvement);
-        let mut verdict = Verdict { roll_back: !(ratio >= 1.0), stop: false };
+        // NaN is no improvement.
+        let falls_short_of = |least: f64| ratio.is_nan() || ratio < least;
+        let insignificant = falls_short_of(self.min_improvement);
+        let mut verdict = Verdict { roll_back: falls_short_of(1.0), stop: false };
         if self.kind == ScheduleKind::Constant {
             verdict.roll_back = false;
             return verdict;
