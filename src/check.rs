@@ -1,18 +1,206 @@
-//! Comparing a GPU with the CPU, kernel by kernel.
+//! `elman check`: every kernel on a GPU against the same kernel on the CPU.
+//!
+//! In: two devices. Out: a report for each of [`cases::all`]. Finite numbers first, then the largest excess over the tolerance; a kernel
+//! that writes outside its outputs fails whatever the numbers are.
+
+use std::fmt;
+
 use crate::device::Device;
 use crate::error::Result;
-/// One case.
-#[derive(Debug)]
+use crate::kernels::cases::{self, Case, Outcome, Tolerance};
+
+/// What came of one case.
+#[derive(Debug, Clone)]
 pub struct CaseReport {
-    /// Whether it agrees.
-    pub passed: bool,
+    /// The kernel's stem.
+    pub kernel: &'static str,
+    /// Sizes, options and seed.
+    pub label: String,
+    /// The number that is furthest from the CPU's in proportion to what is allowed.
+    pub worst: Option<Worst>,
+    /// What is wrong, in words; empty where the case passed.
+    pub failures: Vec<String>,
 }
-impl std::fmt::Display for CaseReport {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
+
+/// The worst number of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worst {
+    /// The output that it belongs to.
+    pub output: &'static str,
+    /// Its index there.
+    pub index: usize,
+    /// The GPU's number.
+    pub got: f32,
+    /// The CPU's number.
+    pub want: f32,
+    /// How far they are apart.
+    pub error: f64,
+    /// How far they may be apart.
+    pub allowed: f64,
+    /// How `allowed` comes about.
+    pub tolerance: Tolerance,
+}
+
+/// What came of all cases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Cases that ran.
+    pub cases: usize,
+    /// Cases that failed.
+    pub failed: usize,
+}
+
+impl CaseReport {
+    /// Whether nothing is wrong.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
     }
 }
-/// Compares.
-pub fn check(_: &mut Device, _: &mut Device, _: &mut dyn FnMut(&CaseReport)) -> Result<()> {
-    Ok(())
+
+impl Summary {
+    /// Whether there were cases and none failed.
+    pub fn passed(&self) -> bool {
+        self.cases > 0 && self.failed == 0
+    }
+}
+
+/// Runs every case on both devices and hands each report over as it is there.
+///
+/// # Errors
+/// If a device failed or is too small for a case; a kernel that computes something else is no error but a report.
+pub fn check(cpu: &mut Device, gpu: &mut Device, report: &mut dyn FnMut(&CaseReport)) -> Result<Summary> {
+    let mut summary = Summary::default();
+    for case in cases::all() {
+        let want = case.run(cpu)?;
+        let got = case.run(gpu)?;
+        let compared = compare(&case, &got, &want);
+        summary.cases += 1;
+        summary.failed += usize::from(!compared.passed());
+        report(&compared);
+    }
+    Ok(summary)
+}
+
+/// Compares two runs of a case, `want` being the one that is trusted.
+pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
+    let mut report = CaseReport { kernel: case.kernel, label: case.label(), worst: None, failures: Vec::new() };
+    for (side, outcome) in [("", got), ("on the CPU ", want)] {
+        report.failures.extend(outcome.damage.iter().map(|damage| format!("{side}{damage}")));
+    }
+    let names = |outcome: &Outcome| outcome.outputs.iter().map(|(name, values)| (*name, values.len())).collect::<Vec<_>>();
+    if got.inputs != want.inputs || names(got) != names(want) || want.outputs.is_empty() {
+        report.failures.push("the two runs are not of the same case".into());
+        return report;
+    }
+    for ((output, got), (_, want)) in got.outputs.iter().zip(&want.outputs) {
+        compare_output(&mut report, output, got, want, case.tolerance(output));
+    }
+    report
+}
+
+fn compare_output(report: &mut CaseReport, output: &'static str, got: &[f32], want: &[f32], tolerance: Tolerance) {
+    let mut wrong = 0;
+    for (index, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(got) - f64::from(want)).abs();
+        let allowed = tolerance.absolute + tolerance.relative * f64::from(want).abs();
+        let finite = got.is_finite() && want.is_finite();
+        // Asked so that NaN is wrong.
+        let right = finite && error <= allowed;
+        wrong += usize::from(!right);
+        let worst = Worst { output, index, got, want, error, allowed, tolerance };
+        if report.worst.as_ref().is_none_or(|former| worst.excess() > former.excess()) {
+            report.worst = Some(worst);
+        }
+    }
+    if wrong > 0 {
+        report.failures.push(format!("{output}: {wrong} of {} numbers are wrong", got.len()));
+    }
+}
+
+impl Worst {
+    /// The error in proportion to what is allowed: above 1 is wrong, and what is not finite is above all.
+    pub fn excess(&self) -> f64 {
+        match self.error {
+            0.0 if self.got.is_finite() => 0.0,
+            error if error.is_finite() => error / self.allowed,
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { output, index, got, want, error, allowed, .. } = self;
+        write!(f, "{output}[{index}] = {got:e}, on the CPU {want:e}: error {error:.1e}, allowed {allowed:.1e}")
+    }
+}
+
+impl fmt::Display for CaseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, label, worst, failures } = self;
+        write!(f, "{} {kernel}: {label}", if self.passed() { "ok    " } else { "FAILED" })?;
+        match worst {
+            Some(worst) if self.passed() => write!(f, "; error {:.1e} of {:.1e} allowed", worst.error, worst.allowed),
+            Some(worst) => write!(f, "; {}; worst {worst}", failures.join("; ")),
+            None => write!(f, "; {}", failures.join("; ")),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failed {
+            0 => write!(f, "all {} cases agree", self.cases),
+            failed => write!(f, "{failed} of {} cases FAILED", self.cases),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cases::Setup;
+
+    /// A case whose tolerance is some last bits, and its run.
+    fn run() -> (Case, Outcome) {
+        let case = cases::all().into_iter().find(|case| matches!(case.setup, Setup::Sgd(_))).expect("sgd has a case");
+        let outcome = case.run(&mut Device::cpu(1)).expect("the CPU runs everything");
+        (case, outcome)
+    }
+
+    #[test]
+    fn a_run_agrees_with_itself() {
+        let (case, outcome) = run();
+        let report = compare(&case, &outcome, &outcome);
+        assert!(report.passed() && report.worst.is_some_and(|worst| worst.excess() == 0.0));
+    }
+
+    #[test]
+    fn wrong_numbers_fail() {
+        let (case, want) = run();
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, 0.0] {
+            let mut got = want.clone();
+            let last = got.outputs[0].1.len() - 1;
+            got.outputs[0].1[last] = wrong;
+            for (got, want) in [(&got, &want), (&want, &got)] {
+                let report = compare(&case, got, want);
+                assert!(!report.passed(), "{wrong}");
+                assert!(report.worst.as_ref().is_some_and(|worst| worst.index == last && worst.excess() > 1.0), "{report}");
+            }
+            assert!(wrong.is_finite() || !compare(&case, &got, &got).passed(), "{wrong} on both sides");
+        }
+    }
+
+    #[test]
+    fn damage_and_missing_numbers_fail() {
+        let (case, want) = run();
+        let mut damaged = want.clone();
+        damaged.damage.push("parameter: 1 was written 1 after its end".into());
+        assert!(!compare(&case, &damaged, &want).passed());
+        let mut shorter = want.clone();
+        shorter.outputs[0].1.pop();
+        assert!(!compare(&case, &shorter, &want).passed());
+        assert!(!compare(&case, &Outcome::default(), &Outcome::default()).passed());
+        assert!(!Summary::default().passed(), "nothing was checked");
+    }
 }

@@ -4,6 +4,7 @@
 //! Data flows one way: [`corpus`] → windows → [`model`]'s step on a [`device`] → [`train`] → [`checkpoint`]. Sizes have one letter
 //! everywhere: `B` parallel streams, `T` time steps of a window, `H` hidden units, `D` embedding size, `V` vocabulary, `L` layers.
 
+pub mod bench;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;

@@ -1,6 +1,5 @@
 //! The command line as people use it.
 
-use std::io::Write;
 use std::process::Stdio;
 
 use crate::command::{Run, Workbench, small_text};

@@ -38,10 +38,10 @@ pub(super) fn run(flags: &CheckFlags) -> Result<()> {
     let mut lines = Vec::new();
     check(&mut cpu, &mut gpu, &mut |report| {
         count += 1;
-        if !report.passed {
+        if !report.passed() {
             failed.push(report.to_string());
         }
-        if flags.verbose || !report.passed {
+        if flags.verbose || !report.passed() {
             lines.push(report.to_string());
         }
     })?;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each flags in, library calls, words out.
 
+mod bench;
 mod check;
 mod corpus;
 mod devices;
@@ -46,6 +47,8 @@ enum Command {
     Devices(devices::DevicesFlags),
     /// Run every kernel on a GPU and on the CPU and compare: is this driver right?
     Check(check::CheckFlags),
+    /// Measure training, evaluation and generation against the device's own ceilings
+    Bench(bench::BenchFlags),
     /// Show what is in a checkpoint
     Inspect(inspect::InspectFlags),
     /// Write sentences of the built-in grammar, with their exact probability on request
@@ -126,6 +129,7 @@ impl Cli {
             Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
+            Command::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,
             Command::Inspect(flags) => inspect::run(&flags),
             Command::Corpus(flags) => corpus::run(&flags),
         }

@@ -1,1 +1,317 @@
-//! x
+//! Cases: for every kernel the sizes and options on which `elman check` and the tests compare its faces, chosen to hurt.
+//!
+//! One, primes, one past a tile or a workgroup, more workgroups than one dimension holds, runs of equal tokens, no token at all, numbers
+//! far outside an activation's slope. In: a device. Out: what the kernel read and what it wrote, by name, and what it wrote where it should
+//! not have. A case says nothing of what is right: that is for whoever compares.
+
+mod bench;
+mod list;
+mod run;
+mod tolerance;
+
+use std::fmt;
+
+pub use bench::{Outcome, Values};
+pub use list::all;
+pub use run::{INITIAL, RATE};
+pub use tolerance::Tolerance;
+
+use super::{Activation, Reduction};
+use crate::device::Device;
+use crate::error::Result;
+use bench::Bench;
+
+/// One kernel, its sizes and options, and the seed of its inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The stem of the kernel's files.
+    pub kernel: &'static str,
+    /// What it is run on.
+    pub setup: Setup,
+    /// Where the inputs' numbers come from, the same on every device.
+    pub seed: u64,
+}
+
+/// What a kernel is run on. Sizes are called as in the kernels' own documentation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Setup {
+    /// [`Matmul`](super::Matmul).
+    Matmul {
+        /// Rows of the result.
+        m: usize,
+        /// Columns of the result.
+        n: usize,
+        /// The size summed over.
+        k: usize,
+        /// Whether a is stored turned over.
+        transpose_a: bool,
+        /// Whether b is stored turned over.
+        transpose_b: bool,
+        /// Whether the product is added.
+        accumulate: bool,
+    },
+    /// [`Transpose`](super::Transpose).
+    Transpose {
+        /// Rows of the input.
+        rows: usize,
+        /// Columns of the input.
+        columns: usize,
+    },
+    /// [`AddBias`](super::AddBias).
+    AddBias {
+        /// Rows of the values.
+        rows: usize,
+        /// Columns of the values.
+        columns: usize,
+    },
+    /// [`SumRows`](super::SumRows).
+    SumRows {
+        /// Rows of the values.
+        rows: usize,
+        /// Columns of the values.
+        columns: usize,
+        /// Whether the sums are added.
+        accumulate: bool,
+    },
+    /// [`ActivationForward`](super::ActivationForward).
+    ActivationForward {
+        /// f.
+        activation: Activation,
+        /// Number of values.
+        count: usize,
+        /// Largest value, but for a few at the ends of f32's exponentials.
+        bound: f32,
+    },
+    /// [`ActivationBackward`](super::ActivationBackward).
+    ActivationBackward {
+        /// f.
+        activation: Activation,
+        /// Number of values.
+        count: usize,
+    },
+    /// [`RecurrenceForward`](super::RecurrenceForward).
+    RecurrenceForward(Recurrence),
+    /// [`RecurrenceBackward`](super::RecurrenceBackward).
+    RecurrenceBackward(Recurrence),
+    /// [`Gather`](super::Gather).
+    Gather {
+        /// V.
+        vocabulary: usize,
+        /// Columns of the table.
+        columns: usize,
+        /// The tokens.
+        tokens: Tokens,
+    },
+    /// [`ScatterAdd`](super::ScatterAdd).
+    ScatterAdd {
+        /// V.
+        vocabulary: usize,
+        /// Columns of the gradient.
+        columns: usize,
+        /// The tokens.
+        tokens: Tokens,
+    },
+    /// [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
+    SoftmaxCrossEntropy {
+        /// V.
+        columns: usize,
+        /// A target for each row.
+        targets: Tokens,
+        /// Whether the logits become their gradient.
+        gradient: bool,
+        /// Factor of the gradient.
+        scale: f32,
+        /// Largest logit.
+        bound: f32,
+    },
+    /// [`Reduce`](super::Reduce).
+    Reduce {
+        /// What is summed.
+        reduction: Reduction,
+        /// Number of values.
+        count: usize,
+    },
+    /// [`Clip`](super::Clip).
+    Clip {
+        /// Number of sums of squares.
+        count: usize,
+        /// Largest sum of squares.
+        bound: f32,
+        /// The largest norm that passes.
+        maximum: f32,
+    },
+    /// [`Decay`](super::Decay).
+    Decay {
+        /// Number of values.
+        count: usize,
+        /// What they are multiplied by.
+        factor: f32,
+    },
+    /// [`Sgd`](super::Sgd).
+    Sgd(Update),
+    /// [`Adagrad`](super::Adagrad).
+    Adagrad(Update),
+    /// [`Adam`](super::Adam).
+    Adam(Update, Step),
+}
+
+/// Sizes and options of the recurrence kernels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recurrence {
+    /// f.
+    pub activation: Activation,
+    /// T.
+    pub time_steps: usize,
+    /// B.
+    pub batch: usize,
+    /// H.
+    pub hidden_size: usize,
+    /// Whether streams begin afresh at the boundary.
+    pub reset: bool,
+    /// Largest z going forward, largest gradient from above going back.
+    pub bound: f32,
+}
+
+/// A parameter and the form of its gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Rows of the parameter.
+    pub rows: usize,
+    /// Columns of the parameter.
+    pub columns: usize,
+    /// Where the gradient is one of looked-up rows, the tokens that were looked up.
+    pub tokens: Option<Tokens>,
+}
+
+/// Number of the update, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step(pub u32);
+
+/// Some tokens below a vocabulary's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens {
+    /// Which ones.
+    pub pattern: Pattern,
+    /// How many.
+    pub count: usize,
+}
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern {
+    /// Each by itself; about an eighth are [`NONE`](crate::tensor::NONE), about a quarter the boundary 0.
+    Mixed,
+    /// At most three different ones, so that each occurs in a long run once sorted.
+    Few,
+    /// One again and again: the last of the vocabulary.
+    Same,
+    /// [`NONE`](crate::tensor::NONE) only.
+    Nothing,
+}
+
+impl Case {
+    /// The label and the kernel's name, for messages.
+    pub fn name(&self) -> String {
+        format!("{}: {}", self.kernel, self.label())
+    }
+
+    /// Sizes, options and seed in one word for each.
+    pub fn label(&self) -> String {
+        format!("{} seed {}", self.setup, self.seed)
+    }
+
+    /// Runs the kernel on inputs of its own, in buffers with guard bands, which are given back afterwards.
+    ///
+    /// # Errors
+    /// If the device failed or is too small.
+    pub fn run(&self, device: &mut Device) -> Result<Outcome> {
+        let mut bench = Bench::new(device, self.seed);
+        self.setup.run(&mut bench)?;
+        bench.finish()
+    }
+
+    /// How far the same output of two devices may be apart.
+    pub fn tolerance(&self, output: &str) -> Tolerance {
+        tolerance::between_devices(&self.setup, output)
+    }
+}
+
+impl Setup {
+    /// The stem of the kernel's files.
+    fn kernel(&self) -> &'static str {
+        match self {
+            Self::Matmul { .. } => "matmul",
+            Self::Transpose { .. } => "transpose",
+            Self::AddBias { .. } => "add_bias",
+            Self::SumRows { .. } => "sum_rows",
+            Self::ActivationForward { .. } | Self::ActivationBackward { .. } => "activation",
+            Self::RecurrenceForward(_) | Self::RecurrenceBackward(_) => "recurrence",
+            Self::Gather { .. } => "gather",
+            Self::ScatterAdd { .. } => "scatter_add",
+            Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Reduce { .. } => "reduce",
+            Self::Clip { .. } => "clip",
+            Self::Decay { .. } => "decay",
+            Self::Sgd(_) => "sgd",
+            Self::Adagrad(_) => "adagrad",
+            Self::Adam(..) => "adam",
+        }
+    }
+}
+
+/// `word` where `on`, with a space in front.
+fn option(on: bool, word: &str) -> String {
+    if on { format!(" {word}") } else { String::new() }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate } => {
+                let turned = |name, transpose| if transpose { format!("{name}ᵀ") } else { format!("{name}") };
+                let (a, b) = (turned('a', transpose_a), turned('b', transpose_b));
+                write!(f, "{a}·{b} [{m}, {k}]·[{k}, {n}]{}", option(accumulate, "accumulate"))
+            }
+            Self::Transpose { rows, columns } | Self::AddBias { rows, columns } => write!(f, "[{rows}, {columns}]"),
+            Self::SumRows { rows, columns, accumulate } => write!(f, "[{rows}, {columns}]{}", option(accumulate, "accumulate")),
+            Self::ActivationForward { activation, count, bound } => write!(f, "forward {activation} [{count}] below {bound}"),
+            Self::ActivationBackward { activation, count } => write!(f, "backward {activation} [{count}]"),
+            Self::RecurrenceForward(recurrence) => write!(f, "forward {recurrence}"),
+            Self::RecurrenceBackward(recurrence) => write!(f, "backward {recurrence}"),
+            Self::Gather { vocabulary, columns, tokens } | Self::ScatterAdd { vocabulary, columns, tokens } => {
+                write!(f, "{tokens} of [{vocabulary}, {columns}]")
+            }
+            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound } => {
+                let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };
+                write!(f, "{targets} of {columns} below {bound}{gradient}")
+            }
+            Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
+            Self::Clip { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),
+            Self::Decay { count, factor } => write!(f, "[{count}] x {factor}"),
+            Self::Sgd(update) | Self::Adagrad(update) => update.fmt(f),
+            Self::Adam(update, Step(step)) => write!(f, "{update} step {step}"),
+        }
+    }
+}
+
+impl fmt::Display for Recurrence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { activation, time_steps, batch, hidden_size, reset, bound } = self;
+        write!(f, "{activation} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{}", option(*reset, "reset"))
+    }
+}
+
+impl fmt::Display for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tokens {
+            Some(tokens) => write!(f, "{tokens} of [{}, {}]", self.rows, self.columns),
+            None => write!(f, "dense [{}, {}]", self.rows, self.columns),
+        }
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.count, format!("{:?}", self.pattern).to_lowercase())
+    }
+}

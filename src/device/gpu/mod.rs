@@ -172,9 +172,7 @@ impl Gpu {
             // The receiver lives until it has got this message.
             let _ = sender.send(outcome);
         });
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::Gpu(error.to_string()))?;
-        self.in_flight.clear();
-        self.fault.check()?;
+        self.wait()?;
         match receiver.recv() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Error::Gpu(error.to_string())),
@@ -186,6 +184,14 @@ impl Gpu {
         staging.unmap();
         self.staging = Some(staging);
         Ok(values)
+    }
+
+    /// Waits until everything recorded so far is done.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        self.submit();
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::Gpu(error.to_string()))?;
+        self.in_flight.clear();
+        self.fault.check()
     }
 
     /// Records one dispatch of `shader` with its `constants` (WGSL overrides), bindings in the shader's order, and arguments.

@@ -1,0 +1,206 @@
+//! How fast a device is, against its own ceilings: training, evaluation and generation for a table of configurations.
+//!
+//! In: a device and a row of [`CONFIGURATIONS`]. Out: rates. The text is random, with the skewed frequencies of real words, so that looked-up
+//! rows repeat as they do in a corpus.
+
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use serde::Serialize;
+
+use crate::corpus::{Corpus, TextReport, Tokens, Vocabulary};
+use crate::device::{Device, Profile};
+use crate::error::Result;
+use crate::evaluate::Evaluator;
+use crate::generate::{Generator, Sampling};
+use crate::kernels::{Activation, Decay, Matmul};
+use crate::model::{Config, Model, initial_values};
+use crate::train::{Event, Recipe, ScheduleKind, Trainer};
+
+/// Sizes of a model and of its windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Configuration {
+    /// The letter by which tables name it.
+    pub name: &'static str,
+    /// H.
+    pub hidden_size: usize,
+    /// V.
+    pub vocab_size: usize,
+    /// D; 0 for one-hot input.
+    pub embedding_size: usize,
+    /// B.
+    pub batch: usize,
+    /// T.
+    pub time_steps: usize,
+}
+
+const fn row(name: &'static str, hidden_size: usize, vocab_size: usize, batch: usize, time_steps: usize) -> Configuration {
+    Configuration { name, hidden_size, vocab_size, embedding_size: 0, batch, time_steps }
+}
+
+/// The configurations of `benches/RESULTS.md`.
+pub static CONFIGURATIONS: &[Configuration] = &[
+    row("a", 200, 10_000, 32, 35),
+    row("b", 200, 10_000, 128, 35),
+    row("c", 500, 10_000, 64, 35),
+    row("d", 128, 96, 50, 50),
+    row("e", 100, 17_906, 32, 35),
+    row("f", 1024, 10_000, 128, 35),
+];
+
+/// What a device can do at best.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Ceilings {
+    /// GFLOP/s of a large square f32 matrix product.
+    pub product_gflops: f64,
+    /// GB/s of a loop that reads and writes every number of a large tensor.
+    pub bandwidth_gbs: f64,
+}
+
+/// What a device does with one configuration.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rates {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// Tokens a second in training, updates and all; the median over runs of windows.
+    pub training: f64,
+    /// GFLOP/s in training, counting 6 H V + 6 H² + 6 D H a token.
+    pub training_gflops: f64,
+    /// Tokens a second in evaluation.
+    pub evaluation: f64,
+    /// Tokens a second in generation.
+    pub generation: f64,
+    /// Seconds and runs by kernel of some windows of training, measured one kernel at a time.
+    pub kernels: Profile,
+}
+
+impl Configuration {
+    /// Floating-point operations of training on a token: each product forward and its two products back.
+    pub fn flops(&self) -> f64 {
+        let [h, v, d] = [self.hidden_size, self.vocab_size, self.embedding_size].map(|size| size as f64);
+        6.0 * h * v + 6.0 * h * h + 6.0 * d * h
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            activation: Activation::Tanh,
+            vocab_size: self.vocab_size,
+            embedding_size: self.embedding_size,
+            hidden_size: self.hidden_size,
+            ..Config::default()
+        }
+    }
+
+    /// Plain SGD with clipping, as peers' examples train.
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            batch: self.batch,
+            bptt: self.time_steps,
+            epochs: usize::MAX,
+            optimizer: "sgd".into(),
+            schedule: ScheduleKind::Constant,
+            clip: 0.25,
+            ..Recipe::default()
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The median seconds of one call of `work`, called until about `seconds` have gone by after one call to warm up.
+fn seconds_of(device: &mut Device, seconds: f64, mut work: impl FnMut(&mut Device) -> Result<()>) -> Result<f64> {
+    work(device)?;
+    device.wait()?;
+    let mut times = Vec::new();
+    let begin = Instant::now();
+    while times.len() < 5 || begin.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        work(device)?;
+        device.wait()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Ok(median(times))
+}
+
+/// Measures the device's ceilings for about `seconds` each. `size`: rows and columns of the product.
+///
+/// # Errors
+/// If the device failed or is too small.
+pub fn ceilings(device: &mut Device, size: usize, seconds: f64) -> Result<Ceilings> {
+    let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
+    let (a, b, c) = (a?, b?, c?);
+    let product = Matmul { a, b, c, transpose_a: false, transpose_b: false, accumulate: false };
+    let time = seconds_of(device, seconds, |device| {
+        device.run(&product);
+        Ok(())
+    })?;
+    let product_gflops = 2.0 * (size as f64).powi(3) / time / 1e9;
+    let values = device.tensor::<f32>("values", 4096, 4096)?;
+    let time = seconds_of(device, seconds, |device| {
+        device.run(&Decay { values, factor: 1.0 });
+        Ok(())
+    })?;
+    let bandwidth_gbs = 2.0 * 4.0 * values.len() as f64 / time / 1e9;
+    for tensor in [a, b, c, values] {
+        device.release(tensor);
+    }
+    Ok(Ceilings { product_gflops, bandwidth_gbs })
+}
+
+/// A random text whose words have frequencies like 1 / rank.
+fn corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let vocabulary = Vocabulary::new((0..configuration.vocab_size).map(|id| id.to_string()).collect())?;
+    let scale = (configuration.vocab_size as f64).ln();
+    let mut draw = move || ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1;
+    let train: Tokens = (0..configuration.batch * configuration.time_steps * windows).map(|_| draw()).collect();
+    let valid: Tokens = (0..2048).map(|_| draw()).collect();
+    Ok(Corpus { vocabulary, train, valid, report: TextReport { bytes: 0, sha256: String::new() } })
+}
+
+/// Trains some windows over and over for about `seconds`; tokens a second, run by run.
+fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Result<Vec<f64>> {
+    let mut rates = Vec::new();
+    let start = Instant::now();
+    while rates.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+        match trainer.advance(device)? {
+            Event::Windows { tokens_per_second, .. } => rates.push(tokens_per_second),
+            Event::Epoch(_) => {}
+            Event::Finished => break,
+        }
+    }
+    Ok(rates)
+}
+
+/// Measures one configuration, for about `seconds` in training and less in the rest.
+///
+/// # Errors
+/// If the device failed or is too small.
+pub fn rates(device: &mut Device, configuration: &Configuration, seconds: f64) -> Result<Rates> {
+    let corpus = corpus(configuration, 64)?;
+    let config = configuration.config();
+    let values = initial_values(&config, 1);
+    let mut trainer = Trainer::new(device, config.clone(), &values, configuration.recipe(), &corpus)?;
+    // Pipelines are made, caches filled, and the interval between two looks finds its length.
+    training(device, &mut trainer, seconds / 4.0)?;
+    let rate = median(training(device, &mut trainer, seconds)?);
+    device.profile(true)?;
+    training(device, &mut trainer, seconds / 8.0)?;
+    let kernels = device.profile(false)?;
+    let model = Model::new(device, config, &values)?;
+    let evaluator = Evaluator::new(device, &model, false)?;
+    let time = seconds_of(device, seconds / 4.0, |device| evaluator.evaluate(device, &model, &corpus.valid).map(drop))?;
+    let mut generator = Generator::new(device, &model, Sampling::default(), 1)?;
+    let token_time = seconds_of(device, seconds / 8.0, |device| generator.next_token(device, &model).map(drop))?;
+    Ok(Rates {
+        configuration: *configuration,
+        training: rate,
+        training_gflops: rate * configuration.flops() / 1e9,
+        evaluation: corpus.valid.len() as f64 / time,
+        generation: 1.0 / token_time,
+        kernels,
+    })
+}

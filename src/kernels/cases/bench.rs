@@ -1,0 +1,213 @@
+//! The buffers of one case: inputs from a seed, poisoned outputs, guard bands around both.
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+use super::{Pattern, Tokens};
+use crate::device::{Device, Kernel};
+use crate::error::Result;
+use crate::tensor::{Element, NONE, Tensor};
+
+/// What outputs and guard bands hold before the kernel runs: large, so that no tolerance hides it, and still finite when doubled.
+const POISON: f32 = -1.25e30;
+/// Elements after every tensor that nothing may change: more than a tile is wide.
+const BAND: usize = 80;
+
+/// What a case read and wrote.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Everything that the kernel read, by the names of its fields, as it was before.
+    pub inputs: Vec<(&'static str, Values)>,
+    /// Everything that it is to write, by the names of its fields.
+    pub outputs: Vec<(&'static str, Vec<f32>)>,
+    /// Where it wrote and should not have, in words.
+    pub damage: Vec<String>,
+}
+
+/// The contents of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Numbers.
+    Numbers(Vec<f32>),
+    /// Tokens, or positions.
+    Tokens(Vec<u32>),
+}
+
+impl Outcome {
+    /// The input called `name`, if it is one of numbers.
+    pub fn numbers(&self, name: &str) -> Option<&[f32]> {
+        self.inputs.iter().find_map(|(input, values)| match values {
+            Values::Numbers(values) if *input == name => Some(values.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// The input called `name`, if it is one of tokens.
+    pub fn tokens(&self, name: &str) -> Option<&[u32]> {
+        self.inputs.iter().find_map(|(input, values)| match values {
+            Values::Tokens(values) if *input == name => Some(values.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// The output called `name`.
+    pub fn output(&self, name: &str) -> Option<&[f32]> {
+        self.outputs.iter().find(|(output, _)| *output == name).map(|(_, values)| values.as_slice())
+    }
+}
+
+/// Where in its buffer a tensor lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the beginning, for kernels that take no part of a buffer.
+    Whole,
+    /// Behind a guard band, of another length for every tensor so that offsets cannot be exchanged unseen.
+    Part,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Must stay as it is.
+    Input,
+    /// Is compared.
+    Output,
+    /// May hold anything afterwards.
+    Scratch,
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: &'static str,
+    role: Role,
+    /// The buffer with its bands, as bits.
+    whole: Tensor<u32>,
+    /// Elements before the tensor.
+    front: usize,
+    /// Elements of the tensor.
+    length: usize,
+    /// The whole buffer as it was before the kernel ran.
+    before: Vec<u32>,
+}
+
+/// A device with the buffers of one case.
+pub(super) struct Bench<'a> {
+    device: &'a mut Device,
+    random: ChaCha8Rng,
+    slots: Vec<Slot>,
+    inputs: Vec<(&'static str, Values)>,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(device: &'a mut Device, seed: u64) -> Self {
+        Self { device, random: ChaCha8Rng::seed_from_u64(seed), slots: Vec::new(), inputs: Vec::new() }
+    }
+
+    /// `count` numbers of [-bound, bound).
+    pub(super) fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
+        (0..count).map(|_| self.random.random_range(-bound..bound)).collect()
+    }
+
+    /// Tokens below `vocabulary`.
+    pub(super) fn draw(&mut self, tokens: Tokens, vocabulary: usize) -> Vec<u32> {
+        let below = |random: &mut ChaCha8Rng, bound: usize| random.random_range(0..bound as u32);
+        let random = &mut self.random;
+        let few: Vec<u32> = (0..3).map(|_| below(random, vocabulary)).collect();
+        (0..tokens.count)
+            .map(|_| match tokens.pattern {
+                Pattern::Mixed => match below(random, 8) {
+                    0 => NONE,
+                    1 | 2 => 0,
+                    _ => below(random, vocabulary),
+                },
+                Pattern::Few => few[below(random, 3) as usize],
+                Pattern::Same => vocabulary as u32 - 1,
+                Pattern::Nothing => NONE,
+            })
+            .collect()
+    }
+
+    /// An input of these numbers.
+    pub(super) fn input(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+        let tensor = self.allocate(name, Role::Input, place, shape, &values)?;
+        self.inputs.push((name, Values::Numbers(values)));
+        Ok(tensor)
+    }
+
+    /// An input of numbers of [-1, 1).
+    pub(super) fn random_input(&mut self, name: &'static str, place: Place, shape: [usize; 2]) -> Result<Tensor> {
+        let values = self.uniform(shape[0] * shape[1], 1.0);
+        self.input(name, place, shape, values)
+    }
+
+    /// An input of tokens or positions. Kernels take them from anywhere in a buffer.
+    pub(super) fn tokens(&mut self, name: &'static str, values: Vec<u32>) -> Result<Tensor<u32>> {
+        let tensor = self.allocate(name, Role::Input, Place::Part, [1, values.len()], &values)?;
+        self.inputs.push((name, Values::Tokens(values)));
+        Ok(tensor)
+    }
+
+    /// An output, poisoned: what the kernel leaves out shows.
+    pub(super) fn output(&mut self, name: &'static str, place: Place, shape: [usize; 2]) -> Result<Tensor> {
+        self.allocate(name, Role::Output, place, shape, &vec![POISON; shape[0] * shape[1]])
+    }
+
+    /// An input that is changed in place, and so an output too.
+    pub(super) fn changed(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+        let tensor = self.allocate(name, Role::Output, place, shape, &values)?;
+        self.inputs.push((name, Values::Numbers(values)));
+        Ok(tensor)
+    }
+
+    /// An input that the kernel may use as scratch: nothing is said of what it holds afterwards.
+    pub(super) fn consumed(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+        let tensor = self.allocate(name, Role::Scratch, place, shape, &values)?;
+        self.inputs.push((name, Values::Numbers(values)));
+        Ok(tensor)
+    }
+
+    /// Room that a kernel may use as it likes.
+    pub(super) fn scratch(&mut self, name: &'static str, shape: [usize; 2]) -> Result<Tensor> {
+        self.allocate(name, Role::Scratch, Place::Whole, shape, &vec![POISON; shape[0] * shape[1]])
+    }
+
+    fn allocate<T: Element>(&mut self, name: &'static str, role: Role, place: Place, shape: [usize; 2], values: &[T]) -> Result<Tensor<T>> {
+        let front = match place {
+            Place::Whole => 0,
+            Place::Part => 3 + 7 * self.slots.len(),
+        };
+        let length = shape[0] * shape[1];
+        let mut before = vec![POISON.to_bits(); front];
+        before.extend_from_slice(bytemuck::cast_slice(values));
+        before.resize(front + length + BAND, POISON.to_bits());
+        let whole: Tensor<u32> = self.device.tensor_from(name, 1, before.len(), &before)?;
+        let tensor = Tensor::new(whole.buffer, 1, before.len()).tail(front).reshape(shape[0], shape[1]);
+        self.slots.push(Slot { name, role, whole, front, length, before });
+        Ok(tensor)
+    }
+
+    /// Runs the kernel.
+    pub(super) fn run(&mut self, kernel: &dyn Kernel) {
+        self.device.run(kernel);
+    }
+
+    /// Reads everything back, looks for damage and gives the buffers back.
+    pub(super) fn finish(self) -> Result<Outcome> {
+        let mut outcome = Outcome { inputs: self.inputs, ..Outcome::default() };
+        for Slot { name, role, whole, front, length, before } in self.slots {
+            let after: Vec<u32> = self.device.download(&whole)?;
+            self.device.release(whole);
+            let guarded = |i: &usize| role == Role::Input || !(front..front + length).contains(i);
+            if let Some(i) = (0..after.len()).filter(guarded).find(|&i| before[i] != after[i]) {
+                let value = f32::from_bits(after[i]);
+                outcome.damage.push(match i.checked_sub(front) {
+                    None => format!("{name}: {value:e} was written {} before its beginning", front - i),
+                    Some(i) if i >= length => format!("{name}: {value:e} was written {} after its end", i - length + 1),
+                    Some(i) => format!("{name}[{i}]: {value:e} was written over an input"),
+                });
+            }
+            if role == Role::Output {
+                outcome.outputs.push((name, after[front..front + length].iter().map(|&bits| f32::from_bits(bits)).collect()));
+            }
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,170 @@
+//! The cases themselves.
+
+use super::{Case, Pattern, Recurrence, Setup, Step, Tokens, Update};
+use crate::kernels::{Activation, Reduction};
+
+/// More rows than a dispatch has workgroups in one dimension.
+const MANY: usize = 65_537;
+
+/// Every case of every kernel, kernel by kernel; seeds count from 1 within a kernel.
+pub fn all() -> Vec<Case> {
+    let mut setups = Vec::new();
+    matmul(&mut setups);
+    matrices(&mut setups);
+    activation(&mut setups);
+    recurrence(&mut setups);
+    tables(&mut setups);
+    softmax_cross_entropy(&mut setups);
+    reductions(&mut setups);
+    optimizers(&mut setups);
+    let mut cases: Vec<Case> = Vec::new();
+    for setup in setups {
+        let kernel = setup.kernel();
+        let seed = 1 + cases.iter().filter(|case| case.kernel == kernel).count() as u64;
+        cases.push(Case { kernel, setup, seed });
+    }
+    cases
+}
+
+fn tokens(pattern: Pattern, count: usize) -> Tokens {
+    Tokens { pattern, count }
+}
+
+/// All four ways to turn the factors over, with and without accumulation: a tile and one past it, and a vector on either side.
+fn matmul(setups: &mut Vec<Setup>) {
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        for accumulate in [false, true] {
+            for (m, n, k) in [(65, 63, 17), (1, 67, 5)] {
+                setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate });
+            }
+        }
+        for (m, n, k) in [(1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
+            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false });
+        }
+    }
+}
+
+/// Turning over, biases and their gradients: the last shape of each is split between the CPU's threads.
+fn matrices(setups: &mut Vec<Setup>) {
+    for (rows, columns) in [(1, 1), (1, 17), (17, 1), (16, 16), (15, 33), (67, 65)] {
+        setups.push(Setup::Transpose { rows, columns });
+    }
+    for (rows, columns) in [(1, 1), (5, 3), (1, 257), (67, 65), (131, 137)] {
+        setups.push(Setup::AddBias { rows, columns });
+    }
+    for (rows, columns) in [(1, 1), (1, 17), (67, 15), (65, 16), (63, 33), (257, 1), (131, 137)] {
+        for accumulate in [false, true] {
+            setups.push(Setup::SumRows { rows, columns, accumulate });
+        }
+    }
+    for count in [1, 257, 20_011] {
+        setups.push(Setup::Decay { count, factor: 0.999 });
+    }
+}
+
+/// Within the slope and far beyond it.
+fn activation(setups: &mut Vec<Setup>) {
+    for &(_, activation) in Activation::TABLE {
+        for (count, bound) in [(1, 1.0), (67, 4.0), (257, 100.0), (20_011, 16.0)] {
+            setups.push(Setup::ActivationForward { activation, count, bound });
+        }
+        for count in [1, 257, 20_011] {
+            setups.push(Setup::ActivationBackward { activation, count });
+        }
+    }
+}
+
+/// Every activation with streams that begin afresh and without; then sizes around a workgroup, and more streams than threads.
+fn recurrence(setups: &mut Vec<Setup>) {
+    let mut push = |recurrence| setups.extend([Setup::RecurrenceForward(recurrence), Setup::RecurrenceBackward(recurrence)]);
+    for &(_, activation) in Activation::TABLE {
+        for reset in [false, true] {
+            push(Recurrence { activation, time_steps: 5, batch: 3, hidden_size: 7, reset, bound: 1.0 });
+            push(Recurrence { activation, time_steps: 3, batch: 2, hidden_size: 5, reset, bound: 100.0 });
+        }
+    }
+    for (activation, reset) in [(Activation::Sigmoid, false), (Activation::Tanh, true)] {
+        for (time_steps, batch, hidden_size) in [(1, 1, 1), (1, 5, 63), (7, 1, 65), (3, 2, 257), (2, 67, 5), (17, 2, 64)] {
+            push(Recurrence { activation, time_steps, batch, hidden_size, reset, bound: 1.0 });
+        }
+    }
+}
+
+/// Looking rows up, and their gradient: columns around the width of a workgroup's share, runs longer than its height.
+fn tables(setups: &mut Vec<Setup>) {
+    for (vocabulary, columns, pattern, count) in [
+        (2, 1, Pattern::Same, 1),
+        (7, 3, Pattern::Mixed, 5),
+        (300, 65, Pattern::Mixed, 67),
+        (5, 64, Pattern::Nothing, 4),
+        (11, 67, Pattern::Same, 63),
+        (301, 131, Pattern::Few, 137),
+        (4099, 1, Pattern::Mixed, MANY),
+    ] {
+        setups.push(Setup::Gather { vocabulary, columns, tokens: tokens(pattern, count) });
+    }
+    for (vocabulary, columns, pattern, count) in [
+        (2, 1, Pattern::Same, 1),
+        (7, 3, Pattern::Mixed, 5),
+        (300, 15, Pattern::Mixed, 67),
+        (5, 64, Pattern::Nothing, 4),
+        (11, 33, Pattern::Same, 63),
+        (301, 17, Pattern::Few, 1031),
+        (65_521, 1, Pattern::Mixed, MANY),
+    ] {
+        setups.push(Setup::ScatterAdd { vocabulary, columns, tokens: tokens(pattern, count) });
+    }
+}
+
+/// Vocabularies around a workgroup's width, logits from small to far beyond what e^z holds.
+fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
+    for (columns, pattern, rows, bound) in [
+        (2, Pattern::Same, 1, 1.0),
+        (3, Pattern::Mixed, 67, 4.0),
+        (255, Pattern::Mixed, 5, 4.0),
+        (256, Pattern::Few, 3, 4.0),
+        (257, Pattern::Same, 7, 4.0),
+        (1031, Pattern::Mixed, 17, 4.0),
+        (301, Pattern::Mixed, 13, 100.0),
+        (67, Pattern::Mixed, 11, 1e4),
+        (65, Pattern::Nothing, 3, 4.0),
+        (2, Pattern::Mixed, MANY, 4.0),
+    ] {
+        let targets = tokens(pattern, rows);
+        for gradient in [false, true] {
+            let scale = if rows % 2 == 1 { 1.0 / rows as f32 } else { 1.0 };
+            setups.push(Setup::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound });
+        }
+    }
+}
+
+/// Up to more values than one round of all workgroups sums; clipping above the norm, below it, and of nothing.
+fn reductions(setups: &mut Vec<Setup>) {
+    for reduction in [Reduction::Sum, Reduction::SumOfSquares] {
+        for count in [1, 255, 257, 2048, 2049, 4099, 600_011] {
+            setups.push(Setup::Reduce { reduction, count });
+        }
+    }
+    for (count, bound, maximum) in [(1, 4.0, 1.0), (1, 0.0, 1.0), (7, 4.0, 100.0), (13, 1e-6, 0.25), (257, 4.0, 0.5)] {
+        setups.push(Setup::Clip { count, bound, maximum });
+    }
+}
+
+/// Whole gradients, and those of tables with few rows touched, all of them, or none.
+fn optimizers(setups: &mut Vec<Setup>) {
+    let dense = [(1, 1), (7, 3), (67, 65), (131, 137)].map(|(rows, columns)| Update { rows, columns, tokens: None });
+    let looked_up = [
+        (2, 1, Pattern::Same, 1),
+        (7, 3, Pattern::Mixed, 5),
+        (300, 65, Pattern::Mixed, 67),
+        (5, 64, Pattern::Nothing, 4),
+        (11, 67, Pattern::Same, 63),
+        (5, 7, Pattern::Few, 1031),
+        (65_521, 1, Pattern::Mixed, MANY),
+    ]
+    .map(|(rows, columns, pattern, count)| Update { rows, columns, tokens: Some(tokens(pattern, count)) });
+    for update in dense.into_iter().chain(looked_up) {
+        setups.extend([Setup::Sgd(update), Setup::Adagrad(update), Setup::Adam(update, Step(1)), Setup::Adam(update, Step(7))]);
+    }
+    setups.push(Setup::Adam(dense[1], Step(100_000)));
+}

@@ -1,0 +1,68 @@
+//! How far two devices may be apart: both compute in f32, in different orders and with different exponentials.
+
+use super::{Setup, Update};
+use crate::kernels::{Activation, Reduction};
+
+/// How far a number may be from another: `absolute + relative * |the other|`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// The part that does not depend on the number.
+    pub absolute: f64,
+    /// The part in proportion to the number.
+    pub relative: f64,
+}
+
+/// The distance of 1 to the next number of f32.
+const EPSILON: f64 = f32::EPSILON as f64;
+/// No difference at all: what is only moved, or computed by one rounded operation.
+const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0 };
+/// WebGPU's own tolerance of `tanh` is 1e-5; `exp` may be wrong in its last bits, more of them the larger the argument.
+const TRANSCENDENTAL: f64 = 1e-5;
+
+/// A sum of `terms` products of numbers below 1, in any order. Partial sums grow like the root of their number, and so does the error of
+/// each addition; errors add up like a random walk.
+fn sum_of(terms: usize) -> Tolerance {
+    Tolerance { absolute: EPSILON * (2.0 + 0.75 * terms as f64), relative: EPSILON }
+}
+
+/// Errors of `parts` last bits, for a few operations in a row.
+fn bits(parts: f64) -> Tolerance {
+    Tolerance { absolute: parts * EPSILON, relative: parts * EPSILON }
+}
+
+/// The tolerance of one output of one case.
+pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
+    match *setup {
+        Setup::Transpose { .. } | Setup::Gather { .. } | Setup::AddBias { .. } | Setup::Decay { .. } => EXACT,
+        Setup::Matmul { k, .. } => sum_of(k),
+        Setup::SumRows { rows, .. } => sum_of(rows),
+        Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
+        Setup::ActivationForward { activation, .. } => match activation {
+            Activation::Sigmoid => bits(4.0),
+            Activation::Tanh => Tolerance { absolute: TRANSCENDENTAL, relative: 0.0 },
+            Activation::Relu => EXACT,
+        },
+        Setup::ActivationBackward { .. } => bits(2.0),
+        Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
+            let terms = sum_of(recurrence.hidden_size);
+            let scale = f64::from(recurrence.bound.max(1.0));
+            let function = if recurrence.activation == Activation::Tanh { TRANSCENDENTAL } else { 0.0 };
+            Tolerance { absolute: 2.0 * scale * terms.absolute + function, relative: terms.relative }
+        }
+        Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
+            // The logits are rounded in proportion to their size before they are exponents.
+            let exponent = EPSILON * (8.0 + 2.0 * f64::from(bound));
+            match output {
+                "losses" => Tolerance { absolute: exponent, relative: EPSILON },
+                _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
+            }
+        }
+        Setup::Reduce { reduction, count } => match reduction {
+            Reduction::Sum => Tolerance { absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()), relative: EPSILON },
+            Reduction::SumOfSquares => bits(8.0),
+        },
+        Setup::Clip { .. } => bits(4.0),
+        Setup::Sgd(_) => bits(1.0),
+        Setup::Adagrad(Update { .. }) | Setup::Adam(..) => bits(4.0),
+    }
+}

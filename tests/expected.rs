@@ -1,0 +1,228 @@
+//! What every kernel is to compute, from its inputs by the reference's equations in f64, and how far f32 may be from it.
+
+use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, Update};
+use elman::kernels::{Activation, Reduction};
+use elman::tensor::NONE;
+
+use super::compare::Tolerance;
+use super::reference::kernels as reference;
+use super::reference::optimizers;
+
+/// Outputs by name.
+pub type Expected = Vec<(&'static str, Vec<f64>)>;
+
+/// An input of a run in f64.
+fn numbers(run: &Outcome, name: &str) -> Vec<f64> {
+    let values = run.numbers(name).unwrap_or_else(|| panic!("the case has no input {name}"));
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// Tokens as the reference has them.
+fn tokens(run: &Outcome, name: &str) -> Vec<Option<usize>> {
+    let values = run.tokens(name).unwrap_or_else(|| panic!("the case has no tokens {name}"));
+    values.iter().map(|&token| (token != NONE).then_some(token as usize)).collect()
+}
+
+/// The reference's function of the same name.
+fn function(activation: Activation) -> reference::Activation {
+    match activation {
+        Activation::Sigmoid => reference::Activation::Sigmoid,
+        Activation::Tanh => reference::Activation::Tanh,
+        Activation::Relu => reference::Activation::Relu,
+    }
+}
+
+/// The outputs that a run of the case should have had.
+pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
+    match *setup {
+        Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate } => {
+            let mut c = if accumulate { numbers(run, "c") } else { vec![0.0; m * n] };
+            let matmul = reference::Matmul { m, n, k, transpose_left: transpose_a, transpose_right: transpose_b };
+            matmul.accumulate(&numbers(run, "a"), &numbers(run, "b"), &mut c);
+            vec![("c", c)]
+        }
+        Setup::Transpose { rows, columns } => {
+            let input = numbers(run, "input");
+            vec![("output", (0..columns * rows).map(|i| input[i % rows * columns + i / rows]).collect())]
+        }
+        Setup::AddBias { .. } => {
+            let mut values = numbers(run, "values");
+            reference::add_bias(&mut values, &numbers(run, "bias"));
+            vec![("values", values)]
+        }
+        Setup::SumRows { columns, accumulate, .. } => {
+            let mut output = if accumulate { numbers(run, "output") } else { vec![0.0; columns] };
+            reference::add_bias(&mut output, &reference::column_sums(&numbers(run, "values"), columns));
+            vec![("output", output)]
+        }
+        Setup::ActivationForward { activation, .. } => {
+            vec![("values", numbers(run, "values").iter().map(|&z| function(activation).value(z)).collect())]
+        }
+        Setup::ActivationBackward { activation, .. } => {
+            let (outputs, gradient) = (numbers(run, "values"), numbers(run, "gradient"));
+            vec![("gradient", gradient.iter().zip(outputs).map(|(d, y)| d * function(activation).derivative(y)).collect())]
+        }
+        Setup::RecurrenceForward(recurrence) => recurrence_forward(recurrence, run),
+        Setup::RecurrenceBackward(recurrence) => recurrence_backward(recurrence, run),
+        Setup::Gather { columns, .. } => vec![("output", reference::gather(&numbers(run, "table"), columns, &tokens(run, "tokens")))],
+        Setup::ScatterAdd { vocabulary, columns, .. } => {
+            let mut table = vec![0.0; vocabulary * columns];
+            let tokens = tokens(run, "tokens");
+            reference::scatter_add(&mut table, columns, &tokens, &numbers(run, "gradient"));
+            let mut sums = vec![0.0; tokens.len() * columns];
+            for (p, token) in beginnings(run) {
+                sums[p * columns..][..columns].copy_from_slice(&table[token * columns..][..columns]);
+            }
+            vec![("sums", sums)]
+        }
+        Setup::SoftmaxCrossEntropy { columns, gradient, scale, .. } => {
+            let logits = numbers(run, "logits");
+            let (mut losses, mut gradients) = (Vec::new(), Vec::new());
+            for (row, target) in logits.chunks_exact(columns).zip(tokens(run, "targets")) {
+                let (loss, gradient) = reference::softmax_cross_entropy(row, target, f64::from(scale));
+                losses.push(loss);
+                gradients.extend(gradient);
+            }
+            if gradient { vec![("logits", gradients), ("losses", losses)] } else { vec![("losses", losses)] }
+        }
+        Setup::Reduce { reduction, .. } => {
+            let values = numbers(run, "values");
+            vec![(
+                "output",
+                vec![match reduction {
+                    Reduction::Sum => reference::sum(&values),
+                    Reduction::SumOfSquares => reference::sum_of_squares(&values),
+                }],
+            )]
+        }
+        Setup::Clip { maximum, .. } => {
+            let norm = reference::sum(&numbers(run, "squares")).sqrt();
+            vec![("scale", vec![optimizers::clip_coefficient(norm, f64::from(maximum))])]
+        }
+        Setup::Decay { factor, .. } => {
+            vec![("values", numbers(run, "values").iter().map(|value| value * f64::from(factor)).collect())]
+        }
+        Setup::Sgd(update) => {
+            let (mut parameter, gradient) = updated(update, run);
+            optimizers::sgd(&mut parameter, &gradient, f64::from(RATE));
+            vec![("parameter", parameter)]
+        }
+        Setup::Adagrad(update) => {
+            let (mut parameter, gradient) = updated(update, run);
+            let mut squares = numbers(run, "squares");
+            optimizers::adagrad(&mut parameter, &gradient, &mut squares, f64::from(RATE));
+            vec![("parameter", parameter), ("squares", squares)]
+        }
+        Setup::Adam(update, Step(step)) => {
+            let (mut parameter, gradient) = updated(update, run);
+            let (mut first, mut second) = (numbers(run, "first"), numbers(run, "second"));
+            let step = i32::try_from(step).expect("a case's step is small");
+            optimizers::adam(&mut parameter, &gradient, &mut first, &mut second, step, f64::from(RATE));
+            vec![("parameter", parameter), ("first", first), ("second", second)]
+        }
+    }
+}
+
+/// Positions of `order` at which a token begins, with the token.
+fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
+    let tokens = tokens(run, "tokens");
+    let order = run.tokens("order").expect("the case has an order");
+    let token = |p: usize| tokens[order[p] as usize];
+    (0..order.len()).filter(|&p| p == 0 || token(p - 1) != token(p)).filter_map(|p| Some((p, token(p)?))).collect()
+}
+
+/// A parameter, and its gradient times the scale with a number for each of the parameter's.
+fn updated(update: Update, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
+    let (parameter, values, scale) = (numbers(run, "parameter"), numbers(run, "gradient"), numbers(run, "scale")[0]);
+    let mut gradient = values.clone();
+    if update.tokens.is_some() {
+        gradient = vec![0.0; parameter.len()];
+        for (p, token) in beginnings(run) {
+            gradient[token * update.columns..][..update.columns].copy_from_slice(&values[p * update.columns..][..update.columns]);
+        }
+    }
+    gradient.iter_mut().for_each(|g| *g *= scale);
+    (parameter, gradient)
+}
+
+/// `s(t) = f(z(t) + W s(t-1))`, unit by unit.
+fn recurrence_forward(recurrence: Recurrence, run: &Outcome) -> Expected {
+    let Recurrence { activation, time_steps, batch, hidden_size: h, reset, .. } = recurrence;
+    let (mut states, weight, carry, tokens) =
+        (numbers(run, "states"), numbers(run, "weight"), numbers(run, "carry"), tokens(run, "tokens"));
+    states[..batch * h].copy_from_slice(&carry);
+    let mut previous = Vec::new();
+    for row in 0..time_steps * batch {
+        // Row (t, b) of the steps is row (t+1, b) of the slots.
+        let (before, after) = states.split_at_mut((batch + row) * h);
+        let fresh = reset && tokens[row] == Some(0);
+        let used: Vec<f64> = if fresh { vec![f64::from(INITIAL); h] } else { before[row * h..][..h].to_vec() };
+        for (i, state) in after[..h].iter_mut().enumerate() {
+            let product: f64 = weight[i * h..][..h].iter().zip(&used).map(|(w, s)| w * s).sum();
+            *state = function(activation).value(*state + product);
+        }
+        previous.extend(used);
+    }
+    let last = states[time_steps * batch * h..].to_vec();
+    let mut expected = vec![("states", states), ("carry", last)];
+    if reset {
+        expected.push(("previous", previous));
+    }
+    expected
+}
+
+/// `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`, unit by unit.
+fn recurrence_backward(recurrence: Recurrence, run: &Outcome) -> Expected {
+    let Recurrence { activation, time_steps, batch, hidden_size: h, reset, .. } = recurrence;
+    let (states, weight, mut gradient, tokens) =
+        (numbers(run, "states"), numbers(run, "weight"), numbers(run, "gradient"), tokens(run, "tokens"));
+    let mut initial = vec![0.0; batch * h];
+    for row in (0..time_steps * batch).rev() {
+        let derivative = |i: usize| function(activation).derivative(states[(batch + row) * h + i]);
+        let z_gradient: Vec<f64> = (0..h).map(|i| gradient[row * h + i] * derivative(i)).collect();
+        gradient[row * h..][..h].copy_from_slice(&z_gradient);
+        if reset && tokens[row] == Some(0) {
+            continue;
+        }
+        let before = if row < batch { &mut initial[row * h..][..h] } else { &mut gradient[(row - batch) * h..][..h] };
+        for (j, value) in before.iter_mut().enumerate() {
+            *value += (0..h).map(|i| weight[i * h + j] * z_gradient[i]).sum::<f64>();
+        }
+    }
+    vec![("gradient", gradient), ("initial_gradient", initial)]
+}
+
+/// The distance of 1 to the next number of f32.
+const EPSILON: f64 = f32::EPSILON as f64;
+
+/// How far the CPU may be from what is expected.
+pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
+    let bits = |parts: f64| Tolerance { absolute: 0.25 * parts * EPSILON, relative: parts * EPSILON };
+    // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do the errors of the additions.
+    let sum_of = |terms: usize| Tolerance { absolute: EPSILON * (1.0 + 0.75 * terms as f64), relative: EPSILON };
+    match *setup {
+        Setup::Transpose { .. } | Setup::Gather { .. } => Tolerance { absolute: 0.0, relative: 0.0 },
+        Setup::AddBias { .. } | Setup::Decay { .. } => Tolerance { absolute: 0.0, relative: EPSILON },
+        Setup::Matmul { k, .. } => sum_of(k),
+        Setup::SumRows { rows, .. } => sum_of(rows),
+        Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
+        Setup::ActivationForward { .. } => Tolerance { absolute: 1e-37, relative: 4e-7 },
+        Setup::ActivationBackward { .. } => bits(2.0),
+        Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
+            let Tolerance { absolute, relative } = sum_of(recurrence.hidden_size);
+            Tolerance { absolute: absolute * f64::from(recurrence.bound.max(1.0)), relative: 4.0 * relative }
+        }
+        Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
+            // Exponents are rounded in proportion to the logits.
+            let exponent = EPSILON * (2.0 + f64::from(bound));
+            match output {
+                "losses" => Tolerance { absolute: exponent, relative: EPSILON },
+                _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
+            }
+        }
+        Setup::Reduce { .. } => Tolerance { absolute: 16.0 * EPSILON, relative: 2.0 * EPSILON },
+        Setup::Clip { .. } => bits(2.0),
+        Setup::Sgd(_) => bits(1.0),
+        Setup::Adagrad(_) | Setup::Adam(..) => bits(4.0),
+    }
+}

@@ -1,0 +1,84 @@
+//! Every case of every kernel: the CPU against the equations in f64, and a GPU against the CPU.
+
+use std::collections::BTreeSet;
+
+use elman::device::Device;
+use elman::kernels::cases::{self, Case, Outcome};
+use libtest_mimic::Trial;
+
+use super::compare::{Tolerance, assert_close};
+use super::expected;
+use super::support::{gpu_trials, trial};
+
+/// Threads of the CPU: one, an even split, and an uneven one.
+const THREADS: [usize; 3] = [1, 2, 3];
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial("kernels::cases_have_names_of_their_own", cases_have_names_of_their_own),
+        trial("kernels::cases_repeat", cases_repeat),
+        trial("kernels::check_passes_the_cpu", check_passes_the_cpu),
+    ];
+    for case in cases::all() {
+        let name = format!("kernels::{}::{}", case.kernel, case.label());
+        trials.push(trial(format!("{name}::cpu"), move || cpu_against_reference(&case)));
+        trials.extend(gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu)));
+    }
+    trials
+}
+
+/// Runs the case and demands that nothing was written where it should not have been.
+fn run(case: &Case, device: &mut Device) -> Outcome {
+    let outcome = case.run(device).unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+    assert!(outcome.damage.is_empty(), "{} on {}: {:?}", case.name(), device.name(), outcome.damage);
+    outcome
+}
+
+fn cpu_against_reference(case: &Case) {
+    for threads in THREADS {
+        let got = run(case, &mut Device::cpu(threads));
+        let want = expected::outputs(&case.setup, &got);
+        assert_eq!(got.outputs.len(), want.len(), "{}: number of outputs", case.name());
+        for (name, want) in want {
+            let what = format!("{}, {threads} threads: {name}", case.name());
+            let output = got.output(name).unwrap_or_else(|| panic!("{what} is missing"));
+            assert_close(&what, output, &want, expected::tolerance(&case.setup, name));
+        }
+    }
+}
+
+fn gpu_against_cpu(case: &Case, gpu: &mut Device) {
+    let (got, want) = (run(case, gpu), run(case, &mut Device::cpu(1)));
+    assert_eq!(got.outputs.len(), want.outputs.len(), "{}: number of outputs", case.name());
+    for (name, want) in &want.outputs {
+        let what = format!("{} on {}: {name}", case.name(), gpu.name());
+        let output = got.output(name).unwrap_or_else(|| panic!("{what} is missing"));
+        let cases::Tolerance { absolute, relative } = case.tolerance(name);
+        assert_close(&what, output, want, Tolerance { absolute, relative });
+    }
+}
+
+/// A name says which case it is.
+fn cases_have_names_of_their_own() {
+    let names: BTreeSet<_> = cases::all().iter().map(Case::name).collect();
+    assert_eq!(names.len(), cases::all().len());
+}
+
+/// The seed says what the inputs are, and the number of threads what the outputs are, to the bit.
+fn cases_repeat() {
+    for case in cases::all() {
+        let [first, second] = [(); 2].map(|()| run(&case, &mut Device::cpu(2)));
+        assert!(first.inputs == second.inputs && first.outputs == second.outputs, "{}", case.name());
+    }
+}
+
+/// `elman check` itself: every case is reported, and one CPU agrees with another.
+fn check_passes_the_cpu() {
+    let mut lines = Vec::new();
+    let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| lines.push(report.to_string()));
+    let summary = summary.expect("the CPU runs everything");
+    assert!(summary.passed(), "{summary}: {lines:#?}");
+    assert_eq!((summary.cases, lines.len()), (cases::all().len(), cases::all().len()));
+    assert!(lines.iter().all(|line| line.starts_with("ok")), "{lines:#?}");
+}

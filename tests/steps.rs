@@ -1,0 +1,287 @@
+//! Whole steps of the model against the reference network: losses, distributions, every gradient, the carried states and their gradients.
+
+use elman::corpus::order_by_token;
+use elman::device::{Device, GpuOptions};
+use elman::kernels::{Activation, Gradient};
+use elman::model::{Capacity, Config, Model, Window, Workspace};
+use elman::tensor::{NONE, Tensor};
+use libtest_mimic::Trial;
+
+use super::compare::{Tolerance, assert_close};
+use super::reference::kernels::{Activation as ReferenceActivation, softmax};
+use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
+use super::support::{gpu_trials, open_gpu, trial};
+
+/// How far losses, states and gradients of a step may be from the reference.
+pub const STEP: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+/// T and B of windows, in pairs that follow each other: the first as long as the workspace, the second mostly shorter.
+const WINDOWS: [[(usize, usize); 2]; 5] = [[(5, 3), (2, 3)], [(1, 1), (1, 1)], [(7, 1), (3, 1)], [(1, 5), (1, 5)], [(3, 2), (3, 2)]];
+/// Factor of the loss.
+const SCALE: f64 = 0.25;
+/// What every unit of a fresh state is, in f32's digits.
+const INITIAL: f32 = 0.3;
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, activation) in ReferenceActivation::TABLE {
+        for num_layers in 1..=3 {
+            for embedding_size in [0, 3] {
+                let family = format!("steps::{name}_layers_{num_layers}_embedding_{embedding_size}");
+                trials.extend(on_every_device(&family, move |device| check_family(device, activation, num_layers, embedding_size)));
+            }
+        }
+    }
+    trials.extend(on_every_device("steps::past_a_tile", past_a_tile));
+    trials.extend(on_every_device("steps::nothing_to_predict", nothing_to_predict));
+    trials.push(trial("steps::blocks_of_logits::cpu", || blocks_of_logits(&mut Device::cpu(2))));
+    // A device of its own: what it allocates is large.
+    trials.extend(gpu_trials("steps::blocks_of_logits", |_| ()).into_iter().take(1).map(|pattern| {
+        let ignored = pattern.has_ignored_flag();
+        trial("steps::blocks_of_logits::gpu", || blocks_of_logits(&mut open_gpu(GpuOptions::default()))).with_ignored_flag(ignored)
+    }));
+    trials
+}
+
+/// The test on the CPU with one thread and with two, and on a GPU with each way of arguments.
+pub fn on_every_device(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'static) -> Vec<Trial> {
+    let mut trials = gpu_trials(name, test.clone());
+    for threads in [1, 2] {
+        let test = test.clone();
+        trials.push(trial(format!("{name}::cpu_{threads}"), move || test(&mut Device::cpu(threads))));
+    }
+    trials
+}
+
+/// A network of the reference on a device, with room for windows.
+pub struct Subject {
+    /// The network's parameters on the device.
+    pub model: Model,
+    /// Room for its windows.
+    pub workspace: Workspace,
+}
+
+impl Subject {
+    /// Uploads the network.
+    pub fn new(device: &mut Device, network: &Network, capacity: Capacity) -> Self {
+        let a = &network.architecture;
+        let activation = match a.activation {
+            ReferenceActivation::Sigmoid => Activation::Sigmoid,
+            ReferenceActivation::Tanh => Activation::Tanh,
+            ReferenceActivation::Relu => Activation::Relu,
+        };
+        let config = Config {
+            activation,
+            vocab_size: a.vocab_size,
+            embedding_size: a.embedding_size,
+            hidden_size: a.hidden_size,
+            num_layers: a.num_layers,
+            bias: a.bias,
+            decoder_bias: a.decoder_bias,
+            initial_state: INITIAL,
+            ..Config::default()
+        };
+        let values: Vec<Vec<f32>> = elman::model::specifications(&config)
+            .iter()
+            .map(|specification| network.parameters[&specification.name].iter().map(|&value| value as f32).collect())
+            .collect();
+        let model = Model::new(device, config, &values).expect("a small model fits");
+        let workspace = Workspace::new(device, &model, capacity).expect("a small workspace fits");
+        Self { model, workspace }
+    }
+
+    /// Overwrites the carried states.
+    pub fn carry(&self, device: &mut Device, states: &[Vec<f64>]) {
+        let carried = self.workspace.carried();
+        assert_eq!(carried.len(), states.len(), "carried states");
+        for (tensor, state) in carried.iter().zip(states) {
+            device.upload(tensor, &state.iter().map(|&value| value as f32).collect::<Vec<_>>());
+        }
+    }
+
+    /// Forward and back, and everything that came of it, as the reference has it.
+    pub fn step(&self, device: &mut Device, reference: &ReferenceWindow, scale: f64) -> Outcome {
+        let window = upload(device, reference);
+        self.model.forward(device, &self.workspace, &window);
+        self.model.backward(device, &self.workspace, &window, scale as f32);
+        let losses = download(device, self.workspace.losses(window.time_steps));
+        let parameters = self.model.parameters();
+        let mut gradients = Named::new();
+        for (number, (gradient, specification)) in
+            self.workspace.gradients(&window).into_iter().zip(parameters.specifications()).enumerate()
+        {
+            let values = dense(device, gradient, reference, specification.memory_shape());
+            let values = parameters.to_file_layout(number, &values).into_iter().map(f64::from).collect();
+            gradients.insert(specification.name.clone(), values);
+        }
+        Outcome {
+            loss: scale * losses.iter().sum::<f64>(),
+            log_probabilities: losses.iter().map(|loss| -loss).collect(),
+            final_states: self.workspace.carried().into_iter().map(|state| download(device, state)).collect(),
+            gradients,
+            initial_state_gradients: self.workspace.carried_gradient().into_iter().map(|state| download(device, state)).collect(),
+        }
+    }
+}
+
+/// The numbers in f64.
+pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
+    device.download(&tensor).expect("the device works").into_iter().map(f64::from).collect()
+}
+
+/// A gradient with a number for each of the parameter's, in memory's layout.
+fn dense(device: &mut Device, gradient: Gradient, window: &ReferenceWindow, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let values = device.download(&gradient.values()).expect("the device works");
+    let Gradient::Rows(..) = gradient else { return values };
+    // Row p is the gradient of the token that is p-th in the order, where it is the first of its kind; zero elsewhere.
+    let mut sorted: Vec<Option<usize>> = window.inputs.clone();
+    sorted.sort_by_key(|token| token.unwrap_or(usize::MAX));
+    let mut table = vec![0.0; rows * columns];
+    for (p, row) in values.chunks_exact(columns).enumerate() {
+        match sorted[p] {
+            Some(token) if p == 0 || sorted[p - 1] != sorted[p] => table[token * columns..][..columns].copy_from_slice(row),
+            _ => assert!(row.iter().all(|&value| value == 0.0), "row {p} of a table's gradient belongs to no token"),
+        }
+    }
+    table
+}
+
+/// A window on the device, its tensors somewhere within larger ones.
+pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
+    let ids = |tokens: &[Option<usize>]| tokens.iter().map(|token| token.map_or(NONE, |token| token as u32)).collect::<Vec<u32>>();
+    let (inputs, targets) = (ids(&window.inputs), ids(&window.targets));
+    let order = order_by_token(&inputs);
+    let mut place = |values: &[u32], front: usize| {
+        let padded = [vec![1; front], values.to_vec()].concat();
+        let tensor = device.tensor_from("tokens", 1, padded.len(), &padded).expect("a window fits");
+        tensor.tail(front).reshape(window.time_steps, window.batch)
+    };
+    let (inputs, targets, order) = (place(&inputs, 3), place(&targets, 5), place(&order, 2));
+    Window { time_steps: window.time_steps, inputs, targets, order: Some(order) }
+}
+
+/// Everything of a step against what it should be.
+pub fn compare_outcomes(what: &str, got: &Outcome, want: &Outcome, tolerance: Tolerance) {
+    assert_close(&format!("{what}: loss"), &[got.loss], &[want.loss], tolerance);
+    assert_close(&format!("{what}: log-probabilities"), &got.log_probabilities, &want.log_probabilities, tolerance);
+    assert_eq!(got.gradients.keys().collect::<Vec<_>>(), want.gradients.keys().collect::<Vec<_>>(), "{what}: parameters");
+    for (name, want) in &want.gradients {
+        assert_close(&format!("{what}: gradient of {name}"), &got.gradients[name], want, tolerance);
+    }
+    for (states, got, want) in [
+        ("final state", &got.final_states, &want.final_states),
+        ("gradient of the carried state", &got.initial_state_gradients, &want.initial_state_gradients),
+    ] {
+        assert_eq!(got.len(), want.len(), "{what}: layers");
+        for (k, (got, want)) in got.iter().zip(want).enumerate() {
+            assert_close(&format!("{what}: {states} of layer {k}"), got, want, tolerance);
+        }
+    }
+}
+
+/// The windows one after the other in one workspace, each against the reference; then the losses and distributions of the first without
+/// gradients.
+fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[ReferenceWindow]) {
+    let (batch, independent) = (windows[0].batch, windows[0].independent.is_some());
+    let time_steps = windows.iter().map(|window| window.time_steps).max().expect("a window");
+    let mut states = network.random_states(7, batch, 0.5);
+    let first = states.clone();
+    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: true, independent });
+    subject.carry(device, &states);
+    for (number, window) in windows.iter().enumerate() {
+        let got = subject.step(device, window, SCALE);
+        let want = network.run(window, &states, SCALE);
+        compare_outcomes(&format!("{what}, window {number} on {}", device.name()), &got, &want, STEP);
+        states = want.final_states;
+    }
+
+    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: false, independent });
+    subject.carry(device, &first);
+    let window = upload(device, &windows[0]);
+    subject.model.forward(device, &subject.workspace, &window);
+    subject.model.losses(device, &subject.workspace, &window);
+    let forward = network.forward(&windows[0], &first, SCALE);
+    let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
+    let what = format!("{what}, without gradients on {}", device.name());
+    assert_close(&format!("{what}: losses"), &download(device, subject.workspace.losses(window.time_steps)), &losses, STEP);
+    let distribution = subject.model.distribution(device, &subject.workspace, window.time_steps).expect("the device works");
+    let vocab_size = network.architecture.vocab_size;
+    let want: Vec<f64> = forward.logits.iter().flat_map(|step| step.chunks_exact(vocab_size)).flat_map(softmax).map(f64::ln).collect();
+    assert_close(&format!("{what}: distribution"), &distribution, &want, STEP);
+}
+
+/// Every combination of biases, independence and windows for one kind of network.
+fn check_family(device: &mut Device, activation: ReferenceActivation, num_layers: usize, embedding_size: usize) {
+    for (bias, decoder_bias) in [(false, false), (true, true), (true, false), (false, true)] {
+        for independent in [None, Some(f64::from(INITIAL))] {
+            for (seed, pair) in (1..).zip(WINDOWS) {
+                let architecture =
+                    Architecture { vocab_size: 7, embedding_size, hidden_size: 5, num_layers, activation, bias, decoder_bias };
+                let network = Network::new(architecture, seed, 0.75);
+                let windows = pair.map(|(time_steps, batch)| ReferenceWindow::random(seed, time_steps, batch, 7, independent));
+                check_windows(device, &format!("{architecture:?}, {pair:?}, independent {independent:?}"), &network, &windows);
+            }
+        }
+    }
+}
+
+/// Sizes past tiles and workgroups, enough rows for every thread.
+fn past_a_tile(device: &mut Device) {
+    for (embedding_size, hidden_size, num_layers) in [(0, 67, 1), (65, 33, 2)] {
+        let architecture = Architecture {
+            vocab_size: 301,
+            embedding_size,
+            hidden_size,
+            num_layers,
+            activation: ReferenceActivation::Tanh,
+            bias: true,
+            decoder_bias: true,
+        };
+        let network = Network::new(architecture, 5, 0.2);
+        let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
+        check_windows(device, &format!("{architecture:?}"), &network, &windows);
+    }
+}
+
+/// A window without any word: no loss, and gradients that are exactly zero.
+fn nothing_to_predict(device: &mut Device) {
+    let architecture = Architecture {
+        vocab_size: 7,
+        embedding_size: 3,
+        hidden_size: 5,
+        num_layers: 2,
+        activation: ReferenceActivation::Sigmoid,
+        bias: true,
+        decoder_bias: true,
+    };
+    let network = Network::new(architecture, 1, 0.75);
+    let window = ReferenceWindow { time_steps: 3, batch: 2, inputs: vec![None; 6], targets: vec![None; 6], independent: None };
+    let subject = Subject::new(device, &network, Capacity { batch: 2, time_steps: 3, training: true, independent: false });
+    let states = network.random_states(2, 2, 0.5);
+    subject.carry(device, &states);
+    let got = subject.step(device, &window, SCALE);
+    compare_outcomes("nothing to predict", &got, &network.run(&window, &states, SCALE), STEP);
+    assert!(got.gradients.values().flatten().all(|&value| value == 0.0), "a gradient of nothing");
+}
+
+/// A vocabulary so large that a window's logits come in more than one block.
+fn blocks_of_logits(device: &mut Device) {
+    // 17 rows of which at most 16 fit: a second block of one row.
+    let vocab_size = device.logits_block_bytes() / 4 / 17;
+    let architecture = Architecture {
+        vocab_size,
+        embedding_size: 2,
+        hidden_size: 3,
+        num_layers: 1,
+        activation: ReferenceActivation::Tanh,
+        bias: false,
+        decoder_bias: true,
+    };
+    let network = Network::new(architecture, 9, 0.75);
+    let window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
+    let states = network.random_states(7, 1, 0.5);
+    let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, independent: false });
+    subject.carry(device, &states);
+    let got = subject.step(device, &window, SCALE);
+    compare_outcomes(&format!("blocks of logits on {}", device.name()), &got, &network.run(&window, &states, SCALE), STEP);
+}
