@@ -12,7 +12,8 @@ use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
 use super::{generate, quoted};
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, LOG, Training};
-use crate::corpus::{Corpus, Source, Unit, builtin};
+use crate::corpus::builtin::{self, Drawn};
+use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::initial_values;
@@ -28,66 +29,90 @@ struct Run<'a> {
     resumed: bool,
 }
 
+/// What is trained on.
+enum Text {
+    File(PathBuf),
+    BuiltIn(Drawn),
+}
+
+impl Text {
+    fn source(&self) -> Source<'_> {
+        match self {
+            Self::File(path) => Source::File(path),
+            Self::BuiltIn(drawn) => Source::Memory(drawn.text.as_bytes()),
+        }
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::BuiltIn(_) => None,
+        }
+    }
+}
+
+/// A run that was interrupted, as it lies on disk.
+struct Interrupted<'a> {
+    directory: &'a Path,
+    checkpoint: Checkpoint,
+    training: Training,
+}
+
 pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let interrupted = interrupted_flag()?;
     let start = Instant::now();
     let mut device = flags.device.open()?;
     let resumed = match &flags.resume {
-        Some(directory) => {
-            flags.check_resume()?;
-            let checkpoint = Checkpoint::read(directory)?;
-            let training = Training::read(directory, &checkpoint)?;
-            Some((directory, checkpoint, training))
-        }
+        Some(directory) => Some(Interrupted::read(flags, directory)?),
         None => {
             claim(&flags.out, flags.force)?;
             None
         }
     };
-    let record = resumed.as_ref().map(|(.., training)| &training.record.corpus);
-    let train = flags.train.clone().or_else(|| record.and_then(|record| record.train.clone()));
-    let valid = flags.valid.clone().or_else(|| record.and_then(|record| record.valid.clone()));
-    if let (None, Some(valid)) = (&train, &valid) {
-        return Err(Error::usage(
-            format!("--valid {}", valid.display()),
-            "the built-in corpus has a validation part of its own",
-            "Give --train too",
-        ));
-    }
-    let drawn = match &train {
-        Some(_) => None,
-        None => Some(builtin::draw(builtin::SENTENCES, builtin::SEED)?),
-    };
-    let source = match (&train, &drawn) {
-        (Some(path), _) => Source::File(path),
-        (None, Some(drawn)) => Source::Memory(drawn.text.as_bytes()),
-        (None, None) => Source::Memory(&[]),
-    };
+    let (text, valid) = texts(flags, resumed.as_ref().map(|resumed| &resumed.training.record.corpus))?;
     let corpus = match &resumed {
-        Some((_, checkpoint, _)) => {
-            Corpus::read_with(checkpoint.vocabulary.clone(), source, valid.as_deref(), checkpoint.description.unit)?
+        Some(Interrupted { checkpoint, .. }) => {
+            Corpus::read_with(checkpoint.vocabulary.clone(), text.source(), valid.as_deref(), checkpoint.description.unit)?
         }
-        None => Corpus::read(source, valid.as_deref(), flags.model.unit(), flags.model.limits()?)?,
+        None => Corpus::read(text.source(), valid.as_deref(), flags.model.unit(), flags.model.limits()?)?,
     };
-    let record = CorpusRecord { train, valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone() };
+    let record = CorpusRecord { train: text.path(), valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone() };
     let mut run = match resumed {
-        Some((directory, checkpoint, training)) => resume(&mut device, flags, directory, checkpoint, training, &corpus, record)?,
+        Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
         None => begin(&mut device, flags, &corpus, record)?,
     };
     eprintln!(
-        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch",
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device",
         corpus.train.len(),
         corpus.valid.len(),
         corpus.vocabulary.len(),
         run.trainer.model().parameters().len(),
-        run.trainer.windows()
+        run.trainer.windows(),
+        device.allocated().div_ceil(1 << 20)
     );
     let finished = run.train(&mut device, &interrupted)?;
-    let grammar_perplexity = drawn.as_ref().filter(|_| run.description.unit == Unit::Word).map(|drawn| {
-        let sentences = corpus.valid.iter().filter(|&id| id == 0).count();
-        drawn.perplexity_of_last(sentences)
-    });
+    let grammar_perplexity = match &text {
+        Text::BuiltIn(drawn) if run.description.unit == Unit::Word => {
+            Some(drawn.perplexity_of_last(corpus.valid.iter().filter(|&id| id == 0).count()))
+        }
+        _ => None,
+    };
     run.tell(&mut device, flags.json, finished, grammar_perplexity, start.elapsed().as_secs_f64())
+}
+
+/// The training text and the validation file: as given, else those of the run that is resumed, else the built-in corpus.
+fn texts(flags: &TrainFlags, record: Option<&CorpusRecord>) -> Result<(Text, Option<PathBuf>)> {
+    let train = flags.train.clone().or_else(|| record.and_then(|record| record.train.clone()));
+    let valid = flags.valid.clone().or_else(|| record.and_then(|record| record.valid.clone()));
+    match (train, valid) {
+        (Some(path), valid) => Ok((Text::File(path), valid)),
+        (None, None) => Ok((Text::BuiltIn(builtin::draw(builtin::SENTENCES, builtin::SEED)?), None)),
+        (None, Some(valid)) => Err(Error::usage(
+            format!("--valid {}", valid.display()),
+            "the built-in corpus has a validation part of its own",
+            "Give --train too",
+        )),
+    }
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
@@ -134,27 +159,29 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
 }
 
-fn resume<'a>(
-    device: &mut Device,
-    flags: &TrainFlags,
-    directory: &Path,
-    checkpoint: Checkpoint,
-    training: Training,
-    corpus: &'a Corpus,
-    record: CorpusRecord,
-) -> Result<Run<'a>> {
-    if training.record.corpus.sha256 != record.sha256 {
-        return Err(Error::refused(
-            record.train.as_deref().map_or("the built-in corpus".into(), |path| path.display().to_string()),
-            "it is not the text that the run was started with: its SHA-256 differs",
-            "Give --train the original file, or start a new run",
-        ));
+impl<'a> Interrupted<'a> {
+    fn read(flags: &TrainFlags, directory: &'a Path) -> Result<Self> {
+        flags.check_resume()?;
+        let checkpoint = Checkpoint::read(directory)?;
+        let training = Training::read(directory, &checkpoint)?;
+        Ok(Self { directory, checkpoint, training })
     }
-    let mut recipe = training.record.recipe;
-    recipe.epochs = flags.recipe.epochs.unwrap_or(recipe.epochs);
-    let config = checkpoint.description.config.clone();
-    let trainer = Trainer::resume(device, config, training.snapshot, training.record.progress, recipe, corpus)?;
-    Ok(Run { trainer, description: checkpoint.description, corpus, record, directory: directory.to_owned(), resumed: true })
+
+    fn resume<'c>(self, device: &mut Device, flags: &TrainFlags, corpus: &'c Corpus, record: CorpusRecord) -> Result<Run<'c>> {
+        let Self { directory, checkpoint, training } = self;
+        if training.record.corpus.sha256 != record.sha256 {
+            return Err(Error::refused(
+                record.train.as_deref().map_or("the built-in corpus".into(), |path| path.display().to_string()),
+                "it is not the text that the run was started with: its SHA-256 differs",
+                "Give --train the original file, or start a new run",
+            ));
+        }
+        let mut recipe = training.record.recipe;
+        recipe.epochs = flags.recipe.epochs.unwrap_or(recipe.epochs);
+        let config = checkpoint.description.config.clone();
+        let trainer = Trainer::resume(device, config, training.snapshot, training.record.progress, recipe, corpus)?;
+        Ok(Run { trainer, description: checkpoint.description, corpus, record, directory: directory.to_owned(), resumed: true })
+    }
 }
 
 impl Run<'_> {

@@ -44,6 +44,8 @@ enum Backend {
 pub struct Device {
     backend: Backend,
     name: String,
+    /// Bytes of every buffer, by its number.
+    sizes: Vec<usize>,
     /// Seconds by kernel, where they are being measured.
     profile: Option<Profile>,
 }
@@ -54,12 +56,12 @@ pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 impl Device {
     /// The CPU, with kernels split into `threads` parts.
     pub fn cpu(threads: usize) -> Self {
-        Self { name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }), backend: Backend::Cpu(Cpu::new(threads)), profile: None }
+        Self { name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }), backend: Backend::Cpu(Cpu::new(threads)), sizes: Vec::new(), profile: None }
     }
 
     /// A GPU that was opened before.
     pub fn gpu(gpu: Gpu) -> Self {
-        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), profile: None }
+        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes: Vec::new(), profile: None }
     }
 
     /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
@@ -92,7 +94,14 @@ impl Device {
             Backend::Cpu(cpu) => cpu.allocate(elements),
             Backend::Gpu(gpu) => gpu.allocate(what, rows, columns)?,
         };
+        // Buffer numbers count up from 0 and are never used again.
+        self.sizes.push(4 * elements);
         Ok(Tensor::new(buffer, rows, columns))
+    }
+
+    /// Bytes that the tensors on this device take now.
+    pub fn allocated(&self) -> usize {
+        self.sizes.iter().sum()
     }
 
     /// A new matrix with the numbers of `values`, row by row.
@@ -107,6 +116,7 @@ impl Device {
 
     /// Gives the tensor's whole buffer back. Other tensors in the same buffer are gone with it.
     pub fn release<T: Element>(&mut self, tensor: Tensor<T>) {
+        self.sizes[tensor.buffer] = 0;
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.release(tensor.buffer),
             Backend::Gpu(gpu) => gpu.release(tensor.buffer),

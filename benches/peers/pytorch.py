@@ -1,0 +1,121 @@
+"""Elman and PyTorch train the same networks in turn: python benches/peers/pytorch.py [--elman PROGRAM] [--configurations a,b,…] [--device cpu|cuda]
+
+Same sizes (an embedding of H, one tanh layer, the full softmax, no biases), same optimiser (SGD with the gradient's norm clipped), same number of
+threads, random words with the same skewed frequencies. Each round measures PyTorch and then Elman; printed are medians and the ratio of each
+round, so that a machine that drifts harms neither. Needs PyTorch, in an environment of its own; nothing else of the project does.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import time
+
+import torch
+
+CONFIGURATIONS = {  # H, V, B, T: those of `elman bench`
+    "a": (200, 10_000, 32, 35),
+    "b": (200, 10_000, 128, 35),
+    "c": (500, 10_000, 64, 35),
+    "d": (128, 96, 50, 50),
+    "e": (100, 17_906, 32, 35),
+    "f": (1024, 10_000, 128, 35),
+}
+
+
+class Network(torch.nn.Module):
+    def __init__(self, hidden, vocabulary):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(vocabulary, hidden)
+        self.rnn = torch.nn.RNN(hidden, hidden, nonlinearity="tanh", bias=False)
+        self.decoder = torch.nn.Linear(hidden, vocabulary, bias=False)
+
+    def forward(self, tokens, state):
+        output, state = self.rnn(self.embedding(tokens), state)
+        return self.decoder(output), state
+
+
+def pytorch_rate(name, seconds, device, autocast):
+    """Median tokens a second over single windows, the first ones left out."""
+    hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
+    torch.manual_seed(1)
+    network = Network(hidden, vocabulary).to(device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    draws = torch.exp(torch.rand(64, steps + 1, batch) * math.log(vocabulary)).long().clamp(1, vocabulary) - 1
+    text = draws.to(device)
+    state = torch.zeros(1, batch, hidden, device=device)
+    synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
+
+    def window(number):
+        nonlocal state
+        tokens = text[number % 64]
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, torch.bfloat16, enabled=autocast):
+            logits, state = network(tokens[:-1], state.detach())
+            loss = torch.nn.functional.cross_entropy(logits.view(-1, vocabulary), tokens[1:].reshape(-1))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
+        optimizer.step()
+
+    # Windows between two looks at the clock, about a tenth of a second.
+    for number in range(3):
+        window(number)
+    synchronise()
+    start = time.perf_counter()
+    window(0)
+    synchronise()
+    run = max(1, int(0.1 / (time.perf_counter() - start)))
+    rates, begin = [], time.perf_counter()
+    while len(rates) < 3 or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        for number in range(run):
+            window(number)
+        synchronise()
+        rates.append(run * batch * steps / (time.perf_counter() - start))
+    return statistics.median(rates)
+
+
+def elman_rate(program, name, seconds, device, threads):
+    command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--threads", str(threads)]
+    command += ["--device", "gpu" if device == "cuda" else "cpu"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.splitlines()[-1])["rates"][0]["training"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--elman", default="target/release/elman")
+    parser.add_argument("--configurations", default=",".join(CONFIGURATIONS))
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--autocast", action="store_true", help="bf16 autocast on PyTorch's side")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4)
+    flags = parser.parse_args()
+    torch.set_num_threads(flags.threads)
+    size = 2048
+    a = torch.rand(size, size, device=flags.device)
+    for _ in range(3):
+        a @ a
+    start = time.perf_counter()
+    for _ in range(5):
+        b = a @ a
+    float(b[0, 0])
+    product = 5 * 2 * size**3 / (time.perf_counter() - start) / 1e9
+    print(f"PyTorch {torch.__version__}, {flags.device}, {flags.threads} threads, its product {product:.0f} GFLOP/s")
+    print("| | H | V | B | T | PyTorch tokens/s | Elman tokens/s | ratio by round |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in flags.configurations.split(","):
+        rounds = []
+        for _ in range(flags.rounds):
+            theirs = pytorch_rate(name, flags.seconds, flags.device, flags.autocast)
+            rounds.append((theirs, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads)))
+        theirs, ours = (statistics.median(column) for column in zip(*rounds))
+        ratios = ", ".join(f"{ours / theirs:.2f}" for theirs, ours in rounds)
+        hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
+        print(f"| {name} | {hidden} | {vocabulary} | {batch} | {steps} | {theirs:.0f} | {ours:.0f} | {ratios} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
