@@ -17,8 +17,11 @@ override GRADIENT: bool = true;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
 @group(0) @binding(6) var<storage, read> order: array<u32>;
 
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
+// What the moments keep of themselves, and what they take from the gradient: 1 - 0.999 in f32 is off by 1e-5 of itself.
+const KEEP_1: f32 = 0.9;
+const KEEP_2: f32 = 0.999;
+const TAKE_1: f32 = 0.1;
+const TAKE_2: f32 = 0.001;
 
 @compute @workgroup_size(256)
 fn dense(
@@ -30,8 +33,8 @@ fn dense(
     if i >= arguments.count { return; }
     var g = 0.0;
     if GRADIENT { g = scale[0] * gradient[i]; }
-    let mean = BETA_1 * first[i] + (1.0 - BETA_1) * g;
-    let square = BETA_2 * second[i] + (1.0 - BETA_2) * (g * g);
+    let mean = KEEP_1 * first[i] + TAKE_1 * g;
+    let square = KEEP_2 * second[i] + TAKE_2 * (g * g);
     first[i] = mean;
     second[i] = square;
     parameter[i] -= arguments.rate * mean / (sqrt(square) / arguments.root_correction + 1e-8);
@@ -51,7 +54,7 @@ fn rows(
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = token * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];
-        first[i] += (1.0 - BETA_1) / BETA_1 * g;
-        second[i] += (1.0 - BETA_2) / BETA_2 * (g * g);
+        first[i] += TAKE_1 / KEEP_1 * g;
+        second[i] += TAKE_2 / KEEP_2 * (g * g);
     }
 }

@@ -1,7 +1,9 @@
 // c = op(a) op(b), or c += op(a) op(b). One workgroup makes one 64 x 64 tile of c, one invocation 4 x 4 of it.
 //
+// The inner size runs from `first` to before `last`, all of it or a part.
+//
 // a is [m, k], or [k, m] where TRANSPOSE_A; b is [k, n], or [n, k] where TRANSPOSE_B; c is [m, n]. All row-major.
-struct Arguments { m: u32, n: u32, k: u32, a_offset: u32, b_offset: u32, c_offset: u32 }
+struct Arguments { m: u32, n: u32, k: u32, first: u32, last: u32, a_offset: u32, b_offset: u32, c_offset: u32 }
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
@@ -41,7 +43,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sum_2 = vec4<f32>();
     var sum_3 = vec4<f32>();
 
-    for (var start = 0u; start < arguments.k; start += DEPTH) {
+    for (var start = arguments.first; start < arguments.last; start += DEPTH) {
         // Neighbouring invocations read neighbouring words: along the rows of a stored matrix, whichever way it is turned.
         var a_depth = lane % 16u;
         var a_group = lane / 16u;

@@ -5,7 +5,9 @@
 // backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);  initial_gradient = W^T gradient(0).
 //
 // RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
-struct Arguments { time_steps: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+//
+// A long window comes in several dispatches, each from step `first` to before `end`: forward from the first on, backward from the last on.
+struct Arguments { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
 
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
@@ -29,10 +31,18 @@ fn is_reset(t: u32, stream: u32) -> bool {
 }
 
 fn product(column: u32) -> f32 {
+    let size = arguments.hidden_size;
     var sum = 0.0;
-    for (var i = 0u; i < arguments.hidden_size; i++) {
-        sum += vector[i] * weight[i * arguments.hidden_size + column];
+    var i = 0u;
+    // Four at a time: a turn of a loop costs more than a multiplication.
+    for (; i + 3u < size; i += 4u) {
+        let at = i * size + column;
+        sum += vector[i] * weight[at];
+        sum += vector[i + 1u] * weight[at + size];
+        sum += vector[i + 2u] * weight[at + 2u * size];
+        sum += vector[i + 3u] * weight[at + 3u * size];
     }
+    for (; i < size; i++) { sum += vector[i] * weight[i * size + column]; }
     return sum;
 }
 
@@ -40,8 +50,10 @@ fn product(column: u32) -> f32 {
 fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var i = lane; i < size; i += 256u) { states[stream * size + i] = carry[stream * size + i]; }
-    for (var t = 0u; t < arguments.time_steps; t++) {
+    // In a later dispatch of a window, the state is there already and the same.
+    let before = (arguments.first * arguments.batch + stream) * size;
+    for (var i = lane; i < size; i += 256u) { states[before + i] = carry[stream * size + i]; }
+    for (var t = arguments.first; t < arguments.end; t++) {
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
         let fresh = is_reset(t, stream);
@@ -59,7 +71,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     }
     storageBarrier();
     workgroupBarrier();
-    let last = (arguments.time_steps * arguments.batch + stream) * size;
+    let last = (arguments.end * arguments.batch + stream) * size;
     for (var i = lane; i < size; i += 256u) { carry[stream * size + i] = states[last + i]; }
 }
 
@@ -69,7 +81,14 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     let size = arguments.hidden_size;
     // Whether the step after this one begins afresh; after the last there is none.
     var cut = true;
-    for (var left = arguments.time_steps; left > 0u; left--) {
+    if arguments.end < arguments.time_steps {
+        // The dispatch before this one ended with that step.
+        let next = (arguments.end * arguments.batch + stream) * size;
+        for (var i = lane; i < size; i += 256u) { vector[i] = steps[next + i]; }
+        workgroupBarrier();
+        cut = is_reset(arguments.end, stream);
+    }
+    for (var left = arguments.end; left > arguments.first; left--) {
         let t = left - 1u;
         let current = (t * arguments.batch + stream) * size;
         let state = current + arguments.batch * size;
@@ -84,6 +103,7 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         workgroupBarrier();
         cut = is_reset(t, stream);
     }
+    // Of the initial state where the window's first step was the last of these; else overwritten by the next dispatch.
     for (var i = lane; i < size; i += 256u) {
         var sum = 0.0;
         if !cut { sum = product(i); }

@@ -11,15 +11,15 @@ use super::support::trial;
 const LAYERS: [(&str, &[&str]); 8] = [
     (
         "tensor.rs",
-        &["device", "kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "cli"],
+        &["device", "kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"],
     ),
-    ("device", &["kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "cli"]),
-    ("kernels", &["model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "cli"]),
-    ("model", &["corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "cli"]),
-    ("corpus", &["device", "kernels", "model", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "cli"]),
-    ("checkpoint", &["device", "kernels", "feed", "evaluate", "score", "generate", "check", "cli"]),
-    ("feed.rs", &["train", "evaluate", "score", "generate", "check", "cli"]),
-    ("train", &["score", "generate", "check", "cli"]),
+    ("device", &["kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("kernels", &["model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("model", &["corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("corpus", &["device", "kernels", "model", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("checkpoint", &["device", "kernels", "feed", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("feed.rs", &["train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("train", &["score", "generate", "check", "bench", "cli"]),
 ];
 
 /// All of them.

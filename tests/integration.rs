@@ -3,13 +3,20 @@
 //! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU -> every GPU kernel -> whole steps ->
 //! PyTorch's numbers. Beside it the shaders' layout, training runs, the command line, and what bad input gets.
 
+mod architecture;
 mod bad_input;
 mod cli;
 mod command;
 mod compare;
+mod expected;
 mod gpu;
+mod kernels;
 mod reference;
+mod shaders;
+mod steps;
+mod support;
 mod training;
+mod updates;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -39,6 +46,9 @@ fn main() {
         trials.extend(training::GPU_TESTS.iter().map(|&(name, run)| {
             trial("training", &format!("gpu_{variant}_{name}"), gpu::left_out(), move || run(&mut gpu::device(immediates)))
         }));
+    }
+    for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), updates::trials()] {
+        trials.extend(more);
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -47,15 +47,20 @@ pub(super) static DENSE: Shader = Shader {
 };
 pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
 
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
+// In f64, since 1 - 0.999 in f32 is off by 1e-5 of itself.
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+/// What a moment keeps of itself.
+const KEEP: [f32; 2] = [BETA_1 as f32, BETA_2 as f32];
+/// What a moment takes from the gradient.
+const TAKE: [f32; 2] = [(1.0 - BETA_1) as f32, (1.0 - BETA_2) as f32];
 
 impl Adam {
     /// The rate divided by the first moment's correction, and the root of the second's.
     fn corrections(&self) -> (f32, f32) {
         let step = f64::from(self.step);
-        let first = 1.0 - f64::from(BETA_1).powf(step);
-        let second = 1.0 - f64::from(BETA_2).powf(step);
+        let first = 1.0 - BETA_1.powf(step);
+        let second = 1.0 - BETA_2.powf(step);
         ((f64::from(self.rate) / first) as f32, second.sqrt() as f32)
     }
 
@@ -67,8 +72,8 @@ impl Adam {
 /// One element's update with the corrected rate and the root of the second moment's correction.
 #[inline(always)]
 fn step((rate, root_correction): (f32, f32), parameter: &mut f32, first: &mut f32, second: &mut f32, g: f32) {
-    *first = BETA_1 * *first + (1.0 - BETA_1) * g;
-    *second = BETA_2 * *second + (1.0 - BETA_2) * (g * g);
+    *first = KEEP[0] * *first + TAKE[0] * g;
+    *second = KEEP[1] * *second + TAKE[1] * (g * g);
     *parameter -= rate * *first / (second.sqrt() / root_correction + 1e-8);
 }
 
@@ -98,8 +103,8 @@ impl Kernel for Adam {
                     |[_, first, second], gradient| {
                         for ((first, second), g) in first.iter_mut().zip(second).zip(gradient) {
                             let g = scale * g;
-                            *first += (1.0 - BETA_1) / BETA_1 * g;
-                            *second += (1.0 - BETA_2) / BETA_2 * (g * g);
+                            *first += TAKE[0] / KEEP[0] * g;
+                            *second += TAKE[1] / KEEP[1] * (g * g);
                         }
                     },
                 );

@@ -25,7 +25,7 @@ pub struct Matmul {
     pub accumulate: bool,
 }
 
-arguments! { m: u32, n: u32, k: u32, a_offset: u32, b_offset: u32, c_offset: u32 }
+arguments! { m: u32, n: u32, k: u32, first: u32, last: u32, a_offset: u32, b_offset: u32, c_offset: u32 }
 
 pub(super) static SHADER: Shader = Shader {
     stem: "matmul",
@@ -37,6 +37,10 @@ pub(super) static SHADER: Shader = Shader {
 
 /// Rows and columns of the tile of one workgroup.
 const TILE: usize = 64;
+/// Terms of the inner size that a workgroup loads at once.
+const DEPTH: usize = 16;
+/// Terms of the inner size that one dispatch adds up: a turn for each, and one for each load.
+const TERMS: usize = super::MOST_TURNS / (DEPTH + 1) * DEPTH;
 /// Multiplications below which a second thread costs more than it saves.
 const SMALLEST_SPLIT: usize = 64 * 64 * 64;
 
@@ -78,17 +82,29 @@ impl Kernel for Matmul {
         let [m, n, k] = self.sizes();
         let ((a, a_offset), (b, b_offset), (c, c_offset)) =
             (Binding::with_offset(&self.a), Binding::with_offset(&self.b), Binding::with_offset(&self.c));
-        gpu.launch(
-            &SHADER,
-            &[
-                ("TRANSPOSE_A", f64::from(u8::from(self.transpose_a))),
-                ("TRANSPOSE_B", f64::from(u8::from(self.transpose_b))),
-                ("ACCUMULATE", f64::from(u8::from(self.accumulate))),
-            ],
-            &[a, b, c],
-            &Arguments { m: index(m), n: index(n), k: index(k), a_offset, b_offset, c_offset },
-            [index(n.div_ceil(TILE)), index(m.div_ceil(TILE)), 1],
-        );
+        // One dispatch overwrites c, those after it add to what is there.
+        for first in (0..k.max(1)).step_by(TERMS) {
+            gpu.launch(
+                &SHADER,
+                &[
+                    ("TRANSPOSE_A", f64::from(u8::from(self.transpose_a))),
+                    ("TRANSPOSE_B", f64::from(u8::from(self.transpose_b))),
+                    ("ACCUMULATE", f64::from(u8::from(self.accumulate || first > 0))),
+                ],
+                &[a, b, c],
+                &Arguments {
+                    m: index(m),
+                    n: index(n),
+                    k: index(k),
+                    first: index(first),
+                    last: index((first + TERMS).min(k)),
+                    a_offset,
+                    b_offset,
+                    c_offset,
+                },
+                [index(n.div_ceil(TILE)), index(m.div_ceil(TILE)), 1],
+            );
+        }
     }
 }
 

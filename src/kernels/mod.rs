@@ -43,6 +43,12 @@ pub use transpose::Transpose;
 
 use crate::device::Shader;
 
+/// Turns of loops that an invocation takes in one dispatch; kernels with longer loops go on in another dispatch.
+///
+/// Mesa's software Vulkan leaves every loop, without a word, once an invocation has taken 65 535 turns of all its loops together; and drivers
+/// end dispatches that take too long.
+const MOST_TURNS: usize = 1 << 15;
+
 /// Every shader of the crate, one row for each entry point.
 pub static SHADERS: &[&Shader] = &[
     &matmul::SHADER,

@@ -58,7 +58,7 @@ pub struct Reset {
     pub previous: Tensor,
 }
 
-arguments! { time_steps: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+arguments! { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "recurrence",
@@ -78,6 +78,12 @@ pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", ..FORWARD
 /// Units that the shader's workgroup memory holds.
 pub const LARGEST_HIDDEN_SIZE_ON_GPU: usize = 4096;
 
+/// Steps that one dispatch walks. In each, an invocation computes one unit of every 256, and reads or writes it a few times.
+fn steps_per_dispatch(hidden_size: usize) -> usize {
+    let turns_of_a_step = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
+    (super::MOST_TURNS / turns_of_a_step).max(1)
+}
+
 impl Reset {
     /// Whether stream `stream` begins afresh at a step whose inputs are `tokens`.
     fn at(&self, tokens: &[u32], position: usize) -> bool {
@@ -88,10 +94,21 @@ impl Reset {
         [("ACTIVATION", activation.constant()), ("RESET", f64::from(u8::from(self.enabled)))]
     }
 
-    fn arguments(&self, time_steps: usize, carry: &Tensor) -> (Binding, Arguments) {
+    /// The tokens' binding, and the arguments of every dispatch that a window of the recurrence is made of, by time.
+    fn arguments(&self, time_steps: usize, carry: &Tensor) -> (Binding, Vec<Arguments>) {
         let (tokens, tokens_offset) = Binding::with_offset(&self.tokens);
         let (batch, hidden_size) = (index(carry.rows()), index(carry.columns()));
-        (tokens, Arguments { time_steps: index(time_steps), batch, hidden_size, tokens_offset, initial: self.initial })
+        let part = steps_per_dispatch(carry.columns());
+        let dispatch = |first: usize| Arguments {
+            time_steps: index(time_steps),
+            first: index(first),
+            end: index((first + part).min(time_steps)),
+            batch,
+            hidden_size,
+            tokens_offset,
+            initial: self.initial,
+        };
+        (tokens, (0..time_steps).step_by(part).map(dispatch).collect())
     }
 }
 
@@ -157,19 +174,21 @@ impl Kernel for RecurrenceForward {
     fn on_gpu(&self, gpu: &mut Gpu) {
         Transpose { input: self.weight, output: self.turned_weight }.on_gpu(gpu);
         let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.carry.rows() - 1, &self.carry);
-        gpu.launch(
-            &FORWARD,
-            &self.reset.constants(self.activation),
-            &[
-                Binding::whole(&self.states),
-                Binding::whole(&self.turned_weight),
-                tokens,
-                Binding::whole(&self.carry),
-                Binding::whole(&self.reset.previous),
-            ],
-            &arguments,
-            [index(self.carry.rows()), 1, 1],
-        );
+        for dispatch in &arguments {
+            gpu.launch(
+                &FORWARD,
+                &self.reset.constants(self.activation),
+                &[
+                    Binding::whole(&self.states),
+                    Binding::whole(&self.turned_weight),
+                    tokens,
+                    Binding::whole(&self.carry),
+                    Binding::whole(&self.reset.previous),
+                ],
+                dispatch,
+                [index(self.carry.rows()), 1, 1],
+            );
+        }
     }
 }
 
@@ -221,18 +240,20 @@ impl Kernel for RecurrenceBackward {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.initial_gradient.rows() - 1, &self.initial_gradient);
-        gpu.launch(
-            &BACKWARD,
-            &self.reset.constants(self.activation),
-            &[
-                Binding::whole(&self.states),
-                Binding::whole(&self.weight),
-                tokens,
-                Binding::whole(&self.initial_gradient),
-                Binding::whole(&self.gradient),
-            ],
-            &arguments,
-            [index(self.initial_gradient.rows()), 1, 1],
-        );
+        for dispatch in arguments.iter().rev() {
+            gpu.launch(
+                &BACKWARD,
+                &self.reset.constants(self.activation),
+                &[
+                    Binding::whole(&self.states),
+                    Binding::whole(&self.weight),
+                    tokens,
+                    Binding::whole(&self.initial_gradient),
+                    Binding::whole(&self.gradient),
+                ],
+                dispatch,
+                [index(self.initial_gradient.rows()), 1, 1],
+            );
+        }
     }
 }

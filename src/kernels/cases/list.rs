@@ -32,6 +32,10 @@ fn tokens(pattern: Pattern, count: usize) -> Tokens {
 
 /// All four ways to turn the factors over, with and without accumulation: a tile and one past it, and a vector on either side.
 fn matmul(setups: &mut Vec<Setup>) {
+    // More terms than one dispatch adds up.
+    for accumulate in [false, true] {
+        setups.push(Setup::Matmul { m: 3, n: 2, k: 70_001, transpose_a: false, transpose_b: false, accumulate });
+    }
     for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
         for accumulate in [false, true] {
             for (m, n, k) in [(65, 63, 17), (1, 67, 5)] {
@@ -74,7 +78,8 @@ fn activation(setups: &mut Vec<Setup>) {
     }
 }
 
-/// Every activation with streams that begin afresh and without; then sizes around a workgroup, and more streams than threads.
+/// Every activation with streams that begin afresh and without; then sizes around a workgroup, more streams than threads, and a window of
+/// several dispatches.
 fn recurrence(setups: &mut Vec<Setup>) {
     let mut push = |recurrence| setups.extend([Setup::RecurrenceForward(recurrence), Setup::RecurrenceBackward(recurrence)]);
     for &(_, activation) in Activation::TABLE {
@@ -84,7 +89,7 @@ fn recurrence(setups: &mut Vec<Setup>) {
         }
     }
     for (activation, reset) in [(Activation::Sigmoid, false), (Activation::Tanh, true)] {
-        for (time_steps, batch, hidden_size) in [(1, 1, 1), (1, 5, 63), (7, 1, 65), (3, 2, 257), (2, 67, 5), (17, 2, 64)] {
+        for (time_steps, batch, hidden_size) in [(1, 1, 1), (1, 5, 63), (7, 1, 65), (3, 2, 257), (2, 67, 5), (17, 2, 64), (401, 2, 301)] {
             push(Recurrence { activation, time_steps, batch, hidden_size, reset, bound: 1.0 });
         }
     }
