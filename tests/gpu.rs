@@ -1,6 +1,6 @@
 //! The adapter that GPU tests run on: any will do, software ones too.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use elman::device::{Device, Gpu, GpuOptions, adapters};
 
@@ -12,20 +12,26 @@ pub fn left_out() -> bool {
     std::env::var_os("ELMAN_TEST_CPU_ONLY").is_some_and(|value| !value.is_empty())
 }
 
-/// The adapter, opened once for each way of passing arguments and used by one test at a time.
+/// One device for each way of passing arguments, while no test has it.
+static DEVICES: [Mutex<Option<Device>>; 2] = [const { Mutex::new(None) }; 2];
+
+/// Calls the test with the adapter, opened once for each way of passing arguments and used by one test at a time. A device that a test
+/// panicked with is dropped: a driver's complaint stays with its device, and would fail every test after it.
 ///
 /// # Panics
 /// If there is no adapter: a GPU test must not pass by silence.
-pub fn device(immediates: bool) -> MutexGuard<'static, Device> {
-    static DEVICES: [OnceLock<Mutex<Device>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let open = || {
-        let all = adapters();
-        let report = all.first().expect(
-            "there is no adapter: install Mesa's software Vulkan (Debian: apt-get install mesa-vulkan-drivers), \
-             or set ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out",
-        );
-        Mutex::new(Device::gpu(Gpu::open(report, GpuOptions { immediates }).expect("the adapter opens")))
-    };
-    // A test that failed left nothing in the device that another could trip over.
-    DEVICES[usize::from(immediates)].get_or_init(open).lock().unwrap_or_else(PoisonError::into_inner)
+pub fn with_device(immediates: bool, test: impl FnOnce(&mut Device)) {
+    let mut slot = DEVICES[usize::from(immediates)].lock().unwrap_or_else(PoisonError::into_inner);
+    let mut device = slot.take().unwrap_or_else(|| open(immediates));
+    test(&mut device);
+    *slot = Some(device);
+}
+
+fn open(immediates: bool) -> Device {
+    let all = adapters();
+    let report = all.first().expect(
+        "there is no adapter: install Mesa's software Vulkan (Debian: apt-get install mesa-vulkan-drivers), \
+         or set ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out",
+    );
+    Device::gpu(Gpu::open(report, GpuOptions { immediates }).expect("the adapter opens"))
 }

@@ -44,7 +44,7 @@ fn main() {
     trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
     for (variant, immediates) in gpu::VARIANTS {
         trials.extend(training::GPU_TESTS.iter().map(|&(name, run)| {
-            trial("training", &format!("gpu_{variant}_{name}"), gpu::left_out(), move || run(&mut gpu::device(immediates)))
+            trial("training", &format!("gpu_{variant}_{name}"), gpu::left_out(), move || gpu::with_device(immediates, run))
         }));
     }
     for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), updates::trials()] {

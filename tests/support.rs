@@ -17,7 +17,7 @@ pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> T
 pub fn gpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'static) -> Vec<Trial> {
     let trials = gpu::VARIANTS.iter().map(|&(variant, immediates)| {
         let test = test.clone();
-        trial(format!("{name}::gpu_{variant}"), move || test(&mut gpu::device(immediates))).with_ignored_flag(gpu::left_out())
+        trial(format!("{name}::gpu_{variant}"), move || gpu::with_device(immediates, test)).with_ignored_flag(gpu::left_out())
     });
     trials.collect()
 }

@@ -14,7 +14,10 @@ pub const TESTS: &[(&str, fn())] = &[
     ("every_layout_learns", every_layout_learns),
 ];
 
-pub const GPU_TESTS: &[(&str, fn(&mut Device))] = &[
+/// The name of a test and the test, which is given a GPU.
+type GpuTest = (&'static str, fn(&mut Device));
+
+pub const GPU_TESTS: &[GpuTest] = &[
     ("fifty_windows_are_the_cpus", fifty_windows_are_the_cpus),
     ("a_checkpoint_moves_between_devices", a_checkpoint_moves_between_devices),
     ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run_on_a_gpu),

@@ -32,7 +32,11 @@ pub(super) struct BenchFlags {
 fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     let names: Vec<_> = CONFIGURATIONS.iter().map(|row| row.name).collect();
     if let Some(unknown) = flags.config.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(Error::usage(format!("--config {unknown}"), "there is no such configuration", format!("They are: {}", names.join(", "))));
+        return Err(Error::usage(
+            format!("--config {unknown}"),
+            "there is no such configuration",
+            format!("They are: {}", names.join(", ")),
+        ));
     }
     if !(flags.seconds.is_finite() && flags.seconds > 0.0) || flags.product == 0 {
         return Err(Error::usage("--seconds or --product", "they must be above 0", "Leave them out for the defaults"));

@@ -56,7 +56,12 @@ pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 impl Device {
     /// The CPU, with kernels split into `threads` parts.
     pub fn cpu(threads: usize) -> Self {
-        Self { name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }), backend: Backend::Cpu(Cpu::new(threads)), sizes: Vec::new(), profile: None }
+        Self {
+            name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }),
+            backend: Backend::Cpu(Cpu::new(threads)),
+            sizes: Vec::new(),
+            profile: None,
+        }
     }
 
     /// A GPU that was opened before.

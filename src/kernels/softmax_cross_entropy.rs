@@ -11,7 +11,7 @@ use crate::tensor::{NONE, Tensor};
 /// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and gradient 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxCrossEntropy {
-    /// `[rows, V]`; overwritten with its gradient where `gradient`.
+    /// `[rows, V]`; overwritten with its gradient where `gradient`, else of no use afterwards.
     pub logits: Tensor,
     /// `rows` tokens, each below V or [`NONE`].
     pub targets: Tensor<u32>,
