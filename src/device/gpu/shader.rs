@@ -22,7 +22,7 @@ pub struct Argument {
     pub scalar: &'static str,
 }
 
-/// A `repr(C)` struct of four-byte scalars that travels with a dispatch; made by [`arguments!`](crate::device::arguments).
+/// A `repr(C)` struct of four-byte scalars that travels with a dispatch; made by the macro `arguments!`.
 pub trait Arguments: bytemuck::Pod {
     /// The fields in their order in memory.
     const FIELDS: &'static [Argument];
