@@ -161,15 +161,12 @@ impl Training {
         record.recipe.validate()?;
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
         let specifications = specifications(&checkpoint.description.config);
+        let has_best = file.contains(&format!("best.{}", specifications[0].name));
         let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
             specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
         };
         let states = OPTIMIZERS.iter().find(|row| row.name == record.recipe.optimizer).map_or(&[][..], |row| row.state);
         let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
-        let has_best = file.contains(&format!("best.{}", specifications[0].name));
-        let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
-            specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
-        };
         let best = if has_best { Some(group("best")?) } else { None };
         let mut carried = Vec::new();
         while file.contains(&format!("carried.{}", carried.len())) {

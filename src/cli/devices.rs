@@ -42,7 +42,7 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
         let why = match (taken == Some(number), report.is_software()) {
             (true, _) => "auto takes this one: the first real GPU".to_owned(),
             (_, true) => {
-                format!("never taken by auto: software is slower than the CPU path; --device {} takes it", first_word(&report.name))
+                format!("never taken by auto: software is slower than the CPU path; --device {} takes it", report.short_name())
             }
             _ => "auto takes the one above".to_owned(),
         };
@@ -67,8 +67,4 @@ fn json_row(report: &AdapterReport) -> serde_json::Value {
         "immediates": report.immediates,
         "timestamps": report.timestamps,
     })
-}
-
-fn first_word(name: &str) -> &str {
-    name.split_whitespace().next().unwrap_or(name)
 }

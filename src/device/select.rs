@@ -80,12 +80,8 @@ fn listed(names: &[&str]) -> String {
 fn software_hint(all: &[AdapterReport]) -> String {
     match all.first() {
         Some(report) => {
-            format!(" ({} is software and slower than the CPU path: only --device {} takes it)", report.name, first_word(&report.name))
+            format!(" ({} is software and slower than the CPU path: only --device {} takes it)", report.name, report.short_name())
         }
         None => String::new(),
     }
-}
-
-fn first_word(name: &str) -> &str {
-    name.split_whitespace().next().unwrap_or(name)
 }

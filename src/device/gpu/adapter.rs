@@ -62,6 +62,11 @@ impl AdapterReport {
         self.kind == "software"
     }
 
+    /// The first word of its name, enough for `--device`.
+    pub fn short_name(&self) -> &str {
+        self.name.split_whitespace().next().unwrap_or(&self.name)
+    }
+
     /// Name and backend in one phrase.
     pub fn title(&self) -> String {
         format!("{} ({}, {})", self.name, self.backend, self.kind)
