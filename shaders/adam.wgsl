@@ -4,7 +4,7 @@
 //
 // A table's gradient is zero in most rows, but its moments fade in all: `rows` adds g so enlarged that `dense`, without a gradient, makes it
 // the update above.
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32, root_correction: f32 }
+struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32, root_correction: f32 }
 
 // Whether `dense` has a gradient to add.
 override GRADIENT: bool = true;
@@ -50,9 +50,11 @@ fn rows(
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    if token == NONE || (p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token) { return; }
+    // Rows of another piece of the table, and NONE, are left alone.
+    if token < arguments.first_row || token >= arguments.end_row { return; }
+    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
-        let i = token * arguments.columns + column;
+        let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];
         first[i] += TAKE_1 / KEEP_1 * g;
         second[i] += TAKE_2 / KEEP_2 * (g * g);

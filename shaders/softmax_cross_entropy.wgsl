@@ -53,7 +53,7 @@ fn main(
     let log_sum = largest[0] + log(sums[0]);
     if lane == 0u {
         var loss = 0.0;
-        if target_word != NONE { loss = log_sum - logits[first + target_word]; }
+        if target_word < arguments.columns { loss = log_sum - logits[first + target_word]; }
         losses[arguments.losses_offset + row] = loss;
     }
     if GRADIENT {

@@ -42,9 +42,9 @@ fn main() {
     }
     let no_python = !cli::has_python();
     trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
-    for (variant, immediates) in gpu::VARIANTS {
+    for variant in gpu::VARIANTS {
         trials.extend(training::GPU_TESTS.iter().map(|&(name, run)| {
-            trial("training", &format!("gpu_{variant}_{name}"), gpu::left_out(), move || gpu::with_device(immediates, run))
+            trial("training", &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
         }));
     }
     for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), updates::trials()] {

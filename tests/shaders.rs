@@ -93,12 +93,16 @@ fn bindings(module: &Module, info: &ModuleInfo, entry_point: usize) -> Result<(V
             return Err(format!("a storage buffer in group {}", binding.group));
         }
         let access = if access.contains(StorageAccess::STORE) { Access::Write } else { Access::Read };
-        if !info.get_entry_point(entry_point)[handle].is_empty() {
+        let is_used = !info.get_entry_point(entry_point)[handle].is_empty();
+        if is_used {
             used.push(binding.binding);
         }
-        bindings.push((binding.binding, variable.name.clone().unwrap_or_default(), access));
+        bindings.push((binding.binding, variable.name.clone().unwrap_or_default(), access, is_used));
     }
-    bindings.sort_by_key(|binding| binding.0);
+    // Where several variables stand for one buffer, each for entry points of its own, the one that this entry point uses counts.
+    bindings.sort_by_key(|&(number, _, _, is_used)| (number, !is_used));
+    bindings.dedup_by_key(|binding| binding.0);
+    let bindings = bindings.into_iter().map(|(number, name, access, _)| (number, name, access)).collect();
     Ok((bindings, used))
 }
 
@@ -144,7 +148,7 @@ fn wrong_declarations_are_seen() {
         @group(0) @binding(0) var<storage, read> a: array<f32>;
         @group(0) @binding(1) var<storage, read_write> b: array<f32>;
         @compute @workgroup_size(64) fn main() { b[arguments.count] = arguments.rate * a[0]; }";
-    let right = Shader { stem: "test", source: SOURCE, entry_point: "main", bindings: BINDINGS, arguments: ARGUMENTS };
+    let right = Shader { stem: "test", source: SOURCE, entry_point: "main", bindings: BINDINGS, arguments: ARGUMENTS, trusted: false };
     for immediates in [true, false] {
         assert_eq!(compare(&right, immediates), Ok(()));
         let wrong = [

@@ -13,11 +13,11 @@ pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> T
     })
 }
 
-/// A trial on a GPU for each way in which a dispatch's arguments travel.
+/// A trial on a GPU for each way to open it.
 pub fn gpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'static) -> Vec<Trial> {
-    let trials = gpu::VARIANTS.iter().map(|&(variant, immediates)| {
+    let trials = gpu::VARIANTS.iter().map(|&variant| {
         let test = test.clone();
-        trial(format!("{name}::gpu_{variant}"), move || gpu::with_device(immediates, test)).with_ignored_flag(gpu::left_out())
+        trial(format!("{name}::gpu_{}", variant.name), move || gpu::with_device(variant, test)).with_ignored_flag(gpu::left_out())
     });
     trials.collect()
 }

@@ -5,7 +5,20 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 
+use crate::error::{Error, Result};
 use crate::tensor::{Element, Tensor};
+
+/// Bytes from which on it is asked whether the machine has them.
+const SMALLEST_QUESTION: usize = 16 << 20;
+
+/// Bytes that the machine can still give to this process.
+fn available_memory() -> usize {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let bytes = system.cgroup_limits().map_or(system.available_memory(), |limits| limits.free_memory.min(system.available_memory()));
+    // A system that does not say is no reason to refuse.
+    if bytes == 0 { usize::MAX } else { usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
 
 /// Buffers in the process's memory and the number of threads that kernels may use.
 #[derive(Debug)]
@@ -27,9 +40,22 @@ impl Cpu {
         self.threads
     }
 
-    pub(super) fn allocate(&mut self, elements: usize) -> usize {
-        self.buffers.push(RefCell::new(vec![0; elements]));
-        self.buffers.len() - 1
+    pub(super) fn allocate(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {
+        let elements = rows.saturating_mul(columns);
+        let bytes = elements.saturating_mul(4);
+        let mut values = Vec::new();
+        let available = if bytes < SMALLEST_QUESTION { usize::MAX } else { available_memory() };
+        if bytes > available || values.try_reserve_exact(elements).is_err() {
+            return Err(Error::refused(
+                format!("{what} [{rows}, {columns}] of {} MiB", bytes >> 20),
+                format!("the machine has {} MiB of memory left", available_memory() >> 20),
+                "Take a smaller --vocab-size, --hidden, --batch or --bptt, or an optimizer that keeps less",
+            ));
+        }
+        // Written now, so that the next question sees what is left.
+        values.resize(elements, 0);
+        self.buffers.push(RefCell::new(values));
+        Ok(self.buffers.len() - 1)
     }
 
     pub(super) fn release(&mut self, buffer: usize) {

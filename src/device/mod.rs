@@ -9,7 +9,7 @@ mod select;
 
 pub use cpu::Cpu;
 pub(crate) use gpu::arguments;
-pub use gpu::{Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, SHARED, Shader, adapters, index, workgroups};
+pub use gpu::{Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, Piece, SHARED, Shader, adapters, index, workgroups};
 pub use select::DeviceChoice;
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub struct Device {
     backend: Backend,
     name: String,
     /// Bytes of every buffer, by its number.
-    sizes: Vec<usize>,
+    sizes: BTreeMap<usize, usize>,
     /// Seconds by kernel, where they are being measured.
     profile: Option<Profile>,
 }
@@ -53,20 +53,31 @@ pub struct Device {
 /// Seconds and runs of every kernel, by its stem.
 pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 
+/// A tensor's numbers, asked for and perhaps not there yet; for [`Device::end_download`] of the same device.
+#[derive(Debug)]
+pub struct Download<T: Element>(Arrival<T>);
+
+#[derive(Debug)]
+enum Arrival<T: Element> {
+    Here(Vec<T>),
+    OnItsWay(Vec<gpu::Transfer>),
+}
+
 impl Device {
     /// The CPU, with kernels split into `threads` parts.
     pub fn cpu(threads: usize) -> Self {
         Self {
             name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }),
             backend: Backend::Cpu(Cpu::new(threads)),
-            sizes: Vec::new(),
+            sizes: BTreeMap::new(),
             profile: None,
         }
     }
 
     /// A GPU that was opened before.
     pub fn gpu(gpu: Gpu) -> Self {
-        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes: Vec::new(), profile: None }
+        let sizes = BTreeMap::from([(gpu.scratch().buffer, 4 * Gpu::SCRATCH)]);
+        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes, profile: None }
     }
 
     /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
@@ -89,24 +100,39 @@ impl Device {
         }
     }
 
-    /// A new matrix of zeros.
+    /// A new matrix of zeros in one piece.
     ///
     /// # Errors
-    /// If the matrix is larger than the adapter's limits; `what` names it in the message.
+    /// If the matrix is larger than the adapter's limits or the memory that is left; `what` names it in the message.
     pub fn tensor<T: Element>(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor<T>> {
-        let elements = (rows * columns).max(1);
         let buffer = match &mut self.backend {
-            Backend::Cpu(cpu) => cpu.allocate(elements),
+            Backend::Cpu(cpu) => cpu.allocate(what, rows, columns)?,
             Backend::Gpu(gpu) => gpu.allocate(what, rows, columns)?,
         };
-        // Buffer numbers count up from 0 and are never used again.
-        self.sizes.push(4 * elements);
-        Ok(Tensor::new(buffer, rows, columns))
+        Ok(self.count(buffer, rows, columns))
+    }
+
+    /// A new matrix of zeros that may lie in several pieces, each of whole rows and within the adapter's limits: for parameters and what has
+    /// their shape. Only kernels that say so take it.
+    ///
+    /// # Errors
+    /// If one row is larger than the adapter's limits, or the matrix than the memory that is left.
+    pub fn table(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
+        let buffer = match &mut self.backend {
+            Backend::Cpu(cpu) => cpu.allocate(what, rows, columns)?,
+            Backend::Gpu(gpu) => gpu.allocate_table(what, rows, columns)?,
+        };
+        Ok(self.count(buffer, rows, columns))
+    }
+
+    fn count<T: Element>(&mut self, buffer: usize, rows: usize, columns: usize) -> Tensor<T> {
+        self.sizes.insert(buffer, 4 * rows * columns);
+        Tensor::new(buffer, rows, columns)
     }
 
     /// Bytes that the tensors on this device take now.
     pub fn allocated(&self) -> usize {
-        self.sizes.iter().sum()
+        self.sizes.values().sum()
     }
 
     /// A new matrix with the numbers of `values`, row by row.
@@ -121,7 +147,7 @@ impl Device {
 
     /// Gives the tensor's whole buffer back. Other tensors in the same buffer are gone with it.
     pub fn release<T: Element>(&mut self, tensor: Tensor<T>) {
-        self.sizes[tensor.buffer] = 0;
+        self.sizes.remove(&tensor.buffer);
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.release(tensor.buffer),
             Backend::Gpu(gpu) => gpu.release(tensor.buffer),
@@ -145,18 +171,41 @@ impl Device {
     /// # Errors
     /// If the driver failed in this work or was lost.
     pub fn download<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Vec<T>> {
+        let download = self.begin_download(tensor);
+        self.end_download(download)
+    }
+
+    /// Asks for the tensor's numbers as all work recorded so far leaves them, and goes on.
+    pub fn begin_download<T: Element>(&mut self, tensor: &Tensor<T>) -> Download<T> {
         match &mut self.backend {
-            Backend::Cpu(cpu) => Ok(cpu.read(tensor).to_vec()),
-            Backend::Gpu(gpu) => gpu.download(tensor),
+            Backend::Cpu(cpu) => Download(Arrival::Here(cpu.read(tensor).to_vec())),
+            Backend::Gpu(gpu) => Download(Arrival::OnItsWay(gpu.begin_download(tensor))),
         }
     }
 
-    /// Measures every kernel from now on, or no longer; hands out what was measured so far. On a GPU each kernel is then waited for, so the
-    /// whole is slower than its parts.
+    /// Waits for the numbers asked for, and for no work recorded since.
+    ///
+    /// # Errors
+    /// As [`Device::download`].
+    pub fn end_download<T: Element>(&mut self, download: Download<T>) -> Result<Vec<T>> {
+        match (&mut self.backend, download.0) {
+            (_, Arrival::Here(values)) => Ok(values),
+            (Backend::Gpu(gpu), Arrival::OnItsWay(transfers)) => gpu.end_download(transfers),
+            (Backend::Cpu(_), Arrival::OnItsWay(_)) => panic!("a download of another device"),
+        }
+    }
+
+    /// Measures every kernel from now on, or no longer; hands out what was measured so far. On a GPU its own clock is read around every
+    /// dispatch; where it has none, each kernel is waited for, so that the whole is slower than its parts.
     ///
     /// # Errors
     /// If the device failed.
     pub fn profile(&mut self, on: bool) -> Result<Profile> {
+        if let Backend::Gpu(gpu) = &mut self.backend
+            && let Some(seconds) = gpu.time(on)?
+        {
+            return Ok(seconds);
+        }
         self.wait()?;
         let measured = std::mem::take(&mut self.profile).unwrap_or_default();
         self.profile = on.then(Profile::new);

@@ -1,7 +1,7 @@
 //! Adam: the gradient's running mean, divided by the root of its running square.
 
 use super::rows::{Gradient, Update};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
@@ -27,7 +27,7 @@ pub struct Adam {
     pub step: u32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32, root_correction: f32 }
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32, root_correction: f32 }
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
@@ -44,6 +44,7 @@ pub(super) static DENSE: Shader = Shader {
     entry_point: "dense",
     bindings: BINDINGS.split_at(5).0,
     arguments: Arguments::FIELDS,
+    trusted: false,
 };
 pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
 
@@ -130,25 +131,28 @@ impl Kernel for Adam {
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,
             order_offset: sizes.order_offset,
+            first_row: sizes.first,
+            end_row: sizes.end,
             rate,
             root_correction,
         });
         if !is_dense {
-            let tensors = [self.parameter, self.first, self.second, self.gradient.values(), self.scale];
-            gpu.launch(
-                &DENSE,
-                &[("GRADIENT", 0.0)],
-                &tensors.map(|tensor| Binding::whole(&tensor)),
-                &Arguments {
-                    count: index(self.parameter.len()),
-                    columns: index(self.parameter.columns()),
+            let whole = [self.gradient.values(), self.scale].map(|tensor| Binding::whole(&tensor));
+            for (number, Piece { rows, tensor }) in gpu.pieces(&self.parameter).into_iter().enumerate() {
+                let [first, second] = [self.first, self.second].map(|state| Binding::whole(&gpu.pieces(&state)[number].tensor));
+                let arguments = Arguments {
+                    count: index(tensor.len()),
+                    columns: index(tensor.columns()),
                     tokens_offset: 0,
                     order_offset: 0,
+                    first_row: index(rows.start),
+                    end_row: index(rows.end),
                     rate,
                     root_correction,
-                },
-                workgroups(self.parameter.len(), 256),
-            );
+                };
+                let bindings = [Binding::whole(&tensor), first, second, whole[0], whole[1]];
+                gpu.launch(&DENSE, &[("GRADIENT", 0.0)], &bindings, &arguments, workgroups(tensor.len(), 256));
+            }
         }
     }
 }

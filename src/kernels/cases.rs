@@ -16,7 +16,7 @@ pub use list::all;
 pub use run::{INITIAL, RATE};
 pub use tolerance::Tolerance;
 
-use super::{Activation, Reduction};
+use super::{Activation, Reduction, Walk};
 use crate::device::Device;
 use crate::error::Result;
 use bench::Bench;
@@ -170,6 +170,8 @@ pub struct Recurrence {
     pub reset: bool,
     /// Largest z going forward, largest gradient from above going back.
     pub bound: f32,
+    /// How a GPU goes about it.
+    pub walk: Walk,
 }
 
 /// A parameter and the form of its gradient.
@@ -245,7 +247,10 @@ impl Setup {
             Self::AddBias { .. } => "add_bias",
             Self::SumRows { .. } => "sum_rows",
             Self::ActivationForward { .. } | Self::ActivationBackward { .. } => "activation",
-            Self::RecurrenceForward(_) | Self::RecurrenceBackward(_) => "recurrence",
+            Self::RecurrenceForward(recurrence) | Self::RecurrenceBackward(recurrence) => match recurrence.walk {
+                Walk::Window => "recurrence",
+                Walk::Steps => "recurrence_step",
+            },
             Self::Gather { .. } => "gather",
             Self::ScatterAdd { .. } => "scatter_add",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
@@ -296,7 +301,7 @@ impl fmt::Display for Setup {
 
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { activation, time_steps, batch, hidden_size, reset, bound } = self;
+        let Self { activation, time_steps, batch, hidden_size, reset, bound, walk: _ } = self;
         write!(f, "{activation} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{}", option(*reset, "reset"))
     }
 }

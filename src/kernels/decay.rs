@@ -1,13 +1,13 @@
 //! Shrinking a parameter: L2 regularisation as rnnlm does it, beside the gradient.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
 /// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss plus `l2/2 Σ values²`.
 #[derive(Debug, Clone, Copy)]
 pub struct Decay {
-    /// Any shape, changed in place.
+    /// Any shape, changed in place; may be a table of several pieces.
     pub values: Tensor,
     /// The factor.
     pub factor: f32,
@@ -21,6 +21,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("values", Access::Write)],
     arguments: Arguments::FIELDS,
+    trusted: false,
 };
 
 impl Kernel for Decay {
@@ -35,7 +36,9 @@ impl Kernel for Decay {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let arguments = Arguments { count: index(self.values.len()), factor: self.factor };
-        gpu.launch(&SHADER, &[], &[Binding::whole(&self.values)], &arguments, workgroups(self.values.len(), 256));
+        for Piece { tensor, .. } in gpu.pieces(&self.values) {
+            let arguments = Arguments { count: index(tensor.len()), factor: self.factor };
+            gpu.launch(&SHADER, &[], &[Binding::whole(&tensor)], &arguments, workgroups(tensor.len(), 256));
+        }
     }
 }

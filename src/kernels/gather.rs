@@ -1,13 +1,13 @@
 //! Looking up rows of a table: the product with one-hot vectors, never multiplied out.
 
 use super::parallel::for_row_parts;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
 use crate::tensor::{NONE, Tensor};
 
 /// `output[row] = table[tokens[row]]`; a row of zeros where the token is [`NONE`].
 #[derive(Debug, Clone, Copy)]
 pub struct Gather {
-    /// `[V, columns]`.
+    /// `[V, columns]`; may be a table of several pieces.
     pub table: Tensor,
     /// `rows` tokens, each below V or [`NONE`].
     pub tokens: Tensor<u32>,
@@ -15,7 +15,7 @@ pub struct Gather {
     pub output: Tensor,
 }
 
-arguments! { columns: u32, rows: u32, tokens_offset: u32, output_offset: u32 }
+arguments! { columns: u32, rows: u32, tokens_offset: u32, output_offset: u32, first: u32, end: u32 }
 
 pub(super) static SHADER: Shader = Shader {
     stem: "gather",
@@ -23,6 +23,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("table", Access::Read), ("tokens", Access::Read), ("output", Access::Write)],
     arguments: Arguments::FIELDS,
+    trusted: true,
 };
 
 impl Kernel for Gather {
@@ -48,12 +49,14 @@ impl Kernel for Gather {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let ((tokens, tokens_offset), (output, output_offset)) = (Binding::with_offset(&self.tokens), Binding::with_offset(&self.output));
         let (rows, columns) = (index(self.output.rows()), index(self.output.columns()));
-        gpu.launch(
-            &SHADER,
-            &[],
-            &[Binding::whole(&self.table), tokens, output],
-            &Arguments { columns, rows, tokens_offset, output_offset },
-            workgroups(self.output.rows(), 1),
-        );
+        for Piece { rows: part, tensor } in gpu.pieces(&self.table) {
+            gpu.launch(
+                &SHADER,
+                &[],
+                &[Binding::whole(&tensor), tokens, output],
+                &Arguments { columns, rows, tokens_offset, output_offset, first: index(part.start), end: index(part.end) },
+                workgroups(self.output.rows(), 1),
+            );
+        }
     }
 }

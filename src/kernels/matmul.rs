@@ -1,14 +1,17 @@
 //! Matrix products.
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
 /// `c = op(a) op(b)`, or `c += op(a) op(b)` where `accumulate`.
 ///
-/// op(a) is `[m, k]` and op(b) is `[k, n]`; op turns a matrix over where its `transpose_*` says so. c is `[m, n]`.
+/// op(a) is `[m, k]` and op(b) is `[k, n]`; op turns a matrix over where its `transpose_*` says so. c is `[m, n]`. All three may be tables
+/// of several pieces.
 #[derive(Debug, Clone, Copy)]
 pub struct Matmul {
     /// `[m, k]`, or `[k, m]` where `transpose_a`.
@@ -25,22 +28,44 @@ pub struct Matmul {
     pub accumulate: bool,
 }
 
-arguments! { m: u32, n: u32, k: u32, first: u32, last: u32, a_offset: u32, b_offset: u32, c_offset: u32 }
+arguments! {
+    m: u32,
+    n: u32,
+    k: u32,
+    part: u32,
+    a_offset: u32,
+    a_stride: u32,
+    b_offset: u32,
+    b_stride: u32,
+    c_offset: u32,
+    c_stride: u32,
+}
 
-pub(super) static SHADER: Shader = Shader {
+pub(super) static SMALL: Shader = Shader {
     stem: "matmul",
     source: include_str!("../../shaders/matmul.wgsl"),
-    entry_point: "main",
+    entry_point: "small",
     bindings: &[("a", Access::Read), ("b", Access::Read), ("c", Access::Write)],
     arguments: Arguments::FIELDS,
+    trusted: true,
 };
+pub(super) static LARGE: Shader = Shader { entry_point: "large", ..SMALL };
+pub(super) static LARGE_VECTOR: Shader =
+    Shader { entry_point: "large_vector", bindings: &[("a4", Access::Read), ("b4", Access::Read), ("c", Access::Write)], ..SMALL };
+pub(super) static SUM_PARTS: Shader = Shader { entry_point: "sum_parts", ..SMALL };
 
-/// Rows and columns of the tile of one workgroup.
-const TILE: usize = 64;
-/// Terms of the inner size that a workgroup loads at once.
+/// Parts of a sum are multiples of this: whole loads of every tile.
 const DEPTH: usize = 16;
-/// Terms of the inner size that one dispatch adds up: a turn for each, and one for each load.
-const TERMS: usize = super::MOST_TURNS / (DEPTH + 1) * DEPTH;
+/// Terms of the inner size that one dispatch adds up: a turn for each, and two for a load of eight.
+const TERMS: usize = super::MOST_TURNS / 10 * 8;
+/// Rows or columns of c that one dispatch makes: as many tiles as a dimension has workgroups.
+const LARGEST_SIDE: usize = 65_535 * 64;
+/// Workgroups from which on a GPU is full.
+const MANY_GROUPS: usize = 256;
+/// Workgroups below which large tiles leave most of a GPU idle.
+const FEW_GROUPS: usize = 128;
+/// Terms below which a sum is not split between workgroups.
+const SHORTEST_PART: usize = 256;
 /// Multiplications below which a second thread costs more than it saves.
 const SMALLEST_SPLIT: usize = 64 * 64 * 64;
 
@@ -61,7 +86,7 @@ impl Matmul {
 
 impl Kernel for Matmul {
     fn name(&self) -> &'static str {
-        SHADER.stem
+        SMALL.stem
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
@@ -80,31 +105,128 @@ impl Kernel for Matmul {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let [m, n, k] = self.sizes();
-        let ((a, a_offset), (b, b_offset), (c, c_offset)) =
-            (Binding::with_offset(&self.a), Binding::with_offset(&self.b), Binding::with_offset(&self.c));
-        // One dispatch overwrites c, those after it add to what is there.
-        for first in (0..k.max(1)).step_by(TERMS) {
-            gpu.launch(
-                &SHADER,
-                &[
-                    ("TRANSPOSE_A", f64::from(u8::from(self.transpose_a))),
-                    ("TRANSPOSE_B", f64::from(u8::from(self.transpose_b))),
-                    ("ACCUMULATE", f64::from(u8::from(self.accumulate || first > 0))),
-                ],
-                &[a, b, c],
-                &Arguments {
-                    m: index(m),
-                    n: index(n),
-                    k: index(k),
-                    first: index(first),
-                    last: index((first + TERMS).min(k)),
-                    a_offset,
-                    b_offset,
-                    c_offset,
-                },
-                [index(n.div_ceil(TILE)), index(m.div_ceil(TILE)), 1],
-            );
+        let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.pieces(tensor));
+        let along = |pieces: &[Piece], here: bool| if here { pieces.iter().map(|piece| piece.rows.end).collect() } else { Vec::new() };
+        let rows = cut(m, LARGEST_SIDE, [along(&c, true), along(&a, !self.transpose_a)]);
+        let columns = cut(n, LARGEST_SIDE, [along(&b, self.transpose_b), Vec::new()]);
+        let terms = cut(k, TERMS, [along(&a, self.transpose_a), along(&b, !self.transpose_b)]);
+        for rows in &rows {
+            for columns in &columns {
+                for (number, terms) in terms.iter().enumerate() {
+                    let block = Block {
+                        sizes: [rows.len(), columns.len(), terms.len()],
+                        a: if self.transpose_a { corner(&a, terms, rows) } else { corner(&a, rows, terms) },
+                        b: if self.transpose_b { corner(&b, columns, terms) } else { corner(&b, terms, columns) },
+                        c: corner(&c, rows, columns),
+                        transposed: [self.transpose_a, self.transpose_b],
+                        // One dispatch overwrites c, those after it add to what is there.
+                        accumulate: self.accumulate || number > 0,
+                    };
+                    block.launch(gpu);
+                }
+            }
         }
+    }
+}
+
+/// Cuts `0..whole` after every `largest` and at every place given; a single empty run where there is nothing.
+fn cut(whole: usize, largest: usize, places: [Vec<usize>; 2]) -> Vec<Range<usize>> {
+    let mut ends: Vec<usize> = places.into_iter().flatten().chain((1..=whole / largest).map(|number| number * largest)).collect();
+    ends.push(whole);
+    ends.sort_unstable();
+    ends.dedup();
+    let mut start = 0;
+    ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).collect()
+}
+
+/// Where in a GPU's memory a block of a matrix begins, and how far apart its rows are.
+#[derive(Clone, Copy)]
+struct Corner {
+    binding: Binding,
+    offset: usize,
+    stride: usize,
+}
+
+/// The corner of the block of `rows` and `columns`, which lies in one piece.
+fn corner(pieces: &[Piece], rows: &Range<usize>, columns: &Range<usize>) -> Corner {
+    let piece = pieces.iter().find(|piece| piece.rows.contains(&rows.start)).unwrap_or(&pieces[0]);
+    let stride = piece.tensor.columns();
+    let (binding, offset) = Binding::with_offset(&piece.tensor);
+    Corner { binding, offset: offset as usize + (rows.start - piece.rows.start) * stride + columns.start, stride }
+}
+
+/// A block of a product that one dispatch makes, or one for its parts and one for their sum.
+struct Block {
+    /// m, n and k.
+    sizes: [usize; 3],
+    a: Corner,
+    b: Corner,
+    c: Corner,
+    transposed: [bool; 2],
+    accumulate: bool,
+}
+
+impl Block {
+    /// The side of a tile, and the number of parts that the sums are split into: enough workgroups, and large tiles as far as that allows.
+    /// The choice depends on sizes alone, so that results repeat.
+    fn tile_and_parts(&self) -> (usize, usize) {
+        let [m, n, k] = self.sizes;
+        let parts = |tile: usize| {
+            let tiles = m.div_ceil(tile) * n.div_ceil(tile);
+            let wanted = if tiles < MANY_GROUPS { (2 * MANY_GROUPS).div_ceil(tiles) } else { 1 };
+            (tiles, wanted.min(k / SHORTEST_PART).min(Gpu::SCRATCH / (m * n)).max(1))
+        };
+        let (tiles, split) = parts(128);
+        if tiles * split >= FEW_GROUPS { (128, split) } else { (64, parts(64).1) }
+    }
+
+    /// Whether all rows that are read begin at multiples of four and end there.
+    fn is_vectorisable(&self) -> bool {
+        let [m, n, k] = self.sizes;
+        let a_length = if self.transposed[0] { m } else { k };
+        let b_length = if self.transposed[1] { k } else { n };
+        [a_length, b_length, self.a.offset, self.a.stride, self.b.offset, self.b.stride].iter().all(|size| size.is_multiple_of(4))
+    }
+
+    fn launch(&self, gpu: &mut Gpu) {
+        let [m, n, k] = self.sizes;
+        if m == 0 || n == 0 {
+            return;
+        }
+        let (tile, parts) = self.tile_and_parts();
+        let part = k.div_ceil(parts).next_multiple_of(DEPTH);
+        let parts = k.div_ceil(part).max(1);
+        let shader = match tile {
+            64 => &SMALL,
+            _ if self.is_vectorisable() => &LARGE_VECTOR,
+            _ => &LARGE,
+        };
+        let constant = |on: bool| f64::from(u8::from(on));
+        let [transpose_a, transpose_b] = self.transposed.map(constant);
+        let accumulate = constant(self.accumulate);
+        let arguments = Arguments {
+            m: index(m),
+            n: index(n),
+            k: index(k),
+            part: index(part),
+            a_offset: index(self.a.offset),
+            a_stride: index(self.a.stride),
+            b_offset: index(self.b.offset),
+            b_stride: index(self.b.stride),
+            c_offset: index(self.c.offset),
+            c_stride: index(self.c.stride),
+        };
+        let constants = [("TRANSPOSE_A", transpose_a), ("TRANSPOSE_B", transpose_b), ("ACCUMULATE", accumulate)];
+        let groups = [index(n.div_ceil(tile)), index(m.div_ceil(tile)), index(parts)];
+        if parts == 1 {
+            return gpu.launch(shader, &constants, &[self.a.binding, self.b.binding, self.c.binding], &arguments, groups);
+        }
+        let scratch = gpu.scratch();
+        let in_scratch = Arguments { c_offset: 0, c_stride: index(n), ..arguments };
+        let overwriting = [constants[0], constants[1], ("ACCUMULATE", 0.0)];
+        gpu.launch(shader, &overwriting, &[self.a.binding, self.b.binding, scratch], &in_scratch, groups);
+        let sum = Arguments { part: index(parts), ..arguments };
+        gpu.launch(&SUM_PARTS, &[("ACCUMULATE", accumulate)], &[scratch, scratch, self.c.binding], &sum, workgroups(m * n, 256));
     }
 }
 
@@ -167,7 +289,7 @@ impl Product<'_> {
 
     /// One block of rows and columns of c, in this thread.
     #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
-    fn block(&self, c: Destination, [rows, columns]: [std::ops::Range<usize>; 2]) {
+    fn block(&self, c: Destination, [rows, columns]: [Range<usize>; 2]) {
         let [_, n, k] = self.sizes;
         let ([a_row, a_column], [b_row, b_column]) = (self.a.strides, self.b.strides);
         // SAFETY: `run_in_parts` checked that every index below m, n and k lies inside the three slices, and no two blocks of c overlap.

@@ -16,6 +16,7 @@ mod math;
 mod matmul;
 mod parallel;
 mod recurrence;
+mod recurrence_step;
 mod reduce;
 mod rows;
 mod scatter_add;
@@ -32,7 +33,7 @@ pub use clip::Clip;
 pub use decay::Decay;
 pub use gather::Gather;
 pub use matmul::Matmul;
-pub use recurrence::{LARGEST_HIDDEN_SIZE_ON_GPU, RecurrenceBackward, RecurrenceForward, Reset};
+pub use recurrence::{RecurrenceBackward, RecurrenceForward, Reset, Walk};
 pub use reduce::{Reduce, Reduction};
 pub use rows::{Gradient, Rows};
 pub use scatter_add::ScatterAdd;
@@ -51,7 +52,10 @@ const MOST_TURNS: usize = 1 << 15;
 
 /// Every shader of the crate, one row for each entry point.
 pub static SHADERS: &[&Shader] = &[
-    &matmul::SHADER,
+    &matmul::SMALL,
+    &matmul::LARGE,
+    &matmul::LARGE_VECTOR,
+    &matmul::SUM_PARTS,
     &gather::SHADER,
     &scatter_add::SHADER,
     &activation::FORWARD,
@@ -59,6 +63,10 @@ pub static SHADERS: &[&Shader] = &[
     &transpose::SHADER,
     &recurrence::FORWARD,
     &recurrence::BACKWARD,
+    &recurrence_step::FORWARD,
+    &recurrence_step::BACKWARD,
+    &recurrence_step::BEGIN,
+    &recurrence_step::END,
     &add_bias::SHADER,
     &softmax_cross_entropy::SHADER,
     &sum_rows::SHADER,

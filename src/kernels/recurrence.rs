@@ -1,9 +1,10 @@
-//! The Elman recurrence over a window, and back through it.
+//! The Elman recurrence over a window, and back through it; on a GPU in one dispatch, or step by step (`recurrence_step`).
 
 use rayon::prelude::*;
 
 use super::activation::Activation;
 use super::matmul::{Product, View};
+use super::recurrence_step;
 use super::transpose::Transpose;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
@@ -20,13 +21,36 @@ pub struct RecurrenceForward {
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, overwritten with W turned over, where the device reads it better so.
+    /// `[H, H]`, overwritten with W turned over, where a GPU is to walk the window in one dispatch; else of any size and untouched.
     pub turned_weight: Tensor,
     /// `[B, H]`: the state before the window, then the state after it.
     pub carry: Tensor,
     /// Where a stream begins afresh, if anywhere.
     pub reset: Reset,
+    /// How a GPU goes about it.
+    pub walk: Walk,
 }
+
+/// How a GPU walks a window. Both ways sum in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// One dispatch for the whole window: a workgroup walks all steps of one stream, its state in workgroup memory. Nothing is waited for
+    /// between steps, but every workgroup reads the whole recurrent weight in each of them. For narrow layers.
+    Window,
+    /// A dispatch for each step, over all streams and units. For wide layers, where reading the weight costs more than a dispatch.
+    Steps,
+}
+
+impl Walk {
+    /// The way for a layer of `hidden_size` units.
+    pub fn for_size(hidden_size: usize) -> Self {
+        if hidden_size <= WIDEST_WINDOW { Self::Window } else { Self::Steps }
+    }
+}
+
+/// The widest layer that is walked in one dispatch. An estimate: a workgroup that reads H² weights from a GPU's second cache at 100 GB/s takes
+/// as long as a dispatch of some 5 µs at H = 350. `cargo bench --bench kernels` measures both ways.
+const WIDEST_WINDOW: usize = 384;
 
 /// The gradient of [`RecurrenceForward`]: `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +67,8 @@ pub struct RecurrenceBackward {
     pub initial_gradient: Tensor,
     /// As in the forward kernel.
     pub reset: Reset,
+    /// As in the forward kernel.
+    pub walk: Walk,
 }
 
 /// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token 0.
@@ -72,11 +98,9 @@ pub(super) static FORWARD: Shader = Shader {
         ("steps", Access::Write),
     ],
     arguments: Arguments::FIELDS,
+    trusted: true,
 };
 pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", ..FORWARD };
-
-/// Units that the shader's workgroup memory holds.
-pub const LARGEST_HIDDEN_SIZE_ON_GPU: usize = 4096;
 
 /// Steps that one dispatch walks. In each, an invocation computes one unit of every 256, and reads or writes it a few times.
 fn steps_per_dispatch(hidden_size: usize) -> usize {
@@ -90,7 +114,7 @@ impl Reset {
         self.enabled && tokens[position] == 0
     }
 
-    fn constants(&self, activation: Activation) -> [(&'static str, f64); 2] {
+    pub(super) fn constants(&self, activation: Activation) -> [(&'static str, f64); 2] {
         [("ACTIVATION", activation.constant()), ("RESET", f64::from(u8::from(self.enabled)))]
     }
 
@@ -172,6 +196,9 @@ impl Kernel for RecurrenceForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
+        if self.walk == Walk::Steps {
+            return recurrence_step::forward(self, gpu);
+        }
         Transpose { input: self.weight, output: self.turned_weight }.on_gpu(gpu);
         let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.carry.rows() - 1, &self.carry);
         for dispatch in &arguments {
@@ -239,6 +266,9 @@ impl Kernel for RecurrenceBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
+        if self.walk == Walk::Steps {
+            return recurrence_step::backward(self, gpu);
+        }
         let (tokens, arguments) = self.reset.arguments(self.states.rows() / self.initial_gradient.rows() - 1, &self.initial_gradient);
         for dispatch in arguments.iter().rev() {
             gpu.launch(

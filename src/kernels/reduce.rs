@@ -18,7 +18,7 @@ pub enum Reduction {
 pub struct Reduce {
     /// What is summed.
     pub reduction: Reduction,
-    /// Any shape.
+    /// Any shape; may be a table of several pieces.
     pub values: Tensor,
     /// At least [`Reduce::PARTIAL_SUMS`] numbers, overwritten: sums on the way.
     pub partial: Tensor,
@@ -34,6 +34,7 @@ pub(super) static PARTIAL: Shader = Shader {
     entry_point: "partial",
     bindings: &[("values", Access::Read), ("output", Access::Write)],
     arguments: Arguments::FIELDS,
+    trusted: false,
 };
 pub(super) static TOTAL: Shader = Shader { entry_point: "total", ..PARTIAL };
 
@@ -78,14 +79,21 @@ impl Kernel for Reduce {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (output, output_offset)) = (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
-        let count = self.values.len();
-        let groups = count.div_ceil(VALUES_PER_GROUP).clamp(1, Self::PARTIAL_SUMS);
-        let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
+        let (output, output_offset) = Binding::with_offset(&self.output);
         let partial = Binding::whole(&self.partial);
-        let arguments = Arguments { count: index(count), values_offset, output_offset: 0 };
-        gpu.launch(&PARTIAL, &[("SQUARE", square)], &[values, partial], &arguments, [index(groups), 1, 1]);
-        let arguments = Arguments { count: index(groups), values_offset: 0, output_offset };
+        let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
+        let pieces = gpu.pieces(&self.values);
+        assert!(pieces.len() <= Self::PARTIAL_SUMS, "a table of {} pieces", pieces.len());
+        let mut sums = 0;
+        for piece in &pieces {
+            let (values, values_offset) = Binding::with_offset(&piece.tensor);
+            let count = piece.tensor.len();
+            let groups = count.div_ceil(VALUES_PER_GROUP).clamp(1, Self::PARTIAL_SUMS / pieces.len());
+            let arguments = Arguments { count: index(count), values_offset, output_offset: index(sums) };
+            gpu.launch(&PARTIAL, &[("SQUARE", square)], &[values, partial], &arguments, [index(groups), 1, 1]);
+            sums += groups;
+        }
+        let arguments = Arguments { count: index(sums), values_offset: 0, output_offset };
         gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parallel::{rows_per_part, vectorised};
-use crate::device::{Arguments, Binding, Cpu, Gpu, Shader, index, workgroups};
+use crate::device::{Arguments, Binding, Cpu, Gpu, Piece, Shader, index, workgroups};
 use crate::tensor::{NONE, Tensor};
 
 /// The tokens of a window and the order in which their gradients are summed.
@@ -43,7 +43,8 @@ impl Rows {
     }
 }
 
-/// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows that occurred.
+/// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows that occurred. They may be tables of
+/// several pieces, and a dense gradient too.
 pub(super) struct Update<const N: usize> {
     pub(super) gradient: Gradient,
     /// The parameter and the optimiser's state of the same shape.
@@ -56,6 +57,10 @@ pub(super) struct UpdateSizes {
     pub(super) columns: u32,
     pub(super) tokens_offset: u32,
     pub(super) order_offset: u32,
+    /// The first row of the piece that is bound.
+    pub(super) first: u32,
+    /// The row after its last.
+    pub(super) end: u32,
 }
 
 impl<const N: usize> Update<N> {
@@ -113,17 +118,28 @@ impl<const N: usize> Update<N> {
         arguments: impl Fn(UpdateSizes) -> A,
     ) {
         let columns = index(self.gradient.values().columns());
-        let mut bindings: Vec<_> = self.tensors.iter().chain([&self.gradient.values(), &scale]).map(Binding::whole).collect();
-        match self.gradient {
-            Gradient::Dense(values) => {
-                let sizes = UpdateSizes { count: index(values.len()), columns, tokens_offset: 0, order_offset: 0 };
-                gpu.launch(dense, constants, &bindings, &arguments(sizes), workgroups(values.len(), 256));
-            }
-            Gradient::Rows(values, Rows { tokens, order }) => {
-                let ((tokens, tokens_offset), (order, order_offset)) = (Binding::with_offset(&tokens), Binding::with_offset(&order));
-                bindings.extend([tokens, order]);
-                let sizes = UpdateSizes { count: index(values.rows()), columns, tokens_offset, order_offset };
-                gpu.launch(rows, constants, &bindings, &arguments(sizes), workgroups(values.rows(), 1));
+        for (number, Piece { rows: part, tensor }) in gpu.pieces(&self.tensors[0]).into_iter().enumerate() {
+            let piece_of = |gpu: &Gpu, whole: &Tensor| Binding::whole(&gpu.pieces(whole)[number].tensor);
+            let mut bindings: Vec<_> = self.tensors.iter().map(|whole| piece_of(gpu, whole)).collect();
+            let mut sizes = UpdateSizes {
+                count: index(tensor.len()),
+                columns,
+                tokens_offset: 0,
+                order_offset: 0,
+                first: index(part.start),
+                end: index(part.end),
+            };
+            match self.gradient {
+                Gradient::Dense(values) => {
+                    bindings.extend([piece_of(gpu, &values), Binding::whole(&scale)]);
+                    gpu.launch(dense, constants, &bindings, &arguments(sizes), workgroups(tensor.len(), 256));
+                }
+                Gradient::Rows(values, Rows { tokens, order }) => {
+                    let ((tokens, tokens_offset), (order, order_offset)) = (Binding::with_offset(&tokens), Binding::with_offset(&order));
+                    bindings.extend([Binding::whole(&values), Binding::whole(&scale), tokens, order]);
+                    sizes = UpdateSizes { count: index(values.rows()), tokens_offset, order_offset, ..sizes };
+                    gpu.launch(rows, constants, &bindings, &arguments(sizes), workgroups(values.rows(), 1));
+                }
             }
         }
     }

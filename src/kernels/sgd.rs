@@ -17,7 +17,7 @@ pub struct Sgd {
     pub rate: f32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, rate: f32 }
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
 
 const BINDINGS: &[(&str, Access)] =
     &[("parameter", Access::Write), ("gradient", Access::Read), ("scale", Access::Read), ("tokens", Access::Read), ("order", Access::Read)];
@@ -27,6 +27,7 @@ pub(super) static DENSE: Shader = Shader {
     entry_point: "dense",
     bindings: BINDINGS.split_at(3).0,
     arguments: Arguments::FIELDS,
+    trusted: false,
 };
 pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
 
@@ -51,6 +52,8 @@ impl Kernel for Sgd {
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,
             order_offset: sizes.order_offset,
+            first_row: sizes.first,
+            end_row: sizes.end,
             rate: self.rate,
         });
     }

@@ -4,8 +4,8 @@ use super::cell::{Capacity, Cell};
 use super::config::Config;
 use super::window::Window;
 use crate::device::Device;
-use crate::error::{Error, Result};
-use crate::kernels::{Activation, LARGEST_HIDDEN_SIZE_ON_GPU, Matmul, RecurrenceBackward, RecurrenceForward, Reset};
+use crate::error::Result;
+use crate::kernels::{Activation, Matmul, RecurrenceBackward, RecurrenceForward, Reset, Walk};
 use crate::tensor::Tensor;
 
 /// One layer of Elman cells.
@@ -15,11 +15,12 @@ pub struct ElmanCell {
     initial_state: f32,
     independent: bool,
     batch: usize,
+    walk: Walk,
     /// `[(T+1)*B, H]`: slot 0 is s(-1), slot t+1 holds z(t) and then s(t).
     states: Tensor,
     /// `[B, H]`: the state from window to window.
     carry: Tensor,
-    /// `[H, H]`: scratch of the recurrence kernel.
+    /// `[H, H]`: scratch of the recurrence kernel, or one number.
     turned_weight: Tensor,
     /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
     previous: Tensor,
@@ -32,24 +33,20 @@ pub struct ElmanCell {
 impl ElmanCell {
     pub(super) fn new(device: &mut Device, config: &Config, capacity: Capacity) -> Result<Self> {
         let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.hidden_size);
-        if device.is_gpu() && size > LARGEST_HIDDEN_SIZE_ON_GPU {
-            return Err(Error::refused(
-                format!("--hidden {size}"),
-                format!("the recurrence on a GPU keeps the state in workgroup memory, which holds {LARGEST_HIDDEN_SIZE_ON_GPU} units"),
-                format!("Take --hidden {LARGEST_HIDDEN_SIZE_ON_GPU} or less, or --device cpu"),
-            ));
-        }
         let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
+        let walk = Walk::for_size(size);
+        let turned = if walk == Walk::Window { size } else { 1 };
         let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
         let cell = Self {
             activation: config.activation,
             initial_state: config.initial_state,
             independent: capacity.independent,
             batch,
+            walk,
             states: device.tensor("hidden states", (steps + 1) * batch, size)?,
             carry: device.tensor("carried states", batch, size)?,
-            turned_weight: device.tensor("turned recurrent weight", size, size)?,
+            turned_weight: device.tensor("turned recurrent weight", turned, turned)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
             carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
@@ -99,6 +96,7 @@ impl Cell for ElmanCell {
             turned_weight: self.turned_weight,
             carry: self.carry,
             reset: self.reset(window),
+            walk: self.walk,
         });
     }
 
@@ -111,6 +109,7 @@ impl Cell for ElmanCell {
             gradient,
             initial_gradient: self.carry_gradient,
             reset: self.reset(window),
+            walk: self.walk,
         });
         let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
         // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.

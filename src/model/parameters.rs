@@ -28,15 +28,17 @@ pub struct Specification {
     pub turned: bool,
     /// How it begins.
     pub initial: Initial,
+    /// Whether every kernel that uses it takes a table of several pieces.
+    pub may_be_cut: bool,
 }
 
 impl Specification {
     fn weight(name: impl Into<String>, rows: usize, columns: usize) -> Self {
-        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial: Initial::ThreeUniform }
+        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial: Initial::ThreeUniform, may_be_cut: true }
     }
 
     fn bias(name: impl Into<String>, size: usize) -> Self {
-        Self { name: name.into(), shape: vec![size], turned: false, initial: Initial::Zero }
+        Self { name: name.into(), shape: vec![size], turned: false, initial: Initial::Zero, may_be_cut: false }
     }
 
     /// Number of elements.
@@ -56,6 +58,15 @@ impl Specification {
             ([rows, columns], true) => [*columns, *rows],
             _ => [1, self.len()],
         }
+    }
+
+    /// A tensor of the parameter's shape in memory, cut as the parameter is: the parameter itself, its gradient, an optimiser's state.
+    ///
+    /// # Errors
+    /// If it is too large for the device.
+    pub fn allocate(&self, device: &mut Device, what: &str) -> Result<Tensor> {
+        let [rows, columns] = self.memory_shape();
+        if self.may_be_cut { device.table(what, rows, columns) } else { device.tensor(what, rows, columns) }
     }
 
     /// Values from the file's order into memory's, or back again: turning over is its own inverse but for the shape.
@@ -80,7 +91,8 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
         let turned = layer == 0 && config.embedding_size == 0;
         let input = Specification::weight(format!("rnn.weight_ih_l{layer}"), gates * hidden, config.input_size(layer));
         list.push(Specification { turned, ..input });
-        list.push(Specification::weight(format!("rnn.weight_hh_l{layer}"), gates * hidden, hidden));
+        let recurrent = Specification::weight(format!("rnn.weight_hh_l{layer}"), gates * hidden, hidden);
+        list.push(Specification { may_be_cut: false, ..recurrent });
         if config.bias {
             list.push(Specification::bias(format!("rnn.bias_ih_l{layer}"), gates * hidden));
             list.push(Specification::bias(format!("rnn.bias_hh_l{layer}"), gates * hidden));
@@ -122,8 +134,7 @@ impl Parameters {
         let specifications = specifications(config);
         let mut tensors = Vec::with_capacity(specifications.len());
         for specification in &specifications {
-            let [rows, columns] = specification.memory_shape();
-            tensors.push(device.tensor(&specification.name, rows, columns)?);
+            tensors.push(specification.allocate(device, &specification.name)?);
         }
         let parameters = Self { specifications, tensors };
         parameters.upload(device, values)?;

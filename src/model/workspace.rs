@@ -46,9 +46,11 @@ impl Workspace {
         let mut gradients = Vec::new();
         if capacity.training {
             for (number, specification) in model.parameters().specifications().iter().enumerate() {
-                let [parameter_rows, columns] = specification.memory_shape();
                 let what = format!("gradient of {}", specification.name);
-                gradients.push(device.tensor(&what, if number == table { rows } else { parameter_rows }, columns)?);
+                gradients.push(match number == table {
+                    true => device.tensor(&what, rows, specification.memory_shape()[1])?,
+                    false => specification.allocate(device, &what)?,
+                });
             }
         }
         let losses = device.tensor("losses", rows, 1)?;

@@ -137,8 +137,8 @@ impl<'a> Trainer<'a> {
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let feed = Feed::new(device, streams, true)?;
         let mut optimizer_state = Vec::new();
-        for (tensor, specification) in model.parameters().tensors().iter().zip(model.parameters().specifications()) {
-            let allocate = |name: &&str| device.tensor(&format!("{name} of {}", specification.name), tensor.rows(), tensor.columns());
+        for specification in model.parameters().specifications() {
+            let allocate = |name: &&str| specification.allocate(device, &format!("{name} of {}", specification.name));
             optimizer_state.push(optimizer.state.iter().map(allocate).collect::<Result<Vec<_>>>()?);
         }
         let parameters = model.parameters().tensors().len();

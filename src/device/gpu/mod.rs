@@ -3,19 +3,26 @@
 //! Kernels call [`Gpu::launch`]; nothing runs before [`Gpu::submit`]. wgpu orders dispatches that touch the same buffers.
 
 mod adapter;
+mod memory;
 mod pipeline;
 mod shader;
+mod timer;
+mod transfer;
 
 use std::collections::{HashMap, VecDeque};
 
 pub use adapter::{AdapterReport, adapters};
+pub use memory::Piece;
 pub(crate) use shader::arguments;
 pub use shader::{Access, Argument, Arguments, Binding, SHARED, Shader, index};
 
 use crate::error::{Error, Result};
 use crate::tensor::{Element, Tensor};
 use adapter::Fault;
+use memory::Memory;
 use pipeline::Pipeline;
+use timer::Timer;
+pub(super) use transfer::Transfer;
 
 /// Dispatches recorded before a submission is made of them without being asked for.
 const LARGEST_SUBMISSION: usize = 1024;
@@ -31,11 +38,13 @@ const LARGEST_DIMENSION: usize = 65_535;
 pub struct GpuOptions {
     /// Arguments travel as immediates where the adapter has them; otherwise always in a uniform buffer.
     pub immediates: bool,
+    /// Bytes of the buffers that tables are cut into, where that is less than the adapter's largest binding.
+    pub largest_part: usize,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { immediates: true }
+        Self { immediates: true, largest_part: usize::MAX }
     }
 }
 
@@ -57,8 +66,8 @@ pub struct Gpu {
     fault: Fault,
     immediates: bool,
     limits: wgpu::Limits,
-    /// Indexed by a tensor's buffer number, which is never used again.
-    buffers: Vec<Option<wgpu::Buffer>>,
+    largest_part: usize,
+    memory: Memory,
     pipelines: Vec<Pipeline>,
     pipeline_numbers: HashMap<pipeline::Key, usize>,
     bind_groups: HashMap<(usize, Vec<Binding>), wgpu::BindGroup>,
@@ -66,8 +75,11 @@ pub struct Gpu {
     argument_bytes: Vec<u8>,
     uniform: Option<wgpu::Buffer>,
     uniform_group: Option<wgpu::BindGroup>,
-    staging: Option<wgpu::Buffer>,
+    /// Buffers that downloads went through and the next ones may go through.
+    staging: Vec<wgpu::Buffer>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
+    timer: Option<Timer>,
+    scratch: usize,
 }
 
 impl Gpu {
@@ -78,14 +90,15 @@ impl Gpu {
     pub fn open(report: &AdapterReport, options: GpuOptions) -> Result<Self> {
         let immediates = options.immediates && report.immediates;
         let (device, queue, fault) = adapter::open(report, immediates)?;
-        Ok(Self {
+        let mut gpu = Self {
             name: report.title(),
             limits: device.limits(),
             device,
             queue,
             fault,
             immediates,
-            buffers: Vec::new(),
+            largest_part: options.largest_part,
+            memory: Memory::default(),
             pipelines: Vec::new(),
             pipeline_numbers: HashMap::new(),
             bind_groups: HashMap::new(),
@@ -93,9 +106,21 @@ impl Gpu {
             argument_bytes: Vec::new(),
             uniform: None,
             uniform_group: None,
-            staging: None,
+            staging: Vec::new(),
             in_flight: VecDeque::new(),
-        })
+            timer: None,
+            scratch: 0,
+        };
+        gpu.scratch = gpu.allocate("scratch", 1, Self::SCRATCH)?;
+        Ok(gpu)
+    }
+
+    /// Numbers that the scratch memory holds.
+    pub const SCRATCH: usize = 4 << 20;
+
+    /// Memory for a kernel that launches several dispatches: what one leaves there, the next may read. The next kernel overwrites it.
+    pub fn scratch(&self) -> Binding {
+        Binding { buffer: self.scratch }
     }
 
     /// The adapter in words.
@@ -108,82 +133,92 @@ impl Gpu {
         usize::try_from(adapter::largest_binding(&self.limits)).unwrap_or(usize::MAX)
     }
 
+    /// The limits that a buffer must keep, by name, in bytes.
+    fn buffer_limits(&self) -> [(&'static str, u64); 2] {
+        [("max_storage_buffer_binding_size", adapter::largest_binding(&self.limits)), ("max_buffer_size", self.limits.max_buffer_size)]
+    }
+
+    /// One buffer for the whole matrix.
     pub(super) fn allocate(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {
         let bytes = (rows * columns).max(1) as u64 * 4;
-        for (limit, number) in
-            [("max_storage_buffer_binding_size", adapter::largest_binding(&self.limits)), ("max_buffer_size", self.limits.max_buffer_size)]
-        {
-            if bytes > number {
-                return Err(Error::refused(
-                    format!("{what} [{rows}, {columns}] of {bytes} bytes"),
-                    format!("{} has {limit} = {number} bytes", self.name),
-                    format!(
-                        "At most {} rows of {columns} fit: take a smaller --vocab-size, --hidden or --batch, or --device cpu",
-                        number / 4 / columns.max(1) as u64
-                    ),
-                ));
-            }
+        if let Some((limit, number)) = self.buffer_limits().into_iter().find(|&(_, number)| bytes > number) {
+            return Err(Error::refused(
+                format!("{what} [{rows}, {columns}] of {bytes} bytes"),
+                format!("{} has {limit} = {number} bytes", self.name),
+                format!(
+                    "At most {} rows of {columns} fit: take a smaller --vocab-size, --hidden or --batch, or --device cpu",
+                    number / 4 / columns.max(1) as u64
+                ),
+            ));
         }
+        let buffer = self.create(what, bytes)?;
+        Ok(self.memory.keep(buffer))
+    }
+
+    /// One buffer, or as many as the adapter's limits ask for, cut between rows.
+    pub(super) fn allocate_table(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {
+        let limit = self.buffer_limits().map(|(_, bytes)| usize::try_from(bytes).unwrap_or(usize::MAX)).into_iter().min();
+        let limit = limit.unwrap_or(usize::MAX);
+        let part = (limit.min(self.largest_part) / 4 / columns.max(1)).max(1);
+        if part >= rows || columns * 4 > limit {
+            return self.allocate(what, rows, columns);
+        }
+        let mut buffers = Vec::new();
+        for first in (0..rows).step_by(part) {
+            buffers.push(self.create(what, (part.min(rows - first) * columns * 4) as u64)?);
+        }
+        Ok(self.memory.keep_table(buffers, part, columns))
+    }
+
+    fn create(&mut self, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(what),
-            size: bytes,
+            // Shaders that read four numbers at a time see the last ones too.
+            size: bytes.next_multiple_of(16),
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::refused(
+                format!("{what} of {} MiB", bytes >> 20),
+                format!("{} has no memory left for it ({error})", self.name),
+                "Take a smaller --vocab-size, --hidden, --batch or --bptt, an optimizer that keeps less, or --device cpu",
+            ));
+        }
         self.fault.check()?;
-        self.buffers.push(Some(buffer));
-        Ok(self.buffers.len() - 1)
+        Ok(buffer)
     }
 
     pub(super) fn release(&mut self, buffer: usize) {
         self.submit();
-        self.bind_groups.retain(|(_, bindings), _| bindings.iter().all(|binding| binding.buffer != buffer));
-        self.buffers[buffer] = None;
+        let released = self.memory.release(buffer);
+        self.bind_groups.retain(|(_, bindings), _| bindings.iter().all(|binding| !released.contains(&binding.buffer)));
     }
 
-    fn buffer(&self, number: usize) -> &wgpu::Buffer {
-        self.buffers[number].as_ref().expect("the tensor was released")
+    /// The tensor's rows, buffer by buffer: one piece, unless the tensor is a table larger than a binding.
+    pub fn pieces<T: Element>(&self, tensor: &Tensor<T>) -> Vec<Piece<T>> {
+        self.memory.pieces(tensor)
     }
 
     pub(super) fn upload<T: Element>(&mut self, tensor: &Tensor<T>, values: &[T]) {
         // Writes of a queue come before the next submission, so what was recorded must go first.
         self.submit();
-        self.queue.write_buffer(self.buffer(tensor.buffer), tensor.offset as u64 * 4, bytemuck::cast_slice(values));
+        for Piece { rows, tensor: piece } in self.pieces(tensor) {
+            let values = &values[rows.start * tensor.columns()..rows.end * tensor.columns()];
+            self.queue.write_buffer(self.memory.buffer(piece.buffer), piece.offset as u64 * 4, bytemuck::cast_slice(values));
+        }
     }
 
-    pub(super) fn download<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Vec<T>> {
-        self.submit();
-        let bytes = tensor.len() as u64 * 4;
-        let staging = match self.staging.take() {
-            Some(staging) if staging.size() >= bytes => staging,
-            _ => self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("download"),
-                size: bytes.next_power_of_two(),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
-        };
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("download") });
-        encoder.copy_buffer_to_buffer(self.buffer(tensor.buffer), tensor.offset as u64 * 4, &staging, 0, bytes);
-        self.queue.submit([encoder.finish()]);
-        let slice = staging.slice(..bytes);
-        let (sender, receiver) = std::sync::mpsc::channel();
-        slice.map_async(wgpu::MapMode::Read, move |outcome| {
-            // The receiver lives until it has got this message.
-            let _ = sender.send(outcome);
-        });
+    /// Measures every dispatch by the GPU's clock from now on, or no longer; what was measured so far, by label. Whether it can.
+    pub(super) fn time(&mut self, on: bool) -> Result<Option<timer::Seconds>> {
         self.wait()?;
-        match receiver.recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Error::Gpu(error.to_string())),
-            Err(_) => return Err(Error::Gpu("a download was dropped".into())),
+        if !self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
         }
-        let view = slice.get_mapped_range().map_err(|error| Error::Gpu(error.to_string()))?;
-        let values = bytemuck::cast_slice(&view).to_vec();
-        drop(view);
-        staging.unmap();
-        self.staging = Some(staging);
-        Ok(values)
+        let measured = self.timer.take().map(|timer| timer.seconds).unwrap_or_default();
+        self.timer = on.then(|| Timer::new(&self.device, &self.queue, LARGEST_SUBMISSION));
+        Ok(Some(measured))
     }
 
     /// Waits until everything recorded so far is done.
@@ -241,7 +276,7 @@ impl Gpu {
         let entries: Vec<_> = bindings
             .iter()
             .zip(0..)
-            .map(|(binding, number)| wgpu::BindGroupEntry { binding: number, resource: self.buffer(binding.buffer).as_entire_binding() })
+            .map(|(binding, number)| wgpu::BindGroupEntry { binding: number, resource: self.memory.buffer(binding.buffer).as_entire_binding() })
             .collect();
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.pipelines[pipeline].label),
@@ -261,32 +296,50 @@ impl Gpu {
             self.write_uniform();
         }
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("window") });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("window"), timestamp_writes: None });
-            let mut current = usize::MAX;
-            for dispatch in &self.recorded {
-                if dispatch.pipeline != current {
-                    pass.set_pipeline(&self.pipelines[dispatch.pipeline].pipeline);
-                    current = dispatch.pipeline;
+        match &self.timer {
+            None => self.encode(&mut encoder, &self.recorded, None),
+            // A pass for each dispatch: timestamps stand at the ends of passes.
+            Some(timer) => {
+                for (number, dispatch) in self.recorded.iter().enumerate() {
+                    self.encode(&mut encoder, std::slice::from_ref(dispatch), Some(timer.writes(number)));
                 }
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                let (start, length) = dispatch.arguments;
-                if self.immediates {
-                    pass.set_immediates(0, &self.argument_bytes[start..start + length]);
-                } else {
-                    pass.set_bind_group(1, self.uniform_group.as_ref(), &[index(start)]);
-                }
-                let [x, y, z] = dispatch.workgroups;
-                pass.dispatch_workgroups(x, y, z);
+                timer.resolve(&mut encoder, self.recorded.len());
             }
+        }
+        let submission = self.queue.submit([encoder.finish()]);
+        if let Some(timer) = &mut self.timer {
+            let labels: Vec<_> = self.recorded.iter().map(|dispatch| self.pipelines[dispatch.pipeline].label).collect();
+            // A failure here is seen again, with its message, at the next download.
+            let _ = timer.read(&self.device, &labels);
         }
         self.recorded.clear();
         self.argument_bytes.clear();
-        self.in_flight.push_back(self.queue.submit([encoder.finish()]));
+        self.in_flight.push_back(submission);
         if self.in_flight.len() > LARGEST_QUEUE {
             let oldest = self.in_flight.pop_front();
-            // A failure here is seen again, with its message, at the next download.
+            // As above.
             let _ = self.device.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None });
+        }
+    }
+
+    /// One compute pass of some dispatches.
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("window"), timestamp_writes });
+        let mut current = usize::MAX;
+        for dispatch in dispatches {
+            if dispatch.pipeline != current {
+                pass.set_pipeline(&self.pipelines[dispatch.pipeline].pipeline);
+                current = dispatch.pipeline;
+            }
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            let (start, length) = dispatch.arguments;
+            if self.immediates {
+                pass.set_immediates(0, &self.argument_bytes[start..start + length]);
+            } else {
+                pass.set_bind_group(1, self.uniform_group.as_ref(), &[index(start)]);
+            }
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
         }
     }
 

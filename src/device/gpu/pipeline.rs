@@ -44,6 +44,22 @@ fn layout_entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: b
     }
 }
 
+fn module(device: &wgpu::Device, shader: &Shader, immediates: bool) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(shader.stem),
+        source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
+    };
+    if !shader.trusted {
+        return device.create_shader_module(descriptor);
+    }
+    #[expect(unsafe_code, reason = "naga's checks cost much in hot loops")]
+    // SAFETY: a trusted shader's indices follow from its arguments, which kernels derive from the sizes of the tensors they bind, and its
+    // loops end; `Shader::trusted` says what shows it.
+    unsafe {
+        device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+    }
+}
+
 impl Pipeline {
     pub(super) fn new(device: &wgpu::Device, shader: &Shader, constants: &[(&'static str, f64)], immediates: bool) -> Self {
         let entries: Vec<_> = shader
@@ -64,16 +80,13 @@ impl Pipeline {
             bind_group_layouts: &groups,
             immediate_size: if immediates { super::index(shader.arguments.len() * 4) } else { 0 },
         });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(shader.stem),
-            source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
-        });
+        let module = module(device, shader, immediates);
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.stem),
             layout: Some(&layout),
             module: &module,
             entry_point: Some(shader.entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory: !shader.trusted },
             cache: None,
         });
         Self { label: shader.stem, pipeline, storage_layout }

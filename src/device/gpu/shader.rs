@@ -57,6 +57,9 @@ pub struct Shader {
     pub bindings: &'static [(&'static str, Access)],
     /// The fields of `Arguments`.
     pub arguments: &'static [Argument],
+    /// Whether it runs without the bounds checks and loop bounds that wgpu would add, and with workgroup memory as it comes. Only for
+    /// shaders all of whose indices follow from sizes that the host checked, and whose cases, guard bands and all, pass so.
+    pub trusted: bool,
 }
 
 /// Text put in front of every shader: constants and functions that several need.
@@ -74,7 +77,7 @@ impl Shader {
 /// A buffer for one of a shader's bindings. The whole buffer is bound; where the tensor begins travels in the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Binding {
-    pub(super) buffer: usize,
+    pub(in crate::device) buffer: usize,
 }
 
 impl Binding {

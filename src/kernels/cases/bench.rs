@@ -10,7 +10,7 @@ use crate::tensor::{Element, NONE, Tensor};
 /// What outputs and guard bands hold before the kernel runs: large, so that no tolerance hides it, and still finite when doubled.
 const POISON: f32 = -1.25e30;
 /// Elements after every tensor that nothing may change: more than a tile is wide.
-const BAND: usize = 80;
+const BAND: usize = 144;
 
 /// What a case read and wrote.
 #[derive(Debug, Clone, Default)]

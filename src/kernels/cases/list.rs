@@ -1,7 +1,7 @@
 //! The cases themselves.
 
 use super::{Case, Pattern, Recurrence, Setup, Step, Tokens, Update};
-use crate::kernels::{Activation, Reduction};
+use crate::kernels::{Activation, Reduction, Walk};
 
 /// More rows than a dispatch has workgroups in one dimension.
 const MANY: usize = 65_537;
@@ -45,6 +45,10 @@ fn matmul(setups: &mut Vec<Setup>) {
         for (m, n, k) in [(1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
             setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false });
         }
+        // Large tiles, read by fours and one by one; sums in parts, the last one shorter.
+        for (m, n, k) in [(1412, 1284, 20), (1409, 1283, 19), (129, 132, 4100), (130, 131, 4099), (5, 65, 1030)] {
+            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: k == 4100 });
+        }
     }
 }
 
@@ -78,19 +82,24 @@ fn activation(setups: &mut Vec<Setup>) {
     }
 }
 
-/// Every activation with streams that begin afresh and without; then sizes around a workgroup, more streams than threads, and a window of
-/// several dispatches.
+/// Both walks. Every activation with streams that begin afresh and without; then sizes around a workgroup and around a tile, more streams
+/// than threads, and a window of several dispatches.
 fn recurrence(setups: &mut Vec<Setup>) {
-    let mut push = |recurrence| setups.extend([Setup::RecurrenceForward(recurrence), Setup::RecurrenceBackward(recurrence)]);
-    for &(_, activation) in Activation::TABLE {
-        for reset in [false, true] {
-            push(Recurrence { activation, time_steps: 5, batch: 3, hidden_size: 7, reset, bound: 1.0 });
-            push(Recurrence { activation, time_steps: 3, batch: 2, hidden_size: 5, reset, bound: 100.0 });
+    for walk in [Walk::Window, Walk::Steps] {
+        let mut push = |recurrence| setups.extend([Setup::RecurrenceForward(recurrence), Setup::RecurrenceBackward(recurrence)]);
+        for &(_, activation) in Activation::TABLE {
+            for reset in [false, true] {
+                push(Recurrence { activation, time_steps: 5, batch: 3, hidden_size: 7, reset, bound: 1.0, walk });
+                push(Recurrence { activation, time_steps: 3, batch: 2, hidden_size: 5, reset, bound: 100.0, walk });
+            }
         }
-    }
-    for (activation, reset) in [(Activation::Sigmoid, false), (Activation::Tanh, true)] {
-        for (time_steps, batch, hidden_size) in [(1, 1, 1), (1, 5, 63), (7, 1, 65), (3, 2, 257), (2, 67, 5), (17, 2, 64), (401, 2, 301)] {
-            push(Recurrence { activation, time_steps, batch, hidden_size, reset, bound: 1.0 });
+        let long = if walk == Walk::Window { (401, 2, 301) } else { (19, 2, 301) };
+        for (activation, reset) in [(Activation::Sigmoid, false), (Activation::Tanh, true)] {
+            for (time_steps, batch, hidden_size) in
+                [(1, 1, 1), (1, 5, 63), (7, 1, 65), (3, 2, 257), (2, 67, 5), (17, 2, 64), (4, 33, 31), (2, 32, 33), long]
+            {
+                push(Recurrence { activation, time_steps, batch, hidden_size, reset, bound: 1.0, walk });
+            }
         }
     }
 }

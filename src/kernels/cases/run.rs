@@ -203,7 +203,7 @@ fn recurrent_weight(bench: &mut Bench<'_>, hidden_size: usize) -> Result<Tensor>
 }
 
 fn recurrence_forward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<()> {
-    let Recurrence { activation, time_steps, batch, hidden_size, bound, .. } = recurrence;
+    let Recurrence { activation, time_steps, batch, hidden_size, bound, walk, .. } = recurrence;
     let slots = [(time_steps + 1) * batch, hidden_size];
     let z = bench.uniform(slots[0] * slots[1], bound);
     let states = bench.changed("states", Whole, slots, z)?;
@@ -211,12 +211,12 @@ fn recurrence_forward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<(
     let turned_weight = bench.scratch("turned_weight", [hidden_size, hidden_size])?;
     let carry = in_place_if(bench, "carry", Whole, [batch, hidden_size], true)?;
     let reset = reset(bench, recurrence, true)?;
-    bench.run(&RecurrenceForward { activation, states, weight, turned_weight, carry, reset });
+    bench.run(&RecurrenceForward { activation, states, weight, turned_weight, carry, reset, walk });
     Ok(())
 }
 
 fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<()> {
-    let Recurrence { activation, time_steps, batch, hidden_size, bound, .. } = recurrence;
+    let Recurrence { activation, time_steps, batch, hidden_size, bound, walk, .. } = recurrence;
     let rows = time_steps * batch;
     let outputs = states_of(bench, activation, (rows + batch) * hidden_size);
     let states = bench.input("states", Whole, [rows + batch, hidden_size], outputs)?;
@@ -225,6 +225,6 @@ fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<
     let gradient = bench.changed("gradient", Whole, [rows, hidden_size], from_above)?;
     let initial_gradient = bench.output("initial_gradient", Whole, [batch, hidden_size])?;
     let reset = reset(bench, recurrence, false)?;
-    bench.run(&RecurrenceBackward { activation, states, weight, gradient, initial_gradient, reset });
+    bench.run(&RecurrenceBackward { activation, states, weight, gradient, initial_gradient, reset, walk });
     Ok(())
 }
