@@ -8,19 +8,21 @@ use std::time::Instant;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
-use crate::corpus::{Corpus, TextReport, Tokens, Vocabulary};
+use crate::corpus::{Corpus, Streams, TextReport, Tokens, Vocabulary};
 use crate::device::{Device, Profile};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::generate::{Generator, Sampling};
-use crate::kernels::{Activation, Decay, Matmul};
-use crate::model::{Config, Model, initial_values};
+use crate::feed::Feed;
+use crate::kernels::{Activation, Decay, Matmul, Sgd};
+use crate::model::{Capacity, Config, Model, Workspace, initial_values};
+use crate::tensor::Tensor;
 use crate::train::{Event, Recipe, ScheduleKind, Trainer};
 
 /// Sizes of a model and of its windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Configuration {
-    /// The letter by which tables name it.
+    /// The letter by which tables name it; "-" for sizes of one's own.
     pub name: &'static str,
     /// H.
     pub hidden_size: usize,
@@ -57,6 +59,17 @@ pub struct Ceilings {
     pub bandwidth_gbs: f64,
 }
 
+/// How long to measure, and what.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Seconds of training for each configuration.
+    pub seconds: f64,
+    /// Rows and columns of the product that a device is compared with.
+    pub product_size: usize,
+    /// Whether evaluation and generation are left out.
+    pub training_only: bool,
+}
+
 /// What a device does with one configuration.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rates {
@@ -66,11 +79,15 @@ pub struct Rates {
     pub training: f64,
     /// GFLOP/s in training, counting 6 H V + 6 H² + 6 D H a token.
     pub training_gflops: f64,
+    /// GFLOP/s of the large product, measured in turn with training.
+    pub product_gflops: f64,
+    /// Training's rate as a part of the product's, the median over turns: a machine that is slower for a while is so for both.
+    pub share: f64,
     /// Tokens a second in evaluation.
-    pub evaluation: f64,
+    pub evaluation: Option<f64>,
     /// Tokens a second in generation.
-    pub generation: f64,
-    /// Seconds and runs by kernel of some windows of training, measured one kernel at a time.
+    pub generation: Option<f64>,
+    /// Seconds and runs by kernel of some windows of training: on a GPU by its own clock, on the CPU one kernel at a time.
     pub kernels: Profile,
 }
 
@@ -125,28 +142,49 @@ fn seconds_of(device: &mut Device, seconds: f64, mut work: impl FnMut(&mut Devic
     Ok(median(times))
 }
 
-/// Measures the device's ceilings for about `seconds` each. `size`: rows and columns of the product.
+/// The large square product, and memory for it.
+struct Product {
+    size: usize,
+    kernel: Matmul,
+}
+
+impl Product {
+    fn new(device: &mut Device, size: usize) -> Result<Self> {
+        let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
+        Ok(Self { size, kernel: Matmul { a: a?, b: b?, c: c?, transpose_a: false, transpose_b: false, accumulate: false } })
+    }
+
+    /// GFLOP/s, measured for about `seconds`.
+    fn gflops(&self, device: &mut Device, seconds: f64) -> Result<f64> {
+        let time = seconds_of(device, seconds, |device| {
+            device.run(&self.kernel);
+            Ok(())
+        })?;
+        Ok(2.0 * (self.size as f64).powi(3) / time / 1e9)
+    }
+
+    fn release(self, device: &mut Device) {
+        for tensor in [self.kernel.a, self.kernel.b, self.kernel.c] {
+            device.release(tensor);
+        }
+    }
+}
+
+/// Measures the device's ceilings for about `seconds` each.
 ///
 /// # Errors
 /// If the device failed or is too small.
-pub fn ceilings(device: &mut Device, size: usize, seconds: f64) -> Result<Ceilings> {
-    let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
-    let (a, b, c) = (a?, b?, c?);
-    let product = Matmul { a, b, c, transpose_a: false, transpose_b: false, accumulate: false };
-    let time = seconds_of(device, seconds, |device| {
-        device.run(&product);
-        Ok(())
-    })?;
-    let product_gflops = 2.0 * (size as f64).powi(3) / time / 1e9;
+pub fn ceilings(device: &mut Device, product_size: usize, seconds: f64) -> Result<Ceilings> {
+    let product = Product::new(device, product_size)?;
+    let product_gflops = product.gflops(device, seconds)?;
+    product.release(device);
     let values = device.tensor::<f32>("values", 4096, 4096)?;
     let time = seconds_of(device, seconds, |device| {
         device.run(&Decay { values, factor: 1.0 });
         Ok(())
     })?;
     let bandwidth_gbs = 2.0 * 4.0 * values.len() as f64 / time / 1e9;
-    for tensor in [a, b, c, values] {
-        device.release(tensor);
-    }
+    device.release(values);
     Ok(Ceilings { product_gflops, bandwidth_gbs })
 }
 
@@ -157,7 +195,7 @@ fn corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
     let scale = (configuration.vocab_size as f64).ln();
     let mut draw = move || ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1;
     let train: Tokens = (0..configuration.batch * configuration.time_steps * windows).map(|_| draw()).collect();
-    let valid: Tokens = (0..2048).map(|_| draw()).collect();
+    let valid: Tokens = (0..1024).map(|_| draw()).collect();
     Ok(Corpus { vocabulary, train, valid, report: TextReport { bytes: 0, sha256: String::new() } })
 }
 
@@ -165,7 +203,7 @@ fn corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
 fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Result<Vec<f64>> {
     let mut rates = Vec::new();
     let start = Instant::now();
-    while rates.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+    while rates.is_empty() || start.elapsed().as_secs_f64() < seconds {
         match trainer.advance(device)? {
             Event::Windows { tokens_per_second, .. } => rates.push(tokens_per_second),
             Event::Epoch(_) => {}
@@ -175,32 +213,97 @@ fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Res
     Ok(rates)
 }
 
-/// Measures one configuration, for about `seconds` in training and less in the rest.
+/// One window of random text with a model and room to train on it again and again, for benches of single steps.
+#[derive(Debug)]
+pub struct Window {
+    model: Model,
+    workspace: Workspace,
+    window: crate::model::Window,
+    scale: Tensor,
+}
+
+impl Window {
+    /// Makes the model and uploads the text.
+    ///
+    /// # Errors
+    /// If the device failed or is too small.
+    pub fn new(device: &mut Device, configuration: &Configuration) -> Result<Self> {
+        let Configuration { batch, time_steps, .. } = *configuration;
+        let config = configuration.config();
+        let text = corpus(configuration, 2)?;
+        let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
+        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, independent: false })?;
+        let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, true)?;
+        let (window, _) = feed.window(device, 0);
+        let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
+        Ok(Self { model, workspace, window, scale })
+    }
+
+    /// Forward, back, and a step of SGD; waits for its end.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn step(&self, device: &mut Device) -> Result<()> {
+        self.model.forward(device, &self.workspace, &self.window);
+        self.model.backward(device, &self.workspace, &self.window, 1e-3);
+        for (&parameter, gradient) in self.model.parameters().tensors().iter().zip(self.workspace.gradients(&self.window)) {
+            device.run(&Sgd { parameter, gradient, scale: self.scale, rate: 1e-3 });
+        }
+        device.wait()
+    }
+}
+
+/// Turns that training and the product take.
+const TURNS: usize = 5;
+/// Windows of the random text.
+const WINDOWS: usize = 64;
+
+/// Measures one configuration.
 ///
 /// # Errors
 /// If the device failed or is too small.
-pub fn rates(device: &mut Device, configuration: &Configuration, seconds: f64) -> Result<Rates> {
-    let corpus = corpus(configuration, 64)?;
+pub fn rates(device: &mut Device, configuration: &Configuration, plan: &Plan) -> Result<Rates> {
+    let seconds = plan.seconds;
+    let corpus = corpus(configuration, WINDOWS)?;
     let config = configuration.config();
     let values = initial_values(&config, 1);
+    let product = Product::new(device, plan.product_size)?;
     let mut trainer = Trainer::new(device, config.clone(), &values, configuration.recipe(), &corpus)?;
     // Pipelines are made, caches filled, and the interval between two looks finds its length.
     training(device, &mut trainer, seconds / 4.0)?;
-    let rate = median(training(device, &mut trainer, seconds)?);
+    let (mut all, mut products, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let before = product.gflops(device, seconds / 50.0)?;
+        let rates = training(device, &mut trainer, seconds / TURNS as f64)?;
+        let after = product.gflops(device, seconds / 50.0)?;
+        products.extend([before, after]);
+        shares.push(median(rates.clone()) * configuration.flops() / 1e9 / ((before + after) / 2.0));
+        all.extend(rates);
+    }
+    product.release(device);
     device.profile(true)?;
     training(device, &mut trainer, seconds / 8.0)?;
     let kernels = device.profile(false)?;
-    let model = Model::new(device, config, &values)?;
-    let evaluator = Evaluator::new(device, &model, false)?;
-    let time = seconds_of(device, seconds / 4.0, |device| evaluator.evaluate(device, &model, &corpus.valid).map(drop))?;
-    let mut generator = Generator::new(device, &model, Sampling::default(), 1)?;
-    let token_time = seconds_of(device, seconds / 8.0, |device| generator.next_token(device, &model).map(drop))?;
+    drop(trainer);
+    let (mut evaluation, mut generation) = (None, None);
+    if !plan.training_only {
+        let model = Model::new(device, config, &values)?;
+        let evaluator = Evaluator::new(device, &model, false)?;
+        let time = seconds_of(device, seconds / 4.0, |device| evaluator.evaluate(device, &model, &corpus.valid).map(drop))?;
+        evaluation = Some(corpus.valid.len() as f64 / time);
+        let mut generator = Generator::new(device, &model, Sampling::default(), 1)?;
+        let time = seconds_of(device, seconds / 8.0, |device| generator.next_token(device, &model).map(drop))?;
+        generation = Some(1.0 / time);
+    }
+    let rate = median(all);
     Ok(Rates {
         configuration: *configuration,
         training: rate,
         training_gflops: rate * configuration.flops() / 1e9,
-        evaluation: corpus.valid.len() as f64 / time,
-        generation: 1.0 / token_time,
+        product_gflops: median(products),
+        share: median(shares),
+        evaluation,
+        generation,
         kernels,
     })
 }

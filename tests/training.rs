@@ -53,7 +53,7 @@ fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Ve
 }
 
 /// Writes the run to disk, as a process that is about to end.
-fn save(trainer: &Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
+fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let description = Description { version: FORMAT, unit: Unit::Word, config: config(corpus) };
     let record = CorpusRecord { train: None, valid: None, bytes: 0, sha256: String::new() };
@@ -82,10 +82,10 @@ fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, w
     advance(&mut whole, device, usize::MAX);
     let mut part = begin(device, corpus, recipe);
     advance(&mut part, device, windows);
-    let directory = save(&part, device, corpus);
+    let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus);
     advance(&mut resumed, device, usize::MAX);
-    let [a, b] = [&whole, &resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
+    let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
     let place = part.progress();
     assert!(bits(&a) == bits(&b), "{} interrupted in epoch {} after window {}", recipe.optimizer, place.epochs + 1, place.window);
     assert_eq!(whole.progress().history.len(), resumed.progress().history.len());
@@ -192,7 +192,7 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
         let (first, second) = if cpu_first { (&mut cpu, &mut *device) } else { (&mut *device, &mut cpu) };
         let mut part = begin(first, &corpus, &recipe);
         advance(&mut part, first, 10);
-        let directory = save(&part, first, &corpus);
+        let directory = save(&mut part, first, &corpus);
         let mut resumed = load(&directory, second, &corpus);
         advance(&mut resumed, second, usize::MAX);
         let got = resumed.progress().best_valid_loss.expect("validated");

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::DeviceFlags;
 use super::output::Output;
-use crate::bench::{CONFIGURATIONS, Configuration, ceilings, rates};
+use crate::bench::{CONFIGURATIONS, Configuration, Plan, Rates, ceilings, rates};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -15,6 +15,21 @@ pub(super) struct BenchFlags {
     /// Measure these configurations only, such as a,d [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     config: Vec<String>,
+    /// Measure a hidden layer of this size instead [with --vocab-size, --batch and --bptt]
+    #[arg(long, value_name = "H", conflicts_with = "config", requires = "vocab_size", value_parser = clap::value_parser!(u32).range(1..))]
+    hidden: Option<u32>,
+    /// Types of the vocabulary
+    #[arg(long, value_name = "V", requires = "hidden", value_parser = clap::value_parser!(u32).range(2..))]
+    vocab_size: Option<u32>,
+    /// Streams
+    #[arg(long, value_name = "B", requires = "hidden", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Steps of a window
+    #[arg(long, value_name = "T", requires = "hidden", default_value_t = 35, value_parser = clap::value_parser!(u32).range(1..))]
+    bptt: u32,
+    /// Leave evaluation and generation out
+    #[arg(long)]
+    training_only: bool,
     /// Put an embedding of the hidden layer's size in place of one-hot input, as PyTorch's nn.RNN has it
     #[arg(long)]
     embedding: bool,
@@ -41,8 +56,12 @@ fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     if !(flags.seconds.is_finite() && flags.seconds > 0.0) || flags.product == 0 {
         return Err(Error::usage("--seconds or --product", "they must be above 0", "Leave them out for the defaults"));
     }
-    let wanted = |row: &&Configuration| flags.config.is_empty() || flags.config.iter().any(|name| name == row.name);
     let with_embedding = |row: &Configuration| Configuration { embedding_size: if flags.embedding { row.hidden_size } else { 0 }, ..*row };
+    if let (Some(hidden), Some(vocabulary)) = (flags.hidden, flags.vocab_size) {
+        let [hidden_size, vocab_size, batch, time_steps] = [hidden, vocabulary, flags.batch, flags.bptt].map(|size| size as usize);
+        return Ok(vec![with_embedding(&Configuration { name: "-", hidden_size, vocab_size, embedding_size: 0, batch, time_steps })]);
+    }
+    let wanted = |row: &&Configuration| flags.config.is_empty() || flags.config.iter().any(|name| name == row.name);
     Ok(CONFIGURATIONS.iter().filter(wanted).map(with_embedding).collect())
 }
 
@@ -58,34 +77,42 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
             ceilings.product_gflops,
             ceilings.bandwidth_gbs
         ))?;
-        output.line("                                       training               evaluation   generation")?;
-        output.line("        H      V    D    B   T   tokens/s   GFLOP/s  of peak     tokens/s     tokens/s")?;
+        output.line("                                        training             product     share   evaluation   generation")?;
+        output.line("        H       V    D    B   T   tokens/s   GFLOP/s   GFLOP/s of product     tokens/s     tokens/s")?;
         output.flush()?;
     }
+    let plan = Plan { seconds: flags.seconds, product_size: flags.product, training_only: flags.training_only };
     let mut all = Vec::new();
     for configuration in &configurations {
-        let found = rates(&mut device, configuration, flags.seconds)?;
+        let found = rates(&mut device, configuration, &plan)?;
         if !flags.json {
-            let Configuration { name, hidden_size, vocab_size, embedding_size, batch, time_steps } = *configuration;
-            output.line(format_args!(
-                "({name}) {hidden_size:5} {vocab_size:6} {embedding_size:4} {batch:4} {time_steps:3} {:10.0} {:9.1} {:6.1} %  {:11.0}  {:11.0}",
-                found.training,
-                found.training_gflops,
-                100.0 * found.training_gflops / ceilings.product_gflops,
-                found.evaluation,
-                found.generation
-            ))?;
-            let total: f64 = found.kernels.values().map(|entry| entry.0).sum();
-            let mut kernels: Vec<_> = found.kernels.iter().collect();
-            kernels.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
-            let shares: Vec<_> = kernels.iter().map(|(name, entry)| format!("{name} {:.1} %", 100.0 * entry.0 / total)).collect();
-            output.line(format_args!("      {}", shares.join(", ")))?;
-            output.flush()?;
+            print(&mut output, &found)?;
         }
         all.push(found);
     }
     if flags.json {
         output.json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all }))?;
     }
+    output.flush()
+}
+
+/// A line of rates and one of the kernels' shares.
+fn print(output: &mut Output, found: &Rates) -> Result<()> {
+    let Configuration { name, hidden_size, vocab_size, embedding_size, batch, time_steps } = found.configuration;
+    let or_none = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.0}"));
+    output.line(format_args!(
+        "({name}) {hidden_size:5} {vocab_size:7} {embedding_size:4} {batch:4} {time_steps:3} {:10.0} {:9.1} {:9.1} {:8.1} %  {:>11}  {:>11}",
+        found.training,
+        found.training_gflops,
+        found.product_gflops,
+        100.0 * found.share,
+        or_none(found.evaluation),
+        or_none(found.generation)
+    ))?;
+    let total: f64 = found.kernels.values().map(|entry| entry.0).sum();
+    let mut kernels: Vec<_> = found.kernels.iter().collect();
+    kernels.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
+    let shares: Vec<_> = kernels.iter().map(|(name, entry)| format!("{name} {:.1} %", 100.0 * entry.0 / total)).collect();
+    output.line(format_args!("      {}", shares.join(", ")))?;
     output.flush()
 }

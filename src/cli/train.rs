@@ -211,7 +211,7 @@ impl Run<'_> {
         Ok(finished)
     }
 
-    fn save(&self, device: &mut Device) -> Result<()> {
+    fn save(&mut self, device: &mut Device) -> Result<()> {
         let snapshot = self.trainer.snapshot(device)?;
         let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
         checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)

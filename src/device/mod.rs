@@ -57,6 +57,13 @@ pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 #[derive(Debug)]
 pub struct Download<T: Element>(Arrival<T>);
 
+impl<T: Element> Download<T> {
+    /// Whether there is nothing to wait for: always on the CPU, never on a GPU.
+    pub fn is_here(&self) -> bool {
+        matches!(self.0, Arrival::Here(_))
+    }
+}
+
 #[derive(Debug)]
 enum Arrival<T: Element> {
     Here(Vec<T>),

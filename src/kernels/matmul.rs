@@ -5,6 +5,7 @@ use std::ops::Range;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::parallel::vectorised;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
@@ -230,11 +231,21 @@ impl Block {
     }
 }
 
+/// How many times deeper than wide a product is before threads share its depth.
+const DEEP: usize = 4;
+
 /// A matrix in memory: its numbers, and the distance between neighbouring rows and between neighbouring columns.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) data: &'a [f32],
     pub(super) strides: [usize; 2],
+}
+
+impl View<'_> {
+    /// The matrix from row `first` on (`side` 0), or from column `first` on (1).
+    fn from(self, side: usize, first: usize) -> Self {
+        View { data: &self.data[first * self.strides[side]..], ..self }
+    }
 }
 
 /// A product of two views into a row-major matrix; `sizes` are m, n, k.
@@ -272,6 +283,9 @@ impl Product<'_> {
         // Everything below trusts these.
         assert!(c.len() >= m * n);
         assert!(k == 0 || (last(&self.a, m, k) < self.a.data.len() && last(&self.b, k, n) < self.b.data.len()));
+        if parts > 1 && k > DEEP * m.max(n) {
+            return self.run_in_terms(c, parts);
+        }
         let destination = Destination(c.as_mut_ptr());
         let whole = [0..m, 0..n];
         if parts < 2 {
@@ -285,6 +299,27 @@ impl Product<'_> {
             block[side] = number * part..((number + 1) * part).min(self.sizes[side]);
             self.block(destination, block);
         });
+    }
+
+    /// The same in `parts` parts of the inner size, which are added up in their order: where c is small, each thread then packs its part of
+    /// the factors and not all of one.
+    fn run_in_terms(&self, c: &mut [f32], parts: usize) {
+        let [m, n, k] = self.sizes;
+        let part = k.div_ceil(parts).next_multiple_of(16);
+        let of_terms = |number: usize| {
+            let terms = number * part..((number + 1) * part).min(k);
+            let [a, b] = [self.a.from(1, terms.start), self.b.from(0, terms.start)];
+            Product { sizes: [m, n, terms.len()], a, b, accumulate: number == 0 && self.accumulate }
+        };
+        let mut others = vec![0.0; (k.div_ceil(part) - 1) * m * n];
+        let sums = std::iter::once(&mut c[..m * n]).chain(others.chunks_exact_mut(m * n));
+        sums.collect::<Vec<_>>().into_par_iter().enumerate().for_each(|(number, sum)| of_terms(number).run(sum));
+        for other in others.chunks_exact(m * n) {
+            vectorised(
+                #[inline(always)]
+                || c.iter_mut().zip(other).for_each(|(sum, value)| *sum += value),
+            );
+        }
     }
 
     /// One block of rows and columns of c, in this thread.

@@ -5,6 +5,7 @@
 
 mod optimizer;
 mod recipe;
+mod records;
 mod schedule;
 mod trainer;
 

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
 use super::recipe::{Recipe, Reduction};
+use super::records::{LARGEST_RUN, Look, Records, Run};
 use super::schedule::Schedule;
 use crate::corpus::{Corpus, Streams};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::feed::Feed;
-use crate::kernels::{Clip, Decay, Gradient, Reduce, Reduction as Sum};
+use crate::kernels::{Clip, Decay, Gradient};
 use crate::model::{Capacity, Config, Model, Workspace};
 use crate::tensor::Tensor;
 
@@ -65,7 +66,7 @@ pub struct Progress {
 /// What [`Trainer::advance`] came to.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Some windows are done.
+    /// Some windows are done. On a GPU the next ones are under way already, and count in [`Progress::window`].
     Windows {
         /// Nats a token, averaged over them.
         loss: f64,
@@ -107,18 +108,18 @@ pub struct Trainer<'a> {
     feed: Feed<'a>,
     /// For every parameter, the optimiser's tensors.
     optimizer_state: Vec<Vec<Tensor>>,
-    /// `[interval, 1 + parameters]`: for each window since the last look, its sum of losses and each gradient's sum of squares.
-    records: Tensor,
-    partial: Tensor,
+    records: Records,
     scale: Tensor,
     best: Option<Vec<Vec<f32>>>,
     progress: Progress,
-    /// Windows until the next look at the losses.
+    /// Windows of a run, after which the losses are looked at.
     interval: usize,
+    /// The run before, which a GPU may still be at.
+    pending: Option<Run>,
+    /// When the last run was looked at.
+    looked: Instant,
 }
 
-/// The most windows between two looks at the losses.
-const LARGEST_INTERVAL: usize = 256;
 /// Seconds between two looks that the interval aims at.
 const SECONDS_BETWEEN_LOOKS: f64 = 0.5;
 
@@ -162,12 +163,13 @@ impl<'a> Trainer<'a> {
             evaluator,
             feed,
             optimizer_state,
-            records: device.tensor("records of windows", LARGEST_INTERVAL, 1 + parameters)?,
-            partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
+            records: Records::new(device, parameters)?,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             best: None,
             progress,
             interval: 4,
+            pending: None,
+            looked: Instant::now(),
             recipe,
         })
     }
@@ -211,11 +213,14 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// Everything that a checkpoint keeps.
+    /// Everything that a checkpoint keeps, after every window that was begun.
     ///
     /// # Errors
-    /// If the device failed.
-    pub fn snapshot(&self, device: &mut Device) -> Result<Snapshot> {
+    /// As [`Trainer::advance`].
+    pub fn snapshot(&mut self, device: &mut Device) -> Result<Snapshot> {
+        if let Some(run) = self.pending.take() {
+            self.look(device, run)?;
+        }
         let parameters = self.model.parameters();
         let mut optimizer = Vec::new();
         for number in 0..self.optimizer.state.len() {
@@ -257,30 +262,60 @@ impl<'a> Trainer<'a> {
     /// If the device failed, or a loss or gradient is not finite; the model must not be kept then.
     pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
         if self.progress.window == self.windows() {
+            if let Some(run) = self.pending.take() {
+                return self.look(device, run);
+            }
             return self.end_epoch(device).map(Event::Epoch);
         }
         if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
             return Ok(Event::Finished);
         }
-        let start = Instant::now();
-        if self.progress.window == 0 {
-            self.workspace.reset(device);
+        let run = self.run(device);
+        if run.is_here() {
+            return self.look(device, run);
         }
-        let count = self.interval.min(self.windows() - self.progress.window);
+        match self.pending.replace(run) {
+            Some(previous) => self.look(device, previous),
+            // The first run of all, or of an epoch: the next one is handed over before this one is waited for.
+            None => self.advance(device),
+        }
+    }
+
+    /// Trains on the next few windows of the epoch.
+    fn run(&mut self, device: &mut Device) -> Run {
+        let start = Instant::now();
+        let first = self.progress.window;
+        if first == 0 {
+            self.workspace.reset(device);
+            self.looked = start;
+        }
+        let count = self.interval.min(self.windows() - first);
         let mut tokens = 0;
         for record in 0..count {
-            tokens += self.window(device, self.progress.window + record, record);
+            tokens += self.window(device, first + record, record);
         }
-        let (sums, gradient_norm) = self.look(device, count)?;
-        let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.window += count;
+        self.records.end_run(device, first, count, tokens, start.elapsed().as_secs_f64())
+    }
+
+    /// Waits for a run and takes account of it.
+    fn look(&mut self, device: &mut Device, run: Run) -> Result<Event> {
+        let Run { first, count, tokens, .. } = run;
+        let (is_here, spent) = (run.is_here(), run.seconds);
+        let Look { sums, gradient_norm, not_finite } = run.look(device)?;
+        if let Some((window, parameter)) = not_finite {
+            return Err(self.not_finite(parameter, first + window + 1));
+        }
+        // Where runs overlap, one takes the time between two looks.
+        let seconds = if is_here { spent } else { self.looked.elapsed().as_secs_f64() };
+        self.looked = Instant::now();
+        let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.nats += nats;
         self.progress.tokens += tokens;
-        let seconds = start.elapsed().as_secs_f64();
         self.progress.seconds += seconds;
         // How often one looks changes nothing but the wait.
         let fitting = count as f64 * SECONDS_BETWEEN_LOOKS / seconds.max(1e-6);
-        self.interval = (fitting as usize).clamp(1, LARGEST_INTERVAL);
+        self.interval = (fitting as usize).clamp(1, LARGEST_RUN);
         let (loss, tokens_per_second) = (nats / tokens.max(1) as f64, tokens as f64 / seconds.max(1e-9));
         Ok(Event::Windows { loss, sums, gradient_norm, tokens_per_second })
     }
@@ -295,29 +330,13 @@ impl<'a> Trainer<'a> {
         self.model.forward(device, &self.workspace, &window);
         self.model.backward(device, &self.workspace, &window, scale);
         let gradients = self.workspace.gradients(&window);
-        self.record(device, window.time_steps, &gradients, record);
+        self.records.write(device, record, self.workspace.losses(window.time_steps), &gradients);
+        if self.recipe.clip > 0.0 {
+            device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
+        }
         self.update(device, &gradients);
         device.submit();
         predicted
-    }
-
-    /// Writes the window's sum of losses and the gradients' squared norms into its record, and the scale that clips them.
-    fn record(&self, device: &mut Device, time_steps: usize, gradients: &[Gradient], record: usize) {
-        let slot = |number: usize| self.records.element(record * self.records.columns() + number);
-        let losses = self.workspace.losses(time_steps);
-        device.run(&Reduce { reduction: Sum::Sum, values: losses, partial: self.partial, output: slot(0) });
-        for (number, gradient) in gradients.iter().enumerate() {
-            device.run(&Reduce {
-                reduction: Sum::SumOfSquares,
-                values: gradient.values(),
-                partial: self.partial,
-                output: slot(number + 1),
-            });
-        }
-        if self.recipe.clip > 0.0 {
-            let squares = self.records.slice_rows(record..record + 1).tail(1);
-            device.run(&Clip { squares, maximum: self.recipe.clip, scale: self.scale });
-        }
     }
 
     fn update(&mut self, device: &mut Device, gradients: &[Gradient]) {
@@ -333,25 +352,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Reads the records of the last `count` windows: each one's sum of losses, and the last one's gradient norm.
-    fn look(&self, device: &mut Device, count: usize) -> Result<(Vec<f32>, f64)> {
-        let records = device.download(&self.records.slice_rows(0..count))?;
-        let mut sums = Vec::with_capacity(count);
-        let mut norm = 0.0;
-        for (number, record) in records.chunks_exact(self.records.columns()).enumerate() {
-            if let Some(bad) = record.iter().position(|value| !value.is_finite()) {
-                return Err(self.not_finite(bad, self.progress.window + number + 1));
-            }
-            sums.push(record[0]);
-            norm = record[1..].iter().map(|&value| f64::from(value)).sum::<f64>().sqrt();
-        }
-        Ok((sums, norm))
-    }
-
-    fn not_finite(&self, bad: usize, window: usize) -> Error {
-        let tensor = match bad {
-            0 => "the loss".to_owned(),
-            number => format!("the gradient of {}", self.model.parameters().specifications()[number - 1].name),
+    /// `parameter`: the one whose gradient is not finite; none for the loss.
+    fn not_finite(&self, parameter: Option<usize>, window: usize) -> Error {
+        let tensor = match parameter {
+            None => "the loss".to_owned(),
+            Some(number) => format!("the gradient of {}", self.model.parameters().specifications()[number].name),
         };
         Error::NotFinite {
             tensor,
