@@ -274,7 +274,7 @@ impl Product<'_> {
     }
 
     /// The same in `parts` parts of the longer side of c, at once.
-    fn run_in_parts(&self, c: &mut [f32], parts: usize) {
+    pub(super) fn run_in_parts(&self, c: &mut [f32], parts: usize) {
         let [m, n, k] = self.sizes;
         if m == 0 || n == 0 {
             return;

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::activation::Activation;
 use super::matmul::{Product, View};
+use super::parallel::for_row_parts;
 use super::recurrence_step;
 use super::transpose::Transpose;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
@@ -21,7 +22,7 @@ pub struct RecurrenceForward {
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, overwritten with W turned over, where a GPU is to walk the window in one dispatch; else of any size and untouched.
+    /// `[H, H]`, overwritten with W turned over, where the device reads it better so.
     pub turned_weight: Tensor,
     /// `[B, H]`: the state before the window, then the state after it.
     pub carry: Tensor,
@@ -136,9 +137,13 @@ impl Reset {
     }
 }
 
-/// Streams in each of the parts that the CPU walks at once.
-fn streams_per_part(cpu: &Cpu, batch: usize) -> usize {
-    batch.div_ceil(cpu.threads())
+/// Units from which on the weight is larger than a core's cache: then threads share it in every step, each making its part of the units, and
+/// wait for each other between steps. Below, each walks the whole window with its part of the streams.
+const WIDE: usize = 512;
+
+/// Streams of each part that is walked for itself, and the threads that share its steps.
+fn streams_and_threads(cpu: &Cpu, batch: usize, size: usize) -> (usize, usize) {
+    if size < WIDE { (batch.div_ceil(cpu.threads()), 1) } else { (batch, cpu.threads()) }
 }
 
 /// Splits `[steps*B, H]` into parts of `streams` streams: for every part, its rows of every step.
@@ -152,11 +157,10 @@ fn by_streams(data: &mut [f32], batch: usize, size: usize, streams: usize) -> Ve
     parts
 }
 
-/// `c += a op(W)` for a few rows in this thread.
-fn add_product(a: &[f32], weight: &[f32], turned: bool, c: &mut [f32], size: usize) {
-    let strides = if turned { [1, size] } else { [size, 1] };
-    let (a, b) = (View { data: a, strides: [size, 1] }, View { data: weight, strides });
-    Product { sizes: [c.len() / size, size, size], a, b, accumulate: true }.run(c);
+/// `c += a W` for a few rows.
+fn add_product(a: &[f32], weight: &[f32], c: &mut [f32], size: usize, threads: usize) {
+    let [a, b] = [a, weight].map(|data| View { data, strides: [size, 1] });
+    Product { sizes: [c.len() / size, size, size], a, b, accumulate: true }.run_in_parts(c, threads);
 }
 
 impl Kernel for RecurrenceForward {
@@ -166,8 +170,10 @@ impl Kernel for RecurrenceForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (batch, size) = (self.carry.rows(), self.carry.columns());
-        let streams = streams_per_part(cpu, batch);
-        let (mut states, weight, mut carry) = (cpu.write(&self.states), cpu.read(&self.weight), cpu.write(&self.carry));
+        let (streams, threads) = streams_and_threads(cpu, batch, size);
+        // A product whose second factor lies this way needs no copy of it in every step.
+        Transpose { input: self.weight, output: self.turned_weight }.on_cpu(cpu);
+        let (mut states, weight, mut carry) = (cpu.write(&self.states), cpu.read(&self.turned_weight), cpu.write(&self.carry));
         let (tokens, mut previous) = (cpu.read(&self.reset.tokens), cpu.write(&self.reset.previous));
         let (weight, tokens) = (&*weight, &*tokens);
         let states = by_streams(&mut states, batch, size, streams);
@@ -188,8 +194,8 @@ impl Kernel for RecurrenceForward {
                     }
                     used = previous[t];
                 }
-                add_product(used, weight, true, after[0], size);
-                self.activation.apply(after[0]);
+                add_product(used, weight, after[0], size, threads);
+                for_row_parts(threads, after[0], size, |_, part| self.activation.apply(part));
             }
             carry.copy_from_slice(states[states.len() - 1]);
         });
@@ -226,7 +232,7 @@ impl Kernel for RecurrenceBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (batch, size) = (self.initial_gradient.rows(), self.initial_gradient.columns());
-        let streams = streams_per_part(cpu, batch);
+        let (streams, threads) = streams_and_threads(cpu, batch, size);
         let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
         let (mut gradient, mut initial_gradient) = (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
         let tokens = cpu.read(&self.reset.tokens);
@@ -248,7 +254,7 @@ impl Kernel for RecurrenceBackward {
                     }
                     source = &passed;
                 }
-                add_product(source, weight, false, to, size);
+                add_product(source, weight, to, size, threads);
             };
             for t in (0..gradient.len()).rev() {
                 let (current, later) = gradient.split_at_mut(t + 1);
@@ -256,7 +262,9 @@ impl Kernel for RecurrenceBackward {
                     pass(t + 1, next, current[t]);
                 }
                 let outputs = &states[((t + 1) * batch + first) * size..][..current[t].len()];
-                self.activation.apply_derivative(current[t], outputs);
+                for_row_parts(threads, current[t], size, |row, part| {
+                    self.activation.apply_derivative(part, &outputs[row * size..][..part.len()]);
+                });
             }
             initial_gradient.fill(0.0);
             if let Some(step) = gradient.first() {

@@ -20,7 +20,7 @@ pub struct ElmanCell {
     states: Tensor,
     /// `[B, H]`: the state from window to window.
     carry: Tensor,
-    /// `[H, H]`: scratch of the recurrence kernel, or one number.
+    /// `[H, H]`: scratch of the recurrence kernel.
     turned_weight: Tensor,
     /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
     previous: Tensor,
@@ -36,7 +36,6 @@ impl ElmanCell {
         let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
         let walk = Walk::for_size(size);
-        let turned = if walk == Walk::Window { size } else { 1 };
         let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
         let cell = Self {
             activation: config.activation,
@@ -46,7 +45,7 @@ impl ElmanCell {
             walk,
             states: device.tensor("hidden states", (steps + 1) * batch, size)?,
             carry: device.tensor("carried states", batch, size)?,
-            turned_weight: device.tensor("turned recurrent weight", turned, turned)?,
+            turned_weight: device.tensor("turned recurrent weight", size, size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
             carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
