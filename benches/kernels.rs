@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Decay, Matmul, RecurrenceBackward, RecurrenceForward, Reduce, Reduction, Reset, SoftmaxCrossEntropy, Walk,
+    Activation, Decay, Matmul, Precision, RecurrenceBackward, RecurrenceForward, Reduce, Reduction, Reset, SoftmaxCrossEntropy, Walk,
 };
 use elman::tensor::Tensor;
 
@@ -46,7 +46,7 @@ fn products(criterion: &mut Criterion) {
     let mut device = device();
     let square: [Tensor; 3] = std::array::from_fn(|_| numbers(&mut device, 1024, 1024));
     let [a, b, c] = square;
-    let kernel = Matmul { a, b, c, transpose_a: false, transpose_b: false, accumulate: false };
+    let kernel = Matmul { a, b, c, transpose_a: false, transpose_b: false, accumulate: false, precision: Precision::Full };
     measure(criterion, &mut device, "product", "square 1024", 2 << 30, &kernel);
     for &Configuration { name, hidden_size: h, vocab_size: v, .. } in CONFIGURATIONS {
         let (hidden, weight) = (numbers(&mut device, ROWS, h), numbers(&mut device, v, h));
@@ -57,7 +57,7 @@ fn products(criterion: &mut Criterion) {
             ("hidden gradient", logits, weight, hidden_gradient, false, false, false),
             ("weight gradient", logits, hidden, weight_gradient, true, false, true),
         ] {
-            let kernel = Matmul { a, b, c, transpose_a, transpose_b, accumulate };
+            let kernel = Matmul { a, b, c, transpose_a, transpose_b, accumulate, precision: Precision::Full };
             measure(criterion, &mut device, "product", &format!("{what} ({name})"), 2 * ROWS * h * v, &kernel);
         }
         for tensor in [hidden, weight, logits, hidden_gradient, weight_gradient] {

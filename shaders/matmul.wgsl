@@ -11,11 +11,14 @@
 struct Arguments {
     m: u32, n: u32, k: u32, part: u32,
     a_offset: u32, a_stride: u32, b_offset: u32, b_stride: u32, c_offset: u32, c_stride: u32,
+    a_scale: f32,
 }
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
+// Whether factors are rounded to f16, those of a after being multiplied by a_scale, and the sums divided by it.
+override ROUND: bool = false;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -49,13 +52,20 @@ fn b_at(depth: u32, column: u32, end: u32) -> f32 {
     return b[arguments.b_offset + depth * arguments.b_stride + column];
 }
 
+fn rounded(values: vec4<f32>, scale: f32) -> vec4<f32> {
+    if ROUND { return quantizeToF16(scale * values); }
+    return values;
+}
+
 // Four rows of op(a) at one depth, from `row` on.
 fn four_of_a(row: u32, depth: u32, end: u32) -> vec4<f32> {
-    return vec4<f32>(a_at(row, depth, end), a_at(row + 1u, depth, end), a_at(row + 2u, depth, end), a_at(row + 3u, depth, end));
+    let values = vec4<f32>(a_at(row, depth, end), a_at(row + 1u, depth, end), a_at(row + 2u, depth, end), a_at(row + 3u, depth, end));
+    return rounded(values, arguments.a_scale);
 }
 
 fn four_of_b(depth: u32, column: u32, end: u32) -> vec4<f32> {
-    return vec4<f32>(b_at(depth, column, end), b_at(depth, column + 1u, end), b_at(depth, column + 2u, end), b_at(depth, column + 3u, end));
+    let values = vec4<f32>(b_at(depth, column, end), b_at(depth, column + 1u, end), b_at(depth, column + 2u, end), b_at(depth, column + 3u, end));
+    return rounded(values, 1.0);
 }
 
 // Where terms of this workgroup begin and end.
@@ -132,12 +142,12 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         var value = vec4<f32>();
         if TRANSPOSE_A {
             if start + wide.x < range.y && first_row + wide.y < arguments.m {
-                value = a4[(arguments.a_offset + (start + wide.x) * arguments.a_stride + first_row + wide.y) / 4u];
+                value = rounded(a4[(arguments.a_offset + (start + wide.x) * arguments.a_stride + first_row + wide.y) / 4u], arguments.a_scale);
             }
             large_a[wide.x * LARGE_LINE + wide.y / 4u] = value;
         } else {
             if start + deep.y < range.y && first_row + deep.x < arguments.m {
-                value = a4[(arguments.a_offset + (first_row + deep.x) * arguments.a_stride + start + deep.y) / 4u];
+                value = rounded(a4[(arguments.a_offset + (first_row + deep.x) * arguments.a_stride + start + deep.y) / 4u], arguments.a_scale);
             }
             let place = deep.y * LARGE_LINE + deep.x / 4u;
             large_a[place][deep.x % 4u] = value.x;
@@ -148,7 +158,7 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         value = vec4<f32>();
         if TRANSPOSE_B {
             if start + deep.y < range.y && first_column + deep.x < arguments.n {
-                value = b4[(arguments.b_offset + (first_column + deep.x) * arguments.b_stride + start + deep.y) / 4u];
+                value = rounded(b4[(arguments.b_offset + (first_column + deep.x) * arguments.b_stride + start + deep.y) / 4u], 1.0);
             }
             let place = deep.y * LARGE_LINE + deep.x / 4u;
             large_b[place][deep.x % 4u] = value.x;
@@ -157,7 +167,7 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
             large_b[place + 3u * LARGE_LINE][deep.x % 4u] = value.w;
         } else {
             if start + wide.x < range.y && first_column + wide.y < arguments.n {
-                value = b4[(arguments.b_offset + (start + wide.x) * arguments.b_stride + first_column + wide.y) / 4u];
+                value = rounded(b4[(arguments.b_offset + (start + wide.x) * arguments.b_stride + first_column + wide.y) / 4u], 1.0);
             }
             large_b[wide.x * LARGE_LINE + wide.y / 4u] = value;
         }
@@ -229,8 +239,10 @@ fn store(z: u32, row: u32, column: u32, sums: vec4<f32>) {
     put(line, column + 3u, sums.w);
 }
 
-fn put(line: u32, column: u32, sum: f32) {
+fn put(line: u32, column: u32, scaled: f32) {
     if column >= arguments.n { return; }
+    var sum = scaled;
+    if ROUND { sum /= arguments.a_scale; }
     if ACCUMULATE { c[line + column] += sum; } else { c[line + column] = sum; }
 }
 

@@ -12,9 +12,9 @@ use crate::corpus::{Corpus, Streams, TextReport, Tokens, Vocabulary};
 use crate::device::{Device, Profile};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
-use crate::generate::{Generator, Sampling};
 use crate::feed::Feed;
-use crate::kernels::{Activation, Decay, Matmul, Sgd};
+use crate::generate::{Generator, Sampling};
+use crate::kernels::{Activation, Decay, Matmul, Precision, Sgd};
 use crate::model::{Capacity, Config, Model, Workspace, initial_values};
 use crate::tensor::Tensor;
 use crate::train::{Event, Recipe, ScheduleKind, Trainer};
@@ -151,7 +151,10 @@ struct Product {
 impl Product {
     fn new(device: &mut Device, size: usize) -> Result<Self> {
         let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
-        Ok(Self { size, kernel: Matmul { a: a?, b: b?, c: c?, transpose_a: false, transpose_b: false, accumulate: false } })
+        Ok(Self {
+            size,
+            kernel: Matmul { a: a?, b: b?, c: c?, transpose_a: false, transpose_b: false, accumulate: false, precision: Precision::Full },
+        })
     }
 
     /// GFLOP/s, measured for about `seconds`.
@@ -232,7 +235,7 @@ impl Window {
         let config = configuration.config();
         let text = corpus(configuration, 2)?;
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
-        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, independent: false })?;
+        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, independent: false, mixed: false })?;
         let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, true)?;
         let (window, _) = feed.window(device, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;

@@ -94,7 +94,7 @@ impl Generator {
     /// If the sampling is wrong, or something too large for the device.
     pub fn new(device: &mut Device, model: &Model, sampling: Sampling, seed: u64) -> Result<Self> {
         sampling.validate()?;
-        let capacity = Capacity { batch: 1, time_steps: 1, training: false, independent: false };
+        let capacity = Capacity { batch: 1, time_steps: 1, training: false, independent: false, mixed: false };
         let workspace = Workspace::new(device, model, capacity)?;
         let token = device.tensor("token", 1, 1)?;
         let random = ChaCha8Rng::seed_from_u64(seed);

@@ -43,7 +43,7 @@ impl Scorer {
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, sentences: usize, carry: bool) -> Result<Self> {
         let batch = if carry { 1 } else { sentences.clamp(1, BATCH) };
-        let capacity = Capacity { batch, time_steps: TIME_STEPS, training: false, independent: false };
+        let capacity = Capacity { batch, time_steps: TIME_STEPS, training: false, independent: false, mixed: false };
         let workspace = Workspace::new(device, model, capacity)?;
         Ok(Self { workspace, rows: device.tensor("tokens", TIME_STEPS + 1, batch)?, carry })
     }

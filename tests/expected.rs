@@ -1,7 +1,7 @@
 //! What every kernel is to compute, from its inputs by the reference's equations in f64, and how far f32 may be from it.
 
 use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, Update};
-use elman::kernels::{Activation, Reduction};
+use elman::kernels::{Activation, Precision, Reduction};
 use elman::tensor::NONE;
 
 use super::compare::Tolerance;
@@ -35,10 +35,16 @@ fn function(activation: Activation) -> reference::Activation {
 /// The outputs that a run of the case should have had.
 pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
     match *setup {
-        Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate } => {
+        Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
             let mut c = if accumulate { numbers(run, "c") } else { vec![0.0; m * n] };
             let matmul = reference::Matmul { m, n, k, transpose_left: transpose_a, transpose_right: transpose_b };
-            matmul.accumulate(&numbers(run, "a"), &numbers(run, "b"), &mut c);
+            let (mut left, mut right) = (numbers(run, "a"), numbers(run, "b"));
+            if let Precision::Mixed { scale } = precision {
+                let scale = f64::from(scale);
+                left.iter_mut().for_each(|value| *value = reference::round_to_half(*value * scale) / scale);
+                right.iter_mut().for_each(|value| *value = reference::round_to_half(*value));
+            }
+            matmul.accumulate(&left, &right, &mut c);
             vec![("c", c)]
         }
         Setup::Transpose { rows, columns } => {

@@ -45,7 +45,8 @@ fn check_shader(shader: &Shader, immediates: bool) {
 fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
     let source = shader.module(immediates);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES);
+    let mut validator =
+        Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX);
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(&source))?;
     let number = module.entry_points.iter().position(|entry| entry.name == shader.entry_point).ok_or("there is no such entry point")?;
     let (bound, used) = bindings(&module, &info, number)?;
@@ -148,7 +149,8 @@ fn wrong_declarations_are_seen() {
         @group(0) @binding(0) var<storage, read> a: array<f32>;
         @group(0) @binding(1) var<storage, read_write> b: array<f32>;
         @compute @workgroup_size(64) fn main() { b[arguments.count] = arguments.rate * a[0]; }";
-    let right = Shader { stem: "test", source: SOURCE, entry_point: "main", bindings: BINDINGS, arguments: ARGUMENTS, trusted: false };
+    let right =
+        Shader { stem: "test", source: SOURCE, entry_point: "main", bindings: BINDINGS, arguments: ARGUMENTS, enables: "", trusted: false };
     for immediates in [true, false] {
         assert_eq!(compare(&right, immediates), Ok(()));
         let wrong = [

@@ -1,5 +1,7 @@
 //! Training runs: resumed to the bit, moved between devices, the same on all of them.
 
+use std::sync::Arc;
+
 use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
 use elman::corpus::{Corpus, Limits, Source, Unit, builtin};
 use elman::device::Device;
@@ -125,7 +127,7 @@ fn a_worse_epoch_puts_the_weights_back() {
     let recipe = Recipe { optimizer: "sgd".into(), lr: 30.0, batch: 2, bptt: 4, epochs: 8, ..Recipe::default() };
     let mut device = Device::cpu(2);
     let mut trainer = begin(&mut device, &corpus, &recipe);
-    let mut kept: Option<(f64, Vec<Vec<f32>>)> = None;
+    let mut kept: Option<(f64, Arc<Vec<Vec<f32>>>)> = None;
     let mut rolled_back = 0;
     loop {
         match trainer.advance(&mut device).expect("training goes on") {

@@ -10,6 +10,7 @@ mod vocabulary_file;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -167,13 +168,13 @@ impl Training {
         };
         let states = OPTIMIZERS.iter().find(|row| row.name == record.recipe.optimizer).map_or(&[][..], |row| row.state);
         let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
-        let best = if has_best { Some(group("best")?) } else { None };
+        let best = if has_best { Some(Arc::new(group("best")?)) } else { None };
         let mut carried = Vec::new();
         while file.contains(&format!("carried.{}", carried.len())) {
             carried.push(file.take_any(&format!("carried.{}", carried.len()))?);
         }
         file.finish()?;
-        Ok(Self { snapshot: Snapshot { parameters: checkpoint.parameters.clone(), best, optimizer, carried }, record })
+        Ok(Self { snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, optimizer, carried }, record })
     }
 }
 

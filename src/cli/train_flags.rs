@@ -9,7 +9,7 @@ use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::Config;
-use crate::train::{Recipe, Reduction, ScheduleKind};
+use crate::train::{PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
 #[derive(Debug, Clone, Args)]
@@ -116,6 +116,10 @@ pub(super) struct RecipeFlags {
     /// Begin every sentence with the initial state
     #[arg(long)]
     pub(super) independent: bool,
+    /// full: products in f32; mixed: their factors rounded to f16, on GPUs only, and faster where they have cooperative matrices
+    /// [default: full]
+    #[arg(long)]
+    pub(super) precision: Option<PrecisionKind>,
     /// Where the initial weights come from [default: 1]
     #[arg(long)]
     pub(super) seed: Option<u64>,
@@ -157,6 +161,7 @@ impl RecipeFlags {
             clip: self.clip.unwrap_or(base.clip),
             l2: self.l2.unwrap_or(base.l2),
             independent: self.independent || base.independent,
+            precision: self.precision.unwrap_or(base.precision),
             seed: self.seed.unwrap_or(base.seed),
         };
         recipe.validate()?;
@@ -176,6 +181,7 @@ impl RecipeFlags {
             ("--clip", self.clip.is_some()),
             ("--l2", self.l2.is_some()),
             ("--independent", self.independent),
+            ("--precision", self.precision.is_some()),
             ("--seed", self.seed.is_some()),
         ])
     }

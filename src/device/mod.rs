@@ -46,6 +46,8 @@ pub struct Device {
     name: String,
     /// Bytes of every buffer, by its number.
     sizes: BTreeMap<usize, usize>,
+    /// What [`Device::shared`] hands out.
+    shared: Option<Tensor>,
     /// Seconds by kernel, where they are being measured.
     profile: Option<Profile>,
 }
@@ -77,6 +79,7 @@ impl Device {
             name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }),
             backend: Backend::Cpu(Cpu::new(threads)),
             sizes: BTreeMap::new(),
+            shared: None,
             profile: None,
         }
     }
@@ -84,7 +87,7 @@ impl Device {
     /// A GPU that was opened before.
     pub fn gpu(gpu: Gpu) -> Self {
         let sizes = BTreeMap::from([(gpu.scratch().buffer, 4 * Gpu::SCRATCH)]);
-        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes, profile: None }
+        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes, shared: None, profile: None }
     }
 
     /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
@@ -95,6 +98,11 @@ impl Device {
     /// Whether kernels run as compute shaders.
     pub fn is_gpu(&self) -> bool {
         matches!(self.backend, Backend::Gpu(_))
+    }
+
+    /// Whether the device has f16 for mixed precision: never the CPU, which would only be slower.
+    pub fn has_f16(&self) -> bool {
+        matches!(&self.backend, Backend::Gpu(gpu) if gpu.has_f16())
     }
 
     /// Bytes that a block of logits should have.
@@ -132,6 +140,21 @@ impl Device {
         Ok(self.count(buffer, rows, columns))
     }
 
+    /// A matrix that holds nothing between two steps of whoever uses it: everyone who asks shares one buffer, as far as it is large enough.
+    ///
+    /// # Errors
+    /// As [`Device::tensor`].
+    pub fn shared(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
+        match self.shared {
+            Some(shared) if shared.len() >= rows * columns => Ok(shared.reshape(rows, columns)),
+            _ => {
+                let tensor = self.tensor(what, rows, columns)?;
+                self.shared = Some(tensor);
+                Ok(tensor)
+            }
+        }
+    }
+
     fn count<T: Element>(&mut self, buffer: usize, rows: usize, columns: usize) -> Tensor<T> {
         self.sizes.insert(buffer, 4 * rows * columns);
         Tensor::new(buffer, rows, columns)
@@ -155,6 +178,7 @@ impl Device {
     /// Gives the tensor's whole buffer back. Other tensors in the same buffer are gone with it.
     pub fn release<T: Element>(&mut self, tensor: Tensor<T>) {
         self.sizes.remove(&tensor.buffer);
+        self.shared = self.shared.filter(|shared| shared.buffer != tensor.buffer);
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.release(tensor.buffer),
             Backend::Gpu(gpu) => gpu.release(tensor.buffer),

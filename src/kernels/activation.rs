@@ -105,6 +105,7 @@ pub(super) static FORWARD: Shader = Shader {
     entry_point: "forward",
     bindings: BINDINGS.split_at(1).0,
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", bindings: BINDINGS, ..FORWARD };

@@ -37,6 +37,7 @@ pub(super) static DENSE: Shader = Shader {
     entry_point: "dense",
     bindings: BINDINGS.split_at(4).0,
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };

@@ -21,6 +21,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("bias", Access::Read), ("values", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 

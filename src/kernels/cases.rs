@@ -16,7 +16,7 @@ pub use list::all;
 pub use run::{INITIAL, RATE};
 pub use tolerance::Tolerance;
 
-use super::{Activation, Reduction, Walk};
+use super::{Activation, Precision, Reduction, Walk};
 use crate::device::Device;
 use crate::error::Result;
 use bench::Bench;
@@ -49,6 +49,8 @@ pub enum Setup {
         transpose_b: bool,
         /// Whether the product is added.
         accumulate: bool,
+        /// How exact the factors are.
+        precision: Precision,
     },
     /// [`Transpose`](super::Transpose).
     Transpose {
@@ -242,7 +244,8 @@ impl Setup {
     /// The stem of the kernel's files.
     fn kernel(&self) -> &'static str {
         match self {
-            Self::Matmul { .. } => "matmul",
+            Self::Matmul { precision: Precision::Full, .. } => "matmul",
+            Self::Matmul { .. } => "matmul_cooperative",
             Self::Transpose { .. } => "transpose",
             Self::AddBias { .. } => "add_bias",
             Self::SumRows { .. } => "sum_rows",
@@ -272,10 +275,14 @@ fn option(on: bool, word: &str) -> String {
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate } => {
+            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
                 let turned = |name, transpose| if transpose { format!("{name}ᵀ") } else { format!("{name}") };
                 let (a, b) = (turned('a', transpose_a), turned('b', transpose_b));
-                write!(f, "{a}·{b} [{m}, {k}]·[{k}, {n}]{}", option(accumulate, "accumulate"))
+                let precision = match precision {
+                    Precision::Full => String::new(),
+                    Precision::Mixed { scale } => format!(" mixed x {scale}"),
+                };
+                write!(f, "{a}·{b} [{m}, {k}]·[{k}, {n}]{}{precision}", option(accumulate, "accumulate"))
             }
             Self::Transpose { rows, columns } | Self::AddBias { rows, columns } => write!(f, "[{rows}, {columns}]"),
             Self::SumRows { rows, columns, accumulate } => write!(f, "[{rows}, {columns}]{}", option(accumulate, "accumulate")),

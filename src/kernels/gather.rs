@@ -23,6 +23,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("table", Access::Read), ("tokens", Access::Read), ("output", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: true,
 };
 

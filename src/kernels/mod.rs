@@ -14,6 +14,7 @@ mod decay;
 mod gather;
 mod math;
 mod matmul;
+mod matmul_cooperative;
 mod parallel;
 mod recurrence;
 mod recurrence_step;
@@ -32,7 +33,7 @@ pub use add_bias::AddBias;
 pub use clip::Clip;
 pub use decay::Decay;
 pub use gather::Gather;
-pub use matmul::Matmul;
+pub use matmul::{Matmul, Precision};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward, Reset, Walk};
 pub use reduce::{Reduce, Reduction};
 pub use rows::{Gradient, Rows};
@@ -56,6 +57,7 @@ pub static SHADERS: &[&Shader] = &[
     &matmul::LARGE,
     &matmul::LARGE_VECTOR,
     &matmul::SUM_PARTS,
+    &matmul_cooperative::SHADER,
     &gather::SHADER,
     &scatter_add::SHADER,
     &activation::FORWARD,

@@ -19,6 +19,7 @@ pub(super) static FORWARD: Shader = Shader {
         ("steps", Access::Write),
     ],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: true,
 };
 pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", ..FORWARD };

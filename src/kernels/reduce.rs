@@ -34,6 +34,7 @@ pub(super) static PARTIAL: Shader = Shader {
     entry_point: "partial",
     bindings: &[("values", Access::Read), ("output", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 pub(super) static TOTAL: Shader = Shader { entry_point: "total", ..PARTIAL };

@@ -24,6 +24,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("gradient", Access::Read), ("tokens", Access::Read), ("order", Access::Read), ("sums", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 

@@ -31,6 +31,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("logits", Access::Write), ("targets", Access::Read), ("losses", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: true,
 };
 

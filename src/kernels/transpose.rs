@@ -20,6 +20,7 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[("input", Access::Read), ("output", Access::Write)],
     arguments: Arguments::FIELDS,
+    enables: "",
     trusted: false,
 };
 

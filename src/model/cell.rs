@@ -10,6 +10,7 @@ use super::elman::ElmanCell;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
+use crate::kernels::Precision;
 use crate::tensor::Tensor;
 
 /// One layer's cell with its memory for windows of up to T steps of B streams.
@@ -35,8 +36,8 @@ pub trait Cell: Debug {
     /// Walks the window with the recurrent weight `[G*H, H]`.
     fn forward(&self, device: &mut Device, window: &Window, weight: Tensor);
 
-    /// Walks back through it and overwrites the recurrent weight's gradient.
-    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor);
+    /// Walks back through it and overwrites the recurrent weight's gradient, a product of this precision.
+    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor, precision: Precision);
 }
 
 /// What a workspace is made for.
@@ -50,6 +51,8 @@ pub struct Capacity {
     pub training: bool,
     /// Whether every sentence begins with the initial state.
     pub independent: bool,
+    /// Whether training's products round their factors to f16; recurrences stay as they are.
+    pub mixed: bool,
 }
 
 /// A row of the table of cells.

@@ -2,10 +2,11 @@
 
 use super::cell::{Capacity, Cell};
 use super::config::Config;
+use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Activation, Matmul, RecurrenceBackward, RecurrenceForward, Reset, Walk};
+use crate::kernels::{Activation, Precision, RecurrenceBackward, RecurrenceForward, Reset, Walk};
 use crate::tensor::Tensor;
 
 /// One layer of Elman cells.
@@ -99,7 +100,7 @@ impl Cell for ElmanCell {
         });
     }
 
-    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor) {
+    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor, precision: Precision) {
         let gradient = self.output_gradient(window.time_steps);
         device.run(&RecurrenceBackward {
             activation: self.activation,
@@ -112,6 +113,6 @@ impl Cell for ElmanCell {
         });
         let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
         // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.
-        device.run(&Matmul { a: gradient, b: previous, c: weight_gradient, transpose_a: true, transpose_b: false, accumulate: false });
+        device.run(&products::weight_gradient(gradient, previous, weight_gradient, precision));
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod elman;
 mod output;
 mod parameters;
+mod products;
 mod softmax;
 mod window;
 mod workspace;
@@ -20,8 +21,9 @@ pub use workspace::Workspace;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Gather, Gradient, Matmul, ScatterAdd, SumRows};
+use crate::kernels::{AddBias, Gather, Gradient, ScatterAdd, SumRows};
 use crate::tensor::Tensor;
+use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 
 /// A model on a device: its configuration and its parameters. What a run needs besides is in a [`Workspace`].
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Model {
     /// Walks the window from the carried state to the new one: `s(t) = f(W x(t) + U s(t-1))` in every layer.
     pub fn forward(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
         let steps = window.time_steps;
+        let precision = of_activations(workspace.capacity().mixed);
         for (layer, cell) in workspace.cells.iter().enumerate() {
             let weight = self.tensor(&format!("rnn.weight_ih_l{layer}"));
             let inputs = cell.inputs(steps);
@@ -69,9 +72,9 @@ impl Model {
                 (0, None) => device.run(&Gather { table: weight, tokens: window.inputs, output: inputs }),
                 (0, Some(embedded)) => {
                     device.run(&Gather { table: self.tensor("embedding.weight"), tokens: window.inputs, output: embedded });
-                    device.run(&product(embedded, weight, inputs));
+                    device.run(&product(embedded, weight, inputs, precision));
                 }
-                _ => device.run(&product(workspace.cells[layer - 1].outputs(steps), weight, inputs)),
+                _ => device.run(&product(workspace.cells[layer - 1].outputs(steps), weight, inputs, precision)),
             }
             if self.config.bias {
                 for bias in ["ih", "hh"] {
@@ -94,12 +97,13 @@ impl Model {
     pub fn backward(&self, device: &mut Device, workspace: &Workspace, window: &Window, scale: f32) {
         let steps = window.time_steps;
         let gradients = workspace.gradients(window);
+        let precision = of_gradients(workspace.capacity().mixed, scale);
         let top = workspace.cells.last().expect("a model has a layer");
         let predictions = workspace.predictions(window);
         workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, top.output_gradient(steps), &gradients);
         for (layer, cell) in workspace.cells.iter().enumerate().rev() {
             let recurrent = self.number(&format!("rnn.weight_hh_l{layer}"));
-            cell.backward(device, window, self.parameters.tensors()[recurrent], gradients[recurrent].values());
+            cell.backward(device, window, self.parameters.tensors()[recurrent], gradients[recurrent].values(), precision);
             let gradient = cell.input_gradient(steps);
             if self.config.bias {
                 for bias in ["ih", "hh"] {
@@ -112,15 +116,15 @@ impl Model {
             match (layer, workspace.embedded(steps)) {
                 (0, None) => self.looked_up(device, gradient, window, &gradients[input]),
                 (0, Some(embedded)) => {
-                    device.run(&weight_gradient(gradient, embedded, gradients[input].values()));
+                    device.run(&weight_gradient(gradient, embedded, gradients[input].values(), precision));
                     // The looked-up rows are not needed any more: their gradient takes their place.
-                    device.run(&input_gradient(gradient, weight, embedded));
+                    device.run(&input_gradient(gradient, weight, embedded, precision));
                     self.looked_up(device, embedded, window, &gradients[self.number("embedding.weight")]);
                 }
                 _ => {
                     let below = &workspace.cells[layer - 1];
-                    device.run(&weight_gradient(gradient, below.outputs(steps), gradients[input].values()));
-                    device.run(&input_gradient(gradient, weight, below.output_gradient(steps)));
+                    device.run(&weight_gradient(gradient, below.outputs(steps), gradients[input].values(), precision));
+                    device.run(&input_gradient(gradient, weight, below.output_gradient(steps), precision));
                 }
             }
         }
@@ -138,19 +142,4 @@ impl Model {
     pub fn distribution(&self, device: &mut Device, workspace: &Workspace, time_steps: usize) -> Result<Vec<f32>> {
         workspace.output.distribution(device, &self.parameters, workspace.top().outputs(time_steps))
     }
-}
-
-/// `output = input weightᵀ`.
-fn product(input: Tensor, weight: Tensor, output: Tensor) -> Matmul {
-    Matmul { a: input, b: weight, c: output, transpose_a: false, transpose_b: true, accumulate: false }
-}
-
-/// `d weight = d outputᵀ input`.
-fn weight_gradient(output_gradient: Tensor, input: Tensor, gradient: Tensor) -> Matmul {
-    Matmul { a: output_gradient, b: input, c: gradient, transpose_a: true, transpose_b: false, accumulate: false }
-}
-
-/// `d input = d output weight`.
-fn input_gradient(output_gradient: Tensor, weight: Tensor, gradient: Tensor) -> Matmul {
-    Matmul { a: output_gradient, b: weight, c: gradient, transpose_a: false, transpose_b: false, accumulate: false }
 }

@@ -55,15 +55,15 @@ pub struct OutputKind {
     pub name: &'static str,
     /// What it is, for help texts.
     pub description: &'static str,
-    /// Allocates its scratch memory for up to `rows` hidden states.
-    pub allocate: fn(&mut Device, &Config, rows: usize) -> Result<Box<dyn OutputLayer>>,
+    /// Allocates its scratch memory for up to `rows` hidden states. `mixed`: whether training's products are of mixed precision.
+    pub allocate: fn(&mut Device, &Config, rows: usize, mixed: bool) -> Result<Box<dyn OutputLayer>>,
 }
 
 /// Every output layer there is.
 pub static OUTPUTS: &[OutputKind] = &[OutputKind {
     name: "softmax",
     description: "the full softmax over the vocabulary",
-    allocate: |device, config, rows| Ok(Box::new(Softmax::new(device, config, rows)?)),
+    allocate: |device, config, rows, mixed| Ok(Box::new(Softmax::new(device, config, rows, mixed)?)),
 }];
 
 /// The configuration's row of [`OUTPUTS`].

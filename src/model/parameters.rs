@@ -1,5 +1,7 @@
 //! A model's parameters: one list of names, shapes and initial values, in the order of the file.
 
+use std::borrow::Cow;
+
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::cell;
@@ -70,11 +72,13 @@ impl Specification {
     }
 
     /// Values from the file's order into memory's, or back again: turning over is its own inverse but for the shape.
-    fn reorder(&self, values: &[f32], from: [usize; 2]) -> Vec<f32> {
+    fn reorder<'a>(&self, values: impl Into<Cow<'a, [f32]>>, from: [usize; 2]) -> Cow<'a, [f32]> {
+        let values = values.into();
         if !self.turned {
-            return values.to_vec();
+            return values;
         }
         let [rows, columns] = from;
+        let values = &*values;
         (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
     }
 }
@@ -186,14 +190,14 @@ impl Parameters {
         self.specifications
             .iter()
             .zip(tensors)
-            .map(|(specification, tensor)| Ok(specification.reorder(&device.download(tensor)?, specification.memory_shape())))
+            .map(|(specification, tensor)| Ok(specification.reorder(device.download(tensor)?, specification.memory_shape()).into_owned()))
             .collect()
     }
 
     /// Turns numbers in memory's layout of parameter `number` into the file's; for gradients and optimisers' states.
     pub fn to_file_layout(&self, number: usize, values: &[f32]) -> Vec<f32> {
         let specification = &self.specifications[number];
-        specification.reorder(values, specification.memory_shape())
+        specification.reorder(values, specification.memory_shape()).into_owned()
     }
 
     /// Names, shapes and layouts.

@@ -3,9 +3,10 @@
 use super::config::Config;
 use super::output::{OutputLayer, Predictions};
 use super::parameters::Parameters;
+use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Gradient, Matmul, SoftmaxCrossEntropy, SumRows};
+use crate::kernels::{AddBias, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
 use crate::tensor::Tensor;
 
 /// The full softmax with room for one block of logits.
@@ -13,26 +14,27 @@ use crate::tensor::Tensor;
 pub struct Softmax {
     /// `[block, V]`: logits, then their gradient.
     logits: Tensor,
+    /// Whether products of training are of mixed precision.
+    mixed: bool,
 }
 
 /// Rows of a block are a multiple of this, so that every block begins where vectors do.
 const ROW_STEP: usize = 16;
 
 impl Softmax {
-    pub(super) fn new(device: &mut Device, config: &Config, rows: usize) -> Result<Self> {
+    pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
         let fitting = device.logits_block_bytes() / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
         // The same number of rows in every block, as far as that goes.
         let blocks = rows.div_ceil(fitting.max(ROW_STEP));
         let block = rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows);
-        Ok(Self { logits: device.tensor("logits", block, config.vocab_size)? })
+        Ok(Self { logits: device.shared("logits", block, config.vocab_size)?, mixed })
     }
 
     /// The logits of a block of hidden states.
-    fn logits(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Tensor {
+    fn logits(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, precision: Precision) -> Tensor {
         let logits = self.logits.slice_rows(0..hidden.rows());
         let (weight, bias) = self.parameters(parameters);
-        let b = parameters.tensors()[weight];
-        device.run(&Matmul { a: hidden, b, c: logits, transpose_a: false, transpose_b: true, accumulate: false });
+        device.run(&product(hidden, parameters.tensors()[weight], logits, precision));
         if let Some(bias) = bias {
             device.run(&AddBias { bias: parameters.tensors()[bias], values: logits });
         }
@@ -55,7 +57,7 @@ impl Softmax {
 impl OutputLayer for Softmax {
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
         for rows in self.blocks(predictions.hidden.rows()) {
-            let logits = self.logits(device, parameters, predictions.hidden.slice_rows(rows.clone()));
+            let logits = self.logits(device, parameters, predictions.hidden.slice_rows(rows.clone()), Precision::Full);
             let predictions = predictions.slice_rows(rows);
             device.run(&SoftmaxCrossEntropy {
                 logits,
@@ -80,24 +82,12 @@ impl OutputLayer for Softmax {
         for rows in self.blocks(predictions.hidden.rows()) {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
-            let logits = self.logits(device, parameters, block.hidden);
+            let logits = self.logits(device, parameters, block.hidden, of_activations(self.mixed));
             device.run(&SoftmaxCrossEntropy { logits, targets: block.targets, losses: block.losses, gradient: true, scale });
-            device.run(&Matmul {
-                a: logits,
-                b: parameters.tensors()[weight],
-                c: hidden_gradient.slice_rows(rows),
-                transpose_a: false,
-                transpose_b: false,
-                accumulate: false,
-            });
-            device.run(&Matmul {
-                a: logits,
-                b: block.hidden,
-                c: gradients[weight].values(),
-                transpose_a: true,
-                transpose_b: false,
-                accumulate,
-            });
+            let precision = of_gradients(self.mixed, scale);
+            device.run(&input_gradient(logits, parameters.tensors()[weight], hidden_gradient.slice_rows(rows), precision));
+            let product = weight_gradient(logits, block.hidden, gradients[weight].values(), precision);
+            device.run(&Matmul { accumulate, ..product });
             if let Some(bias) = bias {
                 device.run(&SumRows { values: logits, output: gradients[bias].values(), accumulate });
             }
@@ -107,7 +97,7 @@ impl OutputLayer for Softmax {
     fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Result<Vec<f32>> {
         let mut all = Vec::new();
         for rows in self.blocks(hidden.rows()) {
-            let logits = self.logits(device, parameters, hidden.slice_rows(rows));
+            let logits = self.logits(device, parameters, hidden.slice_rows(rows), Precision::Full);
             let mut values = device.download(&logits)?;
             for row in values.chunks_exact_mut(logits.columns()) {
                 let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

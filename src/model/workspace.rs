@@ -36,7 +36,7 @@ impl Workspace {
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
         let cells = (0..config.num_layers).map(|_| allocate(device, config, capacity)).collect::<Result<_>>()?;
-        let output = (output::kind(config).allocate)(device, config, rows)?;
+        let output = (output::kind(config).allocate)(device, config, rows, capacity.mixed)?;
         let embedded = match config.embedding_size {
             0 => None,
             size => Some(device.tensor("embedded words", rows, size)?),

@@ -10,6 +10,6 @@ mod schedule;
 mod trainer;
 
 pub use optimizer::{OPTIMIZERS, OptimizerKind};
-pub use recipe::{Recipe, Reduction};
+pub use recipe::{PrecisionKind, Recipe, Reduction};
 pub use schedule::{Schedule, ScheduleKind, Verdict};
 pub use trainer::{EpochRecord, Event, Progress, Snapshot, Trainer};

@@ -16,6 +16,17 @@ pub enum Reduction {
     Mean,
 }
 
+/// How exact the products of training are; evaluation is always f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionKind {
+    /// f32.
+    #[default]
+    Full,
+    /// Factors rounded to f16, sums and weights in f32, by cooperative matrices where the adapter has them: for GPUs only.
+    Mixed,
+}
+
 /// Every choice of a training run, under the names of the flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -41,6 +52,9 @@ pub struct Recipe {
     pub l2: f32,
     /// Whether every sentence begins with the initial state.
     pub independent: bool,
+    /// How exact products are.
+    #[serde(default)]
+    pub precision: PrecisionKind,
     /// Where the initial weights come from.
     pub seed: u64,
 }
@@ -59,6 +73,7 @@ impl Default for Recipe {
             clip: 0.0,
             l2: 0.0,
             independent: false,
+            precision: PrecisionKind::Full,
             seed: 1,
         }
     }

@@ -1,11 +1,12 @@
 //! One training run: a window at a time, stoppable between any two.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
-use super::recipe::{Recipe, Reduction};
+use super::recipe::{PrecisionKind, Recipe, Reduction};
 use super::records::{LARGEST_RUN, Look, Records, Run};
 use super::schedule::Schedule;
 use crate::corpus::{Corpus, Streams};
@@ -87,9 +88,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The parameters as they are.
-    pub parameters: Vec<Vec<f32>>,
+    pub parameters: Arc<Vec<Vec<f32>>>,
     /// The parameters as the last kept epoch left them; none before the first epoch's end, and where they are the parameters as they are.
-    pub best: Option<Vec<Vec<f32>>>,
+    pub best: Option<Arc<Vec<Vec<f32>>>>,
     /// The optimiser's state: for each of its names, one entry a parameter.
     pub optimizer: Vec<Vec<Vec<f32>>>,
     /// The carried states of the streams.
@@ -110,7 +111,7 @@ pub struct Trainer<'a> {
     optimizer_state: Vec<Vec<Tensor>>,
     records: Records,
     scale: Tensor,
-    best: Option<Vec<Vec<f32>>>,
+    best: Option<Arc<Vec<Vec<f32>>>>,
     progress: Progress,
     /// Windows of a run, after which the losses are looked at.
     interval: usize,
@@ -131,9 +132,17 @@ impl<'a> Trainer<'a> {
     pub fn new(device: &mut Device, config: Config, values: &[Vec<f32>], recipe: Recipe, corpus: &'a Corpus) -> Result<Self> {
         recipe.validate()?;
         let optimizer = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).expect("the recipe was validated");
+        let mixed = recipe.precision == PrecisionKind::Mixed;
+        if mixed && !device.has_f16() {
+            return Err(Error::refused(
+                "--precision mixed",
+                format!("{} has no f16 for compute shaders", device.name()),
+                "Take --precision full, or a device of which `elman devices` says that it has f16",
+            ));
+        }
         let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt)?;
         let model = Model::new(device, config, values)?;
-        let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, independent: recipe.independent };
+        let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, independent: recipe.independent, mixed };
         let workspace = Workspace::new(device, &model, capacity)?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let feed = Feed::new(device, streams, true)?;
@@ -227,10 +236,14 @@ impl<'a> Trainer<'a> {
             let tensors: Vec<_> = self.optimizer_state.iter().map(|state| state[number]).collect();
             optimizer.push(parameters.download_like(device, &tensors)?);
         }
+        // Between epochs the kept weights are the weights.
+        let (now, best) = match &self.best {
+            Some(best) if self.progress.window == 0 => (best.clone(), None),
+            best => (Arc::new(parameters.download(device)?), best.clone()),
+        };
         Ok(Snapshot {
-            parameters: parameters.download(device)?,
-            // Between epochs the kept weights are the weights.
-            best: if self.progress.window > 0 { self.best.clone() } else { None },
+            parameters: now,
+            best,
             optimizer,
             carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
         })
@@ -374,7 +387,7 @@ impl<'a> Trainer<'a> {
         match (&self.best, verdict.roll_back) {
             (Some(best), true) => self.model.parameters().upload(device, best)?,
             _ => {
-                self.best = Some(self.model.parameters().download(device)?);
+                self.best = Some(Arc::new(self.model.parameters().download(device)?));
                 self.progress.best_valid_loss = Some(evaluation.loss());
             }
         }

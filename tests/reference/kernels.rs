@@ -187,3 +187,10 @@ pub fn softmax_cross_entropy(logits: &[f64], target: Option<usize>, scale: f64) 
     }
     (loss, gradient)
 }
+
+/// The number of IEEE 754's binary16 that is nearest, ties to even: eleven digits, and none finer than 2^-24. For numbers in its range.
+pub fn round_to_half(value: f64) -> f64 {
+    let exponent = value.abs().log2().floor().max(-14.0);
+    let finest = (exponent - 10.0).exp2();
+    if value == 0.0 { value } else { (value / finest).round_ties_even() * finest }
+}

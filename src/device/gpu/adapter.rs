@@ -23,6 +23,8 @@ pub struct AdapterReport {
     pub workgroup_memory: u32,
     /// Whether shaders may use f16.
     pub f16: bool,
+    /// Whether it multiplies 16 x 16 matrices of f16 with sums in f32, by subgroups of 32 invocations.
+    pub cooperative: bool,
     /// Whether a dispatch's arguments can travel as immediates.
     pub immediates: bool,
     /// Whether passes can be timed.
@@ -50,6 +52,9 @@ impl AdapterReport {
             largest_buffer: limits.max_buffer_size,
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             f16: features.contains(wgpu::Features::SHADER_F16),
+            cooperative: features.contains(wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+                && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
+                && adapter.cooperative_matrix_properties().iter().any(is_usable),
             immediates: features.contains(wgpu::Features::IMMEDIATES),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             rank,
@@ -71,6 +76,12 @@ impl AdapterReport {
     pub fn title(&self) -> String {
         format!("{} ({}, {})", self.name, self.backend, self.kind)
     }
+}
+
+/// Whether these are the cooperative matrices that the kernel is written for.
+fn is_usable(properties: &wgpu::CooperativeMatrixProperties) -> bool {
+    let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = *properties;
+    (m_size, n_size, k_size) == (16, 16, 16) && (ab_type, cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
 }
 
 /// The largest binding in bytes. wgpu binds less than 2 GiB whatever the adapter says (gfx-rs/wgpu#8105).
@@ -108,7 +119,17 @@ impl Fault {
 
 /// Opens a device with the adapter's own limits; the defaults of WebGPU would cut bindings to 128 MiB.
 pub(super) fn open(report: &AdapterReport, immediates: bool) -> Result<(wgpu::Device, wgpu::Queue, Fault)> {
-    let wanted = wgpu::Features::TIMESTAMP_QUERY | if immediates { wgpu::Features::IMMEDIATES } else { wgpu::Features::empty() };
+    let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+    wanted.set(wgpu::Features::IMMEDIATES, immediates);
+    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, report.cooperative);
+    let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+    if report.cooperative {
+        #[expect(unsafe_code, reason = "cooperative matrices are experimental in wgpu")]
+        // SAFETY: one kernel uses them, and a run that wants it checks its results on this driver first.
+        unsafe {
+            experimental_features = wgpu::ExperimentalFeatures::enabled();
+        }
+    }
     let mut limits = report.adapter.limits();
     if !immediates {
         limits.max_immediate_size = 0;
@@ -117,6 +138,7 @@ pub(super) fn open(report: &AdapterReport, immediates: bool) -> Result<(wgpu::De
         label: Some("elman"),
         required_features: report.adapter.features() & wanted,
         required_limits: limits,
+        experimental_features,
         memory_hints: wgpu::MemoryHints::Performance,
         ..Default::default()
     };

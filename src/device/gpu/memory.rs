@@ -81,7 +81,10 @@ impl Memory {
         let piece = |number: usize| {
             let rows = first.max(number * part)..last.min((number + 1) * part);
             let whole = Tensor::new(tensor.buffer + 1 + number, part, columns);
-            Piece { rows: rows.start - first..rows.end - first, tensor: whole.slice_rows(rows.start - number * part..rows.end - number * part) }
+            Piece {
+                rows: rows.start - first..rows.end - first,
+                tensor: whole.slice_rows(rows.start - number * part..rows.end - number * part),
+            }
         };
         parts.map(piece).collect()
     }

@@ -128,6 +128,16 @@ impl Gpu {
         &self.name
     }
 
+    /// Whether shaders may use f16.
+    pub fn has_f16(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F16)
+    }
+
+    /// Whether kernels may use cooperative matrices of 16 x 16.
+    pub fn multiplies_cooperatively(&self) -> bool {
+        self.device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    }
+
     /// Bytes of the largest storage binding.
     pub fn largest_binding(&self) -> usize {
         usize::try_from(adapter::largest_binding(&self.limits)).unwrap_or(usize::MAX)
@@ -276,7 +286,10 @@ impl Gpu {
         let entries: Vec<_> = bindings
             .iter()
             .zip(0..)
-            .map(|(binding, number)| wgpu::BindGroupEntry { binding: number, resource: self.memory.buffer(binding.buffer).as_entire_binding() })
+            .map(|(binding, number)| wgpu::BindGroupEntry {
+                binding: number,
+                resource: self.memory.buffer(binding.buffer).as_entire_binding(),
+            })
             .collect();
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.pipelines[pipeline].label),
@@ -323,7 +336,12 @@ impl Gpu {
     }
 
     /// One compute pass of some dispatches.
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+    fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        dispatches: &[Dispatch],
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("window"), timestamp_writes });
         let mut current = usize::MAX;
         for dispatch in dispatches {

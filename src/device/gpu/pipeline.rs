@@ -45,10 +45,8 @@ fn layout_entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: b
 }
 
 fn module(device: &wgpu::Device, shader: &Shader, immediates: bool) -> wgpu::ShaderModule {
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(shader.stem),
-        source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
-    };
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(shader.stem), source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()) };
     if !shader.trusted {
         return device.create_shader_module(descriptor);
     }

@@ -57,6 +57,8 @@ pub struct Shader {
     pub bindings: &'static [(&'static str, Access)],
     /// The fields of `Arguments`.
     pub arguments: &'static [Argument],
+    /// `enable` directives, which WGSL wants before everything else; empty for most.
+    pub enables: &'static str,
     /// Whether it runs without the bounds checks and loop bounds that wgpu would add, and with workgroup memory as it comes. Only for
     /// shaders all of whose indices follow from sizes that the host checked, and whose cases, guard bands and all, pass so.
     pub trusted: bool,
@@ -70,7 +72,7 @@ impl Shader {
     pub fn module(&self, immediates: bool) -> String {
         let arguments =
             if immediates { "var<immediate> arguments: Arguments;" } else { "@group(1) @binding(0) var<uniform> arguments: Arguments;" };
-        format!("{arguments}\n{SHARED}\n{}", self.source)
+        format!("{}{arguments}\n{SHARED}\n{}", self.enables, self.source)
     }
 }
 

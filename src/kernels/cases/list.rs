@@ -1,7 +1,7 @@
 //! The cases themselves.
 
 use super::{Case, Pattern, Recurrence, Setup, Step, Tokens, Update};
-use crate::kernels::{Activation, Reduction, Walk};
+use crate::kernels::{Activation, Precision, Reduction, Walk};
 
 /// More rows than a dispatch has workgroups in one dimension.
 const MANY: usize = 65_537;
@@ -30,24 +30,37 @@ fn tokens(pattern: Pattern, count: usize) -> Tokens {
     Tokens { pattern, count }
 }
 
-/// All four ways to turn the factors over, with and without accumulation: a tile and one past it, and a vector on either side.
+/// All four ways to turn the factors over, with and without accumulation: a tile and one past it, and a vector on either side; then rounded
+/// to f16.
 fn matmul(setups: &mut Vec<Setup>) {
+    let precision = Precision::Full;
     // More terms than one dispatch adds up.
     for accumulate in [false, true] {
-        setups.push(Setup::Matmul { m: 3, n: 2, k: 70_001, transpose_a: false, transpose_b: false, accumulate });
+        setups.push(Setup::Matmul { m: 3, n: 2, k: 70_001, transpose_a: false, transpose_b: false, accumulate, precision });
     }
     for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
         for accumulate in [false, true] {
             for (m, n, k) in [(65, 63, 17), (1, 67, 5)] {
-                setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate });
+                setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision });
             }
         }
         for (m, n, k) in [(1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
-            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false });
+            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false, precision });
         }
         // Large tiles, read by fours and one by one; sums in parts, the last one shorter.
         for (m, n, k) in [(1412, 1284, 20), (1409, 1283, 19), (129, 132, 4100), (130, 131, 4099), (5, 65, 1030)] {
-            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: k == 4100 });
+            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: k == 4100, precision });
+        }
+        // The same for f16, with a scale as for activations and as for gradients.
+        for (m, n, k, accumulate, scale) in [
+            (16, 16, 16, false, 1.0),
+            (64, 32, 16, false, 1024.0),
+            (65, 33, 17, true, 1.0),
+            (1, 1, 1, false, 64.0),
+            (1412, 1284, 20, false, 1024.0),
+            (130, 131, 1099, true, 0.5),
+        ] {
+            setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision: Precision::Mixed { scale } });
         }
     }
 }

@@ -24,11 +24,11 @@ impl Setup {
     /// Makes the tensors and runs the kernel.
     pub(super) fn run(&self, bench: &mut Bench<'_>) -> Result<()> {
         match *self {
-            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate } => {
+            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
                 let a = bench.random_input("a", Part, if transpose_a { [k, m] } else { [m, k] })?;
                 let b = bench.random_input("b", Part, if transpose_b { [n, k] } else { [k, n] })?;
                 let c = in_place_if(bench, "c", Part, [m, n], accumulate)?;
-                bench.run(&Matmul { a, b, c, transpose_a, transpose_b, accumulate });
+                bench.run(&Matmul { a, b, c, transpose_a, transpose_b, accumulate, precision });
             }
             Self::Transpose { rows, columns } => {
                 let input = bench.random_input("input", Whole, [rows, columns])?;
