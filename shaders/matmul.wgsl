@@ -53,8 +53,9 @@ fn b_at(depth: u32, column: u32, end: u32) -> f32 {
 }
 
 fn rounded(values: vec4<f32>, scale: f32) -> vec4<f32> {
-    if ROUND { return quantizeToF16(scale * values); }
-    return values;
+    if !ROUND { return values; }
+    let scaled = scale * values;
+    return vec4<f32>(round_to_half(scaled.x), round_to_half(scaled.y), round_to_half(scaled.z), round_to_half(scaled.w));
 }
 
 // Four rows of op(a) at one depth, from `row` on.

@@ -57,11 +57,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         // Neighbouring invocations read neighbouring words, whichever way the matrix is turned.
         for (var i = lane; i < ROWS * DEPTH; i += 32u) {
             let place = select(vec2<u32>(i / DEPTH, i % DEPTH), vec2<u32>(i % ROWS, i / ROWS), TRANSPOSE_A);
-            a_tile[place.x * DEPTH + place.y] = f16(arguments.a_scale * a_at(first_row + place.x, start + place.y, end));
+            a_tile[place.x * DEPTH + place.y] = f16(round_to_half(arguments.a_scale * a_at(first_row + place.x, start + place.y, end)));
         }
         for (var i = lane; i < DEPTH * COLUMNS; i += 32u) {
             let place = select(vec2<u32>(i / COLUMNS, i % COLUMNS), vec2<u32>(i % DEPTH, i / DEPTH), TRANSPOSE_B);
-            b_tile[place.x * COLUMNS + place.y] = f16(b_at(start + place.x, first_column + place.y, end));
+            b_tile[place.x * COLUMNS + place.y] = f16(round_to_half(b_at(start + place.x, first_column + place.y, end)));
         }
         workgroupBarrier();
         let left_0 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[0], DEPTH);

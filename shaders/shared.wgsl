@@ -25,3 +25,14 @@ fn activation_derivative(kind: u32, y: f32) -> f32 {
         default: { return select(0.0, 1.0, y > 0.0); }
     }
 }
+
+// The nearest number of f16, ties to even; infinite beyond 65 504. Not every adapter has f16 itself, and those that have it may round otherwise.
+fn round_to_half(value: f32) -> f32 {
+    // Below f16's normal numbers all are multiples of 2^-24.
+    if abs(value) < 6.103515625e-5 { return round(value * 16777216.0) * 5.9604644775390625e-8; }
+    // Thirteen of the fraction's digits go, the last that stays decides a tie.
+    let bits = bitcast<u32>(value);
+    let rounded = bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);
+    let infinite = bitcast<f32>((bits & 0x80000000u) | 0x7f800000u);
+    return select(rounded, infinite, abs(rounded) > 65504.0);
+}

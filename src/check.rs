@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::cases::{self, Case, Outcome, Tolerance};
 
 /// What came of one case.
@@ -69,8 +69,34 @@ impl Summary {
 /// # Errors
 /// If a device failed or is too small for a case; a kernel that computes something else is no error but a report.
 pub fn check(cpu: &mut Device, gpu: &mut Device, report: &mut dyn FnMut(&CaseReport)) -> Result<Summary> {
+    check_cases(cases::all(), cpu, gpu, report)
+}
+
+/// Makes sure that a GPU's products of mixed precision are right before a run trusts them: cooperative matrices are an experimental part of
+/// wgpu, and drivers differ.
+///
+/// # Errors
+/// If one is wrong, or the device failed.
+pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
+    let mixed = cases::all().into_iter().filter(|case| case.kernel == "matmul_cooperative").collect();
+    let mut wrong = None;
+    check_cases(mixed, &mut Device::cpu(1), gpu, &mut |report| {
+        if !report.passed() {
+            wrong.get_or_insert_with(|| report.to_string());
+        }
+    })?;
+    wrong.map_or(Ok(()), |report| {
+        Err(Error::refused(
+            "--precision mixed",
+            format!("{} computes its products wrongly ({report})", gpu.name()),
+            "Take --precision full; `elman check` says more",
+        ))
+    })
+}
+
+fn check_cases(cases: Vec<Case>, cpu: &mut Device, gpu: &mut Device, report: &mut dyn FnMut(&CaseReport)) -> Result<Summary> {
     let mut summary = Summary::default();
-    for case in cases::all() {
+    for case in cases {
         let want = case.run(cpu)?;
         let got = case.run(gpu)?;
         let compared = compare(&case, &got, &want);

@@ -6,7 +6,7 @@ use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Tra
 use elman::corpus::{Corpus, Limits, Source, Unit, builtin};
 use elman::device::Device;
 use elman::model::{Config, initial_values};
-use elman::train::{Event, OPTIMIZERS, Recipe, Reduction, Snapshot, Trainer};
+use elman::train::{Event, OPTIMIZERS, PrecisionKind, Recipe, Reduction, Snapshot, Trainer};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tempfile::TempDir;
 
@@ -14,6 +14,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs_are_whole_runs_to_the_bit),
     ("a_worse_epoch_puts_the_weights_back", a_worse_epoch_puts_the_weights_back),
     ("every_layout_learns", every_layout_learns),
+    ("mixed_precision_wants_f16", mixed_precision_wants_f16),
 ];
 
 /// The name of a test and the test, which is given a GPU.
@@ -24,6 +25,7 @@ pub const GPU_TESTS: &[GpuTest] = &[
     ("a_checkpoint_moves_between_devices", a_checkpoint_moves_between_devices),
     ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run_on_a_gpu),
     ("a_matrix_beyond_the_limits_is_refused", a_matrix_beyond_the_limits_is_refused),
+    ("mixed_precision_learns_the_same", mixed_precision_learns_the_same),
 ];
 
 fn corpus(sentences: usize) -> Corpus {
@@ -206,6 +208,38 @@ fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
     // 16 TiB: no adapter binds that much.
     let error = device.tensor::<f32>("decoder.weight", 1 << 32, 1 << 10).expect_err("too large").to_string();
     for part in ["decoder.weight", "max_", "At most", "--device cpu"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+/// Factors of 11 digits: the first windows' losses within a thousandth of f32's, the validation perplexity after an epoch within a hundredth.
+fn mixed_precision_learns_the_same(device: &mut Device) {
+    assert!(device.has_f16(), "{} has no f16", device.name());
+    elman::check::check_mixed_products(device).expect("products of mixed precision are right");
+    let corpus = corpus(300);
+    for reduction in [Reduction::Mean, Reduction::Sum] {
+        let full = Recipe { batch: 8, bptt: 6, epochs: 1, lr: 0.05, reduction, ..Recipe::default() };
+        let mixed = Recipe { precision: PrecisionKind::Mixed, ..full.clone() };
+        let [(want, want_valid), (got, got_valid)] = [&full, &mixed].map(|recipe| {
+            let mut trainer = begin(device, &corpus, recipe);
+            let losses = advance(&mut trainer, device, usize::MAX);
+            (losses, trainer.progress().best_valid_loss.expect("validated").exp())
+        });
+        assert!(got != want, "nothing was rounded");
+        for (window, (got, want)) in got.iter().zip(&want).take(20).enumerate() {
+            assert!(got.is_finite() && (got - want).abs() <= 1e-3 * want, "{reduction:?}, window {window}: {got} and {want}");
+        }
+        assert!((got_valid - want_valid).abs() <= 0.01 * want_valid, "{reduction:?}: {got_valid} and {want_valid}");
+    }
+}
+
+fn mixed_precision_wants_f16() {
+    let corpus = corpus(60);
+    let recipe = Recipe { batch: 4, bptt: 5, precision: PrecisionKind::Mixed, ..Recipe::default() };
+    let config = config(&corpus);
+    let values = initial_values(&config, 1);
+    let error = Trainer::new(&mut Device::cpu(2), config, &values, recipe, &corpus).expect_err("the CPU has no f16").to_string();
+    for part in ["--precision mixed", "CPU", "f16", "--precision full"] {
         assert!(error.contains(part), "{error}");
     }
 }

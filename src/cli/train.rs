@@ -11,13 +11,14 @@ use super::output::Output;
 use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
 use super::{generate, quoted};
+use crate::check::check_mixed_products;
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, LOG, Training};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::initial_values;
-use crate::train::{Event, Trainer};
+use crate::train::{Event, PrecisionKind, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
 struct Run<'a> {
@@ -81,6 +82,9 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
         None => begin(&mut device, flags, &corpus, record)?,
     };
+    if run.trainer.recipe().precision == PrecisionKind::Mixed {
+        check_mixed_products(&mut device)?;
+    }
     eprintln!(
         "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device",
         corpus.train.len(),

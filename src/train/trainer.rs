@@ -176,7 +176,7 @@ impl<'a> Trainer<'a> {
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             best: None,
             progress,
-            interval: 4,
+            interval: 1,
             pending: None,
             looked: Instant::now(),
             recipe,
