@@ -45,13 +45,8 @@ fn check_shader(shader: &Shader, immediates: bool) {
 fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
     let source = shader.module(immediates);
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let mut validator = Validator::new(
-        ValidationFlags::all(),
-        Capabilities::IMMEDIATES
-            | Capabilities::SHADER_FLOAT16
-           
-            | Capabilities::COOPERATIVE_MATRIX,
-    );
+    let mut validator =
+        Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX);
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(&source))?;
     let number = module.entry_points.iter().position(|entry| entry.name == shader.entry_point).ok_or("there is no such entry point")?;
     let (bound, used) = bindings(&module, &info, number)?;

@@ -77,7 +77,7 @@ def pytorch_rate(name, seconds, device, autocast):
 
 
 def elman_rate(program, name, seconds, device, threads):
-    command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--threads", str(threads)]
+    command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--training-only", "--threads", str(threads)]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])["rates"][0]["training"]

@@ -6,6 +6,7 @@ mod corpus;
 mod devices;
 mod eval;
 mod generate;
+mod heap;
 mod inspect;
 mod output;
 mod score;

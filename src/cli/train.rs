@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::heap;
 use super::output::Output;
 use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
@@ -94,6 +95,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         run.trainer.windows(),
         device.allocated().div_ceil(1 << 20)
     );
+    heap::give_back();
     let finished = run.train(&mut device, &interrupted)?;
     let grammar_perplexity = match &text {
         Text::BuiltIn(drawn) if run.description.unit == Unit::Word => {
@@ -218,7 +220,10 @@ impl Run<'_> {
     fn save(&mut self, device: &mut Device) -> Result<()> {
         let snapshot = self.trainer.snapshot(device)?;
         let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
-        checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)
+        checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)?;
+        drop(snapshot);
+        heap::give_back();
+        Ok(())
     }
 
     /// The run's results: figures, a sample, what to try next.

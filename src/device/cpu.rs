@@ -58,6 +58,15 @@ impl Cpu {
         Ok(self.buffers.len() - 1)
     }
 
+    /// Forgets what a buffer holds; the system takes its pages until they are written again.
+    pub(super) fn rest(&mut self, buffer: usize) {
+        let values = self.buffers[buffer].get_mut();
+        let elements = values.len();
+        // One after the other: never both at a time.
+        *values = Vec::new();
+        *values = vec![0; elements];
+    }
+
     pub(super) fn release(&mut self, buffer: usize) {
         self.buffers[buffer] = RefCell::new(Vec::new());
     }

@@ -109,8 +109,8 @@ impl Device {
     pub fn logits_block_bytes(&self) -> usize {
         match &self.backend {
             // A product packs both its matrices anew for every block: blocks of some hundred rows repay that, and it costs more than logits
-            // that leave the caches (measured: 8 MiB trains at half the rate of 32 MiB, 64 MiB no faster).
-            Backend::Cpu(_) => 32 << 20,
+            // that leave the caches (measured in benches/RESULTS.md).
+            Backend::Cpu(_) => 40 << 20,
             Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
         }
     }
@@ -152,6 +152,14 @@ impl Device {
                 self.shared = Some(tensor);
                 Ok(tensor)
             }
+        }
+    }
+
+    /// Gives the memory behind [`Device::shared`] back to the system until it is used again, where that is the CPU's: for moments that need
+    /// much memory for something else.
+    pub fn rest_shared(&mut self) {
+        if let (Backend::Cpu(cpu), Some(shared)) = (&mut self.backend, self.shared) {
+            cpu.rest(shared.buffer);
         }
     }
 

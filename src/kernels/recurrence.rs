@@ -141,6 +141,8 @@ impl Reset {
 /// Units from which on the weight is larger than a core's cache: then threads share it in every step, each making its part of the units, and
 /// wait for each other between steps. Below, each walks the whole window with its part of the streams.
 const WIDE: usize = 512;
+/// Steps beyond which the CPU turns the weight over before it walks them.
+const SHORTEST_TURNED: usize = 4;
 
 /// Streams of each part that is walked for itself, and the threads that share its steps.
 fn streams_and_threads(cpu: &Cpu, batch: usize, size: usize) -> (usize, usize) {
@@ -158,9 +160,10 @@ fn by_streams(data: &mut [f32], batch: usize, size: usize, streams: usize) -> Ve
     parts
 }
 
-/// `c += a W` for a few rows.
-fn add_product(a: &[f32], weight: &[f32], c: &mut [f32], size: usize, threads: usize) {
-    let [a, b] = [a, weight].map(|data| View { data, strides: [size, 1] });
+/// `c += a W` for a few rows, or `c += a Wᵀ` where the weight comes with true.
+fn add_product(a: &[f32], (weight, transpose): (&[f32], bool), c: &mut [f32], size: usize, threads: usize) {
+    let a = View { data: a, strides: [size, 1] };
+    let b = View { data: weight, strides: if transpose { [1, size] } else { [size, 1] } };
     Product { sizes: [c.len() / size, size, size], a, b, accumulate: true }.run_in_parts(c, threads);
 }
 
@@ -172,9 +175,13 @@ impl Kernel for RecurrenceForward {
     fn on_cpu(&self, cpu: &Cpu) {
         let (batch, size) = (self.carry.rows(), self.carry.columns());
         let (streams, threads) = streams_and_threads(cpu, batch, size);
-        // A product whose second factor lies this way needs no copy of it in every step.
-        Transpose { input: self.weight, output: self.turned_weight }.on_cpu(cpu);
-        let (mut states, weight, mut carry) = (cpu.write(&self.states), cpu.read(&self.turned_weight), cpu.write(&self.carry));
+        // A product whose second factor lies turned needs no copy of it in every step; turning it pays after a few.
+        let is_turned = self.states.rows() > SHORTEST_TURNED * batch;
+        if is_turned {
+            Transpose { input: self.weight, output: self.turned_weight }.on_cpu(cpu);
+        }
+        let weight = cpu.read(if is_turned { &self.turned_weight } else { &self.weight });
+        let (mut states, mut carry) = (cpu.write(&self.states), cpu.write(&self.carry));
         let (tokens, mut previous) = (cpu.read(&self.reset.tokens), cpu.write(&self.reset.previous));
         let (weight, tokens) = (&*weight, &*tokens);
         let states = by_streams(&mut states, batch, size, streams);
@@ -195,7 +202,7 @@ impl Kernel for RecurrenceForward {
                     }
                     used = previous[t];
                 }
-                add_product(used, weight, after[0], size, threads);
+                add_product(used, (weight, !is_turned), after[0], size, threads);
                 for_row_parts(threads, after[0], size, |_, part| self.activation.apply(part));
             }
             carry.copy_from_slice(states[states.len() - 1]);
@@ -255,7 +262,7 @@ impl Kernel for RecurrenceBackward {
                     }
                     source = &passed;
                 }
-                add_product(source, weight, to, size, threads);
+                add_product(source, (weight, false), to, size, threads);
             };
             for t in (0..gradient.len()).rev() {
                 let (current, later) = gradient.split_at_mut(t + 1);

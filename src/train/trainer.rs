@@ -230,6 +230,8 @@ impl<'a> Trainer<'a> {
         if let Some(run) = self.pending.take() {
             self.look(device, run)?;
         }
+        // Logits are of no use between two windows, and a snapshot is large.
+        device.rest_shared();
         let parameters = self.model.parameters();
         let mut optimizer = Vec::new();
         for number in 0..self.optimizer.state.len() {
@@ -387,6 +389,9 @@ impl<'a> Trainer<'a> {
         match (&self.best, verdict.roll_back) {
             (Some(best), true) => self.model.parameters().upload(device, best)?,
             _ => {
+                // The former weights and the logits make room first: all of them at a time would be the most memory that a run ever takes.
+                self.best = None;
+                device.rest_shared();
                 self.best = Some(Arc::new(self.model.parameters().download(device)?));
                 self.progress.best_valid_loss = Some(evaluation.loss());
             }

@@ -36,6 +36,11 @@ impl Matmul {
     }
 }
 
+/// Columns of c up to which a product may go by way of its transpose.
+const NARROW: usize = 256;
+/// Numbers of c that go that way at once: 400 KB, less than a core's cache. No multiple of a large power of two, so that a column of the
+/// transpose does not fall on few of the cache's lines.
+const CHUNK: usize = 100_000;
 /// How many times deeper than wide a product is before threads share its depth.
 const DEEP: usize = 4;
 
@@ -47,6 +52,11 @@ pub(in crate::kernels) struct View<'a> {
 }
 
 impl View<'_> {
+    /// The first number of row `first` (`side` 0) or column `first` (1), and the strides.
+    fn at(&self, side: usize, first: usize) -> (*const f32, [usize; 2]) {
+        (self.data[(first * self.strides[side]).min(self.data.len())..].as_ptr(), self.strides)
+    }
+
     /// The matrix from row `first` on (`side` 0), or from column `first` on (1).
     fn from(self, side: usize, first: usize) -> Self {
         View { data: &self.data[first * self.strides[side]..], ..self }
@@ -128,33 +138,88 @@ impl Product<'_> {
     }
 
     /// One block of rows and columns of c, in this thread.
-    #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
     fn block(&self, c: Destination, [rows, columns]: [Range<usize>; 2]) {
-        let [_, n, k] = self.sizes;
-        let ([a_row, a_column], [b_row, b_column]) = (self.a.strides, self.b.strides);
+        if self.a.strides[0] == 1 && columns.len() <= NARROW && rows.len() >= 4 * columns.len() {
+            let chunk = (CHUNK / columns.len()).min(rows.len());
+            let mut turned = vec![0.0; columns.len() * chunk];
+            for first in rows.clone().step_by(chunk) {
+                self.turned_block(c, [first..(first + chunk).min(rows.end), columns.clone()], &mut turned);
+            }
+            return;
+        }
+        let n = self.sizes[1];
+        #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
         // SAFETY: `run_in_parts` checked that every index below m, n and k lies inside the three slices, and no two blocks of c overlap.
         unsafe {
-            gemm::gemm(
-                rows.len(),
-                columns.len(),
-                k,
-                c.0.add(rows.start * n + columns.start),
-                1,
-                n as isize,
-                self.accumulate,
-                self.a.data.as_ptr().add(rows.start * a_row),
-                a_column as isize,
-                a_row as isize,
-                self.b.data.as_ptr().add(columns.start * b_column),
-                b_column as isize,
-                b_row as isize,
-                if self.accumulate { 1.0 } else { 0.0 },
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+            let c = c.0.add(rows.start * n + columns.start);
+            let [a, b] = [self.a.at(0, rows.start), self.b.at(1, columns.start)];
+            product([rows.len(), columns.len(), self.sizes[2]], c, [n, 1], a, b, self.accumulate);
         }
+    }
+
+    /// A block of c by way of its transpose, which stays in the cache: c is too narrow to multiply well as it is, and a lies turned over, so
+    /// that its columns are vectors. `turned` has room for the block.
+    fn turned_block(&self, c: Destination, [rows, columns]: [Range<usize>; 2], turned: &mut [f32]) {
+        let (n, [height, width]) = (self.sizes[1], [rows.len(), columns.len()]);
+        let turned = &mut turned[..width * height];
+        let turn = |(data, [row, column]): (*const f32, [usize; 2])| (data, [column, row]);
+        let [a, b] = [turn(self.a.at(0, rows.start)), turn(self.b.at(1, columns.start))];
+        #[expect(unsafe_code, reason = "as in `block`")]
+        // SAFETY: as in `block`; `turned` has a number for every one of the block.
+        unsafe {
+            product([width, height, self.sizes[2]], turned.as_mut_ptr(), [height, 1], b, a, false);
+        }
+        for (row, number) in rows.enumerate() {
+            #[expect(unsafe_code, reason = "as in `block`")]
+            // SAFETY: as in `block`: this is a part of a row of c.
+            let line = unsafe { std::slice::from_raw_parts_mut(c.0.add(number * n + columns.start), width) };
+            let values = turned[row..].iter().step_by(height);
+            if self.accumulate {
+                line.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            } else {
+                line.iter_mut().zip(values).for_each(|(sum, value)| *sum = *value);
+            }
+        }
+    }
+}
+
+/// `c = a b`, or `c += a b`, of sizes m, n, k; each matrix as its first number and the distances between its rows and between its columns.
+///
+/// # Safety
+/// Every number of the three must lie in memory that is valid, and no one else may use c's.
+#[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
+unsafe fn product(
+    [m, n, k]: [usize; 3],
+    c: *mut f32,
+    [c_row, c_column]: [usize; 2],
+    (a, [a_row, a_column]): (*const f32, [usize; 2]),
+    (b, [b_row, b_column]): (*const f32, [usize; 2]),
+    accumulate: bool,
+) {
+    let alpha = if accumulate { 1.0 } else { 0.0 };
+    let [c_row, c_column, a_row, a_column, b_row, b_column] = [c_row, c_column, a_row, a_column, b_row, b_column].map(|one| one as isize);
+    // SAFETY: the caller's.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            c_column,
+            c_row,
+            accumulate,
+            a,
+            a_column,
+            a_row,
+            b,
+            b_column,
+            b_row,
+            alpha,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
     }
 }
