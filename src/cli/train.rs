@@ -218,6 +218,8 @@ impl Run<'_> {
     }
 
     fn save(&mut self, device: &mut Device) -> Result<()> {
+        // A snapshot is large: room is made before it, and again after it.
+        heap::give_back();
         let snapshot = self.trainer.snapshot(device)?;
         let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
         checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)?;

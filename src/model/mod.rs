@@ -14,7 +14,7 @@ mod workspace;
 
 pub use cell::{CELLS, Capacity, Cell, CellKind};
 pub use config::Config;
-pub use output::{OUTPUTS, OutputKind, OutputLayer, Predictions};
+pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
 pub use parameters::{Initial, Parameters, Specification, initial_values, specifications};
 pub use window::Window;
 pub use workspace::Workspace;

@@ -48,6 +48,9 @@ pub trait OutputLayer: Debug {
     fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Result<Vec<f32>>;
 }
 
+/// Allocates an output layer's scratch memory for up to `rows` hidden states. `mixed`: whether training's products are of mixed precision.
+pub type AllocateOutput = fn(&mut Device, &Config, rows: usize, mixed: bool) -> Result<Box<dyn OutputLayer>>;
+
 /// A row of the table of output layers.
 #[derive(Debug)]
 pub struct OutputKind {
@@ -55,8 +58,8 @@ pub struct OutputKind {
     pub name: &'static str,
     /// What it is, for help texts.
     pub description: &'static str,
-    /// Allocates its scratch memory for up to `rows` hidden states. `mixed`: whether training's products are of mixed precision.
-    pub allocate: fn(&mut Device, &Config, rows: usize, mixed: bool) -> Result<Box<dyn OutputLayer>>,
+    /// Allocates its scratch memory.
+    pub allocate: AllocateOutput,
 }
 
 /// Every output layer there is.
