@@ -254,7 +254,7 @@ fn nothing_to_predict(device: &mut Device) {
 /// A vocabulary so large that a window's logits come in more than one block.
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
-    let vocab_size = device.logits_block_bytes() / 4 / 17;
+    let vocab_size = device.logits_block_bytes(0) / 4 / 17;
     let architecture = Architecture {
         vocab_size,
         embedding_size: 2,

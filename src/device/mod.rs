@@ -105,12 +105,13 @@ impl Device {
         matches!(&self.backend, Backend::Gpu(gpu) if gpu.has_f16())
     }
 
-    /// Bytes that a block of logits should have.
-    pub fn logits_block_bytes(&self) -> usize {
+    /// Bytes that a block of logits should have beside a weight of `weight_bytes`.
+    pub fn logits_block_bytes(&self, weight_bytes: usize) -> usize {
         match &self.backend {
             // A product packs both its matrices anew for every block: blocks of some hundred rows repay that, and it costs more than logits
             // that leave the caches (measured in benches/RESULTS.md).
-            Backend::Cpu(_) => 40 << 20,
+            // As large as the weight it is multiplied by at least: a block of few rows would pack a weight of millions of numbers for each.
+            Backend::Cpu(_) => weight_bytes.max(40 << 20),
             Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
         }
     }

@@ -23,7 +23,7 @@ const ROW_STEP: usize = 16;
 
 impl Softmax {
     pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
-        let fitting = device.logits_block_bytes() / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
+        let fitting = device.logits_block_bytes(4 * config.vocab_size * config.hidden_size) / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
         // The same number of rows in every block, as far as that goes.
         let blocks = rows.div_ceil(fitting.max(ROW_STEP));
         let block = rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows);
