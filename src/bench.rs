@@ -235,7 +235,7 @@ impl Window {
         let config = configuration.config();
         let text = corpus(configuration, 2)?;
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
-        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, independent: false, mixed: false })?;
+        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, ..Capacity::default() })?;
         let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, true)?;
         let (window, _) = feed.window(device, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;

@@ -74,7 +74,7 @@ impl Evaluator {
     /// # Errors
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, independent: bool) -> Result<Self> {
-        let capacity = Capacity { batch: 1, time_steps: Self::TIME_STEPS, training: false, independent, mixed: false };
+        let capacity = Capacity { batch: 1, time_steps: Self::TIME_STEPS, independent, ..Capacity::default() };
         Ok(Self { workspace: Workspace::new(device, model, capacity)? })
     }
 

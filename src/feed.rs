@@ -61,6 +61,7 @@ impl<'a> Feed<'a> {
             inputs: self.rows.slice_rows(first..first + time_steps),
             targets: self.rows.slice_rows(first + 1..first + 1 + time_steps),
             order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, time_steps * batch)),
+            draw: 0,
         };
         (window, self.predicted[local])
     }

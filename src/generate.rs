@@ -94,7 +94,7 @@ impl Generator {
     /// If the sampling is wrong, or something too large for the device.
     pub fn new(device: &mut Device, model: &Model, sampling: Sampling, seed: u64) -> Result<Self> {
         sampling.validate()?;
-        let capacity = Capacity { batch: 1, time_steps: 1, training: false, independent: false, mixed: false };
+        let capacity = Capacity { batch: 1, time_steps: 1, ..Capacity::default() };
         let workspace = Workspace::new(device, model, capacity)?;
         let token = device.tensor("token", 1, 1)?;
         let random = ChaCha8Rng::seed_from_u64(seed);
@@ -109,7 +109,7 @@ impl Generator {
     /// If the device failed.
     pub fn read(&mut self, device: &mut Device, model: &Model, token: u32) -> Result<()> {
         device.upload(&self.token, &[token]);
-        let window = Window { time_steps: 1, inputs: self.token, targets: self.token, order: None };
+        let window = Window { time_steps: 1, inputs: self.token, targets: self.token, order: None, draw: 0 };
         model.forward(device, &self.workspace, &window);
         self.log_probabilities = model.distribution(device, &self.workspace, 1)?;
         Ok(())

@@ -43,7 +43,7 @@ impl Scorer {
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, sentences: usize, carry: bool) -> Result<Self> {
         let batch = if carry { 1 } else { sentences.clamp(1, BATCH) };
-        let capacity = Capacity { batch, time_steps: TIME_STEPS, training: false, independent: false, mixed: false };
+        let capacity = Capacity { batch, time_steps: TIME_STEPS, ..Capacity::default() };
         let workspace = Workspace::new(device, model, capacity)?;
         Ok(Self { workspace, rows: device.tensor("tokens", TIME_STEPS + 1, batch)?, carry })
     }
@@ -91,6 +91,7 @@ impl Scorer {
                 inputs: self.rows.slice_rows(0..time_steps),
                 targets: self.rows.slice_rows(1..time_steps + 1),
                 order: None,
+                draw: 0,
             };
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);

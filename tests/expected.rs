@@ -5,6 +5,7 @@ use elman::kernels::{Activation, Precision, Reduction};
 use elman::tensor::NONE;
 
 use super::compare::Tolerance;
+use super::expected_cells;
 use super::reference::kernels as reference;
 use super::reference::optimizers;
 
@@ -12,13 +13,13 @@ use super::reference::optimizers;
 pub type Expected = Vec<(&'static str, Vec<f64>)>;
 
 /// An input of a run in f64.
-fn numbers(run: &Outcome, name: &str) -> Vec<f64> {
+pub fn numbers(run: &Outcome, name: &str) -> Vec<f64> {
     let values = run.numbers(name).unwrap_or_else(|| panic!("the case has no input {name}"));
     values.iter().copied().map(f64::from).collect()
 }
 
 /// Tokens as the reference has them.
-fn tokens(run: &Outcome, name: &str) -> Vec<Option<usize>> {
+pub fn tokens(run: &Outcome, name: &str) -> Vec<Option<usize>> {
     let values = run.tokens(name).unwrap_or_else(|| panic!("the case has no tokens {name}"));
     values.iter().map(|&token| (token != NONE).then_some(token as usize)).collect()
 }
@@ -70,6 +71,10 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
         }
         Setup::RecurrenceForward(recurrence) => recurrence_forward(recurrence, run),
         Setup::RecurrenceBackward(recurrence) => recurrence_backward(recurrence, run),
+        Setup::Lstm(gated) => expected_cells::lstm(gated, run),
+        Setup::Gru(gated) => expected_cells::gru(gated, run),
+        Setup::Copy { .. } => vec![("output", numbers(run, "input"))],
+        Setup::Dropout(dropped) => expected_cells::dropout(dropped, run),
         Setup::Gather { columns, .. } => vec![("output", reference::gather(&numbers(run, "table"), columns, &tokens(run, "tokens")))],
         Setup::ScatterAdd { vocabulary, columns, .. } => {
             let mut table = vec![0.0; vocabulary * columns];
@@ -207,8 +212,8 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
     // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do the errors of the additions.
     let sum_of = |terms: usize| Tolerance { absolute: EPSILON * (1.0 + 0.75 * terms as f64), relative: EPSILON };
     match *setup {
-        Setup::Transpose { .. } | Setup::Gather { .. } => Tolerance { absolute: 0.0, relative: 0.0 },
-        Setup::AddBias { .. } | Setup::Decay { .. } => Tolerance { absolute: 0.0, relative: EPSILON },
+        Setup::Copy { .. } | Setup::Transpose { .. } | Setup::Gather { .. } => Tolerance { absolute: 0.0, relative: 0.0 },
+        Setup::AddBias { .. } | Setup::Decay { .. } | Setup::Dropout(_) => Tolerance { absolute: 0.0, relative: EPSILON },
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
@@ -218,6 +223,11 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             // The weights shrink with the root of H.
             let terms = EPSILON * (2.0 + 1.5 * (recurrence.hidden_size as f64).sqrt());
             Tolerance { absolute: terms * f64::from(recurrence.bound.max(1.0)), relative: EPSILON }
+        }
+        Setup::Lstm(gated) | Setup::Gru(gated) => {
+            // An error of a gate reaches the state, and the next gates, in full.
+            let terms = EPSILON * (4.0 + 3.0 * (gated.hidden_size as f64).sqrt());
+            Tolerance { absolute: terms * f64::from(gated.bound.max(1.0)), relative: 4.0 * EPSILON }
         }
         Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
             // Exponents are rounded in proportion to the logits.

@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod compare;
 mod expected;
+mod expected_cells;
 mod gpu;
 mod kernels;
 mod reference;

@@ -144,7 +144,7 @@ pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
         tensor.tail(front).reshape(window.time_steps, window.batch)
     };
     let (inputs, targets, order) = (place(&inputs, 3), place(&targets, 5), place(&order, 2));
-    Window { time_steps: window.time_steps, inputs, targets, order: Some(order) }
+    Window { time_steps: window.time_steps, inputs, targets, order: Some(order), draw: 0 }
 }
 
 /// Everything of a step against what it should be.
@@ -173,7 +173,7 @@ fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[
     let time_steps = windows.iter().map(|window| window.time_steps).max().expect("a window");
     let mut states = network.random_states(7, batch, 0.5);
     let first = states.clone();
-    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: true, independent, mixed: false });
+    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: true, independent, ..Capacity::default() });
     subject.carry(device, &states);
     for (number, window) in windows.iter().enumerate() {
         let got = subject.step(device, window, SCALE);
@@ -182,7 +182,7 @@ fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[
         states = want.final_states;
     }
 
-    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: false, independent, mixed: false });
+    let subject = Subject::new(device, network, Capacity { batch, time_steps, independent, ..Capacity::default() });
     subject.carry(device, &first);
     let window = upload(device, &windows[0]);
     subject.model.forward(device, &subject.workspace, &window);
@@ -243,7 +243,7 @@ fn nothing_to_predict(device: &mut Device) {
     };
     let network = Network::new(architecture, 1, 0.75);
     let window = ReferenceWindow { time_steps: 3, batch: 2, inputs: vec![None; 6], targets: vec![None; 6], independent: None };
-    let subject = Subject::new(device, &network, Capacity { batch: 2, time_steps: 3, training: true, independent: false, mixed: false });
+    let subject = Subject::new(device, &network, Capacity { batch: 2, time_steps: 3, training: true, ..Capacity::default() });
     let states = network.random_states(2, 2, 0.5);
     subject.carry(device, &states);
     let got = subject.step(device, &window, SCALE);
@@ -267,7 +267,7 @@ fn blocks_of_logits(device: &mut Device) {
     let network = Network::new(architecture, 9, 0.75);
     let window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
     let states = network.random_states(7, 1, 0.5);
-    let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, independent: false, mixed: false });
+    let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
     subject.carry(device, &states);
     let got = subject.step(device, &window, SCALE);
     compare_outcomes(&format!("blocks of logits on {}", device.name()), &got, &network.run(&window, &states, SCALE), LONG_SUMS);

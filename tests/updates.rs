@@ -36,7 +36,7 @@ fn golden_windows(device: &mut Device) {
 
 fn golden_subject<'a>(device: &mut Device, golden: &'a goldens::Golden) -> (Subject, &'a ReferenceWindow) {
     let window = &golden.window;
-    let capacity = Capacity { batch: window.batch, time_steps: window.time_steps, training: true, independent: false, mixed: false };
+    let capacity = Capacity { batch: window.batch, time_steps: window.time_steps, training: true, ..Capacity::default() };
     let subject = Subject::new(device, &golden.network, capacity);
     subject.carry(device, &golden.initial_states);
     (subject, window)

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::Output;
 use crate::checkpoint::{Checkpoint, Training, escape};
 use crate::error::Result;
-use crate::model::specifications;
+use crate::model::{list, specifications};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectFlags {
@@ -39,12 +39,14 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         return output.flush();
     }
     let config = &checkpoint.description.config;
+    let sizes = if config.hidden_sizes.is_empty() { config.hidden_size.to_string() } else { list(&config.hidden_sizes) };
+    // The functions of cells with gates are fixed.
+    let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
     output.line(format_args!(
-        "{} layer(s) of {} {} {} cells on {}s, vocabulary {}, {} output",
+        "{} layer(s) of {} {} cells on {}s, vocabulary {}, {} output",
         config.num_layers,
-        config.hidden_size,
-        config.activation,
-        config.cell,
+        sizes,
+        cells,
         checkpoint.description.unit.name(),
         config.vocab_size,
         config.output

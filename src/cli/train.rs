@@ -18,7 +18,7 @@ use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::initial_values;
+use crate::model::{initial_values, set_forget_bias};
 use crate::train::{Event, PrecisionKind, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -159,7 +159,15 @@ fn claim(directory: &Path, force: bool) -> Result<()> {
 fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record: CorpusRecord) -> Result<Run<'a>> {
     let recipe = flags.recipe.resolve()?;
     let config = flags.model.resolve(corpus.vocabulary.len())?;
-    let values = initial_values(&config, recipe.seed);
+    if let (Some(rate), 0) = (flags.recipe.dropout_input, config.embedding_size) {
+        return Err(Error::usage(
+            format!("--dropout-input {rate}"),
+            "there is no embedding",
+            "Give --embedding D too, or take --dropout-words",
+        ));
+    }
+    let mut values = initial_values(&config, recipe.seed);
+    set_forget_bias(&config, &mut values, recipe.forget_bias);
     let description = Description { version: FORMAT, unit: flags.model.unit(), config: config.clone() };
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })

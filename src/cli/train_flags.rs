@@ -8,7 +8,7 @@ use super::DeviceFlags;
 use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
-use crate::model::Config;
+use crate::model::{CELLS, Config, DropoutRates};
 use crate::train::{PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
@@ -53,24 +53,30 @@ pub(super) struct ModelShape {
     /// Keep types that occur at least N times; the others become <unk>
     #[arg(long, value_name = "N")]
     pub(super) min_count: Option<u64>,
-    /// The recurrent cell: elman [default: elman]
+    /// The recurrent cell: elman, gru or lstm [default: elman]
     #[arg(long)]
     pub(super) cell: Option<String>,
-    /// The hidden units' function: sigmoid, tanh or relu [default: sigmoid]
+    /// The function of an Elman network's hidden units: sigmoid, tanh or relu [default: sigmoid]
     #[arg(long)]
     pub(super) activation: Option<Activation>,
-    /// H, hidden units of a layer [default: 100]
-    #[arg(long, value_name = "H")]
-    pub(super) hidden: Option<usize>,
-    /// L, recurrent layers [default: 1]
+    /// H, hidden units of a layer; sizes with commas between them for layers that differ [default: 100]
+    #[arg(long, value_name = "H", value_delimiter = ',')]
+    pub(super) hidden: Vec<usize>,
+    /// L, recurrent layers [default: as many as --hidden has sizes]
     #[arg(long, value_name = "L")]
     pub(super) layers: Option<usize>,
     /// D, size of an embedding; 0 feeds one-hot vectors [default: 0]
     #[arg(long, value_name = "D")]
     pub(super) embedding: Option<usize>,
-    /// Give the recurrent and output layers biases [default: false]
+    /// Give the recurrent and output layers biases [default: false for elman, true for gru and lstm]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(super) bias: Option<bool>,
+    /// Let the output layer's weight be the embedding
+    #[arg(long)]
+    pub(super) tied: bool,
+    /// Let a matrix turn the last layer's H numbers into D before the output layer
+    #[arg(long)]
+    pub(super) projection: bool,
     /// The output layer: softmax [default: softmax]
     #[arg(long)]
     pub(super) output: Option<String>,
@@ -113,6 +119,31 @@ pub(super) struct RecipeFlags {
     /// L2 regularisation: weights shrink by lr * l2 before every update [default: 0]
     #[arg(long)]
     pub(super) l2: Option<f32>,
+    /// Leave numbers out at random in training: of embedded words if there are any, of what each layer hands on to the next, and of what the
+    /// output layer reads [default: 0]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout: Option<f32>,
+    /// Of embedded words alone [default: --dropout where there is an embedding]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout_input: Option<f32>,
+    /// Of what a layer hands on to the next alone [default: --dropout]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout_hidden: Option<f32>,
+    /// Of what the output layer reads alone [default: --dropout]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout_output: Option<f32>,
+    /// Whole words of a window's input [default: 0]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout_words: Option<f32>,
+    /// Recurrent weights, for a window at a time (AWD-LSTM's weight drop) [default: 0]
+    #[arg(long, value_name = "P", help_heading = "Dropout")]
+    pub(super) dropout_weights: Option<f32>,
+    /// Leave out the same numbers in all steps of a window
+    #[arg(long, help_heading = "Dropout")]
+    pub(super) variational: bool,
+    /// What the biases of an LSTM's forget gates begin with [default: 1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(super) forget_bias: Option<f32>,
     /// Begin every sentence with the initial state
     #[arg(long)]
     pub(super) independent: bool,
@@ -161,11 +192,25 @@ impl RecipeFlags {
             clip: self.clip.unwrap_or(base.clip),
             l2: self.l2.unwrap_or(base.l2),
             independent: self.independent || base.independent,
+            dropout: self.dropout_rates(base.dropout),
+            forget_bias: self.forget_bias.unwrap_or(base.forget_bias),
             precision: self.precision.unwrap_or(base.precision),
             seed: self.seed.unwrap_or(base.seed),
         };
         recipe.validate()?;
         Ok(recipe)
+    }
+
+    /// What was given by hand, place by place or for all three, before the preset's.
+    fn dropout_rates(&self, base: DropoutRates) -> DropoutRates {
+        DropoutRates {
+            words: self.dropout_words.unwrap_or(base.words),
+            input: self.dropout_input.or(self.dropout).unwrap_or(base.input),
+            hidden: self.dropout_hidden.or(self.dropout).unwrap_or(base.hidden),
+            output: self.dropout_output.or(self.dropout).unwrap_or(base.output),
+            weights: self.dropout_weights.unwrap_or(base.weights),
+            variational: self.variational || base.variational,
+        }
     }
 
     fn first_given(&self) -> Option<&'static str> {
@@ -181,6 +226,14 @@ impl RecipeFlags {
             ("--clip", self.clip.is_some()),
             ("--l2", self.l2.is_some()),
             ("--independent", self.independent),
+            ("--dropout", self.dropout.is_some()),
+            ("--dropout-input", self.dropout_input.is_some()),
+            ("--dropout-hidden", self.dropout_hidden.is_some()),
+            ("--dropout-output", self.dropout_output.is_some()),
+            ("--dropout-words", self.dropout_words.is_some()),
+            ("--dropout-weights", self.dropout_weights.is_some()),
+            ("--variational", self.variational),
+            ("--forget-bias", self.forget_bias.is_some()),
             ("--precision", self.precision.is_some()),
             ("--seed", self.seed.is_some()),
         ])
@@ -202,18 +255,36 @@ impl ModelShape {
     /// The model for a vocabulary of `vocab_size` types.
     pub(super) fn resolve(&self, vocab_size: usize) -> Result<Config> {
         let base = Config::default();
-        let bias = self.bias.unwrap_or(base.bias);
+        let cell = self.cell.clone().unwrap_or(base.cell);
+        let kind = CELLS.iter().find(|row| row.name == cell);
+        let (bias, initial_state) = kind.map_or((base.bias, base.initial_state), |row| (row.bias, row.initial_state));
+        let bias = self.bias.unwrap_or(bias);
+        if let (Some(activation), true) = (self.activation, kind.is_some_and(|row| row.gates > 1)) {
+            return Err(Error::usage(
+                format!("--activation {activation}"),
+                format!("the functions of --cell {cell} are fixed"),
+                "Leave it out, or take --cell elman",
+            ));
+        }
+        let (hidden_size, hidden_sizes) = match self.hidden.as_slice() {
+            [] => (base.hidden_size, Vec::new()),
+            [size] => (*size, Vec::new()),
+            sizes => (sizes[0], sizes.to_vec()),
+        };
         let config = Config {
-            cell: self.cell.clone().unwrap_or(base.cell),
+            cell,
             activation: self.activation.unwrap_or(base.activation),
             vocab_size,
             embedding_size: self.embedding.unwrap_or(base.embedding_size),
-            hidden_size: self.hidden.unwrap_or(base.hidden_size),
-            num_layers: self.layers.unwrap_or(base.num_layers),
+            hidden_size,
+            num_layers: self.layers.unwrap_or(hidden_sizes.len().max(1)),
+            hidden_sizes,
             bias,
             decoder_bias: bias,
+            tied: self.tied,
+            projection: self.projection,
             output: self.output.clone().unwrap_or(base.output),
-            initial_state: base.initial_state,
+            initial_state,
         };
         config.validate()?;
         Ok(config)
@@ -226,10 +297,12 @@ impl ModelShape {
             ("--min-count", self.min_count.is_some()),
             ("--cell", self.cell.is_some()),
             ("--activation", self.activation.is_some()),
-            ("--hidden", self.hidden.is_some()),
+            ("--hidden", !self.hidden.is_empty()),
             ("--layers", self.layers.is_some()),
             ("--embedding", self.embedding.is_some()),
             ("--bias", self.bias.is_some()),
+            ("--tied", self.tied),
+            ("--projection", self.projection),
             ("--output", self.output.is_some()),
         ])
     }

@@ -5,6 +5,7 @@
 //! not have. A case says nothing of what is right: that is for whoever compares.
 
 mod bench;
+mod gated;
 mod list;
 mod run;
 mod tolerance;
@@ -12,6 +13,7 @@ mod tolerance;
 use std::fmt;
 
 pub use bench::{Outcome, Values};
+pub use gated::{Direction, Dropped, Gated, MASK, Together};
 pub use list::all;
 pub use run::{INITIAL, RATE};
 pub use tolerance::Tolerance;
@@ -95,6 +97,17 @@ pub enum Setup {
     RecurrenceForward(Recurrence),
     /// [`RecurrenceBackward`](super::RecurrenceBackward).
     RecurrenceBackward(Recurrence),
+    /// [`LstmForward`](super::LstmForward) or [`LstmBackward`](super::LstmBackward).
+    Lstm(Gated),
+    /// [`GruForward`](super::GruForward) or [`GruBackward`](super::GruBackward).
+    Gru(Gated),
+    /// [`CopyValues`](super::CopyValues).
+    Copy {
+        /// Number of values.
+        count: usize,
+    },
+    /// [`Dropout`](super::Dropout).
+    Dropout(Dropped),
     /// [`Gather`](super::Gather).
     Gather {
         /// V.
@@ -254,6 +267,10 @@ impl Setup {
                 Walk::Window => "recurrence",
                 Walk::Steps => "recurrence_step",
             },
+            Self::Lstm(_) => "lstm",
+            Self::Gru(_) => "gru",
+            Self::Copy { .. } => "copy",
+            Self::Dropout(_) => "dropout",
             Self::Gather { .. } => "gather",
             Self::ScatterAdd { .. } => "scatter_add",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
@@ -290,6 +307,9 @@ impl fmt::Display for Setup {
             Self::ActivationBackward { activation, count } => write!(f, "backward {activation} [{count}]"),
             Self::RecurrenceForward(recurrence) => write!(f, "forward {recurrence}"),
             Self::RecurrenceBackward(recurrence) => write!(f, "backward {recurrence}"),
+            Self::Lstm(gated) | Self::Gru(gated) => gated.fmt(f),
+            Self::Copy { count } => write!(f, "[{count}]"),
+            Self::Dropout(dropped) => dropped.fmt(f),
             Self::Gather { vocabulary, columns, tokens } | Self::ScatterAdd { vocabulary, columns, tokens } => {
                 write!(f, "{tokens} of [{vocabulary}, {columns}]")
             }

@@ -10,8 +10,12 @@ mod adam;
 mod add_bias;
 pub mod cases;
 mod clip;
+mod copy;
 mod decay;
+mod dropout;
 mod gather;
+mod gru;
+mod lstm;
 mod math;
 mod matmul;
 mod matmul_cooperative;
@@ -25,16 +29,21 @@ mod sgd;
 mod softmax_cross_entropy;
 mod sum_rows;
 mod transpose;
+mod walk;
 
 pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use add_bias::AddBias;
 pub use clip::Clip;
+pub use copy::CopyValues;
 pub use decay::Decay;
+pub use dropout::{Dropout, Mask, Pattern};
 pub use gather::Gather;
+pub use gru::{GruBackward, GruForward};
+pub use lstm::{LstmBackward, LstmForward};
 pub use matmul::{Matmul, Precision};
-pub use recurrence::{RecurrenceBackward, RecurrenceForward, Reset, Walk};
+pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use reduce::{Reduce, Reduction};
 pub use rows::{Gradient, Rows};
 pub use scatter_add::ScatterAdd;
@@ -42,6 +51,7 @@ pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
+pub use walk::{Reset, Walk};
 
 use crate::device::Shader;
 
@@ -69,6 +79,21 @@ pub static SHADERS: &[&Shader] = &[
     &recurrence_step::BACKWARD,
     &recurrence_step::BEGIN,
     &recurrence_step::END,
+    &lstm::FORWARD,
+    &lstm::BACKWARD,
+    &lstm::USE_STATES,
+    &lstm::STEP_FORWARD,
+    &lstm::STEP_BACKWARD,
+    &lstm::FINISH,
+    &gru::FORWARD,
+    &gru::BACKWARD,
+    &gru::USE_STATES,
+    &gru::STEP_FORWARD,
+    &gru::STEP_BACKWARD,
+    &gru::FINISH,
+    &copy::SHADER,
+    &dropout::COPY,
+    &dropout::IN_PLACE,
     &add_bias::SHADER,
     &softmax_cross_entropy::SHADER,
     &sum_rows::SHADER,

@@ -1,7 +1,8 @@
 //! How a GPU walks the Elman recurrence step by step: the product with the recurrent weight and the cell in one dispatch, spread over the
 //! whole GPU. [`Walk::Window`](super::Walk::Window) is the other way.
 
-use super::recurrence::{RecurrenceBackward, RecurrenceForward, Reset};
+use super::recurrence::{RecurrenceBackward, RecurrenceForward, constants};
+use super::walk::Reset;
 use crate::device::{Access, Arguments as _, Binding, Gpu, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
@@ -39,7 +40,7 @@ struct Window {
 impl Window {
     /// `carry`: `[B, H]`; `steps`: what is bound as such.
     fn new(walk: &Walked, carry: &Tensor, steps: &Tensor) -> Self {
-        let (tokens, tokens_offset) = Binding::with_offset(&walk.reset.tokens);
+        let (tokens, tokens_offset) = walk.reset.tokens();
         let (batch, hidden_size) = (carry.rows(), carry.columns());
         let [states, weight, carry, steps] = [&walk.states, &walk.weight, carry, steps].map(Binding::whole);
         Self {
@@ -83,7 +84,7 @@ struct Walked {
 
 pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
     let RecurrenceForward { states, weight, reset, carry, activation, .. } = *kernel;
-    let window = Window::new(&Walked { states, weight, reset, constants: reset.constants(activation) }, &carry, &reset.previous);
+    let window = Window::new(&Walked { states, weight, reset, constants: constants(&reset, activation) }, &carry, &reset.previous);
     window.copy(gpu, &BEGIN);
     for step in 0..window.arguments.time_steps {
         window.step(gpu, &FORWARD, step, false);
@@ -93,7 +94,7 @@ pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
 
 pub(super) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
     let RecurrenceBackward { states, weight, reset, gradient, initial_gradient, activation, .. } = *kernel;
-    let window = Window::new(&Walked { states, weight, reset, constants: reset.constants(activation) }, &initial_gradient, &gradient);
+    let window = Window::new(&Walked { states, weight, reset, constants: constants(&reset, activation) }, &initial_gradient, &gradient);
     for step in (0..window.arguments.time_steps).rev() {
         window.step(gpu, &BACKWARD, step, false);
     }

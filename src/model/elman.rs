@@ -1,12 +1,12 @@
 //! The simple recurrent cell: `s(t) = f(z(t) + W s(t-1))`.
 
-use super::cell::{Capacity, Cell};
+use super::cell::{Capacity, Cell, Recurrent};
 use super::config::Config;
 use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Activation, Precision, RecurrenceBackward, RecurrenceForward, Reset, Walk};
+use crate::kernels::{Activation, AddBias, Precision, RecurrenceBackward, RecurrenceForward, Reset, SumRows, Walk};
 use crate::tensor::Tensor;
 
 /// One layer of Elman cells.
@@ -32,8 +32,8 @@ pub struct ElmanCell {
 }
 
 impl ElmanCell {
-    pub(super) fn new(device: &mut Device, config: &Config, capacity: Capacity) -> Result<Self> {
-        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.hidden_size);
+    pub(super) fn new(device: &mut Device, config: &Config, layer: usize, capacity: Capacity) -> Result<Self> {
+        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.layer_size(layer));
         let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
         let walk = Walk::for_size(size);
@@ -88,7 +88,10 @@ impl Cell for ElmanCell {
         vec![self.carry_gradient]
     }
 
-    fn forward(&self, device: &mut Device, window: &Window, weight: Tensor) {
+    fn forward(&self, device: &mut Device, window: &Window, Recurrent { weight, bias }: Recurrent) {
+        if let Some(bias) = bias {
+            device.run(&AddBias { bias, values: self.inputs(window.time_steps) });
+        }
         device.run(&RecurrenceForward {
             activation: self.activation,
             states: self.slots(window.time_steps),
@@ -100,12 +103,12 @@ impl Cell for ElmanCell {
         });
     }
 
-    fn backward(&self, device: &mut Device, window: &Window, weight: Tensor, weight_gradient: Tensor, precision: Precision) {
+    fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {
         let gradient = self.output_gradient(window.time_steps);
         device.run(&RecurrenceBackward {
             activation: self.activation,
             states: self.slots(window.time_steps),
-            weight,
+            weight: recurrent.weight,
             gradient,
             initial_gradient: self.carry_gradient,
             reset: self.reset(window),
@@ -113,6 +116,9 @@ impl Cell for ElmanCell {
         });
         let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
         // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.
-        device.run(&products::weight_gradient(gradient, previous, weight_gradient, precision));
+        device.run(&products::weight_gradient(gradient, previous, of.weight, precision));
+        if let Some(output) = of.bias {
+            device.run(&SumRows { values: gradient, output, accumulate: false });
+        }
     }
 }

@@ -4,7 +4,10 @@
 
 mod cell;
 mod config;
+mod dropout;
 mod elman;
+mod gru;
+mod lstm;
 mod output;
 mod parameters;
 mod products;
@@ -12,17 +15,20 @@ mod softmax;
 mod window;
 mod workspace;
 
-pub use cell::{CELLS, Capacity, Cell, CellKind};
+pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
 pub use config::Config;
+pub(crate) use config::list;
+pub use dropout::DropoutRates;
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
-pub use parameters::{Initial, Parameters, Specification, initial_values, specifications};
+pub use parameters::{Initial, Parameters, Specification, initial_values, set_forget_bias, specifications};
 pub use window::Window;
 pub use workspace::Workspace;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Gather, Gradient, ScatterAdd, SumRows};
+use crate::kernels::{AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
 use crate::tensor::Tensor;
+use dropout::Site;
 use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 
 /// A model on a device: its configuration and its parameters. What a run needs besides is in a [`Workspace`].
@@ -61,7 +67,13 @@ impl Model {
         self.parameters.position(name).expect("the configuration says which parameters there are")
     }
 
-    /// Walks the window from the carried state to the new one: `s(t) = f(W x(t) + U s(t-1))` in every layer.
+    /// A layer's recurrent parameters out of `tensors`, one for each parameter.
+    fn recurrent(&self, layer: usize, tensor: impl Fn(usize) -> Tensor) -> Recurrent {
+        let number = |part: &str| self.number(&format!("rnn.{part}_hh_l{layer}"));
+        Recurrent { weight: tensor(number("weight")), bias: self.config.bias.then(|| tensor(number("bias"))) }
+    }
+
+    /// Walks the window from the carried state to the new one, layer by layer, up to what the output layer reads.
     pub fn forward(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
         let steps = window.time_steps;
         let precision = of_activations(workspace.capacity().mixed);
@@ -69,19 +81,29 @@ impl Model {
             let weight = self.tensor(&format!("rnn.weight_ih_l{layer}"));
             let inputs = cell.inputs(steps);
             match (layer, workspace.embedded(steps)) {
-                (0, None) => device.run(&Gather { table: weight, tokens: window.inputs, output: inputs }),
+                (0, None) => {
+                    device.run(&Gather { table: weight, tokens: window.inputs, output: inputs });
+                    workspace.drop(device, window, Site::Words, inputs);
+                }
                 (0, Some(embedded)) => {
                     device.run(&Gather { table: self.tensor("embedding.weight"), tokens: window.inputs, output: embedded });
+                    workspace.drop(device, window, Site::Words, embedded);
+                    workspace.drop(device, window, Site::Input, embedded);
                     device.run(&product(embedded, weight, inputs, precision));
                 }
-                _ => device.run(&product(workspace.cells[layer - 1].outputs(steps), weight, inputs, precision)),
+                _ => device.run(&product(workspace.handed_on(layer - 1, steps), weight, inputs, precision)),
             }
             if self.config.bias {
-                for bias in ["ih", "hh"] {
-                    device.run(&AddBias { bias: self.tensor(&format!("rnn.bias_{bias}_l{layer}")), values: inputs });
-                }
+                device.run(&AddBias { bias: self.tensor(&format!("rnn.bias_ih_l{layer}")), values: inputs });
             }
-            cell.forward(device, window, self.tensor(&format!("rnn.weight_hh_l{layer}")));
+            let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
+            let weight = workspace.use_weight(device, window, layer, recurrent.weight);
+            cell.forward(device, window, Recurrent { weight, ..recurrent });
+            workspace.hand_on(device, window, layer);
+        }
+        if let Some([projected, _]) = workspace.projected(steps) {
+            let top = workspace.handed_on(workspace.cells.len() - 1, steps);
+            device.run(&product(top, self.tensor("projection.weight"), projected, precision));
         }
     }
 
@@ -98,41 +120,60 @@ impl Model {
         let steps = window.time_steps;
         let gradients = workspace.gradients(window);
         let precision = of_gradients(workspace.capacity().mixed, scale);
-        let top = workspace.cells.last().expect("a model has a layer");
+        let last = workspace.cells.len() - 1;
+        let top = workspace.cells[last].output_gradient(steps);
         let predictions = workspace.predictions(window);
-        workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, top.output_gradient(steps), &gradients);
+        let read = workspace.projected(steps).map_or(top, |[_, gradient]| gradient);
+        workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, read, &gradients);
+        if let Some([_, gradient]) = workspace.projected(steps) {
+            let number = self.number("projection.weight");
+            device.run(&weight_gradient(gradient, workspace.handed_on(last, steps), gradients[number].values(), precision));
+            device.run(&input_gradient(gradient, self.parameters.tensors()[number], top, precision));
+        }
         for (layer, cell) in workspace.cells.iter().enumerate().rev() {
-            let recurrent = self.number(&format!("rnn.weight_hh_l{layer}"));
-            cell.backward(device, window, self.parameters.tensors()[recurrent], gradients[recurrent].values(), precision);
+            workspace.drop(device, window, Site::Outputs(layer), cell.output_gradient(steps));
+            let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
+            let of_recurrent = self.recurrent(layer, |number| gradients[number].values());
+            let weight = workspace.used_weight(layer, recurrent.weight);
+            cell.backward(device, window, Recurrent { weight, ..recurrent }, of_recurrent, precision);
+            workspace.drop(device, window, Site::Weights(layer), of_recurrent.weight);
             let gradient = cell.input_gradient(steps);
             if self.config.bias {
-                for bias in ["ih", "hh"] {
-                    let output = gradients[self.number(&format!("rnn.bias_{bias}_l{layer}"))].values();
-                    device.run(&SumRows { values: gradient, output, accumulate: false });
-                }
+                let output = gradients[self.number(&format!("rnn.bias_ih_l{layer}"))].values();
+                device.run(&SumRows { values: gradient, output, accumulate: false });
             }
             let input = self.number(&format!("rnn.weight_ih_l{layer}"));
             let weight = self.parameters.tensors()[input];
             match (layer, workspace.embedded(steps)) {
-                (0, None) => self.looked_up(device, gradient, window, &gradients[input]),
+                (0, None) => {
+                    workspace.drop(device, window, Site::Words, gradient);
+                    self.looked_up(device, workspace, gradient, window, gradients[input]);
+                }
                 (0, Some(embedded)) => {
                     device.run(&weight_gradient(gradient, embedded, gradients[input].values(), precision));
                     // The looked-up rows are not needed any more: their gradient takes their place.
                     device.run(&input_gradient(gradient, weight, embedded, precision));
-                    self.looked_up(device, embedded, window, &gradients[self.number("embedding.weight")]);
+                    workspace.drop(device, window, Site::Input, embedded);
+                    workspace.drop(device, window, Site::Words, embedded);
+                    self.looked_up(device, workspace, embedded, window, gradients[self.number("embedding.weight")]);
                 }
                 _ => {
-                    let below = &workspace.cells[layer - 1];
-                    device.run(&weight_gradient(gradient, below.outputs(steps), gradients[input].values(), precision));
-                    device.run(&input_gradient(gradient, weight, below.output_gradient(steps), precision));
+                    device.run(&weight_gradient(gradient, workspace.handed_on(layer - 1, steps), gradients[input].values(), precision));
+                    device.run(&input_gradient(gradient, weight, workspace.cells[layer - 1].output_gradient(steps), precision));
                 }
             }
         }
     }
 
-    /// The gradient of a table from that of the rows looked up in it.
-    fn looked_up(&self, device: &mut Device, gradient: Tensor, window: &Window, table: &Gradient) {
-        device.run(&ScatterAdd { gradient, rows: window.rows(), sums: table.values() });
+    /// The gradient of a table from that of the rows looked up in it; added to the output layer's where it is the same table.
+    fn looked_up(&self, device: &mut Device, workspace: &Workspace, gradient: Tensor, window: &Window, table: Gradient) {
+        let Some([sums, one]) = workspace.tied else {
+            return device.run(&ScatterAdd { gradient, rows: window.rows(), sums: table.values() });
+        };
+        let (rows, sums) = (window.rows(), sums.slice_rows(0..gradient.rows()));
+        device.run(&ScatterAdd { gradient, rows, sums });
+        // A step of descent at the rate -1 adds the rows.
+        device.run(&Sgd { parameter: table.values(), gradient: Gradient::Rows(sums, rows), scale: one, rate: -1.0 });
     }
 
     /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`.
@@ -140,6 +181,6 @@ impl Model {
     /// # Errors
     /// If the device failed.
     pub fn distribution(&self, device: &mut Device, workspace: &Workspace, time_steps: usize) -> Result<Vec<f32>> {
-        workspace.output.distribution(device, &self.parameters, workspace.top().outputs(time_steps))
+        workspace.output.distribution(device, &self.parameters, workspace.decoder_input(time_steps))
     }
 }

@@ -15,6 +15,8 @@ use crate::tensor::Tensor;
 pub enum Initial {
     /// The sum of three uniform numbers between -0.1 and 0.1, as in rnnlm: standard deviation 0.1.
     ThreeUniform,
+    /// Uniform between -1/√n and 1/√n; with n = H, PyTorch's recurrent layers.
+    Uniform(usize),
     /// Zeros.
     Zero,
 }
@@ -35,8 +37,8 @@ pub struct Specification {
 }
 
 impl Specification {
-    fn weight(name: impl Into<String>, rows: usize, columns: usize) -> Self {
-        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial: Initial::ThreeUniform, may_be_cut: true }
+    fn weight(name: impl Into<String>, rows: usize, columns: usize, initial: Initial) -> Self {
+        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial, may_be_cut: true }
     }
 
     fn bias(name: impl Into<String>, size: usize) -> Self {
@@ -85,24 +87,35 @@ impl Specification {
 
 /// The names and shapes of a model's parameters, in the order of the file.
 pub fn specifications(config: &Config) -> Vec<Specification> {
-    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
+    let vocabulary = config.vocab_size;
     let gates = cell::kind(config).gates;
+    // rnnlm's network begins as rnnlm does; cells with gates as PyTorch's examples do: tables between -0.1 and 0.1.
+    let of_layer = |size: usize| if gates == 1 { Initial::ThreeUniform } else { Initial::Uniform(size) };
+    let of_tables = of_layer(100);
     let mut list = Vec::new();
     if config.embedding_size > 0 {
-        list.push(Specification::weight("embedding.weight", vocabulary, config.embedding_size));
+        list.push(Specification::weight("embedding.weight", vocabulary, config.embedding_size, of_tables));
     }
     for layer in 0..config.num_layers {
+        let hidden = config.layer_size(layer);
         let turned = layer == 0 && config.embedding_size == 0;
-        let input = Specification::weight(format!("rnn.weight_ih_l{layer}"), gates * hidden, config.input_size(layer));
+        let name = |part: &str| format!("rnn.{part}_l{layer}");
+        let input = Specification::weight(name("weight_ih"), gates * hidden, config.input_size(layer), of_layer(hidden));
         list.push(Specification { turned, ..input });
-        let recurrent = Specification::weight(format!("rnn.weight_hh_l{layer}"), gates * hidden, hidden);
+        let recurrent = Specification::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
         list.push(Specification { may_be_cut: false, ..recurrent });
         if config.bias {
-            list.push(Specification::bias(format!("rnn.bias_ih_l{layer}"), gates * hidden));
-            list.push(Specification::bias(format!("rnn.bias_hh_l{layer}"), gates * hidden));
+            list.push(Specification::bias(name("bias_ih"), gates * hidden));
+            list.push(Specification::bias(name("bias_hh"), gates * hidden));
         }
     }
-    list.push(Specification::weight("decoder.weight", vocabulary, hidden));
+    if config.projection {
+        let last = config.output_size();
+        list.push(Specification::weight("projection.weight", config.embedding_size, last, of_layer(last)));
+    }
+    if !config.tied {
+        list.push(Specification::weight("decoder.weight", vocabulary, config.decoder_input_size(), of_tables));
+    }
     if config.decoder_bias {
         list.push(Specification::bias("decoder.bias", vocabulary));
     }
@@ -112,14 +125,26 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
 /// Initial values of every parameter in the file's order, the same for the same seed on every machine.
 pub fn initial_values(config: &Config, seed: u64) -> Vec<Vec<f32>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut uniform = move || random.random_range(-0.1_f32..0.1);
+    let mut uniform = move |bound: f32| random.random_range(-bound..bound);
     specifications(config)
         .iter()
         .map(|specification| match specification.initial {
-            Initial::ThreeUniform => (0..specification.len()).map(|_| uniform() + uniform() + uniform()).collect(),
+            Initial::ThreeUniform => (0..specification.len()).map(|_| uniform(0.1) + uniform(0.1) + uniform(0.1)).collect(),
+            Initial::Uniform(size) => (0..specification.len()).map(|_| uniform(1.0 / (size as f32).sqrt())).collect(),
             Initial::Zero => vec![0.0; specification.len()],
         })
         .collect()
+}
+
+/// Sets the biases of the gates that decide what is kept, in every layer that has such: 1 lets a new network remember (Jozefowicz 2015).
+pub fn set_forget_bias(config: &Config, values: &mut [Vec<f32>], bias: f32) {
+    let Some(gate) = cell::kind(config).forget_gate else { return };
+    for (specification, values) in specifications(config).iter().zip(values) {
+        if let Some(layer) = specification.name.strip_prefix("rnn.bias_ih_l") {
+            let size = config.layer_size(layer.parse().expect("the name was made from a number"));
+            values[gate * size..(gate + 1) * size].fill(bias);
+        }
+    }
 }
 
 /// The parameters on a device.

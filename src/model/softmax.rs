@@ -23,7 +23,8 @@ const ROW_STEP: usize = 16;
 
 impl Softmax {
     pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
-        let fitting = device.logits_block_bytes(4 * config.vocab_size * config.hidden_size) / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
+        let fitting =
+            device.logits_block_bytes(4 * config.vocab_size * config.decoder_input_size()) / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
         // The same number of rows in every block, as far as that goes.
         let blocks = rows.div_ceil(fitting.max(ROW_STEP));
         let block = rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows);
@@ -41,10 +42,10 @@ impl Softmax {
         logits
     }
 
-    /// The numbers of the weight and, where there is one, of the bias.
+    /// The numbers of the weight, which is the embedding where there is none of its own, and of the bias where there is one.
     fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
-        let weight = parameters.position("decoder.weight").expect("every model has a decoder");
-        (weight, parameters.position("decoder.bias"))
+        let weight = parameters.position("decoder.weight").or_else(|| parameters.position("embedding.weight"));
+        (weight.expect("every model has a decoder"), parameters.position("decoder.bias"))
     }
 
     /// Runs of rows, each at most a block.

@@ -14,6 +14,8 @@ pub struct Window {
     pub targets: Tensor<u32>,
     /// Positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; needed for gradients only.
     pub order: Option<Tensor<u32>>,
+    /// The number of the draw of dropout's masks, such as the update's.
+    pub draw: u32,
 }
 
 impl Window {

@@ -2,11 +2,12 @@
 
 use super::Model;
 use super::cell::{self, Capacity, Cell};
+use super::dropout::{self, Site};
 use super::output::{self, OutputLayer, Predictions};
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::Gradient;
+use crate::kernels::{Dropout, Gradient, Mask};
 use crate::tensor::Tensor;
 
 /// Memory for windows of B streams and up to T steps. One model may have several: one to train in, one to evaluate in.
@@ -18,13 +19,23 @@ pub struct Workspace {
     pub(super) output: Box<dyn OutputLayer>,
     /// `[T*B, D]`: the looked-up rows where there is an embedding.
     embedded: Option<Tensor>,
+    /// What layers hand on where some of it is left out, `[T*B, H]` each.
+    dropped: Vec<Option<Tensor>>,
+    /// The recurrent weights where some of their numbers are left out.
+    dropped_weights: Vec<Option<Tensor>>,
+    /// `[T*B, D]` where there is a projection, and its gradient.
+    projected: Option<[Tensor; 2]>,
     /// `[T*B, 1]`.
     losses: Tensor,
-    /// The parameters' gradients; none where nothing is trained. That of the looked-up table has a row for each position of the window.
+    /// The parameters' gradients; none where nothing is trained.
     gradients: Vec<Tensor>,
-    /// The number of the looked-up table.
-    table: usize,
+    /// Where the looked-up table is tied: a row of its gradient for each position of the window, and a one. Else the table's entry of
+    /// `gradients` is of that shape.
+    pub(super) tied: Option<[Tensor; 2]>,
 }
+
+/// The number of the looked-up table: the first parameter, with an embedding and without.
+const TABLE: usize = 0;
 
 impl Workspace {
     /// Allocates the memory; every carried state is the initial one.
@@ -35,26 +46,53 @@ impl Workspace {
         let config = model.config();
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
-        let cells = (0..config.num_layers).map(|_| allocate(device, config, capacity)).collect::<Result<_>>()?;
+        let cells = (0..config.num_layers).map(|layer| allocate(device, config, layer, capacity)).collect::<Result<_>>()?;
         let output = (output::kind(config).allocate)(device, config, rows, capacity.mixed)?;
         let embedded = match config.embedding_size {
             0 => None,
             size => Some(device.tensor("embedded words", rows, size)?),
         };
-        // The first parameter is the looked-up table, with an embedding and without.
-        let table = 0;
+        let (mut dropped, mut dropped_weights) = (Vec::new(), Vec::new());
+        for layer in 0..config.num_layers {
+            let size = config.layer_size(layer);
+            let has = |site| capacity.dropout.rate(site, config.num_layers) > 0.0;
+            let mut if_dropped = |site, what, [rows, columns]: [usize; 2]| -> Result<_> {
+                if has(site) { device.tensor(what, rows, columns).map(Some) } else { Ok(None) }
+            };
+            dropped.push(if_dropped(Site::Outputs(layer), "states with some left out", [rows, size])?);
+            let weight = [cell::kind(config).gates * size, size];
+            dropped_weights.push(if_dropped(Site::Weights(layer), "recurrent weight with some left out", weight)?);
+        }
+        let projected = match config.projection {
+            false => None,
+            true => {
+                let gradient_rows = if capacity.training { rows } else { 1 };
+                let size = config.embedding_size;
+                Some([
+                    device.tensor("projected states", rows, size)?,
+                    device.tensor("gradient of the projected states", gradient_rows, size)?,
+                ])
+            }
+        };
         let mut gradients = Vec::new();
+        let mut tied = None;
         if capacity.training {
             for (number, specification) in model.parameters().specifications().iter().enumerate() {
                 let what = format!("gradient of {}", specification.name);
-                gradients.push(match number == table {
-                    true => device.tensor(&what, rows, specification.memory_shape()[1])?,
+                let by_position = |device: &mut Device| device.tensor(&what, rows, specification.memory_shape()[1]);
+                gradients.push(match number == TABLE && !config.tied {
+                    true => by_position(device)?,
                     false => specification.allocate(device, &what)?,
                 });
+                if number == TABLE && config.tied {
+                    tied = Some([by_position(device)?, device.tensor_from("one", 1, 1, &[1.0])?]);
+                }
             }
         }
         let losses = device.tensor("losses", rows, 1)?;
-        let workspace = Self { capacity, initial_state: config.initial_state, cells, output, embedded, losses, gradients, table };
+        let initial_state = config.initial_state;
+        let workspace =
+            Self { capacity, initial_state, cells, output, embedded, dropped, dropped_weights, projected, losses, gradients, tied };
         workspace.reset(device);
         Ok(workspace)
     }
@@ -93,7 +131,7 @@ impl Workspace {
             .iter()
             .enumerate()
             .map(|(number, &values)| match number {
-                number if number == self.table => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
+                TABLE if self.tied.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
                 _ => Gradient::Dense(values),
             })
             .collect()
@@ -103,12 +141,57 @@ impl Workspace {
         self.embedded.map(|tensor| tensor.slice_rows(0..time_steps * self.capacity.batch))
     }
 
-    pub(super) fn top(&self) -> &dyn Cell {
-        self.cells.last().expect("a model has a layer").as_ref()
+    /// What is left out at a place in a window, if anything.
+    fn mask(&self, window: &Window, site: Site) -> Option<Mask> {
+        dropout::mask(&self.capacity, window, site, self.cells.len())
+    }
+
+    /// Leaves out of a tensor what the place's mask says: going forward, or of its gradient going back.
+    pub(super) fn drop(&self, device: &mut Device, window: &Window, site: Site, values: Tensor) {
+        if let Some(mask) = self.mask(window, site) {
+            device.run(&Dropout { input: values, output: values, mask });
+        }
+    }
+
+    /// Makes what a layer hands on of its outputs.
+    pub(super) fn hand_on(&self, device: &mut Device, window: &Window, layer: usize) {
+        if let Some(mask) = self.mask(window, Site::Outputs(layer)) {
+            let input = self.cells[layer].outputs(window.time_steps);
+            device.run(&Dropout { input, output: self.handed_on(layer, window.time_steps), mask });
+        }
+    }
+
+    /// `[T*B, H]`: what a layer hands on to the next.
+    pub(super) fn handed_on(&self, layer: usize, time_steps: usize) -> Tensor {
+        let rows = 0..time_steps * self.capacity.batch;
+        self.dropped[layer].map_or_else(|| self.cells[layer].outputs(time_steps), |dropped| dropped.slice_rows(rows))
+    }
+
+    /// Makes a layer's recurrent weight as the window uses it, and returns it.
+    pub(super) fn use_weight(&self, device: &mut Device, window: &Window, layer: usize, weight: Tensor) -> Tensor {
+        if let Some(mask) = self.mask(window, Site::Weights(layer)) {
+            device.run(&Dropout { input: weight, output: self.used_weight(layer, weight), mask });
+        }
+        self.used_weight(layer, weight)
+    }
+
+    /// A layer's recurrent weight as the window used it.
+    pub(super) fn used_weight(&self, layer: usize, weight: Tensor) -> Tensor {
+        self.dropped_weights[layer].unwrap_or(weight)
+    }
+
+    /// `[T*B, D]`, and its gradient, where there is a projection.
+    pub(super) fn projected(&self, time_steps: usize) -> Option<[Tensor; 2]> {
+        self.projected.map(|both| both.map(|tensor| tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))))
+    }
+
+    /// What the output layer reads.
+    pub(super) fn decoder_input(&self, time_steps: usize) -> Tensor {
+        self.projected(time_steps).map_or_else(|| self.handed_on(self.cells.len() - 1, time_steps), |[projected, _]| projected)
     }
 
     pub(super) fn predictions(&self, window: &Window) -> Predictions {
         let steps = window.time_steps;
-        Predictions { hidden: self.top().outputs(steps), targets: window.targets, losses: self.losses(steps) }
+        Predictions { hidden: self.decoder_input(steps), targets: window.targets, losses: self.losses(steps) }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::optimizer::OPTIMIZERS;
 use super::schedule::ScheduleKind;
 use crate::error::{Error, Result};
+use crate::model::DropoutRates;
 
 /// Whether a window's gradient is the sum over its tokens or their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -52,6 +53,12 @@ pub struct Recipe {
     pub l2: f32,
     /// Whether every sentence begins with the initial state.
     pub independent: bool,
+    /// What is left out at random.
+    #[serde(default)]
+    pub dropout: DropoutRates,
+    /// What the biases of gates that forget begin with.
+    #[serde(default)]
+    pub forget_bias: f32,
     /// How exact products are.
     #[serde(default)]
     pub precision: PrecisionKind,
@@ -73,6 +80,8 @@ impl Default for Recipe {
             clip: 0.0,
             l2: 0.0,
             independent: false,
+            dropout: DropoutRates::default(),
+            forget_bias: 1.0,
             precision: PrecisionKind::Full,
             seed: 1,
         }
@@ -98,6 +107,15 @@ impl Recipe {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(flag, value.to_string(), "it must be a number from 0 on", "0 turns it off");
             }
+        }
+        let DropoutRates { words, input, hidden, output, weights, variational: _ } = self.dropout;
+        for (place, rate) in [("words", words), ("input", input), ("hidden", hidden), ("output", output), ("weights", weights)] {
+            if !(0.0..1.0).contains(&rate) {
+                return wrong(&format!("--dropout-{place}"), rate.to_string(), "it must be at least 0 and below 1", "0.5 is much already");
+            }
+        }
+        if !self.forget_bias.is_finite() {
+            return wrong("--forget-bias", self.forget_bias.to_string(), "it must be a number", "1 is the usual one");
         }
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
             return wrong("--min-improvement", self.min_improvement.to_string(), "it must be a number from 0 on", "1.003 is rnnlm's");

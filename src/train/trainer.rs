@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::feed::Feed;
 use crate::kernels::{Clip, Decay, Gradient};
-use crate::model::{Capacity, Config, Model, Workspace};
+use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
 /// An epoch as `log.jsonl` has it.
@@ -142,7 +142,16 @@ impl<'a> Trainer<'a> {
         }
         let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt)?;
         let model = Model::new(device, config, values)?;
-        let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, independent: recipe.independent, mixed };
+        let capacity = Capacity {
+            batch: recipe.batch,
+            time_steps: recipe.bptt,
+            training: true,
+            independent: recipe.independent,
+            mixed,
+            dropout: recipe.dropout,
+            // The low half is enough to tell masks apart.
+            seed: recipe.seed as u32,
+        };
         let workspace = Workspace::new(device, &model, capacity)?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let feed = Feed::new(device, streams, true)?;
@@ -338,6 +347,7 @@ impl<'a> Trainer<'a> {
     /// One window: forward, back, update. Returns the tokens predicted.
     fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
         let (window, predicted) = self.feed.window(device, number);
+        let window = Window { draw: self.progress.step, ..window };
         let scale = match self.recipe.reduction {
             Reduction::Sum => 1.0,
             Reduction::Mean => 1.0 / predicted.max(1) as f32,

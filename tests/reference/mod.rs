@@ -9,6 +9,7 @@ pub mod finite_differences;
 pub mod generator;
 pub mod goldens;
 pub mod kernels;
+pub mod masks;
 pub mod network;
 pub mod optimizers;
 pub mod properties;

@@ -13,6 +13,7 @@ pub fn all() -> Vec<Case> {
     matrices(&mut setups);
     activation(&mut setups);
     recurrence(&mut setups);
+    super::gated::setups(&mut setups);
     tables(&mut setups);
     softmax_cross_entropy(&mut setups);
     reductions(&mut setups);

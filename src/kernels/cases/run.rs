@@ -1,11 +1,11 @@
 //! How each kernel is set up: its tensors, what they hold, and the call.
 
 use super::bench::{Bench, Place};
-use super::{Recurrence, Setup, Step, Tokens, Update};
+use super::{Recurrence, Setup, Step, Tokens, Update, gated};
 use crate::error::Result;
 use crate::kernels::{
-    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Clip, Decay, Gather, Gradient, Matmul, RecurrenceBackward,
-    RecurrenceForward, Reduce, Reset, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows, Transpose,
+    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Clip, CopyValues, Decay, Gather, Gradient, Matmul,
+    RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows, Transpose,
 };
 use crate::tensor::Tensor;
 
@@ -59,6 +59,14 @@ impl Setup {
             }
             Self::RecurrenceForward(recurrence) => recurrence_forward(bench, recurrence)?,
             Self::RecurrenceBackward(recurrence) => recurrence_backward(bench, recurrence)?,
+            Self::Lstm(gated) => gated::lstm(bench, gated)?,
+            Self::Gru(gated) => gated::gru(bench, gated)?,
+            Self::Copy { count } => {
+                let input = bench.random_input("input", Part, [1, count])?;
+                let output = bench.output("output", Part, [1, count])?;
+                bench.run(&CopyValues { input, output });
+            }
+            Self::Dropout(dropped) => gated::dropout(bench, dropped)?,
             Self::Gather { vocabulary, columns, tokens } => {
                 let table = bench.random_input("table", Whole, [vocabulary, columns])?;
                 let drawn = bench.draw(tokens, vocabulary);
@@ -127,7 +135,7 @@ impl Setup {
 }
 
 /// A tensor that the kernel changes in place, or one that it overwrites.
-fn in_place_if(bench: &mut Bench<'_>, name: &'static str, place: Place, shape: [usize; 2], in_place: bool) -> Result<Tensor> {
+pub(super) fn in_place_if(bench: &mut Bench<'_>, name: &'static str, place: Place, shape: [usize; 2], in_place: bool) -> Result<Tensor> {
     if !in_place {
         return bench.output(name, place, shape);
     }

@@ -33,7 +33,12 @@ fn bits(parts: f64) -> Tolerance {
 /// The tolerance of one output of one case.
 pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
     match *setup {
-        Setup::Transpose { .. } | Setup::Gather { .. } | Setup::AddBias { .. } | Setup::Decay { .. } => EXACT,
+        Setup::Copy { .. }
+        | Setup::Dropout(_)
+        | Setup::Transpose { .. }
+        | Setup::Gather { .. }
+        | Setup::AddBias { .. }
+        | Setup::Decay { .. } => EXACT,
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
@@ -48,6 +53,11 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             let terms = EPSILON * (4.0 + 2.0 * (recurrence.hidden_size as f64).sqrt()) * f64::from(recurrence.bound.max(1.0));
             let function = if recurrence.activation == Activation::Tanh { TRANSCENDENTAL } else { 0.0 };
             Tolerance { absolute: terms + function, relative: EPSILON }
+        }
+        Setup::Lstm(gated) | Setup::Gru(gated) => {
+            // As for the simple recurrence; an error of a gate reaches the state, and the next gates, in full.
+            let terms = EPSILON * (8.0 + 4.0 * (gated.hidden_size as f64).sqrt()) * f64::from(gated.bound.max(1.0));
+            Tolerance { absolute: terms + 2.0 * TRANSCENDENTAL * f64::from(gated.bound.max(1.0)), relative: 2.0 * TRANSCENDENTAL }
         }
         Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
             // The logits are rounded in proportion to their size before they are exponents.

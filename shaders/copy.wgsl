@@ -1,0 +1,15 @@
+// output = input.
+struct Arguments { count: u32, input_offset: u32, output_offset: u32 }
+
+@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
+    if i < arguments.count { output[arguments.output_offset + i] = input[arguments.input_offset + i]; }
+}
