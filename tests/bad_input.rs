@@ -49,6 +49,7 @@ fn flags() {
         ("--cell perceptron", &["--cell perceptron", "elman"]),
         ("--activation cosine", &["cosine", "sigmoid"]),
         ("--optimizer newton", &["--optimizer newton", "adam"]),
+        ("--optimizer adam --l2 0.001", &["--l2 0.001", "moments", "adamw"]),
         ("--output crystal", &["--output crystal", "softmax"]),
         ("--unit syllable", &["syllable", "word"]),
         ("--threads 0", &["--threads"]),

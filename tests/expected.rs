@@ -131,6 +131,28 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             optimizers::adam(&mut parameter, &gradient, &mut first, &mut second, step, f64::from(RATE));
             vec![("parameter", parameter), ("first", first), ("second", second)]
         }
+        Setup::Momentum { update, nesterov } => {
+            let (mut parameter, gradient) = updated(update, run);
+            let mut velocity = numbers(run, "velocity");
+            optimizers::momentum(&mut parameter, &gradient, &mut velocity, nesterov, f64::from(RATE));
+            vec![("parameter", parameter), ("velocity", velocity)]
+        }
+        Setup::Rmsprop(update) => {
+            let (mut parameter, gradient) = updated(update, run);
+            let mut squares = numbers(run, "squares");
+            optimizers::rmsprop(&mut parameter, &gradient, &mut squares, f64::from(RATE));
+            vec![("parameter", parameter), ("squares", squares)]
+        }
+        Setup::Average { weight, .. } => {
+            let mut average = numbers(run, "average");
+            optimizers::join_average(&mut average, &numbers(run, "values"), f64::from(weight));
+            vec![("average", average)]
+        }
+        Setup::Clamp { maximum, .. } => {
+            let mut values = numbers(run, "values");
+            optimizers::clamp(&mut values, f64::from(maximum));
+            vec![("values", values)]
+        }
     }
 }
 
@@ -212,7 +234,9 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
     // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do the errors of the additions.
     let sum_of = |terms: usize| Tolerance { absolute: EPSILON * (1.0 + 0.75 * terms as f64), relative: EPSILON };
     match *setup {
-        Setup::Copy { .. } | Setup::Transpose { .. } | Setup::Gather { .. } => Tolerance { absolute: 0.0, relative: 0.0 },
+        Setup::Clamp { .. } | Setup::Copy { .. } | Setup::Transpose { .. } | Setup::Gather { .. } => {
+            Tolerance { absolute: 0.0, relative: 0.0 }
+        }
         Setup::AddBias { .. } | Setup::Decay { .. } | Setup::Dropout(_) => Tolerance { absolute: 0.0, relative: EPSILON },
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
@@ -240,6 +264,9 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         Setup::Reduce { .. } => Tolerance { absolute: 16.0 * EPSILON, relative: 2.0 * EPSILON },
         Setup::Clip { .. } => bits(2.0),
         Setup::Sgd(_) => bits(1.0),
-        Setup::Adagrad(_) | Setup::Adam(..) => bits(4.0),
+        Setup::Average { .. } => bits(2.0),
+        Setup::Adagrad(_) | Setup::Adam(..) | Setup::Momentum { .. } => bits(4.0),
+        // A first step is ten times the rate.
+        Setup::Rmsprop(_) => bits(12.0),
     }
 }

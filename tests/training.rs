@@ -43,6 +43,16 @@ fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Traine
     Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
 }
 
+/// A rate at which an optimiser learns.
+fn rate(optimizer: &str) -> f32 {
+    match optimizer {
+        "adam" | "adamw" => 0.003,
+        "rmsprop" => 0.001,
+        "momentum" | "nesterov" => 0.02,
+        _ => 0.1,
+    }
+}
+
 /// Advances until at least `windows` windows of the run are done or it is finished; the losses of the windows walked.
 fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
     let mut losses = Vec::new();
@@ -104,12 +114,12 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
         for independent in [false, true] {
             let recipe = Recipe {
                 optimizer: optimizer.name.into(),
-                lr: if optimizer.name == "adam" { 0.01 } else { 0.1 },
+                lr: rate(optimizer.name),
                 batch: 3,
                 bptt: 7,
                 epochs: 4,
                 clip: 0.5,
-                l2: 1e-4,
+                l2: if optimizer.name == "adam" { 0.0 } else { 1e-4 },
                 independent,
                 ..Recipe::default()
             };
@@ -177,8 +187,15 @@ fn every_layout_learns() {
 fn fifty_windows_are_the_cpus(device: &mut Device) {
     let corpus = corpus(500);
     for optimizer in OPTIMIZERS {
-        let lr = if optimizer.name == "adam" { 0.003 } else { 0.1 };
-        let recipe = Recipe { optimizer: optimizer.name.into(), lr, batch: 8, bptt: 6, epochs: 1, clip: 1.0, ..Recipe::default() };
+        let recipe = Recipe {
+            optimizer: optimizer.name.into(),
+            lr: rate(optimizer.name),
+            batch: 8,
+            bptt: 6,
+            epochs: 1,
+            clip: 1.0,
+            ..Recipe::default()
+        };
         let mut cpu = Device::cpu(2);
         let [want, got] = [&mut cpu, &mut *device].map(|device| {
             let mut trainer = begin(device, &corpus, &recipe);

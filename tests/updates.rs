@@ -1,17 +1,20 @@
-//! PyTorch's numbers: a window of each golden network, and some updates with every optimiser's kernel.
+//! PyTorch's numbers: a window of each golden network, and some updates with every optimiser; and what optimisers do to tables.
 
+use elman::corpus::order_by_token;
 use elman::device::Device;
-use elman::kernels::{Adagrad, Adam, Clip, Decay, Gradient, Reduce, Reduction, Sgd};
+use elman::kernels::{Average, Clamp, Clip, Decay, Gradient, Reduce, Reduction, Rows};
 use elman::model::{Capacity, Model};
-use elman::tensor::Tensor;
+use elman::tensor::{NONE, Tensor};
+use elman::train::{OPTIMIZERS, OptimizerKind, Update};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
+use super::reference::generator::Generator;
 use super::reference::goldens;
 use super::reference::network::{Named, Window as ReferenceWindow};
 use super::reference::optimizers::{Optimizer, Rule};
 use super::steps::{STEP, Subject, compare_outcomes, download, upload};
-use super::support::on_every_device;
+use super::support::{on_every_device, trial};
 
 /// How far parameters may be after some updates. Adagrad and Adam divide by a root that is small where a gradient is: an error of a small
 /// gradient is an error of a whole step of the learning rate's size.
@@ -22,6 +25,10 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = on_every_device("updates::golden_windows", golden_windows);
     trials.extend(on_every_device("updates::golden_updates", golden_updates));
     trials.extend(on_every_device("updates::decay", decay));
+    trials.extend(on_every_device("updates::tables", tables));
+    trials.extend(on_every_device("updates::averages_of_tables", averages_of_tables));
+    trials.extend(on_every_device("updates::clamped_tables", clamped_tables));
+    trials.push(trial("updates::every_optimizer_has_a_rule", every_optimizer_has_a_rule));
     trials
 }
 
@@ -42,15 +49,26 @@ fn golden_subject<'a>(device: &mut Device, golden: &'a goldens::Golden) -> (Subj
     (subject, window)
 }
 
+/// The optimiser that follows the rule.
+fn optimizer(rule: Rule) -> &'static OptimizerKind {
+    let (name, _) = Rule::TABLE.into_iter().find(|row| row.1 == rule).expect("every rule has a name");
+    OPTIMIZERS.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("there is no optimiser {name}"))
+}
+
+fn every_optimizer_has_a_rule() {
+    let names: Vec<_> = OPTIMIZERS.iter().map(|row| row.name).collect();
+    assert_eq!(names, Rule::TABLE.map(|(name, _)| name));
+}
+
 /// Updates of all parameters by one rule.
 struct Updates {
-    rule: Rule,
+    optimizer: &'static OptimizerKind,
     rate: f32,
     max_norm: Option<f32>,
     l2: f32,
     step: u32,
-    /// Two tensors of each parameter's shape.
-    state: Vec<[Tensor; 2]>,
+    /// Tensors of each parameter's shape.
+    state: Vec<Vec<Tensor>>,
     /// One number for each parameter.
     squares: Tensor,
     partial: Tensor,
@@ -59,12 +77,14 @@ struct Updates {
 
 impl Updates {
     fn new(device: &mut Device, model: &Model, rule: Rule, rate: f32, max_norm: Option<f32>, l2: f32) -> Self {
+        let optimizer = optimizer(rule);
         let parameters = model.parameters().tensors();
         let mut zeros = |rows: usize, columns: usize| device.tensor("state", rows, columns).expect("a small tensor fits");
-        let state = parameters.iter().map(|tensor| [(); 2].map(|()| zeros(tensor.rows(), tensor.columns()))).collect();
+        let state =
+            parameters.iter().map(|tensor| optimizer.state.iter().map(|_| zeros(tensor.rows(), tensor.columns())).collect()).collect();
         let (squares, partial, scale) = (zeros(1, parameters.len()), zeros(1, Reduce::PARTIAL_SUMS), zeros(1, 1));
         device.upload(&scale, &[1.0]);
-        Self { rule, rate, max_norm, l2, step: 0, state, squares, partial, scale }
+        Self { optimizer, rate, max_norm, l2, step: 0, state, squares, partial, scale }
     }
 
     /// One update; returns the gradients' norm.
@@ -78,15 +98,11 @@ impl Updates {
             device.run(&Clip { squares: self.squares, maximum, scale: self.scale });
         }
         let Self { rate, scale, step, .. } = *self;
-        for ((&parameter, &gradient), &[first, second]) in model.parameters().tensors().iter().zip(gradients).zip(&self.state) {
+        for ((&parameter, &gradient), state) in model.parameters().tensors().iter().zip(gradients).zip(&self.state) {
             if self.l2 > 0.0 {
                 device.run(&Decay { values: parameter, factor: 1.0 - rate * self.l2 });
             }
-            match self.rule {
-                Rule::Sgd => device.run(&Sgd { parameter, gradient, scale, rate }),
-                Rule::Adagrad => device.run(&Adagrad { parameter, squares: first, gradient, scale, rate }),
-                Rule::Adam => device.run(&Adam { parameter, first, second, gradient, scale, rate, step }),
-            }
+            (self.optimizer.update)(device, Update { parameter, gradient, state, scale, rate, step });
         }
         download(device, self.squares).iter().sum::<f64>().sqrt()
     }
@@ -128,8 +144,10 @@ fn decay(device: &mut Device) {
     for (name, rule) in Rule::TABLE {
         let (subject, reference) = golden_subject(device, &golden);
         let mut network = golden.network.clone();
-        let mut optimizer = Optimizer::new(rule, f64::from(0.1_f32), None, f64::from(0.01_f32));
-        let mut updates = Updates::new(device, &subject.model, rule, 0.1, None, 0.01);
+        // A first step of RMSprop is ten times the rate.
+        let rate: f32 = if rule == Rule::Rmsprop { 0.01 } else { 0.1 };
+        let mut optimizer = Optimizer::new(rule, rate.into(), None, f64::from(0.01_f32));
+        let mut updates = Updates::new(device, &subject.model, rule, rate, None, 0.01);
         for _ in 0..2 {
             subject.carry(device, &golden.initial_states);
             let got = subject.step(device, reference, golden.scale);
@@ -140,5 +158,95 @@ fn decay(device: &mut Device) {
             optimizer.update(&mut network.parameters, &want.gradients);
         }
         compare_parameters(device, &format!("decay with {name} on {}", device.name()), &subject.model, &network.parameters);
+    }
+}
+
+/// A table that a GPU may cut, and numbers in it.
+const TABLE: [usize; 2] = [7, 37];
+
+fn random(generator: &mut Generator, count: usize) -> Vec<f32> {
+    generator.vector(count, 1.0).into_iter().map(|value| value as f32).collect()
+}
+
+fn table(device: &mut Device, values: &[f32]) -> Tensor {
+    let table = device.table("table", TABLE[0], TABLE[1]).expect("a small table fits");
+    device.upload(&table, values);
+    table
+}
+
+/// Looked-up rows on the device: the gradient's row p is zero but where a token begins in the order.
+fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
+    let (order, columns) = (order_by_token(tokens), TABLE[1]);
+    let token = |p: usize| tokens[order[p] as usize];
+    let mut sums = vec![0.0; tokens.len() * columns];
+    for p in (0..tokens.len()).filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p))) {
+        sums[p * columns..][..columns].copy_from_slice(&dense[token(p) as usize * columns..][..columns]);
+    }
+    let sums = device.tensor_from("sums", tokens.len(), columns, &sums).expect("small");
+    let [tokens, order] = [tokens, &order].map(|ids| device.tensor_from("tokens", 1, ids.len(), ids).expect("small"));
+    Gradient::Rows(sums, Rows { tokens, order })
+}
+
+/// Every optimiser over some updates of a table, of which each touches other rows: as the reference does it with dense gradients, whatever
+/// form the gradient has.
+fn tables(device: &mut Device) {
+    const WINDOWS: [&[u32]; 4] = [&[3, NONE, 0, 3, 6], &[1, 1], &[NONE], &[6, 3, 5, 0, 3, 3]];
+    let count = TABLE[0] * TABLE[1];
+    let scale = device.tensor_from("scale", 1, 1, &[0.75]).expect("small");
+    for (name, rule) in Rule::TABLE {
+        for by_rows in [false, true] {
+            let mut generator = Generator::new(5);
+            let values = random(&mut generator, count);
+            let parameter = table(device, &values);
+            let optimizer = optimizer(rule);
+            let state: Vec<_> = optimizer.state.iter().map(|_| table(device, &vec![0.0; count])).collect();
+            let named = |values: Vec<f32>| Named::from([("table".to_string(), values.into_iter().map(f64::from).collect())]);
+            let mut want = named(values);
+            let mut reference = Optimizer::new(rule, f64::from(0.1_f32), None, 0.0);
+            for (step, tokens) in (1..).zip(WINDOWS) {
+                let mut dense = random(&mut generator, count);
+                for (row, values) in (0..).zip(dense.chunks_exact_mut(TABLE[1])) {
+                    values.iter_mut().for_each(|value| *value *= f32::from(u8::from(tokens.contains(&row))));
+                }
+                let gradient = if by_rows { looked_up(device, tokens, &dense) } else { Gradient::Dense(table(device, &dense)) };
+                (optimizer.update)(device, Update { parameter, gradient, state: &state, scale, rate: 0.1, step });
+                reference.update(&mut want, &named(dense.into_iter().map(|value| 0.75 * value).collect()));
+                let what = format!("{name}, by rows: {by_rows}, update {step} on {}", device.name());
+                assert_close(&what, &download(device, parameter), &want["table"], Tolerance { absolute: 1e-6, relative: 1e-6 });
+            }
+        }
+    }
+}
+
+/// The mean of three tables, one after the other.
+fn averages_of_tables(device: &mut Device) {
+    let count = TABLE[0] * TABLE[1];
+    let mut generator = Generator::new(6);
+    let average = table(device, &random(&mut generator, count));
+    let mut sums = vec![0.0; count];
+    for number in 1..=3 {
+        let joining = random(&mut generator, count);
+        sums.iter_mut().zip(&joining).for_each(|(sum, value)| *sum += f64::from(*value));
+        let values = table(device, &joining);
+        device.run(&Average { average, values, weight: 1.0 / number as f32 });
+        let means: Vec<f64> = sums.iter().map(|sum| sum / f64::from(number)).collect();
+        let what = format!("average of {number} on {}", device.name());
+        assert_close(&what, &download(device, average), &means, Tolerance { absolute: 5e-7, relative: 0.0 });
+    }
+}
+
+/// Numbers within the bounds and infinities beyond them; NaN stays NaN in every piece of a table.
+fn clamped_tables(device: &mut Device) {
+    let mut values = random(&mut Generator::new(7), TABLE[0] * TABLE[1]);
+    let last = values.len() - 1;
+    for (place, value) in [(0, f32::NAN), (1, f32::INFINITY), (last - 1, f32::NEG_INFINITY), (last, -f32::NAN)] {
+        values[place] = value;
+    }
+    let clamped = table(device, &values);
+    device.run(&Clamp { values: clamped, maximum: 0.25 });
+    let got: Vec<f32> = device.download(&clamped).expect("the device works");
+    for (i, (got, value)) in got.into_iter().zip(values).enumerate() {
+        let right = if value.is_nan() { got.is_nan() } else { got == value.clamp(-0.25, 0.25) };
+        assert!(right, "{value} became {got} at {i} on {}", device.name());
     }
 }

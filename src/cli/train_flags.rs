@@ -9,7 +9,7 @@ use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{CELLS, Config, DropoutRates};
-use crate::train::{PrecisionKind, Recipe, Reduction, ScheduleKind};
+use crate::train::{OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
 #[derive(Debug, Clone, Args)]
@@ -97,9 +97,7 @@ pub(super) struct RecipeFlags {
     /// The most epochs [default: 20]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<usize>,
-    /// sgd, adagrad or adam. Adagrad at 0.1 is the default because it reaches what word-by-word SGD reaches, in fewer epochs, with updates of
-    /// hundreds of tokens that feed a GPU; plain SGD at 0.1 needs a few streams only [default: adagrad]
-    #[arg(long)]
+    #[arg(long, help = optimizer_help())]
     pub(super) optimizer: Option<String>,
     /// The learning rate at the start [default: 0.1]
     #[arg(long)]
@@ -116,7 +114,9 @@ pub(super) struct RecipeFlags {
     /// The largest norm of a gradient; 0 is no limit [default: 0]
     #[arg(long, value_name = "NORM")]
     pub(super) clip: Option<f32>,
-    /// L2 regularisation: weights shrink by lr * l2 before every update [default: 0]
+    /// L2 regularisation: weights shrink by lr * l2 before every update, for every optimizer apart from the gradient, as in AdamW. PyTorch's
+    /// weight_decay is the same for sgd, but goes through the state of momentum, nesterov, rmsprop and adagrad; for Adam take adamw
+    /// [default: 0]
     #[arg(long)]
     pub(super) l2: Option<f32>,
     /// Leave numbers out at random in training: of embedded words if there are any, of what each layer hands on to the next, and of what the
@@ -154,6 +154,16 @@ pub(super) struct RecipeFlags {
     /// Where the initial weights come from [default: 1]
     #[arg(long)]
     pub(super) seed: Option<u64>,
+}
+
+/// What --optimizer says, row by row of the table.
+fn optimizer_help() -> String {
+    let rows: String = OPTIMIZERS.iter().map(|row| format!("\n- {}: {}", row.name, row.description)).collect();
+    format!(
+        "How gradients become updates. Adagrad at 0.1 is the default because it reaches what word-by-word SGD reaches, in fewer epochs, with \
+         updates of hundreds of tokens that feed a GPU; plain SGD at 0.1 needs a few streams only; momentum multiplies a rate by up to ten; \
+         adam, adamw and rmsprop want an --lr of some thousandths [default: adagrad]{rows}"
+    )
 }
 
 /// A recipe by name.

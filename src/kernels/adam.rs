@@ -1,7 +1,7 @@
 //! Adam: the gradient's running mean, divided by the root of its running square.
 
 use super::rows::{Gradient, Update};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
+use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
@@ -87,47 +87,28 @@ impl Kernel for Adam {
     fn on_cpu(&self, cpu: &Cpu) {
         let corrections = self.corrections();
         let scale = cpu.read(&self.scale)[0];
-        match self.gradient {
-            Gradient::Dense(_) => self.update().on_cpu(
-                cpu,
-                #[inline(always)]
-                |[parameter, first, second], gradient| {
-                    for (((parameter, first), second), g) in parameter.iter_mut().zip(first).zip(second).zip(gradient) {
-                        step(corrections, parameter, first, second, scale * g);
-                    }
-                },
-            ),
-            Gradient::Rows(..) => {
-                // Enlarged by what the fading takes away in the loop over all rows that follows.
-                self.update().on_cpu(
-                    cpu,
-                    #[inline(always)]
-                    |[_, first, second], gradient| {
-                        for ((first, second), g) in first.iter_mut().zip(second).zip(gradient) {
-                            let g = scale * g;
-                            *first += TAKE[0] / KEEP[0] * g;
-                            *second += TAKE[1] / KEEP[1] * (g * g);
-                        }
-                    },
-                );
-                self.update().every_row_on_cpu(
-                    cpu,
-                    #[inline(always)]
-                    |[parameter, first, second], _| {
-                        for ((parameter, first), second) in parameter.iter_mut().zip(first).zip(second) {
-                            step(corrections, parameter, first, second, 0.0);
-                        }
-                    },
-                );
-            }
-        }
+        self.update().fading_on_cpu(
+            cpu,
+            #[inline(always)]
+            |[parameter, first, second], gradient| {
+                for (((parameter, first), second), g) in parameter.iter_mut().zip(first).zip(second).zip(gradient) {
+                    step(corrections, parameter, first, second, scale * g);
+                }
+            },
+            #[inline(always)]
+            |[_, first, second], gradient| {
+                for ((first, second), g) in first.iter_mut().zip(second).zip(gradient) {
+                    let g = scale * g;
+                    *first += TAKE[0] / KEEP[0] * g;
+                    *second += TAKE[1] / KEEP[1] * (g * g);
+                }
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (rate, root_correction) = self.corrections();
-        let is_dense = matches!(self.gradient, Gradient::Dense(_));
-        let constants: &[(&'static str, f64)] = if is_dense { &[("GRADIENT", 1.0)] } else { &[] };
-        self.update().on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| Arguments {
+        self.update().fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
             count: sizes.count,
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,
@@ -137,23 +118,5 @@ impl Kernel for Adam {
             rate,
             root_correction,
         });
-        if !is_dense {
-            let whole = [self.gradient.values(), self.scale].map(|tensor| Binding::whole(&tensor));
-            for (number, Piece { rows, tensor }) in gpu.pieces(&self.parameter).into_iter().enumerate() {
-                let [first, second] = [self.first, self.second].map(|state| Binding::whole(&gpu.pieces(&state)[number].tensor));
-                let arguments = Arguments {
-                    count: index(tensor.len()),
-                    columns: index(tensor.columns()),
-                    tokens_offset: 0,
-                    order_offset: 0,
-                    first_row: index(rows.start),
-                    end_row: index(rows.end),
-                    rate,
-                    root_correction,
-                };
-                let bindings = [Binding::whole(&tensor), first, second, whole[0], whole[1]];
-                gpu.launch(&DENSE, &[("GRADIENT", 0.0)], &bindings, &arguments, workgroups(tensor.len(), 256));
-            }
-        }
     }
 }

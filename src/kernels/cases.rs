@@ -168,6 +168,31 @@ pub enum Setup {
     Adagrad(Update),
     /// [`Adam`](super::Adam).
     Adam(Update, Step),
+    /// [`Momentum`](super::Momentum).
+    Momentum {
+        /// The parameter and its gradient.
+        update: Update,
+        /// Whether a step looks ahead.
+        nesterov: bool,
+    },
+    /// [`Rmsprop`](super::Rmsprop).
+    Rmsprop(Update),
+    /// [`Average`](super::Average).
+    Average {
+        /// Number of values.
+        count: usize,
+        /// How much of them joins the average.
+        weight: f32,
+    },
+    /// [`Clamp`](super::Clamp).
+    Clamp {
+        /// Number of values.
+        count: usize,
+        /// Largest value.
+        bound: f32,
+        /// The largest magnitude that passes.
+        maximum: f32,
+    },
 }
 
 /// Sizes and options of the recurrence kernels.
@@ -280,6 +305,10 @@ impl Setup {
             Self::Sgd(_) => "sgd",
             Self::Adagrad(_) => "adagrad",
             Self::Adam(..) => "adam",
+            Self::Momentum { .. } => "momentum",
+            Self::Rmsprop(_) => "rmsprop",
+            Self::Average { .. } => "average",
+            Self::Clamp { .. } => "clamp",
         }
     }
 }
@@ -320,8 +349,11 @@ impl fmt::Display for Setup {
             Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
             Self::Clip { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),
             Self::Decay { count, factor } => write!(f, "[{count}] x {factor}"),
-            Self::Sgd(update) | Self::Adagrad(update) => update.fmt(f),
+            Self::Sgd(update) | Self::Adagrad(update) | Self::Rmsprop(update) => update.fmt(f),
             Self::Adam(update, Step(step)) => write!(f, "{update} step {step}"),
+            Self::Momentum { update, nesterov } => write!(f, "{update}{}", option(nesterov, "nesterov")),
+            Self::Average { count, weight } => write!(f, "[{count}] x {weight}"),
+            Self::Clamp { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),
         }
     }
 }

@@ -8,7 +8,9 @@ mod activation;
 mod adagrad;
 mod adam;
 mod add_bias;
+mod average;
 pub mod cases;
+mod clamp;
 mod clip;
 mod copy;
 mod decay;
@@ -19,10 +21,12 @@ mod lstm;
 mod math;
 mod matmul;
 mod matmul_cooperative;
+mod momentum;
 mod parallel;
 mod recurrence;
 mod recurrence_step;
 mod reduce;
+mod rmsprop;
 mod rows;
 mod scatter_add;
 mod sgd;
@@ -35,6 +39,8 @@ pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use add_bias::AddBias;
+pub use average::Average;
+pub use clamp::Clamp;
 pub use clip::Clip;
 pub use copy::CopyValues;
 pub use decay::Decay;
@@ -43,8 +49,10 @@ pub use gather::Gather;
 pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
 pub use matmul::{Matmul, Precision};
+pub use momentum::Momentum;
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use reduce::{Reduce, Reduction};
+pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
@@ -100,6 +108,7 @@ pub static SHADERS: &[&Shader] = &[
     &reduce::PARTIAL,
     &reduce::TOTAL,
     &clip::SHADER,
+    &clamp::SHADER,
     &decay::SHADER,
     &sgd::DENSE,
     &sgd::ROWS,
@@ -107,4 +116,9 @@ pub static SHADERS: &[&Shader] = &[
     &adagrad::ROWS,
     &adam::DENSE,
     &adam::ROWS,
+    &momentum::DENSE,
+    &momentum::ROWS,
+    &rmsprop::DENSE,
+    &rmsprop::ROWS,
+    &average::SHADER,
 ];

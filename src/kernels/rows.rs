@@ -43,8 +43,15 @@ impl Rows {
     }
 }
 
+/// Zeros, for a step over rows without a gradient.
+const NO_GRADIENT: &[f32] = &[0.0; 1024];
+
 /// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows that occurred. They may be tables of
 /// several pieces, and a dense gradient too.
+///
+/// An optimiser that changes nothing where the gradient is zero needs only the rows that occurred (`on_cpu`, `on_gpu`). One whose state
+/// fades in every row goes over a table twice (`fading_on_cpu`, `fading_on_gpu`): first the rows that occurred take the gradient, so enlarged
+/// by what the fading takes away that the dense step, which follows over all rows and without a gradient, makes it that of a dense gradient.
 pub(super) struct Update<const N: usize> {
     pub(super) gradient: Gradient,
     /// The parameter and the optimiser's state of the same shape.
@@ -92,9 +99,38 @@ impl<const N: usize> Update<N> {
         }
     }
 
+    /// As [`Self::on_cpu`] for a state that fades; `enlarged` adds a gradient's runs to what they belong to, enlarged.
+    #[inline(always)]
+    pub(super) fn fading_on_cpu(
+        &self,
+        cpu: &Cpu,
+        step: impl Fn([&mut [f32]; N], &[f32]) + Sync,
+        enlarged: impl Fn([&mut [f32]; N], &[f32]) + Sync,
+    ) {
+        match self.gradient {
+            Gradient::Dense(_) => self.on_cpu(cpu, step),
+            Gradient::Rows(..) => {
+                self.on_cpu(cpu, enlarged);
+                self.every_row_on_cpu(
+                    cpu,
+                    #[inline(always)]
+                    |tensors, _| {
+                        let length = tensors[0].len();
+                        let mut runs = tensors.map(|tensor| tensor.chunks_mut(NO_GRADIENT.len()));
+                        for _ in 0..length.div_ceil(NO_GRADIENT.len()) {
+                            let slices = runs.each_mut().map(|run| run.next().unwrap_or_default());
+                            let length = slices[0].len();
+                            step(slices, &NO_GRADIENT[..length]);
+                        }
+                    },
+                );
+            }
+        }
+    }
+
     /// Calls `step` with runs of the tensors that belong together, each with its first element's number, until all is walked.
     #[inline(always)]
-    pub(super) fn every_row_on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], usize) + Sync) {
+    fn every_row_on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], usize) + Sync) {
         let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
         let length = tensors[0].len();
         let part = rows_per_part(cpu.threads(), length);
@@ -117,30 +153,64 @@ impl<const N: usize> Update<N> {
         scale: Tensor,
         arguments: impl Fn(UpdateSizes) -> A,
     ) {
-        let columns = index(self.gradient.values().columns());
-        for (number, Piece { rows: part, tensor }) in gpu.pieces(&self.tensors[0]).into_iter().enumerate() {
-            let piece_of = |gpu: &Gpu, whole: &Tensor| Binding::whole(&gpu.pieces(whole)[number].tensor);
-            let mut bindings: Vec<_> = self.tensors.iter().map(|whole| piece_of(gpu, whole)).collect();
-            let mut sizes = UpdateSizes {
-                count: index(tensor.len()),
-                columns,
-                tokens_offset: 0,
-                order_offset: 0,
-                first: index(part.start),
-                end: index(part.end),
-            };
-            match self.gradient {
-                Gradient::Dense(values) => {
-                    bindings.extend([piece_of(gpu, &values), Binding::whole(&scale)]);
-                    gpu.launch(dense, constants, &bindings, &arguments(sizes), workgroups(tensor.len(), 256));
-                }
-                Gradient::Rows(values, Rows { tokens, order }) => {
-                    let ((tokens, tokens_offset), (order, order_offset)) = (Binding::with_offset(&tokens), Binding::with_offset(&order));
+        match self.gradient {
+            Gradient::Dense(values) => {
+                let gradient = |gpu: &Gpu, number: usize| Binding::whole(&gpu.pieces(&values)[number].tensor);
+                self.every_row_on_gpu(gpu, dense, constants, gradient, scale, arguments);
+            }
+            Gradient::Rows(values, Rows { tokens, order }) => {
+                let ((tokens, tokens_offset), (order, order_offset)) = (Binding::with_offset(&tokens), Binding::with_offset(&order));
+                for (number, Piece { rows: part, .. }) in gpu.pieces(&self.tensors[0]).into_iter().enumerate() {
+                    let mut bindings = self.piece(gpu, number);
                     bindings.extend([Binding::whole(&values), Binding::whole(&scale), tokens, order]);
-                    sizes = UpdateSizes { count: index(values.rows()), tokens_offset, order_offset, ..sizes };
+                    let (count, columns) = (index(values.rows()), index(values.columns()));
+                    let (first, end) = (index(part.start), index(part.end));
+                    let sizes = UpdateSizes { count, columns, tokens_offset, order_offset, first, end };
                     gpu.launch(rows, constants, &bindings, &arguments(sizes), workgroups(values.rows(), 1));
                 }
             }
         }
+    }
+
+    /// As [`Self::on_gpu`] for a state that fades: the rows entry point enlarges, the dense one has no gradient where the override `GRADIENT`
+    /// is false.
+    pub(super) fn fading_on_gpu<A: Arguments>(
+        &self,
+        gpu: &mut Gpu,
+        shaders: [&'static Shader; 2],
+        constants: &[(&'static str, f64)],
+        scale: Tensor,
+        arguments: impl Fn(UpdateSizes) -> A,
+    ) {
+        self.on_gpu(gpu, shaders, constants, scale, &arguments);
+        if let Gradient::Rows(values, _) = self.gradient {
+            let constants = [constants, &[("GRADIENT", 0.0)]].concat();
+            self.every_row_on_gpu(gpu, shaders[0], &constants, |_, _| Binding::whole(&values), scale, arguments);
+        }
+    }
+
+    /// Launches the dense entry point on every piece, `gradient` saying what is bound as the gradient of a piece.
+    fn every_row_on_gpu<A: Arguments>(
+        &self,
+        gpu: &mut Gpu,
+        dense: &'static Shader,
+        constants: &[(&'static str, f64)],
+        gradient: impl Fn(&Gpu, usize) -> Binding,
+        scale: Tensor,
+        arguments: impl Fn(UpdateSizes) -> A,
+    ) {
+        for (number, Piece { rows, tensor }) in gpu.pieces(&self.tensors[0]).into_iter().enumerate() {
+            let mut bindings = self.piece(gpu, number);
+            bindings.extend([gradient(gpu, number), Binding::whole(&scale)]);
+            let (count, columns) = (index(tensor.len()), index(tensor.columns()));
+            let (first, end) = (index(rows.start), index(rows.end));
+            let sizes = UpdateSizes { count, columns, tokens_offset: 0, order_offset: 0, first, end };
+            gpu.launch(dense, constants, &bindings, &arguments(sizes), workgroups(tensor.len(), 256));
+        }
+    }
+
+    /// The tensors' pieces of this number.
+    fn piece(&self, gpu: &Gpu, number: usize) -> Vec<Binding> {
+        self.tensors.iter().map(|tensor| Binding::whole(&gpu.pieces(tensor)[number].tensor)).collect()
     }
 }

@@ -9,7 +9,7 @@ mod records;
 mod schedule;
 mod trainer;
 
-pub use optimizer::{OPTIMIZERS, OptimizerKind};
+pub use optimizer::{OPTIMIZERS, OptimizerKind, Update};
 pub use recipe::{PrecisionKind, Recipe, Reduction};
 pub use schedule::{Schedule, ScheduleKind, Verdict};
 pub use trainer::{EpochRecord, Event, Progress, Snapshot, Trainer};

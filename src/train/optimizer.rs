@@ -1,7 +1,7 @@
 //! The table of optimisers: what state each keeps for a parameter, and its update.
 
 use crate::device::Device;
-use crate::kernels::{Adagrad, Adam, Gradient, Sgd};
+use crate::kernels::{Adagrad, Adam, Gradient, Momentum, Rmsprop, Sgd};
 use crate::tensor::Tensor;
 
 /// One parameter's update.
@@ -54,8 +54,40 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
         name: "adam",
         description: "running means of gradients and their squares (Kingma and Ba 2015)",
         state: &["first", "second"],
-        update: |device, Update { parameter, gradient, state, scale, rate, step }| {
-            device.run(&Adam { parameter, first: state[0], second: state[1], gradient, scale, rate, step });
+        update: adam,
+    },
+    OptimizerKind {
+        name: "adamw",
+        description: "Adam with --l2, which shrinks weights apart from the gradient (Loshchilov and Hutter 2019)",
+        state: &["first", "second"],
+        update: adam,
+    },
+    OptimizerKind {
+        name: "momentum",
+        description: "steps along a velocity that keeps 0.9 of itself, as in PyTorch's SGD",
+        state: &["velocity"],
+        update: |device, update| momentum(device, update, false),
+    },
+    OptimizerKind {
+        name: "nesterov",
+        description: "the same with a look ahead (Nesterov 1983, Sutskever 2013)",
+        state: &["velocity"],
+        update: |device, update| momentum(device, update, true),
+    },
+    OptimizerKind {
+        name: "rmsprop",
+        description: "the gradient divided by the root of its running square (Tieleman and Hinton 2012)",
+        state: &["squares"],
+        update: |device, Update { parameter, gradient, state, scale, rate, .. }| {
+            device.run(&Rmsprop { parameter, squares: state[0], gradient, scale, rate });
         },
     },
 ];
+
+fn adam(device: &mut Device, Update { parameter, gradient, state, scale, rate, step }: Update<'_>) {
+    device.run(&Adam { parameter, first: state[0], second: state[1], gradient, scale, rate, step });
+}
+
+fn momentum(device: &mut Device, Update { parameter, gradient, state, scale, rate, .. }: Update<'_>, nesterov: bool) {
+    device.run(&Momentum { parameter, velocity: state[0], gradient, scale, rate, nesterov });
+}

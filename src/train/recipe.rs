@@ -49,7 +49,7 @@ pub struct Recipe {
     pub reduction: Reduction,
     /// The largest norm of a gradient; 0 for no limit.
     pub clip: f32,
-    /// L2 regularisation: before an update, parameters shrink by `lr * l2`.
+    /// L2 regularisation: before an update, parameters shrink by `lr * l2`, apart from the gradient whatever the optimiser.
     pub l2: f32,
     /// Whether every sentence begins with the initial state.
     pub independent: bool,
@@ -92,7 +92,7 @@ impl Recipe {
     /// Checks what can be checked without a corpus.
     ///
     /// # Errors
-    /// If a number is outside its range or an optimiser unknown.
+    /// If a number is outside its range, an optimiser unknown or not made for what is asked of it.
     pub fn validate(&self) -> Result<()> {
         let wrong = |flag: &str, value: String, rule: &str, way_out: &str| Err(Error::usage(format!("{flag} {value}"), rule, way_out));
         for (flag, value) in [("--batch", self.batch), ("--bptt", self.bptt), ("--epochs", self.epochs)] {
@@ -124,6 +124,15 @@ impl Recipe {
             let names: Vec<_> = OPTIMIZERS.iter().map(|row| row.name).collect();
             let way_out = format!("It is one of: {}", names.join(", "));
             return wrong("--optimizer", self.optimizer.clone(), "there is no such optimiser", &way_out);
+        }
+        if self.optimizer == "adam" && self.l2 > 0.0 {
+            let rule = "Adam's own L2 would be a part of the gradient and pass through its moments, and --l2 shrinks weights apart from it";
+            return wrong(
+                "--l2",
+                format!("{} with --optimizer adam", self.l2),
+                rule,
+                "Take --optimizer adamw, which is Adam with that decay",
+            );
         }
         Ok(())
     }

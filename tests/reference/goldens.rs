@@ -135,7 +135,7 @@ pub fn check_cases() {
         let start = network.parameters.values().chain(initial_states).flatten();
         assert!(start.copied().all(|number| f64::from(number as f32) == number), "{name}: f32 does not hold what is started from");
         let rules: Vec<Rule> = training.iter().map(|training| training.rule).collect();
-        assert_eq!(rules, Rule::TABLE.map(|(_, rule)| rule), "{name}: optimizers");
+        assert_eq!(rules, [Rule::Sgd, Rule::Adagrad, Rule::Adam], "{name}: optimizers");
         assert!(training.iter().all(|training| training.norms[0] > training.max_norm), "{name}: clipping is not exercised");
         assert!(training.iter().all(|training| training.parameters != network.parameters), "{name}: nothing was learnt");
     }

@@ -22,5 +22,6 @@ pub fn tests() -> Vec<Test> {
     let mut tests = finite_differences::all();
     tests.extend(properties::tests());
     tests.extend(goldens::tests());
+    tests.extend(optimizers::tests());
     tests
 }

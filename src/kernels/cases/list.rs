@@ -81,7 +81,10 @@ fn matrices(setups: &mut Vec<Setup>) {
     }
     for count in [1, 257, 20_011] {
         setups.push(Setup::Decay { count, factor: 0.999 });
+        setups.push(Setup::Average { count, weight: 1.0 / 3.0 });
     }
+    // A first average is what it averages.
+    setups.push(Setup::Average { count: 67, weight: 1.0 });
 }
 
 /// Within the slope and far beyond it.
@@ -166,7 +169,7 @@ fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
     }
 }
 
-/// Up to more values than one round of all workgroups sums; clipping above the norm, below it, and of nothing.
+/// Up to more values than one round of all workgroups sums; clipping above the norm, below it, and of nothing; clamping some and none.
 fn reductions(setups: &mut Vec<Setup>) {
     for reduction in [Reduction::Sum, Reduction::SumOfSquares] {
         for count in [1, 255, 257, 2048, 2049, 4099, 600_011] {
@@ -175,6 +178,9 @@ fn reductions(setups: &mut Vec<Setup>) {
     }
     for (count, bound, maximum) in [(1, 4.0, 1.0), (1, 0.0, 1.0), (7, 4.0, 100.0), (13, 1e-6, 0.25), (257, 4.0, 0.5)] {
         setups.push(Setup::Clip { count, bound, maximum });
+    }
+    for (count, bound, maximum) in [(1, 4.0, 0.001), (67, 1.0, 2.0), (257, 4.0, 1.0), (20_011, 100.0, 5.0)] {
+        setups.push(Setup::Clamp { count, bound, maximum });
     }
 }
 
@@ -193,6 +199,8 @@ fn optimizers(setups: &mut Vec<Setup>) {
     .map(|(rows, columns, pattern, count)| Update { rows, columns, tokens: Some(tokens(pattern, count)) });
     for update in dense.into_iter().chain(looked_up) {
         setups.extend([Setup::Sgd(update), Setup::Adagrad(update), Setup::Adam(update, Step(1)), Setup::Adam(update, Step(7))]);
+        setups.extend([false, true].map(|nesterov| Setup::Momentum { update, nesterov }));
+        setups.push(Setup::Rmsprop(update));
     }
     setups.push(Setup::Adam(dense[1], Step(100_000)));
 }

@@ -4,8 +4,9 @@ use super::bench::{Bench, Place};
 use super::{Recurrence, Setup, Step, Tokens, Update, gated};
 use crate::error::Result;
 use crate::kernels::{
-    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Clip, CopyValues, Decay, Gather, Gradient, Matmul,
-    RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows, Transpose,
+    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average, Clamp, Clip, CopyValues, Decay, Gather, Gradient,
+    Matmul, Momentum, RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rmsprop, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows,
+    Transpose,
 };
 use crate::tensor::Tensor;
 
@@ -114,9 +115,7 @@ impl Setup {
             }
             Self::Adagrad(update) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
-                // Every other number has seen no gradient yet.
-                let squares = every_other(bench.uniform(parameter.len(), 1.0)).map(|value| value * value).collect();
-                let squares = bench.changed("squares", Whole, [update.rows, update.columns], squares)?;
+                let squares = squares(bench, update)?;
                 bench.run(&Adagrad { parameter, squares, gradient, scale, rate: RATE });
             }
             Self::Adam(update, Step(step)) => {
@@ -128,6 +127,27 @@ impl Setup {
                 let first = bench.changed("first", Whole, shape, means)?;
                 let second = bench.changed("second", Whole, shape, squares)?;
                 bench.run(&Adam { parameter, first, second, gradient, scale, rate: RATE, step });
+            }
+            Self::Momentum { update, nesterov } => {
+                let (parameter, gradient, scale) = updated(bench, update)?;
+                let velocity: Vec<f32> = every_other(bench.uniform(parameter.len(), 1.0)).collect();
+                let velocity = bench.changed("velocity", Whole, [update.rows, update.columns], velocity)?;
+                bench.run(&Momentum { parameter, velocity, gradient, scale, rate: RATE, nesterov });
+            }
+            Self::Rmsprop(update) => {
+                let (parameter, gradient, scale) = updated(bench, update)?;
+                let squares = squares(bench, update)?;
+                bench.run(&Rmsprop { parameter, squares, gradient, scale, rate: RATE });
+            }
+            Self::Average { count, weight } => {
+                let values = bench.random_input("values", Whole, [1, count])?;
+                let average = in_place_if(bench, "average", Whole, [1, count], true)?;
+                bench.run(&Average { average, values, weight });
+            }
+            Self::Clamp { count, bound, maximum } => {
+                let values = bench.uniform(count, bound);
+                let values = bench.changed("values", Whole, [1, count], values)?;
+                bench.run(&Clamp { values, maximum });
             }
         }
         Ok(())
@@ -146,6 +166,12 @@ pub(super) fn in_place_if(bench: &mut Bench<'_>, name: &'static str, place: Plac
 /// The numbers, every other one replaced by 0.
 fn every_other(values: Vec<f32>) -> impl Iterator<Item = f32> {
     values.into_iter().enumerate().map(|(i, value)| if i % 2 == 0 { value } else { 0.0 })
+}
+
+/// Sums or means of squared gradients; every other number has seen no gradient yet.
+fn squares(bench: &mut Bench<'_>, update: Update) -> Result<Tensor> {
+    let squares = every_other(bench.uniform(update.rows * update.columns, 1.0)).map(|value| value * value).collect();
+    bench.changed("squares", Whole, [update.rows, update.columns], squares)
 }
 
 /// Numbers that the activation can give, its ends among them.

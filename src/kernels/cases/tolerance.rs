@@ -33,7 +33,8 @@ fn bits(parts: f64) -> Tolerance {
 /// The tolerance of one output of one case.
 pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
     match *setup {
-        Setup::Copy { .. }
+        Setup::Clamp { .. }
+        | Setup::Copy { .. }
         | Setup::Dropout(_)
         | Setup::Transpose { .. }
         | Setup::Gather { .. }
@@ -72,7 +73,10 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             Reduction::SumOfSquares => bits(8.0),
         },
         Setup::Clip { .. } => bits(4.0),
-        Setup::Sgd(_) => bits(1.0),
+        Setup::Sgd(_) | Setup::Average { .. } => bits(1.0),
+        Setup::Momentum { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) => bits(4.0),
+        // A first step is ten times the rate.
+        Setup::Rmsprop(_) => bits(8.0),
     }
 }

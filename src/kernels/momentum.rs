@@ -1,0 +1,100 @@
+//! Stochastic gradient descent with momentum: steps go along a velocity that gradients push.
+
+use super::rows::{Gradient, Update};
+use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use crate::tensor::Tensor;
+
+/// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or as Nesterov has it
+/// `parameter -= rate * (g + 0.9 velocity)` (Sutskever 2013, in the form of PyTorch's `SGD`).
+///
+/// A table's velocity fades in every row, touched or not, and so every row moves on.
+#[derive(Debug, Clone, Copy)]
+pub struct Momentum {
+    /// Any shape, changed in place.
+    pub parameter: Tensor,
+    /// The parameter's shape: the fading sum of gradients, changed in place.
+    pub velocity: Tensor,
+    /// The parameter's gradient.
+    pub gradient: Gradient,
+    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    pub scale: Tensor,
+    /// The learning rate.
+    pub rate: f32,
+    /// Whether a step looks ahead, as Nesterov has it.
+    pub nesterov: bool,
+}
+
+arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+
+const BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("velocity", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("tokens", Access::Read),
+    ("order", Access::Read),
+];
+pub(super) static DENSE: Shader = Shader {
+    stem: "momentum",
+    source: include_str!("../../shaders/momentum.wgsl"),
+    entry_point: "dense",
+    bindings: BINDINGS.split_at(4).0,
+    arguments: Arguments::FIELDS,
+    enables: "",
+    trusted: false,
+};
+pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+
+/// What the velocity keeps of itself.
+const KEEP: f32 = 0.9;
+
+impl Momentum {
+    fn update(&self) -> Update<2> {
+        Update { gradient: self.gradient, tensors: [self.parameter, self.velocity] }
+    }
+}
+
+impl Kernel for Momentum {
+    fn name(&self) -> &'static str {
+        DENSE.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        let (rate, nesterov, scale) = (self.rate, self.nesterov, cpu.read(&self.scale)[0]);
+        self.update().fading_on_cpu(
+            cpu,
+            #[inline(always)]
+            |[parameter, velocity], gradient| {
+                for ((parameter, velocity), g) in parameter.iter_mut().zip(velocity).zip(gradient) {
+                    let g = scale * g;
+                    *velocity = KEEP * *velocity + g;
+                    *parameter -= rate * if nesterov { g + KEEP * *velocity } else { *velocity };
+                }
+            },
+            #[inline(always)]
+            |[parameter, velocity], gradient| {
+                for ((parameter, velocity), g) in parameter.iter_mut().zip(velocity).zip(gradient) {
+                    let g = scale * g;
+                    *velocity += 1.0 / KEEP * g;
+                    // The dense step knows g as a part of the velocity only.
+                    if nesterov {
+                        *parameter -= rate * g;
+                    }
+                }
+            },
+        );
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        let constants = &[("NESTEROV", f64::from(u8::from(self.nesterov)))];
+        self.update().fading_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| Arguments {
+            count: sizes.count,
+            columns: sizes.columns,
+            tokens_offset: sizes.tokens_offset,
+            order_offset: sizes.order_offset,
+            first_row: sizes.first,
+            end_row: sizes.end,
+            rate: self.rate,
+        });
+    }
+}
