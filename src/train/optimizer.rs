@@ -70,7 +70,7 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
     },
     OptimizerKind {
         name: "nesterov",
-        description: "the same with a look ahead (Nesterov 1983, Sutskever 2013)",
+        description: "momentum with a look ahead (Nesterov 1983, Sutskever 2013)",
         state: &["velocity"],
         update: |device, update| momentum(device, update, true),
     },
