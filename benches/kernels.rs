@@ -73,7 +73,7 @@ fn recurrences(criterion: &mut Criterion) {
     for size in [100, 200, 384, 500, 1024] {
         let states = numbers(&mut device, (time_steps + 1) * batch, size);
         let [weight, turned_weight] = std::array::from_fn(|_| numbers(&mut device, size, size));
-        let [carry, initial_gradient] = std::array::from_fn(|_| numbers(&mut device, batch, size));
+        let initial_gradient = numbers(&mut device, batch, size);
         let gradient = numbers(&mut device, time_steps * batch, size);
         let previous = numbers(&mut device, 1, 1);
         let tokens = device.tensor("tokens", time_steps, batch).unwrap_or_else(|error| panic!("{error}"));
@@ -81,7 +81,7 @@ fn recurrences(criterion: &mut Criterion) {
         let activation = Activation::Sigmoid;
         for (walk, way) in [(Walk::Window, "window"), (Walk::Steps, "steps")] {
             let flops = 2 * time_steps * batch * size * size;
-            let forward = RecurrenceForward { activation, states, weight, turned_weight, carry, reset, walk };
+            let forward = RecurrenceForward { activation, states, weight, turned_weight, reset, walk };
             measure(criterion, &mut device, "recurrence", &format!("forward {size} by {way}"), flops, &forward);
             let backward = RecurrenceBackward { activation, states, weight, gradient, initial_gradient, reset, walk };
             measure(criterion, &mut device, "recurrence", &format!("backward {size} by {way}"), flops, &backward);

@@ -1,7 +1,7 @@
 // The Elman recurrence over a whole window, and back through it. One workgroup walks all time steps of one stream: no launch and no
 // barrier wider than the workgroup between steps.
 //
-// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states, and s(-1) comes from carry.
+// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states; slot 0 holds s(-1).
 // backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);  initial_gradient = W^T gradient(0).
 //
 // RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
@@ -17,10 +17,10 @@ override RESET: bool = false;
 // forward: W turned over, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring invocations read neighbouring words of both.
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
-// forward: carry [B, H], the state before and after the window; backward: the initial state's gradient [B, H].
-@group(0) @binding(3) var<storage, read_write> carry: array<f32>;
 // forward: [T, B, H], the previous states as used, written where RESET; backward: the gradient [T, B, H].
-@group(0) @binding(4) var<storage, read_write> steps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> steps: array<f32>;
+// backward: [B, H].
+@group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
 // The previous state, or the next step's gradient. The host takes no H beyond it.
 var<workgroup> vector: array<f32, 4096>;
@@ -50,9 +50,6 @@ fn product(column: u32) -> f32 {
 fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    // In a later dispatch of a window, the state is there already and the same.
-    let before = (arguments.first * arguments.batch + stream) * size;
-    for (var i = lane; i < size; i += 256u) { states[before + i] = carry[stream * size + i]; }
     for (var t = arguments.first; t < arguments.end; t++) {
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
@@ -69,10 +66,6 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             states[current + i] = activate(ACTIVATION, states[current + i] + product(i));
         }
     }
-    storageBarrier();
-    workgroupBarrier();
-    let last = (arguments.end * arguments.batch + stream) * size;
-    for (var i = lane; i < size; i += 256u) { carry[stream * size + i] = states[last + i]; }
 }
 
 @compute @workgroup_size(256)
@@ -107,6 +100,6 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     for (var i = lane; i < size; i += 256u) {
         var sum = 0.0;
         if !cut { sum = product(i); }
-        carry[stream * size + i] = sum;
+        initial_gradient[stream * size + i] = sum;
     }
 }

@@ -1,10 +1,9 @@
 // One step of the Elman recurrence, for hidden layers too wide for one workgroup to walk the window alone: the product with the recurrent
 // weight and the cell in one dispatch. A workgroup makes 32 streams by 32 units, an invocation 4 x 4 of them.
 //
-// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states.
-// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t). At t = -1, in carry, that is the gradient
-//           of s(-1), for which there is no z and no f.
-// begin:    slot 0 of states = carry.   end: carry = slot T of states.
+// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states; slot 0 holds s(-1).
+// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t). At t = -1, in initial_gradient, that is
+//           the gradient of s(-1), for which there is no z and no f.
 //
 // RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
 // The sums have the order that the kernel of a whole window has.
@@ -20,10 +19,10 @@ override BEFORE: bool = false;
 // [H to, H from].
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
-// [B, H]: forward, the state before and after the window; backward, the initial state's gradient.
-@group(0) @binding(3) var<storage, read_write> carry: array<f32>;
 // [T, B, H]: forward, the previous states as used, written where RESET; backward, the gradient.
-@group(0) @binding(4) var<storage, read_write> steps: array<f32>;
+@group(0) @binding(3) var<storage, read_write> steps: array<f32>;
+// backward: [B, H].
+@group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
 const DEPTH = 16u;
 // Numbers in a line of a tile; four more than it holds, so that lanes that write down a column meet different banks.
@@ -156,31 +155,10 @@ fn new_gradients(stream: u32, unit: u32, sums: vec4<f32>) {
 fn new_gradient(stream: u32, unit: u32, sum: f32) {
     if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
     if BEFORE {
-        carry[stream * arguments.hidden_size + unit] = sum;
+        initial_gradient[stream * arguments.hidden_size + unit] = sum;
     } else {
         let current = (arguments.step * arguments.batch + stream) * arguments.hidden_size + unit;
         let state = states[current + arguments.batch * arguments.hidden_size];
         steps[current] = (steps[current] + sum) * activation_derivative(ACTIVATION, state);
     }
-}
-
-@compute @workgroup_size(256)
-fn begin(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    if i < arguments.batch * arguments.hidden_size { states[i] = carry[i]; }
-}
-
-@compute @workgroup_size(256)
-fn end(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let count = arguments.batch * arguments.hidden_size;
-    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    if i < count { carry[i] = states[arguments.time_steps * count + i]; }
 }

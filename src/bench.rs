@@ -15,7 +15,7 @@ use crate::evaluate::Evaluator;
 use crate::feed::Feed;
 use crate::generate::{Generator, Sampling};
 use crate::kernels::{Activation, Decay, Matmul, Precision, Sgd};
-use crate::model::{Capacity, Config, Model, Workspace, initial_values};
+use crate::model::{CELLS, Capacity, Config, Model, Workspace, initial_values};
 use crate::tensor::Tensor;
 use crate::train::{Event, Recipe, ScheduleKind, Trainer};
 
@@ -24,6 +24,10 @@ use crate::train::{Event, Recipe, ScheduleKind, Trainer};
 pub struct Configuration {
     /// The letter by which tables name it; "-" for sizes of one's own.
     pub name: &'static str,
+    /// A row of [`CELLS`].
+    pub cell: &'static str,
+    /// L.
+    pub num_layers: usize,
     /// H.
     pub hidden_size: usize,
     /// V.
@@ -36,18 +40,30 @@ pub struct Configuration {
     pub time_steps: usize,
 }
 
-const fn row(name: &'static str, hidden_size: usize, vocab_size: usize, batch: usize, time_steps: usize) -> Configuration {
-    Configuration { name, hidden_size, vocab_size, embedding_size: 0, batch, time_steps }
+const fn row(
+    name: &'static str,
+    (cell, num_layers, hidden_size): (&'static str, usize, usize),
+    vocab_size: usize,
+    batch: usize,
+    time_steps: usize,
+) -> Configuration {
+    Configuration { name, cell, num_layers, hidden_size, vocab_size, embedding_size: 0, batch, time_steps }
 }
 
 /// The configurations of `benches/RESULTS.md`.
 pub static CONFIGURATIONS: &[Configuration] = &[
-    row("a", 200, 10_000, 32, 35),
-    row("b", 200, 10_000, 128, 35),
-    row("c", 500, 10_000, 64, 35),
-    row("d", 128, 96, 50, 50),
-    row("e", 100, 17_906, 32, 35),
-    row("f", 1024, 10_000, 128, 35),
+    row("a", ("elman", 1, 200), 10_000, 32, 35),
+    row("b", ("elman", 1, 200), 10_000, 128, 35),
+    row("c", ("elman", 1, 500), 10_000, 64, 35),
+    row("d", ("elman", 1, 128), 96, 50, 50),
+    row("e", ("elman", 1, 100), 17_906, 32, 35),
+    row("f", ("elman", 1, 1024), 10_000, 128, 35),
+    row("lstm-a", ("lstm", 1, 200), 10_000, 32, 35),
+    row("lstm-b", ("lstm", 2, 650), 10_000, 32, 35),
+    row("lstm-c", ("lstm", 2, 128), 96, 50, 50),
+    row("gru-a", ("gru", 1, 200), 10_000, 32, 35),
+    row("gru-b", ("gru", 2, 650), 10_000, 32, 35),
+    row("gru-c", ("gru", 2, 128), 96, 50, 50),
 ];
 
 /// What a device can do at best.
@@ -77,7 +93,7 @@ pub struct Rates {
     pub configuration: Configuration,
     /// Tokens a second in training, updates and all; the median over runs of windows.
     pub training: f64,
-    /// GFLOP/s in training, counting 6 H V + 6 H² + 6 D H a token.
+    /// GFLOP/s in training: [`Configuration::flops`] a token.
     pub training_gflops: f64,
     /// GFLOP/s of the large product, measured in turn with training.
     pub product_gflops: f64,
@@ -94,13 +110,19 @@ pub struct Rates {
 impl Configuration {
     /// Floating-point operations of training on a token: each product forward and its two products back.
     pub fn flops(&self) -> f64 {
-        let [h, v, d] = [self.hidden_size, self.vocab_size, self.embedding_size].map(|size| size as f64);
-        6.0 * h * v + 6.0 * h * h + 6.0 * d * h
+        let gates = CELLS.iter().find(|row| row.name == self.cell).map_or(1, |row| row.gates);
+        let [h, v, d, l, g] = [self.hidden_size, self.vocab_size, self.embedding_size, self.num_layers, gates].map(|size| size as f64);
+        6.0 * h * v + 6.0 * g * h * (h * l + h * (l - 1.0) + d)
     }
 
     fn config(&self) -> Config {
+        let bias = CELLS.iter().any(|row| row.name == self.cell && row.bias);
         Config {
+            bias,
+            decoder_bias: bias,
+            cell: self.cell.into(),
             activation: Activation::Tanh,
+            num_layers: self.num_layers,
             vocab_size: self.vocab_size,
             embedding_size: self.embedding_size,
             hidden_size: self.hidden_size,

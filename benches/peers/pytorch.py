@@ -1,6 +1,6 @@
 """Elman and PyTorch train the same networks in turn: python benches/peers/pytorch.py [--elman PROGRAM] [--configurations a,b,…] [--device cpu|cuda]
 
-Same sizes (an embedding of H, one tanh layer, the full softmax, no biases), same optimiser (SGD with the gradient's norm clipped), same number of
+Same sizes (an embedding of H, tanh layers without biases or LSTM and GRU layers with them, the full softmax), same optimiser (SGD with the gradient's norm clipped), same number of
 threads, random words with the same skewed frequencies. Each round measures PyTorch and then Elman; printed are medians and the ratio of each
 round, so that a machine that drifts harms neither. Needs PyTorch, in an environment of its own; nothing else of the project does.
 """
@@ -14,22 +14,29 @@ import time
 
 import torch
 
-CONFIGURATIONS = {  # H, V, B, T: those of `elman bench`
-    "a": (200, 10_000, 32, 35),
-    "b": (200, 10_000, 128, 35),
-    "c": (500, 10_000, 64, 35),
-    "d": (128, 96, 50, 50),
-    "e": (100, 17_906, 32, 35),
-    "f": (1024, 10_000, 128, 35),
+CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`
+    "a": ("RNN", 1, 200, 10_000, 32, 35),
+    "b": ("RNN", 1, 200, 10_000, 128, 35),
+    "c": ("RNN", 1, 500, 10_000, 64, 35),
+    "d": ("RNN", 1, 128, 96, 50, 50),
+    "e": ("RNN", 1, 100, 17_906, 32, 35),
+    "f": ("RNN", 1, 1024, 10_000, 128, 35),
+    "lstm-a": ("LSTM", 1, 200, 10_000, 32, 35),
+    "lstm-b": ("LSTM", 2, 650, 10_000, 32, 35),
+    "lstm-c": ("LSTM", 2, 128, 96, 50, 50),
+    "gru-a": ("GRU", 1, 200, 10_000, 32, 35),
+    "gru-b": ("GRU", 2, 650, 10_000, 32, 35),
+    "gru-c": ("GRU", 2, 128, 96, 50, 50),
 }
 
 
 class Network(torch.nn.Module):
-    def __init__(self, hidden, vocabulary):
+    def __init__(self, cell, layers, hidden, vocabulary):
         super().__init__()
         self.embedding = torch.nn.Embedding(vocabulary, hidden)
-        self.rnn = torch.nn.RNN(hidden, hidden, nonlinearity="tanh", bias=False)
-        self.decoder = torch.nn.Linear(hidden, vocabulary, bias=False)
+        bias = cell != "RNN"  # as in Elman: rnnlm's network has none
+        self.rnn = getattr(torch.nn, cell)(hidden, hidden, num_layers=layers, bias=bias)
+        self.decoder = torch.nn.Linear(hidden, vocabulary, bias=bias)
 
     def forward(self, tokens, state):
         output, state = self.rnn(self.embedding(tokens), state)
@@ -38,13 +45,13 @@ class Network(torch.nn.Module):
 
 def pytorch_rate(name, seconds, device, autocast):
     """Median tokens a second over single windows, the first ones left out."""
-    hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
+    cell, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
     torch.manual_seed(1)
-    network = Network(hidden, vocabulary).to(device)
+    network = Network(cell, layers, hidden, vocabulary).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     draws = torch.exp(torch.rand(64, steps + 1, batch) * math.log(vocabulary)).long().clamp(1, vocabulary) - 1
     text = draws.to(device)
-    state = torch.zeros(1, batch, hidden, device=device)
+    state = tuple(torch.zeros(layers, batch, hidden, device=device) for _ in range(2 if cell == "LSTM" else 1))
     synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
 
     def window(number):
@@ -52,7 +59,9 @@ def pytorch_rate(name, seconds, device, autocast):
         tokens = text[number % 64]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=autocast):
-            logits, state = network(tokens[:-1], state.detach())
+            before = tuple(part.detach() for part in state)
+            logits, state = network(tokens[:-1], before if cell == "LSTM" else before[0])
+            state = state if cell == "LSTM" else (state,)
             loss = torch.nn.functional.cross_entropy(logits.view(-1, vocabulary), tokens[1:].reshape(-1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
@@ -104,8 +113,8 @@ def main():
     float(b[0, 0])
     product = 5 * 2 * size**3 / (time.perf_counter() - start) / 1e9
     print(f"PyTorch {torch.__version__}, {flags.device}, {flags.threads} threads, its product {product:.0f} GFLOP/s")
-    print("| | H | V | B | T | PyTorch tokens/s | Elman tokens/s | ratio by round |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| | L | H | V | B | T | PyTorch tokens/s | Elman tokens/s | ratio by round |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in flags.configurations.split(","):
         rounds = []
         for _ in range(flags.rounds):
@@ -113,8 +122,8 @@ def main():
             rounds.append((theirs, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads)))
         theirs, ours = (statistics.median(column) for column in zip(*rounds))
         ratios = ", ".join(f"{ours / theirs:.2f}" for theirs, ours in rounds)
-        hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
-        print(f"| {name} | {hidden} | {vocabulary} | {batch} | {steps} | {theirs:.0f} | {ours:.0f} | {ratios} |", flush=True)
+        _, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
+        print(f"| {name} | {layers} | {hidden} | {vocabulary} | {batch} | {steps} | {theirs:.0f} | {ours:.0f} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":

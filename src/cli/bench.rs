@@ -1,12 +1,14 @@
 //! `elman bench`: how fast a device is, against its own ceilings.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::DeviceFlags;
 use super::output::Output;
 use crate::bench::{CONFIGURATIONS, Configuration, Plan, Rates, ceilings, rates};
 use crate::error::{Error, Result};
+use crate::model::CELLS;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchFlags {
@@ -21,6 +23,12 @@ pub(super) struct BenchFlags {
     /// Types of the vocabulary
     #[arg(long, value_name = "V", requires = "hidden", value_parser = clap::value_parser!(u32).range(2..))]
     vocab_size: Option<u32>,
+    /// The cell of the hidden layers: elman, gru or lstm
+    #[arg(long, value_name = "CELL", requires = "hidden", default_value = "elman", value_parser = cell_names())]
+    cell: String,
+    /// Hidden layers
+    #[arg(long, value_name = "L", requires = "hidden", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    layers: u32,
     /// Streams
     #[arg(long, value_name = "B", requires = "hidden", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -44,6 +52,11 @@ pub(super) struct BenchFlags {
     json: bool,
 }
 
+/// The names of the table of cells.
+fn cell_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(CELLS.iter().map(|row| row.name))
+}
+
 fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     let names: Vec<_> = CONFIGURATIONS.iter().map(|row| row.name).collect();
     if let Some(unknown) = flags.config.iter().find(|name| !names.contains(&name.as_str())) {
@@ -59,7 +72,10 @@ fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     let with_embedding = |row: &Configuration| Configuration { embedding_size: if flags.embedding { row.hidden_size } else { 0 }, ..*row };
     if let (Some(hidden), Some(vocabulary)) = (flags.hidden, flags.vocab_size) {
         let [hidden_size, vocab_size, batch, time_steps] = [hidden, vocabulary, flags.batch, flags.bptt].map(|size| size as usize);
-        return Ok(vec![with_embedding(&Configuration { name: "-", hidden_size, vocab_size, embedding_size: 0, batch, time_steps })]);
+        let cell = CELLS.iter().map(|row| row.name).find(|name| *name == flags.cell).unwrap_or("elman");
+        let (name, num_layers, embedding_size) = ("-", flags.layers as usize, 0);
+        let own = Configuration { name, cell, num_layers, hidden_size, vocab_size, embedding_size, batch, time_steps };
+        return Ok(vec![with_embedding(&own)]);
     }
     let wanted = |row: &&Configuration| flags.config.is_empty() || flags.config.iter().any(|name| name == row.name);
     Ok(CONFIGURATIONS.iter().filter(wanted).map(with_embedding).collect())
@@ -77,8 +93,9 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
             ceilings.product_gflops,
             ceilings.bandwidth_gbs
         ))?;
-        output.line("                                        training             product     share   evaluation   generation")?;
-        output.line("        H       V    D    B   T   tokens/s   GFLOP/s   GFLOP/s of product     tokens/s     tokens/s")?;
+        output
+            .line("                                                  training             product     share   evaluation   generation")?;
+        output.line("                  H       V    D    B   T   tokens/s   GFLOP/s   GFLOP/s of product     tokens/s     tokens/s")?;
         output.flush()?;
     }
     let plan = Plan { seconds: flags.seconds, product_size: flags.product, training_only: flags.training_only };
@@ -98,10 +115,11 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
 
 /// A line of rates and one of the kernels' shares.
 fn print(output: &mut Output, found: &Rates) -> Result<()> {
-    let Configuration { name, hidden_size, vocab_size, embedding_size, batch, time_steps } = found.configuration;
+    let Configuration { name, num_layers, hidden_size, vocab_size, embedding_size, batch, time_steps, .. } = found.configuration;
     let or_none = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.0}"));
     output.line(format_args!(
-        "({name}) {hidden_size:5} {vocab_size:7} {embedding_size:4} {batch:4} {time_steps:3} {:10.0} {:9.1} {:9.1} {:8.1} %  {:>11}  {:>11}",
+        "{:8} {num_layers:2} x {hidden_size:4} {vocab_size:7} {embedding_size:4} {batch:4} {time_steps:3} {:10.0} {:9.1} {:9.1} {:8.1} %  {:>11}  {:>11}",
+        format!("({name})"),
         found.training,
         found.training_gflops,
         found.product_gflops,

@@ -85,8 +85,6 @@ pub static SHADERS: &[&Shader] = &[
     &recurrence::BACKWARD,
     &recurrence_step::FORWARD,
     &recurrence_step::BACKWARD,
-    &recurrence_step::BEGIN,
-    &recurrence_step::END,
     &lstm::FORWARD,
     &lstm::BACKWARD,
     &lstm::USE_STATES,

@@ -12,20 +12,17 @@ use crate::tensor::Tensor;
 
 /// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
 ///
-/// z(t), the part of the sum that does not depend on s(t-1), lies where s(t) is going to be. s(-1) is what `carry` holds, and `carry` holds
-/// the last state afterwards.
+/// z(t), the part of the sum that does not depend on s(t-1), lies where s(t) is going to be.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceForward {
     /// f.
     pub activation: Activation,
-    /// `[(T+1)*B, H]`: slot 0 receives s(-1); slot t+1 holds z(t) and receives s(t).
+    /// `[(T+1)*B, H]`: slot 0 holds s(-1); slot t+1 holds z(t) and receives s(t).
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
     /// `[H, H]`, overwritten with W turned over, where the device reads it better so.
     pub turned_weight: Tensor,
-    /// `[B, H]`: the state before the window, then the state after it.
-    pub carry: Tensor,
     /// Where a stream begins afresh, if anywhere.
     pub reset: Reset,
     /// How a GPU goes about it.
@@ -53,22 +50,23 @@ pub struct RecurrenceBackward {
 
 arguments! { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
 
+pub(super) const BINDINGS: &[(&str, Access)] = &[
+    ("states", Access::Write),
+    ("weight", Access::Read),
+    ("tokens", Access::Read),
+    ("steps", Access::Write),
+    ("initial_gradient", Access::Write),
+];
 pub(super) static FORWARD: Shader = Shader {
     stem: "recurrence",
     source: include_str!("../../shaders/recurrence.wgsl"),
     entry_point: "forward",
-    bindings: &[
-        ("states", Access::Write),
-        ("weight", Access::Read),
-        ("tokens", Access::Read),
-        ("carry", Access::Write),
-        ("steps", Access::Write),
-    ],
+    bindings: BINDINGS.split_at(4).0,
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
 };
-pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", ..FORWARD };
+pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", bindings: BINDINGS, ..FORWARD };
 
 /// The constants of both directions.
 pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str, f64); 2] {
@@ -76,8 +74,7 @@ pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str
 }
 
 /// The arguments of every dispatch that a window is made of, by time.
-fn window_arguments(reset: &Reset, time_steps: usize, carry: &Tensor) -> Vec<Arguments> {
-    let (batch, hidden_size) = (carry.rows(), carry.columns());
+fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> Vec<Arguments> {
     // An invocation computes one unit of every 256, and reads or writes it a few times.
     let turns = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
     let dispatch = |[first, end]: [u32; 2]| Arguments {
@@ -92,25 +89,40 @@ fn window_arguments(reset: &Reset, time_steps: usize, carry: &Tensor) -> Vec<Arg
     dispatches(time_steps, turns).into_iter().map(dispatch).collect()
 }
 
+impl RecurrenceForward {
+    /// B, H and T.
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        let steps = self.reset.tokens.len();
+        let batch = self.states.rows() - steps;
+        [batch, self.states.columns(), steps / batch]
+    }
+}
+
+impl RecurrenceBackward {
+    /// B, H and T.
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        let (batch, size) = (self.initial_gradient.rows(), self.initial_gradient.columns());
+        [batch, size, self.gradient.rows() / batch]
+    }
+}
+
 impl Kernel for RecurrenceForward {
     fn name(&self) -> &'static str {
         FORWARD.stem
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (batch, size) = (self.carry.rows(), self.carry.columns());
+        let [batch, size, time_steps] = self.sizes();
         let share = Share::new(cpu, batch, size);
-        let turned = turn_weight(cpu, self.weight, self.turned_weight, self.states.rows() / batch - 1);
+        let turned = turn_weight(cpu, self.weight, self.turned_weight, time_steps);
         let weight = cpu.read(if turned { &self.turned_weight } else { &self.weight });
         let weight = Weight { data: &weight, rows: size, columns: size, turned };
-        let (mut states, mut carry) = (cpu.write(&self.states), cpu.write(&self.carry));
+        let mut states = cpu.write(&self.states);
         let (tokens, mut previous) = (cpu.read(&self.reset.tokens), cpu.write(&self.reset.previous));
         let tokens = &*tokens;
         let states = share.split(&mut states, size);
         let previous = share.split_previous(&self.reset, &mut previous, size);
-        let parts = states.into_par_iter().zip(previous).zip(carry.par_chunks_mut(share.streams * size));
-        parts.enumerate().for_each(|(part, ((mut states, mut previous), carry))| {
-            states[0].copy_from_slice(carry);
+        states.into_par_iter().zip(previous).enumerate().for_each(|(part, (mut states, mut previous))| {
             for t in 0..states.len() - 1 {
                 let (before, after) = states.split_at_mut(t + 1);
                 let mut used = &*before[t];
@@ -121,7 +133,6 @@ impl Kernel for RecurrenceForward {
                 weight.forward(used, after[0], true, share.threads);
                 for_row_parts(share.threads, after[0], size, |_, part| self.activation.apply(part));
             }
-            carry.copy_from_slice(states[states.len() - 1]);
         });
     }
 
@@ -130,8 +141,8 @@ impl Kernel for RecurrenceForward {
             return recurrence_step::forward(self, gpu);
         }
         Transpose { input: self.weight, output: self.turned_weight }.on_gpu(gpu);
-        let arguments = window_arguments(&self.reset, self.states.rows() / self.carry.rows() - 1, &self.carry);
-        for dispatch in &arguments {
+        let sizes = self.sizes();
+        for dispatch in &window_arguments(&self.reset, sizes) {
             gpu.launch(
                 &FORWARD,
                 &constants(&self.reset, self.activation),
@@ -139,11 +150,10 @@ impl Kernel for RecurrenceForward {
                     Binding::whole(&self.states),
                     Binding::whole(&self.turned_weight),
                     self.reset.tokens().0,
-                    Binding::whole(&self.carry),
                     Binding::whole(&self.reset.previous),
                 ],
                 dispatch,
-                [index(self.carry.rows()), 1, 1],
+                [index(sizes[0]), 1, 1],
             );
         }
     }
@@ -155,7 +165,7 @@ impl Kernel for RecurrenceBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (batch, size) = (self.initial_gradient.rows(), self.initial_gradient.columns());
+        let [batch, size, _] = self.sizes();
         let share = Share::new(cpu, batch, size);
         let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
         let (mut gradient, mut initial_gradient) = (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
@@ -198,9 +208,8 @@ impl Kernel for RecurrenceBackward {
         if self.walk == Walk::Steps {
             return recurrence_step::backward(self, gpu);
         }
-        let time_steps = self.states.rows() / self.initial_gradient.rows() - 1;
-        let arguments = window_arguments(&self.reset, time_steps, &self.initial_gradient);
-        for dispatch in arguments.iter().rev() {
+        let sizes = self.sizes();
+        for dispatch in window_arguments(&self.reset, sizes).iter().rev() {
             gpu.launch(
                 &BACKWARD,
                 &constants(&self.reset, self.activation),
@@ -208,11 +217,11 @@ impl Kernel for RecurrenceBackward {
                     Binding::whole(&self.states),
                     Binding::whole(&self.weight),
                     self.reset.tokens().0,
-                    Binding::whole(&self.initial_gradient),
                     Binding::whole(&self.gradient),
+                    Binding::whole(&self.initial_gradient),
                 ],
                 dispatch,
-                [index(self.initial_gradient.rows()), 1, 1],
+                [index(sizes[0]), 1, 1],
             );
         }
     }

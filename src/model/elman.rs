@@ -6,7 +6,7 @@ use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Activation, AddBias, Precision, RecurrenceBackward, RecurrenceForward, Reset, SumRows, Walk};
+use crate::kernels::{Activation, AddBias, CopyValues, Precision, RecurrenceBackward, RecurrenceForward, Reset, SumRows, Walk};
 use crate::tensor::Tensor;
 
 /// One layer of Elman cells.
@@ -58,6 +58,10 @@ impl ElmanCell {
         Reset { enabled: self.independent, initial: self.initial_state, tokens: window.inputs, previous: self.previous }
     }
 
+    fn slot(&self, number: usize) -> Tensor {
+        self.states.slice_rows(number * self.batch..(number + 1) * self.batch)
+    }
+
     fn slots(&self, time_steps: usize) -> Tensor {
         self.states.slice_rows(0..(time_steps + 1) * self.batch)
     }
@@ -92,15 +96,16 @@ impl Cell for ElmanCell {
         if let Some(bias) = bias {
             device.run(&AddBias { bias, values: self.inputs(window.time_steps) });
         }
+        device.run(&CopyValues { input: self.carry, output: self.slot(0) });
         device.run(&RecurrenceForward {
             activation: self.activation,
             states: self.slots(window.time_steps),
             weight,
             turned_weight: self.turned_weight,
-            carry: self.carry,
             reset: self.reset(window),
             walk: self.walk,
         });
+        device.run(&CopyValues { input: self.slot(window.time_steps), output: self.carry });
     }
 
     fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {

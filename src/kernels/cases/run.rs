@@ -243,9 +243,8 @@ fn recurrence_forward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<(
     let states = bench.changed("states", Whole, slots, z)?;
     let weight = recurrent_weight(bench, hidden_size)?;
     let turned_weight = bench.scratch("turned_weight", [hidden_size, hidden_size])?;
-    let carry = in_place_if(bench, "carry", Whole, [batch, hidden_size], true)?;
     let reset = reset(bench, recurrence, true)?;
-    bench.run(&RecurrenceForward { activation, states, weight, turned_weight, carry, reset, walk });
+    bench.run(&RecurrenceForward { activation, states, weight, turned_weight, reset, walk });
     Ok(())
 }
 
