@@ -12,7 +12,7 @@ use crate::corpus::{Corpus, Streams, TextReport, Tokens, Vocabulary};
 use crate::device::{Device, Profile};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
-use crate::feed::Feed;
+use crate::feed::{Feed, Purpose};
 use crate::generate::{Generator, Sampling};
 use crate::kernels::{Activation, Decay, Matmul, Precision, Sgd};
 use crate::model::{CELLS, Capacity, Config, Model, Workspace, initial_values};
@@ -258,7 +258,7 @@ impl Window {
         let text = corpus(configuration, 2)?;
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
         let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, ..Capacity::default() })?;
-        let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, true)?;
+        let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, Purpose::Training { history: 0 })?;
         let (window, _) = feed.window(device, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
         Ok(Self { model, workspace, window, scale })

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::corpus::{Streams, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::feed::Feed;
+use crate::feed::{Feed, Purpose};
 use crate::model::{Capacity, Model, Workspace};
 
 /// What a model says of a text.
@@ -84,13 +84,13 @@ impl Evaluator {
     /// If the device failed, nothing could be predicted, or the losses are not finite.
     pub fn evaluate(&self, device: &mut Device, model: &Model, tokens: &Tokens) -> Result<Evaluation> {
         self.workspace.reset(device);
-        let mut feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), false)?;
+        let mut feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), Purpose::Reading)?;
         let mut nats = 0.0;
         for number in 0..feed.streams().windows() {
             let (window, _) = feed.window(device, number);
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
-            let losses = device.download(&self.workspace.losses(window.time_steps))?;
+            let losses = device.download(&self.workspace.losses(&window))?;
             nats += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         }
         feed.release(device);

@@ -18,29 +18,46 @@ const RUN: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Feed<'a> {
     streams: Streams<'a>,
+    /// Steps before a window's own that it walks again, where there are as many.
+    history: usize,
     /// Windows of a run.
     run: usize,
     /// Windows that lie on the device.
     resident: Range<usize>,
-    /// Their tokens, a row of B for each step and one more.
+    /// The step of the first row of tokens.
+    first_step: usize,
+    /// Their tokens and those of the history of the first, a row of B for each step and one more.
     rows: Tensor<u32>,
     /// For each window, its positions sorted by token; only where gradients are wanted.
     order: Option<Tensor<u32>>,
-    /// Targets of each resident window that are not [`NONE`].
+    /// Targets of each resident window that are predicted.
     predicted: Vec<usize>,
 }
 
+/// What windows are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Losses.
+    Reading,
+    /// Gradients too, which flow back through so many steps before a window's own.
+    Training {
+        /// The steps.
+        history: usize,
+    },
+}
+
 impl<'a> Feed<'a> {
-    /// Makes room on the device. `training` says whether windows carry the order that gradients need.
+    /// Makes room on the device.
     ///
     /// # Errors
     /// If a run of windows is too large for the device.
-    pub fn new(device: &mut Device, streams: Streams<'a>, training: bool) -> Result<Self> {
-        let window = streams.time_steps() * streams.batch();
-        let run = (RUN / window).clamp(1, streams.windows().max(1));
-        let rows = device.tensor("tokens", run * streams.time_steps() + 1, streams.batch())?;
-        let order = if training { Some(device.tensor("order of tokens", run, window)?) } else { None };
-        Ok(Self { streams, run, resident: 0..0, rows, order, predicted: Vec::new() })
+    pub fn new(device: &mut Device, streams: Streams<'a>, purpose: Purpose) -> Result<Self> {
+        let history = if let Purpose::Training { history } = purpose { history } else { 0 };
+        let longest = (history + streams.time_steps()) * streams.batch();
+        let run = (RUN / longest).clamp(1, streams.windows().max(1));
+        let rows = device.tensor("tokens", history + run * streams.time_steps() + 1, streams.batch())?;
+        let order = if purpose == Purpose::Reading { None } else { Some(device.tensor("order of tokens", run, longest)?) };
+        Ok(Self { streams, history, run, resident: 0..0, first_step: 0, rows, order, predicted: Vec::new() })
     }
 
     /// The text's cut.
@@ -48,39 +65,61 @@ impl<'a> Feed<'a> {
         &self.streams
     }
 
+    /// The first step that a window walks: its own, or as many before it as there are and the history asks for.
+    fn begin(&self, number: usize) -> usize {
+        (number * self.streams.time_steps()).saturating_sub(self.history)
+    }
+
+    /// The steps that a window walks.
+    fn steps(&self, number: usize) -> Range<usize> {
+        self.begin(number)..self.streams.steps_of_windows(number..number + 1).end
+    }
+
     /// A window of the text and the number of its targets that are predicted.
     pub fn window(&mut self, device: &mut Device, number: usize) -> (Window, usize) {
         if !self.resident.contains(&number) {
             self.upload(device, number);
         }
-        let (batch, longest) = (self.streams.batch(), self.streams.time_steps());
-        let (local, time_steps) = (number - self.resident.start, self.streams.steps_of(number));
-        let first = local * longest;
+        let steps = self.steps(number);
+        let local = number - self.resident.start;
+        let first = steps.start - self.first_step;
+        let positions = steps.len() * self.streams.batch();
         let window = Window {
-            time_steps,
-            inputs: self.rows.slice_rows(first..first + time_steps),
-            targets: self.rows.slice_rows(first + 1..first + 1 + time_steps),
-            order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, time_steps * batch)),
-            draw: 0,
+            history: steps.len() - self.streams.steps_of(number),
+            advance: (self.begin(number + 1) - steps.start).min(steps.len()),
+            order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),
+            ..Window::new(
+                steps.len(),
+                self.rows.slice_rows(first..first + steps.len()),
+                self.rows.slice_rows(first + 1..first + 1 + steps.len()),
+            )
         };
         (window, self.predicted[local])
     }
 
     fn upload(&mut self, device: &mut Device, first: usize) {
         self.resident = first..(first + self.run).min(self.streams.windows());
-        let rows = self.streams.rows(self.resident.clone());
+        self.first_step = self.begin(first);
         let batch = self.streams.batch();
+        let rows = self.streams.rows(self.first_step..self.streams.steps_of_windows(self.resident.clone()).end);
         device.upload(&self.rows.reshape(rows.len() / batch, batch), &rows);
-        let window = self.streams.time_steps() * batch;
-        let inputs = rows[..rows.len() - batch].chunks(window);
-        self.predicted = inputs
+        let tokens = |steps: Range<usize>| &rows[(steps.start - self.first_step) * batch..(steps.end - self.first_step) * batch];
+        self.predicted = self
+            .resident
             .clone()
-            .enumerate()
-            .map(|(number, inputs)| rows[number * window + batch..][..inputs.len()].iter().filter(|&&target| target != NONE).count())
+            .map(|number| {
+                let own = self.streams.steps_of_windows(number..number + 1);
+                tokens(own.start + 1..own.end + 1).iter().filter(|&&target| target != NONE).count()
+            })
             .collect();
         if let Some(order) = &self.order {
-            let sorted: Vec<u32> = inputs.flat_map(order_by_token).collect();
-            device.upload(&order.reshape(1, sorted.len()), &sorted);
+            let longest = order.columns();
+            let mut sorted = vec![0; self.resident.len() * longest];
+            for (number, row) in self.resident.clone().zip(sorted.chunks_exact_mut(longest)) {
+                let positions = order_by_token(tokens(self.steps(number)));
+                row[..positions.len()].copy_from_slice(&positions);
+            }
+            device.upload(&order.slice_rows(0..self.resident.len()), &sorted);
         }
     }
 

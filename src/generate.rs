@@ -109,7 +109,7 @@ impl Generator {
     /// If the device failed.
     pub fn read(&mut self, device: &mut Device, model: &Model, token: u32) -> Result<()> {
         device.upload(&self.token, &[token]);
-        let window = Window { time_steps: 1, inputs: self.token, targets: self.token, order: None, draw: 0 };
+        let window = Window::new(1, self.token, self.token);
         model.forward(device, &self.workspace, &window);
         self.log_probabilities = model.distribution(device, &self.workspace, 1)?;
         Ok(())

@@ -86,16 +86,10 @@ impl Scorer {
                 }
             }
             device.upload(&self.rows.slice_rows(0..time_steps + 1), &rows);
-            let window = Window {
-                time_steps,
-                inputs: self.rows.slice_rows(0..time_steps),
-                targets: self.rows.slice_rows(1..time_steps + 1),
-                order: None,
-                draw: 0,
-            };
+            let window = Window::new(time_steps, self.rows.slice_rows(0..time_steps), self.rows.slice_rows(1..time_steps + 1));
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
-            let found = device.download(&self.workspace.losses(time_steps))?;
+            let found = device.download(&self.workspace.losses(&window))?;
             for (stream, (sentence, losses)) in sentences.iter().zip(&mut losses).enumerate() {
                 let wanted = (sentence.len() + 1).saturating_sub(first).min(time_steps);
                 losses.extend((0..wanted).map(|step| found[step * batch + stream]));

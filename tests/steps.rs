@@ -91,7 +91,7 @@ impl Subject {
         let window = upload(device, reference);
         self.model.forward(device, &self.workspace, &window);
         self.model.backward(device, &self.workspace, &window, scale as f32);
-        let losses = download(device, self.workspace.losses(window.time_steps));
+        let losses = download(device, self.workspace.losses(&window));
         let parameters = self.model.parameters();
         let mut gradients = Named::new();
         for (number, (gradient, specification)) in
@@ -144,7 +144,7 @@ pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
         tensor.tail(front).reshape(window.time_steps, window.batch)
     };
     let (inputs, targets, order) = (place(&inputs, 3), place(&targets, 5), place(&order, 2));
-    Window { time_steps: window.time_steps, inputs, targets, order: Some(order), draw: 0 }
+    Window { order: Some(order), ..Window::new(window.time_steps, inputs, targets) }
 }
 
 /// Everything of a step against what it should be.
@@ -190,7 +190,7 @@ fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[
     let forward = network.forward(&windows[0], &first, SCALE);
     let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
     let what = format!("{what}, without gradients on {}", device.name());
-    assert_close(&format!("{what}: losses"), &download(device, subject.workspace.losses(window.time_steps)), &losses, STEP);
+    assert_close(&format!("{what}: losses"), &download(device, subject.workspace.losses(&window)), &losses, STEP);
     let distribution = subject.model.distribution(device, &subject.workspace, window.time_steps).expect("the device works");
     let vocab_size = network.architecture.vocab_size;
     let want: Vec<f64> = forward.logits.iter().flat_map(|step| step.chunks_exact(vocab_size)).flat_map(softmax).map(f64::ln).collect();

@@ -74,13 +74,16 @@ impl<'a> Streams<'a> {
         self.time_steps.min(self.steps() - window * self.time_steps)
     }
 
-    /// Tokens of windows `windows`, time first: row i is what is read at the run's step i and what is predicted at its step i-1, so there is
-    /// one row more than steps. [`NONE`] where a stream has ended.
-    pub fn rows(&self, windows: Range<usize>) -> Vec<u32> {
-        let first = windows.start * self.time_steps;
-        let last = (windows.end * self.time_steps).min(self.steps());
-        let mut rows = Vec::with_capacity((last + 1 - first) * self.batch);
-        for step in first..=last {
+    /// The steps of windows `windows`.
+    pub fn steps_of_windows(&self, windows: Range<usize>) -> Range<usize> {
+        windows.start * self.time_steps..(windows.end * self.time_steps).min(self.steps())
+    }
+
+    /// Tokens of a run of steps, time first: row i is what is read at the run's step i and what is predicted at its step i-1, so there is one
+    /// row more than steps. [`NONE`] where a stream has ended.
+    pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
+        let mut rows = Vec::with_capacity((steps.len() + 1) * self.batch);
+        for step in steps.start..=steps.end {
             rows.extend((0..self.batch).map(|stream| self.before(stream, step)));
         }
         rows
@@ -118,7 +121,7 @@ mod tests {
             let streams = Streams::new(&tokens, batch, time_steps).expect("it fits");
             let mut pairs = Vec::new();
             for window in 0..streams.windows() {
-                let rows = streams.rows(window..window + 1);
+                let rows = streams.rows(streams.steps_of_windows(window..window + 1));
                 let inputs = streams.steps_of(window) * batch;
                 assert_eq!(rows.len(), inputs + batch);
                 pairs.extend((0..inputs).map(|i| (rows[i], rows[i + batch])).filter(|pair| pair.1 != NONE));
@@ -132,8 +135,7 @@ mod tests {
     fn windows_together_are_the_windows_one_by_one() {
         let tokens: Tokens = (1..=50).collect();
         let streams = Streams::new(&tokens, 4, 3).expect("it fits");
-        let together = streams.rows(1..4);
-        let alone = streams.rows(2..3);
+        let [together, alone] = [1..4, 2..3].map(|windows| streams.rows(streams.steps_of_windows(windows)));
         assert_eq!(together[12..12 + alone.len()], alone);
     }
 

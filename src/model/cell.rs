@@ -59,6 +59,8 @@ pub struct Capacity {
     pub batch: usize,
     /// The largest T.
     pub time_steps: usize,
+    /// The most steps at a window's front that predict nothing.
+    pub history: usize,
     /// Whether gradients will be wanted.
     pub training: bool,
     /// Whether every sentence begins with the initial state.

@@ -107,7 +107,7 @@ impl Cell for GruCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        device.run(&CopyValues { input: self.slot(window.time_steps), output: self.carry });
+        device.run(&CopyValues { input: self.slot(window.advance), output: self.carry });
     }
 
     fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {

@@ -117,7 +117,7 @@ impl Cell for LstmCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        for (input, output) in self.slot(window.time_steps).into_iter().zip(self.halves(self.carry)) {
+        for (input, output) in self.slot(window.advance).into_iter().zip(self.halves(self.carry)) {
             device.run(&CopyValues { input, output });
         }
     }

@@ -124,6 +124,7 @@ impl Model {
         let top = workspace.cells[last].output_gradient(steps);
         let predictions = workspace.predictions(window);
         let read = workspace.projected(steps).map_or(top, |[_, gradient]| gradient);
+        let read = workspace.predicting_part(device, window, read);
         workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, read, &gradients);
         if let Some([_, gradient]) = workspace.projected(steps) {
             let number = self.number("projection.weight");

@@ -7,7 +7,7 @@ use super::output::{self, OutputLayer, Predictions};
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Dropout, Gradient, Mask};
+use crate::kernels::{CopyValues, Dropout, Gradient, Mask};
 use crate::tensor::Tensor;
 
 /// Memory for windows of B streams and up to T steps. One model may have several: one to train in, one to evaluate in.
@@ -27,6 +27,8 @@ pub struct Workspace {
     projected: Option<[Tensor; 2]>,
     /// `[T*B, 1]`.
     losses: Tensor,
+    /// Zeros for the gradients of steps that predict nothing, where windows overlap.
+    zeros: Option<Tensor>,
     /// The parameters' gradients; none where nothing is trained.
     gradients: Vec<Tensor>,
     /// Where the looked-up table is tied: a row of its gradient for each position of the window, and a one. Else the table's entry of
@@ -90,9 +92,13 @@ impl Workspace {
             }
         }
         let losses = device.tensor("losses", rows, 1)?;
+        let zeros = match capacity.history {
+            0 => None,
+            steps => Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?),
+        };
         let initial_state = config.initial_state;
         let workspace =
-            Self { capacity, initial_state, cells, output, embedded, dropped, dropped_weights, projected, losses, gradients, tied };
+            Self { capacity, initial_state, cells, output, embedded, dropped, dropped_weights, projected, losses, zeros, gradients, tied };
         workspace.reset(device);
         Ok(workspace)
     }
@@ -119,9 +125,24 @@ impl Workspace {
         self.cells.iter().flat_map(|cell| cell.carried_gradient()).collect()
     }
 
-    /// The losses of a window in nats, T*B numbers; 0 where nothing was predicted.
-    pub fn losses(&self, time_steps: usize) -> Tensor {
-        self.losses.slice_rows(0..time_steps * self.capacity.batch)
+    /// The losses of a window in nats, for each step that predicts and each stream; 0 where nothing was predicted.
+    pub fn losses(&self, window: &Window) -> Tensor {
+        self.losses.slice_rows(0..self.predicting(window).len())
+    }
+
+    /// The rows of `[T*B, …]` at which something is predicted.
+    fn predicting(&self, window: &Window) -> std::ops::Range<usize> {
+        window.history * self.capacity.batch..window.time_steps * self.capacity.batch
+    }
+
+    /// Of the gradient of what the output layer reads, `[T*B, …]`: the rows that it writes. The others become zero.
+    pub(super) fn predicting_part(&self, device: &mut Device, window: &Window, gradient: Tensor) -> Tensor {
+        let rows = self.predicting(window);
+        if let (Some(zeros), true) = (self.zeros, rows.start > 0) {
+            let history = gradient.slice_rows(0..rows.start);
+            device.run(&CopyValues { input: zeros.reshape(history.rows(), history.columns()), output: history });
+        }
+        gradient.slice_rows(rows)
     }
 
     /// The parameters' gradients after a window's backward step, in the parameters' order.
@@ -191,7 +212,8 @@ impl Workspace {
     }
 
     pub(super) fn predictions(&self, window: &Window) -> Predictions {
-        let steps = window.time_steps;
-        Predictions { hidden: self.decoder_input(steps), targets: window.targets, losses: self.losses(steps) }
+        let rows = self.predicting(window);
+        let targets = window.targets.reshape(window.targets.len(), 1).slice_rows(rows.clone());
+        Predictions { hidden: self.decoder_input(window.time_steps).slice_rows(rows), targets, losses: self.losses(window) }
     }
 }

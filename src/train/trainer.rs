@@ -13,7 +13,7 @@ use crate::corpus::{Corpus, Streams};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::feed::Feed;
+use crate::feed::{Feed, Purpose};
 use crate::kernels::{Clip, Decay, Gradient};
 use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
@@ -145,6 +145,7 @@ impl<'a> Trainer<'a> {
         let capacity = Capacity {
             batch: recipe.batch,
             time_steps: recipe.bptt,
+            history: 0,
             training: true,
             independent: recipe.independent,
             mixed,
@@ -154,7 +155,7 @@ impl<'a> Trainer<'a> {
         };
         let workspace = Workspace::new(device, &model, capacity)?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
-        let feed = Feed::new(device, streams, true)?;
+        let feed = Feed::new(device, streams, Purpose::Training { history: 0 })?;
         let mut optimizer_state = Vec::new();
         for specification in model.parameters().specifications() {
             let allocate = |name: &&str| specification.allocate(device, &format!("{name} of {}", specification.name));
@@ -355,7 +356,7 @@ impl<'a> Trainer<'a> {
         self.model.forward(device, &self.workspace, &window);
         self.model.backward(device, &self.workspace, &window, scale);
         let gradients = self.workspace.gradients(&window);
-        self.records.write(device, record, self.workspace.losses(window.time_steps), &gradients);
+        self.records.write(device, record, self.workspace.losses(&window), &gradients);
         if self.recipe.clip > 0.0 {
             device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
         }
