@@ -54,6 +54,21 @@ fn flags() {
         ("--unit syllable", &["syllable", "word"]),
         ("--threads 0", &["--threads"]),
         ("--min-improvement nan", &["--min-improvement"]),
+        ("--schedule sine", &["sine", "cosine", "one-cycle"]),
+        ("--schedule plateau --lr-decay 1", &["--lr-decay 1", "between 0 and 1"]),
+        ("--schedule step --lr-decay nan", &["--lr-decay NaN"]),
+        ("--schedule step --lr-decay-after 0", &["--lr-decay-after 0", "from 1"]),
+        ("--schedule cosine --lr-end=-1", &["--lr-end -1"]),
+        ("--lr-decay 0.5", &["--lr-decay with --schedule halve", "plateau and step"]),
+        ("--schedule step --lr-patience 1", &["--lr-patience with --schedule step", "plateau"]),
+        ("--schedule plateau --lr-decay-after 2", &["--lr-decay-after with --schedule plateau", "step"]),
+        ("--schedule constant --lr-end 0.1", &["--lr-end with --schedule constant", "cosine and linear"]),
+        ("--keep last", &["--keep with --schedule halve"]),
+        ("--patience 2", &["--patience 2", "--schedule halve"]),
+        ("--schedule constant --patience 0", &["--patience 0", "at least 1"]),
+        ("--schedule one-cycle --warm-up 10", &["--warm-up 10", "climb of its own"]),
+        ("--accumulate 0", &["--accumulate 0", "from 1 to 256"]),
+        ("--accumulate 257", &["--accumulate 257"]),
     ] {
         let line = TRAIN.replace(" --epochs 1", "").replace(" --hidden 5", "");
         workbench.run(&format!("{line} {flag}")).fails(2, parts);

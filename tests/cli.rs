@@ -11,6 +11,8 @@ pub const TESTS: &[(&str, fn())] = &[
     ("one_seed_gives_one_model", one_seed_gives_one_model),
     ("an_existing_directory_is_not_overwritten", an_existing_directory_is_not_overwritten),
     ("resume_keeps_model_and_recipe", resume_keeps_model_and_recipe),
+    ("a_rate_laid_out_over_epochs_keeps_them", a_rate_laid_out_over_epochs_keeps_them),
+    ("the_model_at_the_end_is_the_best_epochs", the_model_at_the_end_is_the_best_epochs),
     ("the_sum_of_carried_scores_is_what_eval_says", the_sum_of_carried_scores_is_what_eval_says),
     ("scores_do_not_depend_on_company", scores_do_not_depend_on_company),
     ("unknown_words_are_counted_or_become_unk", unknown_words_are_counted_or_become_unk),
@@ -120,6 +122,39 @@ fn resume_keeps_model_and_recipe() {
     let resumed = workbench.read("model/model.safetensors");
     workbench.run("train --train train.txt --device cpu --hidden 12 --epochs 3 --batch 4 --bptt 5 --out whole").succeeds();
     assert!(workbench.read("whole/model.safetensors") == resumed, "a resumed run differs from a whole one");
+}
+
+fn a_rate_laid_out_over_epochs_keeps_them() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    for schedule in ["cosine", "linear", "one-cycle"] {
+        let train = "train --train train.txt --device cpu --hidden 5 --epochs 2 --batch 4 --bptt 9 --out";
+        workbench.run(&format!("{train} {schedule} --schedule {schedule}")).succeeds();
+        let resume = format!("train --device cpu --resume {schedule} --epochs");
+        workbench.run(&format!("{resume} 3")).fails(2, &["--epochs 3", &format!("--schedule {schedule}"), "2 epochs"]);
+        workbench.run(&format!("{resume} 2")).succeeds();
+    }
+}
+
+fn the_model_at_the_end_is_the_best_epochs() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let train = "train --train train.txt --valid train.txt --device cpu --hidden 6 --batch 2 --bptt 4 --json \
+                 --schedule constant --optimizer sgd --lr 30 --epochs 6";
+    for (keep, kept) in [("best", "(kept: epoch "), ("last", "after 6 epochs, ")] {
+        let run = workbench.run(&format!("{train} --keep {keep} --out {keep}")).succeeds();
+        assert!(run.stdout.contains(kept), "{}", run.stdout);
+        let log = String::from_utf8(workbench.read(&format!("{keep}/log.jsonl"))).expect("UTF-8");
+        let records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
+        let perplexities: Vec<f64> = records.filter_map(|record| record["valid_perplexity"].as_f64()).collect();
+        let [best, last] = [perplexities.iter().copied().fold(f64::INFINITY, f64::min), perplexities[5]];
+        assert!(best < last, "the last epoch is the best; the test shows nothing: {perplexities:?}");
+        let want = if keep == "best" { best } else { last };
+        let eval = workbench.run(&format!("eval --text train.txt --device cpu --model {keep} --json")).succeeds().number("perplexity");
+        for got in [run.number("valid_perplexity"), eval] {
+            assert!((got - want).abs() <= 1e-9 * want, "--keep {keep}: {got}, of {perplexities:?}");
+        }
+    }
 }
 
 fn the_sum_of_carried_scores_is_what_eval_says() {

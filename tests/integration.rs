@@ -13,6 +13,7 @@ mod expected_cells;
 mod gpu;
 mod kernels;
 mod reference;
+mod schedules;
 mod shaders;
 mod steps;
 mod support;
@@ -38,15 +39,19 @@ fn main() {
             Ok(())
         }));
     }
-    for (module, tests) in [("cli", cli::TESTS), ("bad_input", bad_input::TESTS), ("training", training::TESTS)] {
+    for (module, tests) in
+        [("cli", cli::TESTS), ("bad_input", bad_input::TESTS), ("training", training::TESTS), ("schedules", schedules::TESTS)]
+    {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
     }
     let no_python = !cli::has_python();
     trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
     for variant in gpu::VARIANTS {
-        trials.extend(training::GPU_TESTS.iter().map(|&(name, run)| {
-            trial("training", &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
-        }));
+        for (module, tests) in [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS)] {
+            trials.extend(tests.iter().map(|&(name, run)| {
+                trial(module, &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
+            }));
+        }
     }
     for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), updates::trials()] {
         trials.extend(more);

@@ -18,7 +18,7 @@ pub const TESTS: &[(&str, fn())] = &[
 ];
 
 /// The name of a test and the test, which is given a GPU.
-type GpuTest = (&'static str, fn(&mut Device));
+pub type GpuTest = (&'static str, fn(&mut Device));
 
 pub const GPU_TESTS: &[GpuTest] = &[
     ("fifty_windows_are_the_cpus", fifty_windows_are_the_cpus),
@@ -28,16 +28,16 @@ pub const GPU_TESTS: &[GpuTest] = &[
     ("mixed_precision_learns_the_same", mixed_precision_learns_the_same),
 ];
 
-fn corpus(sentences: usize) -> Corpus {
+pub fn corpus(sentences: usize) -> Corpus {
     let text = builtin::draw(sentences, 11).expect("the grammar draws").text;
     Corpus::read(Source::Memory(text.as_bytes()), None, Unit::Word, Limits::default()).expect("a corpus")
 }
 
-fn config(corpus: &Corpus) -> Config {
+pub fn config(corpus: &Corpus) -> Config {
     Config { vocab_size: corpus.vocabulary.len(), hidden_size: 13, ..Config::default() }
 }
 
-fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
+pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
     let config = config(corpus);
     let values = initial_values(&config, recipe.seed);
     Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
@@ -54,7 +54,7 @@ fn rate(optimizer: &str) -> f32 {
 }
 
 /// Advances until at least `windows` windows of the run are done or it is finished; the losses of the windows walked.
-fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
+pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
     let mut losses = Vec::new();
     while losses.len() < windows {
         match trainer.advance(device).expect("training goes on") {
@@ -67,7 +67,7 @@ fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Ve
 }
 
 /// Writes the run to disk, as a process that is about to end.
-fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
+pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let description = Description { version: FORMAT, unit: Unit::Word, config: config(corpus) };
     let record = CorpusRecord { train: None, valid: None, bytes: 0, sha256: String::new() };
@@ -77,31 +77,33 @@ fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> Temp
     directory
 }
 
-/// Reads it back, as another process that resumes.
-fn load<'a>(directory: &TempDir, device: &mut Device, corpus: &'a Corpus) -> Trainer<'a> {
+/// Reads it back, as another process that resumes, with a recipe that is changed where one may.
+pub fn load<'a>(directory: &TempDir, device: &mut Device, corpus: &'a Corpus, change: impl FnOnce(Recipe) -> Recipe) -> Trainer<'a> {
     let read = Checkpoint::read(directory.path()).expect("read");
     assert_eq!(read.vocabulary, corpus.vocabulary);
     let Training { snapshot, record } = Training::read(directory.path(), &read).expect("read");
-    Trainer::resume(device, read.description.config, snapshot, record.progress, record.recipe, corpus).expect("resumed")
+    Trainer::resume(device, read.description.config, snapshot, record.progress, change(record.recipe), corpus).expect("resumed")
 }
 
 fn bits(snapshot: &Snapshot) -> Vec<u32> {
     let optimizer = snapshot.optimizer.iter().flatten();
-    snapshot.parameters.iter().chain(optimizer).chain(&snapshot.carried).flatten().map(|value| value.to_bits()).collect()
+    let others = [&snapshot.best, &snapshot.last].into_iter().flatten().flat_map(|values| values.iter());
+    snapshot.parameters.iter().chain(others).chain(optimizer).chain(&snapshot.carried).flatten().map(|value| value.to_bits()).collect()
 }
 
 /// A whole run and one that was interrupted after `windows` windows must end with the same bits.
-fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, windows: usize) {
+pub fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, windows: usize) {
     let mut whole = begin(device, corpus, recipe);
     advance(&mut whole, device, usize::MAX);
     let mut part = begin(device, corpus, recipe);
     advance(&mut part, device, windows);
     let directory = save(&mut part, device, corpus);
-    let mut resumed = load(&directory, device, corpus);
+    let mut resumed = load(&directory, device, corpus, |recipe| recipe);
     advance(&mut resumed, device, usize::MAX);
     let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
     let place = part.progress();
-    assert!(bits(&a) == bits(&b), "{} interrupted in epoch {} after window {}", recipe.optimizer, place.epochs + 1, place.window);
+    let what = format!("{}, {}", recipe.optimizer, recipe.schedule.name());
+    assert!(bits(&a) == bits(&b), "{what}, interrupted in epoch {} after window {}", place.epochs + 1, place.window);
     assert_eq!(whole.progress().history.len(), resumed.progress().history.len());
 }
 
@@ -220,7 +222,7 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
         let mut part = begin(first, &corpus, &recipe);
         advance(&mut part, first, 10);
         let directory = save(&mut part, first, &corpus);
-        let mut resumed = load(&directory, second, &corpus);
+        let mut resumed = load(&directory, second, &corpus, |recipe| recipe);
         advance(&mut resumed, second, usize::MAX);
         let got = resumed.progress().best_valid_loss.expect("validated");
         assert!((got - want).abs() <= 1e-4 * want, "the CPU first: {cpu_first}; {got} and {want}");

@@ -162,19 +162,20 @@ impl Training {
         record.recipe.validate()?;
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
         let specifications = specifications(&checkpoint.description.config);
-        let has_best = file.contains(&format!("best.{}", specifications[0].name));
+        let [has_best, has_last] = ["best", "last"].map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
         let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
             specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
         };
         let states = OPTIMIZERS.iter().find(|row| row.name == record.recipe.optimizer).map_or(&[][..], |row| row.state);
         let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
         let best = if has_best { Some(Arc::new(group("best")?)) } else { None };
+        let last = if has_last { Some(Arc::new(group("last")?)) } else { None };
         let mut carried = Vec::new();
         while file.contains(&format!("carried.{}", carried.len())) {
             carried.push(file.take_any(&format!("carried.{}", carried.len()))?);
         }
         file.finish()?;
-        Ok(Self { snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, optimizer, carried }, record })
+        Ok(Self { snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, last, optimizer, carried }, record })
     }
 }
 
@@ -202,8 +203,10 @@ pub fn save(
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
         state.extend(named(&format!("optimizer.{name}."), &specifications, values));
     }
-    if let Some(best) = &snapshot.best {
-        state.extend(named("best.", &specifications, best));
+    for (prefix, values) in [("best.", &snapshot.best), ("last.", &snapshot.last)] {
+        if let Some(values) = values {
+            state.extend(named(prefix, &specifications, values));
+        }
     }
     state.extend(
         snapshot.carried.iter().enumerate().map(|(number, values)| (format!("carried.{number}"), vec![values.len()], values.as_slice())),

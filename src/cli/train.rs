@@ -191,7 +191,9 @@ impl<'a> Interrupted<'a> {
             ));
         }
         let mut recipe = training.record.recipe;
-        recipe.epochs = flags.recipe.epochs.unwrap_or(recipe.epochs);
+        if let Some(epochs) = flags.recipe.epochs {
+            recipe = recipe.with_epochs(epochs)?;
+        }
         let config = checkpoint.description.config.clone();
         let trainer = Trainer::resume(device, config, training.snapshot, training.record.progress, recipe, corpus)?;
         Ok(Run { trainer, description: checkpoint.description, corpus, record, directory: directory.to_owned(), resumed: true })
@@ -205,7 +207,7 @@ impl Run<'_> {
         let finished = loop {
             match self.trainer.advance(device)? {
                 Event::Windows { loss, gradient_norm, tokens_per_second, .. } => {
-                    reporter.windows(self.trainer.progress(), loss, gradient_norm, tokens_per_second)?;
+                    reporter.windows(self.trainer.progress(), self.trainer.rate(), loss, gradient_norm, tokens_per_second)?;
                     if interrupted.load(Ordering::SeqCst) {
                         self.save(device)?;
                         break false;
@@ -246,7 +248,8 @@ impl Run<'_> {
             eprintln!("saved in {directory}; elman train --resume {directory} goes on");
         }
         if let (true, Some(perplexity)) = (finished, valid_perplexity) {
-            output.line(format_args!("validation perplexity {perplexity:.3} after {} epochs, {seconds:.1} s", progress.epochs))?;
+            let epochs = progress.epochs;
+            output.line(format_args!("validation perplexity {perplexity:.3} after {epochs} epochs{}, {seconds:.1} s", self.kept()))?;
             if let Some(grammar) = grammar_perplexity {
                 let excess = (perplexity / grammar - 1.0) * 100.0;
                 output
@@ -275,5 +278,15 @@ impl Run<'_> {
             output.json(&value)?;
         }
         output.flush()
+    }
+
+    /// Which epoch's weights are the model, where they are not the last one's.
+    fn kept(&self) -> String {
+        let progress = self.trainer.progress();
+        let kept = progress.history.iter().rev().find(|epoch| Some(epoch.valid_loss) == progress.best_valid_loss);
+        match kept {
+            Some(kept) if kept.epoch != progress.epochs => format!(" (kept: epoch {})", kept.epoch),
+            _ => String::new(),
+        }
     }
 }

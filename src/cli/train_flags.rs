@@ -9,7 +9,7 @@ use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{CELLS, Config, DropoutRates};
-use crate::train::{OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
+use crate::train::{Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
 #[derive(Debug, Clone, Args)]
@@ -102,15 +102,39 @@ pub(super) struct RecipeFlags {
     /// The learning rate at the start [default: 0.1]
     #[arg(long)]
     pub(super) lr: Option<f32>,
-    /// halve: before every epoch from the first insignificant improvement on, the second ends training (rnnlm); constant [default: halve]
+    /// How the learning rate changes [default: halve]
     #[arg(long)]
     pub(super) schedule: Option<ScheduleKind>,
+    /// What plateau and step multiply the rate by [default: 0.5]
+    #[arg(long, value_name = "FACTOR")]
+    pub(super) lr_decay: Option<f64>,
+    /// Epochs in a row without a better validation loss that plateau puts up with before the rate falls [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(super) lr_patience: Option<usize>,
+    /// The epoch after which step lowers the rate for the first time [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(super) lr_decay_after: Option<usize>,
+    /// The rate at which cosine and linear end [default: 0]
+    #[arg(long, value_name = "RATE")]
+    pub(super) lr_end: Option<f32>,
+    /// The rate climbs from 0 over the first N updates; not with one-cycle, which climbs by itself [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(super) warm_up: Option<u32>,
+    /// End training after N epochs in a row without a better validation loss; not with halve, which ends by its own rule [default: never]
+    #[arg(long, value_name = "N")]
+    pub(super) patience: Option<usize>,
+    /// Which epoch's weights are the model when training ends; not with halve, which puts worse weights back [default: best]
+    #[arg(long)]
+    pub(super) keep: Option<Keep>,
     /// An epoch is significant if the validation log-probability improves by this factor [default: 1.003]
     #[arg(long, value_name = "RATIO")]
     pub(super) min_improvement: Option<f64>,
-    /// Whether a window's gradient is the mean or the sum over its tokens [default: mean]
+    /// Whether an update's gradient is the mean or the sum over its tokens [default: mean]
     #[arg(long)]
     pub(super) reduction: Option<Reduction>,
+    /// Windows whose gradients an update takes together; above 1 the looked-up table's gradient is dense [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(super) accumulate: Option<usize>,
     /// The largest norm of a gradient; 0 is no limit [default: 0]
     #[arg(long, value_name = "NORM")]
     pub(super) clip: Option<f32>,
@@ -197,8 +221,16 @@ impl RecipeFlags {
             optimizer: self.optimizer.clone().unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
             schedule: self.schedule.unwrap_or(base.schedule),
+            lr_decay: self.lr_decay.unwrap_or(base.lr_decay),
+            lr_patience: self.lr_patience.unwrap_or(base.lr_patience),
+            lr_decay_after: self.lr_decay_after.unwrap_or(base.lr_decay_after),
+            lr_end: self.lr_end.unwrap_or(base.lr_end),
+            warm_up: self.warm_up.unwrap_or(base.warm_up),
+            patience: self.patience.or(base.patience),
+            keep: self.keep.unwrap_or(base.keep),
             min_improvement: self.min_improvement.unwrap_or(base.min_improvement),
             reduction: self.reduction.unwrap_or(base.reduction),
+            accumulate: self.accumulate.unwrap_or(base.accumulate),
             clip: self.clip.unwrap_or(base.clip),
             l2: self.l2.unwrap_or(base.l2),
             independent: self.independent || base.independent,
@@ -208,6 +240,7 @@ impl RecipeFlags {
             seed: self.seed.unwrap_or(base.seed),
         };
         recipe.validate()?;
+        self.check_schedule(recipe.schedule)?;
         Ok(recipe)
     }
 
@@ -223,6 +256,26 @@ impl RecipeFlags {
         }
     }
 
+    /// A flag that the schedule does not look at is an error, not ignored.
+    fn check_schedule(&self, schedule: ScheduleKind) -> Result<()> {
+        use ScheduleKind::{Cosine, Halve, Linear, Plateau, Step};
+        let looked_at = [
+            ("--lr-decay", self.lr_decay.is_some(), matches!(schedule, Plateau | Step), "plateau and step"),
+            ("--lr-patience", self.lr_patience.is_some(), schedule == Plateau, "plateau"),
+            ("--lr-decay-after", self.lr_decay_after.is_some(), schedule == Step, "step"),
+            ("--lr-end", self.lr_end.is_some(), matches!(schedule, Cosine | Linear), "cosine and linear"),
+            ("--keep", self.keep.is_some(), schedule != Halve, "every schedule but halve"),
+        ];
+        match looked_at.iter().find(|(_, given, used, _)| *given && !used) {
+            None => Ok(()),
+            Some((flag, _, _, users)) => Err(Error::usage(
+                format!("{flag} with --schedule {}", schedule.name()),
+                format!("it is for {users}"),
+                "Leave it out, or take another --schedule",
+            )),
+        }
+    }
+
     fn first_given(&self) -> Option<&'static str> {
         first_given(&[
             ("--preset", self.preset.is_some()),
@@ -231,8 +284,16 @@ impl RecipeFlags {
             ("--optimizer", self.optimizer.is_some()),
             ("--lr", self.lr.is_some()),
             ("--schedule", self.schedule.is_some()),
+            ("--lr-decay", self.lr_decay.is_some()),
+            ("--lr-patience", self.lr_patience.is_some()),
+            ("--lr-decay-after", self.lr_decay_after.is_some()),
+            ("--lr-end", self.lr_end.is_some()),
+            ("--warm-up", self.warm_up.is_some()),
+            ("--patience", self.patience.is_some()),
+            ("--keep", self.keep.is_some()),
             ("--min-improvement", self.min_improvement.is_some()),
             ("--reduction", self.reduction.is_some()),
+            ("--accumulate", self.accumulate.is_some()),
             ("--clip", self.clip.is_some()),
             ("--l2", self.l2.is_some()),
             ("--independent", self.independent),

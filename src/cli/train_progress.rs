@@ -60,7 +60,7 @@ impl Reporter {
     }
 
     /// Some windows are done.
-    pub(super) fn windows(&mut self, progress: &Progress, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
+    pub(super) fn windows(&mut self, progress: &Progress, lr: f32, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
         self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
@@ -70,7 +70,6 @@ impl Reporter {
             return Ok(());
         }
         self.last_record = Instant::now();
-        let lr = progress.schedule.rate();
         self.record(&WindowsRecord { epoch, window: progress.window, loss, gradient_norm, lr, tokens_per_second })?;
         if !self.is_terminal {
             let (window, windows) = (progress.window, self.windows);

@@ -1,15 +1,18 @@
-//! Training: epochs of windows, one update a window, steered by the validation text.
+//! Training: epochs of windows, one update for every window or every few, steered by the validation text.
 //!
 //! In: a corpus, a model, a [`Recipe`]. Out: a model that got better, and what happened on the way. [`Trainer`] is one run that can be saved
 //! at any window and resumed to the same bits.
 
+mod accumulator;
 mod optimizer;
+mod progress;
 mod recipe;
 mod records;
 mod schedule;
 mod trainer;
 
 pub use optimizer::{OPTIMIZERS, OptimizerKind, Update};
+pub use progress::{EpochRecord, Event, Progress, Snapshot};
 pub use recipe::{PrecisionKind, Recipe, Reduction};
-pub use schedule::{Schedule, ScheduleKind, Verdict};
-pub use trainer::{EpochRecord, Event, Progress, Snapshot, Trainer};
+pub use schedule::{Keep, Schedule, ScheduleKind, Verdict};
+pub use trainer::Trainer;

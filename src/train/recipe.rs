@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::OPTIMIZERS;
-use super::schedule::ScheduleKind;
+use super::records::LARGEST_RUN;
+use super::schedule::{Keep, ScheduleKind};
 use crate::error::{Error, Result};
 use crate::model::DropoutRates;
 
@@ -39,14 +40,38 @@ pub struct Recipe {
     pub epochs: usize,
     /// A row of [`OPTIMIZERS`].
     pub optimizer: String,
-    /// The learning rate at the start.
+    /// The learning rate at the start; under [`ScheduleKind::OneCycle`] the highest.
     pub lr: f32,
-    /// How the learning rate falls and when training ends.
+    /// How the learning rate changes.
     pub schedule: ScheduleKind,
+    /// What [`ScheduleKind::Plateau`] and [`ScheduleKind::Step`] multiply the rate by.
+    #[serde(default = "half")]
+    pub lr_decay: f64,
+    /// Epochs in a row without a better validation loss that [`ScheduleKind::Plateau`] puts up with.
+    #[serde(default)]
+    pub lr_patience: usize,
+    /// The epoch after which [`ScheduleKind::Step`] multiplies for the first time.
+    #[serde(default = "one")]
+    pub lr_decay_after: usize,
+    /// Where [`ScheduleKind::Cosine`] and [`ScheduleKind::Linear`] end.
+    #[serde(default)]
+    pub lr_end: f32,
+    /// Updates at the beginning over which the rate climbs from 0 to the schedule's.
+    #[serde(default)]
+    pub warm_up: u32,
+    /// Epochs in a row without a better validation loss that end training.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// Which weights are the model at the end.
+    #[serde(default = "last")]
+    pub keep: Keep,
     /// The ratio of validation log-probabilities below which an epoch did not improve significantly.
     pub min_improvement: f64,
-    /// Sum or mean over a window's tokens.
+    /// Sum or mean over an update's tokens.
     pub reduction: Reduction,
+    /// Windows of an update; the last one of an epoch may have fewer.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// The largest norm of a gradient; 0 for no limit.
     pub clip: f32,
     /// L2 regularisation: before an update, parameters shrink by `lr * l2`, apart from the gradient whatever the optimiser.
@@ -66,6 +91,24 @@ pub struct Recipe {
     pub seed: u64,
 }
 
+fn wrong(flag: &str, value: String, rule: &str, way_out: &str) -> Result<()> {
+    Err(Error::usage(format!("{flag} {value}"), rule, way_out))
+}
+
+// What files mean that lack a field.
+
+fn one() -> usize {
+    1
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn last() -> Keep {
+    Keep::Last
+}
+
 impl Default for Recipe {
     fn default() -> Self {
         Self {
@@ -75,8 +118,16 @@ impl Default for Recipe {
             optimizer: "adagrad".into(),
             lr: 0.1,
             schedule: ScheduleKind::Halve,
+            lr_decay: half(),
+            lr_patience: 0,
+            lr_decay_after: one(),
+            lr_end: 0.0,
+            warm_up: 0,
+            patience: None,
+            keep: Keep::Best,
             min_improvement: 1.003,
             reduction: Reduction::Mean,
+            accumulate: one(),
             clip: 0.0,
             l2: 0.0,
             independent: false,
@@ -94,11 +145,19 @@ impl Recipe {
     /// # Errors
     /// If a number is outside its range, an optimiser unknown or not made for what is asked of it.
     pub fn validate(&self) -> Result<()> {
-        let wrong = |flag: &str, value: String, rule: &str, way_out: &str| Err(Error::usage(format!("{flag} {value}"), rule, way_out));
         for (flag, value) in [("--batch", self.batch), ("--bptt", self.bptt), ("--epochs", self.epochs)] {
             if value == 0 {
                 return wrong(flag, value.to_string(), "it must be at least 1", "Take 1 or more");
             }
+        }
+        if !(1..=LARGEST_RUN).contains(&self.accumulate) {
+            let rule = format!("it must be from 1 to {LARGEST_RUN} windows");
+            return wrong(
+                "--accumulate",
+                self.accumulate.to_string(),
+                &rule,
+                "A larger --batch or --bptt also makes updates of more tokens",
+            );
         }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
@@ -117,6 +176,7 @@ impl Recipe {
         if !self.forget_bias.is_finite() {
             return wrong("--forget-bias", self.forget_bias.to_string(), "it must be a number", "1 is the usual one");
         }
+        self.validate_schedule()?;
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
             return wrong("--min-improvement", self.min_improvement.to_string(), "it must be a number from 0 on", "1.003 is rnnlm's");
         }
@@ -135,5 +195,46 @@ impl Recipe {
             );
         }
         Ok(())
+    }
+
+    fn validate_schedule(&self) -> Result<()> {
+        if !(self.lr_end.is_finite() && self.lr_end >= 0.0) {
+            return wrong("--lr-end", self.lr_end.to_string(), "it must be a number from 0 on", "0 is the usual one");
+        }
+        if !(self.lr_decay > 0.0 && self.lr_decay < 1.0) {
+            return wrong("--lr-decay", self.lr_decay.to_string(), "it must lie between 0 and 1", "0.5 is the usual one");
+        }
+        if self.lr_decay_after == 0 {
+            return wrong("--lr-decay-after", "0".into(), "epochs are counted from 1", "Take 1 or more, or a smaller --lr");
+        }
+        if self.patience == Some(0) {
+            return wrong("--patience", "0".into(), "it must be at least 1", "Leave it out to train for all --epochs");
+        }
+        if let (ScheduleKind::Halve, Some(patience)) = (self.schedule, self.patience) {
+            let rule = "--schedule halve ends training by its own rule";
+            return wrong("--patience", patience.to_string(), rule, "Leave it out, or take another --schedule, such as plateau");
+        }
+        if self.schedule == ScheduleKind::OneCycle && self.warm_up > 0 {
+            let rule = "--schedule one-cycle begins with a climb of its own, over the first 30 % of the updates";
+            return wrong("--warm-up", self.warm_up.to_string(), rule, "Leave it out, or take another --schedule");
+        }
+        Ok(())
+    }
+
+    /// The recipe for a run that goes on to another number of epochs.
+    ///
+    /// # Errors
+    /// If the learning rates of the epochs that are done already would have been others.
+    pub fn with_epochs(self, epochs: usize) -> Result<Self> {
+        if self.schedule.runs_to_an_end() && epochs != self.epochs {
+            return Err(Error::usage(
+                format!("--epochs {epochs}"),
+                format!("--schedule {} of this run was laid out over {} epochs", self.schedule.name(), self.epochs),
+                "Leave it out, or start a new run with --out",
+            ));
+        }
+        let recipe = Self { epochs, ..self };
+        recipe.validate()?;
+        Ok(recipe)
     }
 }

@@ -1,15 +1,59 @@
-//! When the learning rate falls, when weights are put back, and when training ends.
+//! When the learning rate falls, when weights are put back, which are kept, and when training ends.
+
+use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate falls.
+use super::recipe::Recipe;
+
+/// How the learning rate changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
     /// Halved before every epoch from the first insignificant improvement on; the second ends training (rnnlm).
     Halve,
-    /// It stays as it is, for as many epochs as asked.
+    /// It stays as it is.
     Constant,
+    /// Multiplied by --lr-decay after more than --lr-patience epochs in a row without a better validation loss.
+    Plateau,
+    /// Multiplied by --lr-decay after every epoch from --lr-decay-after on.
+    Step,
+    /// From --lr to --lr-end along half a cosine over all updates (Loshchilov and Hutter 2017).
+    Cosine,
+    /// From --lr straight to --lr-end over all updates.
+    Linear,
+    /// From 1/25 of --lr up to it over the first 30 % of all updates, then down to 1/250 000 of it, by half cosines (Smith 2018).
+    OneCycle,
+}
+
+impl ScheduleKind {
+    /// The name in flags and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Halve => "halve",
+            Self::Constant => "constant",
+            Self::Plateau => "plateau",
+            Self::Step => "step",
+            Self::Cosine => "cosine",
+            Self::Linear => "linear",
+            Self::OneCycle => "one-cycle",
+        }
+    }
+
+    /// Whether the rate depends on how many updates there are in all.
+    pub fn runs_to_an_end(self) -> bool {
+        matches!(self, Self::Cosine | Self::Linear | Self::OneCycle)
+    }
+}
+
+/// Which weights are the model when training ends; [`ScheduleKind::Halve`] keeps by its own rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Those of the epoch with the best validation loss.
+    Best,
+    /// Those of the last epoch.
+    Last,
 }
 
 /// What follows from an epoch.
@@ -17,52 +61,111 @@ pub enum ScheduleKind {
 pub struct Verdict {
     /// The epoch made the validation text less likely: the weights from before it come back.
     pub roll_back: bool,
+    /// The epoch's weights are the ones to keep.
+    pub keep: bool,
     /// Training is over.
     pub stop: bool,
 }
 
-/// The state of rnnlm's schedule: with r = previous validation log-probability / new one, both negative, r > 1 is better.
+/// What a schedule remembers of the epochs; what it was told to do stands in the [`Recipe`].
 ///
-/// A worse epoch puts the previous weights back. r < `min_improvement` for the first time: from now on the rate is halved before every epoch.
-/// A second time: stop. The new log-probability counts as the previous one for the next epoch even after weights were put back, as in rnnlm.
+/// rnnlm's: with r = previous validation log-probability / new one, both negative, r > 1 is better. A worse epoch puts the previous weights
+/// back. r < `min_improvement` for the first time: from now on the rate is halved before every epoch. A second time: stop. The new
+/// log-probability counts as the previous one for the next epoch even after weights were put back, as in rnnlm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    kind: ScheduleKind,
-    min_improvement: f64,
+    /// The rate that the epochs so far have left.
     rate: f32,
     halving: bool,
+    /// The last epoch's log-probability of the validation text.
     previous: Option<f64>,
+    /// The best epoch's.
+    #[serde(default)]
+    best: Option<f64>,
+    /// Epochs since the best one.
+    #[serde(default)]
+    since_best: usize,
+    /// Epochs since the best one or since the rate fell.
+    #[serde(default)]
+    since_fall: usize,
 }
 
 impl Schedule {
     /// A schedule at its start.
-    pub fn new(kind: ScheduleKind, min_improvement: f64, rate: f32) -> Self {
-        Self { kind, min_improvement, rate, halving: false, previous: None }
+    pub fn new(recipe: &Recipe) -> Self {
+        Self { rate: recipe.lr, halving: false, previous: None, best: None, since_best: 0, since_fall: 0 }
     }
 
-    /// The learning rate now.
-    pub fn rate(&self) -> f32 {
-        self.rate
+    /// The learning rate of update `step`, counted from 1, of `updates` in all: the same bits whenever it is asked for.
+    pub fn rate(&self, recipe: &Recipe, step: u32, updates: u64) -> f32 {
+        let (first, last) = (f64::from(recipe.lr), f64::from(recipe.lr_end));
+        let (before, all) = (f64::from(step) - 1.0, updates as f64);
+        let rate = match recipe.schedule {
+            ScheduleKind::Halve | ScheduleKind::Constant | ScheduleKind::Plateau | ScheduleKind::Step => f64::from(self.rate),
+            ScheduleKind::Cosine => half_cosine(first, last, before / all),
+            ScheduleKind::Linear => first + (last - first) * (before / all),
+            ScheduleKind::OneCycle => one_cycle(first, before, all),
+        };
+        let warmth = match recipe.warm_up {
+            0 => 1.0,
+            updates => (f64::from(step) / f64::from(updates)).min(1.0),
+        };
+        (rate * warmth) as f32
     }
 
-    /// Takes the validation text's log-probability after an epoch; any base of the logarithm does.
-    pub fn after_epoch(&mut self, log_probability: f64) -> Verdict {
+    /// Takes the validation text's log-probability after epoch `epoch`, counted from 1; any base of the logarithm does.
+    pub fn after_epoch(&mut self, recipe: &Recipe, epoch: usize, log_probability: f64) -> Verdict {
+        // NaN is no improvement.
+        let better = log_probability > self.best.unwrap_or(f64::NEG_INFINITY);
+        if better {
+            (self.best, self.since_best, self.since_fall) = (Some(log_probability), 0, 0);
+        } else {
+            self.since_best += 1;
+            self.since_fall += 1;
+        }
+        match recipe.schedule {
+            ScheduleKind::Halve => return self.halve(recipe.min_improvement, log_probability),
+            ScheduleKind::Plateau if self.since_fall > recipe.lr_patience => self.fall(recipe.lr_decay),
+            ScheduleKind::Step if epoch >= recipe.lr_decay_after => self.fall(recipe.lr_decay),
+            _ => {}
+        }
+        let stop = recipe.patience.is_some_and(|patience| self.since_best >= patience);
+        Verdict { roll_back: false, keep: better || recipe.keep == Keep::Last, stop }
+    }
+
+    fn fall(&mut self, factor: f64) {
+        self.rate = (f64::from(self.rate) * factor) as f32;
+        self.since_fall = 0;
+    }
+
+    fn halve(&mut self, min_improvement: f64, log_probability: f64) -> Verdict {
         let ratio = self.previous.map_or(f64::INFINITY, |previous| previous / log_probability);
         self.previous = Some(log_probability);
-        // NaN is no improvement.
         let falls_short_of = |least: f64| ratio.is_nan() || ratio < least;
-        let insignificant = falls_short_of(self.min_improvement);
-        let mut verdict = Verdict { roll_back: falls_short_of(1.0), stop: false };
-        if self.kind == ScheduleKind::Constant {
-            verdict.roll_back = false;
-            return verdict;
-        }
-        verdict.stop = insignificant && self.halving;
+        let insignificant = falls_short_of(min_improvement);
+        let roll_back = falls_short_of(1.0);
+        let stop = insignificant && self.halving;
         self.halving |= insignificant;
         if self.halving {
             self.rate /= 2.0;
         }
-        verdict
+        Verdict { roll_back, keep: !roll_back, stop }
+    }
+}
+
+/// From `first` to `last` while `way` goes from 0 to 1.
+fn half_cosine(first: f64, last: f64, way: f64) -> f64 {
+    last + (first - last) * (1.0 + (PI * way).cos()) / 2.0
+}
+
+/// PyTorch's OneCycleLR as it stands: `before` updates are done, the last of `all` has the lowest rate.
+fn one_cycle(highest: f64, before: f64, all: f64) -> f64 {
+    let lowest = highest / 25.0;
+    let (turn, end) = (0.3 * all - 1.0, all - 1.0);
+    if before <= turn {
+        half_cosine(lowest, highest, before / turn)
+    } else {
+        half_cosine(highest, lowest / 1e4, (before - turn) / (end - turn))
     }
 }
 
@@ -71,12 +174,15 @@ mod tests {
     use super::*;
 
     fn run(log_probabilities: &[f64]) -> Vec<(f32, bool, bool)> {
-        let mut schedule = Schedule::new(ScheduleKind::Halve, 1.003, 0.1);
+        let recipe = Recipe::default();
+        let mut schedule = Schedule::new(&recipe);
         log_probabilities
             .iter()
-            .map(|&value| {
-                let verdict = schedule.after_epoch(value);
-                (schedule.rate(), verdict.roll_back, verdict.stop)
+            .zip(1..)
+            .map(|(&value, epoch)| {
+                let verdict = schedule.after_epoch(&recipe, epoch, value);
+                assert_eq!(verdict.keep, !verdict.roll_back);
+                (schedule.rate(&recipe, 1, 1), verdict.roll_back, verdict.stop)
             })
             .collect()
     }
@@ -99,5 +205,110 @@ mod tests {
     #[test]
     fn nan_is_no_improvement() {
         assert_eq!(run(&[-1000.0, f64::NAN])[1], (0.05, true, false));
+    }
+
+    /// What follows from epochs of these validation log-probabilities, and the rate after each.
+    fn verdicts(recipe: &Recipe, log_probabilities: &[f64]) -> (Vec<f32>, Vec<Verdict>) {
+        recipe.validate().expect("a recipe");
+        let mut schedule = Schedule::new(recipe);
+        let after = log_probabilities.iter().zip(1..).map(|(&value, epoch)| {
+            let verdict = schedule.after_epoch(recipe, epoch, value);
+            (schedule.rate(recipe, 1, 1), verdict)
+        });
+        after.unzip()
+    }
+
+    fn assert_rates(recipe: &Recipe, got: impl IntoIterator<Item = f32>, want: &[f64]) {
+        let got: Vec<_> = got.into_iter().collect();
+        assert_eq!(got.len(), want.len());
+        for (number, (got, want)) in got.iter().zip(want).enumerate() {
+            assert!((f64::from(*got) - want).abs() <= 1e-6 * want, "{} {number}: {got} and {want}", recipe.schedule.name());
+        }
+    }
+
+    /// ```python
+    /// def rates(scheduler, steps, *losses):
+    ///     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    ///     schedule, seen = scheduler(optimizer), []
+    ///     for step in range(steps):
+    ///         seen.append(optimizer.param_groups[0]["lr"])
+    ///         optimizer.step()
+    ///         schedule.step(*(loss[step] for loss in losses))
+    ///     return seen
+    /// rates(lambda o: CosineAnnealingLR(o, T_max=7, eta_min=0.004), 7)
+    /// rates(lambda o: LinearLR(o, start_factor=1, end_factor=0.04, total_iters=7), 7)
+    /// rates(lambda o: OneCycleLR(o, max_lr=0.1, total_steps=n), n)  # for n in 1, 2, 11
+    /// rates(lambda o: LinearLR(o, start_factor=1 / 5, end_factor=1, total_iters=4), 7)
+    /// ```
+    #[test]
+    fn rates_of_updates_are_pytorchs() {
+        let constant = Recipe { schedule: ScheduleKind::Constant, ..Recipe::default() };
+        let of = |schedule| Recipe { schedule, lr_end: 0.004, ..constant.clone() };
+        let cases: [(Recipe, &[f64]); 6] = [
+            (of(ScheduleKind::Cosine), &[0.1, 0.095246506, 0.08192751, 0.062681005, 0.041318995, 0.02207249, 0.0087534943]),
+            (of(ScheduleKind::Linear), &[0.1, 0.086285714, 0.072571429, 0.058857143, 0.045142857, 0.031428571, 0.017714286]),
+            (of(ScheduleKind::OneCycle), &[4e-7]),
+            (of(ScheduleKind::OneCycle), &[0.081174565, 4e-7]),
+            (
+                of(ScheduleKind::OneCycle),
+                &[
+                    0.004,
+                    0.042234111,
+                    0.096026142,
+                    0.097974657,
+                    0.088447572,
+                    0.072608705,
+                    0.053058271,
+                    0.033005803,
+                    0.015743251,
+                    0.0041045543,
+                    4e-7,
+                ],
+            ),
+            (Recipe { warm_up: 5, ..constant }, &[0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1]),
+        ];
+        for (recipe, want) in cases {
+            let schedule = Schedule::new(&recipe);
+            assert_rates(&recipe, (1..=want.len() as u32).map(|step| schedule.rate(&recipe, step, want.len() as u64)), want);
+        }
+    }
+
+    /// ```python
+    /// losses = [5, 4, 4, 4.5, 3.9, 3.95, 3.9, 4, 4.1, 3.8, 3.7, 3.8]
+    /// rates(lambda o: ReduceLROnPlateau(o, factor=0.7, patience=n, threshold=0), 13, losses + [0])  # for n in 0, 1, 2
+    /// rates(lambda o: MultiplicativeLR(o, lambda epoch: 0.7 if epoch >= n else 1), 7)  # for n in 1, 4
+    /// ```
+    #[test]
+    fn rates_of_epochs_are_pytorchs() {
+        let losses = [5.0, 4.0, 4.0, 4.5, 3.9, 3.95, 3.9, 4.0, 4.1, 3.8, 3.7, 3.8];
+        let log_probabilities = losses.map(|loss| -1000.0 * loss);
+        let of = |schedule| Recipe { schedule, lr_decay: 0.7, ..Recipe::default() };
+        let plateau = |lr_patience| Recipe { lr_patience, ..of(ScheduleKind::Plateau) };
+        let step = |lr_decay_after| Recipe { lr_decay_after, ..of(ScheduleKind::Step) };
+        let cases: [(Recipe, &[f64]); 5] = [
+            (plateau(0), &[0.1, 0.1, 0.1, 0.07, 0.049, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649, 0.0117649, 0.0117649, 0.00823543]),
+            (plateau(1), &[0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.049, 0.049, 0.0343, 0.0343, 0.0343, 0.0343]),
+            (plateau(2), &[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.07, 0.07]),
+            (step(1), &[0.1, 0.07, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649]),
+            (step(4), &[0.1, 0.1, 0.1, 0.1, 0.07, 0.049, 0.0343]),
+        ];
+        for (recipe, want) in cases {
+            let epochs = &log_probabilities[..want.len() - 1];
+            assert_rates(&recipe, [recipe.lr].into_iter().chain(verdicts(&recipe, epochs).0), want);
+        }
+    }
+
+    #[test]
+    fn the_best_epoch_is_kept_and_patience_ends() {
+        let log_probabilities = [-9.0, -8.0, -8.0, f64::NAN, -7.0, -7.5, -7.2, -7.0];
+        let best = Recipe { schedule: ScheduleKind::Constant, patience: Some(3), ..Recipe::default() };
+        for (recipe, keeps) in
+            [(best.clone(), [true, true, false, false, true, false, false, false]), (Recipe { keep: Keep::Last, ..best }, [true; 8])]
+        {
+            let (_, verdicts) = verdicts(&recipe, &log_probabilities);
+            assert_eq!(verdicts.iter().map(|verdict| verdict.keep).collect::<Vec<_>>(), keeps);
+            assert!(verdicts.iter().all(|verdict| !verdict.roll_back));
+            assert_eq!(verdicts.iter().position(|verdict| verdict.stop), Some(7));
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
+use super::accumulator::Accumulator;
 use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
+use super::progress::{EpochRecord, Event, Progress, Snapshot};
 use super::recipe::{PrecisionKind, Recipe, Reduction};
 use super::records::{LARGEST_RUN, Look, Records, Run};
 use super::schedule::Schedule;
@@ -17,85 +17,6 @@ use crate::feed::{Feed, Purpose};
 use crate::kernels::{Clip, Decay, Gradient};
 use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
-
-/// An epoch as `log.jsonl` has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Nats a token, averaged over the epoch as it went.
-    pub train_loss: f64,
-    /// Nats a token on the validation text.
-    pub valid_loss: f64,
-    /// e to the validation loss.
-    pub valid_perplexity: f64,
-    /// The learning rate of this epoch.
-    pub lr: f32,
-    /// Training tokens a second, validation left out.
-    pub tokens_per_second: f64,
-    /// Seconds of the epoch with its validation.
-    pub seconds: f64,
-    /// Whether the weights from before the epoch were put back.
-    pub rolled_back: bool,
-}
-
-/// Where a run stands: everything that resuming needs besides tensors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Epochs that are done.
-    pub epochs: usize,
-    /// Windows of the current epoch that are done.
-    pub window: usize,
-    /// Updates since the beginning.
-    pub step: u32,
-    /// Sum of the losses of the current epoch's windows, in nats.
-    pub nats: f64,
-    /// Tokens predicted in them.
-    pub tokens: usize,
-    /// Seconds spent on the current epoch.
-    pub seconds: f64,
-    /// The learning rate and what steers it.
-    pub schedule: Schedule,
-    /// Whether the schedule has ended the run.
-    pub stopped: bool,
-    /// The epochs so far.
-    pub history: Vec<EpochRecord>,
-    /// The validation loss of the weights kept so far.
-    pub best_valid_loss: Option<f64>,
-}
-
-/// What [`Trainer::advance`] came to.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// Some windows are done. On a GPU the next ones are under way already, and count in [`Progress::window`].
-    Windows {
-        /// Nats a token, averaged over them.
-        loss: f64,
-        /// The sum of the losses of each of them in nats.
-        sums: Vec<f32>,
-        /// The norm of the last window's gradient before clipping.
-        gradient_norm: f64,
-        /// Tokens predicted in a second.
-        tokens_per_second: f64,
-    },
-    /// An epoch is done, validated, and its weights are kept or put back.
-    Epoch(EpochRecord),
-    /// There is nothing left to do.
-    Finished,
-}
-
-/// Tensors of a run that a checkpoint keeps, in the file's layout.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
-    /// The parameters as they are.
-    pub parameters: Arc<Vec<Vec<f32>>>,
-    /// The parameters as the last kept epoch left them; none before the first epoch's end, and where they are the parameters as they are.
-    pub best: Option<Arc<Vec<Vec<f32>>>>,
-    /// The optimiser's state: for each of its names, one entry a parameter.
-    pub optimizer: Vec<Vec<Vec<f32>>>,
-    /// The carried states of the streams.
-    pub carried: Vec<Vec<f32>>,
-}
 
 /// A model in training.
 #[derive(Debug)]
@@ -110,8 +31,15 @@ pub struct Trainer<'a> {
     /// For every parameter, the optimiser's tensors.
     optimizer_state: Vec<Vec<Tensor>>,
     records: Records,
+    /// Where an update has several windows.
+    accumulator: Option<Accumulator>,
     scale: Tensor,
+    /// The kept weights.
     best: Option<Arc<Vec<Vec<f32>>>>,
+    /// Between epochs: whether training goes on from other weights than the kept ones.
+    past_best: bool,
+    /// These other weights, once the kept ones have taken their place on the device.
+    last: Option<Arc<Vec<Vec<f32>>>>,
     progress: Progress,
     /// Windows of a run, after which the losses are looked at.
     interval: usize,
@@ -169,11 +97,12 @@ impl<'a> Trainer<'a> {
             nats: 0.0,
             tokens: 0,
             seconds: 0.0,
-            schedule: Schedule::new(recipe.schedule, recipe.min_improvement, recipe.lr),
+            schedule: Schedule::new(&recipe),
             stopped: false,
             history: Vec::new(),
             best_valid_loss: None,
         };
+        let accumulator = if recipe.accumulate > 1 { Some(Accumulator::new(device, model.parameters())?) } else { None };
         Ok(Self {
             optimizer,
             corpus,
@@ -183,8 +112,11 @@ impl<'a> Trainer<'a> {
             feed,
             optimizer_state,
             records: Records::new(device, parameters)?,
+            accumulator,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             best: None,
+            past_best: false,
+            last: None,
             progress,
             interval: 1,
             pending: None,
@@ -205,7 +137,8 @@ impl<'a> Trainer<'a> {
         recipe: Recipe,
         corpus: &'a Corpus,
     ) -> Result<Self> {
-        let mut trainer = Self::new(device, config, &snapshot.parameters, recipe, corpus)?;
+        let parameters = snapshot.last.as_ref().unwrap_or(&snapshot.parameters);
+        let mut trainer = Self::new(device, config, parameters, recipe, corpus)?;
         let carried = trainer.workspace.carried();
         let lengths_fit = snapshot.carried.len() == carried.len()
             && snapshot.carried.iter().zip(&carried).all(|(values, tensor)| values.len() == tensor.len())
@@ -224,6 +157,7 @@ impl<'a> Trainer<'a> {
             let tensors: Vec<_> = trainer.optimizer_state.iter().map(|state| state[number]).collect();
             trainer.model.parameters().upload_like(device, &tensors, values)?;
         }
+        trainer.past_best = snapshot.last.is_some();
         trainer.best = match snapshot.best {
             None if progress.epochs > 0 => Some(snapshot.parameters),
             best => best,
@@ -248,14 +182,21 @@ impl<'a> Trainer<'a> {
             let tensors: Vec<_> = self.optimizer_state.iter().map(|state| state[number]).collect();
             optimizer.push(parameters.download_like(device, &tensors)?);
         }
-        // Between epochs the kept weights are the weights.
-        let (now, best) = match &self.best {
-            Some(best) if self.progress.window == 0 => (best.clone(), None),
-            best => (Arc::new(parameters.download(device)?), best.clone()),
+        // Between epochs the kept weights are the model.
+        let (now, best, last) = match &self.best {
+            Some(best) if self.progress.window == 0 => {
+                let last = match &self.last {
+                    None if self.past_best => Some(Arc::new(parameters.download(device)?)),
+                    last => last.clone(),
+                };
+                (best.clone(), None, last)
+            }
+            best => (Arc::new(parameters.download(device)?), best.clone(), None),
         };
         Ok(Snapshot {
             parameters: now,
             best,
+            last,
             optimizer,
             carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
         })
@@ -281,6 +222,12 @@ impl<'a> Trainer<'a> {
         self.feed.streams().windows()
     }
 
+    /// The learning rate of the last update, or before the first one its rate.
+    pub fn rate(&self) -> f32 {
+        let updates = self.windows().div_ceil(self.recipe.accumulate) * self.recipe.epochs;
+        self.progress.schedule.rate(&self.recipe, self.progress.step.max(1), updates as u64)
+    }
+
     /// Trains until there is something to tell.
     ///
     /// # Errors
@@ -293,6 +240,7 @@ impl<'a> Trainer<'a> {
             return self.end_epoch(device).map(Event::Epoch);
         }
         if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
+            self.put_best(device)?;
             return Ok(Event::Finished);
         }
         let run = self.run(device);
@@ -314,7 +262,9 @@ impl<'a> Trainer<'a> {
             self.workspace.reset(device);
             self.looked = start;
         }
-        let count = self.interval.min(self.windows() - first);
+        // A run ends where an update does, so that nothing need be kept of half an update.
+        let update = self.recipe.accumulate;
+        let count = self.interval.next_multiple_of(update).min(LARGEST_RUN / update * update).min(self.windows() - first);
         let mut tokens = 0;
         for record in 0..count {
             tokens += self.window(device, first + record, record);
@@ -345,29 +295,40 @@ impl<'a> Trainer<'a> {
         Ok(Event::Windows { loss, sums, gradient_norm, tokens_per_second })
     }
 
-    /// One window: forward, back, update. Returns the tokens predicted.
+    /// One window: forward, back, and where it is the last one of an update, update. Returns the tokens predicted.
     fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
         let (window, predicted) = self.feed.window(device, number);
-        let window = Window { draw: self.progress.step, ..window };
-        let scale = match self.recipe.reduction {
-            Reduction::Sum => 1.0,
-            Reduction::Mean => 1.0 / predicted.max(1) as f32,
+        // Every window of the run has masks of its own.
+        let draw = (self.progress.epochs * self.windows() + number) as u32;
+        let window = Window { draw, ..window };
+        let scale = match (self.recipe.reduction, &self.accumulator) {
+            (Reduction::Mean, None) => 1.0 / predicted.max(1) as f32,
+            _ => 1.0,
         };
         self.model.forward(device, &self.workspace, &window);
         self.model.backward(device, &self.workspace, &window, scale);
-        let gradients = self.workspace.gradients(&window);
-        self.records.write(device, record, self.workspace.losses(&window), &gradients);
-        if self.recipe.clip > 0.0 {
-            device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
+        let mut gradients = self.workspace.gradients(&window);
+        let is_last = (number + 1).is_multiple_of(self.recipe.accumulate) || number + 1 == self.windows();
+        if let Some(accumulator) = &mut self.accumulator {
+            gradients = accumulator.add(device, &gradients, predicted);
+            if is_last {
+                accumulator.end(device, self.recipe.reduction);
+            }
         }
-        self.update(device, &gradients);
+        self.records.write(device, record, self.workspace.losses(&window), &gradients);
+        if is_last {
+            if self.recipe.clip > 0.0 {
+                device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
+            }
+            self.update(device, &gradients);
+        }
         device.submit();
         predicted
     }
 
     fn update(&mut self, device: &mut Device, gradients: &[Gradient]) {
         self.progress.step += 1;
-        let rate = self.progress.schedule.rate();
+        let rate = self.rate();
         for (number, (&parameter, &gradient)) in self.model.parameters().tensors().iter().zip(gradients).enumerate() {
             if self.recipe.l2 > 0.0 {
                 device.run(&Decay { values: parameter, factor: 1.0 - rate * self.recipe.l2 });
@@ -388,17 +349,19 @@ impl<'a> Trainer<'a> {
             tensor,
             window,
             epoch: self.progress.epochs + 1,
-            way_out: format!("Take a smaller --lr than {} or a --clip such as 1", self.progress.schedule.rate()),
+            way_out: format!("Take a smaller --lr than {} or a --clip such as 1", self.rate()),
         }
     }
 
     fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
         let start = Instant::now();
         let evaluation = self.evaluator.evaluate(device, &self.model, &self.corpus.valid)?;
-        let lr = self.progress.schedule.rate();
-        let verdict = self.progress.schedule.after_epoch(evaluation.log10_prob);
-        match (&self.best, verdict.roll_back) {
-            (Some(best), true) => self.model.parameters().upload(device, best)?,
+        let lr = self.rate();
+        let verdict = self.progress.schedule.after_epoch(&self.recipe, self.progress.epochs + 1, evaluation.log10_prob);
+        self.past_best = !(verdict.keep || verdict.roll_back || self.best.is_none());
+        match &self.best {
+            Some(_) if self.past_best => {}
+            Some(best) if verdict.roll_back => self.model.parameters().upload(device, best)?,
             _ => {
                 // The former weights and the logits make room first: all of them at a time would be the most memory that a run ever takes.
                 self.best = None;
@@ -423,5 +386,15 @@ impl<'a> Trainer<'a> {
         progress.history.push(record.clone());
         (progress.window, progress.nats, progress.tokens, progress.seconds) = (0, 0.0, 0, 0.0);
         Ok(record)
+    }
+
+    /// The kept weights take the place of those that the last epoch left.
+    fn put_best(&mut self, device: &mut Device) -> Result<()> {
+        if let (true, None, Some(best)) = (self.past_best, &self.last, &self.best) {
+            let parameters = self.model.parameters();
+            self.last = Some(Arc::new(parameters.download(device)?));
+            parameters.upload(device, best)?;
+        }
+        Ok(())
     }
 }

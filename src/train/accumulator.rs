@@ -1,0 +1,57 @@
+//! Gradients of several windows, summed for one update.
+
+use super::recipe::Reduction;
+use crate::device::Device;
+use crate::error::Result;
+use crate::kernels::{Decay, Gradient, Sgd};
+use crate::model::Parameters;
+use crate::tensor::Tensor;
+
+/// Sums of gradients, a dense one for each parameter: windows touch different rows of a table.
+#[derive(Debug)]
+pub(super) struct Accumulator {
+    sums: Vec<Tensor>,
+    one: Tensor,
+    /// Whether the next window is an update's first.
+    is_new: bool,
+    /// Tokens predicted in the windows since.
+    tokens: usize,
+}
+
+impl Accumulator {
+    pub(super) fn new(device: &mut Device, parameters: &Parameters) -> Result<Self> {
+        let mut sums = Vec::new();
+        for specification in parameters.specifications() {
+            sums.push(specification.allocate(device, &format!("summed gradient of {}", specification.name))?);
+        }
+        Ok(Self { sums, one: device.tensor_from("one", 1, 1, &[1.0])?, is_new: true, tokens: 0 })
+    }
+
+    /// Adds a window's gradients, those of the sum of its losses, to those of the update's windows before it; the sums so far.
+    pub(super) fn add(&mut self, device: &mut Device, gradients: &[Gradient], tokens: usize) -> Vec<Gradient> {
+        if self.is_new {
+            (self.is_new, self.tokens) = (false, 0);
+            self.multiply(device, 0.0);
+        }
+        self.tokens += tokens;
+        for (&sum, &gradient) in self.sums.iter().zip(gradients) {
+            // sum -= -1 * gradient, which knows what rows a gradient belongs to.
+            device.run(&Sgd { parameter: sum, gradient, scale: self.one, rate: -1.0 });
+        }
+        self.sums.iter().map(|&sum| Gradient::Dense(sum)).collect()
+    }
+
+    /// The update's last window was added: its sums become means where the recipe says so.
+    pub(super) fn end(&mut self, device: &mut Device, reduction: Reduction) {
+        self.is_new = true;
+        if reduction == Reduction::Mean {
+            self.multiply(device, 1.0 / self.tokens.max(1) as f32);
+        }
+    }
+
+    fn multiply(&self, device: &mut Device, factor: f32) {
+        for &values in &self.sums {
+            device.run(&Decay { values, factor });
+        }
+    }
+}

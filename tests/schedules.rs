@@ -1,0 +1,235 @@
+//! Schedules, what ends training, which weights are kept, and updates of several windows: whole runs on a small corpus.
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use elman::corpus::Streams;
+use elman::device::Device;
+use elman::feed::{Feed, Purpose};
+use elman::kernels::Sgd;
+use elman::model::{Capacity, Model, Parameters, Workspace, initial_values};
+use elman::train::{Event, Keep, OPTIMIZERS, Recipe, Reduction, ScheduleKind, Trainer};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+use super::compare::{Tolerance, assert_close};
+use super::training::{GpuTest, advance, begin, config, corpus, interrupted_is_whole, load, save};
+
+pub const TESTS: &[(&str, fn())] = &[
+    ("every_schedule_resumes_to_the_bit", every_schedule_resumes_to_the_bit),
+    ("the_best_epoch_is_kept", the_best_epoch_is_kept),
+    ("more_epochs_go_on_from_the_last_weights", more_epochs_go_on_from_the_last_weights),
+    ("patience_ends_training", patience_ends_training),
+    ("rates_run_to_the_last_update", rates_run_to_the_last_update),
+    ("files_without_the_newer_choices_resume", files_without_the_newer_choices_resume),
+    ("an_update_of_many_windows_is_their_sum", || an_update_of_many_windows_is_their_sum(&mut Device::cpu(2))),
+];
+
+pub const GPU_TESTS: &[GpuTest] = &[("an_update_of_many_windows_is_their_sum", an_update_of_many_windows_is_their_sum)];
+
+/// A rate under which some epochs are worse than the best before them.
+const WILD: f32 = 30.0;
+
+fn recipe(schedule: ScheduleKind) -> Recipe {
+    Recipe { optimizer: "sgd".into(), schedule, batch: 2, bptt: 4, epochs: 8, ..Recipe::default() }
+}
+
+fn every_schedule_resumes_to_the_bit() {
+    let corpus = corpus(100);
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    for (number, &schedule) in ScheduleKind::value_variants().iter().enumerate() {
+        for (turn, optimizer) in OPTIMIZERS.iter().enumerate() {
+            let halves = schedule == ScheduleKind::Halve;
+            let recipe = Recipe {
+                optimizer: optimizer.name.into(),
+                lr: if optimizer.name == "adam" { 0.02 } else { 0.3 },
+                batch: 3,
+                bptt: 5,
+                epochs: 3,
+                warm_up: if schedule == ScheduleKind::OneCycle { 0 } else { 40 },
+                patience: if halves { None } else { Some(2) },
+                keep: if (number + turn).is_multiple_of(2) || halves { Keep::Best } else { Keep::Last },
+                accumulate: 1 + turn % 3,
+                ..recipe(schedule)
+            };
+            interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..100));
+        }
+    }
+}
+
+type Values = Arc<Vec<Vec<f32>>>;
+
+/// What the device holds.
+fn held(trainer: &Trainer<'_>, device: &mut Device) -> Values {
+    Arc::new(trainer.model().parameters().download(device).expect("the device works"))
+}
+
+/// Trains to the end; the weights that every epoch left on the device.
+fn epochs(trainer: &mut Trainer<'_>, device: &mut Device, after: impl Fn(&mut Trainer<'_>, &mut Device, &[Values])) -> Vec<Values> {
+    let mut weights = Vec::new();
+    loop {
+        match trainer.advance(device).expect("training goes on") {
+            Event::Windows { .. } => {}
+            Event::Finished => return weights,
+            Event::Epoch(_) => {
+                weights.push(held(trainer, device));
+                after(trainer, device, &weights);
+            }
+        }
+    }
+}
+
+/// The epoch with the best validation loss so far, counted from 0.
+fn best_epoch(trainer: &Trainer<'_>) -> usize {
+    let losses: Vec<_> = trainer.progress().history.iter().map(|epoch| epoch.valid_loss).collect();
+    (0..losses.len()).rev().min_by(|&a, &b| losses[a].total_cmp(&losses[b])).expect("an epoch")
+}
+
+fn the_best_epoch_is_kept() {
+    let corpus = corpus(100);
+    for keep in [Keep::Best, Keep::Last] {
+        let recipe = Recipe { lr: WILD, keep, ..recipe(ScheduleKind::Constant) };
+        let mut device = Device::cpu(2);
+        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let kept = |trainer: &Trainer<'_>, epochs: usize| if keep == Keep::Best { best_epoch(trainer) } else { epochs - 1 };
+        let weights = epochs(&mut trainer, &mut device, |trainer, device, weights| {
+            let (now, kept) = (weights.len() - 1, kept(trainer, weights.len()));
+            let snapshot = trainer.snapshot(device).expect("a snapshot");
+            assert_eq!(snapshot.parameters, weights[kept], "{keep:?}, epoch {now}");
+            assert_eq!(snapshot.last, (now != kept).then(|| weights[now].clone()), "{keep:?}, epoch {now}");
+            assert_eq!(trainer.progress().best_valid_loss, Some(trainer.progress().history[kept].valid_loss));
+        });
+        assert_eq!(weights.len(), recipe.epochs);
+        assert_ne!(best_epoch(&trainer), weights.len() - 1, "the last epoch is the best; the test shows nothing");
+        assert_eq!(held(&trainer, &mut device), weights[kept(&trainer, weights.len())], "{keep:?}");
+        // Asking again changes nothing.
+        let snapshots = [0, 1].map(|_| {
+            assert!(matches!(trainer.advance(&mut device), Ok(Event::Finished)));
+            trainer.snapshot(&mut device).expect("a snapshot")
+        });
+        assert_eq!(snapshots[0], snapshots[1]);
+        assert_eq!(snapshots[0].last.is_some(), keep == Keep::Best);
+    }
+}
+
+fn more_epochs_go_on_from_the_last_weights() {
+    let corpus = corpus(100);
+    let mut device = Device::cpu(2);
+    let mut whole = begin(&mut device, &corpus, &Recipe { lr: WILD, ..recipe(ScheduleKind::Constant) });
+    let want = epochs(&mut whole, &mut device, |_, _, _| {});
+    let worse = (1..want.len()).find(|&epoch| whole.progress().history[epoch].valid_loss > whole.progress().history[epoch - 1].valid_loss);
+    let epochs_first = worse.expect("an epoch that was worse") + 1;
+    let recipe = Recipe { epochs: epochs_first, ..whole.recipe().clone() };
+    let mut first = begin(&mut device, &corpus, &recipe);
+    advance(&mut first, &mut device, usize::MAX);
+    assert!(first.snapshot(&mut device).expect("a snapshot").last.is_some(), "the last epoch is the best; the test shows nothing");
+    let directory = save(&mut first, &mut device, &corpus);
+    let mut second = load(&directory, &mut device, &corpus, |recipe| recipe.with_epochs(want.len()).expect("constant goes on"));
+    let got = epochs(&mut second, &mut device, |_, _, _| {});
+    assert!(got == want[epochs_first..], "a run that went on differs from a whole one");
+    assert_eq!(second.progress().best_valid_loss, whole.progress().best_valid_loss);
+    assert_eq!(held(&second, &mut device), held(&whole, &mut device));
+}
+
+fn patience_ends_training() {
+    let corpus = corpus(100);
+    for patience in [1, 2] {
+        let recipe = Recipe { lr: WILD, epochs: 30, patience: Some(patience), ..recipe(ScheduleKind::Constant) };
+        let mut device = Device::cpu(2);
+        let mut trainer = begin(&mut device, &corpus, &recipe);
+        advance(&mut trainer, &mut device, usize::MAX);
+        let losses: Vec<_> = trainer.progress().history.iter().map(|epoch| epoch.valid_loss).collect();
+        assert!(losses.len() < recipe.epochs, "it never ended: {losses:?}");
+        let is_over =
+            |epochs: usize| (1..=patience).all(|back| losses[..epochs - patience].iter().any(|&best| best <= losses[epochs - back]));
+        assert_eq!((patience + 1..=losses.len()).find(|&epochs| is_over(epochs)), Some(losses.len()), "{losses:?}");
+    }
+}
+
+fn rates_run_to_the_last_update() {
+    let corpus = corpus(60);
+    for accumulate in [1, 3] {
+        let first = Recipe { lr: 0.5, lr_decay: 0.8, lr_decay_after: 2, epochs: 4, accumulate, ..recipe(ScheduleKind::Linear) };
+        let mut device = Device::cpu(2);
+        let windows = begin(&mut device, &corpus, &first).windows();
+        assert!(!windows.is_multiple_of(3), "the last update of an epoch is a whole one; the test shows nothing");
+        let updates = windows.div_ceil(accumulate);
+        let last = f64::from(4 * updates as u32).recip();
+        for (schedule, want) in [
+            (ScheduleKind::Step, 0.5 * 0.8 * 0.8),
+            (ScheduleKind::Linear, 0.5 * last),
+            (ScheduleKind::Cosine, 0.25 * (1.0 - (std::f64::consts::PI * last).cos())),
+            (ScheduleKind::OneCycle, 0.5 / 250_000.0),
+        ] {
+            let mut trainer = begin(&mut device, &corpus, &Recipe { schedule, ..first.clone() });
+            advance(&mut trainer, &mut device, usize::MAX);
+            assert_eq!(trainer.progress().step as usize, 4 * updates);
+            let got = f64::from(trainer.progress().history[3].lr);
+            assert!((got - want).abs() <= 1e-6 * want, "{}: {got} and {want}", schedule.name());
+        }
+    }
+}
+
+/// Fields that files lack which were written before there was a choice.
+fn files_without_the_newer_choices_resume() {
+    let corpus = corpus(100);
+    for schedule in [ScheduleKind::Halve, ScheduleKind::Constant] {
+        let recipe = Recipe { lr: WILD, keep: Keep::Last, epochs: 4, ..recipe(schedule) };
+        let mut device = Device::cpu(2);
+        let mut whole = begin(&mut device, &corpus, &recipe);
+        advance(&mut whole, &mut device, usize::MAX);
+        let mut part = begin(&mut device, &corpus, &recipe);
+        advance(&mut part, &mut device, 70);
+        let directory = save(&mut part, &mut device, &corpus);
+        let path = directory.path().join("training.json");
+        let mut file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("read")).expect("JSON");
+        let mut remove = |part: &str, fields: &[&str]| {
+            let object = file.pointer_mut(part).and_then(serde_json::Value::as_object_mut).expect("an object");
+            fields.iter().for_each(|field| drop(object.remove(*field).unwrap_or_else(|| panic!("{part} has no {field}"))));
+        };
+        let of_recipe = ["lr_decay", "lr_patience", "lr_decay_after", "lr_end", "warm_up", "patience", "keep", "accumulate"];
+        remove("/recipe", &of_recipe);
+        remove("/progress/schedule", &["best", "since_best", "since_fall"]);
+        std::fs::write(&path, file.to_string()).expect("written");
+        let mut resumed = load(&directory, &mut device, &corpus, |recipe| recipe);
+        assert_eq!(resumed.recipe(), &recipe);
+        advance(&mut resumed, &mut device, usize::MAX);
+        let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(&mut device).expect("a snapshot"));
+        assert!(a == b, "{}", schedule.name());
+    }
+}
+
+/// One update of an epoch's windows is what their gradients, each at the first weights, do one after another.
+fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
+    let corpus = corpus(60);
+    let config = config(&corpus);
+    let values = initial_values(&config, 1);
+    for (reduction, lr) in [(Reduction::Mean, 50.0), (Reduction::Sum, 0.3)] {
+        let recipe = Recipe { lr, reduction, epochs: 1, accumulate: 256, bptt: 7, ..recipe(ScheduleKind::Constant) };
+        let mut trainer = begin(device, &corpus, &recipe);
+        advance(&mut trainer, device, usize::MAX);
+        assert_eq!((trainer.progress().step, trainer.windows() > 5), (1, true));
+
+        let model = Model::new(device, config.clone(), &values).expect("a model");
+        let moved = Parameters::new(device, &config, &values).expect("parameters");
+        let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, ..Capacity::default() };
+        let workspace = Workspace::new(device, &model, capacity).expect("a workspace");
+        let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt).expect("streams");
+        let mut feed = Feed::new(device, streams, Purpose::Training { history: 0 }).expect("a feed");
+        let scale = device.tensor_from("one", 1, 1, &[1.0]).expect("a number");
+        let rate = if reduction == Reduction::Mean { lr / corpus.train.known() as f32 } else { lr };
+        for number in 0..streams.windows() {
+            let (window, _) = feed.window(device, number);
+            model.forward(device, &workspace, &window);
+            model.backward(device, &workspace, &window, 1.0);
+            for (&parameter, gradient) in moved.tensors().iter().zip(workspace.gradients(&window)) {
+                device.run(&Sgd { parameter, gradient, scale, rate });
+            }
+        }
+        let [got, want] = [trainer.model().parameters(), &moved].map(|parameters| parameters.download(device).expect("the device works"));
+        for (((got, want), before), one) in got.iter().zip(&want).zip(&values).zip(moved.specifications()) {
+            let [got, want] = [got, want].map(|values| values.iter().zip(before).map(|(a, b)| f64::from(a - b)).collect::<Vec<_>>());
+            assert!(want.iter().any(|change| change.abs() > 1e-2), "{} hardly moved; the test shows nothing", one.name);
+            assert_close(&format!("{reduction:?}, {}", one.name), &got, &want, Tolerance { absolute: 1e-5, relative: 1e-4 });
+        }
+    }
+}
