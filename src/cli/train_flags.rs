@@ -94,6 +94,10 @@ pub(super) struct RecipeFlags {
     /// T, time steps of a window, through which gradients flow back [default: 16]
     #[arg(long, value_name = "T")]
     pub(super) bptt: Option<usize>,
+    /// Update after every K steps, through a history of T of them: windows overlap, and each predicts its last K steps (rnnlm's -bptt-block)
+    /// [default: --bptt]
+    #[arg(long, value_name = "K")]
+    pub(super) bptt_block: Option<usize>,
     /// The most epochs [default: 20]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<usize>,
@@ -217,6 +221,7 @@ impl RecipeFlags {
         let recipe = Recipe {
             batch: self.batch.unwrap_or(base.batch),
             bptt: self.bptt.unwrap_or(base.bptt),
+            bptt_block: self.bptt_block.or(base.bptt_block),
             epochs: self.epochs.unwrap_or(base.epochs),
             optimizer: self.optimizer.clone().unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
@@ -281,6 +286,7 @@ impl RecipeFlags {
             ("--preset", self.preset.is_some()),
             ("--batch", self.batch.is_some()),
             ("--bptt", self.bptt.is_some()),
+            ("--bptt-block", self.bptt_block.is_some()),
             ("--optimizer", self.optimizer.is_some()),
             ("--lr", self.lr.is_some()),
             ("--schedule", self.schedule.is_some()),

@@ -36,6 +36,9 @@ pub struct Recipe {
     pub batch: usize,
     /// T: time steps of a window, through which gradients flow back.
     pub bptt: usize,
+    /// Steps that a window predicts, its last ones: the next window begins so many later. None: all of them.
+    #[serde(default)]
+    pub bptt_block: Option<usize>,
     /// The most epochs.
     pub epochs: usize,
     /// A row of [`OPTIMIZERS`].
@@ -114,6 +117,7 @@ impl Default for Recipe {
         Self {
             batch: 32,
             bptt: 16,
+            bptt_block: None,
             epochs: 20,
             optimizer: "adagrad".into(),
             lr: 0.1,
@@ -159,6 +163,11 @@ impl Recipe {
                 "A larger --batch or --bptt also makes updates of more tokens",
             );
         }
+        if self.block() == 0 || self.block() > self.bptt {
+            let rule =
+                format!("an update predicts at least 1 step and at most the {} of --bptt, through which its gradients flow", self.bptt);
+            return wrong("--bptt-block", self.block().to_string(), &rule, "Take a larger --bptt, or a smaller block");
+        }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
         }
@@ -195,6 +204,11 @@ impl Recipe {
             );
         }
         Ok(())
+    }
+
+    /// Steps that a window predicts.
+    pub fn block(&self) -> usize {
+        self.bptt_block.unwrap_or(self.bptt)
     }
 
     fn validate_schedule(&self) -> Result<()> {

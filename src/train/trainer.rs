@@ -68,12 +68,13 @@ impl<'a> Trainer<'a> {
                 "Take --precision full, or a device of which `elman devices` says that it has f16",
             ));
         }
-        let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt)?;
+        let streams = Streams::new(&corpus.train, recipe.batch, recipe.block())?;
+        let history = recipe.bptt - recipe.block();
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
             batch: recipe.batch,
             time_steps: recipe.bptt,
-            history: 0,
+            history,
             training: true,
             independent: recipe.independent,
             mixed,
@@ -83,7 +84,7 @@ impl<'a> Trainer<'a> {
         };
         let workspace = Workspace::new(device, &model, capacity)?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
-        let feed = Feed::new(device, streams, Purpose::Training { history: 0 })?;
+        let feed = Feed::new(device, streams, Purpose::Training { history })?;
         let mut optimizer_state = Vec::new();
         for specification in model.parameters().specifications() {
             let allocate = |name: &&str| specification.allocate(device, &format!("{name} of {}", specification.name));
