@@ -17,6 +17,7 @@ pub mod generate;
 pub mod hash;
 pub mod kernels;
 pub mod model;
+pub mod onnx;
 pub mod score;
 pub mod tensor;
 pub mod train;

@@ -8,18 +8,40 @@ use libtest_mimic::Trial;
 use super::support::trial;
 
 /// What a file or folder of `src` may not mention. What `tensor` and `device` know nothing of, `kernels` may know; and so on upwards.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     (
         "tensor.rs",
-        &["device", "kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"],
+        &[
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "checkpoint",
+            "onnx",
+            "feed",
+            "train",
+            "evaluate",
+            "score",
+            "generate",
+            "check",
+            "bench",
+            "cli",
+        ],
     ),
-    ("device", &["kernels", "model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("kernels", &["model", "corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("model", &["corpus", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("corpus", &["device", "kernels", "model", "checkpoint", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("checkpoint", &["device", "kernels", "feed", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("feed.rs", &["train", "evaluate", "score", "generate", "check", "bench", "cli"]),
-    ("train", &["score", "generate", "check", "bench", "cli"]),
+    (
+        "device",
+        &["kernels", "model", "corpus", "checkpoint", "onnx", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"],
+    ),
+    ("kernels", &["model", "corpus", "checkpoint", "onnx", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("model", &["corpus", "checkpoint", "onnx", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    (
+        "corpus",
+        &["device", "kernels", "model", "checkpoint", "onnx", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"],
+    ),
+    ("checkpoint", &["device", "kernels", "onnx", "feed", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("onnx", &["device", "kernels", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("feed.rs", &["onnx", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),
+    ("train", &["onnx", "score", "generate", "check", "bench", "cli"]),
 ];
 
 /// All of them.

@@ -53,7 +53,7 @@ fn train_eval_score_generate_inspect() {
 
 fn help_and_version() {
     let workbench = Workbench::new();
-    for command in ["train", "eval", "score", "generate", "devices", "check", "inspect", "corpus"] {
+    for command in ["train", "eval", "score", "generate", "devices", "check", "export", "inspect", "corpus"] {
         assert!(workbench.run("--help").succeeds().stdout.contains(command));
         workbench.run(&format!("{command} --help")).succeeds();
     }
@@ -322,11 +322,16 @@ fn numpy_agrees_with_score() {
 }
 
 /// The interpreter that ELMAN_PYTHON names, or the system's.
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("ELMAN_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 
 /// Whether Python with what the tests need is here.
 pub fn has_python() -> bool {
-    std::process::Command::new(python()).args(["-c", "import numpy, safetensors"]).output().is_ok_and(|output| output.status.success())
+    python_has("numpy, safetensors")
+}
+
+/// Whether Python finds all of these modules.
+pub fn python_has(modules: &str) -> bool {
+    std::process::Command::new(python()).args(["-c", &format!("import {modules}")]).output().is_ok_and(|output| output.status.success())
 }

@@ -12,6 +12,7 @@ mod expected;
 mod expected_cells;
 mod gpu;
 mod kernels;
+mod onnx;
 mod reference;
 mod schedules;
 mod shaders;
@@ -39,13 +40,20 @@ fn main() {
             Ok(())
         }));
     }
-    for (module, tests) in
-        [("cli", cli::TESTS), ("bad_input", bad_input::TESTS), ("training", training::TESTS), ("schedules", schedules::TESTS)]
-    {
+    let plain = [
+        ("cli", cli::TESTS),
+        ("bad_input", bad_input::TESTS),
+        ("training", training::TESTS),
+        ("schedules", schedules::TESTS),
+        ("onnx", onnx::TESTS),
+    ];
+    for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
     }
     let no_python = !cli::has_python();
     trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
+    let no_onnxruntime = !cli::python_has("numpy, onnx, onnxruntime");
+    trials.extend(onnx::PYTHON_TESTS.iter().map(|&(name, run)| trial("onnx", name, no_onnxruntime, run)));
     for variant in gpu::VARIANTS {
         for (module, tests) in [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS)] {
             trials.extend(tests.iter().map(|&(name, run)| {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use transaction::replace_file;
 pub use vocabulary_file::escape;
 
 use crate::corpus::{Unit, Vocabulary};

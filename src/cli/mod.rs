@@ -5,6 +5,7 @@ mod check;
 mod corpus;
 mod devices;
 mod eval;
+mod export;
 mod generate;
 mod heap;
 mod inspect;
@@ -50,6 +51,8 @@ enum Command {
     Check(check::CheckFlags),
     /// Measure training, evaluation and generation against the device's own ceilings
     Bench(bench::BenchFlags),
+    /// Write a model as a file for other programs
+    Export(export::ExportFlags),
     /// Show what is in a checkpoint
     Inspect(inspect::InspectFlags),
     /// Write sentences of the built-in grammar, with their exact probability on request
@@ -131,6 +134,7 @@ impl Cli {
             Command::Devices(flags) => devices::run(&flags),
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
             Command::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,
+            Command::Export(flags) => export::run(&flags),
             Command::Inspect(flags) => inspect::run(&flags),
             Command::Corpus(flags) => corpus::run(&flags),
         }
