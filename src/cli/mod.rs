@@ -55,7 +55,7 @@ enum Command {
     Export(export::ExportFlags),
     /// Show what is in a checkpoint
     Inspect(inspect::InspectFlags),
-    /// Write sentences of the built-in grammar, with their exact probability on request
+    /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact probability on request
     Corpus(corpus::CorpusFlags),
 }
 

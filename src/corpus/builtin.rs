@@ -10,7 +10,7 @@ pub const SENTENCES: usize = 150_000;
 /// The seed of the text.
 pub const SEED: u64 = 1991;
 
-/// Text drawn from a grammar, one sentence a line, with its exact probability.
+/// Text drawn from a known process, one sentence a line, with its exact probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
     /// The sentences.
@@ -39,7 +39,12 @@ pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
 }
 
 impl Drawn {
-    /// The perplexity a token, ends counted, of the last `sentences` sentences under the grammar itself: no model can be expected to do better.
+    /// Words of the text, and an end for every sentence.
+    pub fn tokens(&self) -> usize {
+        self.text.lines().map(|line| line.split(' ').count() + 1).sum()
+    }
+
+    /// The perplexity a token, ends counted, of the last `sentences` sentences under the process itself: no model can be expected to do better.
     pub fn perplexity_of_last(&self, sentences: usize) -> f64 {
         let first = self.log10_probabilities.len() - sentences.min(self.log10_probabilities.len());
         let words: usize = self.text.lines().skip(first).map(|line| line.split(' ').count() + 1).sum();

@@ -1,4 +1,4 @@
-//! Text into tokens into windows: units, vocabulary, compact token ids, parallel streams, and the built-in corpus.
+//! Text into tokens into windows: units, vocabulary, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
 //!
 //! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
 
@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod grammar;
 mod reader;
 mod streams;
+pub mod tasks;
 mod tokens;
 mod unit;
 mod vocabulary;

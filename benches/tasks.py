@@ -1,0 +1,125 @@
+"""What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm] [--tasks copy:20,adding:50,…]
+
+Trains each cell on each task of `elman corpus --task` with one recipe, measures a fresh text, and prints a Markdown table:
+
+- excess: nats an example above the entropy of the process that drew it, by `elman eval`; 0 is perfect, and every word counts;
+- at recalled words: the part of it at the words that follow from earlier ones, by `elman score`;
+- without memory: what a model loses there that knows only the present word and its place in the example;
+- remembered: 1 - at recalled words / without memory. Below 0 is a model that does not even know its place.
+
+A cell that the program does not have is named as such and left out. Needs nothing but Python.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+TASKS = {  # a task's size: the flag that gives it
+    "copy": ("--delay", (20, 50, 100)),
+    "adding": ("--delay", (20, 50, 100)),
+    "binary-addition": ("--bits", (8,)),
+}
+# Streams divide the examples of training, and a window is an example: every window begins where an example does, and no gradient is cut.
+STREAMS = 32
+EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
+EPOCHS = 10
+RECIPE = {
+    "--hidden": 64,
+    "--embedding": 0,
+    "--bias": "true",
+    "--optimizer": "adam",
+    "--lr": 0.003,
+    "--clip": 1,
+    "--schedule": "constant",
+    "--batch": STREAMS,
+    "--seed": 1,
+}
+
+
+class UnknownCell(Exception):
+    pass
+
+
+def elman(flags, *arguments, cell=None):
+    """The JSON object at the end of the program's output."""
+    command = [flags.elman, *map(str, arguments), "--json"]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode == 2 and cell and f"--cell {cell}" in finished.stderr:
+        raise UnknownCell(cell)
+    if finished.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{finished.stderr}")
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def draw(flags, folder, task, size):
+    """Three texts of a task in files of their own, and what the process says of the last, the test's."""
+    for seed, (name, examples) in enumerate(EXAMPLES.items(), start=1):
+        said = elman(flags, "corpus", "--task", task, TASKS[task][0], size, "--examples", examples, "--seed", seed)
+        (folder / f"{name}.txt").write_text(said["text"])
+    return said
+
+
+def train(flags, folder, cell, window):
+    command = ["train", "--train", folder / "train.txt", "--valid", folder / "valid.txt", "--out", folder / cell, "--device", flags.device]
+    command += ["--cell", cell, "--epochs", flags.epochs, "--bptt", window, "--independent"]
+    command += [word for pair in RECIPE.items() for word in pair]
+    begin = time.monotonic()
+    elman(flags, *command, cell=cell)
+    return time.monotonic() - begin
+
+
+def measure(flags, folder, cell, ideal):
+    """The excess in nats an example, of the whole and of the recalled words."""
+    where = ["--model", folder / cell, "--device", flags.device]
+    said = elman(flags, "eval", "--text", folder / "test.txt", "--independent", *where)
+    if (said["tokens"], said["oov"]) != (ideal["tokens"], 0):
+        sys.exit(f"{said['tokens']} tokens and {said['oov']} unknown words in a text of {ideal['tokens']} tokens")
+    excess = math.log(10) * (ideal["log10_prob"] - said["log10_prob"]) / EXAMPLES["test"]
+    examples = elman(flags, "score", folder / "test.txt", "--per-token", *where)["token_log10_probs"]
+    recalled = -math.log(10) * sum(example[place] for example in examples for place in ideal["recalled"]) / len(examples)
+    return excess, recalled
+
+
+def chosen(text):
+    """`copy:20,binary-addition:8` as pairs."""
+    if not text:
+        return [(task, size) for task, (_, sizes) in TASKS.items() for size in sizes]
+    pairs = [part.split(":") for part in text.split(",")]
+    return [(task, int(size)) for task, size in pairs]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--elman", default="target/release/elman")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cells", default="elman,gru,lstm")
+    parser.add_argument("--tasks", default="")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    flags = parser.parse_args()
+    cells = flags.cells.split(",")
+    print("| task | cell | excess, nats | at recalled words | without memory | remembered | training, s |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for task, size in chosen(flags.tasks):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            ideal = draw(flags, folder, task, size)
+            window = ideal["tokens"] // EXAMPLES["test"]
+            for cell in list(cells):
+                try:
+                    seconds = train(flags, folder, cell, window)
+                except UnknownCell:
+                    print(f"this program has no --cell {cell}: left out", file=sys.stderr)
+                    cells.remove(cell)
+                    continue
+                excess, recalled = measure(flags, folder, cell, ideal)
+                without = ideal["nats_without_memory"]
+                row = f"{task} {size} | {cell} | {excess:.3f} | {recalled:.3f} | {without:.3f} | {100 * (1 - recalled / without):.0f} %"
+                print(f"| {row} | {seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
