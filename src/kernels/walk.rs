@@ -90,7 +90,7 @@ pub(super) fn step_product(a: Tensor, weight: Tensor, c: Tensor, [transpose_b, a
 /// Units from which on the weight is larger than a core's cache: then threads share it in every step, each making its part of the units, and
 /// wait for each other between steps. Below, each walks the whole window with its part of the streams.
 const WIDE: usize = 512;
-/// Steps beyond which the CPU turns the weight over before it walks them.
+/// Steps from which on the CPU turns the weight over before it walks them.
 const SHORTEST_TURNED: usize = 4;
 
 /// How the CPU's threads share a window.
@@ -131,7 +131,7 @@ impl Share {
 
 /// Turns a recurrent weight over where that pays: a product whose second factor lies turned needs no copy of it in every step. Whether it did.
 pub(super) fn turn_weight(cpu: &Cpu, weight: Tensor, turned: Tensor, time_steps: usize) -> bool {
-    let pays = time_steps > SHORTEST_TURNED;
+    let pays = time_steps >= SHORTEST_TURNED;
     if pays {
         Transpose { input: weight, output: turned }.on_cpu(cpu);
     }
