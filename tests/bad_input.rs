@@ -44,6 +44,7 @@ fn flags() {
         ("--lr nan", &["--lr NaN"]),
         ("--lr 0", &["--lr 0"]),
         ("--clip=-1", &["--clip -1"]),
+        ("--clip-value nan", &["--clip-value NaN"]),
         ("--l2=-1", &["--l2 -1"]),
         ("--vocab-size 1", &["--vocab-size 1", "at least 2"]),
         ("--cell perceptron", &["--cell perceptron", "elman"]),

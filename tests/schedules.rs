@@ -21,6 +21,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("patience_ends_training", patience_ends_training),
     ("rates_run_to_the_last_update", rates_run_to_the_last_update),
     ("files_without_the_newer_choices_resume", files_without_the_newer_choices_resume),
+    ("no_number_of_an_update_is_larger_than_its_clamp", no_number_of_an_update_is_larger_than_its_clamp),
     ("an_update_of_many_windows_is_their_sum", || an_update_of_many_windows_is_their_sum(&mut Device::cpu(2))),
 ];
 
@@ -186,7 +187,7 @@ fn files_without_the_newer_choices_resume() {
             let object = file.pointer_mut(part).and_then(serde_json::Value::as_object_mut).expect("an object");
             fields.iter().for_each(|field| drop(object.remove(*field).unwrap_or_else(|| panic!("{part} has no {field}"))));
         };
-        let of_recipe = ["lr_decay", "lr_patience", "lr_decay_after", "lr_end", "warm_up", "patience", "keep", "accumulate"];
+        let of_recipe = ["clip_value", "lr_decay", "lr_patience", "lr_decay_after", "lr_end", "warm_up", "patience", "keep", "accumulate"];
         remove("/recipe", &of_recipe);
         remove("/progress/schedule", &["best", "since_best", "since_fall"]);
         std::fs::write(&path, file.to_string()).expect("written");
@@ -195,6 +196,36 @@ fn files_without_the_newer_choices_resume() {
         advance(&mut resumed, &mut device, usize::MAX);
         let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(&mut device).expect("a snapshot"));
         assert!(a == b, "{}", schedule.name());
+    }
+}
+
+/// One update by SGD: what moved, moved by at most the rate times the clamp, and what was clamped by as much.
+fn no_number_of_an_update_is_larger_than_its_clamp() {
+    let corpus = corpus(60);
+    let values = initial_values(&config(&corpus), 1);
+    let clamp = 1e-3;
+    // A norm that lets the clamped gradient pass, and not the whole one, says which is seen to first.
+    for (accumulate, clip) in [(1, 0.0), (256, 0.0), (256, 0.05)] {
+        let mut device = Device::cpu(2);
+        let bptt = if accumulate == 1 { corpus.train.len() } else { 7 };
+        let all = Recipe { lr: 1.0, epochs: 1, accumulate, batch: 1, bptt, ..recipe(ScheduleKind::Constant) };
+        let [whole, clamped] = [0.0, clamp].map(|clip_value| {
+            let clip = if clip_value > 0.0 { clip } else { 0.0 };
+            let mut trainer = begin(&mut device, &corpus, &Recipe { clip_value, clip, ..all.clone() });
+            advance(&mut trainer, &mut device, usize::MAX);
+            held(&trainer, &mut device)
+        });
+        let (mut cut, mut squares) = (0, [0.0_f32; 2]);
+        for ((before, whole), clamped) in values.iter().flatten().zip(whole.iter().flatten()).zip(clamped.iter().flatten()) {
+            let [whole, clamped] = [whole - before, clamped - before];
+            let want = whole.clamp(-clamp, clamp);
+            cut += usize::from(want != whole);
+            squares = [squares[0] + whole * whole, squares[1] + want * want];
+            assert!((clamped - want).abs() <= 1e-6, "{whole} became {clamped}");
+        }
+        assert!(cut > 10, "only {cut} numbers are large; the test shows nothing");
+        let norms = squares.map(f32::sqrt);
+        assert!(norms[0] > 0.05 && norms[1] < 0.05, "norms of {norms:?}; the test shows nothing");
     }
 }
 

@@ -139,6 +139,9 @@ pub(super) struct RecipeFlags {
     /// Windows whose gradients an update takes together; above 1 the looked-up table's gradient is dense [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) accumulate: Option<usize>,
+    /// The largest magnitude of a gradient's number, seen to before its norm (rnnlm's cutoff is 15); 0 is no limit [default: 0]
+    #[arg(long, value_name = "X")]
+    pub(super) clip_value: Option<f32>,
     /// The largest norm of a gradient; 0 is no limit [default: 0]
     #[arg(long, value_name = "NORM")]
     pub(super) clip: Option<f32>,
@@ -236,6 +239,7 @@ impl RecipeFlags {
             min_improvement: self.min_improvement.unwrap_or(base.min_improvement),
             reduction: self.reduction.unwrap_or(base.reduction),
             accumulate: self.accumulate.unwrap_or(base.accumulate),
+            clip_value: self.clip_value.unwrap_or(base.clip_value),
             clip: self.clip.unwrap_or(base.clip),
             l2: self.l2.unwrap_or(base.l2),
             independent: self.independent || base.independent,
@@ -300,6 +304,7 @@ impl RecipeFlags {
             ("--min-improvement", self.min_improvement.is_some()),
             ("--reduction", self.reduction.is_some()),
             ("--accumulate", self.accumulate.is_some()),
+            ("--clip-value", self.clip_value.is_some()),
             ("--clip", self.clip.is_some()),
             ("--l2", self.l2.is_some()),
             ("--independent", self.independent),

@@ -61,7 +61,7 @@ pub enum Event {
         loss: f64,
         /// The sum of the losses of each of them in nats.
         sums: Vec<f32>,
-        /// The norm of the last window's gradient before clipping.
+        /// The norm of the last update's gradient, clamped by its numbers and not yet clipped by its norm.
         gradient_norm: f64,
         /// Tokens predicted in a second.
         tokens_per_second: f64,

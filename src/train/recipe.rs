@@ -75,6 +75,9 @@ pub struct Recipe {
     /// Windows of an update; the last one of an epoch may have fewer.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// The largest magnitude of a gradient's number, seen to before its norm; 0 for no limit.
+    #[serde(default)]
+    pub clip_value: f32,
     /// The largest norm of a gradient; 0 for no limit.
     pub clip: f32,
     /// L2 regularisation: before an update, parameters shrink by `lr * l2`, apart from the gradient whatever the optimiser.
@@ -132,6 +135,7 @@ impl Default for Recipe {
             min_improvement: 1.003,
             reduction: Reduction::Mean,
             accumulate: one(),
+            clip_value: 0.0,
             clip: 0.0,
             l2: 0.0,
             independent: false,
@@ -171,7 +175,7 @@ impl Recipe {
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
         }
-        for (flag, value) in [("--clip", self.clip), ("--l2", self.l2)] {
+        for (flag, value) in [("--clip-value", self.clip_value), ("--clip", self.clip), ("--l2", self.l2)] {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(flag, value.to_string(), "it must be a number from 0 on", "0 turns it off");
             }

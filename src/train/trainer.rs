@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::feed::{Feed, Purpose};
-use crate::kernels::{Clip, Decay, Gradient};
+use crate::kernels::{Clamp, Clip, Decay, Gradient};
 use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
@@ -314,6 +314,11 @@ impl<'a> Trainer<'a> {
             gradients = accumulator.add(device, &gradients, predicted);
             if is_last {
                 accumulator.end(device, self.recipe.reduction);
+            }
+        }
+        if is_last && self.recipe.clip_value > 0.0 {
+            for gradient in &gradients {
+                device.run(&Clamp { values: gradient.values(), maximum: self.recipe.clip_value });
             }
         }
         self.records.write(device, record, self.workspace.losses(&window), &gradients);
