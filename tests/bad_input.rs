@@ -68,6 +68,7 @@ fn flags() {
         ("--patience 2", &["--patience 2", "--schedule halve"]),
         ("--schedule constant --patience 0", &["--patience 0", "at least 1"]),
         ("--schedule one-cycle --warm-up 10", &["--warm-up 10", "climb of its own"]),
+        ("--average always", &["--average", "--schedule halve", "constant"]),
         ("--accumulate 0", &["--accumulate 0", "from 1 to 256"]),
         ("--accumulate 257", &["--accumulate 257"]),
     ] {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use elman::corpus::Streams;
 use elman::device::Device;
+use elman::evaluate::Evaluator;
 use elman::feed::{Feed, Purpose};
 use elman::kernels::Sgd;
 use elman::model::{Capacity, Model, Parameters, Workspace, initial_values};
-use elman::train::{Event, Keep, OPTIMIZERS, Recipe, Reduction, ScheduleKind, Trainer};
+use elman::train::{AverageKind, Event, Keep, OPTIMIZERS, Recipe, Reduction, ScheduleKind, Trainer};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::compare::{Tolerance, assert_close};
@@ -21,6 +22,8 @@ pub const TESTS: &[(&str, fn())] = &[
     ("patience_ends_training", patience_ends_training),
     ("rates_run_to_the_last_update", rates_run_to_the_last_update),
     ("files_without_the_newer_choices_resume", files_without_the_newer_choices_resume),
+    ("averaged_weights_are_means", averaged_weights_are_means),
+    ("the_trigger_begins_the_average", the_trigger_begins_the_average),
     ("no_number_of_an_update_is_larger_than_its_clamp", no_number_of_an_update_is_larger_than_its_clamp),
     ("an_update_of_many_windows_is_their_sum", || an_update_of_many_windows_is_their_sum(&mut Device::cpu(2))),
 ];
@@ -37,6 +40,7 @@ fn recipe(schedule: ScheduleKind) -> Recipe {
 fn every_schedule_resumes_to_the_bit() {
     let corpus = corpus(100);
     let mut random = ChaCha8Rng::seed_from_u64(3);
+    let averages = [AverageKind::Always, AverageKind::Off];
     for (number, &schedule) in ScheduleKind::value_variants().iter().enumerate() {
         for (turn, optimizer) in OPTIMIZERS.iter().enumerate() {
             let halves = schedule == ScheduleKind::Halve;
@@ -49,6 +53,7 @@ fn every_schedule_resumes_to_the_bit() {
                 warm_up: if schedule == ScheduleKind::OneCycle { 0 } else { 40 },
                 patience: if halves { None } else { Some(2) },
                 keep: if (number + turn).is_multiple_of(2) || halves { Keep::Best } else { Keep::Last },
+                average: if halves { AverageKind::Off } else { averages[turn % averages.len()] },
                 accumulate: 1 + turn % 3,
                 ..recipe(schedule)
             };
@@ -187,8 +192,10 @@ fn files_without_the_newer_choices_resume() {
             let object = file.pointer_mut(part).and_then(serde_json::Value::as_object_mut).expect("an object");
             fields.iter().for_each(|field| drop(object.remove(*field).unwrap_or_else(|| panic!("{part} has no {field}"))));
         };
-        let of_recipe = ["clip_value", "lr_decay", "lr_patience", "lr_decay_after", "lr_end", "warm_up", "patience", "keep", "accumulate"];
+        let of_recipe =
+            ["average", "clip_value", "lr_decay", "lr_patience", "lr_decay_after", "lr_end", "warm_up", "patience", "keep", "accumulate"];
         remove("/recipe", &of_recipe);
+        remove("/progress", &["averaged_after"]);
         remove("/progress/schedule", &["best", "since_best", "since_fall"]);
         std::fs::write(&path, file.to_string()).expect("written");
         let mut resumed = load(&directory, &mut device, &corpus, |recipe| recipe);
@@ -196,6 +203,53 @@ fn files_without_the_newer_choices_resume() {
         advance(&mut resumed, &mut device, usize::MAX);
         let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(&mut device).expect("a snapshot"));
         assert!(a == b, "{}", schedule.name());
+    }
+}
+
+/// Epochs of one update: the mean of the weights that each left is what is validated and kept, and training goes on from the last ones.
+fn averaged_weights_are_means() {
+    let corpus = corpus(60);
+    let mut device = Device::cpu(2);
+    let plain = Recipe { batch: 1, bptt: corpus.train.len(), lr: 3.0, keep: Keep::Last, ..recipe(ScheduleKind::Constant) };
+    let mut trainer = begin(&mut device, &corpus, &plain);
+    let raw = epochs(&mut trainer, &mut device, |_, _, _| {});
+    assert_eq!((trainer.progress().step, raw.len()), (8, 8));
+    let mut trainer = begin(&mut device, &corpus, &Recipe { average: AverageKind::Always, ..plain });
+    let got = epochs(&mut trainer, &mut device, |trainer, device, weights| {
+        let snapshot = trainer.snapshot(device).expect("a snapshot");
+        let count = weights.len() as f64;
+        for (number, one) in trainer.model().parameters().specifications().iter().enumerate() {
+            let mean: Vec<f64> = (0..one.len()).map(|i| weights.iter().map(|w| f64::from(w[number][i])).sum::<f64>() / count).collect();
+            let average: Vec<_> = snapshot.parameters[number].iter().map(|&value| f64::from(value)).collect();
+            assert_close(&format!("{} after {count}", one.name), &average, &mean, Tolerance { absolute: 1e-6, relative: 1e-6 });
+        }
+        assert_eq!(snapshot.last.as_ref(), weights.last());
+        let model = Model::new(device, config(&corpus), &snapshot.parameters).expect("a model");
+        let evaluation = Evaluator::new(device, &model, false).and_then(|evaluator| evaluator.evaluate(device, &model, &corpus.valid));
+        let record = trainer.progress().history.last().expect("an epoch");
+        assert_eq!((record.valid_loss, record.averaged), (evaluation.expect("a loss").loss(), true));
+    });
+    assert!(got == raw, "averaging changed the training");
+    assert_eq!(held(&trainer, &mut device), trainer.snapshot(&mut device).expect("a snapshot").parameters);
+}
+
+fn the_trigger_begins_the_average() {
+    let corpus = corpus(100);
+    let recipe = Recipe { lr: WILD, epochs: 12, average: AverageKind::Triggered, ..recipe(ScheduleKind::Constant) };
+    let mut device = Device::cpu(2);
+    let mut whole = begin(&mut device, &corpus, &recipe);
+    let windows = whole.windows();
+    let raw = epochs(&mut whole, &mut device, |_, _, _| {});
+    let plain = Recipe { average: AverageKind::Off, ..recipe.clone() };
+    assert!(epochs(&mut begin(&mut device, &corpus, &plain), &mut device, |_, _, _| {}) == raw, "averaging changed the training");
+    let history = &whole.progress().history;
+    let averaged = history.iter().position(|epoch| epoch.averaged).expect("an epoch with averaged weights");
+    assert!(averaged < 11 && history[averaged..].iter().all(|epoch| epoch.averaged));
+    assert_eq!(whole.progress().averaged_after, Some((averaged * windows) as u32));
+    assert!(history[averaged].valid_loss < history[averaged - 1].valid_loss, "averages of wild weights are better than the last of them");
+    // Interrupted before and after.
+    for window in [averaged * windows - 3, averaged * windows + 3] {
+        interrupted_is_whole(&mut device, &corpus, &recipe, window);
     }
 }
 

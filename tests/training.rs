@@ -87,7 +87,8 @@ pub fn load<'a>(directory: &TempDir, device: &mut Device, corpus: &'a Corpus, ch
 
 fn bits(snapshot: &Snapshot) -> Vec<u32> {
     let optimizer = snapshot.optimizer.iter().flatten();
-    let others = [&snapshot.best, &snapshot.last].into_iter().flatten().flat_map(|values| values.iter());
+    let (best, last, average) = (snapshot.best.as_deref(), snapshot.last.as_deref(), snapshot.average.as_ref());
+    let others = [best, last, average].into_iter().flatten().flatten();
     snapshot.parameters.iter().chain(others).chain(optimizer).chain(&snapshot.carried).flatten().map(|value| value.to_bits()).collect()
 }
 

@@ -163,7 +163,8 @@ impl Training {
         record.recipe.validate()?;
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
         let specifications = specifications(&checkpoint.description.config);
-        let [has_best, has_last] = ["best", "last"].map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
+        let [has_best, has_last, has_average] =
+            ["best", "last", "average"].map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
         let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
             specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
         };
@@ -171,12 +172,16 @@ impl Training {
         let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
         let best = if has_best { Some(Arc::new(group("best")?)) } else { None };
         let last = if has_last { Some(Arc::new(group("last")?)) } else { None };
+        let average = if has_average { Some(group("average")?) } else { None };
         let mut carried = Vec::new();
         while file.contains(&format!("carried.{}", carried.len())) {
             carried.push(file.take_any(&format!("carried.{}", carried.len()))?);
         }
         file.finish()?;
-        Ok(Self { snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, last, optimizer, carried }, record })
+        Ok(Self {
+            snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, last, average, optimizer, carried },
+            record,
+        })
     }
 }
 
@@ -204,7 +209,8 @@ pub fn save(
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
         state.extend(named(&format!("optimizer.{name}."), &specifications, values));
     }
-    for (prefix, values) in [("best.", &snapshot.best), ("last.", &snapshot.last)] {
+    let groups = [("best.", snapshot.best.as_deref()), ("last.", snapshot.last.as_deref()), ("average.", snapshot.average.as_ref())];
+    for (prefix, values) in groups {
         if let Some(values) = values {
             state.extend(named(prefix, &specifications, values));
         }

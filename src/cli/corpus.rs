@@ -77,11 +77,7 @@ pub(super) fn run(flags: &CorpusFlags) -> Result<()> {
             let size = flags.size(task)?;
             // Drawing refuses sizes that are too large to compute with.
             let drawn = task.draw(size, flags.examples.unwrap_or(LINES), flags.seed)?;
-            let memory = Memory {
-                task: task.name,
-                recalled: (task.recalled)(size),
-                nats_without_memory: (task.nats_without_memory)(size),
-            };
+            let memory = Memory { task: task.name, recalled: (task.recalled)(size), nats_without_memory: (task.nats_without_memory)(size) };
             (drawn, Some(memory))
         }
         None => (builtin::draw(flags.sentences()?, flags.seed)?, None),

@@ -9,7 +9,7 @@ use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{CELLS, Config, DropoutRates};
-use crate::train::{Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
+use crate::train::{AverageKind, Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
 #[derive(Debug, Clone, Args)]
@@ -133,6 +133,9 @@ pub(super) struct RecipeFlags {
     /// An epoch is significant if the validation log-probability improves by this factor [default: 1.003]
     #[arg(long, value_name = "RATIO")]
     pub(super) min_improvement: Option<f64>,
+    /// From when on the mean of the weights after every update is what is validated and kept; not with halve [default: off]
+    #[arg(long)]
+    pub(super) average: Option<AverageKind>,
     /// Whether an update's gradient is the mean or the sum over its tokens [default: mean]
     #[arg(long)]
     pub(super) reduction: Option<Reduction>,
@@ -236,6 +239,7 @@ impl RecipeFlags {
             warm_up: self.warm_up.unwrap_or(base.warm_up),
             patience: self.patience.or(base.patience),
             keep: self.keep.unwrap_or(base.keep),
+            average: self.average.unwrap_or(base.average),
             min_improvement: self.min_improvement.unwrap_or(base.min_improvement),
             reduction: self.reduction.unwrap_or(base.reduction),
             accumulate: self.accumulate.unwrap_or(base.accumulate),
@@ -301,6 +305,7 @@ impl RecipeFlags {
             ("--warm-up", self.warm_up.is_some()),
             ("--patience", self.patience.is_some()),
             ("--keep", self.keep.is_some()),
+            ("--average", self.average.is_some()),
             ("--min-improvement", self.min_improvement.is_some()),
             ("--reduction", self.reduction.is_some()),
             ("--accumulate", self.accumulate.is_some()),

@@ -82,7 +82,7 @@ impl Reporter {
     pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         self.record(record)?;
         let line = format!(
-            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} tokens/s  {:.1} s{}",
+            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} tokens/s  {:.1} s{}{}",
             record.epoch,
             record.train_loss,
             record.valid_loss,
@@ -90,6 +90,7 @@ impl Reporter {
             record.lr,
             record.tokens_per_second,
             record.seconds,
+            if record.averaged { "  averaged weights" } else { "" },
             if record.rolled_back { "  worse: weights put back" } else { "" }
         );
         // A hidden bar would swallow the line.

@@ -4,6 +4,7 @@
 //! at any window and resumed to the same bits.
 
 mod accumulator;
+mod averager;
 mod optimizer;
 mod progress;
 mod recipe;
@@ -11,6 +12,7 @@ mod records;
 mod schedule;
 mod trainer;
 
+pub use averager::AverageKind;
 pub use optimizer::{OPTIMIZERS, OptimizerKind, Update};
 pub use progress::{EpochRecord, Event, Progress, Snapshot};
 pub use recipe::{PrecisionKind, Recipe, Reduction};

@@ -25,6 +25,9 @@ pub struct EpochRecord {
     pub seconds: f64,
     /// Whether the weights from before the epoch were put back.
     pub rolled_back: bool,
+    /// Whether it was validated with averaged weights.
+    #[serde(default)]
+    pub averaged: bool,
 }
 
 /// Where a run stands: everything that resuming needs besides tensors.
@@ -44,6 +47,9 @@ pub struct Progress {
     pub seconds: f64,
     /// What steers the learning rate.
     pub schedule: Schedule,
+    /// The updates before the first one whose weights were averaged; none as long as they are not.
+    #[serde(default)]
+    pub averaged_after: Option<u32>,
     /// Whether the schedule or the patience has ended the run.
     pub stopped: bool,
     /// The epochs so far.
@@ -81,6 +87,8 @@ pub struct Snapshot {
     pub best: Option<Arc<Vec<Vec<f32>>>>,
     /// The parameters that training goes on from, where they are not those above.
     pub last: Option<Arc<Vec<Vec<f32>>>>,
+    /// The averaged parameters, where they are averaged.
+    pub average: Option<Vec<Vec<f32>>>,
     /// The optimiser's state: for each of its names, one entry a parameter.
     pub optimizer: Vec<Vec<Vec<f32>>>,
     /// The carried states of the streams.

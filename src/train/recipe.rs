@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::averager::AverageKind;
 use super::optimizer::OPTIMIZERS;
 use super::records::LARGEST_RUN;
 use super::schedule::{Keep, ScheduleKind};
@@ -70,6 +71,9 @@ pub struct Recipe {
     pub keep: Keep,
     /// The ratio of validation log-probabilities below which an epoch did not improve significantly.
     pub min_improvement: f64,
+    /// From when on weights are averaged.
+    #[serde(default)]
+    pub average: AverageKind,
     /// Sum or mean over an update's tokens.
     pub reduction: Reduction,
     /// Windows of an update; the last one of an epoch may have fewer.
@@ -132,6 +136,7 @@ impl Default for Recipe {
             warm_up: 0,
             patience: None,
             keep: Keep::Best,
+            average: AverageKind::Off,
             min_improvement: 1.003,
             reduction: Reduction::Mean,
             accumulate: one(),
@@ -231,6 +236,10 @@ impl Recipe {
         if let (ScheduleKind::Halve, Some(patience)) = (self.schedule, self.patience) {
             let rule = "--schedule halve ends training by its own rule";
             return wrong("--patience", patience.to_string(), rule, "Leave it out, or take another --schedule, such as plateau");
+        }
+        if self.schedule == ScheduleKind::Halve && self.average != AverageKind::Off {
+            let rule = "--schedule halve puts worse weights back, and an average is of weights that go on";
+            return wrong("--average", "always or triggered".into(), rule, "Leave it out, or take another --schedule, such as constant");
         }
         if self.schedule == ScheduleKind::OneCycle && self.warm_up > 0 {
             let rule = "--schedule one-cycle begins with a climb of its own, over the first 30 % of the updates";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::accumulator::Accumulator;
+use super::averager::{AverageKind, Averager};
 use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
 use super::progress::{EpochRecord, Event, Progress, Snapshot};
 use super::recipe::{PrecisionKind, Recipe, Reduction};
@@ -33,6 +34,8 @@ pub struct Trainer<'a> {
     records: Records,
     /// Where an update has several windows.
     accumulator: Option<Accumulator>,
+    /// Where weights are averaged, or may be.
+    averager: Option<Averager>,
     scale: Tensor,
     /// The kept weights.
     best: Option<Arc<Vec<Vec<f32>>>>,
@@ -70,6 +73,7 @@ impl<'a> Trainer<'a> {
         }
         let streams = Streams::new(&corpus.train, recipe.batch, recipe.block())?;
         let history = recipe.bptt - recipe.block();
+        let averager = if recipe.average == AverageKind::Off { None } else { Some(Averager::new(device, &config, values)?) };
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
             batch: recipe.batch,
@@ -99,6 +103,7 @@ impl<'a> Trainer<'a> {
             tokens: 0,
             seconds: 0.0,
             schedule: Schedule::new(&recipe),
+            averaged_after: (recipe.average == AverageKind::Always).then_some(0),
             stopped: false,
             history: Vec::new(),
             best_valid_loss: None,
@@ -114,6 +119,7 @@ impl<'a> Trainer<'a> {
             optimizer_state,
             records: Records::new(device, parameters)?,
             accumulator,
+            averager,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             best: None,
             past_best: false,
@@ -143,7 +149,8 @@ impl<'a> Trainer<'a> {
         let carried = trainer.workspace.carried();
         let lengths_fit = snapshot.carried.len() == carried.len()
             && snapshot.carried.iter().zip(&carried).all(|(values, tensor)| values.len() == tensor.len())
-            && snapshot.optimizer.len() == trainer.optimizer.state.len();
+            && snapshot.optimizer.len() == trainer.optimizer.state.len()
+            && snapshot.average.is_some() == progress.averaged_after.is_some();
         if !lengths_fit {
             return Err(Error::refused(
                 "the training state",
@@ -157,6 +164,9 @@ impl<'a> Trainer<'a> {
         for (number, values) in snapshot.optimizer.iter().enumerate() {
             let tensors: Vec<_> = trainer.optimizer_state.iter().map(|state| state[number]).collect();
             trainer.model.parameters().upload_like(device, &tensors, values)?;
+        }
+        if let (Some(averager), Some(values)) = (&trainer.averager, &snapshot.average) {
+            averager.model.parameters().upload(device, values)?;
         }
         trainer.past_best = snapshot.last.is_some();
         trainer.best = match snapshot.best {
@@ -183,6 +193,7 @@ impl<'a> Trainer<'a> {
             let tensors: Vec<_> = self.optimizer_state.iter().map(|state| state[number]).collect();
             optimizer.push(parameters.download_like(device, &tensors)?);
         }
+        let average = self.averaging().map(|(averager, _)| averager.model.parameters().download(device)).transpose()?;
         // Between epochs the kept weights are the model.
         let (now, best, last) = match &self.best {
             Some(best) if self.progress.window == 0 => {
@@ -198,6 +209,7 @@ impl<'a> Trainer<'a> {
             parameters: now,
             best,
             last,
+            average,
             optimizer,
             carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
         })
@@ -343,6 +355,19 @@ impl<'a> Trainer<'a> {
             let update = Update { parameter, gradient, state, scale: self.scale, rate, step: self.progress.step };
             (self.optimizer.update)(device, update);
         }
+        if let Some((averager, before)) = self.averaging() {
+            averager.add(device, &self.model, self.progress.step - before);
+        }
+    }
+
+    /// The averages and the updates before them, once weights are averaged.
+    fn averaging(&self) -> Option<(&Averager, u32)> {
+        self.averager.as_ref().zip(self.progress.averaged_after)
+    }
+
+    /// The weights that are validated and kept.
+    fn validated(&self) -> &Model {
+        self.averaging().map_or(&self.model, |(averager, _)| &averager.model)
     }
 
     /// `parameter`: the one whose gradient is not finite; none for the loss.
@@ -361,20 +386,26 @@ impl<'a> Trainer<'a> {
 
     fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
         let start = Instant::now();
-        let evaluation = self.evaluator.evaluate(device, &self.model, &self.corpus.valid)?;
+        let evaluation = self.evaluator.evaluate(device, self.validated(), &self.corpus.valid)?;
+        let averaged = self.progress.averaged_after.is_some();
         let lr = self.rate();
         let verdict = self.progress.schedule.after_epoch(&self.recipe, self.progress.epochs + 1, evaluation.log10_prob);
-        self.past_best = !(verdict.keep || verdict.roll_back || self.best.is_none());
+        let keep = verdict.keep || self.best.is_none();
         match &self.best {
-            Some(_) if self.past_best => {}
             Some(best) if verdict.roll_back => self.model.parameters().upload(device, best)?,
-            _ => {
+            _ if keep => {
                 // The former weights and the logits make room first: all of them at a time would be the most memory that a run ever takes.
                 self.best = None;
                 device.rest_shared();
-                self.best = Some(Arc::new(self.model.parameters().download(device)?));
+                self.best = Some(Arc::new(self.validated().parameters().download(device)?));
                 self.progress.best_valid_loss = Some(evaluation.loss());
             }
+            _ => {}
+        }
+        self.past_best = averaged || !(keep || verdict.roll_back);
+        let before: Vec<_> = self.progress.history.iter().map(|epoch| epoch.valid_loss).collect();
+        if !averaged && self.recipe.average.begins(&before, evaluation.loss()) {
+            self.progress.averaged_after = Some(self.progress.step);
         }
         let progress = &mut self.progress;
         progress.epochs += 1;
@@ -387,6 +418,7 @@ impl<'a> Trainer<'a> {
             tokens_per_second: progress.tokens as f64 / progress.seconds.max(1e-9),
             seconds: progress.seconds + start.elapsed().as_secs_f64(),
             rolled_back: verdict.roll_back,
+            averaged,
         };
         progress.stopped = verdict.stop;
         progress.history.push(record.clone());
