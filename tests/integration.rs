@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bad_input;
+mod cells;
 mod cli;
 mod command;
 mod compare;
@@ -61,7 +62,7 @@ fn main() {
             }));
         }
     }
-    for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), updates::trials()] {
+    for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), cells::trials(), updates::trials()] {
         trials.extend(more);
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

@@ -8,6 +8,7 @@ use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
+use super::reference::cells::Cell;
 use super::reference::kernels::{Activation as ReferenceActivation, softmax};
 use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
 use super::support::on_every_device;
@@ -17,11 +18,11 @@ pub const STEP: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
 /// The same where sums have up to a million terms, one after another in f32.
 const LONG_SUMS: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
 /// T and B of windows, in pairs that follow each other: the first as long as the workspace, the second mostly shorter.
-const WINDOWS: [[(usize, usize); 2]; 5] = [[(5, 3), (2, 3)], [(1, 1), (1, 1)], [(7, 1), (3, 1)], [(1, 5), (1, 5)], [(3, 2), (3, 2)]];
+pub const WINDOWS: [[(usize, usize); 2]; 5] = [[(5, 3), (2, 3)], [(1, 1), (1, 1)], [(7, 1), (3, 1)], [(1, 5), (1, 5)], [(3, 2), (3, 2)]];
 /// Factor of the loss.
-const SCALE: f64 = 0.25;
+pub const SCALE: f64 = 0.25;
 /// What every unit of a fresh state is, in f32's digits.
-const INITIAL: f32 = 0.3;
+pub const INITIAL: f32 = 0.3;
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
@@ -57,14 +58,19 @@ impl Subject {
             ReferenceActivation::Tanh => Activation::Tanh,
             ReferenceActivation::Relu => Activation::Relu,
         };
+        let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
         let config = Config {
+            cell: cell.into(),
             activation,
             vocab_size: a.vocab_size,
             embedding_size: a.embedding_size,
-            hidden_size: a.hidden_size,
-            num_layers: a.num_layers,
+            hidden_size: a.output_size(),
+            hidden_sizes: a.hidden_sizes.clone(),
+            num_layers: a.num_layers(),
             bias: a.bias,
             decoder_bias: a.decoder_bias,
+            tied: a.tied,
+            projection: a.projection,
             initial_state: INITIAL,
             ..Config::default()
         };
@@ -89,13 +95,17 @@ impl Subject {
     /// Forward and back, and everything that came of it, as the reference has it.
     pub fn step(&self, device: &mut Device, reference: &ReferenceWindow, scale: f64) -> Outcome {
         let window = upload(device, reference);
-        self.model.forward(device, &self.workspace, &window);
-        self.model.backward(device, &self.workspace, &window, scale as f32);
-        let losses = download(device, self.workspace.losses(&window));
+        self.walk(device, &window, reference, scale)
+    }
+
+    /// The same of a window that was uploaded before.
+    pub fn walk(&self, device: &mut Device, window: &Window, reference: &ReferenceWindow, scale: f64) -> Outcome {
+        self.model.forward(device, &self.workspace, window);
+        self.model.backward(device, &self.workspace, window, scale as f32);
+        let losses = download(device, self.workspace.losses(window));
         let parameters = self.model.parameters();
         let mut gradients = Named::new();
-        for (number, (gradient, specification)) in
-            self.workspace.gradients(&window).into_iter().zip(parameters.specifications()).enumerate()
+        for (number, (gradient, specification)) in self.workspace.gradients(window).into_iter().zip(parameters.specifications()).enumerate()
         {
             let values = dense(device, gradient, reference, specification.memory_shape());
             let values = parameters.to_file_layout(number, &values).into_iter().map(f64::from).collect();
@@ -168,7 +178,7 @@ pub fn compare_outcomes(what: &str, got: &Outcome, want: &Outcome, tolerance: To
 
 /// The windows one after the other in one workspace, each against the reference; then the losses and distributions of the first without
 /// gradients.
-fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[ReferenceWindow]) {
+pub fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[ReferenceWindow]) {
     let (batch, independent) = (windows[0].batch, windows[0].independent.is_some());
     let time_steps = windows.iter().map(|window| window.time_steps).max().expect("a window");
     let mut states = network.random_states(7, batch, 0.5);
@@ -202,11 +212,13 @@ fn check_family(device: &mut Device, activation: ReferenceActivation, num_layers
     for (bias, decoder_bias) in [(false, false), (true, true), (true, false), (false, true)] {
         for independent in [None, Some(f64::from(INITIAL))] {
             for (seed, pair) in (1..).zip(WINDOWS) {
+                let hidden_sizes = vec![5; num_layers];
                 let architecture =
-                    Architecture { vocab_size: 7, embedding_size, hidden_size: 5, num_layers, activation, bias, decoder_bias };
+                    Architecture { activation, vocab_size: 7, embedding_size, hidden_sizes, bias, decoder_bias, ..Architecture::default() };
                 let network = Network::new(architecture, seed, 0.75);
                 let windows = pair.map(|(time_steps, batch)| ReferenceWindow::random(seed, time_steps, batch, 7, independent));
-                check_windows(device, &format!("{architecture:?}, {pair:?}, independent {independent:?}"), &network, &windows);
+                let what = format!("{:?}, {pair:?}, independent {independent:?}", network.architecture);
+                check_windows(device, &what, &network, &windows);
             }
         }
     }
@@ -216,17 +228,17 @@ fn check_family(device: &mut Device, activation: ReferenceActivation, num_layers
 fn past_a_tile(device: &mut Device) {
     for (embedding_size, hidden_size, num_layers) in [(0, 67, 1), (65, 33, 2)] {
         let architecture = Architecture {
+            activation: ReferenceActivation::Tanh,
             vocab_size: 301,
             embedding_size,
-            hidden_size,
-            num_layers,
-            activation: ReferenceActivation::Tanh,
+            hidden_sizes: vec![hidden_size; num_layers],
             bias: true,
             decoder_bias: true,
+            ..Architecture::default()
         };
         let network = Network::new(architecture, 5, 0.2);
         let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
-        check_windows(device, &format!("{architecture:?}"), &network, &windows);
+        check_windows(device, &format!("{:?}", network.architecture), &network, &windows);
     }
 }
 
@@ -235,14 +247,15 @@ fn nothing_to_predict(device: &mut Device) {
     let architecture = Architecture {
         vocab_size: 7,
         embedding_size: 3,
-        hidden_size: 5,
-        num_layers: 2,
-        activation: ReferenceActivation::Sigmoid,
+        hidden_sizes: vec![5; 2],
         bias: true,
         decoder_bias: true,
+        ..Architecture::default()
     };
     let network = Network::new(architecture, 1, 0.75);
-    let window = ReferenceWindow { time_steps: 3, batch: 2, inputs: vec![None; 6], targets: vec![None; 6], independent: None };
+    let mut window = ReferenceWindow::random(1, 3, 2, 7, None);
+    window.inputs.fill(None);
+    window.targets.fill(None);
     let subject = Subject::new(device, &network, Capacity { batch: 2, time_steps: 3, training: true, ..Capacity::default() });
     let states = network.random_states(2, 2, 0.5);
     subject.carry(device, &states);
@@ -256,13 +269,12 @@ fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
     let architecture = Architecture {
+        activation: ReferenceActivation::Tanh,
         vocab_size,
         embedding_size: 2,
-        hidden_size: 3,
-        num_layers: 1,
-        activation: ReferenceActivation::Tanh,
-        bias: false,
+        hidden_sizes: vec![3],
         decoder_bias: true,
+        ..Architecture::default()
     };
     let network = Network::new(architecture, 9, 0.75);
     let window = ReferenceWindow::random(4, 17, 1, vocab_size, None);

@@ -1,4 +1,4 @@
-"""Writes goldens.json: what PyTorch computes for small Elman networks.
+"""Writes goldens.json: what PyTorch computes for small recurrent networks.
 
 Run by hand where PyTorch is installed (any version from 2.0 on; no GPU is needed), from any directory:
 
@@ -8,26 +8,27 @@ The tests read the file, not this program. Everything is computed in float64, so
 1e-10 of it; what is started from (parameters, initial states) are multiples of 1/1024, which float32 holds exactly, so a
 program in float32 starts from the same numbers.
 
-Each case is a network of nn.Embedding (unless the input is one-hot), nn.RNN and nn.Linear, a window of T steps of B streams
-and a state before it. nn.RNN knows tanh and relu; for sigmoid, Mikolov's choice, nn.RNN's parameters go through the loop
+Each case is a network of nn.Embedding (unless the input is one-hot), nn.RNN, nn.GRU or nn.LSTM, and nn.Linear, a window of T
+steps of B streams and a state before it. Tied tables: the last nn.Linear's weight is nn.Embedding's; a projection is an
+nn.Linear without bias before it. nn.RNN knows tanh and relu; for sigmoid, Mikolov's choice, nn.RNN's parameters go through the loop
 `elman` below, differentiated by PyTorch, and for the other two that loop is held against nn.RNN. In the file:
 
     inputs, targets            [T, B] flat, time first; null: no word (zero vector), nothing to predict
     parameters, gradients      by PyTorch's names, row-major and flat
-    initial_states, final_states, initial_state_gradients    [L][B * H]
+    initial_states, final_states, initial_state_gradients    lists of B * H numbers, layer by layer; of an LSTM's h, then c
     log_probabilities          [T, B] flat, nats; 0 where nothing is predicted
     scale, loss                the loss is the mean over predicted tokens: scale is 1 / their number
-    training                   three updates on this same window with clip_grad_norm_: the losses and the gradients' norms
-                               before each update, the parameters after the last
+    training                   three updates on this same window with clip_grad_norm_, for some or all optimizers: the losses
+                               and the gradients' norms before each update, the parameters after the last
 """
 
 import json
 import pathlib
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-V, H, T, B = 11, 7, 5, 3
 UPDATES, MAX_NORM = 3, 0.25
 # ReLU's derivative jumps at 0: a float32 program must be on the same side as float64 for every unit.
 SMALLEST_MARGIN = 1e-3
@@ -36,47 +37,100 @@ OPTIMIZERS = {
     "adagrad": (0.1, torch.optim.Adagrad),
     "adam": (0.003, torch.optim.Adam),
 }
-# name, activation, layers, embedding size (0: one-hot input), biases
-CASES = [
-    ("tanh_layers_1_embedding_5", "tanh", 1, 5, True),
-    ("tanh_layers_2_embedding_5", "tanh", 2, 5, True),
-    ("relu_layers_1_embedding_5", "relu", 1, 5, True),
-    ("relu_layers_2_embedding_5", "relu", 2, 5, True),
-    ("tanh_layers_1_one_hot", "tanh", 1, 0, False),
-    ("sigmoid_layers_1_one_hot", "sigmoid", 1, 0, False),
-]
 FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
 
-class Model(nn.Module):
-    """Embedding or one-hot input, nn.RNN, decoder; the names of the state dictionary are those of the checkpoint."""
+@dataclass
+class Case:
+    """The sizes and options of a network and a window. An embedding size of 0 stands for one-hot input."""
 
-    def __init__(self, activation, layers, embedding_size, bias):
+    name: str
+    layers: int
+    embedding_size: int
+    cell: str = "elman"
+    activation: str = "tanh"
+    bias: bool = True
+    tied: bool = False
+    projection: bool = False
+    vocab_size: int = 11
+    hidden_size: int = 7
+    time_steps: int = 5
+    batch: int = 3
+    optimizers: tuple = tuple(OPTIMIZERS)
+
+
+SMALL = {"vocab_size": 5, "embedding_size": 3, "time_steps": 3, "batch": 2}
+CASES = [
+    Case("tanh_layers_1_embedding_5", 1, 5),
+    Case("tanh_layers_2_embedding_5", 2, 5),
+    Case("relu_layers_1_embedding_5", 1, 5, activation="relu"),
+    Case("relu_layers_2_embedding_5", 2, 5, activation="relu"),
+    Case("tanh_layers_1_one_hot", 1, 0, bias=False),
+    Case("sigmoid_layers_1_one_hot", 1, 0, activation="sigmoid", bias=False),
+    Case("gru_layers_1", 1, cell="gru", hidden_size=3, optimizers=("sgd", "adam"), **SMALL),
+    Case("gru_layers_2", 2, cell="gru", hidden_size=2, optimizers=("sgd",), **SMALL),
+    Case("lstm_layers_1", 1, cell="lstm", hidden_size=3, optimizers=("sgd", "adam"), **SMALL),
+    Case("lstm_layers_2", 2, cell="lstm", hidden_size=2, optimizers=("sgd",), **SMALL),
+    Case("lstm_tied_projection", 1, cell="lstm", tied=True, projection=True, hidden_size=2, optimizers=("sgd",), **SMALL),
+]
+
+
+class Model(nn.Module):
+    """Embedding or one-hot input, recurrent layers, projection, decoder; the parameters have the names of the checkpoint."""
+
+    def __init__(self, case):
         super().__init__()
-        if embedding_size > 0:
-            self.embedding = nn.Embedding(V, embedding_size)
-        nonlinearity = "relu" if activation == "relu" else "tanh"
-        self.rnn = nn.RNN(embedding_size or V, H, num_layers=layers, nonlinearity=nonlinearity, bias=bias)
-        self.decoder = nn.Linear(H, V, bias=bias)
-        self.activation = activation
+        if case.embedding_size > 0:
+            self.embedding = nn.Embedding(case.vocab_size, case.embedding_size)
+        sizes = (case.embedding_size or case.vocab_size, case.hidden_size, case.layers)
+        if case.cell == "elman":
+            nonlinearity = "relu" if case.activation == "relu" else "tanh"
+            self.rnn = nn.RNN(*sizes, nonlinearity=nonlinearity, bias=case.bias)
+        else:
+            self.rnn = {"gru": nn.GRU, "lstm": nn.LSTM}[case.cell](*sizes, bias=case.bias)
+        if case.projection:
+            self.projection = nn.Linear(case.hidden_size, case.embedding_size, bias=False)
+        decoder_input_size = case.embedding_size if case.projection else case.hidden_size
+        self.decoder = nn.Linear(decoder_input_size, case.vocab_size, bias=case.bias)
+        if case.tied:
+            self.decoder.weight = self.embedding.weight
+        self.case = case
         self.double()
+
+    def set_parameters(self, values):
+        """Overwrites all parameters; a tied table is one of them."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                parameter.copy_(values[name])
 
     def vectors(self, inputs):
         """[T, B] tokens, -1 for none -> [T, B, input size]."""
         if hasattr(self, "embedding"):
             return self.embedding(inputs)
-        one_hot = nn.functional.one_hot(inputs.clamp(min=0), V)
+        one_hot = nn.functional.one_hot(inputs.clamp(min=0), self.case.vocab_size)
         return (one_hot * (inputs >= 0).unsqueeze(-1)).double()
 
-    def forward(self, inputs, state):
-        """Logits [T, B, V], the state after the window [L, B, H], and how near to zero a unit's argument came."""
-        vectors = self.vectors(inputs)
-        outputs, final, margin = elman(self.rnn, vectors, state, FUNCTIONS[self.activation])
-        if self.activation != "sigmoid":
-            expected = self.rnn(vectors, state)
+    def recurrent(self, vectors, states):
+        """Outputs [T, B, H], the states after the window, and how near to zero a unit's argument came."""
+        if self.case.cell == "gru":
+            outputs, final = self.rnn(vectors, states[0])
+            return outputs, [final], float("inf")
+        if self.case.cell == "lstm":
+            outputs, final = self.rnn(vectors, tuple(states))
+            return outputs, list(final), float("inf")
+        outputs, final, margin = elman(self.rnn, vectors, states[0], FUNCTIONS[self.case.activation])
+        if self.case.activation != "sigmoid":
+            expected = self.rnn(vectors, states[0])
             assert torch.allclose(outputs, expected[0], rtol=1e-12, atol=1e-14)
             assert torch.allclose(final, expected[1], rtol=1e-12, atol=1e-14)
             outputs, final = expected
+        return outputs, [final], margin
+
+    def forward(self, inputs, states):
+        """Logits [T, B, V], the states after the window, [L, B, H] each, and how near to zero a unit's argument came."""
+        outputs, final, margin = self.recurrent(self.vectors(inputs), states)
+        if hasattr(self, "projection"):
+            outputs = self.projection(outputs)
         return self.decoder(outputs), final, margin
 
 
@@ -102,28 +156,28 @@ def short(*shape):
     return torch.randint(-512, 513, shape).double() / 1024
 
 
-def window(embedding_size):
+def window(case):
     """Inputs and targets [T, B], -1 for none. A network without an embedding also meets positions without a word."""
-    inputs, targets = torch.randint(0, V, (T, B)), torch.randint(0, V, (T, B))
-    if embedding_size == 0:
+    inputs, targets = (torch.randint(0, case.vocab_size, (case.time_steps, case.batch)) for _ in range(2))
+    if case.embedding_size == 0:
         inputs[2, 1], targets[0, 2], targets[4, 0] = -1, -1, -1
     return inputs, targets
 
 
 def cross_entropy(logits, targets):
     """The mean over predicted tokens."""
-    return nn.functional.cross_entropy(logits.reshape(T * B, V), targets.reshape(T * B), ignore_index=-1)
+    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
 
 
-def train(model, start, optimizer, inputs, targets, state):
+def train(model, start, optimizer, inputs, targets, states):
     """UPDATES updates from the parameters `start`. The record, and the smallest margin on the way."""
     learning_rate, rule = OPTIMIZERS[optimizer]
-    model.load_state_dict(start)
+    model.set_parameters(start)
     rule = rule(model.parameters(), lr=learning_rate)
     losses, norms, margins = [], [], []
     for _ in range(UPDATES):
         rule.zero_grad()
-        logits, _, margin = model(inputs, state)
+        logits, _, margin = model(inputs, states)
         loss = cross_entropy(logits, targets)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM).item()
@@ -131,9 +185,8 @@ def train(model, start, optimizer, inputs, targets, state):
         losses.append(loss.item())
         norms.append(norm)
         margins.append(margin)
-    assert max(norms) > MAX_NORM, "clipping is not exercised"
     record = {"optimizer": optimizer, "learning_rate": learning_rate, "max_norm": MAX_NORM, "losses": losses, "norms": norms}
-    return record | {"parameters": flat(model.state_dict())}, min(margins)
+    return record | {"parameters": flat(dict(model.named_parameters()))}, min(margins)
 
 
 def flat(tensors):
@@ -142,8 +195,8 @@ def flat(tensors):
 
 
 def layers_of(states):
-    """[L, B, H] as L lists."""
-    return [state.detach().flatten().tolist() for state in states]
+    """Tensors [L, B, H], one for each state that a unit carries, as lists, layer by layer."""
+    return [state[k].detach().flatten().tolist() for k in range(len(states[0])) for state in states]
 
 
 def tokens_of(tokens):
@@ -151,46 +204,51 @@ def tokens_of(tokens):
     return [None if token < 0 else token for token in tokens.flatten().tolist()]
 
 
-def make_case(seed, name, activation, layers, embedding_size, bias):
-    """One case from one seed, or None where a ReLU comes too near to its kink."""
+def make_case(seed, case):
+    """One case from one seed, or None where a ReLU comes too near to its kink or the first update clips nothing."""
     torch.manual_seed(seed)
-    model = Model(activation, layers, embedding_size, bias)
-    start = {name: short(*tensor.shape) for name, tensor in model.state_dict().items()}
-    model.load_state_dict(start)
-    inputs, targets = window(embedding_size)
-    state = short(layers, B, H).requires_grad_()
+    model = Model(case)
+    start = {name: short(*parameter.shape) for name, parameter in model.named_parameters()}
+    model.set_parameters(start)
+    inputs, targets = window(case)
+    carried = 2 if case.cell == "lstm" else 1
+    states = [short(case.layers, case.batch, case.hidden_size).requires_grad_() for _ in range(carried)]
 
-    logits, final, margin = model(inputs, state)
+    logits, final, margin = model(inputs, states)
     loss = cross_entropy(logits, targets)
     loss.backward()
     log_probabilities = logits.log_softmax(-1).gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets >= 0)
-    case = {
-        "name": name,
+    record = {
+        "name": case.name,
         "seed": seed,
-        "activation": activation,
-        "vocab_size": V,
-        "embedding_size": embedding_size,
-        "hidden_size": H,
-        "num_layers": layers,
-        "bias": bias,
-        "decoder_bias": bias,
-        "time_steps": T,
-        "batch": B,
+        "cell": case.cell,
+        "activation": case.activation,
+        "vocab_size": case.vocab_size,
+        "embedding_size": case.embedding_size,
+        "hidden_sizes": [case.hidden_size] * case.layers,
+        "bias": case.bias,
+        "decoder_bias": case.bias,
+        "tied": case.tied,
+        "projection": case.projection,
+        "time_steps": case.time_steps,
+        "batch": case.batch,
         "inputs": tokens_of(inputs),
         "targets": tokens_of(targets),
-        "initial_states": layers_of(state),
+        "initial_states": layers_of(states),
         "parameters": flat(start),
         "scale": 1.0 / (targets >= 0).sum().item(),
         "log_probabilities": log_probabilities.flatten().tolist(),
         "loss": loss.item(),
         "final_states": layers_of(final),
         "gradients": flat({name: parameter.grad for name, parameter in model.named_parameters()}),
-        "initial_state_gradients": layers_of(state.grad),
+        "initial_state_gradients": layers_of([state.grad for state in states]),
     }
-    trained = [train(model, start, optimizer, inputs, targets, state.detach()) for optimizer in OPTIMIZERS]
-    case["training"] = [record for record, _ in trained]
+    states = [state.detach() for state in states]
+    trained = [train(model, start, optimizer, inputs, targets, states) for optimizer in case.optimizers]
+    record["training"] = [trained_record for trained_record, _ in trained]
+    clipped = all(trained_record["norms"][0] > MAX_NORM for trained_record in record["training"])
     margin = min([margin] + [margin for _, margin in trained])
-    return case if activation != "relu" or margin > SMALLEST_MARGIN else None
+    return record if clipped and (case.activation != "relu" or margin > SMALLEST_MARGIN) else None
 
 
 def write(value, indent=""):
@@ -207,9 +265,9 @@ def write(value, indent=""):
 def main():
     cases = []
     for case in CASES:
-        seeds = (made for seed in range(1000) if (made := make_case(seed, *case)) is not None)
+        seeds = (made for seed in range(1000) if (made := make_case(seed, case)) is not None)
         cases.append(next(seeds))
-        print(f"{case[0]}: seed {cases[-1]['seed']}, loss {cases[-1]['loss']:.6f}")
+        print(f"{case.name}: seed {cases[-1]['seed']}, loss {cases[-1]['loss']:.6f}")
     path = pathlib.Path(__file__).with_name("goldens.json")
     path.write_text(write({"pytorch": torch.__version__.split("+")[0], "cases": cases}) + "\n")
     print(f"{path.name}: {path.stat().st_size} bytes")

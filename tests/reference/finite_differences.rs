@@ -8,7 +8,9 @@
 //! So is a network with a layer whose units are all on or all off, in which there would be little to see.
 
 use super::Test;
+use super::cells::Cell;
 use super::kernels::Activation;
+use super::masks::Masks;
 use super::network::{Architecture, Network, Window};
 
 /// h.
@@ -21,6 +23,8 @@ const ABSOLUTE: f64 = 1e-10;
 const WINDOWS: [(usize, usize); 5] = [(5, 3), (1, 1), (7, 1), (1, 5), (2, 2)];
 /// V, D (where it is not 0) and H.
 const SIZES: (usize, usize, usize) = (7, 3, 5);
+/// Whether the layers have biases, and whether the output layer has one.
+const BIASES: [(bool, bool); 4] = [(false, false), (true, true), (true, false), (false, true)];
 /// Networks tried for one that is far enough from ReLU's kinks.
 const SEEDS: u64 = 200;
 /// Parameters are drawn from ± this: far from zero, so that no gradient vanishes, and from saturation.
@@ -28,7 +32,21 @@ const PARAMETER_SCALE: f64 = 0.75;
 /// Factor of the loss; anything but 1.
 const LOSS_SCALE: f64 = 0.7;
 
-/// One test for every activation, number of layers and kind of input; each walks the biases, the windows, and streams that begin afresh.
+/// What surrounds the cells: a name, D, whether the tables are tied, and whether there is a projection.
+const LAYOUTS: [(&str, usize, bool, bool); 5] = [
+    ("one_hot", 0, false, false),
+    ("embedding", 3, false, false),
+    ("tied", 3, true, false),
+    ("projection", 2, false, true),
+    ("tied_projection", 2, true, true),
+];
+/// V of the layouts, and H of their layers from the last one back: of D's size or, where there is a projection, not.
+const LAYOUT_SIZES: (usize, [usize; 3]) = (5, [3, 2, 4]);
+/// T and B of their windows.
+const LAYOUT_WINDOWS: [(usize, usize); 3] = [(3, 2), (1, 1), (4, 1)];
+
+/// One test for every activation, number of layers and kind of input, and one for every cell, number of layers and layout; each walks the
+/// biases, the windows, and streams that begin afresh; those of the layouts also masks.
 pub fn all() -> Vec<Test> {
     let mut tests: Vec<Test> = Vec::new();
     for (name, activation) in Activation::TABLE {
@@ -36,6 +54,18 @@ pub fn all() -> Vec<Test> {
             for embedding_size in [0, SIZES.1] {
                 let name = format!("reference::finite_differences::{name}_layers_{num_layers}_embedding_{embedding_size}");
                 tests.push((name, Box::new(move || check_family(activation, num_layers, embedding_size))));
+            }
+        }
+    }
+    for (cell_name, cell) in Cell::TABLE {
+        for num_layers in 1..=3 {
+            for (layout, embedding_size, tied, projection) in LAYOUTS {
+                let (vocab_size, sizes) = LAYOUT_SIZES;
+                let hidden_sizes = sizes[..num_layers].iter().rev().copied().collect();
+                let architecture =
+                    Architecture { cell, vocab_size, embedding_size, hidden_sizes, tied, projection, ..Architecture::default() };
+                let name = format!("reference::finite_differences::{cell_name}_layers_{num_layers}_{layout}");
+                tests.push((name, Box::new(move || check_layout(&architecture))));
             }
         }
     }
@@ -48,17 +78,39 @@ pub fn all() -> Vec<Test> {
 /// If a gradient differs.
 pub fn check_family(activation: Activation, num_layers: usize, embedding_size: usize) {
     let (vocab_size, _, hidden_size) = SIZES;
-    for (bias, decoder_bias) in [(false, false), (true, true), (true, false), (false, true)] {
+    let hidden_sizes = vec![hidden_size; num_layers];
+    for (bias, decoder_bias) in BIASES {
         for independent in [None, Some(0.3)] {
             for (time_steps, batch) in WINDOWS {
-                let architecture = Architecture { vocab_size, embedding_size, hidden_size, num_layers, activation, bias, decoder_bias };
+                let hidden_sizes = hidden_sizes.clone();
+                let architecture =
+                    Architecture { activation, vocab_size, embedding_size, hidden_sizes, bias, decoder_bias, ..Architecture::default() };
                 let found = (0..SEEDS).find(|&seed| {
-                    let network = Network::new(architecture, seed, PARAMETER_SCALE);
+                    let network = Network::new(architecture.clone(), seed, PARAMETER_SCALE);
                     let window = Window::random(seed, time_steps, batch, vocab_size, independent);
                     let what = format!("{architecture:?}, T {time_steps}, B {batch}, independent {independent:?}, seed {seed}");
                     check(&what, &network, &window)
                 });
                 assert!(found.is_some(), "{architecture:?}: no network of {SEEDS} without a unit near its kink");
+            }
+        }
+    }
+}
+
+/// Checks every combination of biases, independence, masks and window for one layout.
+///
+/// # Panics
+/// If a gradient differs.
+pub fn check_layout(architecture: &Architecture) {
+    for (bias, decoder_bias) in BIASES {
+        let network = Network::new(Architecture { bias, decoder_bias, ..architecture.clone() }, 1, PARAMETER_SCALE);
+        for independent in [None, Some(0.3)] {
+            for (seed, (time_steps, batch)) in (1..).zip(LAYOUT_WINDOWS) {
+                let mut window = Window::random(seed, time_steps, batch, architecture.vocab_size, independent);
+                let what = format!("{:?}, T {time_steps}, B {batch}, independent {independent:?}", network.architecture);
+                assert!(check(&what, &network, &window), "{what}: refused, though no unit has a kink");
+                window.masks = Masks::random(&network.architecture, time_steps, batch, seed);
+                assert!(check(&format!("{what}, masks"), &network, &window), "{what}: refused, though no unit has a kink");
             }
         }
     }
@@ -73,12 +125,8 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
     let states = network.random_states(window.inputs.len() as u64, window.batch, 0.5);
     let outcome = network.run(window, &states, LOSS_SCALE);
     let pattern = active_units(network, window, &states).1;
-    let layer_size = window.batch * network.architecture.hidden_size;
-    for k in 0..network.architecture.num_layers {
-        let layer = || pattern.chunks_exact(layer_size).skip(k).step_by(network.architecture.num_layers).flatten();
-        if !pattern.is_empty() && (layer().all(|&on| on) || !layer().any(|&on| on)) {
-            return false;
-        }
+    if pattern.iter().any(|layer| layer.iter().all(|&on| on) || !layer.iter().any(|&on| on)) {
+        return false;
     }
     // Differences first, judgement after: a network near a kink must be refused as a whole.
     let mut pairs: Vec<(String, f64, f64)> = Vec::new();
@@ -94,15 +142,15 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
             pairs.push((format!("{name}[{i}]"), claimed, difference));
         }
     }
-    for (k, gradient) in outcome.initial_state_gradients.iter().enumerate() {
+    for (number, gradient) in outcome.initial_state_gradients.iter().enumerate() {
         for (i, &claimed) in gradient.iter().enumerate() {
             let loss = |shift: f64| {
                 let mut moved = states.clone();
-                moved[k][i] += shift;
+                moved[number][i] += shift;
                 active_units(network, window, &moved)
             };
             let Some(difference) = five_points(loss, &pattern) else { return false };
-            pairs.push((format!("initial state of layer {k}[{i}]"), claimed, difference));
+            pairs.push((format!("initial state {number}[{i}]"), claimed, difference));
         }
     }
 
@@ -117,7 +165,7 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
 }
 
 /// The derivative of `loss` at 0, or None where the pattern changes on the way.
-fn five_points(loss: impl Fn(f64) -> (f64, Vec<bool>), pattern: &[bool]) -> Option<f64> {
+fn five_points(loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>), pattern: &[Vec<bool>]) -> Option<f64> {
     let at = |shift: f64| {
         let (loss, here) = loss(shift);
         (here == pattern).then_some(loss)
@@ -127,10 +175,12 @@ fn five_points(loss: impl Fn(f64) -> (f64, Vec<bool>), pattern: &[bool]) -> Opti
     Some((8.0 * near - far) / (12.0 * STEP))
 }
 
-/// The loss and, for ReLU, whether each unit is on, `[T, L, B, H]`.
-fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64, Vec<bool>) {
+/// The loss and, for ReLU, whether each unit is on, `[T, B, H]` a layer.
+fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64, Vec<Vec<bool>>) {
     let forward = network.forward(window, states, LOSS_SCALE);
-    let kinked = network.architecture.activation == Activation::Relu;
-    let cells = forward.cells.iter().flatten().filter(|_| kinked);
-    (forward.loss, cells.flat_map(|cell| cell.state.iter().map(|&y| y > 0.0)).collect())
+    let a = &network.architecture;
+    let kinked = a.cell == Cell::Elman && a.activation == Activation::Relu;
+    let layers = (0..a.num_layers()).filter(|_| kinked);
+    let on = |k: usize| forward.steps.iter().flat_map(|step| &step.layers[k].states[0]).map(|&y| y > 0.0).collect();
+    (forward.loss, layers.map(on).collect())
 }

@@ -1,4 +1,93 @@
-//! stub
+//! Dropout: the multipliers of a window, and the generator that draws them.
+//!
+//! A number is dropped with probability p, its rate, and what is kept is multiplied by 1 / (1 - p) (Srivastava 2014, as in PyTorch). Which
+//! are dropped is a function of four numbers and of nothing else: the run's seed, the [site](sites) in the network, the draw (which window,
+//! epoch or step it is), and the index within the mask. Its randomness is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw 2011,
+//! "Parallel random numbers: as easy as 1, 2, 3").
+
+use super::generator::Generator;
+use super::network::Architecture;
+
+/// What numbers of a window are multiplied by: 0 or 1 / (1 - p), though any number will do. None: by 1.
+#[derive(Debug, Clone, Default)]
+pub struct Masks {
+    /// `[T, B]`: the word's whole row, embedded or one-hot.
+    pub words: Option<Vec<f64>>,
+    /// `[T, B, D]`: the embedded word. Without an embedding `[T, B, V]`: the one-hot vector.
+    pub input: Option<Vec<f64>>,
+    /// `[T, B, H_k]` a layer: what layer k hands on to the next layer, to the projection or to the output layer. Its own next step sees the
+    /// state as it is. Layers beyond the list have none.
+    pub outputs: Vec<Option<Vec<f64>>>,
+    /// `[G*H_k, H_k]` a layer: the recurrent weight of the whole window. Layers beyond the list have none.
+    pub weights: Vec<Option<Vec<f64>>>,
+}
+
+impl Masks {
+    /// What layer k hands on is multiplied by this.
+    pub fn output(&self, k: usize) -> Option<&[f64]> {
+        self.outputs.get(k)?.as_deref()
+    }
+
+    /// The recurrent weight of layer k is multiplied by this.
+    pub fn weight(&self, k: usize) -> Option<&[f64]> {
+        self.weights.get(k)?.as_deref()
+    }
+
+    /// A mask at every place: about a quarter zeros, the others anything of [-1.5, 1.5).
+    pub fn random(architecture: &Architecture, time_steps: usize, batch: usize, seed: u64) -> Self {
+        let mut generator = Generator::new(seed);
+        let mut mask = |count: usize| {
+            let values = (0..count).map(|_| if generator.below(4) == 0 { 0.0 } else { generator.vector(1, 1.5)[0] });
+            Some(values.collect::<Vec<_>>())
+        };
+        let rows = time_steps * batch;
+        let layers = 0..architecture.num_layers();
+        Self {
+            words: mask(rows),
+            input: mask(rows * architecture.input_size(0)),
+            outputs: layers.clone().map(|k| mask(rows * architecture.layer_size(k))).collect(),
+            weights: layers.map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k))).collect(),
+        }
+    }
+
+    /// Demands as many numbers of every mask as its shape says.
+    ///
+    /// # Panics
+    /// If there are more or fewer.
+    pub fn check(&self, architecture: &Architecture, time_steps: usize, batch: usize) {
+        let rows = time_steps * batch;
+        let check = |what: &str, mask: Option<&[f64]>, count: usize| {
+            assert!(mask.is_none_or(|mask| mask.len() == count), "mask of {what}: {:?} numbers instead of {count}", mask.map(<[f64]>::len));
+        };
+        check("words", self.words.as_deref(), rows);
+        check("the input", self.input.as_deref(), rows * architecture.input_size(0));
+        let layers = architecture.num_layers();
+        assert!(self.outputs.len() <= layers && self.weights.len() <= layers, "masks of more than {layers} layers");
+        for k in 0..layers {
+            check(&format!("outputs of layer {k}"), self.output(k), rows * architecture.layer_size(k));
+            check(&format!("weights of layer {k}"), self.weight(k), architecture.gates_size(k) * architecture.layer_size(k));
+        }
+    }
+}
+
+/// The places of a network that have a mask, as the generator numbers them.
+pub mod sites {
+    /// Whole words.
+    pub const WORDS: u32 = 0;
+    /// The embedded words.
+    pub const INPUT: u32 = 1;
+
+    /// What layer k hands on.
+    pub fn output(k: usize) -> u32 {
+        2 + 2 * k as u32
+    }
+
+    /// The recurrent weight of layer k.
+    pub fn weight(k: usize) -> u32 {
+        3 + 2 * k as u32
+    }
+}
+
 /// How far the first word is turned in each round; the list is walked over and over.
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 /// Makes a key of zeros as good as any other.
@@ -25,4 +114,39 @@ pub fn multiplier(seed: u32, site: u32, draw: u32, index: u32, rate: f64) -> f64
     let [x, _] = threefry([seed, site], [index, draw]);
     let threshold = (rate * 4_294_967_296.0).floor();
     if f64::from(x) < threshold { 0.0 } else { f64::from((1.0 / (1.0 - rate)) as f32) }
+}
+
+/// One draw at one site.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// The run's.
+    pub seed: u32,
+    /// One of [`sites`].
+    pub site: u32,
+    /// Its number.
+    pub draw: u32,
+    /// p.
+    pub rate: f64,
+}
+
+impl Draw {
+    /// The multiplier of one index.
+    fn at(&self, index: usize) -> f64 {
+        multiplier(self.seed, self.site, self.draw, u32::try_from(index).expect("a small index"), self.rate)
+    }
+
+    /// Each number for itself: the index is the position.
+    pub fn elements(&self, count: usize) -> Vec<f64> {
+        (0..count).map(|index| self.at(index)).collect()
+    }
+
+    /// `[T, B, columns]`: the same for all steps (Gal and Ghahramani 2016), the index of stream b and column c being b * columns + c.
+    pub fn streams(&self, time_steps: usize, batch: usize, columns: usize) -> Vec<f64> {
+        self.elements(batch * columns).repeat(time_steps)
+    }
+
+    /// `[T, B]`: the same wherever the same word stands; the index is the token. 1 where there is no word.
+    pub fn words(&self, tokens: &[Option<usize>]) -> Vec<f64> {
+        tokens.iter().map(|token| token.map_or(1.0, |token| self.at(token))).collect()
+    }
 }

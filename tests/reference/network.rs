@@ -1,67 +1,144 @@
-//! The simple (Elman) network of Mikolov 2010 with PyTorch's options, forward over a window and back through time (Werbos 1990).
+//! The network of Mikolov 2010 with PyTorch's options and cells: what it is made of, what it is given and what it gives.
 //!
 //! For every stream of the batch, layer k of L and step t, with x_0(t) the word's one-hot vector w(t) or its embedding E w(t):
 //!
 //! ```text
-//! z_k(t) = W_ih,k x_k(t) + b_ih,k + W_hh,k s_k(t-1) + b_hh,k
-//! s_k(t) = f(z_k(t))                x_{k+1}(t) = s_k(t)
-//! y(t)   = softmax(W_decoder s_{L-1}(t) + b_decoder)
+//! h_k(t) = cell_k(x_k(t), h_k(t-1))     x_{k+1}(t) = h_k(t)          the cells: see `cells`
+//! y(t)   = softmax(W_decoder h_{L-1}(t) + b_decoder)                 or, with a projection,
+//! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               tied tables: W_decoder = E
 //! loss   = -scale Σ_t ln y(t)[target(t)]
 //! ```
+//!
+//! Masks multiply x_0(t), what a layer hands on (x_{k+1} and the h_{L-1} that the output layer or the projection reads, never the h_k(t-1)
+//! that the layer itself reads) and W_hh. [`passes`](super::passes) go forward over a window and back.
 
 use std::collections::BTreeMap;
 
+use super::cells::{Cell, Layer};
 use super::generator::Generator;
-use super::kernels::{Activation, Matmul, add_bias, column_sums, one_hot, softmax_cross_entropy, sum};
+use super::kernels::Activation;
+use super::masks::Masks;
 
 /// Numbers by PyTorch's name of the parameter they belong to, row-major.
 pub type Named = BTreeMap<String, Vec<f64>>;
 
 /// The sizes and options of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Architecture {
+    /// The hidden units' equations.
+    pub cell: Cell,
+    /// f of the Elman cell.
+    pub activation: Activation,
     /// V, words of the vocabulary.
     pub vocab_size: usize,
     /// D, size of the embedding; 0: the first layer reads one-hot vectors.
     pub embedding_size: usize,
-    /// H, units of a layer.
-    pub hidden_size: usize,
-    /// L, hidden layers.
-    pub num_layers: usize,
-    /// f.
-    pub activation: Activation,
+    /// H_k, units of each hidden layer.
+    pub hidden_sizes: Vec<usize>,
     /// Whether each layer has PyTorch's two biases.
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
+    /// Whether the output layer's weight is the embedding's table. It then reads D numbers, from a last layer of that size or a projection.
+    pub tied: bool,
+    /// Whether a matrix without bias, `[D, H_last]`, stands between the last layer and the output layer.
+    pub projection: bool,
+}
+
+/// Mikolov's network of one unit and two words: for the options that a test says nothing about.
+impl Default for Architecture {
+    fn default() -> Self {
+        Self {
+            cell: Cell::Elman,
+            activation: Activation::Sigmoid,
+            vocab_size: 2,
+            embedding_size: 0,
+            hidden_sizes: vec![1],
+            bias: false,
+            decoder_bias: false,
+            tied: false,
+            projection: false,
+        }
+    }
 }
 
 impl Architecture {
-    /// Size of the input of layer k: V or D for the first, H for the others.
+    /// L.
+    pub fn num_layers(&self) -> usize {
+        self.hidden_sizes.len()
+    }
+
+    /// H_k.
+    pub fn layer_size(&self, k: usize) -> usize {
+        self.hidden_sizes[k]
+    }
+
+    /// H of the last layer.
+    pub fn output_size(&self) -> usize {
+        *self.hidden_sizes.last().expect("a layer")
+    }
+
+    /// G*H_k.
+    pub fn gates_size(&self, k: usize) -> usize {
+        self.cell.gates() * self.layer_size(k)
+    }
+
+    /// The units of layer k.
+    pub fn layer(&self, k: usize) -> Layer {
+        Layer { cell: self.cell, activation: self.activation, size: self.layer_size(k) }
+    }
+
+    /// Size of the input of layer k: V or D for the first, that of the layer before it for the others.
     pub fn input_size(&self, k: usize) -> usize {
         match (k, self.embedding_size) {
             (0, 0) => self.vocab_size,
             (0, embedding_size) => embedding_size,
-            _ => self.hidden_size,
+            _ => self.layer_size(k - 1),
         }
     }
 
+    /// Size of the input of the output layer.
+    pub fn decoder_input_size(&self) -> usize {
+        if self.projection { self.embedding_size } else { self.output_size() }
+    }
+
+    /// The name of the output layer's weight, `[V, D]` or `[V, H_last]`.
+    pub fn decoder_weight(&self) -> &'static str {
+        if self.tied { "embedding.weight" } else { "decoder.weight" }
+    }
+
+    /// Units of every carried state, layer by layer; of an LSTM's h and then of its c.
+    pub fn state_sizes(&self) -> Vec<usize> {
+        self.hidden_sizes.iter().flat_map(|&size| vec![size; self.cell.states()]).collect()
+    }
+
     /// Name and shape of every parameter, in the order of the file.
+    ///
+    /// # Panics
+    /// If the tables cannot be tied, or there is no embedding whose size a projection could have.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let (v, d, h) = (self.vocab_size, self.embedding_size, self.hidden_size);
+        let (v, d) = (self.vocab_size, self.embedding_size);
+        assert!(d > 0 || !(self.projection || self.tied), "no embedding in {self:?}");
+        assert!(!self.tied || self.decoder_input_size() == d, "tables of two sizes in {self:?}");
         let mut shapes = Vec::new();
         if d > 0 {
             shapes.push(("embedding.weight".to_string(), vec![v, d]));
         }
-        for k in 0..self.num_layers {
-            shapes.push((format!("rnn.weight_ih_l{k}"), vec![h, self.input_size(k)]));
-            shapes.push((format!("rnn.weight_hh_l{k}"), vec![h, h]));
+        for k in 0..self.num_layers() {
+            let rows = self.gates_size(k);
+            shapes.push((format!("rnn.weight_ih_l{k}"), vec![rows, self.input_size(k)]));
+            shapes.push((format!("rnn.weight_hh_l{k}"), vec![rows, self.layer_size(k)]));
             if self.bias {
-                shapes.push((format!("rnn.bias_ih_l{k}"), vec![h]));
-                shapes.push((format!("rnn.bias_hh_l{k}"), vec![h]));
+                shapes.push((format!("rnn.bias_ih_l{k}"), vec![rows]));
+                shapes.push((format!("rnn.bias_hh_l{k}"), vec![rows]));
             }
         }
-        shapes.push(("decoder.weight".to_string(), vec![v, h]));
+        if self.projection {
+            shapes.push(("projection.weight".to_string(), vec![d, self.output_size()]));
+        }
+        if !self.tied {
+            shapes.push(("decoder.weight".to_string(), vec![v, self.decoder_input_size()]));
+        }
         if self.decoder_bias {
             shapes.push(("decoder.bias".to_string(), vec![v]));
         }
@@ -74,8 +151,24 @@ impl Architecture {
 pub struct Network {
     /// Sizes and options.
     pub architecture: Architecture,
-    /// Every parameter of [`Architecture::shapes`].
+    /// Every parameter of [`Architecture::shapes`], and no other.
     pub parameters: Named,
+}
+
+impl Network {
+    /// A network whose parameters are drawn from [-scale, scale), the same for the same seed; f32 holds each of them exactly.
+    pub fn new(architecture: Architecture, seed: u64, scale: f64) -> Self {
+        let mut generator = Generator::new(seed);
+        let draw = |(name, shape): (String, Vec<usize>)| (name, generator.vector(shape.iter().product(), scale));
+        let parameters = architecture.shapes().into_iter().map(draw).collect();
+        Self { architecture, parameters }
+    }
+
+    /// Carried states, `[B, H_k]` each, drawn from [-scale, scale).
+    pub fn random_states(&self, seed: u64, batch: usize, scale: f64) -> Vec<Vec<f64>> {
+        let mut generator = Generator::new(seed);
+        self.architecture.state_sizes().into_iter().map(|size| generator.vector(batch * size, scale)).collect()
+    }
 }
 
 /// T steps of B streams.
@@ -89,58 +182,21 @@ pub struct Window {
     pub inputs: Vec<Option<usize>>,
     /// `[T, B]`, time first. None: nothing is predicted here; no loss and no gradient.
     pub targets: Vec<Option<usize>>,
-    /// Where Some and the input is the boundary, `Some(0)`, the stream's previous state is replaced in every layer by this number in every
-    /// unit, and no gradient flows past it.
+    /// Where Some and the input is the boundary, `Some(0)`, dropped or not, the stream's previous states are replaced in every layer by
+    /// this number in every unit, and no gradient flows past it.
     pub independent: Option<f64>,
-}
-
-/// What one window gives.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// `[T, B]`: ln of the target's probability, 0 where there is no target.
-    pub log_probabilities: Vec<f64>,
-    /// `scale` times the sum of the targets' negative log-probabilities.
-    pub loss: f64,
-    /// `[B, H]` a layer: the state after the last step.
-    pub final_states: Vec<Vec<f64>>,
-    /// Gradient of the loss with respect to every parameter.
-    pub gradients: Named,
-    /// `[B, H]` a layer: gradient of the loss with respect to the state before the first step.
-    pub initial_state_gradients: Vec<Vec<f64>>,
-}
-
-/// What one layer read and wrote at one step.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    /// x_k(t), `[B, in]`.
-    pub input: Vec<f64>,
-    /// s_k(t-1) as the layer saw it, `[B, H]`: where a stream began afresh, the fresh state.
-    pub previous: Vec<f64>,
-    /// s_k(t), `[B, H]`.
-    pub state: Vec<f64>,
-}
-
-/// What going forward over a window gives.
-#[derive(Debug, Clone)]
-pub struct Forward {
-    /// T steps of L layers.
-    pub cells: Vec<Vec<Cell>>,
-    /// T steps of `[B, V]`: the scores before the softmax.
-    pub logits: Vec<Vec<f64>>,
-    /// `[T, B]`: ln of the target's probability, 0 where there is no target.
-    pub log_probabilities: Vec<f64>,
-    /// As in [`Outcome`].
-    pub loss: f64,
+    /// What is dropped.
+    pub masks: Masks,
 }
 
 impl Window {
     /// The input tokens of step t, `[B]`.
-    fn inputs_at(&self, t: usize) -> &[Option<usize>] {
+    pub fn inputs_at(&self, t: usize) -> &[Option<usize>] {
         &self.inputs[t * self.batch..][..self.batch]
     }
 
-    /// What stream b's previous state is replaced by at step t, if it is.
-    fn fresh_state(&self, t: usize, b: usize) -> Option<f64> {
+    /// What stream b's previous states are replaced by at step t, if they are.
+    pub fn fresh_state(&self, t: usize, b: usize) -> Option<f64> {
         self.independent.filter(|_| self.inputs_at(t)[b] == Some(0))
     }
 
@@ -149,8 +205,8 @@ impl Window {
         self.targets.iter().flatten().count()
     }
 
-    /// A window of random tokens: about an eighth are missing and, so that streams begin afresh often, about a quarter are boundaries. The
-    /// first target is never missing.
+    /// A window of random tokens without masks: about an eighth are missing and, so that streams begin afresh often, about a quarter are
+    /// boundaries. The first target is never missing.
     pub fn random(seed: u64, time_steps: usize, batch: usize, vocab_size: usize, independent: Option<f64>) -> Self {
         let mut generator = Generator::new(seed);
         let mut token = || match generator.below(8) {
@@ -161,194 +217,21 @@ impl Window {
         let inputs = (0..time_steps * batch).map(|_| token()).collect();
         let mut targets: Vec<_> = (0..time_steps * batch).map(|_| token()).collect();
         targets[0] = targets[0].or(Some(vocab_size - 1));
-        Self { time_steps, batch, inputs, targets, independent }
+        Self { time_steps, batch, inputs, targets, independent, masks: Masks::default() }
     }
 }
 
-impl Network {
-    /// A network whose parameters are drawn from [-scale, scale), the same for the same seed; f32 holds each of them exactly.
-    pub fn new(architecture: Architecture, seed: u64, scale: f64) -> Self {
-        let mut generator = Generator::new(seed);
-        let draw = |(name, shape): (String, Vec<usize>)| (name, generator.vector(shape.iter().product(), scale));
-        Self { architecture, parameters: architecture.shapes().into_iter().map(draw).collect() }
-    }
-
-    /// States `[B, H]` a layer, drawn from [-scale, scale).
-    pub fn random_states(&self, seed: u64, batch: usize, scale: f64) -> Vec<Vec<f64>> {
-        let mut generator = Generator::new(seed);
-        let Architecture { hidden_size, num_layers, .. } = self.architecture;
-        (0..num_layers).map(|_| generator.vector(batch * hidden_size, scale)).collect()
-    }
-
-    /// The parameter called `name`.
-    fn parameter(&self, name: &str) -> &[f64] {
-        self.parameters.get(name).unwrap_or_else(|| panic!("no parameter {name} in {:?}", self.architecture))
-    }
-
-    /// `input Wᵀ`, plus a bias where there is one: PyTorch's nn.Linear. input is `[rows, in]`, the weight `[out, in]`.
-    fn linear(&self, input: &[f64], sizes: (usize, usize), weight: &str, bias: Option<&str>) -> Vec<f64> {
-        let (k, n) = sizes;
-        let product = Matmul { m: input.len() / k, n, k, transpose_left: false, transpose_right: true };
-        let mut output = product.product(input, self.parameter(weight));
-        if let Some(bias) = bias {
-            add_bias(&mut output, self.parameter(bias));
-        }
-        output
-    }
-
-    /// Back through [`linear`](Self::linear) from the gradient of its output: adds to the gradients of the parameters, returns that of
-    /// the input.
-    fn linear_backward(
-        &self,
-        gradient: &[f64],
-        input: &[f64],
-        sizes: (usize, usize),
-        (weight, bias): (&str, Option<&str>),
-        gradients: &mut Named,
-    ) -> Vec<f64> {
-        let (inputs, outputs) = sizes;
-        let rows = input.len() / inputs;
-        Matmul { m: outputs, n: inputs, k: rows, transpose_left: true, transpose_right: false }.accumulate(
-            gradient,
-            input,
-            gradients.get_mut(weight).expect("a gradient for every parameter"),
-        );
-        if let Some(bias) = bias {
-            add_bias(gradients.get_mut(bias).expect("a gradient for every parameter"), &column_sums(gradient, outputs));
-        }
-        let product = Matmul { m: rows, n: inputs, k: outputs, transpose_left: false, transpose_right: false };
-        product.product(gradient, self.parameter(weight))
-    }
-
-    /// Forward over a window.
-    ///
-    /// # Panics
-    /// If the window, the states or the parameters are not of the sizes they say.
-    pub fn forward(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Forward {
-        let a = &self.architecture;
-        let (time_steps, batch, h) = (window.time_steps, window.batch, a.hidden_size);
-        assert_eq!((window.inputs.len(), window.targets.len()), (time_steps * batch, time_steps * batch), "tokens of the window");
-        assert_eq!(initial_states.len(), a.num_layers, "a state for every layer");
-        assert!(initial_states.iter().all(|state| state.len() == batch * h), "states of {batch} streams x {h} units");
-
-        let mut cells: Vec<Vec<Cell>> = Vec::new();
-        let (mut logits, mut log_probabilities) = (Vec::new(), Vec::new());
-        for t in 0..time_steps {
-            // One-hot vectors are multiplied out, as in the equation: looking rows up is what is to be tested against this.
-            let mut input = one_hot(window.inputs_at(t), a.vocab_size);
-            if a.embedding_size > 0 {
-                let product = Matmul { m: batch, n: a.embedding_size, k: a.vocab_size, transpose_left: false, transpose_right: false };
-                input = product.product(&input, self.parameter("embedding.weight"));
-            }
-            let mut layers = Vec::new();
-            for k in 0..a.num_layers {
-                let mut previous = if t == 0 { initial_states[k].clone() } else { cells[t - 1][k].state.clone() };
-                for b in 0..batch {
-                    if let Some(fresh) = window.fresh_state(t, b) {
-                        previous[b * h..][..h].fill(fresh);
-                    }
-                }
-                let names = LayerNames::new(k, a.bias);
-                let from_input = self.linear(&input, (a.input_size(k), h), &names.weight_ih, names.bias_ih());
-                let from_state = self.linear(&previous, (h, h), &names.weight_hh, names.bias_hh());
-                let state: Vec<f64> = from_input.iter().zip(&from_state).map(|(i, s)| a.activation.value(i + s)).collect();
-                layers.push(Cell { input, previous, state: state.clone() });
-                input = state;
-            }
-            cells.push(layers);
-            let scores = self.linear(&input, (h, a.vocab_size), "decoder.weight", self.decoder_bias());
-            for (b, row) in scores.chunks_exact(a.vocab_size).enumerate() {
-                log_probabilities.push(-softmax_cross_entropy(row, window.targets[t * batch + b], scale).0);
-            }
-            logits.push(scores);
-        }
-        let loss = -scale * sum(&log_probabilities);
-        Forward { cells, logits, log_probabilities, loss }
-    }
-
-    /// Forward over a window and back through time.
-    ///
-    /// `initial_states` is `[B, H]` a layer. The gradient is that of `scale` times the sum over the window's predicted tokens, cut at the
-    /// window's edge.
-    ///
-    /// # Panics
-    /// As [`forward`](Self::forward).
-    pub fn run(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Outcome {
-        let a = &self.architecture;
-        let (batch, h) = (window.batch, a.hidden_size);
-        let Forward { cells, logits, log_probabilities, loss } = self.forward(window, initial_states, scale);
-        let mut gradients: Named = self.parameters.iter().map(|(name, values)| (name.clone(), vec![0.0; values.len()])).collect();
-        // The gradient that reaches s_k(t) from step t+1; nothing comes from beyond the window.
-        let mut from_future = vec![vec![0.0; batch * h]; a.num_layers];
-
-        for t in (0..window.time_steps).rev() {
-            let mut score_gradient = Vec::new();
-            for (b, row) in logits[t].chunks_exact(a.vocab_size).enumerate() {
-                score_gradient.extend(softmax_cross_entropy(row, window.targets[t * batch + b], scale).1);
-            }
-            let top = &cells[t][a.num_layers - 1].state;
-            let decoder = ("decoder.weight", self.decoder_bias());
-            let mut from_above = self.linear_backward(&score_gradient, top, (h, a.vocab_size), decoder, &mut gradients);
-
-            for k in (0..a.num_layers).rev() {
-                let Cell { input, previous, state } = &cells[t][k];
-                // dloss/dz_k(t) = (from the layer above + from the next step) f'(z_k(t))
-                let z_gradient: Vec<f64> =
-                    (0..batch * h).map(|i| (from_above[i] + from_future[k][i]) * a.activation.derivative(state[i])).collect();
-                let names = LayerNames::new(k, a.bias);
-                let state_part = (names.weight_hh.as_str(), names.bias_hh());
-                let mut to_past = self.linear_backward(&z_gradient, previous, (h, h), state_part, &mut gradients);
-                for b in 0..batch {
-                    if window.fresh_state(t, b).is_some() {
-                        to_past[b * h..][..h].fill(0.0);
-                    }
-                }
-                from_future[k] = to_past;
-                let input_part = (names.weight_ih.as_str(), names.bias_ih());
-                from_above = self.linear_backward(&z_gradient, input, (a.input_size(k), h), input_part, &mut gradients);
-            }
-            if let Some(gradient) = gradients.get_mut("embedding.weight") {
-                let words = one_hot(window.inputs_at(t), a.vocab_size);
-                Matmul { m: a.vocab_size, n: a.embedding_size, k: batch, transpose_left: true, transpose_right: false }.accumulate(
-                    &words,
-                    &from_above,
-                    gradient,
-                );
-            }
-        }
-        let final_states =
-            cells.last().map_or_else(|| initial_states.to_vec(), |layers| layers.iter().map(|cell| cell.state.clone()).collect());
-        Outcome { log_probabilities, loss, final_states, gradients, initial_state_gradients: from_future }
-    }
-
-    /// The name of the output layer's bias, where there is one.
-    fn decoder_bias(&self) -> Option<&'static str> {
-        self.architecture.decoder_bias.then_some("decoder.bias")
-    }
-}
-
-/// The names of one layer's parameters.
-struct LayerNames {
-    weight_ih: String,
-    weight_hh: String,
-    /// Of the input's part and of the state's part, where there are biases.
-    biases: Option<(String, String)>,
-}
-
-impl LayerNames {
-    /// Those of layer k.
-    fn new(k: usize, bias: bool) -> Self {
-        let biases = bias.then(|| (format!("rnn.bias_ih_l{k}"), format!("rnn.bias_hh_l{k}")));
-        Self { weight_ih: format!("rnn.weight_ih_l{k}"), weight_hh: format!("rnn.weight_hh_l{k}"), biases }
-    }
-
-    /// b_ih.
-    fn bias_ih(&self) -> Option<&str> {
-        self.biases.as_ref().map(|(ih, _)| ih.as_str())
-    }
-
-    /// b_hh.
-    fn bias_hh(&self) -> Option<&str> {
-        self.biases.as_ref().map(|(_, hh)| hh.as_str())
-    }
+/// What one window gives.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `[T, B]`: ln of the target's probability, 0 where there is no target.
+    pub log_probabilities: Vec<f64>,
+    /// `scale` times the sum of the targets' negative log-probabilities.
+    pub loss: f64,
+    /// `[B, H_k]` for each of [`Architecture::state_sizes`]: the states after the last step.
+    pub final_states: Vec<Vec<f64>>,
+    /// Gradient of the loss with respect to every parameter.
+    pub gradients: Named,
+    /// As the final states: gradient of the loss with respect to the states before the first step.
+    pub initial_state_gradients: Vec<Vec<f64>>,
 }

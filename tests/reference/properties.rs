@@ -1,16 +1,18 @@
-//! What must hold of the reference and what neither finite differences nor PyTorch's numbers can see.
+//! What must hold of the reference's kernels, random numbers and updates, and what neither finite differences nor PyTorch's numbers can
+//! see.
 
 use super::Test;
 use super::generator::Generator;
 use super::kernels::{
     Activation, Matmul, add_bias, column_sums, gather, one_hot, scatter_add, softmax, softmax_cross_entropy, sum, sum_of_squares,
 };
-use super::network::{Architecture, Network, Window};
+use super::masks::{Draw, multiplier, sites, threefry};
+use super::network::Window;
 use super::optimizers::{Optimizer, Rule, decay};
 
 /// All of them.
 pub fn tests() -> Vec<Test> {
-    let table: [(&str, fn()); 12] = [
+    let table: [(&str, fn()); 11] = [
         ("matmul", check_matmul),
         ("gather_and_scatter_add", check_gather_and_scatter_add),
         ("sums", check_sums),
@@ -18,10 +20,9 @@ pub fn tests() -> Vec<Test> {
         ("softmax", check_softmax),
         ("generator", check_generator),
         ("random_windows", check_random_windows),
-        ("one_step_by_hand", check_one_step_by_hand),
-        ("two_windows_are_one", check_two_windows_are_one),
-        ("streams_are_alone", check_streams_are_alone),
-        ("independent_sentences", check_independent_sentences),
+        ("threefry", check_threefry),
+        ("multipliers", check_multipliers),
+        ("masks", check_masks),
         ("decay", check_decay),
     ];
     table
@@ -31,7 +32,10 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Demands every number within 1e-13, absolute and relative.
-fn check(what: &str, got: &[f64], want: &[f64]) {
+///
+/// # Panics
+/// If one is not.
+pub fn check(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         // Written so that NaN fails.
@@ -139,119 +143,50 @@ fn check_random_windows() {
     assert_eq!(windows[0].predicted(), windows[0].targets.iter().filter(|target| target.is_some()).count());
 }
 
-/// Every value and gradient of the smallest network.
-fn check_one_step_by_hand() {
-    // One unit, two words, one layer; the equations of Mikolov 2010 written out.
-    let architecture = Architecture {
-        vocab_size: 2,
-        embedding_size: 0,
-        hidden_size: 1,
-        num_layers: 1,
-        activation: Activation::Sigmoid,
-        bias: false,
-        decoder_bias: false,
-    };
-    let mut network = Network::new(architecture, 0, 1.0);
-    for (name, values) in [("rnn.weight_ih_l0", vec![9.0, 0.5]), ("rnn.weight_hh_l0", vec![-2.0]), ("decoder.weight", vec![1.0, -3.0])] {
-        assert!(network.parameters.insert(name.to_string(), values).is_some(), "no parameter {name}");
-    }
-    let window = Window { time_steps: 1, batch: 1, inputs: vec![Some(1)], targets: vec![Some(0)], independent: None };
-    let outcome = network.run(&window, &[vec![0.1]], 1.0);
-    let s = 1.0 / (1.0 + (-(0.5 + -2.0 * 0.1_f64)).exp());
-    let p = s.exp() / (s.exp() + (-3.0 * s).exp());
-    check("state", &outcome.final_states[0], &[s]);
-    check("loss", &[outcome.loss], &[-p.ln()]);
-    check("output gradient", &outcome.gradients["decoder.weight"], &[(p - 1.0) * s, (1.0 - p) * s]);
-    let z_gradient = ((p - 1.0) - 3.0 * (1.0 - p)) * s * (1.0 - s);
-    check("input gradient", &outcome.gradients["rnn.weight_ih_l0"], &[0.0, z_gradient]);
-    check("recurrent gradient", &outcome.gradients["rnn.weight_hh_l0"], &[0.1 * z_gradient]);
-    check("state gradient", &outcome.initial_state_gradients[0], &[-2.0 * z_gradient]);
-}
-
-/// A network with everything, for the tests below.
-fn network() -> Network {
-    let architecture = Architecture {
-        vocab_size: 7,
-        embedding_size: 3,
-        hidden_size: 5,
-        num_layers: 2,
-        activation: Activation::Sigmoid,
-        bias: true,
-        decoder_bias: true,
-    };
-    Network::new(architecture, 3, 1.0)
-}
-
-/// Steps `from..to` of one stream, or of all where `stream` is None.
-fn part(window: &Window, steps: std::ops::Range<usize>, stream: Option<usize>) -> Window {
-    let streams = stream.map_or(0..window.batch, |b| b..b + 1);
-    let cut = |tokens: &[Option<usize>]| {
-        let rows = tokens.chunks_exact(window.batch).skip(steps.start).take(steps.len());
-        rows.flat_map(|row| row[streams.clone()].to_vec()).collect()
-    };
-    Window { time_steps: steps.len(), batch: streams.len(), inputs: cut(&window.inputs), targets: cut(&window.targets), ..*window }
-}
-
-/// Carrying the state makes the cut between windows invisible to the values.
-fn check_two_windows_are_one() {
-    let network = network();
-    for independent in [None, Some(0.1)] {
-        let window = Window::random(5, 7, 3, 7, independent);
-        let states = network.random_states(6, 3, 1.0);
-        let whole = network.run(&window, &states, 1.0);
-        let first = network.run(&part(&window, 0..4, None), &states, 1.0);
-        let second = network.run(&part(&window, 4..7, None), &first.final_states, 1.0);
-        check("log-probabilities", &[first.log_probabilities, second.log_probabilities].concat(), &whole.log_probabilities);
-        check("final states", &second.final_states.concat(), &whole.final_states.concat());
+/// The known answers that the authors of Threefry publish.
+fn check_threefry() {
+    for (key, counter, want) in [
+        ([0; 2], [0; 2], [0x6B20_0159, 0x99BA_4EFE]),
+        ([u32::MAX; 2], [u32::MAX; 2], [0x1CB9_96FC, 0xBB00_2BE7]),
+        ([0x1319_8A2E, 0x0370_7344], [0x243F_6A88, 0x85A3_08D3], [0xC492_3A9C, 0x483D_F7A0]),
+    ] {
+        assert_eq!(threefry(key, counter), want, "key {key:x?}, counter {counter:x?}");
     }
 }
 
-/// Streams share nothing but the sum of their gradients.
-fn check_streams_are_alone() {
-    let network = network();
-    for independent in [None, Some(0.1)] {
-        let window = Window::random(8, 5, 3, 7, independent);
-        let states = network.random_states(9, 3, 1.0);
-        let whole = network.run(&window, &states, 0.5);
-        let mut summed = vec![0.0; whole.gradients["rnn.weight_hh_l1"].len()];
-        for b in 0..3 {
-            let own = |states: &[Vec<f64>]| -> Vec<Vec<f64>> { states.iter().map(|state| state[b * 5..][..5].to_vec()).collect() };
-            let alone = network.run(&part(&window, 0..5, Some(b)), &own(&states), 0.5);
-            check("final states", &alone.final_states.concat(), &own(&whole.final_states).concat());
-            check("state gradients", &alone.initial_state_gradients.concat(), &own(&whole.initial_state_gradients).concat());
-            add_bias(&mut summed, &alone.gradients["rnn.weight_hh_l1"]);
-        }
-        check("summed gradients", &summed, &whole.gradients["rnn.weight_hh_l1"]);
-    }
-}
-
-/// Beginning afresh within a window is the same as windows of their own.
-fn check_independent_sentences() {
-    let network = network();
-    let inputs = [Some(3), Some(1), Some(0), Some(2), None, Some(0), Some(0)];
-    let targets = [Some(1), None, Some(2), Some(6), Some(0), Some(0), Some(4)];
-    let window = Window { time_steps: 7, batch: 1, inputs: inputs.to_vec(), targets: targets.to_vec(), independent: Some(0.1) };
-    let states = network.random_states(10, 1, 1.0);
-    let whole = network.run(&window, &states, 1.0);
-    let fresh = vec![vec![0.1; 5]; 2];
-    let mut log_probabilities = Vec::new();
-    let mut gradient = vec![0.0; whole.gradients["rnn.weight_hh_l0"].len()];
-    for (steps, states) in [(0..2, &states), (2..5, &fresh), (5..6, &fresh), (6..7, &fresh)] {
-        // The same words as a text of their own: nothing begins afresh within it.
-        let sentence = Window { independent: None, ..part(&window, steps.clone(), None) };
-        let outcome = network.run(&sentence, states, 1.0);
-        log_probabilities.extend(outcome.log_probabilities);
-        add_bias(&mut gradient, &outcome.gradients["rnn.weight_hh_l0"]);
-        if steps.start == 0 {
-            check(
-                "gradient of the state before the window",
-                &whole.initial_state_gradients.concat(),
-                &outcome.initial_state_gradients.concat(),
-            );
+/// What is dropped, by the generator's own numbers; what is kept, by hand; both ends of the rates.
+fn check_multipliers() {
+    for (seed, site, draw, index) in [(0, 0, 0, 0), (1, 2, 3, 4), (u32::MAX, 5, 9, 1 << 31)] {
+        let share = f64::from(threefry([seed, site], [index, draw])[0]) / 2.0_f64.powi(32);
+        // The threshold is the first number that is kept.
+        for (rate, want) in [(share, 1.0 / (1.0 - share)), (share + 2.0_f64.powi(-32), 0.0), (0.0, 1.0)] {
+            let got = multiplier(seed, site, draw, index, rate);
+            assert!((got - want).abs() <= 1e-7 * want, "{seed} {site} {draw} {index} at rate {rate}: {got}");
         }
     }
-    check("log-probabilities", &whole.log_probabilities, &log_probabilities);
-    check("gradient of the recurrent weights", &whole.gradients["rnn.weight_hh_l0"], &gradient);
+    let kept = |rate: f64| (0..).map(|index| multiplier(7, 0, 0, index, rate)).find(|&value| value > 0.0).expect("something is kept");
+    assert_eq!([0.0, 0.5, 0.75].map(kept), [1.0, 2.0, 4.0]);
+    assert_eq!([0.1, 0.3].map(kept), [1.0 / 0.9_f32, 1.0 / 0.7_f32].map(f64::from), "what f32 holds of 1 / (1 - p)");
+}
+
+/// Masks drop as much as they are to, repeat what is to be repeated, and differ where anything else differs.
+fn check_masks() {
+    let draw = Draw { seed: 11, site: sites::output(1), draw: 3, rate: 0.3 };
+    let elements = draw.elements(20_000);
+    let dropped = elements.iter().filter(|&&value| value == 0.0).count();
+    // Six standard deviations of a binomial distribution.
+    assert!((dropped as f64 - 6000.0).abs() < 6.0 * (20_000.0 * 0.3 * 0.7_f64).sqrt(), "{dropped} dropped");
+    assert!(elements.iter().enumerate().all(|(index, &value)| value == multiplier(11, 4, 3, index as u32, 0.3)), "index and position");
+
+    let streams = draw.streams(3, 2, 5);
+    assert_eq!(streams, elements[..10].repeat(3), "the same for all steps");
+    let words = draw.words(&[Some(7), None, Some(0), Some(7)]);
+    assert_eq!(words, [elements[7], 1.0, elements[0], elements[7]], "the same for the same word");
+
+    let others = [Draw { seed: 12, ..draw }, Draw { site: sites::weight(1), ..draw }, Draw { draw: 4, ..draw }];
+    assert!(others.iter().all(|other| other.elements(100) != elements[..100]), "seed, site and draw");
+    let numbers = [sites::WORDS, sites::INPUT, sites::output(0), sites::weight(0), sites::output(1), sites::weight(1)];
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5], "sites");
 }
 
 /// Decay by hand, alone and within an update.

@@ -1,0 +1,193 @@
+//! Every cell in networks of every shape against the reference: losses, distributions, all gradients, carried states and their gradients; with
+//! dropout at every place, and with windows that overlap.
+
+use elman::device::Device;
+use elman::model::{CELLS, Capacity, DropoutRates, OUTPUTS, Window};
+use libtest_mimic::Trial;
+
+use super::compare::assert_close;
+use super::reference::cells::Cell;
+use super::reference::kernels::Activation;
+use super::reference::masks::{Draw, Masks, sites};
+use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
+use super::steps::{INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload};
+use super::support::{on_every_device, trial};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![trial("cells::the_reference_knows_every_row", the_reference_knows_every_row)];
+    for (name, cell) in Cell::TABLE {
+        for num_layers in 1..=3 {
+            let family = format!("cells::{name}_layers_{num_layers}");
+            trials.extend(on_every_device(&family, move |device| check_shapes(device, cell, num_layers)));
+            trials.extend(on_every_device(&format!("{family}_dropout"), move |device| check_dropout(device, cell, num_layers)));
+            trials.extend(on_every_device(&format!("{family}_history"), move |device| check_history(device, cell, num_layers)));
+        }
+        trials.extend(on_every_device(&format!("cells::{name}_past_a_tile"), move |device| past_a_tile(device, cell)));
+        trials.extend(on_every_device(&format!("cells::{name}_wide"), move |device| wide(device, cell)));
+    }
+    trials
+}
+
+/// A cell or an output layer without a reference would not be tested here.
+fn the_reference_knows_every_row() {
+    assert_eq!(CELLS.iter().map(|row| row.name).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.0));
+    assert_eq!(CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.1.gates()));
+    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax"]);
+}
+
+/// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ, tied tables, a projection.
+fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    let same = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    let hidden_sizes: Vec<usize> = [4, 6, 3].into_iter().take(num_layers).collect();
+    let last = hidden_sizes[num_layers - 1];
+    let differing = Architecture { embedding_size: last, hidden_sizes, bias: true, ..same.clone() };
+    vec![
+        same.clone(),
+        Architecture { bias: true, decoder_bias: true, ..same.clone() },
+        Architecture { embedding_size: 3, bias: true, ..same.clone() },
+        Architecture { embedding_size: 3, tied: true, projection: true, decoder_bias: true, ..same.clone() },
+        Architecture { embedding_size: 6, projection: true, bias: true, ..same },
+        Architecture { tied: true, ..differing.clone() },
+        Architecture { embedding_size: 2, decoder_bias: true, ..differing },
+    ]
+}
+
+fn check_shapes(device: &mut Device, cell: Cell, num_layers: usize) {
+    for architecture in architectures(cell, num_layers) {
+        for independent in [None, Some(f64::from(INITIAL))] {
+            for (seed, pair) in (1..).zip(WINDOWS) {
+                let network = Network::new(architecture.clone(), seed, 0.75);
+                let windows = pair.map(|(time_steps, batch)| ReferenceWindow::random(seed, time_steps, batch, 7, independent));
+                check_windows(device, &format!("{architecture:?}, {pair:?}, independent {independent:?}"), &network, &windows);
+            }
+        }
+    }
+}
+
+/// The masks of a window at these rates, as the reference draws them.
+fn masks(architecture: &Architecture, rates: DropoutRates, seed: u32, draw: u32, window: &ReferenceWindow) -> Masks {
+    let at = |site: u32, rate: f32| (rate > 0.0).then(|| Draw { seed, site, draw, rate: f64::from(rate) });
+    let (time_steps, batch) = (window.time_steps, window.batch);
+    let activations = |draw: Draw, columns: usize| match rates.variational {
+        true => draw.streams(time_steps, batch, columns),
+        false => draw.elements(time_steps * batch * columns),
+    };
+    let layers = 0..architecture.num_layers();
+    let has_embedding = architecture.embedding_size > 0;
+    Masks {
+        words: at(sites::WORDS, rates.words).map(|draw| draw.words(&window.inputs)),
+        input: at(sites::INPUT, rates.input).filter(|_| has_embedding).map(|draw| activations(draw, architecture.embedding_size)),
+        outputs: layers
+            .clone()
+            .map(|k| {
+                let rate = if k + 1 == architecture.num_layers() { rates.output } else { rates.hidden };
+                at(sites::output(k), rate).map(|draw| activations(draw, architecture.layer_size(k)))
+            })
+            .collect(),
+        weights: layers
+            .map(|k| at(sites::weight(k), rates.weights).map(|draw| draw.elements(architecture.gates_size(k) * architecture.layer_size(k))))
+            .collect(),
+    }
+}
+
+/// Dropout at every place by itself and at all of them, with masks of single numbers and of whole windows.
+fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
+    const SEED: u32 = 0x9e37_79b9;
+    let none = DropoutRates::default();
+    let all = DropoutRates { words: 0.25, input: 0.3, hidden: 0.4, output: 0.5, weights: 0.35, variational: false };
+    let rates = [
+        DropoutRates { words: 0.5, ..none },
+        DropoutRates { input: 0.5, ..none },
+        DropoutRates { hidden: 0.5, output: 0.25, ..none },
+        DropoutRates { weights: 0.5, ..none },
+        all,
+        DropoutRates { variational: true, ..all },
+    ];
+    for architecture in architectures(cell, num_layers) {
+        for dropout in rates {
+            let network = Network::new(architecture.clone(), 3, 0.75);
+            let mut states = network.random_states(7, 3, 0.5);
+            let capacity = Capacity { batch: 3, time_steps: 5, training: true, dropout, seed: SEED, ..Capacity::default() };
+            let subject = Subject::new(device, &network, capacity);
+            subject.carry(device, &states);
+            for (time_steps, draw) in [(5, 1), (2, 70_000)] {
+                let mut reference = ReferenceWindow::random(9, time_steps, 3, 7, None);
+                reference.masks = masks(&architecture, dropout, SEED, draw, &reference);
+                let window = Window { draw, ..upload(device, &reference) };
+                let got = subject.walk(device, &window, &reference, SCALE);
+                let want = network.run(&reference, &states, SCALE);
+                compare_outcomes(&format!("{architecture:?}, {dropout:?}, draw {draw} on {}", device.name()), &got, &want, STEP);
+                states = want.final_states;
+            }
+        }
+    }
+}
+
+/// Windows whose first steps predict nothing: gradients flow back through them, and the next window begins where the step says.
+fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
+    let (time_steps, batch, history) = (6, 3, 4);
+    for architecture in architectures(cell, num_layers) {
+        for independent in [None, Some(f64::from(INITIAL))] {
+            let network = Network::new(architecture.clone(), 5, 0.75);
+            let states = network.random_states(7, batch, 0.5);
+            let capacity =
+                Capacity { batch, time_steps, history, training: true, independent: independent.is_some(), ..Capacity::default() };
+            let subject = Subject::new(device, &network, capacity);
+            for (history, advance) in [(4, 2), (0, 6), (3, 0), (1, 5)] {
+                let mut reference = ReferenceWindow::random(11, time_steps, batch, 7, independent);
+                reference.targets[..history * batch].fill(None);
+                let window = Window { history, advance, ..upload(device, &reference) };
+                subject.carry(device, &states);
+                let mut got = subject.walk(device, &window, &reference, SCALE);
+                let want = network.run(&reference, &states, SCALE);
+                let what = format!("{architecture:?}, independent {independent:?}, history {history} on {}", device.name());
+                // What is carried on is the state after some of the steps.
+                let carried = std::mem::replace(&mut got.final_states, want.final_states.clone());
+                let mut beginning = ReferenceWindow { time_steps: advance, ..reference.clone() };
+                beginning.inputs.truncate(advance * batch);
+                beginning.targets.truncate(advance * batch);
+                let after = network.run(&beginning, &states, SCALE).final_states;
+                assert_close(&format!("{what}: carried states"), &carried.concat(), &after.concat(), STEP);
+                let silent = got.log_probabilities.clone();
+                got.log_probabilities = vec![0.0; history * batch];
+                got.log_probabilities.extend(silent);
+                compare_outcomes(&what, &got, &want, STEP);
+            }
+        }
+    }
+}
+
+/// Sizes past tiles and workgroups, enough rows for every thread.
+fn past_a_tile(device: &mut Device, cell: Cell) {
+    for (embedding_size, hidden_sizes) in [(0, vec![67]), (65, vec![33, 40])] {
+        let architecture = Architecture {
+            cell,
+            activation: Activation::Tanh,
+            vocab_size: 301,
+            embedding_size,
+            hidden_sizes,
+            bias: true,
+            decoder_bias: true,
+            ..Architecture::default()
+        };
+        let network = Network::new(architecture, 5, 0.2);
+        let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
+        check_windows(device, &format!("past a tile: {cell:?}"), &network, &windows);
+    }
+}
+
+/// Layers so wide that the CPU's threads share every step, and that a GPU walks step by step.
+fn wide(device: &mut Device, cell: Cell) {
+    let architecture = Architecture {
+        cell,
+        activation: Activation::Sigmoid,
+        vocab_size: 5,
+        hidden_sizes: vec![521],
+        bias: true,
+        ..Architecture::default()
+    };
+    let network = Network::new(architecture, 5, 0.05);
+    let windows = [5, 2].map(|time_steps| ReferenceWindow::random(3, time_steps, 3, 5, Some(f64::from(INITIAL))));
+    check_windows(device, &format!("wide: {cell:?}"), &network, &windows);
+}
