@@ -41,14 +41,16 @@ fn every_schedule_resumes_to_the_bit() {
     let corpus = corpus(100);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let averages = [AverageKind::Always, AverageKind::Off];
+    let mut within_epochs = [0; 2];
     for (number, &schedule) in ScheduleKind::value_variants().iter().enumerate() {
         for (turn, optimizer) in OPTIMIZERS.iter().enumerate() {
             let halves = schedule == ScheduleKind::Halve;
             let recipe = Recipe {
                 optimizer: optimizer.name.into(),
-                lr: if optimizer.name == "adam" { 0.02 } else { 0.3 },
-                batch: 3,
-                bptt: 5,
+                lr: 3.0 * rate(optimizer.name),
+                // More windows than a run has: a run may end within an epoch.
+                batch: 1,
+                bptt: 2,
                 epochs: 3,
                 warm_up: if schedule == ScheduleKind::OneCycle { 0 } else { 40 },
                 patience: if halves { None } else { Some(2) },
@@ -57,9 +59,11 @@ fn every_schedule_resumes_to_the_bit() {
                 accumulate: 1 + turn % 3,
                 ..recipe(schedule)
             };
-            interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..100));
+            let within = interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..700));
+            within_epochs[turn % 2] += usize::from(within);
         }
     }
+    assert!(within_epochs.iter().all(|&count| count > 3), "{within_epochs:?} runs were interrupted within an epoch");
 }
 
 type Values = Arc<Vec<Vec<f32>>>;

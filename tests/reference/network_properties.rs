@@ -9,6 +9,9 @@ use super::masks::Masks;
 use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::properties::check;
 
+/// A test's name and the test, for any cell.
+type OfEveryCell = (&'static str, fn(Cell));
+
 /// All of them.
 pub fn tests() -> Vec<Test> {
     let by_hand: [(&str, fn()); 3] = [
@@ -16,7 +19,7 @@ pub fn tests() -> Vec<Test> {
         ("gru_step_by_hand", check_gru_step_by_hand),
         ("lstm_step_by_hand", check_lstm_step_by_hand),
     ];
-    let of_every_cell: [(&str, fn(Cell)); 7] = [
+    let of_every_cell: [OfEveryCell; 7] = [
         ("two_windows_are_one", check_two_windows_are_one),
         ("streams_are_alone", check_streams_are_alone),
         ("independent_sentences", check_independent_sentences),
