@@ -55,7 +55,7 @@ fn train_eval_score_generate_inspect() {
 
 fn help_and_version() {
     let workbench = Workbench::new();
-    for command in ["train", "eval", "score", "generate", "devices", "check", "export", "inspect", "corpus"] {
+    for command in ["train", "eval", "score", "generate", "devices", "check", "bench", "export", "import", "inspect", "corpus"] {
         assert!(workbench.run("--help").succeeds().stdout.contains(command));
         workbench.run(&format!("{command} --help")).succeeds();
     }
@@ -386,12 +386,7 @@ pub fn python() -> String {
     std::env::var("ELMAN_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 
-/// Whether Python with what the tests need is here.
-pub fn has_python() -> bool {
-    python_has("numpy, safetensors")
-}
-
-/// Whether Python finds all of these modules.
-pub fn python_has(modules: &str) -> bool {
-    std::process::Command::new(python()).args(["-c", &format!("import {modules}")]).output().is_ok_and(|output| output.status.success())
+/// Whether Python with these packages is here.
+pub fn has_python(packages: &str) -> bool {
+    std::process::Command::new(python()).args(["-c", &format!("import {packages}")]).output().is_ok_and(|output| output.status.success())
 }

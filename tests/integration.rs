@@ -12,6 +12,7 @@ mod compare;
 mod expected;
 mod expected_cells;
 mod gpu;
+mod import;
 mod kernels;
 mod onnx;
 mod reference;
@@ -46,15 +47,21 @@ fn main() {
         ("bad_input", bad_input::TESTS),
         ("training", training::TESTS),
         ("schedules", schedules::TESTS),
+        ("import", import::TESTS),
         ("onnx", onnx::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
     }
-    let no_python = !cli::has_python();
-    trials.extend(cli::PYTHON_TESTS.iter().map(|&(name, run)| trial("cli", name, no_python, run)));
-    let no_onnxruntime = !cli::python_has("numpy, onnx, onnxruntime");
-    trials.extend(onnx::PYTHON_TESTS.iter().map(|&(name, run)| trial("onnx", name, no_onnxruntime, run)));
+    let of_python = [
+        ("cli", cli::PYTHON_TESTS, "numpy, safetensors"),
+        ("import", import::TORCH_TESTS, "torch, safetensors"),
+        ("onnx", onnx::PYTHON_TESTS, "numpy, onnx, onnxruntime"),
+    ];
+    for (module, tests, packages) in of_python {
+        let left_out = !cli::has_python(packages);
+        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
+    }
     for variant in gpu::VARIANTS {
         for (module, tests) in [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS)] {
             trials.extend(tests.iter().map(|&(name, run)| {

@@ -3,8 +3,8 @@
 #
 # GPU tests need an adapter. Where there is none, Mesa's software Vulkan is brought by the system's package manager (needs root); set
 # ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out by name instead. Tests that read corpora or models which lie outside this repository
-# (../shared, or the folder that ELMAN_SHARED names) and tests that need Python with numpy and safetensors, or with onnx and onnxruntime,
-# are left out by name where those are absent. The last line counts what ran.
+# (../shared, or the folder that ELMAN_SHARED names) and tests that need Python with numpy, torch, or onnx and onnxruntime, and safetensors, are
+# left out by name where those are absent. The last line counts what ran.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

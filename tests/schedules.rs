@@ -13,7 +13,7 @@ use elman::train::{AverageKind, Event, Keep, OPTIMIZERS, Recipe, Reduction, Sche
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::compare::{Tolerance, assert_close};
-use super::training::{GpuTest, advance, begin, config, corpus, interrupted_is_whole, load, save};
+use super::training::{GpuTest, advance, begin, config, corpus, interrupted_is_whole, load, rate, save};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("every_schedule_resumes_to_the_bit", every_schedule_resumes_to_the_bit),

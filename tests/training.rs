@@ -44,7 +44,7 @@ pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Tr
 }
 
 /// A rate at which an optimiser learns.
-fn rate(optimizer: &str) -> f32 {
+pub fn rate(optimizer: &str) -> f32 {
     match optimizer {
         "adam" | "adamw" => 0.003,
         "rmsprop" => 0.001,

@@ -3,6 +3,7 @@
 //! In and out: [`Config`], parameters in the file's layout, [`Vocabulary`], [`Snapshot`]. A checkpoint knows no device and is never half
 //! written.
 
+pub mod import;
 mod tensors;
 mod transaction;
 mod vocabulary_file;
@@ -134,6 +135,18 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// Writes the model alone. What was in the directory of another model's training is removed: nothing would fit.
+    ///
+    /// # Errors
+    /// If the directory cannot be written; what was there before is there still.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let mut transaction = begin(directory, &self.description, &self.vocabulary, &self.parameters)?;
+        [TRAINING_TENSORS, TRAINING, LOG].into_iter().for_each(|name| transaction.remove(name));
+        transaction.commit()
+    }
+}
+
 /// What resuming needs: tensors and record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
@@ -149,7 +162,15 @@ impl Training {
     /// # Errors
     /// If a file is missing, damaged, newer, or was changed since the state was written.
     pub fn read(directory: &Path, checkpoint: &Checkpoint) -> Result<Self> {
-        let record: TrainingRecord = read_json(&directory.join(TRAINING))?;
+        let path = directory.join(TRAINING);
+        if !path.exists() {
+            return Err(Error::refused(
+                path.display().to_string(),
+                "it is not there, so there is no training to resume: the model came without",
+                "Use the model as it is, or start a new run",
+            ));
+        }
+        let record: TrainingRecord = read_json(&path)?;
         for (name, hash) in &record.files {
             let path = directory.join(name);
             if sha256(&path)? != *hash {
@@ -198,12 +219,8 @@ pub fn save(
     progress: &Progress,
     corpus: &CorpusRecord,
 ) -> Result<()> {
-    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let specifications = specifications(&description.config);
-    let mut transaction = Transaction::new(directory);
-    transaction.add(MODEL, |path| tensors::write(path, &named("", &specifications, &snapshot.parameters)))?;
-    transaction.add_bytes(CONFIG, &json(description))?;
-    transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
+    let mut transaction = begin(directory, description, vocabulary, &snapshot.parameters)?;
     let mut state = Vec::new();
     let names = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).map_or(&[][..], |row| row.state);
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
@@ -233,6 +250,16 @@ pub fn save(
     };
     transaction.add_bytes(TRAINING, &json(&record))?;
     transaction.commit()
+}
+
+/// Begins to write a model: what using it needs.
+fn begin<'a>(directory: &'a Path, description: &Description, vocabulary: &Vocabulary, parameters: &[Vec<f32>]) -> Result<Transaction<'a>> {
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    let mut transaction = Transaction::new(directory);
+    transaction.add(MODEL, |path| tensors::write(path, &named("", &specifications(&description.config), parameters)))?;
+    transaction.add_bytes(CONFIG, &json(description))?;
+    transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
+    Ok(transaction)
 }
 
 fn named<'a>(prefix: &str, specifications: &[Specification], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {

@@ -11,11 +11,15 @@ use crate::error::{Error, Result};
 
 const JOURNAL: &str = ".journal";
 
-/// Files on their way into a directory.
+/// What stands in the journal before the name of a file that goes.
+const REMOVED: char = '-';
+
+/// Files on their way into a directory, and out of it.
 #[derive(Debug)]
 pub(super) struct Transaction<'a> {
     directory: &'a Path,
-    names: Vec<&'static str>,
+    /// The lines of the journal.
+    names: Vec<String>,
 }
 
 fn temporary(directory: &Path, name: &str) -> PathBuf {
@@ -60,8 +64,13 @@ impl<'a> Transaction<'a> {
         let path = temporary(self.directory, name);
         write(&path)?;
         sync(&path)?;
-        self.names.push(name);
+        self.names.push(name.to_owned());
         Ok(())
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&mut self, name: &'static str) {
+        self.names.push(format!("{REMOVED}{name}"));
     }
 
     /// Adds a file with the given content.
@@ -89,10 +98,14 @@ pub(super) fn recover(directory: &Path) -> Result<()> {
         Err(error) => return Err(Error::io("read", &journal)(error)),
     };
     for name in names.lines() {
-        let from = temporary(directory, name);
-        match fs::rename(&from, directory.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("rename", &from)(error)),
-            _ => {}
+        let (action, path, done) = match name.strip_prefix(REMOVED) {
+            Some(name) => ("remove", directory.join(name), fs::remove_file(directory.join(name))),
+            None => ("rename", temporary(directory, name), fs::rename(temporary(directory, name), directory.join(name))),
+        };
+        match done {
+            // It was done before the interruption.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done.map_err(Error::io(action, &path))?,
         }
     }
     sync_directory(directory);
@@ -130,5 +143,26 @@ mod tests {
         recover(path).expect("finished");
         assert_eq!(contents(path), ["new", "new"]);
         assert!(!path.join(JOURNAL).exists());
+    }
+
+    #[test]
+    fn a_file_goes_with_the_others_coming_or_stays() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        fs::write(path.join("a"), "old").expect("written");
+        fs::write(path.join("b"), "old").expect("written");
+        let begin = || {
+            let mut transaction = Transaction::new(path);
+            transaction.add_bytes("a", b"new").expect("written");
+            transaction.remove("b");
+            transaction.remove("c");
+            transaction
+        };
+        drop(begin());
+        recover(path).expect("nothing to do");
+        assert_eq!(contents(path), ["old", "old"]);
+        begin().commit().expect("committed");
+        assert_eq!(contents(path), ["new", ""]);
+        assert!(!path.join("b").exists() && !path.join(JOURNAL).exists());
     }
 }

@@ -38,7 +38,8 @@ pub fn escape(token: &str) -> String {
     text
 }
 
-fn unescape(line: &str) -> Option<String> {
+/// The type of a line; none where a backslash begins no escape.
+pub(super) fn unescape(line: &str) -> Option<String> {
     let mut token = String::with_capacity(line.len());
     let mut characters = line.chars();
     while let Some(character) = characters.next() {

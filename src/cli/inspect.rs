@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
+use super::summary;
 use crate::checkpoint::{Checkpoint, Training, escape};
 use crate::error::Result;
-use crate::model::{list, specifications};
+use crate::model::specifications;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectFlags {
@@ -38,19 +39,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         }))?;
         return output.flush();
     }
-    let config = &checkpoint.description.config;
-    let sizes = if config.hidden_sizes.is_empty() { config.hidden_size.to_string() } else { list(&config.hidden_sizes) };
-    // The functions of cells with gates are fixed.
-    let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
-    output.line(format_args!(
-        "{} layer(s) of {} {} cells on {}s, vocabulary {}, {} output",
-        config.num_layers,
-        sizes,
-        cells,
-        checkpoint.description.unit.name(),
-        config.vocab_size,
-        config.output
-    ))?;
+    output.line(summary(&checkpoint.description))?;
     for (one, norm) in specifications.iter().zip(&norms) {
         output.line(format_args!("  {:24} {:>16}  norm {norm:.4}", one.name, format!("{:?}", one.shape)))?;
     }

@@ -8,6 +8,7 @@ mod eval;
 mod export;
 mod generate;
 mod heap;
+mod import;
 mod inspect;
 mod output;
 mod score;
@@ -22,10 +23,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use output::is_broken_pipe;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Description, LOG};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, list};
 
 /// Trains recurrent neural network language models on any GPU, and on the CPU where there is none; measures, scores and writes with them.
 #[derive(Debug, Parser)]
@@ -53,6 +54,8 @@ enum Command {
     Bench(bench::BenchFlags),
     /// Write a model as a file for other programs
     Export(export::ExportFlags),
+    /// Make a model of another program's files
+    Import(import::ImportFlags),
     /// Show what is in a checkpoint
     Inspect(inspect::InspectFlags),
     /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact probability on request
@@ -135,10 +138,47 @@ impl Cli {
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
             Command::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,
             Command::Export(flags) => export::run(&flags),
+            Command::Import(flags) => import::run(&flags),
             Command::Inspect(flags) => inspect::run(&flags),
             Command::Corpus(flags) => corpus::run(&flags),
         }
     }
+}
+
+/// Makes sure that no model is overwritten that was not meant to be. `ways` are ways out besides --force and --out, each with ", " after it.
+fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
+    if directory.exists() && !directory.is_dir() {
+        return Err(Error::refused(directory.display().to_string(), "it is a file", "Give --out the name of a directory"));
+    }
+    let is_used = match std::fs::read_dir(directory) {
+        // A run that ended before its first checkpoint leaves a log and no model.
+        Ok(entries) => entries.flatten().any(|entry| entry.file_name() != LOG),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::io("read", directory)(error)),
+    };
+    if is_used && !force {
+        return Err(Error::refused(
+            directory.display().to_string(),
+            "it exists and is not empty",
+            format!("--force replaces the model in it, {ways}--out DIR writes elsewhere"),
+        ));
+    }
+    Ok(())
+}
+
+/// A model in a line.
+fn summary(description: &Description) -> String {
+    let config = &description.config;
+    let sizes = if config.hidden_sizes.is_empty() { config.hidden_size.to_string() } else { list(&config.hidden_sizes) };
+    // The functions of cells with gates are fixed.
+    let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
+    format!(
+        "{} layer(s) of {sizes} {cells} cells on {}s, vocabulary {}, {} output",
+        config.num_layers,
+        description.unit.name(),
+        config.vocab_size,
+        config.output
+    )
 }
 
 /// A path in quotes where it needs them, for commands that people copy.

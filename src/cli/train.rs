@@ -11,9 +11,9 @@ use super::heap;
 use super::output::Output;
 use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
-use super::{generate, quoted};
+use super::{check_unused, generate, quoted};
 use crate::check::check_mixed_products;
-use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, LOG, Training};
+use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
@@ -67,7 +67,9 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let resumed = match &flags.resume {
         Some(directory) => Some(Interrupted::read(flags, directory)?),
         None => {
-            claim(&flags.out, flags.force)?;
+            let resume = format!("--resume {} goes on with it, ", quoted(&flags.out));
+            check_unused(&flags.out, flags.force, &resume)?;
+            std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
             None
         }
     };
@@ -133,27 +135,6 @@ fn interrupted_flag() -> Result<Arc<AtomicBool>> {
     };
     ctrlc::set_handler(handler).map_err(|error| Error::refused("Ctrl-C", error.to_string(), "Report this"))?;
     Ok(flag)
-}
-
-/// Makes sure that nothing is overwritten that was not meant to be.
-fn claim(directory: &Path, force: bool) -> Result<()> {
-    if directory.exists() && !directory.is_dir() {
-        return Err(Error::refused(directory.display().to_string(), "it is a file", "Give --out the name of a directory"));
-    }
-    let is_used = match std::fs::read_dir(directory) {
-        // A run that ended before its first checkpoint leaves a log and no model.
-        Ok(entries) => entries.flatten().any(|entry| entry.file_name() != LOG),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(Error::io("read", directory)(error)),
-    };
-    if is_used && !force {
-        return Err(Error::refused(
-            directory.display().to_string(),
-            "it exists and is not empty",
-            format!("--force replaces the model in it, --resume {} goes on with it, --out DIR writes elsewhere", quoted(directory)),
-        ));
-    }
-    std::fs::create_dir_all(directory).map_err(Error::io("create", directory))
 }
 
 fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record: CorpusRecord) -> Result<Run<'a>> {
