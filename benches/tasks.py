@@ -27,13 +27,13 @@ TASKS = {  # a task's size: the flag that gives it
 # Streams divide the examples of training, and a window is an example: every window begins where an example does, and no gradient is cut.
 STREAMS = 32
 EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
-EPOCHS = 10
+EPOCHS = 15
 RECIPE = {
     "--hidden": 64,
     "--embedding": 0,
     "--bias": "true",
     "--optimizer": "adam",
-    "--lr": 0.003,
+    "--lr": 0.005,
     "--clip": 1,
     "--schedule": "constant",
     "--batch": STREAMS,
@@ -117,7 +117,7 @@ def main():
                     continue
                 excess, recalled = measure(flags, folder, cell, ideal)
                 without = ideal["nats_without_memory"]
-                row = f"{task} {size} | {cell} | {excess:.3f} | {recalled:.3f} | {without:.3f} | {100 * (1 - recalled / without):.0f} %"
+                row = f"{task} {size} | {cell} | {excess:.3f} | {recalled:.3f} | {without:.3f} | {round(100 * (1 - recalled / without))} %"
                 print(f"| {row} | {seconds:.0f} |", flush=True)
 
 

@@ -21,7 +21,7 @@ pub(super) struct CorpusFlags {
     /// Examples of the task to write [default: 20]
     #[arg(long, value_name = "N", requires = "task")]
     examples: Option<usize>,
-    /// Blanks of `copy`, or digits of `adding`, between what is to be remembered and where it is asked for [default: 20]
+    /// Blanks of `copy`, or digits of `adding`: how long the network has to remember [default: 20]
     #[arg(long, value_name = "N", requires = "task")]
     delay: Option<usize>,
     /// Bits of each of the two numbers of `binary-addition` [default: 8]
@@ -71,14 +71,20 @@ struct Memory {
     nats_without_memory: f64,
 }
 
+impl Memory {
+    /// Of a size that the task can be drawn with.
+    fn new(task: &Task, size: usize) -> Self {
+        Self { task: task.name, recalled: (task.recalled)(size), nats_without_memory: (task.nats_without_memory)(size) }
+    }
+}
+
 pub(super) fn run(flags: &CorpusFlags) -> Result<()> {
     let (drawn, memory) = match flags.task {
         Some(task) => {
             let size = flags.size(task)?;
             // Drawing refuses sizes that are too large to compute with.
             let drawn = task.draw(size, flags.examples.unwrap_or(LINES), flags.seed)?;
-            let memory = Memory { task: task.name, recalled: (task.recalled)(size), nats_without_memory: (task.nats_without_memory)(size) };
-            (drawn, Some(memory))
+            (drawn, Some(Memory::new(task, size)))
         }
         None => (builtin::draw(flags.sentences()?, flags.seed)?, None),
     };
