@@ -83,17 +83,81 @@ impl Evaluator {
     /// # Errors
     /// If the device failed, nothing could be predicted, or the losses are not finite.
     pub fn evaluate(&self, device: &mut Device, model: &Model, tokens: &Tokens) -> Result<Evaluation> {
-        self.workspace.reset(device);
-        let mut feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), Purpose::Reading)?;
+        let mut reading = self.read(device, tokens)?;
         let mut nats = 0.0;
-        for number in 0..feed.streams().windows() {
-            let (window, _) = feed.window(device, number);
-            model.forward(device, &self.workspace, &window);
-            model.losses(device, &self.workspace, &window);
-            let losses = device.download(&self.workspace.losses(&window))?;
-            nats += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        for number in 0..reading.feed.streams().windows() {
+            nats += reading.losses(device, model, number)?.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         }
-        feed.release(device);
+        reading.feed.release(device);
         Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+    }
+
+    /// Begins to read a text.
+    fn read<'a>(&'a self, device: &mut Device, tokens: &'a Tokens) -> Result<Reading<'a>> {
+        self.workspace.reset(device);
+        let feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), Purpose::Reading)?;
+        Ok(Reading { workspace: &self.workspace, feed })
+    }
+}
+
+/// A text that one model is reading, window by window.
+struct Reading<'a> {
+    workspace: &'a Workspace,
+    feed: Feed<'a>,
+}
+
+impl Reading<'_> {
+    /// The losses of the next window in nats, one a token.
+    fn losses(&mut self, device: &mut Device, model: &Model, number: usize) -> Result<Vec<f32>> {
+        let (window, _) = self.feed.window(device, number);
+        model.forward(device, self.workspace, &window);
+        model.losses(device, self.workspace, &window);
+        device.download(&self.workspace.losses(&window))
+    }
+}
+
+/// Measures a text with several models of one vocabulary: a token's probability is the mean of theirs. All of them lie on the device.
+///
+/// # Errors
+/// As [`Evaluator::new`] and [`Evaluator::evaluate`].
+///
+/// # Panics
+/// If there is no model.
+pub fn evaluate_ensemble(device: &mut Device, models: &[Model], tokens: &Tokens, independent: bool) -> Result<Evaluation> {
+    let evaluators = models.iter().map(|model| Evaluator::new(device, model, independent)).collect::<Result<Vec<_>>>()?;
+    let mut readings = evaluators.iter().map(|evaluator| evaluator.read(device, tokens)).collect::<Result<Vec<_>>>()?;
+    let mut nats = 0.0;
+    for number in 0..readings[0].feed.streams().windows() {
+        let losses = readings.iter_mut().zip(models).map(|(reading, model)| reading.losses(device, model, number));
+        let losses = losses.collect::<Result<Vec<_>>>()?;
+        nats += (0..losses[0].len()).map(|token| of_mean(losses.iter().map(|losses| f64::from(losses[token])))).sum::<f64>();
+    }
+    for reading in readings {
+        reading.feed.release(device);
+    }
+    Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+}
+
+/// The loss of the mean of the probabilities that have these losses, `-ln(Σ e^-loss / n)`, whose largest term is taken out before it vanishes.
+fn of_mean(losses: impl Iterator<Item = f64> + Clone) -> f64 {
+    let (least, count) = losses.clone().fold((f64::INFINITY, 0.0), |(least, count), loss| (loss.min(least), count + 1.0));
+    // NaN must not be lost here, as it is in `min`.
+    let sum: f64 = losses.map(|loss| (least - loss).exp()).sum();
+    least - (sum / count).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_probabilities() {
+        let of = |losses: &[f64]| of_mean(losses.iter().copied());
+        assert!((of(&[0.25_f64.ln().abs(), 0.75_f64.ln().abs()]) - 2.0_f64.ln()).abs() < 1e-15);
+        assert_eq!(of(&[3.5]), 3.5);
+        assert_eq!(of(&[0.0, 0.0, 0.0]), 0.0);
+        // Both probabilities are 0 in f64.
+        assert!((of(&[1000.0, 1001.0]) - (1000.0 + 2.0_f64.ln() - (1.0 + (-1.0_f64).exp()).ln())).abs() < 1e-12);
+        assert!(of(&[f64::NAN, 1.0]).is_nan() && of(&[1.0, f64::NAN]).is_nan());
     }
 }

@@ -65,9 +65,15 @@ impl<'a> Feed<'a> {
         &self.streams
     }
 
+    /// Cuts the text anew, as [`Streams::cut`] does.
+    pub fn cut(&mut self, lengths: impl Iterator<Item = usize>) {
+        self.streams.cut(lengths);
+        self.resident = 0..0;
+    }
+
     /// The first step that a window walks: its own, or as many before it as there are and the history asks for.
     fn begin(&self, number: usize) -> usize {
-        (number * self.streams.time_steps()).saturating_sub(self.history)
+        self.streams.begin(number).saturating_sub(self.history)
     }
 
     /// The steps that a window walks.
@@ -85,7 +91,7 @@ impl<'a> Feed<'a> {
         let first = steps.start - self.first_step;
         let positions = steps.len() * self.streams.batch();
         let window = Window {
-            history: steps.len() - self.streams.steps_of(number),
+            history: self.streams.begin(number) - steps.start,
             advance: (self.begin(number + 1) - steps.start).min(steps.len()),
             order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),
             ..Window::new(

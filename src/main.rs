@@ -3,12 +3,10 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use elman::cli::{Cli, is_broken_pipe};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.run() {
+    match Cli::from_arguments(std::env::args_os()).and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `elman generate | head` is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

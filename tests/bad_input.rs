@@ -71,6 +71,10 @@ fn flags() {
         ("--average always", &["--average", "--schedule halve", "constant"]),
         ("--accumulate 0", &["--accumulate 0", "from 1 to 256"]),
         ("--accumulate 257", &["--accumulate 257"]),
+        ("--bptt-jitter 17", &["--bptt-jitter 17", "at most the 16"]),
+        ("--bptt-jitter 2 --bptt-block 3", &["--bptt-jitter 2 with --bptt-block", "one length"]),
+        ("--bptt-jitter 2 --accumulate 2", &["--bptt-jitter 2 with --accumulate"]),
+        ("--bptt-jitter 2 --schedule linear", &["--bptt-jitter 2 with --schedule"]),
     ] {
         let line = TRAIN.replace(" --epochs 1", "").replace(" --hidden 5", "");
         workbench.run(&format!("{line} {flag}")).fails(2, parts);
@@ -85,7 +89,7 @@ fn texts() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     workbench.run(&format!("{TRAIN} --batch 500 --bptt 50")).fails(1, &["--batch 500", "At most --batch"]);
-    workbench.run(&format!("{TRAIN} --batch 1 --bptt 100000")).fails(1, &["--bptt 100000"]);
+    workbench.run(&format!("{TRAIN} --batch 1 --bptt 100000")).fails(1, &["100000 steps", "--bptt"]);
     workbench.write("latin.txt", b"good line\nbad \xff line\n");
     workbench.run("train --device cpu --out new --train latin.txt").fails(1, &["latin.txt, line 2, byte 5 (0xff)", "--unit byte"]);
     workbench.run("train --device cpu --out new --train latin.txt --unit char").fails(1, &["line 2, byte 5"]);

@@ -14,6 +14,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("a_rate_laid_out_over_epochs_keeps_them", a_rate_laid_out_over_epochs_keeps_them),
     ("the_model_at_the_end_is_the_best_epochs", the_model_at_the_end_is_the_best_epochs),
     ("the_sum_of_carried_scores_is_what_eval_says", the_sum_of_carried_scores_is_what_eval_says),
+    ("several_models_are_asked_together", several_models_are_asked_together),
     ("scores_do_not_depend_on_company", scores_do_not_depend_on_company),
     ("unknown_words_are_counted_or_become_unk", unknown_words_are_counted_or_become_unk),
     ("characters_of_every_script", characters_of_every_script),
@@ -169,6 +170,31 @@ fn the_sum_of_carried_scores_is_what_eval_says() {
     let sum: f64 = scores["log10_prob"].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64).sum();
     let eval = workbench.run("eval --text train.txt --device cpu --json --independent").succeeds().number("log10_prob");
     assert!((sum - eval).abs() <= 1e-6 * eval.abs(), "independent: {sum} and {eval}");
+}
+
+fn several_models_are_asked_together() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 8";
+    workbench.run(&format!("{train} --hidden 9 --out a")).succeeds();
+    workbench.run(&format!("{train} --cell lstm --hidden 5 --embedding 6 --seed 2 --out b")).succeeds();
+    workbench.run(&format!("{train} --hidden 9 --min-count 3 --out other")).succeeds();
+    let eval = |models: &str| workbench.run(&format!("eval --text train.txt --device cpu --json {models}")).succeeds();
+    let tokens = |model: &str| {
+        let score = workbench.run(&format!("score train.txt --device cpu --carry --per-token --json --model {model}")).succeeds().json();
+        let lines = score["token_log10_probs"].as_array().expect("lines").clone();
+        lines.iter().flat_map(|line| line.as_array().expect("a line").clone()).map(|one| one.as_f64()).collect::<Vec<_>>()
+    };
+    let mean = |a: f64, b: f64| (0.5 * (10.0_f64.powf(a) + 10.0_f64.powf(b))).log10();
+    let want: f64 = tokens("a").into_iter().zip(tokens("b")).filter_map(|(a, b)| Some(mean(a?, b?))).sum();
+    let both = eval("--model a --model b");
+    assert!((both.number("log10_prob") - want).abs() < 1e-5 * want.abs(), "{} and {want}", both.number("log10_prob"));
+    assert_eq!(both.number("log10_prob"), eval("--model b --model a").number("log10_prob"));
+    let alone = eval("--model a");
+    assert_eq!(both.number("tokens"), alone.number("tokens"));
+    assert!((eval("--model a --model a --model a").number("perplexity") / alone.number("perplexity") - 1.0).abs() < 1e-9);
+    workbench.run("eval --text train.txt --device cpu --model a --model other").fails(1, &["other", "vocabulary", "--min-count"]);
+    workbench.run("eval --text train.txt --device cpu --model a --model nowhere").fails(1, &["nowhere"]);
 }
 
 fn scores_do_not_depend_on_company() {

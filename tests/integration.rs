@@ -11,6 +11,7 @@ mod command;
 mod compare;
 mod expected;
 mod expected_cells;
+mod flag_files;
 mod gpu;
 mod import;
 mod kernels;
@@ -44,6 +45,7 @@ fn main() {
     }
     let plain = [
         ("cli", cli::TESTS),
+        ("flag_files", flag_files::TESTS),
         ("bad_input", bad_input::TESTS),
         ("training", training::TESTS),
         ("schedules", schedules::TESTS),

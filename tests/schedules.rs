@@ -25,6 +25,8 @@ pub const TESTS: &[(&str, fn())] = &[
     ("averaged_weights_are_means", averaged_weights_are_means),
     ("the_trigger_begins_the_average", the_trigger_begins_the_average),
     ("no_number_of_an_update_is_larger_than_its_clamp", no_number_of_an_update_is_larger_than_its_clamp),
+    ("windows_of_every_kind_read_the_same_text", windows_of_every_kind_read_the_same_text),
+    ("a_window_of_a_drawn_length_counts_by_it", a_window_of_a_drawn_length_counts_by_it),
     ("an_update_of_many_windows_is_their_sum", || an_update_of_many_windows_is_their_sum(&mut Device::cpu(2))),
 ];
 
@@ -57,6 +59,7 @@ fn every_schedule_resumes_to_the_bit() {
                 keep: if (number + turn).is_multiple_of(2) || halves { Keep::Best } else { Keep::Last },
                 average: if halves { AverageKind::Off } else { averages[turn % averages.len()] },
                 accumulate: 1 + turn % 3,
+                bptt_jitter: if turn.is_multiple_of(3) && !schedule.runs_to_an_end() { 2 } else { 0 },
                 ..recipe(schedule)
             };
             let within = interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..700));
@@ -287,6 +290,52 @@ fn no_number_of_an_update_is_larger_than_its_clamp() {
     }
 }
 
+/// At a rate that moves nothing, the losses of an epoch are those of its text, however it is cut and however windows overlap.
+fn windows_of_every_kind_read_the_same_text() {
+    let corpus = corpus(100);
+    let mut device = Device::cpu(2);
+    let plain = Recipe { lr: 1e-30, bptt: 6, epochs: 3, keep: Keep::Last, ..recipe(ScheduleKind::Constant) };
+    let mut losses = |recipe: Recipe| {
+        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let mut windows = Vec::new();
+        while !matches!(trainer.advance(&mut device).expect("training goes on"), Event::Finished) {
+            windows.push(trainer.windows());
+        }
+        windows.dedup();
+        (windows, trainer.progress().history.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>())
+    };
+    let (windows, want) = losses(plain.clone());
+    assert_eq!(windows.len(), 1);
+    for recipe in [
+        Recipe { bptt_block: Some(2), ..plain.clone() },
+        Recipe { bptt_block: Some(5), ..plain.clone() },
+        Recipe { bptt_jitter: 2, ..plain.clone() },
+        Recipe { bptt_jitter: 6, ..plain },
+    ] {
+        let (windows, got) = losses(recipe.clone());
+        let what = format!("--bptt-block {:?} --bptt-jitter {}", recipe.bptt_block, recipe.bptt_jitter);
+        assert_eq!(windows.len() > 1, recipe.bptt_jitter > 0, "{what}: epochs of {windows:?} windows");
+        assert_close(&what, &got, &want, Tolerance { absolute: 0.0, relative: 1e-6 });
+    }
+}
+
+/// The mean gradient of a window, times its part of `bptt`, is its sum over what `bptt` steps would have.
+fn a_window_of_a_drawn_length_counts_by_it() {
+    let corpus = corpus(60);
+    let mut device = Device::cpu(2);
+    let mean = Recipe { lr: 0.5, batch: 1, bptt: 8, bptt_jitter: 4, epochs: 1, ..recipe(ScheduleKind::Constant) };
+    let sum = Recipe { reduction: Reduction::Sum, lr: 0.5 / 8.0, ..mean.clone() };
+    let plain = Recipe { bptt_jitter: 0, ..mean.clone() };
+    let [got, want, other] = [mean, sum, plain].map(|recipe| {
+        let mut trainer = begin(&mut device, &corpus, &recipe);
+        advance(&mut trainer, &mut device, usize::MAX);
+        held(&trainer, &mut device).iter().flatten().map(|&value| f64::from(value)).collect::<Vec<_>>()
+    });
+    let tolerance = Tolerance { absolute: 1e-5, relative: 1e-5 };
+    assert_close("weights", &got, &want, tolerance);
+    assert!(got.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3), "windows of one length do the same; the test shows nothing");
+}
+
 /// One update of an epoch's windows is what their gradients, each at the first weights, do one after another.
 fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
     let corpus = corpus(60);
@@ -303,7 +352,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         let capacity = Capacity { batch: recipe.batch, time_steps: recipe.bptt, training: true, ..Capacity::default() };
         let workspace = Workspace::new(device, &model, capacity).expect("a workspace");
         let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt).expect("streams");
-        let mut feed = Feed::new(device, streams, Purpose::Training { history: 0 }).expect("a feed");
+        let mut feed = Feed::new(device, streams.clone(), Purpose::Training { history: 0 }).expect("a feed");
         let scale = device.tensor_from("one", 1, 1, &[1.0]).expect("a number");
         let rate = if reduction == Reduction::Mean { lr / corpus.train.known() as f32 } else { lr };
         for number in 0..streams.windows() {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use transaction::replace_file;
 pub use vocabulary_file::escape;
 
-use crate::corpus::{Unit, Vocabulary};
+use crate::corpus::{Limits, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::model::{Config, Specification, specifications};
@@ -60,6 +60,9 @@ pub struct CorpusRecord {
     pub bytes: u64,
     /// SHA-256 of the training file.
     pub sha256: String,
+    /// Which types the vocabulary kept.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// `training.json`: what resuming needs besides tensors.
@@ -147,6 +150,26 @@ impl Checkpoint {
     }
 }
 
+impl TrainingRecord {
+    /// Reads the record of the run that made a model.
+    ///
+    /// # Errors
+    /// If it is missing, damaged or from a newer version.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(TRAINING);
+        if !path.exists() {
+            return Err(Error::refused(
+                path.display().to_string(),
+                "it is not there, so there is no training to resume or to repeat: the model came without",
+                "Use the model as it is, or start a new run",
+            ));
+        }
+        let record: Self = read_json(&path)?;
+        record.recipe.validate()?;
+        Ok(record)
+    }
+}
+
 /// What resuming needs: tensors and record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
@@ -162,15 +185,7 @@ impl Training {
     /// # Errors
     /// If a file is missing, damaged, newer, or was changed since the state was written.
     pub fn read(directory: &Path, checkpoint: &Checkpoint) -> Result<Self> {
-        let path = directory.join(TRAINING);
-        if !path.exists() {
-            return Err(Error::refused(
-                path.display().to_string(),
-                "it is not there, so there is no training to resume: the model came without",
-                "Use the model as it is, or start a new run",
-            ));
-        }
-        let record: TrainingRecord = read_json(&path)?;
+        let record = TrainingRecord::read(directory)?;
         for (name, hash) in &record.files {
             let path = directory.join(name);
             if sha256(&path)? != *hash {
@@ -181,7 +196,6 @@ impl Training {
                 ));
             }
         }
-        record.recipe.validate()?;
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
         let specifications = specifications(&checkpoint.description.config);
         let [has_best, has_last, has_average] =

@@ -4,16 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::DeviceFlags;
 use super::output::Output;
-use super::{Loaded, ModelFlags};
+use crate::checkpoint::Checkpoint;
 use crate::corpus::read_tokens;
-use crate::error::Result;
-use crate::evaluate::Evaluator;
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate_ensemble;
+use crate::model::Model;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalFlags {
+    /// The directory that `elman train` wrote; given several times, the mean of the models' probabilities is measured
+    #[arg(long = "model", value_name = "DIR", default_value = "model")]
+    models: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) model: ModelFlags,
+    pub(super) device: DeviceFlags,
     /// The text to measure
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
@@ -26,9 +31,13 @@ pub(super) struct EvalFlags {
 }
 
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
-    let Loaded { checkpoint, mut device, model } = flags.model.load()?;
-    let (tokens, _) = read_tokens(&flags.text, checkpoint.description.unit, &checkpoint.vocabulary)?;
-    let evaluation = Evaluator::new(&mut device, &model, flags.independent)?.evaluate(&mut device, &model, &tokens)?;
+    let checkpoints = read(&flags.models)?;
+    let mut device = flags.device.open()?;
+    let model = |one: &Checkpoint| Model::new(&mut device, one.description.config.clone(), &one.parameters);
+    let models = checkpoints.iter().map(model).collect::<Result<Vec<_>>>()?;
+    let (tokens, _) = read_tokens(&flags.text, checkpoints[0].description.unit, &checkpoints[0].vocabulary)?;
+    drop(checkpoints);
+    let evaluation = evaluate_ensemble(&mut device, &models, &tokens, flags.independent)?;
     let mut output = Output::new();
     if flags.json {
         output.json(&evaluation)?;
@@ -40,4 +49,26 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         output.line(format_args!("unknown words      {}", evaluation.oov))?;
     }
     output.flush()
+}
+
+/// Reads models that can be asked together: of one unit and one vocabulary.
+fn read(directories: &[PathBuf]) -> Result<Vec<Checkpoint>> {
+    let checkpoints = directories.iter().map(|directory| Checkpoint::read(directory)).collect::<Result<Vec<_>>>()?;
+    for (directory, checkpoint) in directories.iter().zip(&checkpoints).skip(1) {
+        let first = &checkpoints[0];
+        if checkpoint.vocabulary != first.vocabulary || checkpoint.description.unit != first.description.unit {
+            let what = |one: &Checkpoint| format!("{} {}s", one.vocabulary.len(), one.description.unit.name());
+            return Err(Error::refused(
+                format!("--model {}", directory.display()),
+                format!(
+                    "its vocabulary of {} is not that of {}, of {}, and only probabilities of the same tokens have a mean",
+                    what(checkpoint),
+                    directories[0].display(),
+                    what(first)
+                ),
+                "Give models that were trained on one text, with one --unit, --vocab-size and --min-count",
+            ));
+        }
+    }
+    Ok(checkpoints)
 }

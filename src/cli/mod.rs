@@ -6,16 +6,20 @@ mod corpus;
 mod devices;
 mod eval;
 mod export;
+mod flag_files;
 mod generate;
 mod heap;
 mod import;
 mod inspect;
 mod output;
+mod presets;
+mod replay;
 mod score;
 mod train;
 mod train_flags;
 mod train_progress;
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -124,6 +128,15 @@ impl ModelFlags {
 }
 
 impl Cli {
+    /// The command of a command line, with flags from the files that it names. Where the command line is wrong in itself, or asks for help, the
+    /// process ends here.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or a flag in it is none.
+    pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        flag_files::complete(arguments.into_iter().collect())
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors
@@ -131,7 +144,7 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
-            Command::Eval(flags) => flags.model.device.clone().with_threads(|| eval::run(&flags))?,
+            Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Command::Score(flags) => flags.model.device.clone().with_threads(|| score::run(&flags))?,
             Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),

@@ -11,15 +11,15 @@ use super::heap;
 use super::output::Output;
 use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
-use super::{check_unused, generate, quoted};
+use super::{check_unused, generate, quoted, replay};
 use crate::check::check_mixed_products;
-use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
+use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{initial_values, set_forget_bias};
-use crate::train::{Event, PrecisionKind, Trainer};
+use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
 struct Run<'a> {
@@ -64,6 +64,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let interrupted = interrupted_flag()?;
     let start = Instant::now();
     let mut device = flags.device.open()?;
+    flags.notes.iter().for_each(|note| eprintln!("{note}"));
     let resumed = match &flags.resume {
         Some(directory) => Some(Interrupted::read(flags, directory)?),
         None => {
@@ -73,14 +74,15 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
             None
         }
     };
-    let (text, valid) = texts(flags, resumed.as_ref().map(|resumed| &resumed.training.record.corpus))?;
+    let (text, valid) = texts(flags)?;
     let corpus = match &resumed {
         Some(Interrupted { checkpoint, .. }) => {
             Corpus::read_with(checkpoint.vocabulary.clone(), text.source(), valid.as_deref(), checkpoint.description.unit)?
         }
         None => Corpus::read(text.source(), valid.as_deref(), flags.model.unit(), flags.model.limits()?)?,
     };
-    let record = CorpusRecord { train: text.path(), valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone() };
+    let limits = flags.model.limits()?;
+    let record = CorpusRecord { train: text.path(), valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone(), limits };
     let mut run = match resumed {
         Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
         None => begin(&mut device, flags, &corpus, record)?,
@@ -108,11 +110,9 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     run.tell(&mut device, flags.json, finished, grammar_perplexity, start.elapsed().as_secs_f64())
 }
 
-/// The training text and the validation file: as given, else those of the run that is resumed, else the built-in corpus.
-fn texts(flags: &TrainFlags, record: Option<&CorpusRecord>) -> Result<(Text, Option<PathBuf>)> {
-    let train = flags.train.clone().or_else(|| record.and_then(|record| record.train.clone()));
-    let valid = flags.valid.clone().or_else(|| record.and_then(|record| record.valid.clone()));
-    match (train, valid) {
+/// The training text and the validation file: as given, or the built-in corpus.
+fn texts(flags: &TrainFlags) -> Result<(Text, Option<PathBuf>)> {
+    match (flags.train.clone(), flags.valid.clone()) {
         (Some(path), valid) => Ok((Text::File(path), valid)),
         (None, None) => Ok((Text::BuiltIn(builtin::draw(builtin::SENTENCES, builtin::SEED)?), None)),
         (None, Some(valid)) => Err(Error::usage(
@@ -154,11 +154,30 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
 }
 
+/// A resumed run keeps its model and its recipe, save the epochs: a flag that says otherwise is an error, not ignored.
+fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Description, record: &TrainingRecord) -> Result<()> {
+    let config = flags.model.resolve(description.config.vocab_size)?;
+    let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
+    let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, flags.model.limits()?, &recipe);
+    let of_run = replay::flags_of(description, record.corpus.limits, &record.recipe);
+    match replay::first_difference(given, &of_run) {
+        None => Ok(()),
+        Some(((name, value), other)) => {
+            let other = other.map_or(format!("without --{name}"), |other| format!("with --{name} {}", other.display()));
+            Err(Error::usage(
+                format!("--{name} {} with --resume", value.display()),
+                format!("the run in {} was started {other}, and a resumed run keeps its model and its recipe", directory.display()),
+                "Leave the flag out, or start a new run with --out",
+            ))
+        }
+    }
+}
+
 impl<'a> Interrupted<'a> {
     fn read(flags: &TrainFlags, directory: &'a Path) -> Result<Self> {
-        flags.check_resume()?;
         let checkpoint = Checkpoint::read(directory)?;
         let training = Training::read(directory, &checkpoint)?;
+        check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
         Ok(Self { directory, checkpoint, training })
     }
 
@@ -184,11 +203,11 @@ impl<'a> Interrupted<'a> {
 impl Run<'_> {
     /// Trains until the end or until interrupted; whether it came to the end.
     fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<bool> {
-        let mut reporter = Reporter::new(&self.directory, self.resumed, self.trainer.windows(), self.trainer.recipe().epochs)?;
+        let mut reporter = Reporter::new(&self.directory, self.resumed, &self.trainer)?;
         let finished = loop {
             match self.trainer.advance(device)? {
                 Event::Windows { loss, gradient_norm, tokens_per_second, .. } => {
-                    reporter.windows(self.trainer.progress(), self.trainer.rate(), loss, gradient_norm, tokens_per_second)?;
+                    reporter.windows(&self.trainer, loss, gradient_norm, tokens_per_second)?;
                     if interrupted.load(Ordering::SeqCst) {
                         self.save(device)?;
                         break false;

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::DeviceFlags;
+use super::presets;
 use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{CELLS, Config, DropoutRates};
 use crate::train::{AverageKind, Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
-/// Flags as they were given. What is not given comes from the preset, which is Elman's own recipe unless another is named.
+/// Flags as they were given, by hand or in files; what is not given is as in [`Recipe::default`] and [`Config::default`].
 #[derive(Debug, Clone, Args)]
 pub(super) struct TrainFlags {
     /// The training text; without it, the built-in corpus
@@ -26,10 +27,19 @@ pub(super) struct TrainFlags {
     /// Replace the model that is there
     #[arg(long)]
     pub(super) force: bool,
-    /// Go on with an interrupted run, to the same bits on the same device; of the other flags only --epochs, --train and --valid (where the
-    /// files have moved), --device, --threads and --json may be given
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force"])]
+    /// Go on with an interrupted run, to the same bits on the same device. Its model and its recipe stay; --epochs may be others, and --train and
+    /// --valid say where the files have moved
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "preset", "config"])]
     pub(super) resume: Option<PathBuf>,
+    /// Take flags from a file of lines such as `lr = 0.1` or `hidden = [200, 100]`, or from the run that made a model, which is so repeated; flags
+    /// given by hand win
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) config: Option<PathBuf>,
+    #[arg(long, value_name = "NAME", value_parser = presets::names(), help = presets::help(), hide_possible_values = true)]
+    pub(super) preset: Option<String>,
+    /// What is to be told of flags that come from files.
+    #[arg(skip)]
+    pub(super) notes: Vec<String>,
     #[command(flatten)]
     pub(super) device: DeviceFlags,
     /// Print one JSON object as the last line
@@ -72,11 +82,11 @@ pub(super) struct ModelShape {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(super) bias: Option<bool>,
     /// Let the output layer's weight be the embedding
-    #[arg(long)]
-    pub(super) tied: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) tied: Option<bool>,
     /// Let a matrix turn the last layer's H numbers into D before the output layer
-    #[arg(long)]
-    pub(super) projection: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) projection: Option<bool>,
     /// The output layer: softmax [default: softmax]
     #[arg(long)]
     pub(super) output: Option<String>,
@@ -85,9 +95,6 @@ pub(super) struct ModelShape {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeFlags {
-    /// Where the flags that are not given come from
-    #[arg(long)]
-    pub(super) preset: Option<Preset>,
     /// B, parallel streams of text [default: 32]
     #[arg(long, value_name = "B")]
     pub(super) batch: Option<usize>,
@@ -98,6 +105,10 @@ pub(super) struct RecipeFlags {
     /// [default: --bptt]
     #[arg(long, value_name = "K")]
     pub(super) bptt_block: Option<usize>,
+    /// Draw the length of every window anew: around --bptt, and once in twenty around half of it, with a standard deviation of N steps, at least 5
+    /// and at most --bptt and 2 N; a window of a mean gradient counts by its length (AWD-LSTM, whose N is 5) [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(super) bptt_jitter: Option<usize>,
     /// The most epochs [default: 20]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<usize>,
@@ -173,14 +184,14 @@ pub(super) struct RecipeFlags {
     #[arg(long, value_name = "P", help_heading = "Dropout")]
     pub(super) dropout_weights: Option<f32>,
     /// Leave out the same numbers in all steps of a window
-    #[arg(long, help_heading = "Dropout")]
-    pub(super) variational: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Dropout")]
+    pub(super) variational: Option<bool>,
     /// What the biases of an LSTM's forget gates begin with [default: 1]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) forget_bias: Option<f32>,
     /// Begin every sentence with the initial state
-    #[arg(long)]
-    pub(super) independent: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) independent: Option<bool>,
     /// full: products in f32; mixed: their factors rounded to f16, on GPUs only, and faster where they have cooperative matrices
     /// [default: full]
     #[arg(long)]
@@ -200,34 +211,32 @@ fn optimizer_help() -> String {
     )
 }
 
-/// A recipe by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Preset {
-    /// Elman's own: Adagrad 0.1, 32 streams of 16 steps, mean gradient
-    Elman,
-    /// The article's (Mikolov 2010): plain SGD 0.1, one stream of 10 steps, summed gradient, L2 1e-7
-    Seed,
-}
+/// Flags that only some schedules look at.
+const OF_SCHEDULES: [(&str, &[ScheduleKind], &str); 5] = {
+    use ScheduleKind::{Constant, Cosine, Linear, OneCycle, Plateau, Step};
+    [
+        ("lr-decay", &[Plateau, Step], "plateau and step"),
+        ("lr-patience", &[Plateau], "plateau"),
+        ("lr-decay-after", &[Step], "step"),
+        ("lr-end", &[Cosine, Linear], "cosine and linear"),
+        ("keep", &[Constant, Plateau, Step, Cosine, Linear, OneCycle], "every schedule but halve"),
+    ]
+};
 
-impl Preset {
-    fn recipe(self) -> Recipe {
-        match self {
-            Self::Elman => Recipe::default(),
-            Self::Seed => {
-                Recipe { batch: 1, bptt: 10, optimizer: "sgd".into(), lr: 0.1, reduction: Reduction::Sum, l2: 1e-7, ..Recipe::default() }
-            }
-        }
-    }
+/// Whether a flag says anything under a schedule.
+pub(super) fn is_looked_at(flag: &str, schedule: ScheduleKind) -> bool {
+    OF_SCHEDULES.iter().all(|(name, schedules, _)| *name != flag || schedules.contains(&schedule))
 }
 
 impl RecipeFlags {
-    /// The preset's recipe with what was given by hand.
+    /// Elman's own recipe with what was given.
     pub(super) fn resolve(&self) -> Result<Recipe> {
-        let base = self.preset.unwrap_or(Preset::Elman).recipe();
+        let base = Recipe::default();
         let recipe = Recipe {
             batch: self.batch.unwrap_or(base.batch),
             bptt: self.bptt.unwrap_or(base.bptt),
             bptt_block: self.bptt_block.or(base.bptt_block),
+            bptt_jitter: self.bptt_jitter.unwrap_or(base.bptt_jitter),
             epochs: self.epochs.unwrap_or(base.epochs),
             optimizer: self.optimizer.clone().unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
@@ -246,8 +255,8 @@ impl RecipeFlags {
             clip_value: self.clip_value.unwrap_or(base.clip_value),
             clip: self.clip.unwrap_or(base.clip),
             l2: self.l2.unwrap_or(base.l2),
-            independent: self.independent || base.independent,
-            dropout: self.dropout_rates(base.dropout),
+            independent: self.independent.unwrap_or(base.independent),
+            dropout: self.dropout_rates(),
             forget_bias: self.forget_bias.unwrap_or(base.forget_bias),
             precision: self.precision.unwrap_or(base.precision),
             seed: self.seed.unwrap_or(base.seed),
@@ -257,73 +266,36 @@ impl RecipeFlags {
         Ok(recipe)
     }
 
-    /// What was given by hand, place by place or for all three, before the preset's.
-    fn dropout_rates(&self, base: DropoutRates) -> DropoutRates {
+    /// What was given for a place, else what was given for all three.
+    fn dropout_rates(&self) -> DropoutRates {
+        let all = self.dropout.unwrap_or(0.0);
         DropoutRates {
-            words: self.dropout_words.unwrap_or(base.words),
-            input: self.dropout_input.or(self.dropout).unwrap_or(base.input),
-            hidden: self.dropout_hidden.or(self.dropout).unwrap_or(base.hidden),
-            output: self.dropout_output.or(self.dropout).unwrap_or(base.output),
-            weights: self.dropout_weights.unwrap_or(base.weights),
-            variational: self.variational || base.variational,
+            words: self.dropout_words.unwrap_or(0.0),
+            input: self.dropout_input.unwrap_or(all),
+            hidden: self.dropout_hidden.unwrap_or(all),
+            output: self.dropout_output.unwrap_or(all),
+            weights: self.dropout_weights.unwrap_or(0.0),
+            variational: self.variational.unwrap_or(false),
         }
     }
 
     /// A flag that the schedule does not look at is an error, not ignored.
     fn check_schedule(&self, schedule: ScheduleKind) -> Result<()> {
-        use ScheduleKind::{Cosine, Halve, Linear, Plateau, Step};
-        let looked_at = [
-            ("--lr-decay", self.lr_decay.is_some(), matches!(schedule, Plateau | Step), "plateau and step"),
-            ("--lr-patience", self.lr_patience.is_some(), schedule == Plateau, "plateau"),
-            ("--lr-decay-after", self.lr_decay_after.is_some(), schedule == Step, "step"),
-            ("--lr-end", self.lr_end.is_some(), matches!(schedule, Cosine | Linear), "cosine and linear"),
-            ("--keep", self.keep.is_some(), schedule != Halve, "every schedule but halve"),
+        let given = [
+            self.lr_decay.is_some(),
+            self.lr_patience.is_some(),
+            self.lr_decay_after.is_some(),
+            self.lr_end.is_some(),
+            self.keep.is_some(),
         ];
-        match looked_at.iter().find(|(_, given, used, _)| *given && !used) {
+        match OF_SCHEDULES.iter().zip(given).find(|((_, schedules, _), given)| *given && !schedules.contains(&schedule)) {
             None => Ok(()),
-            Some((flag, _, _, users)) => Err(Error::usage(
-                format!("{flag} with --schedule {}", schedule.name()),
+            Some(((flag, _, users), _)) => Err(Error::usage(
+                format!("--{flag} with --schedule {}", schedule.name()),
                 format!("it is for {users}"),
                 "Leave it out, or take another --schedule",
             )),
         }
-    }
-
-    fn first_given(&self) -> Option<&'static str> {
-        first_given(&[
-            ("--preset", self.preset.is_some()),
-            ("--batch", self.batch.is_some()),
-            ("--bptt", self.bptt.is_some()),
-            ("--bptt-block", self.bptt_block.is_some()),
-            ("--optimizer", self.optimizer.is_some()),
-            ("--lr", self.lr.is_some()),
-            ("--schedule", self.schedule.is_some()),
-            ("--lr-decay", self.lr_decay.is_some()),
-            ("--lr-patience", self.lr_patience.is_some()),
-            ("--lr-decay-after", self.lr_decay_after.is_some()),
-            ("--lr-end", self.lr_end.is_some()),
-            ("--warm-up", self.warm_up.is_some()),
-            ("--patience", self.patience.is_some()),
-            ("--keep", self.keep.is_some()),
-            ("--average", self.average.is_some()),
-            ("--min-improvement", self.min_improvement.is_some()),
-            ("--reduction", self.reduction.is_some()),
-            ("--accumulate", self.accumulate.is_some()),
-            ("--clip-value", self.clip_value.is_some()),
-            ("--clip", self.clip.is_some()),
-            ("--l2", self.l2.is_some()),
-            ("--independent", self.independent),
-            ("--dropout", self.dropout.is_some()),
-            ("--dropout-input", self.dropout_input.is_some()),
-            ("--dropout-hidden", self.dropout_hidden.is_some()),
-            ("--dropout-output", self.dropout_output.is_some()),
-            ("--dropout-words", self.dropout_words.is_some()),
-            ("--dropout-weights", self.dropout_weights.is_some()),
-            ("--variational", self.variational),
-            ("--forget-bias", self.forget_bias.is_some()),
-            ("--precision", self.precision.is_some()),
-            ("--seed", self.seed.is_some()),
-        ])
     }
 }
 
@@ -368,47 +340,12 @@ impl ModelShape {
             hidden_sizes,
             bias,
             decoder_bias: bias,
-            tied: self.tied,
-            projection: self.projection,
+            tied: self.tied.unwrap_or(base.tied),
+            projection: self.projection.unwrap_or(base.projection),
             output: self.output.clone().unwrap_or(base.output),
             initial_state,
         };
         config.validate()?;
         Ok(config)
-    }
-
-    fn first_given(&self) -> Option<&'static str> {
-        first_given(&[
-            ("--unit", self.unit.is_some()),
-            ("--vocab-size", self.vocab_size.is_some()),
-            ("--min-count", self.min_count.is_some()),
-            ("--cell", self.cell.is_some()),
-            ("--activation", self.activation.is_some()),
-            ("--hidden", !self.hidden.is_empty()),
-            ("--layers", self.layers.is_some()),
-            ("--embedding", self.embedding.is_some()),
-            ("--bias", self.bias.is_some()),
-            ("--tied", self.tied),
-            ("--projection", self.projection),
-            ("--output", self.output.is_some()),
-        ])
-    }
-}
-
-fn first_given(flags: &[(&'static str, bool)]) -> Option<&'static str> {
-    flags.iter().find(|flag| flag.1).map(|flag| flag.0)
-}
-
-impl TrainFlags {
-    /// A resumed run keeps its model and recipe: a flag that says otherwise is an error, not ignored.
-    pub(super) fn check_resume(&self) -> Result<()> {
-        match self.model.first_given().or_else(|| self.recipe.first_given()) {
-            None => Ok(()),
-            Some(flag) => Err(Error::usage(
-                format!("{flag} with --resume"),
-                "a resumed run keeps the model and the recipe it was started with",
-                "Leave the flag out, or start a new run with --out",
-            )),
-        }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::checkpoint::LOG;
 use crate::error::{Error, Result};
-use crate::train::{EpochRecord, Progress};
+use crate::train::{EpochRecord, Trainer};
 
 /// Seconds between two records of windows in the log, and between two plain lines.
 const BETWEEN_RECORDS: Duration = Duration::from_secs(10);
@@ -30,8 +30,6 @@ struct WindowsRecord {
 pub(super) struct Reporter {
     bar: ProgressBar,
     is_terminal: bool,
-    epochs: usize,
-    windows: usize,
     log: File,
     path: PathBuf,
     last_record: Instant,
@@ -39,19 +37,19 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// Opens the log: at its end for a resumed run, empty for a new one.
-    pub(super) fn new(directory: &Path, resumed: bool, windows: usize, epochs: usize) -> Result<Self> {
+    pub(super) fn new(directory: &Path, resumed: bool, trainer: &Trainer) -> Result<Self> {
         let path = directory.join(LOG);
         let log =
             OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(&path).map_err(Error::io("open", &path))?;
         let is_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
-            Some(windows as u64),
+            Some(trainer.windows() as u64),
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
         if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Ok(Self { bar, is_terminal, epochs, windows, log, path, last_record: Instant::now() })
+        Ok(Self { bar, is_terminal, log, path, last_record: Instant::now() })
     }
 
     fn record(&mut self, record: &impl Serialize) -> Result<()> {
@@ -60,19 +58,21 @@ impl Reporter {
     }
 
     /// Some windows are done.
-    pub(super) fn windows(&mut self, progress: &Progress, lr: f32, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
+    pub(super) fn windows(&mut self, trainer: &Trainer, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
+        let (progress, windows) = (trainer.progress(), trainer.windows());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
-        self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+        self.bar.set_prefix(format!("epoch {epoch}/{}", trainer.recipe().epochs));
+        self.bar.set_length(windows as u64);
         self.bar.set_position(progress.window as u64);
         self.bar.set_message(format!("loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s", mean.exp()));
         if self.last_record.elapsed() < BETWEEN_RECORDS {
             return Ok(());
         }
         self.last_record = Instant::now();
-        self.record(&WindowsRecord { epoch, window: progress.window, loss, gradient_norm, lr, tokens_per_second })?;
+        let window = progress.window;
+        self.record(&WindowsRecord { epoch, window, loss, gradient_norm, lr: trainer.rate(), tokens_per_second })?;
         if !self.is_terminal {
-            let (window, windows) = (progress.window, self.windows);
             eprintln!("epoch {epoch}  window {window} of {windows}  loss {mean:.4}  {tokens_per_second:.0} tokens/s");
         }
         Ok(())

@@ -8,11 +8,13 @@ use crate::tensor::NONE;
 
 /// B contiguous pieces of a text, as even as they can be: the first pieces are a token longer where the text does not divide. Every token is
 /// predicted once, from the one before it; before the text stands the boundary.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Streams<'a> {
     tokens: &'a Tokens,
     batch: usize,
     time_steps: usize,
+    /// Where windows begin, and where the last one ends; none where all but the last are equally long.
+    cuts: Option<Vec<usize>>,
 }
 
 impl<'a> Streams<'a> {
@@ -29,24 +31,35 @@ impl<'a> Streams<'a> {
         if tokens.len() < batch.saturating_mul(time_steps) {
             let fitting = tokens.len() / time_steps;
             let way_out = match fitting {
-                0 => format!("Take --bptt {} or less with --batch 1, or more text", tokens.len()),
-                _ => format!("At most --batch {fitting} fits, or take a smaller --bptt or more text"),
+                0 => format!("Take a --bptt or --bptt-block of {} or less with --batch 1, or more text", tokens.len()),
+                _ => format!("At most --batch {fitting} fits, or take a smaller --bptt or --bptt-block, or more text"),
             };
             return Err(Error::refused(
                 format!("a text of {} tokens", tokens.len()),
-                format!(
-                    "--batch {batch} streams of one window of --bptt {time_steps} steps need {} tokens",
-                    batch.saturating_mul(time_steps)
-                ),
+                format!("--batch {batch} streams of one window of {time_steps} steps need {} tokens", batch.saturating_mul(time_steps)),
                 way_out,
             ));
         }
-        Ok(Self { tokens, batch, time_steps })
+        Ok(Self { tokens, batch, time_steps, cuts: None })
     }
 
     /// One stream, with windows of up to `time_steps` steps, whatever the text's length: for evaluation.
     pub fn single(tokens: &'a Tokens, time_steps: usize) -> Self {
-        Self { tokens, batch: 1, time_steps }
+        Self { tokens, batch: 1, time_steps, cuts: None }
+    }
+
+    /// Cuts the text anew, into windows of these lengths; those longer than the longest are cut down to it, those of none have one step.
+    pub fn cut(&mut self, lengths: impl Iterator<Item = usize>) {
+        let mut cuts = vec![0];
+        let mut end = 0;
+        for length in lengths {
+            if end == self.steps() {
+                break;
+            }
+            end = (end + length.clamp(1, self.time_steps)).min(self.steps());
+            cuts.push(end);
+        }
+        self.cuts = Some(cuts);
     }
 
     /// B.
@@ -54,7 +67,7 @@ impl<'a> Streams<'a> {
         self.batch
     }
 
-    /// T of every window but the last.
+    /// T of the longest window.
     pub fn time_steps(&self) -> usize {
         self.time_steps
     }
@@ -66,17 +79,17 @@ impl<'a> Streams<'a> {
 
     /// Number of windows; the last may be shorter.
     pub fn windows(&self) -> usize {
-        self.steps().div_ceil(self.time_steps)
+        self.cuts.as_ref().map_or_else(|| self.steps().div_ceil(self.time_steps), |cuts| cuts.len() - 1)
     }
 
-    /// T of one window.
-    pub fn steps_of(&self, window: usize) -> usize {
-        self.time_steps.min(self.steps() - window * self.time_steps)
+    /// The first step of a window; that of the one behind the last is the text's end.
+    pub fn begin(&self, window: usize) -> usize {
+        self.cuts.as_ref().map_or_else(|| (window * self.time_steps).min(self.steps()), |cuts| cuts[window])
     }
 
     /// The steps of windows `windows`.
     pub fn steps_of_windows(&self, windows: Range<usize>) -> Range<usize> {
-        windows.start * self.time_steps..(windows.end * self.time_steps).min(self.steps())
+        self.begin(windows.start)..self.begin(windows.end)
     }
 
     /// Tokens of a run of steps, time first: row i is what is read at the run's step i and what is predicted at its step i-1, so there is one
@@ -122,12 +135,27 @@ mod tests {
             let mut pairs = Vec::new();
             for window in 0..streams.windows() {
                 let rows = streams.rows(streams.steps_of_windows(window..window + 1));
-                let inputs = streams.steps_of(window) * batch;
+                let inputs = streams.steps_of_windows(window..window + 1).len() * batch;
                 assert_eq!(rows.len(), inputs + batch);
                 pairs.extend((0..inputs).map(|i| (rows[i], rows[i + batch])).filter(|pair| pair.1 != NONE));
             }
             pairs.sort_unstable();
             assert_eq!(pairs, (0..length).map(|token| (token, token + 1)).collect::<Vec<_>>(), "{length} {batch} {time_steps}");
+        }
+    }
+
+    #[test]
+    fn windows_of_any_lengths_lie_side_by_side() {
+        let tokens: Tokens = (1..=50).collect();
+        let mut streams = Streams::new(&tokens, 4, 5).expect("it fits");
+        for (lengths, want) in [
+            (&[5, 1, 0, 9, 2][..], &[0..5, 5..6, 6..7, 7..12, 12..13][..]),
+            (&[4, 4, 4, 4, 4], &[0..4, 4..8, 8..12, 12..13]),
+            (&[4, 5, 4, 3], &[0..4, 4..9, 9..13]),
+        ] {
+            streams.cut(lengths.iter().copied());
+            let windows: Vec<_> = (0..streams.windows()).map(|window| streams.steps_of_windows(window..window + 1)).collect();
+            assert_eq!(windows, want, "{lengths:?}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};
@@ -11,7 +13,7 @@ use crate::tensor::NONE;
 pub const UNKNOWN: &str = "<unk>";
 
 /// Which types a vocabulary keeps.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// At most so many types, the boundary and `<unk>` among them; the most frequent stay.
     pub vocab_size: Option<usize>,

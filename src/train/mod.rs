@@ -5,6 +5,7 @@
 
 mod accumulator;
 mod averager;
+mod jitter;
 mod optimizer;
 mod progress;
 mod recipe;

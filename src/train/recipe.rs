@@ -40,6 +40,9 @@ pub struct Recipe {
     /// Steps that a window predicts, its last ones: the next window begins so many later. None: all of them.
     #[serde(default)]
     pub bptt_block: Option<usize>,
+    /// The standard deviation of a window's steps, which are drawn anew in every epoch; 0 where all windows have `bptt` of them.
+    #[serde(default)]
+    pub bptt_jitter: usize,
     /// The most epochs.
     pub epochs: usize,
     /// A row of [`OPTIMIZERS`].
@@ -125,6 +128,7 @@ impl Default for Recipe {
             batch: 32,
             bptt: 16,
             bptt_block: None,
+            bptt_jitter: 0,
             epochs: 20,
             optimizer: "adagrad".into(),
             lr: 0.1,
@@ -177,6 +181,7 @@ impl Recipe {
                 format!("an update predicts at least 1 step and at most the {} of --bptt, through which its gradients flow", self.bptt);
             return wrong("--bptt-block", self.block().to_string(), &rule, "Take a larger --bptt, or a smaller block");
         }
+        self.validate_jitter()?;
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
         }
@@ -218,6 +223,29 @@ impl Recipe {
     /// Steps that a window predicts.
     pub fn block(&self) -> usize {
         self.bptt_block.unwrap_or(self.bptt)
+    }
+
+    /// What drawn lengths do not go with.
+    fn validate_jitter(&self) -> Result<()> {
+        if self.bptt_jitter == 0 {
+            return Ok(());
+        }
+        let value = self.bptt_jitter.to_string();
+        if self.bptt_jitter > self.bptt {
+            let rule = format!("it must be at most the {} of --bptt around which lengths are drawn", self.bptt);
+            return wrong("--bptt-jitter", value, &rule, "AWD-LSTM has 5 around 70");
+        }
+        let others = [
+            ("--bptt-block", self.block() < self.bptt, "windows that overlap have one length"),
+            ("--accumulate", self.accumulate > 1, "updates of several windows have windows of one length"),
+            ("--schedule", self.schedule.runs_to_an_end(), "cosine, linear and one-cycle are laid out over a known number of windows"),
+        ];
+        match others.iter().find(|(_, is_on, _)| *is_on) {
+            None => Ok(()),
+            Some((flag, _, rule)) => {
+                wrong("--bptt-jitter", format!("{value} with {flag}"), rule, "Take --bptt-jitter 0, or leave the other out")
+            }
+        }
     }
 
     fn validate_schedule(&self) -> Result<()> {

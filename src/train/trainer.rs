@@ -71,13 +71,13 @@ impl<'a> Trainer<'a> {
                 "Take --precision full, or a device of which `elman devices` says that it has f16",
             ));
         }
-        let streams = Streams::new(&corpus.train, recipe.batch, recipe.block())?;
         let history = recipe.bptt - recipe.block();
+        let streams = Streams::new(&corpus.train, recipe.batch, recipe.longest_window() - history)?;
         let averager = if recipe.average == AverageKind::Off { None } else { Some(Averager::new(device, &config, values)?) };
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
             batch: recipe.batch,
-            time_steps: recipe.bptt,
+            time_steps: recipe.longest_window(),
             history,
             training: true,
             independent: recipe.independent,
@@ -109,7 +109,7 @@ impl<'a> Trainer<'a> {
             best_valid_loss: None,
         };
         let accumulator = if recipe.accumulate > 1 { Some(Accumulator::new(device, model.parameters())?) } else { None };
-        Ok(Self {
+        let mut trainer = Self {
             optimizer,
             corpus,
             model,
@@ -129,7 +129,9 @@ impl<'a> Trainer<'a> {
             pending: None,
             looked: Instant::now(),
             recipe,
-        })
+        };
+        trainer.cut();
+        Ok(trainer)
     }
 
     /// Goes on where a snapshot was taken.
@@ -174,6 +176,7 @@ impl<'a> Trainer<'a> {
             best => best,
         };
         trainer.progress = progress;
+        trainer.cut();
         Ok(trainer)
     }
 
@@ -230,7 +233,14 @@ impl<'a> Trainer<'a> {
         &self.model
     }
 
-    /// Windows of an epoch.
+    /// Cuts the text into the windows of the epoch that is under way or comes next.
+    fn cut(&mut self) {
+        if self.recipe.bptt_jitter > 0 {
+            self.feed.cut(self.recipe.lengths(self.progress.epochs));
+        }
+    }
+
+    /// Windows of this epoch.
     pub fn windows(&self) -> usize {
         self.feed.streams().windows()
     }
@@ -312,7 +322,8 @@ impl<'a> Trainer<'a> {
     fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
         let (window, predicted) = self.feed.window(device, number);
         // Every window of the run has masks of its own.
-        let draw = (self.progress.epochs * self.windows() + number) as u32;
+        let most = self.feed.streams().steps().div_ceil(self.recipe.shortest_window());
+        let draw = (self.progress.epochs * most + number) as u32;
         let window = Window { draw, ..window };
         let scale = match (self.recipe.reduction, &self.accumulator) {
             (Reduction::Mean, None) => 1.0 / predicted.max(1) as f32,
@@ -338,15 +349,19 @@ impl<'a> Trainer<'a> {
             if self.recipe.clip > 0.0 {
                 device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
             }
-            self.update(device, &gradients);
+            self.update(device, &window, &gradients);
         }
         device.submit();
         predicted
     }
 
-    fn update(&mut self, device: &mut Device, gradients: &[Gradient]) {
+    fn update(&mut self, device: &mut Device, window: &Window, gradients: &[Gradient]) {
         self.progress.step += 1;
-        let rate = self.rate();
+        let rate = match self.recipe.reduction {
+            // A mean over a short window counts as much less as there is less in it.
+            Reduction::Mean if self.recipe.bptt_jitter > 0 => self.rate() * (window.time_steps as f32 / self.recipe.bptt as f32),
+            _ => self.rate(),
+        };
         for (number, (&parameter, &gradient)) in self.model.parameters().tensors().iter().zip(gradients).enumerate() {
             if self.recipe.l2 > 0.0 {
                 device.run(&Decay { values: parameter, factor: 1.0 - rate * self.recipe.l2 });
@@ -423,6 +438,7 @@ impl<'a> Trainer<'a> {
         progress.stopped = verdict.stop;
         progress.history.push(record.clone());
         (progress.window, progress.nats, progress.tokens, progress.seconds) = (0, 0.0, 0, 0.0);
+        self.cut();
         Ok(record)
     }
 
