@@ -68,7 +68,7 @@ fn flags_given_by_hand_win() {
     }
     let (recipe, model) = made(&workbench, "b");
     assert_eq!((&recipe["average"], &recipe["dropout"]["input"]), (&serde_json::json!("off"), &serde_json::json!(0.5)));
-    assert_eq!((&recipe["dropout"]["words"], &model["tied"]), (&serde_json::json!(0.1), &serde_json::json!(false)));
+    assert_eq!((&recipe["dropout"]["weights"], &model["tied"]), (&serde_json::json!(0.5), &serde_json::json!(false)));
 }
 
 fn a_run_is_repeated_from_its_model() {
