@@ -376,11 +376,14 @@ fn snippet() -> String {
 }
 
 fn the_snippet_of_the_readme() {
-    let workbench = workbench(&[("model", DEEP)]);
-    workbench.write("snippet.py", snippet());
-    workbench.write("line.txt", "the boy runs\n");
-    let theirs: f64 = python(&workbench, &["snippet.py"]).trim().parse().expect("a number");
-    let ours = workbench.run("score line.txt --device cpu --json").succeeds().json()["log10_prob"][0].as_f64().expect("a number");
-    assert_close(ours, theirs, "the boy runs");
-    assert!(ours < -1.0, "three words and an end have a probability of {ours}");
+    let lstm = "--cell lstm --layers 3 --embedding 7 --hidden 9";
+    for flags in [DEEP, "--cell gru --embedding 8 --hidden 8 --tied", lstm, "--cell lstm --embedding 8 --hidden 8 --tied"] {
+        let workbench = workbench(&[("model", flags)]);
+        workbench.write("snippet.py", snippet());
+        workbench.write("line.txt", "the boy runs\n");
+        let theirs: f64 = python(&workbench, &["snippet.py"]).trim().parse().expect("a number");
+        let ours = workbench.run("score line.txt --device cpu --json").succeeds().json()["log10_prob"][0].as_f64().expect("a number");
+        assert_close(ours, theirs, flags);
+        assert!(ours < -1.0, "three words and an end have a probability of {ours}");
+    }
 }

@@ -186,7 +186,7 @@ pub(super) struct RecipeFlags {
     /// Leave out the same numbers in all steps of a window
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Dropout")]
     pub(super) variational: Option<bool>,
-    /// What the biases of an LSTM's forget gates begin with [default: 1]
+    /// What the biases begin with of the gates that keep: an LSTM's forget gates, a GRU's update gates [default: 1]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) forget_bias: Option<f32>,
     /// Begin every sentence with the initial state

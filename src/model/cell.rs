@@ -112,7 +112,7 @@ pub static CELLS: &[CellKind] = &[
         description: "two gates mix the state with a new one (Cho 2014, the reset gate after the product as in PyTorch)",
         bias: true,
         initial_state: 0.0,
-        forget_gate: None,
+        forget_gate: Some(1),
         allocate: |device, config, layer, capacity| Ok(Box::new(GruCell::new(device, config, layer, capacity)?)),
     },
     CellKind {
