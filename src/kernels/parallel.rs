@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 /// Elements below which a second thread costs more than it saves.
-const SMALLEST_SPLIT: usize = 16 * 1024;
+pub(super) const SMALLEST_SPLIT: usize = 16 * 1024;
 
 /// Rows in each of `parts` equal parts; at least one.
 pub(super) fn rows_per_part(parts: usize, rows: usize) -> usize {

@@ -1,6 +1,8 @@
 //! One number from many: a sum, or a sum of squares.
 
-use super::parallel::vectorised;
+use rayon::prelude::*;
+
+use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
 
@@ -68,15 +70,23 @@ impl Kernel for Reduce {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (values, mut output) = (cpu.read(&self.values), cpu.write(&self.output));
-        let blocks = values.chunks(BLOCK);
-        let total: f64 = vectorised(
-            #[inline(always)]
-            || match self.reduction {
-                Reduction::Sum => blocks.map(|block| block_sum(block, |value| value)).sum(),
-                Reduction::SumOfSquares => blocks.map(|block| block_sum(block, |value| value * value)).sum(),
-            },
-        );
-        output[0] = total as f32;
+        // Sums of whole blocks, added up in their order: the same bits for every number of threads.
+        let mut sums = vec![0.0; values.len().div_ceil(BLOCK)];
+        let values = &*values;
+        let part = if values.len() < SMALLEST_SPLIT { sums.len() } else { rows_per_part(cpu.threads(), sums.len()) };
+        sums.par_chunks_mut(part.max(1)).zip(values.par_chunks(part.max(1) * BLOCK)).for_each(|(sums, values)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    let blocks = sums.iter_mut().zip(values.chunks(BLOCK));
+                    match self.reduction {
+                        Reduction::Sum => blocks.for_each(|(sum, block)| *sum = block_sum(block, |value| value)),
+                        Reduction::SumOfSquares => blocks.for_each(|(sum, block)| *sum = block_sum(block, |value| value * value)),
+                    }
+                },
+            );
+        });
+        output[0] = sums.iter().sum::<f64>() as f32;
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

@@ -1,6 +1,8 @@
 //! Column sums: the gradient of a bias.
 
-use super::parallel::vectorised;
+use rayon::prelude::*;
+
+use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
 
@@ -37,10 +39,24 @@ impl Kernel for SumRows {
         if !self.accumulate {
             output.fill(0.0);
         }
-        vectorised(|| {
-            for row in values.chunks_exact(output.len()) {
-                output.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-            }
+        let (values, columns) = (&*values, output.len());
+        let part = if values.len() < SMALLEST_SPLIT { columns } else { rows_per_part(cpu.threads(), columns) };
+        output.par_chunks_mut(part).enumerate().for_each(|(number, output)| {
+            let (first, width) = (number * part, output.len());
+            vectorised(
+                #[inline(always)]
+                || {
+                    let mut fours = values.chunks_exact(4 * columns);
+                    for rows in &mut fours {
+                        let [a, b, c, d] = [0, 1, 2, 3].map(|row| &rows[row * columns + first..][..width]);
+                        let rows = a.iter().zip(b).zip(c.iter().zip(d));
+                        output.iter_mut().zip(rows).for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
+                    }
+                    for row in fours.remainder().chunks_exact(columns) {
+                        output.iter_mut().zip(&row[first..][..width]).for_each(|(sum, value)| *sum += value);
+                    }
+                },
+            );
         });
     }
 

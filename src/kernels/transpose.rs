@@ -1,5 +1,6 @@
 //! Turning a matrix over, where a kernel reads it better that way.
 
+use super::parallel::for_row_parts;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
 
@@ -24,6 +25,9 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
+/// Rows of the input that are read side by side: as many as a line of the output's cache has numbers.
+const BLOCK: usize = 16;
+
 impl Kernel for Transpose {
     fn name(&self) -> &'static str {
         SHADER.stem
@@ -32,11 +36,16 @@ impl Kernel for Transpose {
     fn on_cpu(&self, cpu: &Cpu) {
         let (rows, columns) = (self.input.rows(), self.input.columns());
         let (input, mut output) = (cpu.read(&self.input), cpu.write(&self.output));
-        for (i, row) in input.chunks_exact(columns).enumerate() {
-            for (j, &value) in row.iter().enumerate() {
-                output[j * rows + i] = value;
+        let input = &*input;
+        for_row_parts(cpu.threads(), &mut output, rows, |first, part| {
+            for begin in (0..rows).step_by(BLOCK) {
+                let block = begin..(begin + BLOCK).min(rows);
+                for (column, line) in part.chunks_exact_mut(rows).enumerate() {
+                    let values = block.clone().map(|row| input[row * columns + first + column]);
+                    line[block.clone()].iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                }
             }
-        }
+        });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
