@@ -111,7 +111,7 @@ impl Device {
             // A product packs both its matrices anew for every block: blocks of some hundred rows repay that, and it costs more than logits
             // that leave the caches (measured in benches/RESULTS.md).
             // As large as the weight it is multiplied by at least: a block of few rows would pack a weight of millions of numbers for each.
-            Backend::Cpu(_) => weight_bytes.max(40 << 20),
+            Backend::Cpu(_) => weight_bytes.max(44 << 20),
             Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
         }
     }
