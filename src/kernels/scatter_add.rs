@@ -1,8 +1,9 @@
 //! The gradient of [`Gather`](super::Gather): rows of equal tokens summed, in an order that never changes.
 
+use super::parallel::{for_row_parts, vectorised};
 use super::rows::Rows;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
-use crate::tensor::Tensor;
+use crate::tensor::{NONE, Tensor};
 
 /// `sums[p] = Σ gradient[i]` over the positions i whose token is that of position `order[p]`, where that token begins in `order`; zeros in
 /// every other row.
@@ -39,17 +40,26 @@ impl Kernel for ScatterAdd {
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.gradient.columns();
         let (gradient, order, mut sums) = (cpu.read(&self.gradient), cpu.read(&self.rows.order), cpu.write(&self.sums));
-        sums.fill(0.0);
-        let beginnings = self.rows.beginnings(cpu);
         let tokens = cpu.read(&self.rows.tokens);
-        for (begin, token) in beginnings {
-            let sum = &mut sums[begin * columns..][..columns];
-            for &position in order[begin..].iter().take_while(|&&position| tokens[position as usize] as usize == token) {
-                for (sum, value) in sum.iter_mut().zip(&gradient[position as usize * columns..][..columns]) {
-                    *sum += value;
-                }
-            }
-        }
+        let (gradient, order, tokens) = (&*gradient, &*order, &*tokens);
+        let token = |p: usize| tokens[order[p] as usize];
+        for_row_parts(cpu.threads(), &mut sums, columns, |first, part| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (p, sum) in (first..).zip(part.chunks_exact_mut(columns)) {
+                        sum.fill(0.0);
+                        if token(p) == NONE || (p > 0 && token(p - 1) == token(p)) {
+                            continue;
+                        }
+                        for q in (p..order.len()).take_while(|&q| token(q) == token(p)) {
+                            let row = &gradient[order[q] as usize * columns..][..columns];
+                            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                        }
+                    }
+                },
+            );
+        });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

@@ -12,6 +12,7 @@ mod output;
 mod parameters;
 mod products;
 mod softmax;
+mod table;
 mod window;
 mod workspace;
 
@@ -80,12 +81,17 @@ impl Model {
         for (layer, cell) in workspace.cells.iter().enumerate() {
             let weight = self.tensor(&format!("rnn.weight_ih_l{layer}"));
             let inputs = cell.inputs(steps);
-            match (layer, workspace.embedded(steps)) {
-                (0, None) => {
+            match (layer, workspace.embedded(steps), &workspace.table) {
+                (0, None, _) => {
                     device.run(&Gather { table: weight, tokens: window.inputs, output: inputs });
                     workspace.drop(device, window, Site::Words, inputs);
                 }
-                (0, Some(embedded)) => {
+                (0, Some(_), Some(table)) => {
+                    let tensors = [self.tensor("embedding.weight"), weight];
+                    table.look_up(device, tensors, window.inputs, inputs, precision);
+                    workspace.drop(device, window, Site::Words, inputs);
+                }
+                (0, Some(embedded), None) => {
                     device.run(&Gather { table: self.tensor("embedding.weight"), tokens: window.inputs, output: embedded });
                     workspace.drop(device, window, Site::Words, embedded);
                     workspace.drop(device, window, Site::Input, embedded);
@@ -145,12 +151,18 @@ impl Model {
             }
             let input = self.number(&format!("rnn.weight_ih_l{layer}"));
             let weight = self.parameters.tensors()[input];
-            match (layer, workspace.embedded(steps)) {
-                (0, None) => {
+            match (layer, workspace.embedded(steps), &workspace.table) {
+                (0, None, _) => {
                     workspace.drop(device, window, Site::Words, gradient);
                     self.looked_up(device, workspace, gradient, window, gradients[input]);
                 }
-                (0, Some(embedded)) => {
+                (0, Some(_), Some(table)) => {
+                    workspace.drop(device, window, Site::Words, gradient);
+                    let of = [self.number("embedding.weight"), input].map(|number| gradients[number].values());
+                    let rows = (window.rows(), self.config.tied);
+                    table.back(device, [self.tensor("embedding.weight"), weight], of, gradient, rows, precision);
+                }
+                (0, Some(embedded), None) => {
                     device.run(&weight_gradient(gradient, embedded, gradients[input].values(), precision));
                     // The looked-up rows are not needed any more: their gradient takes their place.
                     device.run(&input_gradient(gradient, weight, embedded, precision));

@@ -4,6 +4,7 @@ use super::Model;
 use super::cell::{self, Capacity, Cell};
 use super::dropout::{self, Site};
 use super::output::{self, OutputLayer, Predictions};
+use super::table::Table;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
@@ -19,6 +20,8 @@ pub struct Workspace {
     pub(super) output: Box<dyn OutputLayer>,
     /// `[T*B, D]`: the looked-up rows where there is an embedding.
     embedded: Option<Tensor>,
+    /// Where the first layer's inputs are looked up by type.
+    pub(super) table: Option<Table>,
     /// What layers hand on where some of it is left out, `[T*B, H]` each.
     dropped: Vec<Option<Tensor>>,
     /// The recurrent weights where some of their numbers are left out.
@@ -31,8 +34,8 @@ pub struct Workspace {
     zeros: Option<Tensor>,
     /// The parameters' gradients; none where nothing is trained.
     gradients: Vec<Tensor>,
-    /// Where the looked-up table is tied: a row of its gradient for each position of the window, and a one. Else the table's entry of
-    /// `gradients` is of that shape.
+    /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each position of the window, and a one. Where
+    /// neither is, the table's entry of `gradients` is of that shape.
     pub(super) tied: Option<[Tensor; 2]>,
 }
 
@@ -54,6 +57,7 @@ impl Workspace {
             0 => None,
             size => Some(device.tensor("embedded words", rows, size)?),
         };
+        let table = Table::new(device, config, &capacity)?;
         let (mut dropped, mut dropped_weights) = (Vec::new(), Vec::new());
         for layer in 0..config.num_layers {
             let size = config.layer_size(layer);
@@ -78,15 +82,16 @@ impl Workspace {
         };
         let mut gradients = Vec::new();
         let mut tied = None;
+        let is_dense = config.tied || table.is_some();
         if capacity.training {
             for (number, specification) in model.parameters().specifications().iter().enumerate() {
                 let what = format!("gradient of {}", specification.name);
                 let by_position = |device: &mut Device| device.tensor(&what, rows, specification.memory_shape()[1]);
-                gradients.push(match number == TABLE && !config.tied {
+                gradients.push(match number == TABLE && !is_dense {
                     true => by_position(device)?,
                     false => specification.allocate(device, &what)?,
                 });
-                if number == TABLE && config.tied {
+                if number == TABLE && config.tied && table.is_none() {
                     tied = Some([by_position(device)?, device.tensor_from("one", 1, 1, &[1.0])?]);
                 }
             }
@@ -97,8 +102,21 @@ impl Workspace {
             steps => Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?),
         };
         let initial_state = config.initial_state;
-        let workspace =
-            Self { capacity, initial_state, cells, output, embedded, dropped, dropped_weights, projected, losses, zeros, gradients, tied };
+        let workspace = Self {
+            capacity,
+            initial_state,
+            cells,
+            output,
+            embedded,
+            table,
+            dropped,
+            dropped_weights,
+            projected,
+            losses,
+            zeros,
+            gradients,
+            tied,
+        };
         workspace.reset(device);
         Ok(workspace)
     }
@@ -152,7 +170,7 @@ impl Workspace {
             .iter()
             .enumerate()
             .map(|(number, &values)| match number {
-                TABLE if self.tied.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
+                TABLE if self.tied.is_none() && self.table.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
                 _ => Gradient::Dense(values),
             })
             .collect()
