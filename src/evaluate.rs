@@ -6,7 +6,7 @@ use crate::corpus::{Streams, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Purpose};
-use crate::model::{Capacity, Model, Workspace};
+use crate::model::{Capacity, Model, Window, Workspace};
 
 /// What a model says of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -110,6 +110,7 @@ impl Reading<'_> {
     /// The losses of the next window in nats, one a token.
     fn losses(&mut self, device: &mut Device, model: &Model, number: usize) -> Result<Vec<f32>> {
         let (window, _) = self.feed.window(device, number);
+        let window = Window { plan: self.workspace.plan(device, &self.feed.words(number, 0)), ..window };
         model.forward(device, self.workspace, &window);
         model.losses(device, self.workspace, &window);
         device.download(&self.workspace.losses(&window))

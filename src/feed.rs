@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::corpus::{Streams, order_by_token};
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::Window;
+use crate::model::{Window, Words};
 use crate::tensor::{NONE, Tensor};
 
 /// Tokens of a run of windows.
@@ -101,6 +101,16 @@ impl<'a> Feed<'a> {
             )
         };
         (window, self.predicted[local])
+    }
+
+    /// The words of a window for the output layer's plan; `draw` is the number of the draw.
+    pub fn words(&self, number: usize, draw: u32) -> Words<'_> {
+        let (own, batch) = (self.streams.steps_of_windows(number..number + 1), self.streams.batch());
+        Words {
+            targets: self.streams.rows(own.start + 1..own.end),
+            before: Box::new(move |row, back| self.streams.history(row % batch, own.start + row / batch, back)),
+            draw,
+        }
     }
 
     fn upload(&mut self, device: &mut Device, first: usize) {

@@ -1,11 +1,13 @@
 //! Writing text: one token after the other, drawn from the model's distribution.
 
+use std::collections::VecDeque;
+
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{Capacity, Model, Window, Workspace};
-use crate::tensor::Tensor;
+use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, Words, Workspace};
+use crate::tensor::{NONE, Tensor};
 
 /// How a token is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,6 +86,8 @@ pub struct Generator {
     token: Tensor<u32>,
     random: ChaCha8Rng,
     sampling: Sampling,
+    /// The last tokens, the newest first.
+    written: VecDeque<u32>,
     log_probabilities: Vec<f32>,
 }
 
@@ -98,7 +102,7 @@ impl Generator {
         let workspace = Workspace::new(device, model, capacity)?;
         let token = device.tensor("token", 1, 1)?;
         let random = ChaCha8Rng::seed_from_u64(seed);
-        let mut generator = Self { workspace, token, random, sampling, log_probabilities: Vec::new() };
+        let mut generator = Self { workspace, token, random, sampling, written: VecDeque::new(), log_probabilities: Vec::new() };
         generator.read(device, model, 0)?;
         Ok(generator)
     }
@@ -109,9 +113,13 @@ impl Generator {
     /// If the device failed.
     pub fn read(&mut self, device: &mut Device, model: &Model, token: u32) -> Result<()> {
         device.upload(&self.token, &[token]);
+        self.written.push_front(token);
+        self.written.truncate(LONGEST_HISTORY);
+        let before = Box::new(|_, back| self.written.get(back).copied().unwrap_or(0));
+        let words = Words { targets: vec![NONE], before, draw: 0 };
         let window = Window::new(1, self.token, self.token);
         model.forward(device, &self.workspace, &window);
-        self.log_probabilities = model.distribution(device, &self.workspace, 1)?;
+        self.log_probabilities = model.distribution(device, &self.workspace, 1, &words)?;
         Ok(())
     }
 

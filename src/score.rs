@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::corpus::{Unit, Vocabulary, split};
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{Capacity, Model, Window, Workspace};
+use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, Words, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// What a model says of one sentence.
@@ -28,6 +28,8 @@ pub struct Scorer {
     /// `[T+1, B]`: the tokens of a window's steps, and of the step after.
     rows: Tensor<u32>,
     carry: bool,
+    /// Where states are carried, the last tokens before the boundary that the next sentence begins with, the newest last.
+    read: Vec<u32>,
 }
 
 /// Steps of a window; longer sentences take several.
@@ -45,7 +47,7 @@ impl Scorer {
         let batch = if carry { 1 } else { sentences.clamp(1, BATCH) };
         let capacity = Capacity { batch, time_steps: TIME_STEPS, ..Capacity::default() };
         let workspace = Workspace::new(device, model, capacity)?;
-        Ok(Self { workspace, rows: device.tensor("tokens", TIME_STEPS + 1, batch)?, carry })
+        Ok(Self { workspace, rows: device.tensor("tokens", TIME_STEPS + 1, batch)?, carry, read: Vec::new() })
     }
 
     /// Scores sentences given as token ids without their end; [`NONE`] is an unknown word. Results are in the order of the sentences and do
@@ -53,7 +55,7 @@ impl Scorer {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn score(&self, device: &mut Device, model: &Model, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
+    pub fn score(&mut self, device: &mut Device, model: &Model, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         if !self.carry {
             order.sort_by_key(|&number| std::cmp::Reverse(sentences[number].len()));
@@ -63,6 +65,11 @@ impl Scorer {
             let group: Vec<&[u32]> = batch.iter().map(|&number| sentences[number].as_slice()).collect();
             for (&number, losses) in batch.iter().zip(self.losses(device, model, &group)?) {
                 scores[number] = Some(Score::new(&sentences[number], &losses));
+            }
+            if let (true, [sentence]) = (self.carry, &*group) {
+                self.read.push(0);
+                self.read.extend(*sentence);
+                self.read.drain(..self.read.len().saturating_sub(LONGEST_HISTORY));
             }
         }
         Ok(scores.into_iter().flatten().collect())
@@ -86,7 +93,22 @@ impl Scorer {
                 }
             }
             device.upload(&self.rows.slice_rows(0..time_steps + 1), &rows);
-            let window = Window::new(time_steps, self.rows.slice_rows(0..time_steps), self.rows.slice_rows(1..time_steps + 1));
+            let words = Words {
+                targets: rows[batch..].to_vec(),
+                before: Box::new(move |row, back| {
+                    let step = first + row / batch;
+                    match (sentences.get(row % batch), step.checked_sub(back)) {
+                        (Some(sentence), Some(step)) => before(sentence, step),
+                        (_, None) => self.read.iter().rev().nth(back - step - 1).copied().unwrap_or(0),
+                        (None, _) => 0,
+                    }
+                }),
+                draw: 0,
+            };
+            let window = Window {
+                plan: self.workspace.plan(device, &words),
+                ..Window::new(time_steps, self.rows.slice_rows(0..time_steps), self.rows.slice_rows(1..time_steps + 1))
+            };
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
             let found = device.download(&self.workspace.losses(&window))?;

@@ -73,7 +73,16 @@ impl Flags {
         self.add("bias", config.bias);
         self.add("tied", config.tied);
         self.add("projection", config.projection);
+        self.add("compression", config.compression_size);
         self.add("output", &config.output);
+        if let Some(classes) = &config.classes {
+            self.add("classes", classes.asked);
+            self.add_choice("class-binning", classes.binning);
+        }
+        if config.direct_size > 0 {
+            self.add("direct", config.direct_size);
+            self.add("direct-order", config.direct_order);
+        }
     }
 
     fn add_recipe(&mut self, recipe: &Recipe) {
@@ -129,7 +138,7 @@ mod tests {
     use crate::checkpoint::FORMAT;
     use crate::corpus::Unit;
     use crate::kernels::Activation;
-    use crate::model::DropoutRates;
+    use crate::model::{Binning, Classes, DropoutRates};
     use crate::train::{AverageKind, Keep, PrecisionKind, Reduction, ScheduleKind};
     use clap::Parser;
 
@@ -147,7 +156,11 @@ mod tests {
             decoder_bias: true,
             tied: true,
             projection: true,
+            compression_size: 0,
             output: "softmax".into(),
+            classes: None,
+            direct_size: 0,
+            direct_order: 0,
             initial_state: 0.1,
         };
         let recipe = Recipe {
@@ -187,6 +200,8 @@ mod tests {
         let (config, recipe) = unusual();
         let gated = Config { cell: "gru".into(), activation: Activation::Sigmoid, initial_state: 0.0, tied: false, ..config.clone() };
         let plain = Config { embedding_size: 0, hidden_sizes: Vec::new(), tied: false, projection: false, ..config.clone() };
+        let classes = Some(Classes { asked: 3, binning: Binning::Frequency, sizes: vec![1, 9, 40] });
+        let of_classes = Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
         let of = |schedule| Recipe { schedule, lr_patience: 0, ..recipe.clone() };
         let step = Recipe { lr_decay_after: 3, ..of(ScheduleKind::Step) };
         let cosine = Recipe { lr_end: 0.01, lr_decay: 0.5, ..of(ScheduleKind::Cosine) };
@@ -197,7 +212,8 @@ mod tests {
         let cases = [
             (&config, recipe.clone()),
             (&gated, recipe),
-            (&plain, no_input),
+            (&plain, no_input.clone()),
+            (&of_classes, no_input),
             (&config, step),
             (&config, cosine),
             (&config, halve),
@@ -211,7 +227,8 @@ mod tests {
             let arguments: Vec<_> = ["elman".to_owned(), "train".to_owned()].into_iter().chain(arguments).collect();
             let Command::Train(flags) = Cli::try_parse_from(&arguments).expect("flags").command else { panic!("another command") };
             assert_eq!(flags.recipe.resolve().expect("a recipe"), recipe);
-            assert_eq!(&flags.model.resolve(config.vocab_size).expect("a model"), config);
+            let classes = |asked, binning| Ok(Classes { asked, binning, sizes: config.class_sizes().to_vec() });
+            assert_eq!(&flags.model.resolve(config.vocab_size, classes).expect("a model"), config);
             assert_eq!(flags.model.unit(), Unit::Char);
             assert_eq!(flags.model.limits().expect("limits"), limits);
         }

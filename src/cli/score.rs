@@ -51,7 +51,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
         if sentences.is_empty() {
             break;
         }
-        let scorer = match &scorer {
+        let scorer = match &mut scorer {
             Some(scorer) => scorer,
             None => scorer.insert(Scorer::new(&mut device, &model, sentences.len(), flags.carry)?),
         };

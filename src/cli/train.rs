@@ -18,7 +18,7 @@ use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{initial_values, set_forget_bias};
+use crate::model::{Classes, initial_values, set_forget_bias};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -139,7 +139,7 @@ fn interrupted_flag() -> Result<Arc<AtomicBool>> {
 
 fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record: CorpusRecord) -> Result<Run<'a>> {
     let recipe = flags.recipe.resolve()?;
-    let config = flags.model.resolve(corpus.vocabulary.len())?;
+    let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
     if let (Some(rate), 0) = (flags.recipe.dropout_input, config.embedding_size) {
         return Err(Error::usage(
             format!("--dropout-input {rate}"),
@@ -156,7 +156,10 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
 
 /// A resumed run keeps its model and its recipe, save the epochs: a flag that says otherwise is an error, not ignored.
 fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Description, record: &TrainingRecord) -> Result<()> {
-    let config = flags.model.resolve(description.config.vocab_size)?;
+    // Which words are in a class follows from the rest.
+    let sizes = description.config.class_sizes().to_vec();
+    let classes = |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
+    let config = flags.model.resolve(description.config.vocab_size, classes)?;
     let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
     let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, flags.model.limits()?, &recipe);
     let of_run = replay::flags_of(description, record.corpus.limits, &record.recipe);

@@ -9,7 +9,7 @@ use super::presets;
 use crate::corpus::{Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
-use crate::model::{CELLS, Config, DropoutRates};
+use crate::model::{Binning, CELLS, Classes, Config, DropoutRates, OUTPUTS};
 use crate::train::{AverageKind, Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
 /// Flags as they were given, by hand or in files; what is not given is as in [`Recipe::default`] and [`Config::default`].
@@ -87,9 +87,24 @@ pub(super) struct ModelShape {
     /// Let a matrix turn the last layer's H numbers into D before the output layer
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(super) projection: Option<bool>,
-    /// The output layer: softmax [default: softmax]
-    #[arg(long)]
+    /// A layer of N sigmoid units between the last layer and the output layer; 0 for none [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(super) compression: Option<usize>,
+    #[arg(long, help = output_help())]
     pub(super) output: Option<String>,
+    /// Put the vocabulary into N classes for --output class [default: the root of the vocabulary's size]
+    #[arg(long, value_name = "N")]
+    pub(super) classes: Option<usize>,
+    /// What classes have in equal parts: the square roots of their words' frequencies, or the frequencies (rnnlm's -old-classes) [default: sqrt]
+    #[arg(long)]
+    pub(super) class_binning: Option<Binning>,
+    /// Numbers of the table of direct connections, maximum-entropy features of n-grams that --output class learns beside the network, some
+    /// millions for some millions of words; 0 for none [default: 0]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) direct: Option<usize>,
+    /// Words of the longest of these n-grams, the predicted one among them [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(super) direct_order: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -199,6 +214,12 @@ pub(super) struct RecipeFlags {
     /// Where the initial weights come from [default: 1]
     #[arg(long)]
     pub(super) seed: Option<u64>,
+}
+
+/// What --output says, row by row of the table.
+fn output_help() -> String {
+    let rows: String = OUTPUTS.iter().map(|row| format!("\n- {}: {}", row.name, row.description)).collect();
+    format!("How the last layer becomes the probabilities of words [default: softmax]{rows}")
 }
 
 /// What --optimizer says, row by row of the table.
@@ -311,8 +332,8 @@ impl ModelShape {
         Ok(Limits { vocab_size: self.vocab_size, min_count: self.min_count.unwrap_or(0) })
     }
 
-    /// The model for a vocabulary of `vocab_size` types.
-    pub(super) fn resolve(&self, vocab_size: usize) -> Result<Config> {
+    /// The model for a vocabulary of `vocab_size` types, which `classes` puts into so many classes where they are asked for.
+    pub(super) fn resolve(&self, vocab_size: usize, classes: impl FnOnce(usize, Binning) -> Result<Classes>) -> Result<Config> {
         let base = Config::default();
         let cell = self.cell.clone().unwrap_or(base.cell);
         let kind = CELLS.iter().find(|row| row.name == cell);
@@ -330,6 +351,20 @@ impl ModelShape {
             [size] => (*size, Vec::new()),
             sizes => (sizes[0], sizes.to_vec()),
         };
+        let output = self.output.clone().unwrap_or(base.output);
+        if let (Some(order), 0) = (self.direct_order, self.direct.unwrap_or(0)) {
+            return Err(Error::usage(format!("--direct-order {order}"), "there are no direct connections", "Give --direct SIZE too"));
+        }
+        let binning = self.class_binning.unwrap_or_default();
+        let classes = match (output.as_str(), self.classes, self.class_binning) {
+            ("class", asked, _) => Some(classes(asked.unwrap_or_else(|| Classes::usual(vocab_size)), binning)?),
+            (_, None, None) => None,
+            _ => {
+                let rule = format!("--output {output} has no classes");
+                return Err(Error::usage("--classes", rule, "Take --output class, or leave --classes and --class-binning out"));
+            }
+        };
+        let direct_size = self.direct.unwrap_or(base.direct_size);
         let config = Config {
             cell,
             activation: self.activation.unwrap_or(base.activation),
@@ -342,7 +377,11 @@ impl ModelShape {
             decoder_bias: bias,
             tied: self.tied.unwrap_or(base.tied),
             projection: self.projection.unwrap_or(base.projection),
-            output: self.output.clone().unwrap_or(base.output),
+            compression_size: self.compression.unwrap_or(base.compression_size),
+            output,
+            classes,
+            direct_size,
+            direct_order: if direct_size > 0 { self.direct_order.unwrap_or(3) } else { 0 },
             initial_state,
         };
         config.validate()?;

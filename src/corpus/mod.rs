@@ -18,6 +18,7 @@ pub use unit::Unit;
 pub use vocabulary::{Limits, UNKNOWN, Vocabulary};
 
 use crate::error::{Error, Result};
+use crate::tensor::NONE;
 use std::path::Path;
 
 /// A text in its own vocabulary, split into what is trained on and what is held out.
@@ -80,6 +81,13 @@ impl Corpus {
         };
         corpus.check(name, valid)?;
         Ok(corpus)
+    }
+
+    /// How often each type of the vocabulary occurs in what is trained on.
+    pub fn counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.vocabulary.len()];
+        self.train.iter().filter(|&id| id != NONE).for_each(|id| counts[id as usize] += 1);
+        counts
     }
 
     fn check(&self, name: String, valid: Option<&Path>) -> Result<()> {

@@ -104,12 +104,18 @@ impl<'a> Streams<'a> {
 
     /// The token before step `step` of a stream.
     fn before(&self, stream: usize, step: usize) -> u32 {
-        let (length, longer) = (self.tokens.len() / self.batch, self.tokens.len() % self.batch);
-        let begin = stream * length + stream.min(longer);
-        if step > length + usize::from(stream < longer) {
+        let longer = stream < self.tokens.len() % self.batch;
+        if step > self.tokens.len() / self.batch + usize::from(longer) {
             return NONE;
         }
-        match begin + step {
+        self.history(stream, step, 0)
+    }
+
+    /// The token `back` tokens before the one that is read at step `step` of a stream, which has such a step: from the stream before where it
+    /// is not in this one, and the boundary before the text begins.
+    pub fn history(&self, stream: usize, step: usize, back: usize) -> u32 {
+        let (length, longer) = (self.tokens.len() / self.batch, self.tokens.len() % self.batch);
+        match (stream * length + stream.min(longer) + step).saturating_sub(back) {
             0 => 0,
             position => self.tokens.get(position - 1),
         }

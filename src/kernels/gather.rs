@@ -15,7 +15,7 @@ pub struct Gather {
     pub output: Tensor,
 }
 
-arguments! { columns: u32, rows: u32, tokens_offset: u32, output_offset: u32, first: u32, end: u32 }
+arguments! { columns: u32, rows: u32, table_offset: u32, tokens_offset: u32, output_offset: u32, first: u32, end: u32 }
 
 pub(super) static SHADER: Shader = Shader {
     stem: "gather",
@@ -51,11 +51,13 @@ impl Kernel for Gather {
         let ((tokens, tokens_offset), (output, output_offset)) = (Binding::with_offset(&self.tokens), Binding::with_offset(&self.output));
         let (rows, columns) = (index(self.output.rows()), index(self.output.columns()));
         for Piece { rows: part, tensor } in gpu.pieces(&self.table) {
+            let (table, table_offset) = Binding::with_offset(&tensor);
+            let (first, end) = (index(part.start), index(part.end));
             gpu.launch(
                 &SHADER,
                 &[],
-                &[Binding::whole(&tensor), tokens, output],
-                &Arguments { columns, rows, tokens_offset, output_offset, first: index(part.start), end: index(part.end) },
+                &[table, tokens, output],
+                &Arguments { columns, rows, table_offset, tokens_offset, output_offset, first, end },
                 workgroups(self.output.rows(), 1),
             );
         }

@@ -8,6 +8,7 @@ mod activation;
 mod adagrad;
 mod adam;
 mod add_bias;
+mod add_runs;
 mod average;
 pub mod cases;
 mod clamp;
@@ -16,6 +17,7 @@ mod copy;
 mod decay;
 mod dropout;
 mod gather;
+mod grouped_matmul;
 mod gru;
 mod lstm;
 mod math;
@@ -23,11 +25,13 @@ mod matmul;
 mod matmul_cooperative;
 mod momentum;
 mod parallel;
+mod ragged_softmax;
 mod recurrence;
 mod recurrence_step;
 mod reduce;
 mod rmsprop;
 mod rows;
+mod runs_gradient;
 mod scatter_add;
 mod sgd;
 mod softmax_cross_entropy;
@@ -39,6 +43,7 @@ pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use add_bias::AddBias;
+pub use add_runs::AddRuns;
 pub use average::Average;
 pub use clamp::Clamp;
 pub use clip::Clip;
@@ -46,14 +51,17 @@ pub use copy::CopyValues;
 pub use decay::Decay;
 pub use dropout::{Dropout, Mask, Pattern};
 pub use gather::Gather;
+pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
 pub use matmul::{Matmul, Precision};
 pub use momentum::Momentum;
+pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use reduce::{Reduce, Reduction};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
+pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
@@ -102,6 +110,12 @@ pub static SHADERS: &[&Shader] = &[
     &dropout::IN_PLACE,
     &add_bias::SHADER,
     &softmax_cross_entropy::SHADER,
+    &grouped_matmul::FORWARD,
+    &grouped_matmul::INPUT,
+    &grouped_matmul::WEIGHT,
+    &ragged_softmax::SHADER,
+    &add_runs::SHADER,
+    &runs_gradient::SHADER,
     &sum_rows::SHADER,
     &reduce::PARTIAL,
     &reduce::TOTAL,

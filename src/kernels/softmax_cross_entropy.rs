@@ -84,17 +84,22 @@ impl SoftmaxCrossEntropy {
             }
             return 0.0;
         }
-        let target = target as usize;
-        let target_logit = logits[target];
-        let top = largest(logits);
-        let sum = exponentiate(logits, top);
-        if self.gradient {
-            let factor = self.scale / sum;
-            logits.iter_mut().for_each(|value| *value *= factor);
-            logits[target] -= self.scale;
-        }
-        top + sum.ln() - target_logit
+        softmax_row(logits, target as usize, self.gradient.then_some(self.scale))
     }
+}
+
+/// The loss of one row's target; where there is a `scale`, the logits become the gradient of the scaled loss.
+#[inline(always)]
+pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
+    let target_logit = logits[target];
+    let top = largest(logits);
+    let sum = exponentiate(logits, top);
+    if let Some(scale) = scale {
+        let factor = scale / sum;
+        logits.iter_mut().for_each(|value| *value *= factor);
+        logits[target] -= scale;
+    }
+    top + sum.ln() - target_logit
 }
 
 impl Kernel for SoftmaxCrossEntropy {

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::cell::CELLS;
+use super::classes::Classes;
+use super::direct::MOST_ORDER;
 use super::output::OUTPUTS;
 use crate::error::{Error, Result};
-use crate::kernels::Activation;
+use crate::kernels::{Activation, BLOCK};
 
 /// Sizes and kinds of a model's parts, under the names of `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +37,20 @@ pub struct Config {
     /// Whether a matrix without bias turns the last layer's H numbers into D before the output layer.
     #[serde(default)]
     pub projection: bool,
+    /// Whether and how wide a layer of sigmoid units without bias stands between the last layer and the output layer; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub compression_size: usize,
     /// A row of [`OUTPUTS`].
     pub output: String,
+    /// The classes of the output layer that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
+    /// Numbers of the table of direct connections from the last words to the output layer's classes and words; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub direct_size: usize,
+    /// Words of the longest n-grams that direct connections know, the predicted one among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub direct_order: usize,
     /// What every hidden unit is before the first token: 0.1 in rnnlm.
     pub initial_state: f32,
 }
@@ -56,7 +70,11 @@ impl Default for Config {
             decoder_bias: false,
             tied: false,
             projection: false,
+            compression_size: 0,
             output: "softmax".into(),
+            classes: None,
+            direct_size: 0,
+            direct_order: 0,
             initial_state: 0.1,
         }
     }
@@ -88,7 +106,54 @@ impl Config {
         }
         self.validate_table()?;
         named(&self.cell, "--cell", CELLS.iter().map(|row| row.name))?;
-        named(&self.output, "--output", OUTPUTS.iter().map(|row| row.name))
+        named(&self.output, "--output", OUTPUTS.iter().map(|row| row.name))?;
+        self.validate_output()
+    }
+
+    /// What the output layers ask of the rest.
+    fn validate_output(&self) -> Result<()> {
+        let has_classes = self.output == "class";
+        match &self.classes {
+            Some(classes) if has_classes => classes.validate(self.vocab_size)?,
+            None if !has_classes => {}
+            Some(_) => {
+                let rule = format!("--output {} has none", self.output);
+                return Err(Error::usage("--classes", rule, "Take --output class, or leave --classes out"));
+            }
+            None => {
+                return Err(Error::refused(
+                    "a model of --output class",
+                    "its configuration lists no classes",
+                    "Restore config.json, or train the model again",
+                ));
+            }
+        }
+        if self.tied && self.output != "softmax" {
+            let rule = "the output layer's weight can be the embedding with --output softmax alone";
+            return Err(Error::usage(format!("--tied with --output {}", self.output), rule, "Leave one of them out"));
+        }
+        if self.direct_size == 0 {
+            return Ok(());
+        }
+        let (size, order) = (self.direct_size, self.direct_order);
+        if !has_classes {
+            let rule = format!("--output {} has no direct connections", self.output);
+            return Err(Error::usage(format!("--direct {size}"), rule, "Take --output class; with --classes 1 it is the full softmax"));
+        }
+        if !size.is_multiple_of(BLOCK) || u32::try_from(size).is_err() {
+            let rule = format!("it must be a multiple of {BLOCK} below 2^32");
+            return Err(Error::usage(format!("--direct {size}"), rule, format!("Take {}", size.next_multiple_of(BLOCK).min(1 << 31))));
+        }
+        if !(1..=MOST_ORDER).contains(&order) {
+            let rule = format!("n-grams have from 1 to {MOST_ORDER} words");
+            return Err(Error::usage(format!("--direct-order {order}"), rule, "3 is the usual one"));
+        }
+        Ok(())
+    }
+
+    /// Words of each class; none where there are no classes.
+    pub fn class_sizes(&self) -> &[usize] {
+        self.classes.as_ref().map_or(&[], |classes| &classes.sizes)
     }
 
     /// What tying and projecting ask of the sizes.
@@ -98,6 +163,13 @@ impl Config {
             if is_on && size == 0 {
                 return Err(Error::usage(flag, "there is no embedding", "Give --embedding D too"));
             }
+        }
+        if self.compression_size > 0 && (self.projection || self.tied) {
+            return Err(Error::usage(
+                format!("--compression {}", self.compression_size),
+                "the output layer reads either it or what --projection and --tied ask for",
+                "Leave one of them out",
+            ));
         }
         if self.tied && !self.projection && size != last {
             return Err(Error::usage(
@@ -121,7 +193,11 @@ impl Config {
 
     /// Numbers that the output layer reads.
     pub fn decoder_input_size(&self) -> usize {
-        if self.projection { self.embedding_size } else { self.output_size() }
+        match self.compression_size {
+            0 if self.projection => self.embedding_size,
+            0 => self.output_size(),
+            size => size,
+        }
     }
 
     /// Columns of layer `layer`'s input.
@@ -132,6 +208,10 @@ impl Config {
             _ => self.layer_size(layer - 1),
         }
     }
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 /// Sizes as flags have them.

@@ -3,13 +3,17 @@
 //! In: windows of tokens. Out: losses, gradients, distributions.
 
 mod cell;
+mod class;
+mod classes;
 mod config;
+mod direct;
 mod dropout;
 mod elman;
 mod gru;
 mod lstm;
 mod output;
 mod parameters;
+mod plan;
 mod products;
 mod softmax;
 mod table;
@@ -17,17 +21,20 @@ mod window;
 mod workspace;
 
 pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
+pub use classes::{Binning, Classes};
 pub use config::Config;
+pub use direct::LONGEST_HISTORY;
 pub(crate) use config::list;
 pub use dropout::DropoutRates;
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
-pub use parameters::{Initial, Parameters, Specification, initial_values, set_forget_bias, specifications};
+pub use parameters::{Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications};
+pub use plan::{Plan, Words};
 pub use window::Window;
 pub use workspace::Workspace;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
+use crate::kernels::{Activation, ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
 use crate::tensor::Tensor;
 use dropout::Site;
 use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
@@ -62,6 +69,11 @@ impl Model {
 
     fn tensor(&self, name: &str) -> Tensor {
         self.parameters.tensors()[self.number(name)]
+    }
+
+    /// The name of the weight between the last layer and the output layer, where there is one.
+    fn projection(&self) -> &'static str {
+        if self.config.compression_size > 0 { "compression.weight" } else { "projection.weight" }
     }
 
     fn number(&self, name: &str) -> usize {
@@ -109,7 +121,10 @@ impl Model {
         }
         if let Some([projected, _]) = workspace.projected(steps) {
             let top = workspace.handed_on(workspace.cells.len() - 1, steps);
-            device.run(&product(top, self.tensor("projection.weight"), projected, precision));
+            device.run(&product(top, self.tensor(self.projection()), projected, precision));
+            if self.config.compression_size > 0 {
+                device.run(&ActivationForward { activation: Activation::Sigmoid, values: projected });
+            }
         }
     }
 
@@ -132,8 +147,11 @@ impl Model {
         let read = workspace.projected(steps).map_or(top, |[_, gradient]| gradient);
         let read = workspace.predicting_part(device, window, read);
         workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, read, &gradients);
-        if let Some([_, gradient]) = workspace.projected(steps) {
-            let number = self.number("projection.weight");
+        if let Some([projected, gradient]) = workspace.projected(steps) {
+            if self.config.compression_size > 0 {
+                device.run(&ActivationBackward { activation: Activation::Sigmoid, values: projected, gradient });
+            }
+            let number = self.number(self.projection());
             device.run(&weight_gradient(gradient, workspace.handed_on(last, steps), gradients[number].values(), precision));
             device.run(&input_gradient(gradient, self.parameters.tensors()[number], top, precision));
         }
@@ -189,11 +207,11 @@ impl Model {
         device.run(&Sgd { parameter: table.values(), gradient: Gradient::Rows(sums, rows), scale: one, rate: -1.0 });
     }
 
-    /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`.
+    /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`. `words` says what came before.
     ///
     /// # Errors
     /// If the device failed.
-    pub fn distribution(&self, device: &mut Device, workspace: &Workspace, time_steps: usize) -> Result<Vec<f32>> {
-        workspace.output.distribution(device, &self.parameters, workspace.decoder_input(time_steps))
+    pub fn distribution(&self, device: &mut Device, workspace: &Workspace, time_steps: usize, words: &Words<'_>) -> Result<Vec<f32>> {
+        workspace.output.distribution(device, &self.parameters, workspace.decoder_input(time_steps), words)
     }
 }

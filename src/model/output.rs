@@ -1,16 +1,20 @@
 //! What an output layer is, and the table of those that exist.
 //!
 //! An output layer turns hidden states into the distribution over the next word. The interface asks for the loss of given words, for its
-//! gradient, and for the whole distribution, never for the logits, so that layers need not have any for every word.
+//! gradient, and for the whole distribution, never for the logits, so that layers need not have any for every word. Before a window is walked a
+//! layer may look at its words on the host and plan: which rows of a table they touch, and in which order.
 
 use std::fmt::Debug;
 
+use super::cell::Capacity;
+use super::class::ClassSoftmax;
 use super::config::Config;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, Specification};
+use super::plan::{Plan, Words};
 use super::softmax::Softmax;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::Gradient;
+use crate::kernels::{Gradient, Rows};
 use crate::tensor::Tensor;
 
 /// Hidden states with the words that follow them, and where the losses go.
@@ -22,10 +26,27 @@ pub struct Predictions {
     pub targets: Tensor<u32>,
     /// `rows` numbers, overwritten: -ln P(target), 0 where there is none.
     pub losses: Tensor,
+    /// What the layer planned for these targets.
+    pub plan: Plan,
 }
 
 /// The last layer with its scratch memory.
 pub trait OutputLayer: Debug {
+    /// Looks at a window's words before it is walked, and uploads what the layer needs of them.
+    fn plan(&self, _device: &mut Device, _words: &Words<'_>) -> Plan {
+        Plan::default()
+    }
+
+    /// The most rows that a window touches of the parameter called `name`, where its gradient is one of rows: at least 1.
+    fn most_rows(&self, _name: &str) -> Option<usize> {
+        None
+    }
+
+    /// The rows that a planned window touches of the parameter called `name`, where its gradient is one of rows, each once.
+    fn touched_rows(&self, _name: &str, _plan: Plan) -> Option<Rows> {
+        None
+    }
+
     /// The loss of every target.
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions);
 
@@ -41,15 +62,15 @@ pub trait OutputLayer: Debug {
         gradients: &[Gradient],
     );
 
-    /// ln P of every word after each of the hidden states `[rows, H]`: `rows` × V numbers.
+    /// ln P of every word after each of the hidden states `[rows, H]`: `rows` × V numbers. `words` says what came before.
     ///
     /// # Errors
     /// If the device failed.
-    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Result<Vec<f32>>;
+    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>) -> Result<Vec<f32>>;
 }
 
-/// Allocates an output layer's scratch memory for up to `rows` hidden states. `mixed`: whether training's products are of mixed precision.
-pub type AllocateOutput = fn(&mut Device, &Config, rows: usize, mixed: bool) -> Result<Box<dyn OutputLayer>>;
+/// Allocates an output layer's scratch memory for up to `rows` hidden states.
+pub type AllocateOutput = fn(&mut Device, &Config, rows: usize, Capacity) -> Result<Box<dyn OutputLayer>>;
 
 /// A row of the table of output layers.
 #[derive(Debug)]
@@ -58,16 +79,27 @@ pub struct OutputKind {
     pub name: &'static str,
     /// What it is, for help texts.
     pub description: &'static str,
+    /// Its parameters, in the order of the file.
+    pub specifications: fn(&Config) -> Vec<Specification>,
     /// Allocates its scratch memory.
     pub allocate: AllocateOutput,
 }
 
 /// Every output layer there is.
-pub static OUTPUTS: &[OutputKind] = &[OutputKind {
-    name: "softmax",
-    description: "the full softmax over the vocabulary",
-    allocate: |device, config, rows, mixed| Ok(Box::new(Softmax::new(device, config, rows, mixed)?)),
-}];
+pub static OUTPUTS: &[OutputKind] = &[
+    OutputKind {
+        name: "softmax",
+        description: "the full softmax over the vocabulary",
+        specifications: Softmax::specifications,
+        allocate: |device, config, rows, capacity| Ok(Box::new(Softmax::new(device, config, rows, capacity.mixed)?)),
+    },
+    OutputKind {
+        name: "class",
+        description: "a softmax over classes of words and one over the words of a class (Goodman 2001, Mikolov 2011)",
+        specifications: ClassSoftmax::specifications,
+        allocate: |device, config, rows, capacity| Ok(Box::new(ClassSoftmax::new(device, config, rows, capacity)?)),
+    },
+];
 
 /// The configuration's row of [`OUTPUTS`].
 ///
@@ -80,8 +112,9 @@ pub fn kind(config: &Config) -> &'static OutputKind {
 impl Predictions {
     /// The predictions of some of the rows.
     pub(super) fn slice_rows(&self, rows: std::ops::Range<usize>) -> Self {
-        let Self { hidden, targets, losses } = self;
+        let Self { hidden, targets, losses, plan } = self;
         Self {
+            plan: *plan,
             hidden: hidden.slice_rows(rows.clone()),
             targets: targets.reshape(targets.len(), 1).slice_rows(rows.clone()),
             losses: losses.reshape(losses.len(), 1).slice_rows(rows),

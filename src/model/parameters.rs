@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::cell;
 use super::config::Config;
+use super::output;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -21,6 +22,17 @@ pub enum Initial {
     Zero,
 }
 
+/// How memory holds what files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A matrix as it is, a vector as a row.
+    Plain,
+    /// A matrix turned over: the looked-up rows of a one-hot weight are its columns.
+    Turned,
+    /// A vector as rows of so many numbers each, for gradients of which only some rows are touched.
+    Rows(usize),
+}
+
 /// One parameter as files know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Specification {
@@ -28,8 +40,8 @@ pub struct Specification {
     pub name: String,
     /// The shape in files, PyTorch's: one number for a bias, two for a matrix.
     pub shape: Vec<usize>,
-    /// Whether memory holds the matrix turned over: the looked-up rows of a one-hot weight are its columns.
-    pub turned: bool,
+    /// How it lies in memory.
+    pub layout: Layout,
     /// How it begins.
     pub initial: Initial,
     /// Whether every kernel that uses it takes a table of several pieces.
@@ -37,12 +49,12 @@ pub struct Specification {
 }
 
 impl Specification {
-    fn weight(name: impl Into<String>, rows: usize, columns: usize, initial: Initial) -> Self {
-        Self { name: name.into(), shape: vec![rows, columns], turned: false, initial, may_be_cut: true }
+    pub(super) fn weight(name: impl Into<String>, rows: usize, columns: usize, initial: Initial) -> Self {
+        Self { name: name.into(), shape: vec![rows, columns], layout: Layout::Plain, initial, may_be_cut: true }
     }
 
-    fn bias(name: impl Into<String>, size: usize) -> Self {
-        Self { name: name.into(), shape: vec![size], turned: false, initial: Initial::Zero, may_be_cut: false }
+    pub(super) fn bias(name: impl Into<String>, size: usize) -> Self {
+        Self { name: name.into(), shape: vec![size], layout: Layout::Plain, initial: Initial::Zero, may_be_cut: false }
     }
 
     /// Number of elements.
@@ -57,9 +69,10 @@ impl Specification {
 
     /// Rows and columns in memory.
     pub fn memory_shape(&self) -> [usize; 2] {
-        match (self.shape.as_slice(), self.turned) {
-            ([rows, columns], false) => [*rows, *columns],
-            ([rows, columns], true) => [*columns, *rows],
+        match (self.shape.as_slice(), self.layout) {
+            ([rows, columns], Layout::Turned) => [*columns, *rows],
+            ([rows, columns], _) => [*rows, *columns],
+            (_, Layout::Rows(columns)) => [self.len() / columns, columns],
             _ => [1, self.len()],
         }
     }
@@ -76,7 +89,7 @@ impl Specification {
     /// Values from the file's order into memory's, or back again: turning over is its own inverse but for the shape.
     fn reorder<'a>(&self, values: impl Into<Cow<'a, [f32]>>, from: [usize; 2]) -> Cow<'a, [f32]> {
         let values = values.into();
-        if !self.turned {
+        if self.layout != Layout::Turned {
             return values;
         }
         let [rows, columns] = from;
@@ -87,21 +100,18 @@ impl Specification {
 
 /// The names and shapes of a model's parameters, in the order of the file.
 pub fn specifications(config: &Config) -> Vec<Specification> {
-    let vocabulary = config.vocab_size;
     let gates = cell::kind(config).gates;
-    // rnnlm's network begins as rnnlm does; cells with gates as PyTorch's examples do: tables between -0.1 and 0.1.
-    let of_layer = |size: usize| if gates == 1 { Initial::ThreeUniform } else { Initial::Uniform(size) };
-    let of_tables = of_layer(100);
+    let of_layer = |size: usize| of_layer(config, size);
     let mut list = Vec::new();
     if config.embedding_size > 0 {
-        list.push(Specification::weight("embedding.weight", vocabulary, config.embedding_size, of_tables));
+        list.push(Specification::weight("embedding.weight", config.vocab_size, config.embedding_size, of_tables(config)));
     }
     for layer in 0..config.num_layers {
         let hidden = config.layer_size(layer);
-        let turned = layer == 0 && config.embedding_size == 0;
+        let layout = if layer == 0 && config.embedding_size == 0 { Layout::Turned } else { Layout::Plain };
         let name = |part: &str| format!("rnn.{part}_l{layer}");
         let input = Specification::weight(name("weight_ih"), gates * hidden, config.input_size(layer), of_layer(hidden));
-        list.push(Specification { turned, ..input });
+        list.push(Specification { layout, ..input });
         let recurrent = Specification::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
         list.push(Specification { may_be_cut: false, ..recurrent });
         if config.bias {
@@ -113,13 +123,22 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
         let last = config.output_size();
         list.push(Specification::weight("projection.weight", config.embedding_size, last, of_layer(last)));
     }
-    if !config.tied {
-        list.push(Specification::weight("decoder.weight", vocabulary, config.decoder_input_size(), of_tables));
+    if config.compression_size > 0 {
+        let last = config.output_size();
+        list.push(Specification::weight("compression.weight", config.compression_size, last, of_layer(last)));
     }
-    if config.decoder_bias {
-        list.push(Specification::bias("decoder.bias", vocabulary));
-    }
+    list.extend((output::kind(config).specifications)(config));
     list
+}
+
+/// How a layer of this size begins: rnnlm's network as rnnlm does, cells with gates as PyTorch's.
+fn of_layer(config: &Config, size: usize) -> Initial {
+    if cell::kind(config).gates == 1 { Initial::ThreeUniform } else { Initial::Uniform(size) }
+}
+
+/// How tables of words begin: beside cells with gates between -0.1 and 0.1, as in PyTorch's examples.
+pub(super) fn of_tables(config: &Config) -> Initial {
+    of_layer(config, 100)
 }
 
 /// Initial values of every parameter in the file's order, the same for the same seed on every machine.
@@ -193,7 +212,7 @@ impl Parameters {
         }
         for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values) {
             let shape = specification.memory_shape();
-            let file_shape = if specification.turned { [shape[1], shape[0]] } else { shape };
+            let file_shape = if specification.layout == Layout::Turned { [shape[1], shape[0]] } else { shape };
             device.upload(tensor, &specification.reorder(value, file_shape));
         }
         Ok(())

@@ -2,7 +2,8 @@
 
 use super::config::Config;
 use super::output::{OutputLayer, Predictions};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, Specification, of_tables};
+use super::plan::Words;
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
@@ -22,6 +23,18 @@ pub struct Softmax {
 const ROW_STEP: usize = 16;
 
 impl Softmax {
+    /// The weight, where the embedding is not it too, and the bias, where there is one.
+    pub(super) fn specifications(config: &Config) -> Vec<Specification> {
+        let mut list = Vec::new();
+        if !config.tied {
+            list.push(Specification::weight("decoder.weight", config.vocab_size, config.decoder_input_size(), of_tables(config)));
+        }
+        if config.decoder_bias {
+            list.push(Specification::bias("decoder.bias", config.vocab_size));
+        }
+        list
+    }
+
     pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
         let fitting =
             device.logits_block_bytes(4 * config.vocab_size * config.decoder_input_size()) / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
@@ -95,19 +108,22 @@ impl OutputLayer for Softmax {
         }
     }
 
-    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor) -> Result<Vec<f32>> {
+    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, _words: &Words<'_>) -> Result<Vec<f32>> {
         let mut all = Vec::new();
         for rows in self.blocks(hidden.rows()) {
             let logits = self.logits(device, parameters, hidden.slice_rows(rows), Precision::Full);
             let mut values = device.download(&logits)?;
-            for row in values.chunks_exact_mut(logits.columns()) {
-                let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let sum: f64 = row.iter().map(|&value| f64::from(value - top).exp()).sum();
-                let log_sum = f64::from(top) + sum.ln();
-                row.iter_mut().for_each(|value| *value = (f64::from(*value) - log_sum) as f32);
-            }
+            values.chunks_exact_mut(logits.columns()).for_each(log_softmax);
             all.append(&mut values);
         }
         Ok(all)
     }
+}
+
+/// Turns logits into ln of their softmax.
+pub(super) fn log_softmax(logits: &mut [f32]) {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&value| f64::from(value - top).exp()).sum();
+    let log_sum = f64::from(top) + sum.ln();
+    logits.iter_mut().for_each(|value| *value = (f64::from(*value) - log_sum) as f32);
 }

@@ -1,5 +1,6 @@
 //! A window of tokens on a device.
 
+use super::plan::Plan;
 use crate::kernels::Rows;
 use crate::tensor::Tensor;
 
@@ -22,12 +23,14 @@ pub struct Window {
     pub order: Option<Tensor<u32>>,
     /// The number of the draw of dropout's masks, such as the update's.
     pub draw: u32,
+    /// What the output layer planned for the targets; see [`Workspace::plan`](super::Workspace::plan).
+    pub plan: Plan,
 }
 
 impl Window {
     /// A window that begins where the one before it ended.
     pub fn new(time_steps: usize, inputs: Tensor<u32>, targets: Tensor<u32>) -> Self {
-        Self { time_steps, history: 0, advance: time_steps, inputs, targets, order: None, draw: 0 }
+        Self { time_steps, history: 0, advance: time_steps, inputs, targets, order: None, draw: 0, plan: Plan::default() }
     }
 
     /// The inputs as a table's gradient is summed over them.

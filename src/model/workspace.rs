@@ -4,6 +4,7 @@ use super::Model;
 use super::cell::{self, Capacity, Cell};
 use super::dropout::{self, Site};
 use super::output::{self, OutputLayer, Predictions};
+use super::plan::{Plan, Words};
 use super::table::Table;
 use super::window::Window;
 use crate::device::Device;
@@ -26,7 +27,7 @@ pub struct Workspace {
     dropped: Vec<Option<Tensor>>,
     /// The recurrent weights where some of their numbers are left out.
     dropped_weights: Vec<Option<Tensor>>,
-    /// `[T*B, D]` where there is a projection, and its gradient.
+    /// `[T*B, D]` where there is a projection or a compression layer, and its gradient.
     projected: Option<[Tensor; 2]>,
     /// `[T*B, 1]`.
     losses: Tensor,
@@ -34,6 +35,8 @@ pub struct Workspace {
     zeros: Option<Tensor>,
     /// The parameters' gradients; none where nothing is trained.
     gradients: Vec<Tensor>,
+    /// The parameters' names.
+    names: Vec<String>,
     /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each position of the window, and a one. Where
     /// neither is, the table's entry of `gradients` is of that shape.
     pub(super) tied: Option<[Tensor; 2]>,
@@ -52,7 +55,7 @@ impl Workspace {
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
         let cells = (0..config.num_layers).map(|layer| allocate(device, config, layer, capacity)).collect::<Result<_>>()?;
-        let output = (output::kind(config).allocate)(device, config, rows, capacity.mixed)?;
+        let output = (output::kind(config).allocate)(device, config, rows, capacity)?;
         let embedded = match config.embedding_size {
             0 => None,
             size => Some(device.tensor("embedded words", rows, size)?),
@@ -69,11 +72,11 @@ impl Workspace {
             let weight = [cell::kind(config).gates * size, size];
             dropped_weights.push(if_dropped(Site::Weights(layer), "recurrent weight with some left out", weight)?);
         }
-        let projected = match config.projection {
+        let projected = match config.projection || config.compression_size > 0 {
             false => None,
             true => {
                 let gradient_rows = if capacity.training { rows } else { 1 };
-                let size = config.embedding_size;
+                let size = config.decoder_input_size();
                 Some([
                     device.tensor("projected states", rows, size)?,
                     device.tensor("gradient of the projected states", gradient_rows, size)?,
@@ -87,9 +90,11 @@ impl Workspace {
             for (number, specification) in model.parameters().specifications().iter().enumerate() {
                 let what = format!("gradient of {}", specification.name);
                 let by_position = |device: &mut Device| device.tensor(&what, rows, specification.memory_shape()[1]);
-                gradients.push(match number == TABLE && !is_dense {
-                    true => by_position(device)?,
-                    false => specification.allocate(device, &what)?,
+                let columns = specification.memory_shape()[1];
+                gradients.push(match output.most_rows(&specification.name) {
+                    Some(most) => device.tensor(&what, most, columns)?,
+                    None if number == TABLE && !is_dense => by_position(device)?,
+                    None => specification.allocate(device, &what)?,
                 });
                 if number == TABLE && config.tied && table.is_none() {
                     tied = Some([by_position(device)?, device.tensor_from("one", 1, 1, &[1.0])?]);
@@ -102,8 +107,10 @@ impl Workspace {
             steps => Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?),
         };
         let initial_state = config.initial_state;
+        let names = model.parameters().specifications().iter().map(|specification| specification.name.clone()).collect();
         let workspace = Self {
             capacity,
+            names,
             initial_state,
             cells,
             output,
@@ -124,6 +131,11 @@ impl Workspace {
     /// What this workspace was made for.
     pub fn capacity(&self) -> Capacity {
         self.capacity
+    }
+
+    /// Lets the output layer look at a window's words before the window is walked. The plan is the window's, and holds until the next.
+    pub fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
+        self.output.plan(device, words)
     }
 
     /// Puts the initial state into every unit of every stream.
@@ -169,8 +181,9 @@ impl Workspace {
         self.gradients
             .iter()
             .enumerate()
-            .map(|(number, &values)| match number {
-                TABLE if self.tied.is_none() && self.table.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
+            .map(|(number, &values)| match (number, self.output.touched_rows(&self.names[number], window.plan)) {
+                (_, Some(touched)) => Gradient::Rows(values.slice_rows(0..touched.tokens.len()), touched),
+                (TABLE, None) if self.tied.is_none() && self.table.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
                 _ => Gradient::Dense(values),
             })
             .collect()
@@ -219,7 +232,7 @@ impl Workspace {
         self.dropped_weights[layer].unwrap_or(weight)
     }
 
-    /// `[T*B, D]`, and its gradient, where there is a projection.
+    /// `[T*B, D]`, and its gradient, where there is a projection or a compression layer.
     pub(super) fn projected(&self, time_steps: usize) -> Option<[Tensor; 2]> {
         self.projected.map(|both| both.map(|tensor| tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))))
     }
@@ -232,6 +245,7 @@ impl Workspace {
     pub(super) fn predictions(&self, window: &Window) -> Predictions {
         let rows = self.predicting(window);
         let targets = window.targets.reshape(window.targets.len(), 1).slice_rows(rows.clone());
-        Predictions { hidden: self.decoder_input(window.time_steps).slice_rows(rows), targets, losses: self.losses(window) }
+        let hidden = self.decoder_input(window.time_steps).slice_rows(rows);
+        Predictions { hidden, targets, losses: self.losses(window), plan: window.plan }
     }
 }

@@ -242,7 +242,8 @@ impl<'a> Trainer<'a> {
         // Every window of the run has masks of its own.
         let most = self.feed.streams().steps().div_ceil(self.recipe.shortest_window());
         let draw = (self.progress.epochs * most + number) as u32;
-        let window = Window { draw, ..window };
+        let plan = self.workspace.plan(device, &self.feed.words(number, draw));
+        let window = Window { draw, plan, ..window };
         let scale = match (self.recipe.reduction, &self.accumulator) {
             (Reduction::Mean, None) => 1.0 / predicted.max(1) as f32,
             _ => 1.0,
