@@ -8,7 +8,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Decay, Matmul, Precision, RecurrenceBackward, RecurrenceForward, Reduce, Reduction, Reset, SoftmaxCrossEntropy, Walk,
+    Activation, Decay, Exponential, Matmul, Precision, RecurrenceBackward, RecurrenceForward, Reduce, Reduction, Reset,
+    SoftmaxCrossEntropy, Walk,
 };
 use elman::tensor::Tensor;
 
@@ -97,7 +98,7 @@ fn elementwise(criterion: &mut Criterion) {
     let losses = numbers(&mut device, ROWS, 1);
     let partial = numbers(&mut device, 1, Reduce::PARTIAL_SUMS);
     let output = numbers(&mut device, 1, 1);
-    let softmax = SoftmaxCrossEntropy { logits: values, targets, losses, gradient: true, scale: 1.0 };
+    let softmax = SoftmaxCrossEntropy { logits: values, targets, losses, gradient: true, scale: 1.0, exponential: Exponential::Exact };
     measure(criterion, &mut device, "elementwise", "softmax and cross-entropy", values.len(), &softmax);
     let reduce = Reduce { reduction: Reduction::SumOfSquares, values, partial, output };
     measure(criterion, &mut device, "elementwise", "sum of squares", values.len(), &reduce);

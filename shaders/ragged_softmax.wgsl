@@ -3,6 +3,8 @@
 struct Arguments { count: u32, logits_offset: u32, rows_offset: u32, losses_offset: u32, scale: f32 }
 
 override GRADIENT: bool = true;
+// Whether rnnlm's exponential takes the place of e^x.
+override RNNLM: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> rows: array<u32>;
@@ -13,6 +15,17 @@ const LOWEST: f32 = -3.4e38;
 // Each lane's largest logit and the sum of exponentials below it.
 var<workgroup> largest: array<f32, 64>;
 var<workgroup> sums: array<f32, 64>;
+
+// -ln of a logit's probability, and the probability; log_sum is ln of the sum of exponentials, with the highest logit added back.
+fn loss_of(logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if RNNLM { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
+    return log_sum - logit;
+}
+
+fn likelihood(logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if RNNLM { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
+    return exp(logit - log_sum);
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -27,7 +40,8 @@ fn main(
     let length = rows[first_field + 1u];
     let goal = rows[first_field + 2u];
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
+    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure. rnnlm's exponential does not shrink so, and
+    // is summed in another reading.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < length; column += 64u) {
@@ -51,16 +65,28 @@ fn main(
         }
     }
     workgroupBarrier();
-    let log_sum = largest[0] + log(sums[0]);
+    let highest = largest[0];
+    if RNNLM {
+        workgroupBarrier();
+        sum = 0.0;
+        for (var column = lane; column < length; column += 64u) { sum += rnnlm_exp(logits[first + column] - highest); }
+        sums[lane] = sum;
+        for (var half = 32u; half > 0u; half /= 2u) {
+            workgroupBarrier();
+            if lane < half { sums[lane] += sums[lane + half]; }
+        }
+        workgroupBarrier();
+    }
+    let log_sum = highest + log(sums[0]);
     if lane == 0u && goal < length {
-        losses[arguments.losses_offset + rows[first_field + 3u]] += log_sum - logits[first + goal];
+        losses[arguments.losses_offset + rows[first_field + 3u]] += loss_of(logits[first + goal], highest, log_sum);
     }
     if GRADIENT {
         // The target's logit was read above, before anything of the row is overwritten.
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < length; column += 64u) {
-            let probability = exp(logits[first + column] - log_sum);
+            let probability = likelihood(logits[first + column], highest, log_sum);
             logits[first + column] = arguments.scale * (probability - select(0.0, 1.0, column == goal));
         }
     }

@@ -8,19 +8,26 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
     return workgroup.y * workgroups.x + workgroup.x;
 }
 
-// f(z) and, from y = f(z), f'(z). ACTIVATION: 0 sigmoid, 1 tanh, 2 relu.
+// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these.
+fn rnnlm_exp(x: f32) -> f32 {
+    let power = max(x * 1.44269504, -126.0);
+    return bitcast<f32>(u32(min((power + 126.942695) * 8388608.0, 2139095039.0)));
+}
+
+// f(z) and, from y = f(z), f'(z). ACTIVATION: 0 sigmoid, 1 tanh, 2 relu, 3 rnnlm's sigmoid.
 fn activate(kind: u32, z: f32) -> f32 {
     switch kind {
         case 0u: { return 1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0))); }
         // Some drivers compute tanh from exponentials that overflow to NaN beyond |z| of 44 (gpuweb/gpuweb#4458); f32's tanh is 1 from 10 on.
         case 1u: { return tanh(clamp(z, -15.0, 15.0)); }
+        case 3u: { return 1.0 / (1.0 + rnnlm_exp(-clamp(z, -50.0, 50.0))); }
         default: { return max(z, 0.0); }
     }
 }
 
 fn activation_derivative(kind: u32, y: f32) -> f32 {
     switch kind {
-        case 0u: { return y * (1.0 - y); }
+        case 0u, 3u: { return y * (1.0 - y); }
         case 1u: { return 1.0 - y * y; }
         default: { return select(0.0, 1.0, y > 0.0); }
     }

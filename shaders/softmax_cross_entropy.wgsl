@@ -3,6 +3,8 @@
 struct Arguments { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
 
 override GRADIENT: bool = true;
+// Whether rnnlm's exponential takes the place of e^x.
+override RNNLM: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
@@ -13,6 +15,17 @@ const LOWEST: f32 = -3.4e38;
 // Each lane's largest logit and the sum of exponentials below it.
 var<workgroup> largest: array<f32, 256>;
 var<workgroup> sums: array<f32, 256>;
+
+// -ln of a logit's probability, and the probability; log_sum is ln of the sum of exponentials, with the highest logit added back.
+fn loss_of(logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if RNNLM { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
+    return log_sum - logit;
+}
+
+fn likelihood(logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if RNNLM { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
+    return exp(logit - log_sum);
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -26,7 +39,8 @@ fn main(
     let target_word = targets[arguments.targets_offset + row];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
+    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure. rnnlm's exponential does not shrink so, and
+    // is summed in another reading.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < arguments.columns; column += 256u) {
@@ -50,10 +64,22 @@ fn main(
         }
     }
     workgroupBarrier();
-    let log_sum = largest[0] + log(sums[0]);
+    let highest = largest[0];
+    if RNNLM {
+        workgroupBarrier();
+        sum = 0.0;
+        for (var column = lane; column < arguments.columns; column += 256u) { sum += rnnlm_exp(logits[first + column] - highest); }
+        sums[lane] = sum;
+        for (var half = 128u; half > 0u; half /= 2u) {
+            workgroupBarrier();
+            if lane < half { sums[lane] += sums[lane + half]; }
+        }
+        workgroupBarrier();
+    }
+    let log_sum = highest + log(sums[0]);
     if lane == 0u {
         var loss = 0.0;
-        if target_word < arguments.columns { loss = log_sum - logits[first + target_word]; }
+        if target_word < arguments.columns { loss = loss_of(logits[first + target_word], highest, log_sum); }
         losses[arguments.losses_offset + row] = loss;
     }
     if GRADIENT {
@@ -61,7 +87,7 @@ fn main(
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < arguments.columns; column += 256u) {
-            let probability = exp(logits[first + column] - log_sum);
+            let probability = likelihood(logits[first + column], highest, log_sum);
             logits[first + column] = scale * (probability - select(0.0, 1.0, column == target_word));
         }
     }

@@ -10,6 +10,7 @@ use super::reference::cells::Cell;
 use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
+use super::reference::outputs::{Direct, Output};
 use super::steps::{INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload};
 use super::support::{on_every_device, trial};
 
@@ -19,7 +20,10 @@ pub fn trials() -> Vec<Trial> {
     for (name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             let family = format!("cells::{name}_layers_{num_layers}");
-            trials.extend(on_every_device(&family, move |device| check_shapes(device, cell, num_layers)));
+            trials.extend(on_every_device(&family, move |device| check_shapes(device, architectures(cell, num_layers))));
+            trials.extend(on_every_device(&format!("{family}_classes"), move |device| {
+                check_shapes(device, class_architectures(cell, num_layers));
+            }));
             trials.extend(on_every_device(&format!("{family}_dropout"), move |device| check_dropout(device, cell, num_layers)));
             trials.extend(on_every_device(&format!("{family}_history"), move |device| check_history(device, cell, num_layers)));
         }
@@ -33,7 +37,7 @@ pub fn trials() -> Vec<Trial> {
 fn the_reference_knows_every_row() {
     assert_eq!(CELLS.iter().map(|row| row.name).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.0));
     assert_eq!(CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.1.gates()));
-    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax"]);
+    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax", "class"]);
 }
 
 /// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ, tied tables, a projection.
@@ -53,8 +57,23 @@ fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     ]
 }
 
-fn check_shapes(device: &mut Device, cell: Cell, num_layers: usize) {
-    for architecture in architectures(cell, num_layers) {
+/// Networks of one cell with classes: one class and several, classes of one word, with biases, direct connections and a compression layer.
+fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    let of = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
+    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    vec![
+        Architecture { output: of(&[2, 1, 4], None), ..plain.clone() },
+        Architecture { output: of(&[7], None), bias: true, decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[1, 3, 3], Some(Direct { size: 320, order: 3 })), embedding_size: 3, projection: true, ..plain.clone() },
+        Architecture { output: of(&[4, 3], Some(Direct { size: 64, order: 4 })), decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[3, 4], Some(Direct { size: 96, order: 1 })), compression_size: 4, ..plain.clone() },
+        Architecture { output: of(&[1; 7], None), embedding_size: 2, ..plain.clone() },
+        Architecture { compression_size: 6, decoder_bias: true, ..plain },
+    ]
+}
+
+fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
+    for architecture in architectures {
         for independent in [None, Some(f64::from(INITIAL))] {
             for (seed, pair) in (1..).zip(WINDOWS) {
                 let network = Network::new(architecture.clone(), seed, 0.75);
@@ -115,7 +134,7 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
                 let mut reference = ReferenceWindow::random(9, time_steps, 3, 7, None);
                 reference.masks = masks(&architecture, dropout, SEED, draw, &reference);
                 let window = Window { draw, ..upload(device, &reference) };
-                let got = subject.walk(device, &window, &reference, SCALE);
+                let got = subject.walk(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
                 compare_outcomes(&format!("{architecture:?}, {dropout:?}, draw {draw} on {}", device.name()), &got, &want, STEP);
                 states = want.final_states;
@@ -127,7 +146,7 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
 /// Windows whose first steps predict nothing: gradients flow back through them, and the next window begins where the step says.
 fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
     let (time_steps, batch, history) = (6, 3, 4);
-    for architecture in architectures(cell, num_layers) {
+    for architecture in architectures(cell, num_layers).into_iter().chain(class_architectures(cell, num_layers)) {
         for independent in [None, Some(f64::from(INITIAL))] {
             let network = Network::new(architecture.clone(), 5, 0.75);
             let states = network.random_states(7, batch, 0.5);
@@ -139,7 +158,7 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
                 reference.targets[..history * batch].fill(None);
                 let window = Window { history, advance, ..upload(device, &reference) };
                 subject.carry(device, &states);
-                let mut got = subject.walk(device, &window, &reference, SCALE);
+                let mut got = subject.walk(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
                 let what = format!("{architecture:?}, independent {independent:?}, history {history} on {}", device.name());
                 // What is carried on is the state after some of the steps.
@@ -174,6 +193,9 @@ fn past_a_tile(device: &mut Device, cell: Cell) {
         let network = Network::new(architecture, 5, 0.2);
         let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
         check_windows(device, &format!("past a tile: {cell:?}"), &network, &windows);
+        let output = Output::Class { sizes: vec![3, 70, 1, 130, 97], direct: Some(Direct { size: 3200, order: 3 }) };
+        let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
+        check_windows(device, &format!("past a tile, classes: {cell:?}"), &network, &windows);
     }
 }
 

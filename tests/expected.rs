@@ -1,13 +1,13 @@
 //! What every kernel is to compute, from its inputs by the reference's equations in f64, and how far f32 may be from it.
 
 use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, Update};
-use elman::kernels::{Activation, Precision, Reduction};
+use elman::kernels::{Activation, Exponential, Precision, Reduction};
 use elman::tensor::NONE;
 
 use super::compare::Tolerance;
-use super::expected_cells;
 use super::reference::kernels as reference;
 use super::reference::optimizers;
+use super::{expected_cells, expected_ragged};
 
 /// Outputs by name.
 pub type Expected = Vec<(&'static str, Vec<f64>)>;
@@ -30,6 +30,7 @@ fn function(activation: Activation) -> reference::Activation {
         Activation::Sigmoid => reference::Activation::Sigmoid,
         Activation::Tanh => reference::Activation::Tanh,
         Activation::Relu => reference::Activation::Relu,
+        Activation::RnnlmSigmoid => reference::Activation::RnnlmSigmoid,
     }
 }
 
@@ -86,16 +87,21 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             }
             vec![("sums", sums)]
         }
-        Setup::SoftmaxCrossEntropy { columns, gradient, scale, .. } => {
+        Setup::SoftmaxCrossEntropy { columns, gradient, scale, exponential, .. } => {
+            let softmax = match exponential {
+                Exponential::Exact => reference::softmax_cross_entropy,
+                Exponential::Rnnlm => reference::rnnlm_softmax_cross_entropy,
+            };
             let logits = numbers(run, "logits");
             let (mut losses, mut gradients) = (Vec::new(), Vec::new());
             for (row, target) in logits.chunks_exact(columns).zip(tokens(run, "targets")) {
-                let (loss, gradient) = reference::softmax_cross_entropy(row, target, f64::from(scale));
+                let (loss, gradient) = softmax(row, target, f64::from(scale));
                 losses.push(loss);
                 gradients.extend(gradient);
             }
             if gradient { vec![("logits", gradients), ("losses", losses)] } else { vec![("losses", losses)] }
         }
+        Setup::Ragged(ragged) => expected_ragged::outputs(ragged, run),
         Setup::Reduce { reduction, .. } => {
             let values = numbers(run, "values");
             vec![(
@@ -238,6 +244,7 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
+        Setup::ActivationForward { activation: Activation::RnnlmSigmoid, .. } => Tolerance { absolute: 1e-37, relative: 160.0 * EPSILON },
         Setup::ActivationForward { .. } => Tolerance { absolute: 1e-37, relative: 4e-7 },
         Setup::ActivationBackward { .. } => bits(2.0),
         Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
@@ -250,14 +257,16 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             let terms = EPSILON * (4.0 + 3.0 * (gated.hidden_size as f64).sqrt());
             Tolerance { absolute: terms * f64::from(gated.bound.max(1.0)), relative: 4.0 * EPSILON }
         }
-        Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
-            // Exponents are rounded in proportion to the logits.
-            let exponent = EPSILON * (2.0 + f64::from(bound));
+        Setup::SoftmaxCrossEntropy { bound, scale, exponential, .. } => {
+            // Exponents are rounded in proportion to the logits, and rnnlm's function rounds a product of 30 bits to 24.
+            let rounding = if exponential == Exponential::Rnnlm { 160.0 } else { 2.0 };
+            let exponent = EPSILON * (rounding + f64::from(bound));
             match output {
                 "losses" => Tolerance { absolute: exponent, relative: EPSILON },
                 _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
             }
         }
+        Setup::Ragged(ragged) => expected_ragged::tolerance(ragged, output),
         Setup::Reduce { .. } => Tolerance { absolute: 16.0 * EPSILON, relative: 2.0 * EPSILON },
         Setup::Clip { .. } => bits(2.0),
         Setup::Sgd(_) => bits(1.0),

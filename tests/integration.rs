@@ -11,6 +11,7 @@ mod command;
 mod compare;
 mod expected;
 mod expected_cells;
+mod expected_ragged;
 mod flag_files;
 mod gpu;
 mod import;

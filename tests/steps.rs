@@ -2,15 +2,16 @@
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
-use elman::kernels::{Activation, Gradient};
-use elman::model::{Capacity, Config, Model, Window, Workspace};
+use elman::kernels::{Activation, Gradient, Rows};
+use elman::model::{Binning, Capacity, Classes, Config, Model, Window, Words, Workspace};
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
 use super::reference::cells::Cell;
-use super::reference::kernels::{Activation as ReferenceActivation, softmax};
+use super::reference::kernels::Activation as ReferenceActivation;
 use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
+use super::reference::outputs::Output;
 use super::support::on_every_device;
 
 /// How far losses, states and gradients of a step may be from the reference.
@@ -57,6 +58,14 @@ impl Subject {
             ReferenceActivation::Sigmoid => Activation::Sigmoid,
             ReferenceActivation::Tanh => Activation::Tanh,
             ReferenceActivation::Relu => Activation::Relu,
+            ReferenceActivation::RnnlmSigmoid => Activation::RnnlmSigmoid,
+        };
+        let (output, classes, direct) = match &a.output {
+            Output::Softmax => ("softmax", None, None),
+            Output::Class { sizes, direct } => {
+                let classes = Classes { asked: sizes.len(), binning: Binning::Sqrt, sizes: sizes.clone() };
+                ("class", Some(classes), *direct)
+            }
         };
         let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
         let config = Config {
@@ -71,6 +80,11 @@ impl Subject {
             decoder_bias: a.decoder_bias,
             tied: a.tied,
             projection: a.projection,
+            compression_size: a.compression_size,
+            output: output.into(),
+            classes,
+            direct_size: direct.map_or(0, |direct| direct.size),
+            direct_order: direct.map_or(0, |direct| direct.order),
             initial_state: INITIAL,
             ..Config::default()
         };
@@ -95,11 +109,13 @@ impl Subject {
     /// Forward and back, and everything that came of it, as the reference has it.
     pub fn step(&self, device: &mut Device, reference: &ReferenceWindow, scale: f64) -> Outcome {
         let window = upload(device, reference);
-        self.walk(device, &window, reference, scale)
+        self.walk(device, window, reference, scale)
     }
 
     /// The same of a window that was uploaded before.
-    pub fn walk(&self, device: &mut Device, window: &Window, reference: &ReferenceWindow, scale: f64) -> Outcome {
+    pub fn walk(&self, device: &mut Device, window: Window, reference: &ReferenceWindow, scale: f64) -> Outcome {
+        let plan = self.workspace.plan(device, &words(reference, window.history));
+        let window = &Window { plan, ..window };
         self.model.forward(device, &self.workspace, window);
         self.model.backward(device, &self.workspace, window, scale as f32);
         let losses = download(device, self.workspace.losses(window));
@@ -107,7 +123,7 @@ impl Subject {
         let mut gradients = Named::new();
         for (number, (gradient, specification)) in self.workspace.gradients(window).into_iter().zip(parameters.specifications()).enumerate()
         {
-            let values = dense(device, gradient, reference, specification.memory_shape());
+            let values = dense(device, gradient, specification.memory_shape());
             let values = parameters.to_file_layout(number, &values).into_iter().map(f64::from).collect();
             gradients.insert(specification.name.clone(), values);
         }
@@ -127,20 +143,40 @@ pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
 }
 
 /// A gradient with a number for each of the parameter's, in memory's layout.
-fn dense(device: &mut Device, gradient: Gradient, window: &ReferenceWindow, [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let values = device.download(&gradient.values()).expect("the device works");
-    let Gradient::Rows(..) = gradient else { return values };
-    // Row p is the gradient of the token that is p-th in the order, where it is the first of its kind; zero elsewhere.
-    let mut sorted: Vec<Option<usize>> = window.inputs.clone();
-    sorted.sort_by_key(|token| token.unwrap_or(usize::MAX));
+fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let Gradient::Rows(values, Rows { tokens, order }) = gradient else {
+        return device.download(&gradient.values()).expect("the device works");
+    };
     let mut table = vec![0.0; rows * columns];
+    if values.is_empty() {
+        return table;
+    }
+    let values = device.download(&values).expect("the device works");
+    let [tokens, order] = [tokens, order].map(|list| device.download(&list).expect("the device works"));
+    // Row p is the gradient of the token that is p-th in the order, where it is the first of its kind; zero elsewhere.
+    let token = |p: usize| tokens[order[p] as usize];
     for (p, row) in values.chunks_exact(columns).enumerate() {
-        match sorted[p] {
-            Some(token) if p == 0 || sorted[p - 1] != sorted[p] => table[token * columns..][..columns].copy_from_slice(row),
-            _ => assert!(row.iter().all(|&value| value == 0.0), "row {p} of a table's gradient belongs to no token"),
+        if token(p) != NONE && (p == 0 || token(p - 1) != token(p)) {
+            table[token(p) as usize * columns..][..columns].copy_from_slice(row);
+        } else {
+            assert!(row.iter().all(|&value| value == 0.0), "row {p} of a table's gradient belongs to no token");
         }
     }
     table
+}
+
+/// A window's words for the output layer's plan; the first `history` steps predict nothing.
+pub fn words(window: &ReferenceWindow, history: usize) -> Words<'_> {
+    let id = |token: Option<usize>| token.map_or(NONE, |token| token as u32);
+    let batch = window.batch;
+    Words {
+        targets: window.targets[history * batch..].iter().map(|&token| id(token)).collect(),
+        before: Box::new(move |row, back| {
+            let (t, b) = (history + row / batch, row % batch);
+            t.checked_sub(back).map_or(0, |step| id(window.inputs_at(step)[b]))
+        }),
+        draw: 0,
+    }
 }
 
 /// A window on the device, its tensors somewhere within larger ones.
@@ -194,17 +230,21 @@ pub fn check_windows(device: &mut Device, what: &str, network: &Network, windows
 
     let subject = Subject::new(device, network, Capacity { batch, time_steps, independent, ..Capacity::default() });
     subject.carry(device, &first);
-    let window = upload(device, &windows[0]);
+    let words = words(&windows[0], 0);
+    let window = Window { plan: subject.workspace.plan(device, &words), ..upload(device, &windows[0]) };
     subject.model.forward(device, &subject.workspace, &window);
     subject.model.losses(device, &subject.workspace, &window);
     let forward = network.forward(&windows[0], &first, SCALE);
     let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
     let what = format!("{what}, without gradients on {}", device.name());
     assert_close(&format!("{what}: losses"), &download(device, subject.workspace.losses(&window)), &losses, STEP);
-    let distribution = subject.model.distribution(device, &subject.workspace, window.time_steps).expect("the device works");
-    let vocab_size = network.architecture.vocab_size;
-    let want: Vec<f64> = forward.logits.iter().flat_map(|step| step.chunks_exact(vocab_size)).flat_map(softmax).map(f64::ln).collect();
+    let distribution = subject.model.distribution(device, &subject.workspace, window.time_steps, &words).expect("the device works");
+    let want = network.log_distributions(&windows[0], &forward);
     assert_close(&format!("{what}: distribution"), &distribution, &want, STEP);
+    for row in distribution.chunks_exact(network.architecture.vocab_size) {
+        let sum: f64 = row.iter().map(|&log| f64::from(log).exp()).sum();
+        assert_close(&format!("{what}: sum of a distribution"), &[sum], &[1.0], Tolerance { absolute: 1e-5, relative: 0.0 });
+    }
 }
 
 /// Every combination of biases, independence and windows for one kind of network.

@@ -69,7 +69,7 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
 /// Writes the run to disk, as a process that is about to end.
 pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let description = Description { version: FORMAT, unit: Unit::Word, config: config(corpus) };
+    let description = Description { version: FORMAT, unit: Unit::Word, skip_unknown: false, config: config(corpus) };
     let record = CorpusRecord { train: None, valid: None, bytes: 0, sha256: String::new(), limits: Limits::default() };
     let snapshot = trainer.snapshot(device).expect("a snapshot");
     let (recipe, progress) = (trainer.recipe(), trainer.progress());

@@ -44,6 +44,9 @@ pub struct Description {
     pub version: u32,
     /// What a token is.
     pub unit: Unit,
+    /// Whether words outside the vocabulary are skipped even where it has `<unk>`, as in models of rnnlm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_unknown: bool,
     /// The model.
     #[serde(flatten)]
     pub config: Config,
@@ -91,6 +94,8 @@ pub struct Checkpoint {
     pub vocabulary: Vocabulary,
     /// The parameters in the file's order and layout.
     pub parameters: Vec<Vec<f32>>,
+    /// The states that a text begins with, a carried state's each, where they are not one number in every unit.
+    pub beginning: Option<Vec<Vec<f32>>>,
 }
 
 impl Checkpoint {
@@ -111,11 +116,22 @@ impl Checkpoint {
             ));
         }
         let vocabulary = Vocabulary::new(types)?;
+        let vocabulary = if description.skip_unknown { vocabulary.skipping_unknown() } else { vocabulary };
         let mut file = TensorFile::read(&directory.join(MODEL))?;
         let specifications = specifications(&description.config);
         let parameters = specifications.iter().map(|one| file.take(&one.name, &one.shape)).collect::<Result<_>>()?;
+        let beginning = match file.contains(&state_name(0)) {
+            false => None,
+            true => {
+                let mut states = Vec::new();
+                while file.contains(&state_name(states.len())) {
+                    states.push(file.take_any(&state_name(states.len()))?);
+                }
+                Some(states)
+            }
+        };
         file.finish()?;
-        Ok(Self { description, vocabulary, parameters })
+        Ok(Self { description, vocabulary, parameters, beginning })
     }
 
     /// Reads the configuration alone.
@@ -144,7 +160,7 @@ impl Checkpoint {
     /// # Errors
     /// If the directory cannot be written; what was there before is there still.
     pub fn write(&self, directory: &Path) -> Result<()> {
-        let mut transaction = begin(directory, &self.description, &self.vocabulary, &self.parameters)?;
+        let mut transaction = begin(directory, &self.description, &self.vocabulary, &self.parameters, self.beginning.as_deref())?;
         [TRAINING_TENSORS, TRAINING, LOG].into_iter().for_each(|name| transaction.remove(name));
         transaction.commit()
     }
@@ -234,7 +250,7 @@ pub fn save(
     corpus: &CorpusRecord,
 ) -> Result<()> {
     let specifications = specifications(&description.config);
-    let mut transaction = begin(directory, description, vocabulary, &snapshot.parameters)?;
+    let mut transaction = begin(directory, description, vocabulary, &snapshot.parameters, None)?;
     let mut state = Vec::new();
     let names = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).map_or(&[][..], |row| row.state);
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
@@ -267,13 +283,28 @@ pub fn save(
 }
 
 /// Begins to write a model: what using it needs.
-fn begin<'a>(directory: &'a Path, description: &Description, vocabulary: &Vocabulary, parameters: &[Vec<f32>]) -> Result<Transaction<'a>> {
+fn begin<'a>(
+    directory: &'a Path,
+    description: &Description,
+    vocabulary: &Vocabulary,
+    parameters: &[Vec<f32>],
+    beginning: Option<&[Vec<f32>]>,
+) -> Result<Transaction<'a>> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let mut transaction = Transaction::new(directory);
-    transaction.add(MODEL, |path| tensors::write(path, &named("", &specifications(&description.config), parameters)))?;
+    let mut tensors = named("", &specifications(&description.config), parameters);
+    for (number, state) in beginning.unwrap_or_default().iter().enumerate() {
+        tensors.push((state_name(number), vec![state.len()], state.as_slice()));
+    }
+    transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
     transaction.add_bytes(CONFIG, &json(description))?;
     transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
     Ok(transaction)
+}
+
+/// The name of a state that a text begins with.
+fn state_name(number: usize) -> String {
+    format!("initial_state.{number}")
 }
 
 fn named<'a>(prefix: &str, specifications: &[Specification], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::DeviceFlags;
+use super::model;
 use super::output::Output;
 use crate::checkpoint::Checkpoint;
 use crate::corpus::read_tokens;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate_ensemble;
-use crate::model::Model;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalFlags {
@@ -22,9 +22,9 @@ pub(super) struct EvalFlags {
     /// The text to measure
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
-    /// Begin every sentence with the initial state instead of carrying the state from sentence to sentence
-    #[arg(long)]
-    independent: bool,
+    /// Begin every sentence with the initial state instead of carrying the state from sentence to sentence [default: as the model was trained]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    independent: Option<bool>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -33,11 +33,11 @@ pub(super) struct EvalFlags {
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let checkpoints = read(&flags.models)?;
     let mut device = flags.device.open()?;
-    let model = |one: &Checkpoint| Model::new(&mut device, one.description.config.clone(), &one.parameters);
-    let models = checkpoints.iter().map(model).collect::<Result<Vec<_>>>()?;
+    let models = checkpoints.iter().map(|one| model(&mut device, one)).collect::<Result<Vec<_>>>()?;
+    let independent = flags.independent.unwrap_or(checkpoints[0].description.config.independent);
     let (tokens, _) = read_tokens(&flags.text, checkpoints[0].description.unit, &checkpoints[0].vocabulary)?;
     drop(checkpoints);
-    let evaluation = evaluate_ensemble(&mut device, &models, &tokens, flags.independent)?;
+    let evaluation = evaluate_ensemble(&mut device, &models, &tokens, independent)?;
     let mut output = Output::new();
     if flags.json {
         output.json(&evaluation)?;

@@ -118,11 +118,16 @@ struct Loaded {
     model: Model,
 }
 
+/// Brings a model onto a device.
+fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
+    Model::new(device, checkpoint.description.config.clone(), &checkpoint.parameters)?.begin_with(checkpoint.beginning.clone())
+}
+
 impl ModelFlags {
     fn load(&self) -> Result<Loaded> {
         let checkpoint = Checkpoint::read(&self.model)?;
         let mut device = self.device.open()?;
-        let model = Model::new(&mut device, checkpoint.description.config.clone(), &checkpoint.parameters)?;
+        let model = model(&mut device, &checkpoint)?;
         Ok(Loaded { checkpoint, device, model })
     }
 }

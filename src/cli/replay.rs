@@ -162,6 +162,7 @@ mod tests {
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
+            independent: false,
         };
         let recipe = Recipe {
             batch: 3,
@@ -201,7 +202,8 @@ mod tests {
         let gated = Config { cell: "gru".into(), activation: Activation::Sigmoid, initial_state: 0.0, tied: false, ..config.clone() };
         let plain = Config { embedding_size: 0, hidden_sizes: Vec::new(), tied: false, projection: false, ..config.clone() };
         let classes = Some(Classes { asked: 3, binning: Binning::Frequency, sizes: vec![1, 9, 40] });
-        let of_classes = Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
+        let of_classes =
+            Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
         let of = |schedule| Recipe { schedule, lr_patience: 0, ..recipe.clone() };
         let step = Recipe { lr_decay_after: 3, ..of(ScheduleKind::Step) };
         let cosine = Recipe { lr_end: 0.01, lr_decay: 0.5, ..of(ScheduleKind::Cosine) };
@@ -221,7 +223,7 @@ mod tests {
             (&Config::default(), Recipe::default()),
         ];
         for (config, recipe) in cases {
-            let description = Description { version: FORMAT, unit: Unit::Char, config: config.clone() };
+            let description = Description { version: FORMAT, unit: Unit::Char, skip_unknown: false, config: config.clone() };
             let arguments =
                 flags_of(&description, limits, &recipe).into_iter().map(|(name, value)| format!("--{name}={}", value.display()));
             let arguments: Vec<_> = ["elman".to_owned(), "train".to_owned()].into_iter().chain(arguments).collect();

@@ -18,7 +18,7 @@ use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Source, Unit};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{Classes, initial_values, set_forget_bias};
+use crate::model::{Classes, Config, initial_values, set_forget_bias};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -147,9 +147,10 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
             "Give --embedding D too, or take --dropout-words",
         ));
     }
+    let config = Config { independent: recipe.independent, ..config };
     let mut values = initial_values(&config, recipe.seed);
     set_forget_bias(&config, &mut values, recipe.forget_bias);
-    let description = Description { version: FORMAT, unit: flags.model.unit(), config: config.clone() };
+    let description = Description { version: FORMAT, unit: flags.model.unit(), skip_unknown: false, config: config.clone() };
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
 }
@@ -158,7 +159,8 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
 fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Description, record: &TrainingRecord) -> Result<()> {
     // Which words are in a class follows from the rest.
     let sizes = description.config.class_sizes().to_vec();
-    let classes = |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
+    let classes =
+        |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
     let config = flags.model.resolve(description.config.vocab_size, classes)?;
     let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
     let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, flags.model.limits()?, &recipe);

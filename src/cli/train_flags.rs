@@ -383,6 +383,7 @@ impl ModelShape {
             direct_size,
             direct_order: if direct_size > 0 { self.direct_order.unwrap_or(3) } else { 0 },
             initial_state,
+            independent: false,
         };
         config.validate()?;
         Ok(config)

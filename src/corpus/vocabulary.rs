@@ -56,6 +56,11 @@ impl Vocabulary {
         Ok(Self { types, numbers, unknown })
     }
 
+    /// The same, whose `<unk>` is a type like any other: tokens outside have no number, as in rnnlm.
+    pub fn skipping_unknown(self) -> Self {
+        Self { unknown: None, ..self }
+    }
+
     /// Counts the first `counted` tokens of a text whose types were numbered as they came, and keeps what the limits allow. Where they cut
     /// anything, `<unk>` takes its place.
     ///

@@ -21,11 +21,15 @@ pub enum Activation {
     Tanh,
     /// `max(z, 0)`.
     Relu,
+    /// The sigmoid with rnnlm's approximate exponential, for models of rnnlm; gradients take it for the sigmoid, as rnnlm's do.
+    #[serde(rename = "rnnlm-sigmoid")]
+    RnnlmSigmoid,
 }
 
 impl Activation {
     /// Every activation with the name that flags and files use.
-    pub const TABLE: &[(&str, Self)] = &[("sigmoid", Self::Sigmoid), ("tanh", Self::Tanh), ("relu", Self::Relu)];
+    pub const TABLE: &[(&str, Self)] =
+        &[("sigmoid", Self::Sigmoid), ("tanh", Self::Tanh), ("relu", Self::Relu), ("rnnlm-sigmoid", Self::RnnlmSigmoid)];
 
     /// The number by which shaders know it.
     pub(super) fn constant(self) -> f64 {
@@ -33,6 +37,7 @@ impl Activation {
             Self::Sigmoid => 0.0,
             Self::Tanh => 1.0,
             Self::Relu => 2.0,
+            Self::RnnlmSigmoid => 3.0,
         }
     }
 
@@ -42,6 +47,7 @@ impl Activation {
             Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
             Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
             Self::Relu => values.iter_mut().for_each(|z| *z = z.max(0.0)),
+            Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = math::rnnlm_sigmoid(*z)),
         });
     }
 
@@ -50,7 +56,7 @@ impl Activation {
         vectorised(|| {
             let pairs = gradient.iter_mut().zip(outputs);
             match self {
-                Self::Sigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
+                Self::Sigmoid | Self::RnnlmSigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
                 Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
                 Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
             }

@@ -7,6 +7,7 @@
 mod bench;
 mod gated;
 mod list;
+mod ragged;
 mod run;
 mod tolerance;
 
@@ -15,10 +16,11 @@ use std::fmt;
 pub use bench::{Outcome, Values};
 pub use gated::{Direction, Dropped, Gated, MASK, Together};
 pub use list::all;
+pub use ragged::Ragged;
 pub use run::{INITIAL, RATE};
 pub use tolerance::Tolerance;
 
-use super::{Activation, Precision, Reduction, Walk};
+use super::{Activation, Exponential, Precision, Reduction, Walk};
 use crate::device::Device;
 use crate::error::Result;
 use bench::Bench;
@@ -138,7 +140,11 @@ pub enum Setup {
         scale: f32,
         /// Largest logit.
         bound: f32,
+        /// The function that makes probabilities of logits.
+        exponential: Exponential,
     },
+    /// A kernel for rows and runs of different lengths.
+    Ragged(Ragged),
     /// [`Reduce`](super::Reduce).
     Reduce {
         /// What is summed.
@@ -299,6 +305,7 @@ impl Setup {
             Self::Gather { .. } => "gather",
             Self::ScatterAdd { .. } => "scatter_add",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Ragged(ragged) => ragged.kernel(),
             Self::Reduce { .. } => "reduce",
             Self::Clip { .. } => "clip",
             Self::Decay { .. } => "decay",
@@ -342,9 +349,11 @@ impl fmt::Display for Setup {
             Self::Gather { vocabulary, columns, tokens } | Self::ScatterAdd { vocabulary, columns, tokens } => {
                 write!(f, "{tokens} of [{vocabulary}, {columns}]")
             }
-            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound } => {
+            Self::Ragged(ragged) => ragged.fmt(f),
+            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential } => {
                 let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };
-                write!(f, "{targets} of {columns} below {bound}{gradient}")
+                let exponential = option(exponential == Exponential::Rnnlm, "rnnlm");
+                write!(f, "{targets} of {columns} below {bound}{gradient}{exponential}")
             }
             Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
             Self::Clip { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),

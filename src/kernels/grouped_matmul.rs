@@ -119,12 +119,7 @@ impl Groups {
         let group = |pair: &[u32]| {
             let field = |number: usize| pair[number] as usize;
             let next = |number: usize| pair[GROUP_FIELDS + number] as usize;
-            Group {
-                rows: field(0)..next(0),
-                table: field(1)..field(1) + field(2),
-                products: field(3)..next(3),
-                own: field(4)..next(4),
-            }
+            Group { rows: field(0)..next(0), table: field(1)..field(1) + field(2), products: field(3)..next(3), own: field(4)..next(4) }
         };
         (0..self.count).map(|number| group(&records[GROUP_FIELDS * number..GROUP_FIELDS * (number + 2)])).collect()
     }

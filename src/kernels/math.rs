@@ -47,6 +47,23 @@ pub(super) fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { small } else { large.copysign(x) }
 }
 
+/// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these (Schraudolph 1999). Up to 3 % off the
+/// exponential function, to either side.
+#[inline(always)]
+pub(super) fn rnnlm_exp(x: f32) -> f32 {
+    const BIAS: f32 = 126.942_695;
+    const FRACTION: f32 = 8_388_608.0;
+    let power = (x * std::f32::consts::LOG2_E).max(-126.0);
+    // The largest number whose bits mean a number.
+    f32::from_bits(((power + BIAS) * FRACTION).min(2_139_095_039.0) as u32)
+}
+
+/// 1 / (1 + e^-x) with [`rnnlm_exp`], of arguments cut to ±50 as rnnlm does.
+#[inline(always)]
+pub(super) fn rnnlm_sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + rnnlm_exp(-x.clamp(-50.0, 50.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +88,17 @@ mod tests {
         assert!(worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 80.0) < 3e-7);
         assert!(worst(tanh, f64::tanh, 30.0) < 4e-7);
         assert!(worst(tanh, f64::tanh, 1e-3) < 4e-7);
+    }
+
+    #[test]
+    fn the_exponential_of_rnnlm() {
+        let within = |x: f32| (f64::from(rnnlm_exp(x)) / f64::from(x).exp() - 1.0).abs() < 0.062;
+        assert!((0..=1000).all(|i| within(i as f32 * 0.17 - 86.0)));
+        // Two powers of two, moved by what makes the error even, and a number half way between them.
+        let at = |power: f32| rnnlm_exp(power * std::f32::consts::LN_2);
+        assert!((at(3.5) - (at(3.0) + at(4.0)) / 2.0).abs() < 0.3);
+        assert!(rnnlm_exp(1000.0).is_finite() && rnnlm_exp(-1000.0) > 0.0);
+        assert!((f64::from(rnnlm_sigmoid(0.0)) - 0.5).abs() < 0.02 && rnnlm_sigmoid(1e9) == rnnlm_sigmoid(50.0));
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub use rows::{Gradient, Rows};
 pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
-pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
 pub use walk::{Reset, Walk};

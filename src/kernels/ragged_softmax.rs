@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parallel::vectorised;
-use super::softmax_cross_entropy::softmax_row;
+use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
 
@@ -21,6 +21,8 @@ pub struct RaggedSoftmax {
     pub gradient: bool,
     /// Factor of the gradient.
     pub scale: f32,
+    /// The function that makes probabilities of logits.
+    pub exponential: Exponential,
 }
 
 /// Numbers of a record of [`RaggedSoftmax::rows`].
@@ -62,7 +64,7 @@ impl Kernel for RaggedSoftmax {
                     let mut losses = Vec::with_capacity(records.len());
                     for &[_, length, target, _] in records {
                         let (row, behind) = part.split_at_mut(length);
-                        losses.push(softmax_row(row, target, self.gradient.then_some(self.scale)));
+                        losses.push(softmax_row(row, target, self.gradient.then_some(self.scale), self.exponential));
                         part = behind;
                     }
                     losses
@@ -82,7 +84,7 @@ impl Kernel for RaggedSoftmax {
         let count = self.rows.len() / ROW_FIELDS;
         gpu.launch(
             &SHADER,
-            &[("GRADIENT", f64::from(u8::from(self.gradient)))],
+            &[("GRADIENT", f64::from(u8::from(self.gradient))), ("RNNLM", self.exponential.constant())],
             &[logits, rows, losses],
             &Arguments { count: index(count), logits_offset, rows_offset, losses_offset, scale: self.scale },
             workgroups(count, 1),

@@ -21,6 +21,25 @@ pub struct SoftmaxCrossEntropy {
     pub gradient: bool,
     /// Factor of the gradient: 1 for the sum over tokens, 1 / tokens for the mean.
     pub scale: f32,
+    /// The function that makes probabilities of logits.
+    pub exponential: Exponential,
+}
+
+/// What a softmax takes for e^x.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Exponential {
+    /// The exponential function.
+    #[default]
+    Exact,
+    /// rnnlm's approximation, for models of rnnlm; gradients take it for the exponential, as rnnlm's do.
+    Rnnlm,
+}
+
+impl Exponential {
+    /// The number by which shaders know it.
+    pub(super) fn constant(self) -> f64 {
+        f64::from(u8::from(self == Self::Rnnlm))
+    }
 }
 
 arguments! { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
@@ -52,14 +71,14 @@ fn largest(row: &[f32]) -> f32 {
     rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |top, &value| if top > value { top } else { value })
 }
 
-/// Replaces every value by e^(value - top) and returns the sum of them.
+/// Replaces every value by `exp` of what it is above the top, and returns the sum of them.
 #[inline(always)]
-fn exponentiate(row: &mut [f32], top: f32) -> f32 {
+fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
     let mut lanes = [0.0; LANES];
     let mut chunks = row.chunks_exact_mut(LANES);
     for chunk in &mut chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *value = math::exp(*value - top);
+            *value = exp(*value - top);
             *lane += *value;
         }
     }
@@ -67,7 +86,7 @@ fn exponentiate(row: &mut [f32], top: f32) -> f32 {
         .into_remainder()
         .iter_mut()
         .map(|value| {
-            *value = math::exp(*value - top);
+            *value = exp(*value - top);
             *value
         })
         .sum();
@@ -84,22 +103,29 @@ impl SoftmaxCrossEntropy {
             }
             return 0.0;
         }
-        softmax_row(logits, target as usize, self.gradient.then_some(self.scale))
+        softmax_row(logits, target as usize, self.gradient.then_some(self.scale), self.exponential)
     }
 }
 
 /// The loss of one row's target; where there is a `scale`, the logits become the gradient of the scaled loss.
 #[inline(always)]
-pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
+pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>, exponential: Exponential) -> f32 {
     let target_logit = logits[target];
     let top = largest(logits);
-    let sum = exponentiate(logits, top);
+    let sum = match exponential {
+        Exponential::Exact => exponentiate(logits, top, math::exp),
+        Exponential::Rnnlm => exponentiate(logits, top, math::rnnlm_exp),
+    };
+    let loss = match exponential {
+        Exponential::Exact => top + sum.ln() - target_logit,
+        Exponential::Rnnlm => sum.ln() - logits[target].ln(),
+    };
     if let Some(scale) = scale {
         let factor = scale / sum;
         logits.iter_mut().for_each(|value| *value *= factor);
         logits[target] -= scale;
     }
-    top + sum.ln() - target_logit
+    loss
 }
 
 impl Kernel for SoftmaxCrossEntropy {
@@ -129,7 +155,7 @@ impl Kernel for SoftmaxCrossEntropy {
             (Binding::with_offset(&self.targets), Binding::with_offset(&self.losses));
         gpu.launch(
             &SHADER,
-            &[("GRADIENT", f64::from(u8::from(self.gradient)))],
+            &[("GRADIENT", f64::from(u8::from(self.gradient))), ("RNNLM", self.exponential.constant())],
             &[Binding::whole(&self.logits), targets, losses],
             &Arguments {
                 rows: index(self.logits.rows()),

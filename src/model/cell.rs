@@ -83,6 +83,8 @@ pub struct CellKind {
     pub name: &'static str,
     /// G.
     pub gates: usize,
+    /// States carried from step to step.
+    pub states: usize,
     /// What it is, for help texts.
     pub description: &'static str,
     /// Whether layers have biases, where the user does not say.
@@ -100,6 +102,7 @@ pub static CELLS: &[CellKind] = &[
     CellKind {
         name: "elman",
         gates: 1,
+        states: 1,
         description: "s(t) = f(W x(t) + U s(t-1)) (Elman 1990, Mikolov 2010)",
         bias: false,
         initial_state: 0.1,
@@ -109,6 +112,7 @@ pub static CELLS: &[CellKind] = &[
     CellKind {
         name: "gru",
         gates: 3,
+        states: 1,
         description: "two gates mix the state with a new one (Cho 2014, the reset gate after the product as in PyTorch)",
         bias: true,
         initial_state: 0.0,
@@ -118,6 +122,7 @@ pub static CELLS: &[CellKind] = &[
     CellKind {
         name: "lstm",
         gates: 4,
+        states: 2,
         description: "a memory beside the state, written and read through gates (Hochreiter and Schmidhuber 1997)",
         bias: true,
         initial_state: 0.0,

@@ -16,8 +16,8 @@ use super::softmax::log_softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, AddRuns, BLOCK, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul, PIECE_FIELDS, Precision,
-    ROW_FIELDS, RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
+    Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul,
+    PIECE_FIELDS, Precision, ROW_FIELDS, RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -57,6 +57,8 @@ pub struct ClassSoftmax {
     direct: Option<Direct>,
     mixed: bool,
     training: bool,
+    /// rnnlm's where the hidden units have it too.
+    exponential: Exponential,
     /// `[rows * (classes + widest class), 1]`: the logits of classes, row by row, and behind them those of words; then their gradients.
     logits: Tensor,
     /// Hidden states in the order of their targets' classes, `[rows, H]`.
@@ -128,6 +130,10 @@ impl ClassSoftmax {
             },
             direct,
             mixed: capacity.mixed,
+            exponential: match config.activation {
+                Activation::RnnlmSigmoid => Exponential::Rnnlm,
+                _ => Exponential::Exact,
+            },
             training: capacity.training,
             most: [touched, blocks],
         })
@@ -178,9 +184,9 @@ impl ClassSoftmax {
             }
         }
         let targets = self.list(plan, List::Targets, 1);
-        let (gradient, scale) = (scale.is_some(), scale.unwrap_or(0.0));
-        device.run(&SoftmaxCrossEntropy { logits: classes, targets, losses, gradient, scale });
-        device.run(&RaggedSoftmax { logits: words, rows: self.list(plan, List::Rows, ROW_FIELDS), losses, gradient, scale });
+        let (gradient, scale, exponential) = (scale.is_some(), scale.unwrap_or(0.0), self.exponential);
+        device.run(&SoftmaxCrossEntropy { logits: classes, targets, losses, gradient, scale, exponential });
+        device.run(&RaggedSoftmax { logits: words, rows: self.list(plan, List::Rows, ROW_FIELDS), losses, gradient, scale, exponential });
     }
 
     /// Adds the lists of direct connections to a plan: rows in their order for the classes, and in that of their targets' classes for words.

@@ -25,7 +25,7 @@ pub struct Classes {
     pub asked: usize,
     /// How words were put together.
     pub binning: Binning,
-    /// Words of each class: the first so many of the vocabulary are the first class, and so on.
+    /// Words of each class: the first so many of the vocabulary are the first class, and so on. rnnlm's models may have classes without words.
     pub sizes: Vec<usize>,
 }
 
@@ -75,12 +75,12 @@ impl Classes {
     /// If they are not.
     pub(super) fn validate(&self, vocab_size: usize) -> Result<()> {
         let words: usize = self.sizes.iter().sum();
-        if words == vocab_size && !self.sizes.contains(&0) {
+        if words == vocab_size {
             return Ok(());
         }
         Err(Error::refused(
             format!("{} classes of {words} words", self.sizes.len()),
-            format!("every class must have a word, and all together the vocabulary's {vocab_size}"),
+            format!("all together must have the vocabulary's {vocab_size}"),
             "Restore config.json, or train the model again",
         ))
     }

@@ -53,6 +53,9 @@ pub struct Config {
     pub direct_order: usize,
     /// What every hidden unit is before the first token: 0.1 in rnnlm.
     pub initial_state: f32,
+    /// Whether the model was trained on sentences that each begin with the initial state; it is measured so too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub independent: bool,
 }
 
 /// Mikolov's network: sigmoid units, one-hot input, no biases, every unit 0.1 at the start.
@@ -76,6 +79,7 @@ impl Default for Config {
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
+            independent: false,
         }
     }
 }

@@ -20,11 +20,12 @@ mod table;
 mod window;
 mod workspace;
 
+pub use crate::kernels::Activation;
 pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
 pub use classes::{Binning, Classes};
 pub use config::Config;
-pub use direct::LONGEST_HISTORY;
 pub(crate) use config::list;
+pub use direct::LONGEST_HISTORY;
 pub use dropout::DropoutRates;
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
 pub use parameters::{Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications};
@@ -33,8 +34,8 @@ pub use window::Window;
 pub use workspace::Workspace;
 
 use crate::device::Device;
-use crate::error::Result;
-use crate::kernels::{Activation, ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
+use crate::error::{Error, Result};
+use crate::kernels::{ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
 use crate::tensor::Tensor;
 use dropout::Site;
 use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
@@ -44,6 +45,7 @@ use products::{input_gradient, of_activations, of_gradients, product, weight_gra
 pub struct Model {
     config: Config,
     parameters: Parameters,
+    beginning: Option<Vec<Vec<f32>>>,
 }
 
 impl Model {
@@ -54,7 +56,26 @@ impl Model {
     pub fn new(device: &mut Device, config: Config, values: &[Vec<f32>]) -> Result<Self> {
         config.validate()?;
         let parameters = Parameters::new(device, &config, values)?;
-        Ok(Self { config, parameters })
+        Ok(Self { config, parameters, beginning: None })
+    }
+
+    /// Lets texts begin with these states, a carried state's each, instead of one number in every unit.
+    ///
+    /// # Errors
+    /// If they are not those of the model's cells.
+    pub fn begin_with(mut self, states: Option<Vec<Vec<f32>>>) -> Result<Self> {
+        let sizes: Vec<usize> = (0..self.config.num_layers)
+            .flat_map(|layer| std::iter::repeat_n(self.config.layer_size(layer), cell::kind(&self.config).states))
+            .collect();
+        if states.as_ref().is_some_and(|states| states.iter().map(Vec::len).ne(sizes.iter().copied())) {
+            return Err(Error::refused(
+                "the states that a text begins with",
+                format!("they do not have the sizes {} of the model's states", list(&sizes)),
+                "Restore model.safetensors from a copy, or import the model again",
+            ));
+        }
+        self.beginning = states;
+        Ok(self)
     }
 
     /// Sizes and kinds.
@@ -74,6 +95,14 @@ impl Model {
     /// The name of the weight between the last layer and the output layer, where there is one.
     fn projection(&self) -> &'static str {
         if self.config.compression_size > 0 { "compression.weight" } else { "projection.weight" }
+    }
+
+    /// The function of the compression layer's units: the sigmoid, as the hidden units have it.
+    fn compression(&self) -> Activation {
+        match self.config.activation {
+            Activation::RnnlmSigmoid => Activation::RnnlmSigmoid,
+            _ => Activation::Sigmoid,
+        }
     }
 
     fn number(&self, name: &str) -> usize {
@@ -123,7 +152,7 @@ impl Model {
             let top = workspace.handed_on(workspace.cells.len() - 1, steps);
             device.run(&product(top, self.tensor(self.projection()), projected, precision));
             if self.config.compression_size > 0 {
-                device.run(&ActivationForward { activation: Activation::Sigmoid, values: projected });
+                device.run(&ActivationForward { activation: self.compression(), values: projected });
             }
         }
     }
@@ -149,7 +178,7 @@ impl Model {
         workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, read, &gradients);
         if let Some([projected, gradient]) = workspace.projected(steps) {
             if self.config.compression_size > 0 {
-                device.run(&ActivationBackward { activation: Activation::Sigmoid, values: projected, gradient });
+                device.run(&ActivationBackward { activation: self.compression(), values: projected, gradient });
             }
             let number = self.number(self.projection());
             device.run(&weight_gradient(gradient, workspace.handed_on(last, steps), gradients[number].values(), precision));

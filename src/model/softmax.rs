@@ -7,7 +7,7 @@ use super::plan::Words;
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
+use crate::kernels::{AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
 use crate::tensor::Tensor;
 
 /// The full softmax with room for one block of logits.
@@ -79,6 +79,7 @@ impl OutputLayer for Softmax {
                 losses: predictions.losses,
                 gradient: false,
                 scale: 0.0,
+                exponential: Exponential::Exact,
             });
         }
     }
@@ -93,11 +94,12 @@ impl OutputLayer for Softmax {
         gradients: &[Gradient],
     ) {
         let (weight, bias) = self.parameters(parameters);
+        let exponential = Exponential::Exact;
         for rows in self.blocks(predictions.hidden.rows()) {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
             let logits = self.logits(device, parameters, block.hidden, of_activations(self.mixed));
-            device.run(&SoftmaxCrossEntropy { logits, targets: block.targets, losses: block.losses, gradient: true, scale });
+            device.run(&SoftmaxCrossEntropy { logits, targets: block.targets, losses: block.losses, gradient: true, scale, exponential });
             let precision = of_gradients(self.mixed, scale);
             device.run(&input_gradient(logits, parameters.tensors()[weight], hidden_gradient.slice_rows(rows), precision));
             let product = weight_gradient(logits, block.hidden, gradients[weight].values(), precision);

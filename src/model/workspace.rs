@@ -17,6 +17,8 @@ use crate::tensor::Tensor;
 pub struct Workspace {
     capacity: Capacity,
     initial_state: f32,
+    /// The states that texts begin with, where they are not that number in every unit.
+    beginning: Option<Vec<Vec<f32>>>,
     pub(super) cells: Vec<Box<dyn Cell>>,
     pub(super) output: Box<dyn OutputLayer>,
     /// `[T*B, D]`: the looked-up rows where there is an embedding.
@@ -112,6 +114,7 @@ impl Workspace {
             capacity,
             names,
             initial_state,
+            beginning: model.beginning.clone(),
             cells,
             output,
             embedded,
@@ -138,10 +141,13 @@ impl Workspace {
         self.output.plan(device, words)
     }
 
-    /// Puts the initial state into every unit of every stream.
+    /// Puts the state that texts begin with into every stream.
     pub fn reset(&self, device: &mut Device) {
-        for tensor in self.carried() {
-            device.upload(&tensor, &vec![self.initial_state; tensor.len()]);
+        for (number, tensor) in self.carried().into_iter().enumerate() {
+            match &self.beginning {
+                None => device.upload(&tensor, &vec![self.initial_state; tensor.len()]),
+                Some(states) => device.upload(&tensor, &states[number].repeat(tensor.rows())),
+            }
         }
     }
 

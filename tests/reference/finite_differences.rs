@@ -12,6 +12,7 @@ use super::cells::Cell;
 use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Network, Window};
+use super::outputs::{Direct, Output};
 
 /// h.
 const STEP: f64 = 3e-4;
@@ -45,6 +46,19 @@ const LAYOUT_SIZES: (usize, [usize; 3]) = (5, [3, 2, 4]);
 /// T and B of their windows.
 const LAYOUT_WINDOWS: [(usize, usize); 3] = [(3, 2), (1, 1), (4, 1)];
 
+/// Output layers beside the softmax, each with a name and the units of a compression layer. Few numbers of a table of direct connections are
+/// shared by many features, and runs end where it does.
+fn outputs() -> Vec<(&'static str, Output, usize)> {
+    let class = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
+    vec![
+        ("compression", Output::Softmax, 2),
+        ("class", class(&[1, 3, 1], None), 0),
+        ("class_compression", class(&[2, 3], None), 4),
+        ("class_direct", class(&[2, 3], Some(Direct { size: 40, order: 3 })), 0),
+        ("one_class_direct", class(&[5], Some(Direct { size: 12, order: 2 })), 0),
+    ]
+}
+
 /// One test for every activation, number of layers and kind of input, and one for every cell, number of layers and layout; each walks the
 /// biases, the windows, and streams that begin afresh; those of the layouts also masks.
 pub fn all() -> Vec<Test> {
@@ -56,6 +70,11 @@ pub fn all() -> Vec<Test> {
                 tests.push((name, Box::new(move || check_family(activation, num_layers, embedding_size))));
             }
         }
+    }
+    for (name, output, compression_size) in outputs() {
+        let architecture = Architecture { vocab_size: 5, hidden_sizes: vec![4, 3], output, compression_size, ..Architecture::default() };
+        let name = format!("reference::finite_differences::output_{name}");
+        tests.push((name, Box::new(move || check_layout(&architecture))));
     }
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {

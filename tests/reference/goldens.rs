@@ -187,6 +187,7 @@ fn golden(case: &Value) -> Golden {
         decoder_bias: flag("decoder_bias"),
         tied: flag("tied"),
         projection: flag("projection"),
+        ..Architecture::default()
     };
     Golden {
         name: text(&case["name"]).to_string(),

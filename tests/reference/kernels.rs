@@ -9,6 +9,8 @@ pub enum Activation {
     Tanh,
     /// `f(z) = max(z, 0)`.
     Relu,
+    /// The sigmoid with [`rnnlm_exp`]; not in the table, because its derivative is not that of the function.
+    RnnlmSigmoid,
 }
 
 impl Activation {
@@ -21,13 +23,14 @@ impl Activation {
             Self::Sigmoid => 1.0 / (1.0 + (-z).exp()),
             Self::Tanh => z.tanh(),
             Self::Relu => z.max(0.0),
+            Self::RnnlmSigmoid => 1.0 / (1.0 + rnnlm_exp(-z.clamp(-50.0, 50.0))),
         }
     }
 
     /// f'(z) in terms of the output y = f(z). ReLU's derivative where y = 0 is 0, as in PyTorch.
     pub fn derivative(self, y: f64) -> f64 {
         match self {
-            Self::Sigmoid => y * (1.0 - y),
+            Self::Sigmoid | Self::RnnlmSigmoid => y * (1.0 - y),
             Self::Tanh => 1.0 - y * y,
             Self::Relu => {
                 if y > 0.0 {
@@ -193,4 +196,21 @@ pub fn round_to_half(value: f64) -> f64 {
     let exponent = value.abs().log2().floor().max(-14.0);
     let finest = (exponent - 10.0).exp2();
     if value == 0.0 { value } else { (value / finest).round_ties_even() * finest }
+}
+
+/// e^x as rnnlm has it: with n the whole part of x / ln 2 + 126.942695 and m the rest, `2^(n-127) (1 + m)`.
+pub fn rnnlm_exp(x: f64) -> f64 {
+    let power = (x / std::f64::consts::LN_2).max(-126.0) + 126.942_695_04;
+    let whole = power.floor();
+    (whole - 127.0).exp2() * (1.0 + power - whole)
+}
+
+/// [`softmax_cross_entropy`] with [`rnnlm_exp`] in the exponential's place; the gradient is what it is with the exponential.
+pub fn rnnlm_softmax_cross_entropy(logits: &[f64], target: Option<usize>, scale: f64) -> (f64, Vec<f64>) {
+    let Some(target) = target else { return (0.0, vec![0.0; logits.len()]) };
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| rnnlm_exp(logit - top)).collect();
+    let sum = sum(&powers);
+    let gradient = powers.iter().enumerate().map(|(i, power)| scale * (power / sum - if i == target { 1.0 } else { 0.0 })).collect();
+    (-(powers[target] / sum).ln(), gradient)
 }

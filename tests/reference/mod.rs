@@ -14,6 +14,7 @@ pub mod masks;
 pub mod network;
 pub mod network_properties;
 pub mod optimizers;
+pub mod outputs;
 pub mod passes;
 pub mod properties;
 

@@ -5,7 +5,8 @@
 //! ```text
 //! h_k(t) = cell_k(x_k(t), h_k(t-1))     x_{k+1}(t) = h_k(t)          the cells: see `cells`
 //! y(t)   = softmax(W_decoder h_{L-1}(t) + b_decoder)                 or, with a projection,
-//! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               tied tables: W_decoder = E
+//! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               tied tables: W_decoder = E, or, with a compression layer,
+//! y(t)   = softmax(W_decoder sigmoid(C h_{L-1}(t)) + b_decoder)      other output layers: see `outputs`
 //! loss   = -scale Σ_t ln y(t)[target(t)]
 //! ```
 //!
@@ -18,6 +19,7 @@ use super::cells::{Cell, Layer};
 use super::generator::Generator;
 use super::kernels::Activation;
 use super::masks::Masks;
+use super::outputs::Output;
 
 /// Numbers by PyTorch's name of the parameter they belong to, row-major.
 pub type Named = BTreeMap<String, Vec<f64>>;
@@ -43,6 +45,10 @@ pub struct Architecture {
     pub tied: bool,
     /// Whether a matrix without bias, `[D, H_last]`, stands between the last layer and the output layer.
     pub projection: bool,
+    /// Sigmoid units without bias between the last layer and the output layer; 0: none.
+    pub compression_size: usize,
+    /// What makes probabilities of it.
+    pub output: Output,
 }
 
 /// Mikolov's network of one unit and two words: for the options that a test says nothing about.
@@ -58,6 +64,8 @@ impl Default for Architecture {
             decoder_bias: false,
             tied: false,
             projection: false,
+            compression_size: 0,
+            output: Output::Softmax,
         }
     }
 }
@@ -99,7 +107,11 @@ impl Architecture {
 
     /// Size of the input of the output layer.
     pub fn decoder_input_size(&self) -> usize {
-        if self.projection { self.embedding_size } else { self.output_size() }
+        match self.compression_size {
+            0 if self.projection => self.embedding_size,
+            0 => self.output_size(),
+            size => size,
+        }
     }
 
     /// The name of the output layer's weight, `[V, D]` or `[V, H_last]`.
@@ -136,11 +148,21 @@ impl Architecture {
         if self.projection {
             shapes.push(("projection.weight".to_string(), vec![d, self.output_size()]));
         }
+        if self.compression_size > 0 {
+            shapes.push(("compression.weight".to_string(), vec![self.compression_size, self.output_size()]));
+        }
         if !self.tied {
             shapes.push(("decoder.weight".to_string(), vec![v, self.decoder_input_size()]));
         }
         if self.decoder_bias {
             shapes.push(("decoder.bias".to_string(), vec![v]));
+        }
+        if let Output::Class { sizes, direct } = &self.output {
+            shapes.push(("decoder.class_weight".to_string(), vec![sizes.len(), self.decoder_input_size()]));
+            if self.decoder_bias {
+                shapes.push(("decoder.class_bias".to_string(), vec![sizes.len()]));
+            }
+            shapes.extend(direct.map(|direct| ("direct.weight".to_string(), vec![direct.size])));
         }
         shapes
     }

@@ -1,7 +1,7 @@
 //! Forward over a window and back through time (Werbos 1990), as the equations of [`network`](super::network) say it.
 
 use super::cells::Arguments;
-use super::kernels::{Matmul, add_bias, column_sums, one_hot, softmax_cross_entropy, sum};
+use super::kernels::{Activation, Matmul, add_bias, column_sums, one_hot, sum};
 use super::network::{Named, Network, Outcome, Window};
 
 /// What one layer read and wrote at one step.
@@ -33,8 +33,6 @@ pub struct Step {
 pub struct Forward {
     /// T steps.
     pub steps: Vec<Step>,
-    /// T steps of `[B, V]`: the scores before the softmax.
-    pub logits: Vec<Vec<f64>>,
     /// `[T, B]`: ln of the target's probability, 0 where there is no target.
     pub log_probabilities: Vec<f64>,
     /// As in [`Outcome`].
@@ -52,7 +50,7 @@ impl Network {
         let kept = a.cell.states();
         let recurrent: Vec<_> = (0..a.num_layers()).map(|k| self.recurrent_weight(window, k)).collect();
         let mut steps: Vec<Step> = Vec::new();
-        let (mut logits, mut log_probabilities) = (Vec::new(), Vec::new());
+        let mut log_probabilities = Vec::new();
         for t in 0..window.time_steps {
             let mut input = self.embed(window, t);
             let mut layers = Vec::new();
@@ -71,19 +69,22 @@ impl Network {
                 input = output;
             }
             let handed_on = input;
-            let decoder_input = match a.projection {
-                true => linear(&handed_on, a.output_size(), self.parameter("projection.weight"), None),
-                false => handed_on.clone(),
+            let decoder_input = match self.between() {
+                Some(weight) => linear(&handed_on, a.output_size(), self.parameter(weight), None),
+                None => handed_on.clone(),
             };
-            let scores = linear(&decoder_input, a.decoder_input_size(), self.parameter(a.decoder_weight()), self.bias("decoder.bias"));
-            for (b, row) in scores.chunks_exact(a.vocab_size).enumerate() {
-                log_probabilities.push(-softmax_cross_entropy(row, window.targets[t * window.batch + b], scale).0);
+            let decoder_input = match a.compression_size {
+                0 => decoder_input,
+                _ => decoder_input.into_iter().map(|z| Activation::Sigmoid.value(z)).collect(),
+            };
+            for (b, row) in decoder_input.chunks_exact(a.decoder_input_size()).enumerate() {
+                let history = window.history(t, b, self.history_size());
+                log_probabilities.push(self.log_probability(window.targets[t * window.batch + b], row, &history));
             }
             steps.push(Step { layers, handed_on, decoder_input });
-            logits.push(scores);
         }
         let loss = -scale * sum(&log_probabilities);
-        Forward { steps, logits, log_probabilities, loss }
+        Forward { steps, log_probabilities, loss }
     }
 
     /// Forward over a window and back through time.
@@ -96,14 +97,14 @@ impl Network {
     pub fn run(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Outcome {
         let a = &self.architecture;
         let kept = a.cell.states();
-        let Forward { steps, logits, log_probabilities, loss } = self.forward(window, initial_states, scale);
+        let Forward { steps, log_probabilities, loss } = self.forward(window, initial_states, scale);
         let recurrent: Vec<_> = (0..a.num_layers()).map(|k| self.recurrent_weight(window, k)).collect();
         let mut gradients: Named = self.parameters.iter().map(|(name, values)| (name.clone(), vec![0.0; values.len()])).collect();
         // The gradients that reach the states of step t from step t+1; nothing comes from beyond the window.
         let mut from_future: Vec<Vec<f64>> = initial_states.iter().map(|state| vec![0.0; state.len()]).collect();
 
         for (t, step) in steps.iter().enumerate().rev() {
-            let mut from_above = self.output_backward(window, t, step, &logits[t], scale, &mut gradients);
+            let mut from_above = self.output_backward(window, t, step, scale, &mut gradients);
             for (k, layer) in step.layers.iter().enumerate().rev() {
                 multiply_step(&mut from_above, window.masks.output(k), t);
                 let reached = &mut from_future[k * kept..][..kept];
@@ -135,22 +136,38 @@ impl Network {
         Outcome { log_probabilities, loss, final_states, gradients, initial_state_gradients: from_future }
     }
 
-    /// Back through the softmax, the output layer and the projection of step t: the gradient of what the last layer handed on.
-    fn output_backward(&self, window: &Window, t: usize, step: &Step, logits: &[f64], scale: f64, gradients: &mut Named) -> Vec<f64> {
+    /// ln P of every word after every step of a forward walk, `[T, B, V]`.
+    pub fn log_distributions(&self, window: &Window, forward: &Forward) -> Vec<f64> {
+        let size = self.architecture.decoder_input_size();
+        let rows = forward.steps.iter().enumerate().flat_map(|(t, step)| {
+            step.decoder_input.chunks_exact(size).enumerate().map(move |(b, row)| (row, window.history(t, b, self.history_size())))
+        });
+        rows.flat_map(|(row, history)| self.log_distribution(row, &history)).collect()
+    }
+
+    /// The weight between the last layer and the output layer, where there is one.
+    fn between(&self) -> Option<&'static str> {
         let a = &self.architecture;
-        let mut score_gradient = Vec::new();
-        for (b, row) in logits.chunks_exact(a.vocab_size).enumerate() {
-            score_gradient.extend(softmax_cross_entropy(row, window.targets[t * window.batch + b], scale).1);
+        match a.compression_size {
+            0 => a.projection.then_some("projection.weight"),
+            _ => Some("compression.weight"),
         }
-        let decoder = a.decoder_weight();
-        let back = linear_backward(&score_gradient, &step.decoder_input, a.decoder_input_size(), self.parameter(decoder));
-        add_to(gradients, decoder, &back.weight);
-        self.add_bias_gradient(gradients, "decoder.bias", &score_gradient);
-        if !a.projection {
-            return back.input;
+    }
+
+    /// Back through the output layer of step t and what stands before it: the gradient of what the last layer handed on.
+    fn output_backward(&self, window: &Window, t: usize, step: &Step, scale: f64, gradients: &mut Named) -> Vec<f64> {
+        let a = &self.architecture;
+        let mut back = Vec::new();
+        for (b, row) in step.decoder_input.chunks_exact(a.decoder_input_size()).enumerate() {
+            let history = window.history(t, b, self.history_size());
+            back.extend(self.output_gradient(window.targets[t * window.batch + b], row, &history, scale, gradients));
         }
-        let projected = linear_backward(&back.input, &step.handed_on, a.output_size(), self.parameter("projection.weight"));
-        add_to(gradients, "projection.weight", &projected.weight);
+        let Some(weight) = self.between() else { return back };
+        if a.compression_size > 0 {
+            back.iter_mut().zip(&step.decoder_input).for_each(|(d, &y)| *d *= Activation::Sigmoid.derivative(y));
+        }
+        let projected = linear_backward(&back, &step.handed_on, a.output_size(), self.parameter(weight));
+        add_to(gradients, weight, &projected.weight);
         projected.input
     }
 
@@ -186,12 +203,12 @@ impl Network {
     }
 
     /// The parameter called `name`.
-    fn parameter(&self, name: &str) -> &[f64] {
+    pub(super) fn parameter(&self, name: &str) -> &[f64] {
         self.parameters.get(name).unwrap_or_else(|| panic!("no parameter {name} in {:?}", self.architecture))
     }
 
     /// The bias called `name`, where the network has it.
-    fn bias(&self, name: &str) -> Option<&[f64]> {
+    pub(super) fn bias(&self, name: &str) -> Option<&[f64]> {
         self.parameters.get(name).map(Vec::as_slice)
     }
 

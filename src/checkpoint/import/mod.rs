@@ -5,6 +5,7 @@
 
 mod names;
 pub mod pytorch;
+pub mod rnnlm;
 mod tensors;
 mod vocabulary;
 
@@ -20,6 +21,9 @@ const EMBEDDING: &str = "embedding.weight";
 const PROJECTION: &str = "projection.weight";
 const DECODER: &str = "decoder.weight";
 const DECODER_BIAS: &str = "decoder.bias";
+const CLASS_WEIGHT: &str = "decoder.class_weight";
+const COMPRESSION: &str = "compression.weight";
+const DIRECT: &str = "direct.weight";
 
 /// What a network is made of, as far as its tensors tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,10 @@ pub struct Imported {
     pub vocabulary: Vocabulary,
     /// The numbers in the layout of Elman's files, under its names; a tied output layer's weight is not among them.
     pub values: HashMap<String, Vec<f32>>,
+    /// Whether the program skips words outside the vocabulary even where it has `<unk>`.
+    pub skip_unknown: bool,
+    /// The states that a text begins with, where they are not one number in every unit.
+    pub beginning: Option<Vec<Vec<f32>>>,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
 }
@@ -97,7 +105,7 @@ impl Imported {
             self.values.remove(name).ok_or_else(|| Error::refused(name, "the import did not find its numbers", "This is a bug in Elman"))
         };
         let parameters = specifications.iter().map(|one| one.name.as_str()).map(take).collect::<Result<_>>()?;
-        let description = Description { version: FORMAT, unit: self.unit, config };
-        Ok(Checkpoint { description, vocabulary: self.vocabulary, parameters })
+        let description = Description { version: FORMAT, unit: self.unit, skip_unknown: self.skip_unknown, config };
+        Ok(Checkpoint { description, vocabulary: self.vocabulary, parameters, beginning: self.beginning })
     }
 }

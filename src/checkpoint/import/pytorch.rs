@@ -43,7 +43,7 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
         values.insert(name, numbers);
     }
     let notes = file.notes().chain(types.notes).collect();
-    Ok(Imported { layout, unit, vocabulary: types.vocabulary, values, notes })
+    Ok(Imported { layout, unit, vocabulary: types.vocabulary, values, skip_unknown: false, beginning: None, notes })
 }
 
 impl Layout {

@@ -1,7 +1,7 @@
 //! The cases themselves.
 
 use super::{Case, Pattern, Recurrence, Setup, Step, Tokens, Update};
-use crate::kernels::{Activation, Precision, Reduction, Walk};
+use crate::kernels::{Activation, Exponential, Precision, Reduction, Walk};
 
 /// More rows than a dispatch has workgroups in one dimension.
 const MANY: usize = 65_537;
@@ -16,6 +16,7 @@ pub fn all() -> Vec<Case> {
     super::gated::setups(&mut setups);
     tables(&mut setups);
     softmax_cross_entropy(&mut setups);
+    super::ragged::setups(&mut setups);
     reductions(&mut setups);
     optimizers(&mut setups);
     let mut cases: Vec<Case> = Vec::new();
@@ -164,7 +165,10 @@ fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
         let targets = tokens(pattern, rows);
         for gradient in [false, true] {
             let scale = if rows % 2 == 1 { 1.0 / rows as f32 } else { 1.0 };
-            setups.push(Setup::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound });
+            setups.push(Setup::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential: Exponential::Exact });
+            if (257..1000).contains(&columns) {
+                setups.push(Setup::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound: 20.0, exponential: Exponential::Rnnlm });
+            }
         }
     }
 }

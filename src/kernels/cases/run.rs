@@ -81,7 +81,7 @@ impl Setup {
                 let sums = bench.output("sums", Whole, [tokens.count, columns])?;
                 bench.run(&ScatterAdd { gradient, rows, sums });
             }
-            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound } => {
+            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential } => {
                 let values = bench.uniform(targets.count * columns, bound);
                 let shape = [targets.count, columns];
                 let logits = match gradient {
@@ -91,8 +91,9 @@ impl Setup {
                 let drawn = bench.draw(targets, columns);
                 let targets_on_device = bench.tokens("targets", drawn)?;
                 let losses = bench.output("losses", Part, [targets.count, 1])?;
-                bench.run(&SoftmaxCrossEntropy { logits, targets: targets_on_device, losses, gradient, scale });
+                bench.run(&SoftmaxCrossEntropy { logits, targets: targets_on_device, losses, gradient, scale, exponential });
             }
+            Self::Ragged(ragged) => ragged.run(bench)?,
             Self::Reduce { reduction, count } => {
                 let values = bench.random_input("values", Part, [1, count])?;
                 let partial = bench.scratch("partial", [1, Reduce::PARTIAL_SUMS])?;
@@ -178,7 +179,7 @@ fn squares(bench: &mut Bench<'_>, update: Update) -> Result<Tensor> {
 fn states_of(bench: &mut Bench<'_>, activation: Activation, count: usize) -> Vec<f32> {
     let numbers = bench.uniform(count, 1.0);
     let states = numbers.into_iter().map(|number| match activation {
-        Activation::Sigmoid => (number * 0.625 + 0.5).clamp(0.0, 1.0),
+        Activation::Sigmoid | Activation::RnnlmSigmoid => (number * 0.625 + 0.5).clamp(0.0, 1.0),
         Activation::Tanh => (number * 1.25).clamp(-1.0, 1.0),
         Activation::Relu => number.max(0.0),
     });

@@ -1,7 +1,7 @@
 //! How far two devices may be apart: both compute in f32, in different orders and with different exponentials.
 
-use super::Setup;
-use crate::kernels::{Activation, Reduction};
+use super::{Ragged, Setup};
+use crate::kernels::{Activation, Exponential, GroupedProduct, Reduction};
 
 /// How far a number may be from another: `absolute + relative * |the other|`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +47,8 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             Activation::Sigmoid => bits(4.0),
             Activation::Tanh => Tolerance { absolute: TRANSCENDENTAL, relative: 0.0 },
             Activation::Relu => EXACT,
+            // A product of 30 bits is rounded to 24 before it becomes the exponential's bits.
+            Activation::RnnlmSigmoid => bits(160.0),
         },
         Setup::ActivationBackward { .. } => bits(2.0),
         Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
@@ -60,14 +62,22 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             let terms = EPSILON * (8.0 + 4.0 * (gated.hidden_size as f64).sqrt()) * f64::from(gated.bound.max(1.0));
             Tolerance { absolute: terms + 2.0 * TRANSCENDENTAL * f64::from(gated.bound.max(1.0)), relative: 2.0 * TRANSCENDENTAL }
         }
-        Setup::SoftmaxCrossEntropy { bound, scale, .. } => {
+        Setup::SoftmaxCrossEntropy { bound, scale, exponential, .. } | Setup::Ragged(Ragged::Softmax { bound, scale, exponential, .. }) => {
             // The logits are rounded in proportion to their size before they are exponents.
-            let exponent = EPSILON * (8.0 + 2.0 * f64::from(bound));
+            let rounding = if exponential == Exponential::Rnnlm { 320.0 } else { 8.0 };
+            let exponent = EPSILON * (rounding + 2.0 * f64::from(bound));
             match output {
                 "losses" => Tolerance { absolute: exponent, relative: EPSILON },
                 _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
             }
         }
+        Setup::Ragged(Ragged::Product { product, columns, widest, .. }) => match product {
+            GroupedProduct::Forward => sum_of(columns + 1),
+            GroupedProduct::Input => sum_of(widest),
+            GroupedProduct::Weight => sum_of(5),
+        },
+        Setup::Ragged(Ragged::AddRuns { order, .. }) => sum_of(order + 1),
+        Setup::Ragged(Ragged::RunsGradient { most, .. }) => sum_of(most),
         Setup::Reduce { reduction, count } => match reduction {
             Reduction::Sum => Tolerance { absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()), relative: EPSILON },
             Reduction::SumOfSquares => bits(8.0),

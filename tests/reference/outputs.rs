@@ -1,0 +1,200 @@
+//! Output layers: how the numbers that the last layer hands on become the probability of a word, one row at a time.
+//!
+//! Every layer is one softmax or a chain of them, [`Level`]s: with h the numbers handed on, level i over `count` choices has the logits
+//!
+//! ```text
+//! z_j = w_(first+j) · h + b_(first+j) + Σ_k d_(begin_k + j)          and the word's probability is  Π_i softmax(z_i)[choice_i]
+//! ```
+//!
+//! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one.
+
+use std::collections::BTreeMap;
+
+use super::kernels::{softmax, softmax_cross_entropy};
+use super::network::{Named, Network, Window};
+
+/// The kind of an output layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// One softmax over the vocabulary.
+    Softmax,
+    /// A softmax over classes, then one over the words of a class (Mikolov 2011).
+    Class {
+        /// Words of each class, runs of the vocabulary.
+        sizes: Vec<usize>,
+        /// Direct connections from the last words, if there are any.
+        direct: Option<Direct>,
+    },
+}
+
+/// Hashed direct connections as in rnnlm 0.3 and 0.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Direct {
+    /// Numbers of the table.
+    pub size: usize,
+    /// The longest features, with the predicted word.
+    pub order: usize,
+}
+
+/// One softmax on the way to a word.
+#[derive(Debug, Clone)]
+struct Level {
+    weight: &'static str,
+    bias: &'static str,
+    first: usize,
+    count: usize,
+    choice: usize,
+    /// Where in the table of direct connections runs begin that are added.
+    begins: Vec<usize>,
+}
+
+/// The multipliers of rnnlm's hash (rnnlmlib.h).
+const PRIMES: [u32; 36] = [
+    108641969, 116049371, 125925907, 133333309, 145678979, 175308587, 197530793, 234567803, 251851741, 264197411, 330864029, 399999781,
+    407407183, 459258997, 479012069, 545678687, 560493491, 607407037, 629629243, 656789717, 716048933, 718518067, 725925469, 733332871,
+    753085943, 755555077, 782715551, 790122953, 812345159, 814814293, 893826581, 923456189, 940740127, 953085797, 985184539, 990122807,
+];
+
+impl Direct {
+    /// Where the runs begin for a history, the last word first, and the classes (none) or the words of a class.
+    fn begins(&self, history: &[Option<usize>], class: Option<usize>) -> Vec<usize> {
+        let half = self.size as u64 / 2;
+        let mut begins = Vec::new();
+        for a in 0..self.order {
+            if a > 0 && history[a - 1].is_none() {
+                break;
+            }
+            let mut hash = u64::from(PRIMES[0].wrapping_mul(PRIMES[1]));
+            if let Some(class) = class {
+                hash = hash.wrapping_mul(class as u64 + 1);
+            }
+            for b in 1..=a {
+                let prime = PRIMES[((a as u32).wrapping_mul(PRIMES[b]).wrapping_add(b as u32) % 36) as usize];
+                hash = hash.wrapping_add(u64::from(prime).wrapping_mul(history[b - 1].expect("looked at above") as u64 + 1));
+            }
+            let begin = hash % half + if class.is_some() { half } else { 0 };
+            if begin == 0 {
+                break;
+            }
+            begins.push(begin as usize);
+        }
+        begins
+    }
+}
+
+impl Window {
+    /// The words before the target of step t and stream b, the last one first. Before the window stands the boundary; where streams begin
+    /// afresh, so it does before every boundary.
+    pub fn history(&self, t: usize, b: usize, words: usize) -> Vec<Option<usize>> {
+        let mut history: Vec<_> = (0..=t).rev().map(|step| self.inputs_at(step)[b]).collect();
+        if self.independent.is_some()
+            && let Some(end) = history.iter().position(|&word| word == Some(0))
+        {
+            history.truncate(end);
+        }
+        history.resize(history.len().max(words), Some(0));
+        history.truncate(words);
+        history
+    }
+}
+
+impl Network {
+    /// The longest history that the output layer looks at.
+    pub fn history_size(&self) -> usize {
+        match &self.architecture.output {
+            Output::Class { direct: Some(direct), .. } => direct.order,
+            _ => 0,
+        }
+    }
+
+    /// The softmaxes on the way to a word.
+    fn levels(&self, word: usize, history: &[Option<usize>]) -> Vec<Level> {
+        let a = &self.architecture;
+        match &a.output {
+            Output::Softmax => {
+                let (weight, bias) = (a.decoder_weight(), "decoder.bias");
+                vec![Level { weight, bias, first: 0, count: a.vocab_size, choice: word, begins: Vec::new() }]
+            }
+            Output::Class { sizes, direct } => {
+                let (mut class, mut first) = (0, 0);
+                while word >= first + sizes[class] {
+                    first += sizes[class];
+                    class += 1;
+                }
+                let begins = |class| direct.map_or_else(Vec::new, |direct| direct.begins(history, class));
+                let (weight, bias) = ("decoder.class_weight", "decoder.class_bias");
+                let of_class = Level { weight, bias, first: 0, count: sizes.len(), choice: class, begins: begins(None) };
+                let (weight, bias) = ("decoder.weight", "decoder.bias");
+                let of_word = Level { weight, bias, first, count: sizes[class], choice: word - first, begins: begins(Some(class)) };
+                vec![of_class, of_word]
+            }
+        }
+    }
+
+    fn logits(&self, level: &Level, input: &[f64]) -> Vec<f64> {
+        let weight = self.parameter(level.weight);
+        (0..level.count)
+            .map(|j| {
+                let row = &weight[(level.first + j) * input.len()..][..input.len()];
+                let mut logit: f64 = row.iter().zip(input).map(|(w, h)| w * h).sum();
+                logit += self.bias(level.bias).map_or(0.0, |bias| bias[level.first + j]);
+                for begin in &level.begins {
+                    // A run ends where the table does.
+                    logit += self.parameter("direct.weight").get(begin + j).copied().unwrap_or(0.0);
+                }
+                logit
+            })
+            .collect()
+    }
+
+    /// ln P(word) after a row of numbers and a history; 0 where there is no word.
+    pub fn log_probability(&self, word: Option<usize>, input: &[f64], history: &[Option<usize>]) -> f64 {
+        let Some(word) = word else { return 0.0 };
+        let loss = |level: &Level| softmax_cross_entropy(&self.logits(level, input), Some(level.choice), 1.0).0;
+        -self.levels(word, history).iter().map(loss).sum::<f64>()
+    }
+
+    /// ln P of every word.
+    pub fn log_distribution(&self, input: &[f64], history: &[Option<usize>]) -> Vec<f64> {
+        let mut known: BTreeMap<(&str, usize), Vec<f64>> = BTreeMap::new();
+        let mut of_word = |word| {
+            let levels = self.levels(word, history).into_iter();
+            let of_level = |level: Level| {
+                let probabilities = known.entry((level.weight, level.first)).or_insert_with(|| softmax(&self.logits(&level, input)));
+                probabilities[level.choice].ln()
+            };
+            levels.map(of_level).sum()
+        };
+        (0..self.architecture.vocab_size).map(&mut of_word).collect()
+    }
+
+    /// Adds the gradient of `-scale ln P(word)` to the parameters' and returns that of the row of numbers.
+    pub fn output_gradient(
+        &self,
+        word: Option<usize>,
+        input: &[f64],
+        history: &[Option<usize>],
+        scale: f64,
+        gradients: &mut Named,
+    ) -> Vec<f64> {
+        let mut back = vec![0.0; input.len()];
+        let Some(word) = word else { return back };
+        for level in self.levels(word, history) {
+            let of_logits = softmax_cross_entropy(&self.logits(&level, input), Some(level.choice), scale).1;
+            for (j, d) in of_logits.into_iter().enumerate() {
+                let first = (level.first + j) * input.len();
+                let weight = &self.parameter(level.weight)[first..first + input.len()];
+                back.iter_mut().zip(weight).for_each(|(sum, w)| *sum += d * w);
+                let mut add = |name: &str, index: usize, value: f64| {
+                    if let Some(number) = gradients.get_mut(name).and_then(|values| values.get_mut(index)) {
+                        *number += value;
+                    }
+                };
+                input.iter().enumerate().for_each(|(k, h)| add(level.weight, first + k, d * h));
+                add(level.bias, level.first + j, d);
+                level.begins.iter().for_each(|begin| add("direct.weight", begin + j, d));
+            }
+        }
+        back
+    }
+}
