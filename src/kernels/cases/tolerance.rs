@@ -54,7 +54,8 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
         Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
             // The weights shrink with the root of H, so that products of a row and a state stay as large as their terms were.
             let terms = EPSILON * (4.0 + 2.0 * (recurrence.hidden_size as f64).sqrt()) * f64::from(recurrence.bound.max(1.0));
-            let function = if recurrence.activation == Activation::Tanh { TRANSCENDENTAL } else { 0.0 };
+            let is_rough = matches!(recurrence.activation, Activation::Tanh | Activation::RnnlmSigmoid);
+            let function = if is_rough { TRANSCENDENTAL } else { 0.0 };
             Tolerance { absolute: terms + function, relative: EPSILON }
         }
         Setup::Lstm(gated) | Setup::Gru(gated) => {
