@@ -1,5 +1,7 @@
 //! Scoring sentences: one log-probability a line, many lines at once.
 
+use std::f64::consts::LN_10;
+
 use serde::Serialize;
 
 use crate::corpus::{Unit, Vocabulary, split};
@@ -135,8 +137,11 @@ fn before(sentence: &[u32], step: usize) -> u32 {
 impl Score {
     fn new(sentence: &[u32], losses: &[f32]) -> Self {
         let targets = sentence.iter().copied().chain([0]);
-        let token_log10_probs: Vec<_> =
-            targets.zip(losses).map(|(target, &loss)| (target != NONE).then(|| -f64::from(loss) / std::f64::consts::LN_10)).collect();
+        Self::of(targets.zip(losses).map(|(target, &loss)| (target != NONE).then(|| -f64::from(loss) / LN_10)).collect())
+    }
+
+    /// From the log10 probability of each token and the end; none for an unknown word.
+    pub fn of(token_log10_probs: Vec<Option<f64>>) -> Self {
         let tokens = token_log10_probs.iter().flatten().count();
         Self { log10_prob: token_log10_probs.iter().flatten().sum(), tokens, oov: token_log10_probs.len() - tokens, token_log10_probs }
     }

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use super::support::trial;
 
 /// What a file or folder of `src` may not mention. What `tensor` and `device` know nothing of, `kernels` may know; and so on upwards.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     (
         "tensor.rs",
         &[
@@ -37,6 +37,26 @@ const LAYERS: [(&str, &[&str]); 9] = [
     (
         "corpus",
         &["device", "kernels", "model", "checkpoint", "onnx", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"],
+    ),
+    (
+        "ngram",
+        &[
+            "tensor",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "checkpoint",
+            "onnx",
+            "feed",
+            "train",
+            "evaluate",
+            "score",
+            "generate",
+            "check",
+            "bench",
+            "cli",
+        ],
     ),
     ("checkpoint", &["device", "kernels", "onnx", "feed", "evaluate", "score", "generate", "check", "bench", "cli"]),
     ("onnx", &["device", "kernels", "feed", "train", "evaluate", "score", "generate", "check", "bench", "cli"]),

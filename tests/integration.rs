@@ -16,6 +16,8 @@ mod flag_files;
 mod gpu;
 mod import;
 mod kernels;
+mod kneser_ney;
+mod ngram;
 mod onnx;
 mod reference;
 mod schedules;
@@ -51,6 +53,8 @@ fn main() {
         ("training", training::TESTS),
         ("schedules", schedules::TESTS),
         ("import", import::TESTS),
+        ("ngram", ngram::TESTS),
+        ("kneser_ney", kneser_ney::TESTS),
         ("onnx", onnx::TESTS),
     ];
     for (module, tests) in plain {

@@ -1,22 +1,23 @@
-//! `elman eval`: what a model says of a text.
+//! `elman eval`: what models say of a text.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::DeviceFlags;
-use super::model;
+use super::mix::MixFlags;
 use super::output::Output;
-use crate::checkpoint::Checkpoint;
-use crate::corpus::read_tokens;
-use crate::error::{Error, Result};
-use crate::evaluate::evaluate_ensemble;
+use crate::corpus::{Vocabulary, read_tokens};
+use crate::error::Result;
+use crate::evaluate::Evaluation;
+use crate::mixture::{self, Found, Weights};
+use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalFlags {
-    /// The directory that `elman train` wrote; given several times, the mean of the models' probabilities is measured
-    #[arg(long = "model", value_name = "DIR", default_value = "model")]
-    models: Vec<PathBuf>,
+    #[command(flatten)]
+    mix: MixFlags,
     #[command(flatten)]
     pub(super) device: DeviceFlags,
     /// The text to measure
@@ -25,22 +26,51 @@ pub(super) struct EvalFlags {
     /// Begin every sentence with the initial state instead of carrying the state from sentence to sentence [default: as the model was trained]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     independent: Option<bool>,
-    /// Print one JSON object
+    /// What is printed [default: summary]
     #[arg(long)]
+    format: Option<Format>,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
+/// What is printed of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Perplexity, entropy, log10 probability, tokens, unknown words
+    Summary,
+    /// The probability of every token as `rnnlm -test -debug 2` prints it
+    Rnnlm,
+}
+
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
-    let checkpoints = read(&flags.models)?;
+    let sources = flags.mix.read()?;
+    let description = &sources.checkpoints[0].description;
+    let options = flags.mix.options(flags.independent.unwrap_or(description.config.independent))?;
+    // Wrong weights are refused before anything is read.
+    flags.mix.weights()?;
     let mut device = flags.device.open()?;
-    let models = checkpoints.iter().map(|one| model(&mut device, one)).collect::<Result<Vec<_>>>()?;
-    let independent = flags.independent.unwrap_or(checkpoints[0].description.config.independent);
-    let (tokens, _) = read_tokens(&flags.text, checkpoints[0].description.unit, &checkpoints[0].vocabulary)?;
-    drop(checkpoints);
-    let evaluation = evaluate_ensemble(&mut device, &models, &tokens, independent)?;
+    let models = sources.load(&mut device)?;
+    let weights = sources.weights(&mut device, &models, options, &flags.mix)?;
+    let (tokens, _) = read_tokens(&flags.text, description.unit, &sources.vocabulary)?;
+    let mut components = sources.components(&mut device, &models, &tokens, options, &flags.mix)?;
     let mut output = Output::new();
+    if flags.format == Some(Format::Rnnlm) {
+        let mut printer = Printer::new(&sources.vocabulary, models.len(), &weights);
+        output.line("Index   P(NET)          Word")?;
+        output.line("----------------------------------")?;
+        let evaluation =
+            mixture::read(&mut device, &mut components, &weights, &tokens, &mut |found| output.line(printer.token(found)))?;
+        printer.summary(&mut output, &evaluation)?;
+        return output.flush();
+    }
+    let evaluation = mixture::read(&mut device, &mut components, &weights, &tokens, &mut |_| Ok(()))?;
     if flags.json {
-        output.json(&evaluation)?;
+        let mut report = serde_json::to_value(evaluation).unwrap_or_default();
+        if weights.values().len() > 1 {
+            report["weights"] = json!(weights.values());
+        }
+        output.json(&report)?;
     } else {
         output.line(format_args!("perplexity         {:.4}", evaluation.perplexity))?;
         output.line(format_args!("entropy            {:.6} bits a token ({:.6} nats)", evaluation.entropy_bits, evaluation.loss()))?;
@@ -51,24 +81,65 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     output.flush()
 }
 
-/// Reads models that can be asked together: of one unit and one vocabulary.
-fn read(directories: &[PathBuf]) -> Result<Vec<Checkpoint>> {
-    let checkpoints = directories.iter().map(|directory| Checkpoint::read(directory)).collect::<Result<Vec<_>>>()?;
-    for (directory, checkpoint) in directories.iter().zip(&checkpoints).skip(1) {
-        let first = &checkpoints[0];
-        if checkpoint.vocabulary != first.vocabulary || checkpoint.description.unit != first.description.unit {
-            let what = |one: &Checkpoint| format!("{} {}s", one.vocabulary.len(), one.description.unit.name());
-            return Err(Error::refused(
-                format!("--model {}", directory.display()),
-                format!(
-                    "its vocabulary of {} is not that of {}, of {}, and only probabilities of the same tokens have a mean",
-                    what(checkpoint),
-                    directories[0].display(),
-                    what(first)
-                ),
-                "Give models that were trained on one text, with one --unit, --vocab-size and --min-count",
-            ));
+/// Prints as rnnlm does: its networks' probability and, where there is one, the other model's.
+struct Printer<'a> {
+    vocabulary: &'a Vocabulary,
+    /// The networks among the components, and their weights.
+    networks: usize,
+    of_networks: Weights,
+    has_other: bool,
+    lambda: f64,
+    /// ln P of the text under the networks and under the other model, and the tokens that each knows.
+    sums: [(f64, usize); 2],
+}
+
+impl<'a> Printer<'a> {
+    fn new(vocabulary: &'a Vocabulary, networks: usize, weights: &Weights) -> Self {
+        let of_networks = &weights.values()[..networks];
+        Self {
+            vocabulary,
+            networks,
+            // Where the networks have no weight at all, they are printed as if they had the same.
+            of_networks: Weights::new(of_networks).unwrap_or_else(|_| Weights::even(networks)),
+            has_other: weights.values().len() > networks,
+            lambda: of_networks.iter().sum(),
+            sums: [(0.0, 0); 2],
         }
     }
-    Ok(checkpoints)
+
+    fn token(&mut self, found: &Found<'_>) -> String {
+        let other = found.parts.get(self.networks).copied();
+        if found.token == NONE {
+            return if self.has_other { "-1\t0\t\t0\t\tOOV".to_owned() } else { "-1\t0\t\tOOV".to_owned() };
+        }
+        let network = self.of_networks.mean(&found.parts[..self.networks]);
+        for (sum, part) in self.sums.iter_mut().zip([Some(network), other]) {
+            if let Some(part) = part.filter(|part| part.is_finite()) {
+                *sum = (sum.0 + part, sum.1 + 1);
+            }
+        }
+        let word = self.vocabulary.token(found.token);
+        match other {
+            None => format!("{}\t{:.10}\t{word}", found.token, network.exp()),
+            Some(other) => format!("{}\t{:.10}\t{:.10}\t{word}", found.token, network.exp(), other.exp()),
+        }
+    }
+
+    fn summary(&self, output: &mut Output, evaluation: &Evaluation) -> Result<()> {
+        let log10 = |(sum, _): (f64, usize)| sum / std::f64::consts::LN_10;
+        let perplexity = |(sum, tokens): (f64, usize)| (-sum / tokens.max(1) as f64).exp();
+        let [network, other] = self.sums;
+        output.line(format_args!("\ntest log probability: {:.6}", log10(network)))?;
+        if self.has_other {
+            output.line(format_args!("test log probability given by other lm: {:.6}", log10(other)))?;
+            let (lambda, rest) = (self.lambda, 1.0 - self.lambda);
+            output.line(format_args!("test log probability {lambda:.6}*rnn + {rest:.6}*other_lm: {:.6}", evaluation.log10_prob))?;
+        }
+        output.line(format_args!("\nPPL net: {:.6}", perplexity(network)))?;
+        if self.has_other {
+            output.line(format_args!("PPL other: {:.6}", perplexity(other)))?;
+            output.line(format_args!("PPL combine: {:.6}", evaluation.perplexity))?;
+        }
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@ mod generate;
 mod heap;
 mod import;
 mod inspect;
+mod mix;
 mod output;
 mod presets;
 mod replay;
@@ -150,7 +151,7 @@ impl Cli {
         match self.command {
             Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
             Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
-            Command::Score(flags) => flags.model.device.clone().with_threads(|| score::run(&flags))?,
+            Command::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
             Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,

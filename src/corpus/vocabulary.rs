@@ -61,6 +61,11 @@ impl Vocabulary {
         Self { unknown: None, ..self }
     }
 
+    /// The same, in which tokens outside become `<unk>` where there is such a type.
+    pub fn taking_unknown(self) -> Self {
+        Self { unknown: self.numbers.get(UNKNOWN).copied(), ..self }
+    }
+
     /// Counts the first `counted` tokens of a text whose types were numbered as they came, and keeps what the limits allow. Where they cut
     /// anything, `<unk>` takes its place.
     ///

@@ -243,6 +243,11 @@ impl Workspace {
         self.projected.map(|both| both.map(|tensor| tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))))
     }
 
+    /// What the output layer reads at the steps of a window that predict, `[rows, size]`.
+    pub fn states(&self, window: &Window) -> Tensor {
+        self.decoder_input(window.time_steps).slice_rows(self.predicting(window))
+    }
+
     /// What the output layer reads.
     pub(super) fn decoder_input(&self, time_steps: usize) -> Tensor {
         self.projected(time_steps).map_or_else(|| self.handed_on(self.cells.len() - 1, time_steps), |[projected, _]| projected)

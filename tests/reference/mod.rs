@@ -5,6 +5,7 @@
 //! and for the [`optimizers`], [`properties`] for the [`kernels`] and the [`masks`], [`network_properties`] for what none of the others can
 //! see. Only [`goldens`] needs more than the standard library: it reads JSON.
 
+pub mod arpa;
 pub mod cells;
 pub mod finite_differences;
 pub mod generator;

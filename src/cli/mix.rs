@@ -1,0 +1,183 @@
+//! What `elman eval` and `elman score` share: models and other sources of probabilities, their weights, and how they are brought together.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::model;
+use crate::checkpoint::Checkpoint;
+use crate::corpus::{Tokens, Vocabulary, read_tokens};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::mixture::{self, CacheOptions, Component, Dynamic, Listed, Network, NetworkOptions, NgramComponent, NgramReader, Weights};
+use crate::model::Model;
+use crate::ngram::NgramModel;
+
+/// Models, other sources and their weights.
+#[derive(Debug, Clone, Args)]
+pub(super) struct MixFlags {
+    /// The directory that `elman train` wrote; given several times, the mean of the models' probabilities is taken
+    #[arg(long = "model", value_name = "DIR", default_value = "model")]
+    pub(super) models: Vec<PathBuf>,
+    /// The models' weights in that mean, a number for each with commas between them [default: all the same]
+    #[arg(long, value_name = "W,W", value_delimiter = ',')]
+    weights: Vec<f64>,
+    /// Mix with an n-gram model: an ARPA file of any order, plain or gzip
+    #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
+    pub(super) arpa: Option<PathBuf>,
+    /// Mix with another model's probabilities: a file of one number a line, one for each token of the text and the end of each of its lines
+    #[arg(long, value_name = "FILE", conflicts_with = "arpa", help_heading = "Interpolation")]
+    pub(super) lm_prob: Option<PathBuf>,
+    /// The weight of the network, or of all --model together, beside the other model's [default: 0.5]
+    #[arg(long, value_name = "WEIGHT", conflicts_with = "tune", allow_negative_numbers = true, help_heading = "Interpolation")]
+    lambda: Option<f64>,
+    /// Find the weights of all models, and of --arpa, under which this text is likeliest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["weights", "lm_prob"], help_heading = "Interpolation")]
+    pub(super) tune: Option<PathBuf>,
+    /// Words outside the vocabulary: unk takes them for <unk> where there is such a word, skip leaves them out [default: unk; skip for models of
+    /// rnnlm]
+    #[arg(long, value_name = "unk|skip")]
+    unknown: Option<Unknown>,
+    /// Go on learning while reading, with this learning rate (Mikolov 2010's dynamic models)
+    #[arg(long, value_name = "RATE", help_heading = "Adaptation")]
+    dynamic: Option<f32>,
+    /// Tokens after which --dynamic learns from what it read [default: 10]
+    #[arg(long, value_name = "N", requires = "dynamic", help_heading = "Adaptation")]
+    dynamic_window: Option<usize>,
+    /// Remember the last N states and what followed them: what was said is likely to be said again (Grave 2017)
+    #[arg(long, value_name = "N", help_heading = "Adaptation")]
+    cache: Option<usize>,
+    /// The weight of what is remembered [default: 0.1]
+    #[arg(long, value_name = "WEIGHT", requires = "cache", help_heading = "Adaptation")]
+    cache_weight: Option<f64>,
+    /// How much states must be alike [default: 0.3]
+    #[arg(long, value_name = "X", requires = "cache", help_heading = "Adaptation")]
+    cache_flatness: Option<f64>,
+}
+
+/// What becomes of words outside the vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Unknown {
+    Unk,
+    Skip,
+}
+
+/// The sources as they lie on disk.
+pub(super) struct Sources {
+    pub(super) checkpoints: Vec<Checkpoint>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) ngram: Option<NgramModel>,
+}
+
+impl MixFlags {
+    /// Reads models that can be asked together, and the n-gram model.
+    pub(super) fn read(&self) -> Result<Sources> {
+        let checkpoints = self.models.iter().map(|directory| Checkpoint::read(directory)).collect::<Result<Vec<_>>>()?;
+        self.check_vocabularies(&checkpoints)?;
+        if !self.weights.is_empty() && self.weights.len() != self.models.len() {
+            let rule = format!("there are {} models", self.models.len());
+            let list = self.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+            return Err(Error::usage(format!("--weights {list}"), rule, "Give a number for each --model"));
+        }
+        if self.lambda.is_some() && self.arpa.is_none() && self.lm_prob.is_none() {
+            return Err(Error::usage("--lambda", "there is no other model to mix with", "Give --arpa or --lm-prob too"));
+        }
+        let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
+        let vocabulary = checkpoints[0].vocabulary.clone();
+        let vocabulary = match self.unknown {
+            None => vocabulary,
+            Some(Unknown::Skip) => vocabulary.skipping_unknown(),
+            Some(Unknown::Unk) => vocabulary.taking_unknown(),
+        };
+        Ok(Sources { checkpoints, vocabulary, ngram })
+    }
+
+    /// Models are asked together whose probabilities are of the same tokens.
+    fn check_vocabularies(&self, checkpoints: &[Checkpoint]) -> Result<()> {
+        let first = &checkpoints[0];
+        for (directory, checkpoint) in self.models.iter().zip(checkpoints).skip(1) {
+            if checkpoint.vocabulary != first.vocabulary || checkpoint.description.unit != first.description.unit {
+                let what = |one: &Checkpoint| format!("{} {}s", one.vocabulary.len(), one.description.unit.name());
+                return Err(Error::refused(
+                    format!("--model {}", directory.display()),
+                    format!(
+                        "its vocabulary of {} is not that of {}, of {}, and only probabilities of the same tokens have a mean",
+                        what(checkpoint),
+                        self.models[0].display(),
+                        what(first)
+                    ),
+                    "Give models that were trained on one text, with one --unit, --vocab-size and --min-count",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How the networks read.
+    pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
+        let dynamic = self.dynamic.map(|rate| Dynamic { rate, window: self.dynamic_window.unwrap_or(10) });
+        let cache = self.cache.map(|size| CacheOptions {
+            size,
+            flatness: self.cache_flatness.unwrap_or(0.3),
+            weight: self.cache_weight.unwrap_or(0.1),
+        });
+        dynamic.map_or(Ok(()), |dynamic| dynamic.validate())?;
+        cache.map_or(Ok(()), |cache| cache.validate())?;
+        Ok(NetworkOptions { independent, dynamic, cache })
+    }
+
+    /// The weights as they were given; those that --tune finds come later.
+    pub(super) fn weights(&self) -> Result<Weights> {
+        let of_models = match self.weights.as_slice() {
+            [] => Weights::even(self.models.len()),
+            weights => Weights::new(weights)?,
+        };
+        if self.arpa.is_none() && self.lm_prob.is_none() { Ok(of_models) } else { of_models.with_other(self.lambda.unwrap_or(0.5)) }
+    }
+}
+
+impl Sources {
+    /// Brings the models onto a device.
+    pub(super) fn load(&self, device: &mut Device) -> Result<Vec<Model>> {
+        self.checkpoints.iter().map(|one| model(device, one)).collect()
+    }
+
+    /// Everything that is asked, at the beginning of a text.
+    pub(super) fn components<'a>(
+        &'a self,
+        device: &mut Device,
+        models: &'a [Model],
+        tokens: &'a Tokens,
+        options: NetworkOptions,
+        flags: &MixFlags,
+    ) -> Result<Vec<Box<dyn Component + 'a>>> {
+        let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
+        for model in models {
+            components.push(Box::new(Network::new(device, model, tokens, options)?));
+        }
+        if let Some(ngram) = &self.ngram {
+            components.push(Box::new(NgramComponent::new(NgramReader::new(ngram, &self.vocabulary)?)));
+        }
+        if let Some(path) = &flags.lm_prob {
+            components.push(Box::new(Listed::open(path)?));
+        }
+        Ok(components)
+    }
+
+    /// The weights: as given, or the best for --tune's text, which are told. What dynamic models learn from it is forgotten again.
+    pub(super) fn weights(&self, device: &mut Device, models: &[Model], options: NetworkOptions, flags: &MixFlags) -> Result<Weights> {
+        let Some(path) = &flags.tune else { return flags.weights() };
+        let (tokens, _) = read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
+        let mut components = self.components(device, models, &tokens, options, flags)?;
+        let weights = mixture::tune(device, &mut components, &tokens)?;
+        if options.dynamic.is_some() {
+            for (model, checkpoint) in models.iter().zip(&self.checkpoints) {
+                model.parameters().upload(device, &checkpoint.parameters)?;
+            }
+        }
+        let names = flags.models.iter().chain(&flags.arpa).map(|path| path.display().to_string());
+        let list: Vec<_> = names.zip(weights.values()).map(|(name, weight)| format!("{weight:.4} {name}")).collect();
+        eprintln!("weights that fit {} best: {}", path.display(), list.join(", "));
+        Ok(weights)
+    }
+}

@@ -1,0 +1,110 @@
+//! Writing the ARPA format.
+//!
+//! In: a model. Out: a text in which n-grams stand in the model's order, so that one model gives one text, byte for byte.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::NgramModel;
+use crate::error::{Error, Result};
+
+/// Writes a file under a temporary name beside it, syncs it, and gives it its name.
+pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
+    check_tokens(model)?;
+    let Some(name) = path.file_name() else {
+        return Err(Error::refused(path.display().to_string(), "it names no file", "Give the name of a file to write"));
+    };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = directory.join(format!(".{}.new", name.to_string_lossy()));
+    let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let written = write_new(model, &new, is_compressed).map_err(Error::io("write", &new));
+    let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
+    if placed.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs::remove_file(&new);
+    }
+    // Directories cannot be synced everywhere; where they can, the rename is on disk afterwards.
+    if let Ok(handle) = File::open(directory) {
+        let _ = handle.sync_all();
+    }
+    placed
+}
+
+fn write_new(model: &NgramModel, path: &Path, is_compressed: bool) -> io::Result<()> {
+    let file = File::create(path)?;
+    if is_compressed {
+        let mut encoder = BufWriter::new(GzEncoder::new(&file, Compression::default()));
+        write_text(model, &mut encoder)?;
+        encoder.into_inner()?.finish()?;
+    } else {
+        let mut buffered = BufWriter::new(&file);
+        write_text(model, &mut buffered)?;
+        buffered.flush()?;
+    }
+    file.sync_all()
+}
+
+/// Tokens must be read back as what they are.
+fn check_tokens(model: &NgramModel) -> Result<()> {
+    for id in 0..model.vocab_size() as u32 {
+        let token = model.token(id);
+        if token.is_empty() || token.bytes().any(|byte| byte.is_ascii_whitespace()) {
+            return Err(Error::refused(
+                format!("the token {token:?}"),
+                "in an ARPA file white space stands between tokens, so none may be empty or have any in it",
+                "Give such tokens other names",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the text.
+pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, r"\data\")?;
+    for (order, count) in (1..).zip(model.counts()) {
+        writeln!(out, "ngram {order}={count}")?;
+    }
+    for order in 1..=model.order() {
+        writeln!(out, "\n\\{order}-grams:")?;
+        write_order(model, order, out)?;
+    }
+    writeln!(out, "\n\\end\\")
+}
+
+/// Writes the n-grams of an order. Contexts that were put in are left out: reading puts them in again.
+fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Result<()> {
+    // The node of each prefix of the n-gram; they only ever move forward.
+    let mut path = vec![0_u32; order];
+    for (node, &probability) in (0..).zip(&model.probabilities[order - 1]) {
+        path[order - 1] = node;
+        for below in (1..order).rev() {
+            while model.trie.children(below, path[below - 1]).end <= path[below] as usize {
+                path[below - 1] += 1;
+            }
+        }
+        if probability.is_nan() {
+            continue;
+        }
+        write!(out, "{}", text(probability))?;
+        let words = path.iter().zip(1..).map(|(&node, order)| model.trie.level(order).words[node as usize]);
+        for (word, separator) in words.zip(std::iter::once('\t').chain(std::iter::repeat(' '))) {
+            write!(out, "{separator}{}", model.token(word))?;
+        }
+        let backoff = model.backoffs.get(order - 1).map_or(0.0, |weights| weights[node as usize]);
+        if backoff != 0.0 {
+            write!(out, "\t{}", text(backoff))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The shortest digits that read back as the same number; 0 without a sign.
+fn text(value: f32) -> f32 {
+    value + 0.0
+}
