@@ -186,9 +186,9 @@ fn summary(description: &Description) -> String {
     // The functions of cells with gates are fixed.
     let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
     format!(
-        "{} layer(s) of {sizes} {cells} cells on {}s, vocabulary {}, {} output",
+        "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {} output",
         config.num_layers,
-        description.unit.name(),
+        description.unit.plural(),
         config.vocab_size,
         config.output
     )

@@ -1,21 +1,29 @@
-//! Text into tokens into windows: units, vocabulary, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
+//! Text into tokens into windows: units, vocabulary, subwords, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
 //!
 //! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
 
 pub mod builtin;
 pub mod grammar;
 mod reader;
+mod size;
+mod splitter;
 mod streams;
+mod subwords;
 pub mod tasks;
 mod tokens;
 mod unit;
 mod vocabulary;
+mod writer;
 
-pub use reader::{Source, TextReport, read_tokens, split};
+pub use reader::{Source, TextReport, read_tokens};
+pub use size::TextSize;
+pub use splitter::split;
 pub use streams::{Streams, order_by_token};
+pub use subwords::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Subwords};
 pub use tokens::Tokens;
 pub use unit::Unit;
 pub use vocabulary::{Limits, UNKNOWN, Vocabulary};
+pub use writer::TextWriter;
 
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -35,7 +43,7 @@ pub struct Corpus {
 
 impl Corpus {
     /// Reads a training text and, where `valid` is given, a validation text; otherwise the last tenth of the training text is held out, from
-    /// the next sentence on where tokens are words.
+    /// the next sentence on where a line is one. Subwords are learnt from what is trained on.
     ///
     /// # Errors
     /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
@@ -45,12 +53,18 @@ impl Corpus {
             Some(_) => tokens.len(),
             None => held_out_from(&tokens, unit),
         };
-        let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
-        tokens.renumber(&numbers);
+        let (vocabulary, held_out) = if unit == Unit::Bpe {
+            let (vocabulary, numbers) = Vocabulary::learn(&types, &tokens, held_out, limits)?;
+            (vocabulary, tokens.expand(&numbers, held_out))
+        } else {
+            let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
+            tokens.renumber(&numbers);
+            (vocabulary, held_out)
+        };
         Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
     }
 
-    /// The same in a vocabulary that exists, for going on with a model.
+    /// The same in a vocabulary that exists: of a model that is gone on with, or of a tokenizer.
     ///
     /// # Errors
     /// As [`Corpus::read`].
@@ -97,11 +111,11 @@ impl Corpus {
     }
 }
 
-/// Where the last tenth begins: at 90 % of the tokens, and for words after the end of that sentence.
+/// Where the last tenth begins: at 90 % of the tokens, and where a line is a sentence after the end of that.
 fn held_out_from(tokens: &Tokens, unit: Unit) -> usize {
     let cut = tokens.len() / 10 * 9 + tokens.len() % 10 * 9 / 10;
-    match unit {
-        Unit::Word => (cut..tokens.len()).find(|&i| i > 0 && tokens.get(i - 1) == 0).unwrap_or(cut),
-        Unit::Char | Unit::Byte => cut,
+    if !unit.has_sentences() {
+        return cut;
     }
+    (cut..tokens.len()).find(|&i| i > 0 && tokens.get(i - 1) == 0).unwrap_or(cut)
 }
