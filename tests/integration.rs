@@ -20,6 +20,7 @@ mod reference;
 mod schedules;
 mod shaders;
 mod steps;
+mod subwords;
 mod support;
 mod training;
 mod updates;
@@ -51,6 +52,7 @@ fn main() {
         ("schedules", schedules::TESTS),
         ("import", import::TESTS),
         ("onnx", onnx::TESTS),
+        ("subwords", subwords::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));

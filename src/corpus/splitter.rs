@@ -7,8 +7,10 @@ use super::size::{Sizer, TextSize};
 use super::unit::Unit;
 use crate::error::{Error, Result};
 
-/// Bytes of a line from which on it is cut where its pieces end: as much as is worked on at a time.
-const LONG_LINE: usize = 1 << 16;
+/// Bytes of a line of subwords from which on it is cut where its pieces end.
+const LONG_LINE: usize = 2048;
+/// Bytes after which it is cut wherever it is: learning takes the square of a piece's length, and a line may be a gigabyte.
+const LONGEST_PIECE: usize = 2 * LONG_LINE;
 
 /// Splits one text held in memory, such as a prompt or a line to be scored, into what [`Vocabulary::encode`](super::Vocabulary::encode)
 /// takes. There is no end of a line at the end unless there is a newline.
@@ -176,7 +178,7 @@ impl Splitter {
         if let Some(length) = before.map(str::len) {
             take(&self.word[..length]);
             self.word.replace_range(..length, "");
-        } else if self.word.len() >= 4 * LONG_LINE {
+        } else if self.word.len() >= LONGEST_PIECE {
             take(&self.word);
             self.word.clear();
         } else {
