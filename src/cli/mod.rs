@@ -44,7 +44,7 @@ pub struct Cli {
 enum Command {
     /// Train a model; without --train on the built-in corpus, whose best possible perplexity is known
     Train(Box<train_flags::TrainFlags>),
-    /// Measure a text: perplexity, entropy, log10 probability, tokens, unknown words
+    /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens, unknown words
     Eval(eval::EvalFlags),
     /// One log10 probability for each line of a file or of standard input
     Score(score::ScoreFlags),

@@ -49,19 +49,24 @@ impl Corpus {
     /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
     pub fn read(train: Source<'_>, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
         let reader::Census { mut tokens, types, report } = reader::census(train, unit)?;
-        let held_out = match valid {
-            Some(_) => tokens.len(),
-            None => held_out_from(&tokens, unit),
+        let counted = match (valid, unit) {
+            (Some(_), _) => tokens.len(),
+            (None, Unit::Bpe) => {
+                let lengths = subwords::lengths(&types);
+                held_out_from(&tokens, unit, |id| lengths[id as usize])
+            }
+            (None, _) => held_out_from(&tokens, unit, |_| 1),
         };
-        let (vocabulary, held_out) = if unit == Unit::Bpe {
-            let (vocabulary, numbers) = Vocabulary::learn(&types, &tokens, held_out, limits)?;
-            (vocabulary, tokens.expand(&numbers, held_out))
+        let vocabulary = if unit == Unit::Bpe {
+            let (vocabulary, numbers) = Vocabulary::learn(&types, &tokens, counted, limits)?;
+            tokens.expand(&numbers);
+            vocabulary
         } else {
-            let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
+            let (vocabulary, numbers) = Vocabulary::count(types, &tokens, counted, unit, limits)?;
             tokens.renumber(&numbers);
-            (vocabulary, held_out)
+            vocabulary
         };
-        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+        Self::split(tokens, vocabulary, report, train, valid, unit)
     }
 
     /// The same in a vocabulary that exists: of a model that is gone on with, or of a tokenizer.
@@ -70,13 +75,11 @@ impl Corpus {
     /// As [`Corpus::read`].
     pub fn read_with(vocabulary: Vocabulary, train: Source<'_>, valid: Option<&Path>, unit: Unit) -> Result<Self> {
         let (tokens, report) = reader::read_source(train, unit, &vocabulary)?;
-        let held_out = if valid.is_some() { tokens.len() } else { held_out_from(&tokens, unit) };
-        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+        Self::split(tokens, vocabulary, report, train, valid, unit)
     }
 
     fn split(
         tokens: Tokens,
-        held_out: usize,
         vocabulary: Vocabulary,
         report: TextReport,
         train: Source<'_>,
@@ -85,7 +88,11 @@ impl Corpus {
     ) -> Result<Self> {
         let (train_tokens, valid_tokens) = match valid {
             Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
-            None => tokens.split(held_out),
+            None => {
+                let lengths = vocabulary.lengths();
+                let held_out = held_out_from(&tokens, unit, |id| lengths.get(id as usize).copied().unwrap_or(1));
+                tokens.split(held_out)
+            }
         };
         let corpus = Self { vocabulary, train: train_tokens, valid: valid_tokens, report };
         let name = match train {
@@ -111,11 +118,21 @@ impl Corpus {
     }
 }
 
-/// Where the last tenth begins: at 90 % of the tokens, and where a line is a sentence after the end of that.
-fn held_out_from(tokens: &Tokens, unit: Unit) -> usize {
-    let cut = tokens.len() / 10 * 9 + tokens.len() % 10 * 9 / 10;
-    if !unit.has_sentences() {
-        return cut;
+/// Where the last tenth begins: at 90 % of the tokens, each counted by its length, and where a line is a sentence after the end of that.
+///
+/// The length of a subword is its bytes, so that the cut is the same line's end however the text is split.
+fn held_out_from(tokens: &Tokens, unit: Unit, length: impl Fn(u32) -> usize) -> usize {
+    let total: usize = tokens.iter().map(&length).sum();
+    let cut = total / 10 * 9 + total % 10 * 9 / 10;
+    let (mut before, mut first) = (0, None);
+    for position in 0..tokens.len() {
+        if before >= cut {
+            first.get_or_insert(position);
+            if !unit.has_sentences() || (position > 0 && tokens.get(position - 1) == 0) {
+                return position;
+            }
+        }
+        before += length(tokens.get(position));
     }
-    (cut..tokens.len()).find(|&i| i > 0 && tokens.get(i - 1) == 0).unwrap_or(cut)
+    first.unwrap_or(tokens.len())
 }

@@ -62,6 +62,12 @@ pub(super) fn pieces(line: &str) -> Vec<String> {
     split.get_splits(OffsetReferential::Original, OffsetType::Byte).into_iter().map(|(piece, ..)| piece.to_owned()).collect()
 }
 
+/// The bytes of pieces or subwords, whose first is the boundary: a newline.
+pub(super) fn lengths(types: &[String]) -> Vec<usize> {
+    let of_others = types.iter().skip(1).map(|token| bytes(token).len());
+    std::iter::once(1).chain(of_others).collect()
+}
+
 /// The trainer counts pairs in 31 bits: the counts of a text that has more of a pair are divided.
 fn divisor(counts: &[(&str, u64)]) -> u64 {
     let mut pairs: HashMap<(char, char), u64> = HashMap::new();

@@ -88,12 +88,9 @@ impl Tokens {
         *self = self.iter().map(|id| if id == NONE { NONE } else { numbers[id as usize] }).collect();
     }
 
-    /// Replaces every id by its entries in `numbers`; where the token at `position` is now.
-    pub(super) fn expand(&mut self, numbers: &[Box<[u32]>], position: usize) -> usize {
-        let lengths = self.iter().take(position).map(|id| numbers[id as usize].len());
-        let moved = lengths.sum();
+    /// Replaces every id by its entries in `numbers`.
+    pub(super) fn expand(&mut self, numbers: &[Box<[u32]>]) {
         *self = self.iter().flat_map(|id| numbers[id as usize].iter().copied()).collect();
-        moved
     }
 
     /// The tokens before `position` and those from it on.

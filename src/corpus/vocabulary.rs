@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::subwords::Subwords;
+use super::subwords::{Subwords, lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};
@@ -140,6 +140,14 @@ impl Vocabulary {
         match &self.subwords {
             None => take(self.id(piece).unwrap_or(NONE)),
             Some(subwords) => subwords.encode_line(piece).into_iter().for_each(take),
+        }
+    }
+
+    /// How much of a text each type is: of subwords their bytes, else one.
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        match self.subwords {
+            None => vec![1; self.len()],
+            Some(_) => lengths(&self.types),
         }
     }
 

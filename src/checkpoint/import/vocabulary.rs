@@ -186,5 +186,6 @@ mod tests {
         assert!(message("\\n\nab\n", Unit::Char).contains("--unit word"));
         assert!(message("\\n\n\u{100}\n", Unit::Byte).contains("U+00FF"));
         assert!(message("</s>\na\na\n", Unit::Word).contains("twice"));
+        assert!(message("</s>\na\n", Unit::Bpe).contains("tokenizer"));
     }
 }
