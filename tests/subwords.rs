@@ -115,16 +115,23 @@ fn a_text_means_one_tokenizer() {
     }
 }
 
+/// Subwords are those of the training part alone: learnt from that part as a text of its own, they are the same.
 fn what_is_held_out_teaches_nothing() {
-    let text = small_text();
-    let lines: Vec<_> = text.lines().collect();
-    let (train, rest) = lines.split_at(lines.len() * 88 / 100);
-    let with = |rest: String| read(&(train.join("\n") + "\n" + &rest), limits(400)).vocabulary;
-    let vocabulary = with(rest.join("\n"));
-    let odd = with("zzq zzq zzq\n".repeat(rest.len()));
-    // The cut moves a little with the pieces of the rest; it stays within what the two have not in common.
-    assert!(odd.types().iter().all(|token| !token.contains("zzq")), "{:?}", odd.types());
-    assert_eq!(vocabulary.types().len(), 400);
+    let workbench = Workbench::new();
+    workbench.write("valid.txt", "the boys run\n");
+    // The later words are longer, so that a tenth of the pieces is not a tenth of the text.
+    let long: String = (0..120_u64).map(|number| format!("zvq{}xz{}\n", number.pow(9), number.pow(8))).collect();
+    for text in [small_text(), small_text() + &long] {
+        let whole = read(&text, limits(500));
+        let train = text_of(&whole.vocabulary, whole.train.iter());
+        assert!(train.ends_with('\n') && text.starts_with(&train), "it is cut within a line");
+        let tenth = text.len() - train.len();
+        assert!((text.len() / 10 - 60..=text.len() / 10).contains(&tenth), "{tenth} of {} bytes are held out", text.len());
+        let source = Source::Memory(train.as_bytes());
+        let part = Corpus::read(source, Some(&workbench.path("valid.txt")), Unit::Bpe, limits(500)).expect("a corpus");
+        assert!(part.vocabulary == whole.vocabulary, "what is held out has taught something");
+        same(&part.train, &whole.train);
+    }
 }
 
 fn as_many_subwords_as_asked_for() {
