@@ -221,7 +221,7 @@ fn corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
     let mut draw = move || ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1;
     let train: Tokens = (0..configuration.batch * configuration.time_steps * windows).map(|_| draw()).collect();
     let valid: Tokens = (0..1024).map(|_| draw()).collect();
-    Ok(Corpus { vocabulary, train, valid, report: TextReport { bytes: 0, sha256: String::new() } })
+    Ok(Corpus { vocabulary, train, valid, report: TextReport::default() })
 }
 
 /// Trains some windows over and over for about `seconds`; tokens a second, run by run.

@@ -153,6 +153,6 @@ impl Score {
 /// If it is not UTF-8 where the unit needs it.
 pub fn sentence(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
     let mut ids = Vec::new();
-    split(line, unit, |token| ids.push(vocabulary.id(token).unwrap_or(NONE)))?;
+    split(line, unit, |piece| vocabulary.encode(piece, |id| ids.push(id)))?;
     Ok(ids)
 }

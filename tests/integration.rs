@@ -23,6 +23,7 @@ mod reference;
 mod schedules;
 mod shaders;
 mod steps;
+mod subwords;
 mod support;
 mod training;
 mod updates;
@@ -56,6 +57,7 @@ fn main() {
         ("ngram", ngram::TESTS),
         ("kneser_ney", kneser_ney::TESTS),
         ("onnx", onnx::TESTS),
+        ("subwords", subwords::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));

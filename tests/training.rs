@@ -70,7 +70,7 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
 pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let description = Description { version: FORMAT, unit: Unit::Word, skip_unknown: false, config: config(corpus) };
-    let record = CorpusRecord { train: None, valid: None, bytes: 0, sha256: String::new(), limits: Limits::default() };
+    let record = CorpusRecord::default();
     let snapshot = trainer.snapshot(device).expect("a snapshot");
     let (recipe, progress) = (trainer.recipe(), trainer.progress());
     checkpoint::save(directory.path(), &description, &corpus.vocabulary, &snapshot, recipe, progress, &record).expect("saved");

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use transaction::replace_file;
 pub use vocabulary_file::escape;
 
-use crate::corpus::{Limits, Unit, Vocabulary};
+use crate::corpus::{Limits, Subwords, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::model::{Config, Specification, specifications};
@@ -32,6 +32,8 @@ pub const FORMAT: u32 = 1;
 const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 const VOCABULARY: &str = "vocab.txt";
+/// The file of a model of subwords that says how they are made of a text, in Hugging Face's format.
+pub const TOKENIZER: &str = "tokenizer.json";
 const TRAINING_TENSORS: &str = "training.safetensors";
 const TRAINING: &str = "training.json";
 /// The file of one record an interval and one an epoch.
@@ -53,7 +55,7 @@ pub struct Description {
 }
 
 /// The corpus that a run was trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorpusRecord {
     /// The training file as it was given; none for the built-in corpus.
     pub train: Option<PathBuf>,
@@ -63,9 +65,12 @@ pub struct CorpusRecord {
     pub bytes: u64,
     /// SHA-256 of the training file.
     pub sha256: String,
-    /// Which types the vocabulary kept.
+    /// Which types the vocabulary kept, or how many subwords were learnt.
     #[serde(default)]
     pub limits: Limits,
+    /// The tokenizer's file where none was learnt from the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
 }
 
 /// `training.json`: what resuming needs besides tensors.
@@ -115,7 +120,10 @@ impl Checkpoint {
                 "The files of a model belong together: restore them from one copy",
             ));
         }
-        let vocabulary = Vocabulary::new(types)?;
+        let vocabulary = match description.unit {
+            Unit::Bpe => subwords(directory, &types)?,
+            _ => Vocabulary::new(types)?,
+        };
         let vocabulary = if description.skip_unknown { vocabulary.skipping_unknown() } else { vocabulary };
         let mut file = TensorFile::read(&directory.join(MODEL))?;
         let specifications = specifications(&description.config);
@@ -152,6 +160,26 @@ impl Checkpoint {
         description.config.validate()?;
         Ok(description)
     }
+}
+
+/// The vocabulary of a model of subwords, whose types are also in `vocab.txt`.
+fn subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
+    let path = directory.join(TOKENIZER);
+    let name = path.display().to_string();
+    if !path.exists() {
+        let rule = "it is not there, and without it no text can be made into this model's subwords";
+        return Err(Error::refused(name, rule, "Restore it from a copy of the model"));
+    }
+    let vocabulary = Vocabulary::of_subwords(Subwords::read(&path)?)?;
+    if vocabulary.types() == types {
+        return Ok(vocabulary);
+    }
+    let (found, other) = (vocabulary.len(), types.len());
+    let rule = match vocabulary.types().iter().zip(types).position(|(a, b)| a != b) {
+        Some(id) => format!("its subword {id} is {:?}, and vocab.txt has {:?} there", vocabulary.token(id as u32), types[id]),
+        None => format!("it has {found} subwords, and vocab.txt {other}"),
+    };
+    Err(Error::refused(name, rule, "The files of a model belong together: restore them from one copy"))
 }
 
 impl Checkpoint {
@@ -267,7 +295,7 @@ pub fn save(
     );
     transaction.add(TRAINING_TENSORS, |path| tensors::write(path, &state))?;
     let mut files = BTreeMap::new();
-    for name in [MODEL, VOCABULARY, TRAINING_TENSORS] {
+    for name in [MODEL, VOCABULARY, TRAINING_TENSORS].into_iter().chain(vocabulary.subwords().map(|_| TOKENIZER)) {
         files.insert(name.to_owned(), sha256(&directory.join(format!(".{name}.new")))?);
     }
     let record = TrainingRecord {
@@ -299,6 +327,11 @@ fn begin<'a>(
     transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
     transaction.add_bytes(CONFIG, &json(description))?;
     transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
+    match vocabulary.subwords() {
+        Some(subwords) => transaction.add_bytes(TOKENIZER, subwords.json().as_bytes())?,
+        // Of a model that was here before.
+        None => transaction.remove(TOKENIZER),
+    }
     Ok(transaction)
 }
 

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde::Serialize;
 
 use super::DeviceFlags;
 use super::mix::MixFlags;
 use super::output::Output;
 use crate::corpus::{Vocabulary, read_tokens};
 use crate::error::Result;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, TextEvaluation};
 use crate::mixture::{self, Found, Weights};
 use crate::tensor::NONE;
 
@@ -43,6 +43,18 @@ enum Format {
     Rnnlm,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    by_token: Evaluation,
+    #[serde(flatten)]
+    by_text: TextEvaluation,
+    /// Of the models and of the other source, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'a [f64]>,
+}
+
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let sources = flags.mix.read()?;
     let description = &sources.checkpoints[0].description;
@@ -52,7 +64,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
     let weights = sources.weights(&mut device, &models, options, &flags.mix)?;
-    let (tokens, _) = read_tokens(&flags.text, description.unit, &sources.vocabulary)?;
+    let (tokens, text) = read_tokens(&flags.text, description.unit, &sources.vocabulary)?;
     let mut components = sources.components(&mut device, &models, &tokens, options, &flags.mix)?;
     let mut output = Output::new();
     if flags.format == Some(Format::Rnnlm) {
@@ -65,20 +77,34 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         return output.flush();
     }
     let evaluation = mixture::read(&mut device, &mut components, &weights, &tokens, &mut |_| Ok(()))?;
+    let by_text = evaluation.by_text(&text);
     if flags.json {
-        let mut report = serde_json::to_value(evaluation).unwrap_or_default();
-        if weights.values().len() > 1 {
-            report["weights"] = json!(weights.values());
-        }
-        output.json(&report)?;
+        let weights = (weights.values().len() > 1).then(|| weights.values());
+        output.json(&Report { by_token: evaluation, by_text, weights })?;
     } else {
         output.line(format_args!("perplexity         {:.4}", evaluation.perplexity))?;
         output.line(format_args!("entropy            {:.6} bits a token ({:.6} nats)", evaluation.entropy_bits, evaluation.loss()))?;
         output.line(format_args!("log10 probability  {:.4}", evaluation.log10_prob))?;
         output.line(format_args!("tokens             {}", evaluation.tokens))?;
         output.line(format_args!("unknown words      {}", evaluation.oov))?;
+        tell_by_text(&mut output, &by_text)?;
     }
     output.flush()
+}
+
+/// What models of different units compare by.
+fn tell_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
+    if let (Some(words), Some(perplexity)) = (by_text.words, by_text.word_perplexity) {
+        output.line(format_args!("per word           {perplexity:.4}  ({words} words and ends of lines)"))?;
+    }
+    if let (Some(characters), Some(perplexity), Some(bits)) = (by_text.characters, by_text.character_perplexity, by_text.bits_per_character)
+    {
+        output.line(format_args!("per character      {perplexity:.4}  ({characters} characters, {bits:.4} bits each)"))?;
+    }
+    match &by_text.incomparable {
+        Some(reason) => output.line(format_args!("per word and per character are not told: {reason}")),
+        None => Ok(()),
+    }
 }
 
 /// Prints as rnnlm does: its networks' probability and, where there is one, the other model's.

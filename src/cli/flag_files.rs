@@ -21,10 +21,14 @@ use crate::error::{Error, Result};
 const BY_HAND: [&str; 5] = ["config", "resume", "force", "json", "help"];
 
 /// A flag given by hand, and the flags of files that go with it: they were meant for what it takes the place of.
-const DISPLACED: [(&str, &[&str]); 3] = [
+const DISPLACED: [(&str, &[&str]); 7] = [
     ("dropout", &["dropout-input", "dropout-hidden", "dropout-output"]),
     ("schedule", &["lr-decay", "lr-patience", "lr-decay-after", "lr-end", "warm-up", "patience", "keep", "average"]),
     ("cell", &["activation", "forget-bias"]),
+    ("tokenizer", &["vocab-size", "min-count"]),
+    ("vocab-size", &["tokenizer"]),
+    ("min-count", &["tokenizer"]),
+    ("unit", &["tokenizer"]),
 ];
 
 /// A flag without its dashes, and what stands behind it.
@@ -52,7 +56,7 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
     let mut sources = Vec::new();
     let mut preset = flags.preset.clone();
     if let Some(path) = flags.config.as_ref().or(flags.resume.as_ref()) {
-        let source = Source::read(path)?;
+        let source = Source::read(path, flags.resume.is_some())?;
         let named = source.flags.iter().find(|(name, _)| name == "preset");
         preset = preset.or_else(|| named.map(|(_, value)| value.to_string_lossy().into_owned()));
         sources.push(source);
@@ -76,13 +80,13 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
 }
 
 impl Source {
-    /// A configuration file, or the run whose model lies in a directory.
-    fn read(path: &Path) -> Result<Self> {
+    /// A configuration file, or the run whose model lies in a directory, and which is gone on with or repeated.
+    fn read(path: &Path, resumes: bool) -> Result<Self> {
         let name = path.display().to_string();
-        let flags = if path.is_dir() {
-            replay::flags_of_run(path)?
-        } else {
-            parse(&name, &fs::read_to_string(path).map_err(Error::io("read", path))?)?
+        let flags = match (path.is_dir(), resumes) {
+            (true, true) => replay::flags_of_run(path)?,
+            (true, false) => replay::flags_to_repeat(path)?,
+            (false, _) => parse(&name, &fs::read_to_string(path).map_err(Error::io("read", path))?)?,
         };
         Ok(Self { name, flags })
     }

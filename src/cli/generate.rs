@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::{Loaded, ModelFlags};
-use crate::corpus::{Unit, Vocabulary};
+use crate::corpus::{TextWriter, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generate::{Generator, Sampling};
@@ -23,7 +23,7 @@ pub(super) struct GenerateFlags {
     /// Write so many tokens [default: 1000 for characters and bytes]
     #[arg(long, conflicts_with = "sentences", value_name = "N")]
     tokens: Option<usize>,
-    /// Write until so many sentences, or lines, have ended [default: 10 for words]
+    /// Write until so many sentences, or lines, have ended [default: 10 for words and subwords]
     #[arg(long, value_name = "N")]
     sentences: Option<usize>,
     /// Below 1 the likely becomes likelier, above 1 less so; 0 takes the likeliest token always
@@ -65,7 +65,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let until = match (flags.tokens, flags.sentences, unit) {
         (Some(tokens), ..) => Until::Tokens(tokens),
         (_, Some(sentences), _) => Until::Sentences(sentences),
-        (.., Unit::Word) => Until::Sentences(10),
+        (.., unit) if unit.has_sentences() => Until::Sentences(10),
         _ => Until::Tokens(1000),
     };
     let mut generator = Generator::new(&mut device, &model, sampling, flags.seed)?;
@@ -76,14 +76,14 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let mut text = flags.prompt.clone().into_bytes();
     let mut ids = Vec::new();
     // The prompt's last line goes on, unless there is none.
-    let mut at_line_start = flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']);
+    let mut text_writer = TextWriter::new(unit, flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']));
     if !flags.json {
         output.bytes(&text)?;
     }
     let mut writer = Writer { device: &mut device, model: &model, generator: &mut generator };
     writer.write(until, &mut |token| {
         let mut piece = Vec::new();
-        unit.join(vocabulary.token(token), &mut at_line_start, &mut piece);
+        text_writer.write(vocabulary.token(token), &mut piece);
         ids.push(token);
         if flags.json {
             text.extend(piece);
@@ -93,10 +93,16 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
         // A person reads along.
         output.flush()
     })?;
+    let mut rest = Vec::new();
+    text_writer.finish(&mut rest);
     if flags.json {
+        text.extend(rest);
         output.json(&json!({ "text": String::from_utf8_lossy(&text), "tokens": ids }))?;
-    } else if !at_line_start || unit != Unit::Word {
-        output.line("")?;
+    } else {
+        output.bytes(&rest)?;
+        if !(text_writer.at_line_start() && unit.has_sentences()) {
+            output.line("")?;
+        }
     }
     output.flush()
 }
@@ -131,10 +137,10 @@ impl Writer<'_> {
 /// A few sentences, or a stretch of characters, for the end of a training run.
 pub(super) fn sample(device: &mut Device, model: &Model, unit: Unit, vocabulary: &Vocabulary) -> Result<String> {
     let mut generator = Generator::new(device, model, Sampling::default(), 1)?;
-    let until = if unit == Unit::Word { Until::Sentences(5) } else { Until::Tokens(300) };
-    let (mut text, mut at_line_start) = (Vec::new(), true);
+    let until = if unit.has_sentences() { Until::Sentences(5) } else { Until::Tokens(300) };
+    let (mut text, mut text_writer) = (Vec::new(), TextWriter::new(unit, true));
     Writer { device, model, generator: &mut generator }.write(until, &mut |token| {
-        unit.join(vocabulary.token(token), &mut at_line_start, &mut text);
+        text_writer.write(vocabulary.token(token), &mut text);
         if text.len() > 100_000 {
             return Err(Error::refused("the sample", "it does not end", "Use elman generate --tokens"));
         }

@@ -97,7 +97,7 @@ impl MixFlags {
         let first = &checkpoints[0];
         for (directory, checkpoint) in self.models.iter().zip(checkpoints).skip(1) {
             if checkpoint.vocabulary != first.vocabulary || checkpoint.description.unit != first.description.unit {
-                let what = |one: &Checkpoint| format!("{} {}s", one.vocabulary.len(), one.description.unit.name());
+                let what = |one: &Checkpoint| format!("{} {}", one.vocabulary.len(), one.description.unit.plural());
                 return Err(Error::refused(
                     format!("--model {}", directory.display()),
                     format!(

@@ -45,7 +45,7 @@ pub struct Cli {
 enum Command {
     /// Train a model; without --train on the built-in corpus, whose best possible perplexity is known
     Train(Box<train_flags::TrainFlags>),
-    /// Measure a text: perplexity, entropy, log10 probability, tokens, unknown words
+    /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens, unknown words
     Eval(eval::EvalFlags),
     /// One log10 probability for each line of a file or of standard input
     Score(score::ScoreFlags),
@@ -192,9 +192,9 @@ fn summary(description: &Description) -> String {
     // The functions of cells with gates are fixed.
     let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
     format!(
-        "{} layer(s) of {sizes} {cells} cells on {}s, vocabulary {}, {} output",
+        "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {} output",
         config.num_layers,
-        description.unit.name(),
+        description.unit.plural(),
         config.vocab_size,
         config.output
     )

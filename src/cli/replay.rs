@@ -7,8 +7,8 @@ use clap::ValueEnum;
 
 use super::flag_files::Flag;
 use super::train_flags::is_looked_at;
-use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TrainingRecord};
-use crate::corpus::Limits;
+use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
+use crate::corpus::Unit;
 use crate::error::Result;
 use crate::model::{CELLS, Config, list};
 use crate::train::Recipe;
@@ -17,20 +17,36 @@ use crate::train::Recipe;
 pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
     let description = Checkpoint::describe(directory)?;
     let record = TrainingRecord::read(directory)?;
-    let CorpusRecord { train, valid, limits, bytes: _, sha256: _ } = record.corpus;
-    let mut flags = flags_of(&description, limits, &record.recipe);
+    let mut flags = flags_of(&description, &record.corpus, &record.recipe);
+    let CorpusRecord { train, valid, .. } = record.corpus;
     for (name, path) in [("train", train), ("valid", valid)] {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
     }
     Ok(flags)
 }
 
-/// Flags that make this model and train it so.
-pub(super) fn flags_of(description: &Description, limits: Limits, recipe: &Recipe) -> Vec<Flag> {
+/// Flags that repeat the run whose model lies in `directory`, with that model's subwords.
+pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
+    let mut flags = flags_of_run(directory)?;
+    let of_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
+    if flags.iter().any(of_subwords) {
+        flags.retain(|(name, _)| !["vocab-size", "min-count", "tokenizer"].contains(&name.as_str()));
+        flags.push(("tokenizer".to_owned(), directory.join(TOKENIZER).into_os_string()));
+    }
+    Ok(flags)
+}
+
+/// Flags that make this model and train it so. Of the corpus, those are told that say what its tokens are.
+pub(super) fn flags_of(description: &Description, corpus: &CorpusRecord, recipe: &Recipe) -> Vec<Flag> {
     let mut flags = Flags::default();
     flags.add("unit", description.unit.name());
-    flags.add_some("vocab-size", limits.vocab_size);
-    flags.add("min-count", limits.min_count);
+    match &corpus.tokenizer {
+        Some(path) => flags.0.push(("tokenizer".to_owned(), path.clone().into_os_string())),
+        None => {
+            flags.add_some("vocab-size", corpus.limits.vocab_size);
+            flags.add("min-count", corpus.limits.min_count);
+        }
+    }
     flags.add_model(&description.config);
     flags.add_recipe(recipe);
     if description.config.embedding_size == 0 {
@@ -136,7 +152,7 @@ mod tests {
     use super::super::{Cli, Command};
     use super::*;
     use crate::checkpoint::FORMAT;
-    use crate::corpus::Unit;
+    use crate::corpus::Limits;
     use crate::kernels::Activation;
     use crate::model::{Binning, Classes, DropoutRates};
     use crate::train::{AverageKind, Keep, PrecisionKind, Reduction, ScheduleKind};
@@ -210,7 +226,6 @@ mod tests {
         let halve = Recipe { patience: None, keep: Keep::Best, average: AverageKind::Off, lr_decay: 0.5, ..of(ScheduleKind::Halve) };
         let jitter = Recipe { bptt_block: None, bptt_jitter: 2, accumulate: 1, lr_decay: 0.5, ..of(ScheduleKind::Constant) };
         let no_input = Recipe { dropout: DropoutRates { input: 0.0, ..recipe.dropout }, ..recipe.clone() };
-        let limits = Limits { vocab_size: Some(50), min_count: 3 };
         let cases = [
             (&config, recipe.clone()),
             (&gated, recipe),
@@ -222,17 +237,21 @@ mod tests {
             (&config, jitter),
             (&Config::default(), Recipe::default()),
         ];
-        for (config, recipe) in cases {
-            let description = Description { version: FORMAT, unit: Unit::Char, skip_unknown: false, config: config.clone() };
+        let learnt = CorpusRecord { limits: Limits { vocab_size: Some(300), min_count: 3 }, ..CorpusRecord::default() };
+        let given = CorpusRecord { tokenizer: Some("a b/tokenizer.json".into()), ..CorpusRecord::default() };
+        let units = [(Unit::Char, &learnt), (Unit::Bpe, &learnt), (Unit::Bpe, &given)];
+        for ((config, recipe), (unit, corpus)) in cases.into_iter().zip(units.into_iter().cycle()) {
+            let description = Description { version: FORMAT, unit, skip_unknown: false, config: config.clone() };
             let arguments =
-                flags_of(&description, limits, &recipe).into_iter().map(|(name, value)| format!("--{name}={}", value.display()));
+                flags_of(&description, corpus, &recipe).into_iter().map(|(name, value)| format!("--{name}={}", value.display()));
             let arguments: Vec<_> = ["elman".to_owned(), "train".to_owned()].into_iter().chain(arguments).collect();
             let Command::Train(flags) = Cli::try_parse_from(&arguments).expect("flags").command else { panic!("another command") };
             assert_eq!(flags.recipe.resolve().expect("a recipe"), recipe);
             let classes = |asked, binning| Ok(Classes { asked, binning, sizes: config.class_sizes().to_vec() });
             assert_eq!(&flags.model.resolve(config.vocab_size, classes).expect("a model"), config);
-            assert_eq!(flags.model.unit(), Unit::Char);
-            assert_eq!(flags.model.limits().expect("limits"), limits);
+            assert_eq!(flags.model.unit(), unit);
+            assert_eq!(flags.model.limits().expect("limits"), corpus.limits);
+            assert_eq!(flags.model.tokenizer, corpus.tokenizer);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{check_unused, generate, quoted, replay};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
 use crate::corpus::builtin::{self, Drawn};
-use crate::corpus::{Corpus, Source, Unit};
+use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Classes, Config, initial_values, set_forget_bias};
@@ -75,14 +75,19 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         }
     };
     let (text, valid) = texts(flags)?;
-    let corpus = match &resumed {
-        Some(Interrupted { checkpoint, .. }) => {
-            Corpus::read_with(checkpoint.vocabulary.clone(), text.source(), valid.as_deref(), checkpoint.description.unit)?
-        }
-        None => Corpus::read(text.source(), valid.as_deref(), flags.model.unit(), flags.model.limits()?)?,
+    let (unit, limits, tokenizer) = (flags.model.unit(), flags.model.limits()?, flags.model.tokenizer.clone());
+    let vocabulary = match (&resumed, &tokenizer) {
+        (Some(Interrupted { checkpoint, .. }), _) => Some(checkpoint.vocabulary.clone()),
+        (None, Some(path)) => Some(Vocabulary::of_subwords(Subwords::read(path)?)?),
+        (None, None) => None,
     };
-    let limits = flags.model.limits()?;
-    let record = CorpusRecord { train: text.path(), valid, bytes: corpus.report.bytes, sha256: corpus.report.sha256.clone(), limits };
+    let corpus = match vocabulary {
+        Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid.as_deref(), unit)?,
+        None => Corpus::read(text.source(), valid.as_deref(), unit, limits)?,
+    };
+    tell_of_subwords(&corpus, limits);
+    let (train, bytes, sha256) = (text.path(), corpus.report.bytes, corpus.report.sha256.clone());
+    let record = CorpusRecord { train, valid, bytes, sha256, limits, tokenizer };
     let mut run = match resumed {
         Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
         None => begin(&mut device, flags, &corpus, record)?,
@@ -108,6 +113,16 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         _ => None,
     };
     run.tell(&mut device, flags.json, finished, grammar_perplexity, start.elapsed().as_secs_f64())
+}
+
+/// A text too small gives fewer subwords than were asked for.
+fn tell_of_subwords(corpus: &Corpus, limits: Limits) {
+    let (found, Limits { vocab_size, min_count }) = (corpus.vocabulary.len(), limits);
+    if let (Some(_), Some(wanted)) = (corpus.vocabulary.subwords(), vocab_size.filter(|&wanted| found < wanted)) {
+        eprintln!(
+            "note: {found} subwords, not the {wanted} of --vocab-size: no other two stand side by side {min_count} times in the text"
+        );
+    }
 }
 
 /// The training text and the validation file: as given, or the built-in corpus.
@@ -163,8 +178,9 @@ fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Descripti
         |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
     let config = flags.model.resolve(description.config.vocab_size, classes)?;
     let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
-    let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, flags.model.limits()?, &recipe);
-    let of_run = replay::flags_of(description, record.corpus.limits, &record.recipe);
+    let corpus = CorpusRecord { limits: flags.model.limits()?, tokenizer: flags.model.tokenizer.clone(), ..record.corpus.clone() };
+    let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, &corpus, &recipe);
+    let of_run = replay::flags_of(description, &record.corpus, &record.recipe);
     match replay::first_difference(given, &of_run) {
         None => Ok(()),
         Some(((name, value), other)) => {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::DeviceFlags;
 use super::presets;
-use crate::corpus::{Limits, Unit};
+use crate::corpus::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Limits, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{Binning, CELLS, Classes, Config, DropoutRates, OUTPUTS};
@@ -57,12 +57,18 @@ pub(super) struct ModelShape {
     /// What a token is [default: word]
     #[arg(long)]
     pub(super) unit: Option<Unit>,
-    /// Keep at most N types; the others become <unk>
+    /// Keep at most N types; the others become <unk>. With --unit bpe, learn subwords until there are N, at least 257
+    /// [default: all types; 4096 subwords]
     #[arg(long, value_name = "N")]
     pub(super) vocab_size: Option<usize>,
-    /// Keep types that occur at least N times; the others become <unk>
+    /// Keep types that occur at least N times; the others become <unk>. With --unit bpe, make a subword of two that stand side by side at least N
+    /// times [default: 0; 2 for subwords]
     #[arg(long, value_name = "N")]
     pub(super) min_count: Option<u64>,
+    /// The subwords of --unit bpe, if they are not to be learnt from the training text: a byte-level BPE in Hugging Face's format, such as
+    /// GPT-2's tokenizer.json
+    #[arg(long, value_name = "FILE")]
+    pub(super) tokenizer: Option<PathBuf>,
     /// The recurrent cell: elman, gru or lstm [default: elman]
     #[arg(long)]
     pub(super) cell: Option<String>,
@@ -326,10 +332,48 @@ impl ModelShape {
     }
 
     pub(super) fn limits(&self) -> Result<Limits> {
+        if let Some(path) = &self.tokenizer {
+            self.check_tokenizer(&path.display().to_string())?;
+            return Ok(Limits::default());
+        }
+        if self.unit() == Unit::Bpe {
+            return self.limits_of_subwords();
+        }
         if let Some(size) = self.vocab_size.filter(|&size| size < 2) {
             return Err(Error::usage(format!("--vocab-size {size}"), "it must be at least 2: the boundary and a type", "Take 2 or more"));
         }
         Ok(Limits { vocab_size: self.vocab_size, min_count: self.min_count.unwrap_or(0) })
+    }
+
+    fn limits_of_subwords(&self) -> Result<Limits> {
+        let size = self.vocab_size.unwrap_or(DEFAULT_SUBWORDS);
+        if size < FEWEST_SUBWORDS {
+            return Err(Error::usage(
+                format!("--vocab-size {size} with --unit bpe"),
+                format!("it must be at least {FEWEST_SUBWORDS}: the boundary and a subword for every byte"),
+                format!("Take {FEWEST_SUBWORDS} or more; {DEFAULT_SUBWORDS} is the default"),
+            ));
+        }
+        Ok(Limits { vocab_size: Some(size), min_count: self.min_count.unwrap_or(2) })
+    }
+
+    /// What a tokenizer that is given does not go with.
+    fn check_tokenizer(&self, file: &str) -> Result<()> {
+        let flag = format!("--tokenizer {file}");
+        if self.unit() != Unit::Bpe {
+            let rule = format!("it makes subwords, and the unit is {}", self.unit().name());
+            return Err(Error::usage(flag, rule, "Give --unit bpe too, or leave it out"));
+        }
+        for (other, given) in [("--vocab-size", self.vocab_size.is_some()), ("--min-count", self.min_count.is_some())] {
+            if given {
+                return Err(Error::usage(
+                    format!("{other} with {flag}"),
+                    "it is for subwords that are learnt from the training text, and a tokenizer that is given has its own",
+                    "Leave one of the two out",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The model for a vocabulary of `vocab_size` types, which `classes` puts into so many classes where they are asked for.

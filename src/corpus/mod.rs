@@ -1,21 +1,29 @@
-//! Text into tokens into windows: units, vocabulary, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
+//! Text into tokens into windows: units, vocabulary, subwords, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
 //!
 //! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
 
 pub mod builtin;
 pub mod grammar;
 mod reader;
+mod size;
+mod splitter;
 mod streams;
+mod subwords;
 pub mod tasks;
 mod tokens;
 mod unit;
 mod vocabulary;
+mod writer;
 
-pub use reader::{Source, TextReport, read_tokens, split};
+pub use reader::{Source, TextReport, read_tokens};
+pub use size::TextSize;
+pub use splitter::split;
 pub use streams::{Streams, order_by_token};
+pub use subwords::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Subwords};
 pub use tokens::Tokens;
 pub use unit::Unit;
 pub use vocabulary::{Limits, UNKNOWN, Vocabulary};
+pub use writer::TextWriter;
 
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
@@ -36,34 +44,43 @@ pub struct Corpus {
 
 impl Corpus {
     /// Reads a training text and, where `valid` is given, a validation text; otherwise the last tenth of the training text is held out, from
-    /// the next sentence on where tokens are words.
+    /// the next sentence on where a line is one. Subwords are learnt from what is trained on.
     ///
     /// # Errors
     /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
     pub fn read(train: Source<'_>, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
         let reader::Census { mut tokens, types, report } = reader::census(train, unit)?;
-        let held_out = match valid {
-            Some(_) => tokens.len(),
-            None => held_out_from(&tokens, unit),
+        let counted = match (valid, unit) {
+            (Some(_), _) => tokens.len(),
+            (None, Unit::Bpe) => {
+                let lengths = subwords::lengths(&types);
+                held_out_from(&tokens, unit, |id| lengths[id as usize])
+            }
+            (None, _) => held_out_from(&tokens, unit, |_| 1),
         };
-        let (vocabulary, numbers) = Vocabulary::count(types, &tokens, held_out, unit, limits)?;
-        tokens.renumber(&numbers);
-        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+        let vocabulary = if unit == Unit::Bpe {
+            let (vocabulary, numbers) = Vocabulary::learn(&types, &tokens, counted, limits)?;
+            tokens.expand(&numbers);
+            vocabulary
+        } else {
+            let (vocabulary, numbers) = Vocabulary::count(types, &tokens, counted, unit, limits)?;
+            tokens.renumber(&numbers);
+            vocabulary
+        };
+        Self::split(tokens, vocabulary, report, train, valid, unit)
     }
 
-    /// The same in a vocabulary that exists, for going on with a model.
+    /// The same in a vocabulary that exists: of a model that is gone on with, or of a tokenizer.
     ///
     /// # Errors
     /// As [`Corpus::read`].
     pub fn read_with(vocabulary: Vocabulary, train: Source<'_>, valid: Option<&Path>, unit: Unit) -> Result<Self> {
         let (tokens, report) = reader::read_source(train, unit, &vocabulary)?;
-        let held_out = if valid.is_some() { tokens.len() } else { held_out_from(&tokens, unit) };
-        Self::split(tokens, held_out, vocabulary, report, train, valid, unit)
+        Self::split(tokens, vocabulary, report, train, valid, unit)
     }
 
     fn split(
         tokens: Tokens,
-        held_out: usize,
         vocabulary: Vocabulary,
         report: TextReport,
         train: Source<'_>,
@@ -72,7 +89,11 @@ impl Corpus {
     ) -> Result<Self> {
         let (train_tokens, valid_tokens) = match valid {
             Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
-            None => tokens.split(held_out),
+            None => {
+                let lengths = vocabulary.lengths();
+                let held_out = held_out_from(&tokens, unit, |id| lengths.get(id as usize).copied().unwrap_or(1));
+                tokens.split(held_out)
+            }
         };
         let corpus = Self { vocabulary, train: train_tokens, valid: valid_tokens, report };
         let name = match train {
@@ -105,11 +126,21 @@ impl Corpus {
     }
 }
 
-/// Where the last tenth begins: at 90 % of the tokens, and for words after the end of that sentence.
-fn held_out_from(tokens: &Tokens, unit: Unit) -> usize {
-    let cut = tokens.len() / 10 * 9 + tokens.len() % 10 * 9 / 10;
-    match unit {
-        Unit::Word => (cut..tokens.len()).find(|&i| i > 0 && tokens.get(i - 1) == 0).unwrap_or(cut),
-        Unit::Char | Unit::Byte => cut,
+/// Where the last tenth begins: at 90 % of the tokens, each counted by its length, and where a line is a sentence after the end of that.
+///
+/// The length of a subword is its bytes, so that the cut is the same line's end however the text is split.
+fn held_out_from(tokens: &Tokens, unit: Unit, length: impl Fn(u32) -> usize) -> usize {
+    let total: usize = tokens.iter().map(&length).sum();
+    let cut = total / 10 * 9 + total % 10 * 9 / 10;
+    let (mut before, mut first) = (0, None);
+    for position in 0..tokens.len() {
+        if before >= cut {
+            first.get_or_insert(position);
+            if !unit.has_sentences() || (position > 0 && tokens.get(position - 1) == 0) {
+                return position;
+            }
+        }
+        before += length(tokens.get(position));
     }
+    first.unwrap_or(tokens.len())
 }

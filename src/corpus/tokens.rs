@@ -88,6 +88,11 @@ impl Tokens {
         *self = self.iter().map(|id| if id == NONE { NONE } else { numbers[id as usize] }).collect();
     }
 
+    /// Replaces every id by its entries in `numbers`.
+    pub(super) fn expand(&mut self, numbers: &[Box<[u32]>]) {
+        *self = self.iter().flat_map(|id| numbers[id as usize].iter().copied()).collect();
+    }
+
     /// The tokens before `position` and those from it on.
     pub(super) fn split(self, position: usize) -> (Self, Self) {
         (self.iter().take(position).collect(), self.iter().skip(position).collect())

@@ -1,4 +1,4 @@
-//! What a token is: a word, a character or a byte.
+//! What a token is: a word, a character, a byte, or a subword.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +12,15 @@ pub enum Unit {
     Char,
     /// A byte.
     Byte,
+    /// A subword of byte-pair encoding: no text has an unknown one; the end of a line is the token `</s>`.
+    Bpe,
 }
 
 impl Unit {
     /// The token with id 0: the context before the first token of a text.
     pub fn boundary(self) -> &'static str {
         match self {
-            Self::Word => "</s>",
+            Self::Word | Self::Bpe => "</s>",
             Self::Char | Self::Byte => "\n",
         }
     }
@@ -29,28 +31,22 @@ impl Unit {
             Self::Word => "word",
             Self::Char => "char",
             Self::Byte => "byte",
+            Self::Bpe => "bpe",
         }
     }
 
-    /// Writes tokens as text: words with spaces between them and a line's end for `</s>`; characters side by side; bytes as they are.
-    ///
-    /// In word mode `at_line_start` says whether a space is due, and is kept up to date.
-    pub fn join(self, token: &str, at_line_start: &mut bool, text: &mut Vec<u8>) {
+    /// What several tokens are called.
+    pub fn plural(self) -> &'static str {
         match self {
-            Self::Word if token == self.boundary() => {
-                text.push(b'\n');
-                *at_line_start = true;
-            }
-            Self::Word => {
-                if !*at_line_start {
-                    text.push(b' ');
-                }
-                text.extend_from_slice(token.as_bytes());
-                *at_line_start = false;
-            }
-            Self::Char => text.extend_from_slice(token.as_bytes()),
-            // A byte is kept as the character of the same number.
-            Self::Byte => text.extend(token.chars().filter_map(|character| u8::try_from(u32::from(character)).ok())),
+            Self::Word => "words",
+            Self::Char => "chars",
+            Self::Byte => "bytes",
+            Self::Bpe => "subwords",
         }
+    }
+
+    /// Whether the end of a line is the boundary and no character of the text, so that a line is a sentence.
+    pub fn has_sentences(self) -> bool {
+        matches!(self, Self::Word | Self::Bpe)
     }
 }

@@ -1,9 +1,11 @@
 //! Types and their numbers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::subwords::{Subwords, lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};
@@ -15,18 +17,20 @@ pub const UNKNOWN: &str = "<unk>";
 /// Which types a vocabulary keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// At most so many types, the boundary and `<unk>` among them; the most frequent stay.
+    /// At most so many types, the boundary and `<unk>` among them; the most frequent stay. Of subwords, as many as there shall be.
     pub vocab_size: Option<usize>,
-    /// Only types that occur at least so often.
+    /// Only types that occur at least so often. Of subwords, those whose two parts stood side by side at least so often.
     pub min_count: u64,
 }
 
-/// The types of a text: the boundary is 0, the others follow by falling frequency, equals by their text.
+/// The types of a text: the boundary is 0, the others follow by falling frequency, equals by their text; subwords in their tokenizer's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     types: Vec<String>,
     numbers: HashMap<String, u32>,
     unknown: Option<u32>,
+    /// What makes subwords of a line, where types are that.
+    subwords: Option<Arc<Subwords>>,
 }
 
 fn too_small(types: usize) -> Error {
@@ -35,6 +39,13 @@ fn too_small(types: usize) -> Error {
         "there must be a type beside the boundary and <unk>",
         "Give more text, a larger --vocab-size or a smaller --min-count",
     )
+}
+
+/// How often each of `types` types is among the first `counted` tokens.
+fn count(types: usize, tokens: &Tokens, counted: usize) -> Vec<u64> {
+    let mut counts = vec![0; types];
+    tokens.iter().take(counted).for_each(|id| counts[id as usize] += 1);
+    counts
 }
 
 impl Vocabulary {
@@ -53,7 +64,33 @@ impl Vocabulary {
             }
         }
         let unknown = numbers.get(UNKNOWN).copied();
-        Ok(Self { types, numbers, unknown })
+        Ok(Self { types, numbers, unknown, subwords: None })
+    }
+
+    /// The vocabulary of a tokenizer.
+    ///
+    /// # Errors
+    /// Never: a tokenizer has no token twice.
+    pub fn of_subwords(subwords: Subwords) -> Result<Self> {
+        let vocabulary = Self::new(subwords.types())?;
+        // No text has an unknown subword, whatever somebody's tokenizer calls one.
+        Ok(Self { unknown: None, subwords: Some(Arc::new(subwords)), ..vocabulary })
+    }
+
+    /// Learns subwords from the first `counted` of the pieces that a text was split into, which were numbered as they came.
+    ///
+    /// The second value gives every piece its subwords.
+    ///
+    /// # Errors
+    /// If the tokenizer's library refuses.
+    pub(super) fn learn(types: &[String], tokens: &Tokens, counted: usize, limits: Limits) -> Result<(Self, Vec<Box<[u32]>>)> {
+        let counts = count(types.len(), tokens, counted);
+        // The boundary is no piece.
+        let pieces: Vec<_> = types.iter().map(String::as_str).zip(counts).skip(1).filter(|(_, count)| *count > 0).collect();
+        let subwords = Subwords::train(&pieces, limits)?;
+        let mut numbers = subwords.encode_pieces(types);
+        numbers[0] = [0].into();
+        Ok((Self::of_subwords(subwords)?, numbers))
     }
 
     /// The same, whose `<unk>` is a type like any other: tokens outside have no number, as in rnnlm.
@@ -74,8 +111,7 @@ impl Vocabulary {
     /// # Errors
     /// If too few types are left.
     pub(super) fn count(types: Vec<String>, tokens: &Tokens, counted: usize, unit: Unit, limits: Limits) -> Result<(Self, Vec<u32>)> {
-        let mut counts = vec![0_u64; types.len()];
-        tokens.iter().take(counted).for_each(|id| counts[id as usize] += 1);
+        let counts = count(types.len(), tokens, counted);
         let mut order: Vec<usize> = (1..types.len()).filter(|&id| counts[id] > 0).collect();
         order.sort_by(|&a, &b| counts[b].cmp(&counts[a]).then_with(|| types[a].cmp(&types[b])));
         let frequent = order.iter().take_while(|&&id| counts[id] >= limits.min_count).count();
@@ -106,6 +142,28 @@ impl Vocabulary {
     /// The token's number: that of `<unk>` where the vocabulary lacks the token and has `<unk>`, else nothing.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.numbers.get(token).copied().or(self.unknown)
+    }
+
+    /// Calls `take` with the numbers of what [`split`](super::split) hands out: one of a word, character or byte, as [`Vocabulary::id`] has
+    /// it, or [`NONE`]; those of a line's subwords, and of its end.
+    pub fn encode(&self, piece: &str, mut take: impl FnMut(u32)) {
+        match &self.subwords {
+            None => take(self.id(piece).unwrap_or(NONE)),
+            Some(subwords) => subwords.encode_line(piece).into_iter().for_each(take),
+        }
+    }
+
+    /// How much of a text each type is: of subwords their bytes, else one.
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        match self.subwords {
+            None => vec![1; self.len()],
+            Some(_) => lengths(&self.types),
+        }
+    }
+
+    /// What makes subwords of a line, where types are that.
+    pub fn subwords(&self) -> Option<&Subwords> {
+        self.subwords.as_deref()
     }
 
     /// The number of `<unk>`, where the vocabulary has it.

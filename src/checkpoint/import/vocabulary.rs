@@ -42,6 +42,10 @@ fn parse(text: &str, file: &str, unit: Unit) -> Result<ForeignVocabulary> {
     let mut types = match unit {
         Unit::Word => words(&tokens, file, &mut notes)?,
         Unit::Char | Unit::Byte => characters(&tokens, file, unit)?,
+        Unit::Bpe => {
+            let rule = "subwords need the tokenizer that makes them of a text, and a list of types says nothing of it";
+            return Err(Error::usage("--unit bpe", rule, "Import models of words, characters or bytes, or train one with --unit bpe"));
+        }
     };
     let boundary = move_boundary(&mut types, file, unit, &mut notes)?;
     Ok(ForeignVocabulary { vocabulary: Vocabulary::new(types)?, boundary, notes })
@@ -182,5 +186,6 @@ mod tests {
         assert!(message("\\n\nab\n", Unit::Char).contains("--unit word"));
         assert!(message("\\n\n\u{100}\n", Unit::Byte).contains("U+00FF"));
         assert!(message("</s>\na\na\n", Unit::Word).contains("twice"));
+        assert!(message("</s>\na\n", Unit::Bpe).contains("tokenizer"));
     }
 }
