@@ -135,6 +135,65 @@ impl Generator {
     }
 }
 
+/// Streams that write side by side.
+const WRITERS: usize = 256;
+
+/// A model that writes much text at once, drawn from its own distribution: sentences of many streams, as they end.
+#[derive(Debug)]
+pub struct ParallelGenerator {
+    workspace: Workspace,
+    tokens: Tensor<u32>,
+    random: ChaCha8Rng,
+    /// What each stream has read, its newest token last: its unfinished sentence, and what came before as far as a model may look back.
+    written: Vec<Vec<u32>>,
+    /// Where in these the unfinished sentences begin.
+    begins: Vec<usize>,
+}
+
+impl ParallelGenerator {
+    /// Begins at the beginning of as many texts as there are streams.
+    ///
+    /// # Errors
+    /// If something is too large for the device.
+    pub fn new(device: &mut Device, model: &Model, seed: u64) -> Result<Self> {
+        let independent = model.config().independent;
+        let capacity = Capacity { batch: WRITERS, time_steps: 1, independent, ..Capacity::default() };
+        let workspace = Workspace::new(device, model, capacity)?;
+        let tokens = device.tensor("tokens", 1, WRITERS)?;
+        Ok(Self { workspace, tokens, random: ChaCha8Rng::seed_from_u64(seed), written: vec![vec![0]; WRITERS], begins: vec![1; WRITERS] })
+    }
+
+    /// Writes a token in every stream; the sentences that have ended, without their ends.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn sentences(&mut self, device: &mut Device, model: &Model) -> Result<Vec<Vec<u32>>> {
+        let last: Vec<u32> = self.written.iter().map(|written| written.last().copied().unwrap_or(0)).collect();
+        device.upload(&self.tokens, &last);
+        let window = Window::new(1, self.tokens, self.tokens);
+        model.forward(device, &self.workspace, &window);
+        let written = &self.written;
+        let before = Box::new(|stream: usize, back: usize| written[stream].iter().rev().nth(back).copied().unwrap_or(0));
+        let words = Words { targets: vec![NONE; WRITERS], before, draw: 0 };
+        let uniform: Vec<f64> = (0..WRITERS).map(|_| self.random.random()).collect();
+        let drawn = model.draw(device, &self.workspace, &words, &uniform)?;
+        drop(words);
+        let mut ended = Vec::new();
+        for (stream, token) in drawn.into_iter().enumerate() {
+            let written = &mut self.written[stream];
+            if token == 0 {
+                ended.push(written[self.begins[stream]..].to_vec());
+                written.push(0);
+                written.drain(..written.len().saturating_sub(LONGEST_HISTORY));
+                self.begins[stream] = written.len();
+            } else {
+                written.push(token);
+            }
+        }
+        Ok(ended)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,6 +71,12 @@ pub struct CorpusRecord {
     /// The tokenizer's file where none was learnt from the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<PathBuf>,
+    /// Texts whose words are the vocabulary, where it is not the training text's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vocab: Vec<PathBuf>,
+    /// The model that the run began with, where it did not begin anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
 }
 
 /// `training.json`: what resuming needs besides tensors.

@@ -10,8 +10,10 @@ mod flag_files;
 mod generate;
 mod heap;
 mod import;
+mod init;
 mod inspect;
 mod mix;
+mod ngram;
 mod output;
 mod presets;
 mod replay;
@@ -51,6 +53,8 @@ enum Command {
     Score(score::ScoreFlags),
     /// Write text
     Generate(generate::GenerateFlags),
+    /// Make an n-gram model of a text, or of what a network writes, and measure it
+    Ngram(ngram::NgramFlags),
     /// List every adapter, what it can do, and which one `auto` takes
     Devices(devices::DevicesFlags),
     /// Run every kernel on a GPU and on the CPU and compare: is this driver right?
@@ -153,6 +157,7 @@ impl Cli {
             Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Command::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
             Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
+            Command::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
             Command::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,

@@ -1,6 +1,6 @@
 //! The flags that say what a run was started with: to repeat it, and to see what a resumed one may not change.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -9,7 +9,7 @@ use super::flag_files::Flag;
 use super::train_flags::is_looked_at;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{CELLS, Config, list};
 use crate::train::Recipe;
 
@@ -27,6 +27,13 @@ pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
 
 /// Flags that repeat the run whose model lies in `directory`, with that model's subwords.
 pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
+    if let Some(init) = TrainingRecord::read(directory)?.corpus.init {
+        return Err(Error::refused(
+            format!("--config {}", directory.display()),
+            format!("its run began with the model {}, which may have changed since", init.display()),
+            "Give --init and the flags of the run by hand",
+        ));
+    }
     let mut flags = flags_of_run(directory)?;
     let of_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
     if flags.iter().any(of_subwords) {
@@ -42,6 +49,10 @@ pub(super) fn flags_of(description: &Description, corpus: &CorpusRecord, recipe:
     flags.add("unit", description.unit.name());
     match &corpus.tokenizer {
         Some(path) => flags.0.push(("tokenizer".to_owned(), path.clone().into_os_string())),
+        None if !corpus.vocab.is_empty() => {
+            let list: Vec<_> = corpus.vocab.iter().map(|path| path.as_os_str()).collect();
+            flags.0.push(("vocab".to_owned(), list.join(OsStr::new(","))));
+        }
         None => {
             flags.add_some("vocab-size", corpus.limits.vocab_size);
             flags.add("min-count", corpus.limits.min_count);
@@ -109,6 +120,7 @@ impl Flags {
         self.add("epochs", recipe.epochs);
         self.add("optimizer", &recipe.optimizer);
         self.add("lr", recipe.lr);
+        self.add_some("direct-lr", recipe.direct_lr);
         self.add_choice("schedule", recipe.schedule);
         self.add("lr-decay", recipe.lr_decay);
         self.add("lr-patience", recipe.lr_patience);
@@ -188,6 +200,7 @@ mod tests {
             epochs: 7,
             optimizer: "rmsprop".into(),
             lr: 0.3,
+            direct_lr: Some(0.07),
             schedule: ScheduleKind::Plateau,
             lr_decay: 0.7,
             lr_patience: 2,
@@ -239,7 +252,8 @@ mod tests {
         ];
         let learnt = CorpusRecord { limits: Limits { vocab_size: Some(300), min_count: 3 }, ..CorpusRecord::default() };
         let given = CorpusRecord { tokenizer: Some("a b/tokenizer.json".into()), ..CorpusRecord::default() };
-        let units = [(Unit::Char, &learnt), (Unit::Bpe, &learnt), (Unit::Bpe, &given)];
+        let listed = CorpusRecord { vocab: vec!["a.txt".into(), "b/c.txt".into()], ..CorpusRecord::default() };
+        let units = [(Unit::Char, &learnt), (Unit::Bpe, &learnt), (Unit::Bpe, &given), (Unit::Word, &listed)];
         for ((config, recipe), (unit, corpus)) in cases.into_iter().zip(units.into_iter().cycle()) {
             let description = Description { version: FORMAT, unit, skip_unknown: false, config: config.clone() };
             let arguments =
@@ -252,6 +266,7 @@ mod tests {
             assert_eq!(flags.model.unit(), unit);
             assert_eq!(flags.model.limits().expect("limits"), corpus.limits);
             assert_eq!(flags.model.tokenizer, corpus.tokenizer);
+            assert_eq!(flags.model.vocab, corpus.vocab);
         }
     }
 }

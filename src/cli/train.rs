@@ -11,7 +11,7 @@ use super::heap;
 use super::output::Output;
 use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
-use super::{check_unused, generate, quoted, replay};
+use super::{check_unused, generate, init, quoted, replay};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
 use crate::corpus::builtin::{self, Drawn};
@@ -75,10 +75,14 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         }
     };
     let (text, valid) = texts(flags)?;
-    let (unit, limits, tokenizer) = (flags.model.unit(), flags.model.limits()?, flags.model.tokenizer.clone());
-    let vocabulary = match (&resumed, &tokenizer) {
-        (Some(Interrupted { checkpoint, .. }), _) => Some(checkpoint.vocabulary.clone()),
+    let (limits, tokenizer) = (flags.model.limits()?, flags.model.tokenizer.clone());
+    let init = begun_with(flags, &text)?;
+    let begun = init.as_ref().or(resumed.as_ref().map(|interrupted| &interrupted.checkpoint));
+    let unit = begun.map_or(flags.model.unit(), |checkpoint| checkpoint.description.unit);
+    let vocabulary = match (begun, &tokenizer) {
+        (Some(checkpoint), _) => Some(checkpoint.vocabulary.clone()),
         (None, Some(path)) => Some(Vocabulary::of_subwords(Subwords::read(path)?)?),
+        (None, None) if !flags.model.vocab.is_empty() => Some(Vocabulary::of_texts(&flags.model.vocab, unit)?),
         (None, None) => None,
     };
     let corpus = match vocabulary {
@@ -87,10 +91,11 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     };
     tell_of_subwords(&corpus, limits);
     let (train, bytes, sha256) = (text.path(), corpus.report.bytes, corpus.report.sha256.clone());
-    let record = CorpusRecord { train, valid, bytes, sha256, limits, tokenizer };
+    let vocab = flags.model.vocab.clone();
+    let record = CorpusRecord { train, valid, bytes, sha256, limits, tokenizer, vocab, init: flags.init.clone() };
     let mut run = match resumed {
         Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
-        None => begin(&mut device, flags, &corpus, record)?,
+        None => begin(&mut device, flags, init, &corpus, record)?,
     };
     if run.trainer.recipe().precision == PrecisionKind::Mixed {
         check_mixed_products(&mut device)?;
@@ -152,9 +157,42 @@ fn interrupted_flag() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record: CorpusRecord) -> Result<Run<'a>> {
+/// The model that a new run begins with, if it is given one, with the vocabulary that it shall have.
+fn begun_with(flags: &TrainFlags, text: &Text) -> Result<Option<Checkpoint>> {
+    let Some(directory) = &flags.init else { return Ok(None) };
+    let checkpoint = init::read(directory, &flags.model)?;
+    let unit = checkpoint.description.unit;
+    let other = match (flags.extend_vocab.unwrap_or(false), flags.model.vocab.as_slice()) {
+        (true, []) => Corpus::read(text.source(), flags.valid.as_deref(), unit, flags.model.limits()?)?.vocabulary,
+        (true, texts) => Vocabulary::of_texts(texts, unit)?,
+        (false, texts) => {
+            let given = !texts.is_empty() || flags.model.vocab_size.is_some() || flags.model.min_count.is_some();
+            if given {
+                let rule = "the vocabulary is the model's";
+                return Err(Error::usage("--vocab-size, --min-count or --vocab with --init", rule, "Give --extend-vocab too, or leave them out"));
+            }
+            return Ok(Some(checkpoint));
+        }
+    };
+    let before = checkpoint.vocabulary.len();
+    let checkpoint = init::extend(checkpoint, &other)?;
+    eprintln!("{} types beside the model's {before}", checkpoint.vocabulary.len() - before);
+    Ok(Some(checkpoint))
+}
+
+fn begin<'a>(
+    device: &mut Device,
+    flags: &TrainFlags,
+    init: Option<Checkpoint>,
+    corpus: &'a Corpus,
+    record: CorpusRecord,
+) -> Result<Run<'a>> {
     let recipe = flags.recipe.resolve()?;
-    let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
+    let (description, values) = match init {
+        Some(Checkpoint { description, parameters, .. }) => (description, parameters),
+        None => fresh(flags, corpus, &recipe)?,
+    };
+    let config = Config { independent: recipe.independent, ..description.config };
     if let (Some(rate), 0) = (flags.recipe.dropout_input, config.embedding_size) {
         return Err(Error::usage(
             format!("--dropout-input {rate}"),
@@ -162,12 +200,17 @@ fn begin<'a>(device: &mut Device, flags: &TrainFlags, corpus: &'a Corpus, record
             "Give --embedding D too, or take --dropout-words",
         ));
     }
-    let config = Config { independent: recipe.independent, ..config };
-    let mut values = initial_values(&config, recipe.seed);
-    set_forget_bias(&config, &mut values, recipe.forget_bias);
-    let description = Description { version: FORMAT, unit: flags.model.unit(), skip_unknown: false, config: config.clone() };
+    let description = Description { config: config.clone(), ..description };
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
+}
+
+/// A new model as the flags want it, with its initial values.
+fn fresh(flags: &TrainFlags, corpus: &Corpus, recipe: &Recipe) -> Result<(Description, Vec<Vec<f32>>)> {
+    let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
+    let mut values = initial_values(&config, recipe.seed);
+    set_forget_bias(&config, &mut values, recipe.forget_bias);
+    Ok((Description { version: FORMAT, unit: flags.model.unit(), skip_unknown: false, config }, values))
 }
 
 /// A resumed run keeps its model and its recipe, save the epochs: a flag that says otherwise is an error, not ignored.
@@ -178,7 +221,8 @@ fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Descripti
         |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
     let config = flags.model.resolve(description.config.vocab_size, classes)?;
     let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
-    let corpus = CorpusRecord { limits: flags.model.limits()?, tokenizer: flags.model.tokenizer.clone(), ..record.corpus.clone() };
+    let (tokenizer, vocab) = (flags.model.tokenizer.clone(), flags.model.vocab.clone());
+    let corpus = CorpusRecord { limits: flags.model.limits()?, tokenizer, vocab, ..record.corpus.clone() };
     let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, &corpus, &recipe);
     let of_run = replay::flags_of(description, &record.corpus, &record.recipe);
     match replay::first_difference(given, &of_run) {

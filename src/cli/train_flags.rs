@@ -31,6 +31,13 @@ pub(super) struct TrainFlags {
     /// --valid say where the files have moved
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "preset", "config"])]
     pub(super) resume: Option<PathBuf>,
+    /// Begin with this model, and go on from it on another text
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(super) init: Option<PathBuf>,
+    /// Give the model of --init the types of the training text that it lacks, as --vocab-size, --min-count or --vocab choose them; they begin as
+    /// <unk>
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "init")]
+    pub(super) extend_vocab: Option<bool>,
     /// Take flags from a file of lines such as `lr = 0.1` or `hidden = [200, 100]`, or from the run that made a model, which is so repeated; flags
     /// given by hand win
     #[arg(long, value_name = "FILE|DIR")]
@@ -69,6 +76,9 @@ pub(super) struct ModelShape {
     /// GPT-2's tokenizer.json
     #[arg(long, value_name = "FILE")]
     pub(super) tokenizer: Option<PathBuf>,
+    /// The words of these texts are the vocabulary, whatever the training text has; commas between files
+    #[arg(long, value_name = "FILE,FILE", value_delimiter = ',', conflicts_with_all = ["vocab_size", "min_count", "tokenizer"])]
+    pub(super) vocab: Vec<PathBuf>,
     /// The recurrent cell: elman, gru or lstm [default: elman]
     #[arg(long)]
     pub(super) cell: Option<String>,
@@ -138,6 +148,9 @@ pub(super) struct RecipeFlags {
     /// The learning rate at the start [default: 0.1]
     #[arg(long)]
     pub(super) lr: Option<f32>,
+    /// The learning rate of direct connections at the start [default: a tenth of --lr]
+    #[arg(long, value_name = "LR")]
+    pub(super) direct_lr: Option<f32>,
     /// How the learning rate changes [default: halve]
     #[arg(long)]
     pub(super) schedule: Option<ScheduleKind>,
@@ -267,6 +280,7 @@ impl RecipeFlags {
             epochs: self.epochs.unwrap_or(base.epochs),
             optimizer: self.optimizer.clone().unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
+            direct_lr: self.direct_lr.or(base.direct_lr),
             schedule: self.schedule.unwrap_or(base.schedule),
             lr_decay: self.lr_decay.unwrap_or(base.lr_decay),
             lr_patience: self.lr_patience.unwrap_or(base.lr_patience),
@@ -327,6 +341,29 @@ impl RecipeFlags {
 }
 
 impl ModelShape {
+    /// The flags that say something of the model itself.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            ("unit", self.unit.is_some()),
+            ("tokenizer", self.tokenizer.is_some()),
+            ("cell", self.cell.is_some()),
+            ("activation", self.activation.is_some()),
+            ("hidden", !self.hidden.is_empty()),
+            ("layers", self.layers.is_some()),
+            ("embedding", self.embedding.is_some()),
+            ("bias", self.bias.is_some()),
+            ("tied", self.tied.is_some()),
+            ("projection", self.projection.is_some()),
+            ("compression", self.compression.is_some()),
+            ("output", self.output.is_some()),
+            ("classes", self.classes.is_some()),
+            ("class-binning", self.class_binning.is_some()),
+            ("direct", self.direct.is_some()),
+            ("direct-order", self.direct_order.is_some()),
+        ];
+        flags.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+
     pub(super) fn unit(&self) -> Unit {
         self.unit.unwrap_or(Unit::Word)
     }
@@ -337,6 +374,10 @@ impl ModelShape {
             return Ok(Limits::default());
         }
         if self.unit() == Unit::Bpe {
+            if !self.vocab.is_empty() {
+                let rule = "it lists whole words, and the unit is subwords";
+                return Err(Error::usage("--vocab with --unit bpe", rule, "Give --tokenizer FILE, or leave it out"));
+            }
             return self.limits_of_subwords();
         }
         if let Some(size) = self.vocab_size.filter(|&size| size < 2) {

@@ -1,11 +1,13 @@
 //! Types and their numbers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::subwords::{Subwords, lengths};
+use super::reader::{Census, Source, census};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};
@@ -91,6 +93,24 @@ impl Vocabulary {
         let mut numbers = subwords.encode_pieces(types);
         numbers[0] = [0].into();
         Ok((Self::of_subwords(subwords)?, numbers))
+    }
+
+    /// The types of several texts together.
+    ///
+    /// # Errors
+    /// If one cannot be read, or there is no type but the boundary.
+    pub fn of_texts(paths: &[PathBuf], unit: Unit) -> Result<Self> {
+        let mut counts = HashMap::<String, u64>::new();
+        for path in paths {
+            let Census { tokens, types, .. } = census(Source::File(path), unit)?;
+            let mut of_text = vec![0; types.len()];
+            tokens.iter().for_each(|id| of_text[id as usize] += 1);
+            types.into_iter().zip(of_text).for_each(|(token, count)| *counts.entry(token).or_default() += count);
+        }
+        counts.remove(unit.boundary());
+        let mut types: Vec<(String, u64)> = counts.into_iter().collect();
+        types.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Self::new(std::iter::once(unit.boundary().to_owned()).chain(types.into_iter().map(|(token, _)| token)).collect())
     }
 
     /// The same, whose `<unk>` is a type like any other: tokens outside have no number, as in rnnlm.

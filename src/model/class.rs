@@ -8,7 +8,7 @@ use super::cell::Capacity;
 use super::classes::Classes;
 use super::config::Config;
 use super::direct::Direct;
-use super::output::{OutputLayer, Predictions};
+use super::output::{OutputLayer, Predictions, draw_from};
 use super::parameters::{Initial, Layout, Parameters, Specification, of_tables};
 use super::plan::{Lists, Plan, Words};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
@@ -26,7 +26,8 @@ const WORDS: &str = "decoder.weight";
 const WORD_BIAS: &str = "decoder.bias";
 const CLASSES: &str = "decoder.class_weight";
 const CLASS_BIAS: &str = "decoder.class_bias";
-const DIRECT: &str = "direct.weight";
+/// The name of the table of direct connections.
+pub const DIRECT: &str = "direct.weight";
 /// Why the weights are there.
 const ALWAYS: &str = "a model with classes has weights for them";
 
@@ -159,8 +160,18 @@ impl ClassSoftmax {
     fn walk(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions, scale: Option<f32>) {
         let Predictions { hidden, losses, plan, .. } = predictions;
         let [classes, words] = self.logits(hidden.rows());
-        let parameter = |name: &str| parameter(parameters, name);
         let precision = if scale.is_some() { of_activations(self.mixed) } else { Precision::Full };
+        self.multiply(device, parameters, hidden, plan, precision);
+        let targets = self.list(plan, List::Targets, 1);
+        let (gradient, scale, exponential) = (scale.is_some(), scale.unwrap_or(0.0), self.exponential);
+        device.run(&SoftmaxCrossEntropy { logits: classes, targets, losses, gradient, scale, exponential });
+        device.run(&RaggedSoftmax { logits: words, rows: self.list(plan, List::Rows, ROW_FIELDS), losses, gradient, scale, exponential });
+    }
+
+    /// The logits of classes, and of the words of the planned targets' classes.
+    fn multiply(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, plan: Plan, precision: Precision) {
+        let [classes, words] = self.logits(hidden.rows());
+        let parameter = |name: &str| parameter(parameters, name);
         let weight = |name| parameter(name).expect(ALWAYS);
         device.run(&product(hidden, weight(CLASSES), classes, precision));
         if let Some(bias) = parameter(CLASS_BIAS) {
@@ -183,10 +194,6 @@ impl ClassSoftmax {
                 device.run(&AddRuns { table, runs, output });
             }
         }
-        let targets = self.list(plan, List::Targets, 1);
-        let (gradient, scale, exponential) = (scale.is_some(), scale.unwrap_or(0.0), self.exponential);
-        device.run(&SoftmaxCrossEntropy { logits: classes, targets, losses, gradient, scale, exponential });
-        device.run(&RaggedSoftmax { logits: words, rows: self.list(plan, List::Rows, ROW_FIELDS), losses, gradient, scale, exponential });
     }
 
     /// Adds the lists of direct connections to a plan: rows in their order for the classes, and in that of their targets' classes for words.
@@ -374,6 +381,41 @@ impl OutputLayer for ClassSoftmax {
             all.append(&mut word_logits);
         }
         Ok(all)
+    }
+
+    fn draw(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>, uniform: &[f64]) -> Result<Vec<u32>> {
+        // First the classes, for which it does not matter which words are planned.
+        let any = vec![0; uniform.len()];
+        let mut logits = |targets: Vec<u32>| {
+            let planned = Words { targets, before: Box::new(|row, back| (words.before)(row, back)), draw: 0 };
+            let plan = self.plan(device, &planned);
+            self.multiply(device, parameters, hidden, plan, Precision::Full);
+            let of = self.logits(hidden.rows());
+            let records = device.download(&self.list(plan, List::Rows, ROW_FIELDS))?;
+            let end = records.chunks_exact(ROW_FIELDS).last().map_or(0, |record| (record[0] + record[1]) as usize);
+            Ok::<_, crate::error::Error>((device.download(&of[0])?, device.download(&of[1].reshape(1, end))?, records))
+        };
+        let (classes, ..) = logits(any)?;
+        let drawn = classes.chunks_exact(self.ranges.len()).zip(uniform).map(|(row, &uniform)| draw_from(self.probabilities(row), uniform));
+        let drawn: Vec<(usize, f64)> = drawn.collect();
+        let (_, all, records) = logits(drawn.iter().map(|&(class, _)| self.ranges[class].start as u32).collect())?;
+        let mut found = vec![0; uniform.len()];
+        for record in records.chunks_exact(ROW_FIELDS) {
+            let [begin, length, _, row] = [0, 1, 2, 3].map(|field| record[field] as usize);
+            let (class, rest) = drawn[row];
+            let word = draw_from(self.probabilities(&all[begin..begin + length]), rest).0;
+            found[row] = (self.ranges[class].start + word) as u32;
+        }
+        Ok(found)
+    }
+}
+
+impl ClassSoftmax {
+    /// What the layer's softmax makes of logits.
+    fn probabilities(&self, logits: &[f32]) -> impl Iterator<Item = f64> {
+        let mut logs = logits.to_vec();
+        log_softmax(&mut logs);
+        logs.into_iter().map(|log| f64::from(log).exp())
     }
 }
 

@@ -22,6 +22,7 @@ mod workspace;
 
 pub use crate::kernels::Activation;
 pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
+pub use class::DIRECT;
 pub use classes::{Binning, Classes};
 pub use config::Config;
 pub(crate) use config::list;
@@ -234,6 +235,15 @@ impl Model {
         device.run(&ScatterAdd { gradient, rows, sums });
         // A step of descent at the rate -1 adds the rows.
         device.run(&Sgd { parameter: table.values(), gradient: Gradient::Rows(sums, rows), scale: one, rate: -1.0 });
+    }
+
+    /// After [`Model::forward`] of a window of one step: a word for each stream, drawn from its distribution with the stream's number of
+    /// `uniform`, from 0 to below 1. `words` says what came before.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn draw(&self, device: &mut Device, workspace: &Workspace, words: &Words<'_>, uniform: &[f64]) -> Result<Vec<u32>> {
+        workspace.output.draw(device, &self.parameters, workspace.decoder_input(1), words, uniform)
     }
 
     /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`. `words` says what came before.

@@ -67,6 +67,33 @@ pub trait OutputLayer: Debug {
     /// # Errors
     /// If the device failed.
     fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>) -> Result<Vec<f32>>;
+
+    /// A word after each of the hidden states, drawn from its distribution with a number of `uniform`, from 0 to below 1, for each.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn draw(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>, uniform: &[f64]) -> Result<Vec<u32>> {
+        let all = self.distribution(device, parameters, hidden, words)?;
+        let rows = all.chunks_exact(all.len() / uniform.len().max(1)).zip(uniform);
+        Ok(rows.map(|(row, &uniform)| draw_from(row.iter().map(|&log| f64::from(log).exp()), uniform).0 as u32).collect())
+    }
+}
+
+/// Draws from probabilities, or numbers in their proportion whose sum is 1 about: the place drawn, and where in its share the number fell,
+/// from 0 to below 1, which is as random as the number was.
+pub(super) fn draw_from(probabilities: impl Iterator<Item = f64>, uniform: f64) -> (usize, f64) {
+    let (mut rest, mut last) = (uniform, (0, 0.0));
+    for (place, probability) in probabilities.enumerate() {
+        if probability > 0.0 {
+            if rest < probability {
+                return (place, rest / probability);
+            }
+            last = (place, 0.5);
+        }
+        rest -= probability;
+    }
+    // Rounding may leave a little over.
+    last
 }
 
 /// Allocates an output layer's scratch memory for up to `rows` hidden states.

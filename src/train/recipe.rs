@@ -7,7 +7,11 @@ use super::optimizer::OPTIMIZERS;
 use super::records::LARGEST_RUN;
 use super::schedule::{Keep, ScheduleKind};
 use crate::error::{Error, Result};
-use crate::model::DropoutRates;
+use crate::model::{DIRECT, DropoutRates};
+
+/// The learning rate of direct connections in proportion to the others', where nothing is said of it: most features are seen a few times, and a
+/// few large steps would learn them by heart.
+const DIRECT_FACTOR: f32 = 0.1;
 
 /// Whether a window's gradient is the sum over its tokens or their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -49,6 +53,9 @@ pub struct Recipe {
     pub optimizer: String,
     /// The learning rate at the start; under [`ScheduleKind::OneCycle`] the highest.
     pub lr: f32,
+    /// The learning rate of direct connections at the start, where they have one of their own; the schedule is the same for both.
+    #[serde(default)]
+    pub direct_lr: Option<f32>,
     /// How the learning rate changes.
     pub schedule: ScheduleKind,
     /// What [`ScheduleKind::Plateau`] and [`ScheduleKind::Step`] multiply the rate by.
@@ -132,6 +139,7 @@ impl Default for Recipe {
             epochs: 20,
             optimizer: "adagrad".into(),
             lr: 0.1,
+            direct_lr: None,
             schedule: ScheduleKind::Halve,
             lr_decay: half(),
             lr_patience: 0,
@@ -185,6 +193,9 @@ impl Recipe {
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
         }
+        if let Some(lr) = self.direct_lr.filter(|lr| !(lr.is_finite() && *lr > 0.0)) {
+            return wrong("--direct-lr", lr.to_string(), "a learning rate must be a positive number", "A tenth of --lr is a good one");
+        }
         for (flag, value) in [("--clip-value", self.clip_value), ("--clip", self.clip), ("--l2", self.l2)] {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(flag, value.to_string(), "it must be a number from 0 on", "0 turns it off");
@@ -218,6 +229,15 @@ impl Recipe {
             );
         }
         Ok(())
+    }
+
+    /// What a parameter's learning rate is multiplied by.
+    pub fn rate_factor(&self, parameter: &str) -> f32 {
+        match self.direct_lr {
+            Some(lr) if parameter == DIRECT => lr / self.lr,
+            None if parameter == DIRECT => DIRECT_FACTOR,
+            _ => 1.0,
+        }
     }
 
     /// Steps that a window predicts.

@@ -282,6 +282,7 @@ impl<'a> Trainer<'a> {
             _ => self.rate(),
         };
         for (number, (&parameter, &gradient)) in self.model.parameters().tensors().iter().zip(gradients).enumerate() {
+            let rate = rate * self.recipe.rate_factor(&self.model.parameters().specifications()[number].name);
             if self.recipe.l2 > 0.0 {
                 device.run(&Decay { values: parameter, factor: 1.0 - rate * self.recipe.l2 });
             }

@@ -1,0 +1,192 @@
+//! `elman ngram`: a Kneser-Ney model of a text, or of text that a network writes, as an ARPA file.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::Output;
+use super::{DeviceFlags, model};
+use crate::checkpoint::Checkpoint;
+use crate::corpus::{Tokens, Unit, Vocabulary, read_tokens};
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
+use crate::generate::ParallelGenerator;
+use crate::mixture::NgramReader;
+use crate::ngram::{DiscountOrigin, Estimate, KneserNey, KneserNeyOptions, NgramModel};
+use crate::tensor::NONE;
+
+#[derive(Debug, Args)]
+pub(super) struct NgramFlags {
+    /// The text to count
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "arpa"], conflicts_with = "model")]
+    text: Option<PathBuf>,
+    /// A network whose own text is counted instead: the n-gram model becomes like it, for decoders that know only such
+    #[arg(long, value_name = "DIR", conflicts_with = "arpa")]
+    model: Option<PathBuf>,
+    /// Tokens that the network writes; a model like the network wants hundreds of times what the network was trained on
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    tokens: usize,
+    /// The same seed writes the same text
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// An n-gram model that exists, to be measured
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "out"])]
+    arpa: Option<PathBuf>,
+    /// Words in the longest n-grams
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    order: usize,
+    /// The words of these texts are the vocabulary, and others become <unk> if that is among them; commas between files [default: the words of
+    /// the text, or the network's]
+    #[arg(long, value_name = "FILE,FILE", value_delimiter = ',', conflicts_with_all = ["model", "arpa"])]
+    vocab: Vec<PathBuf>,
+    /// How often n-grams of order 3, 4, … must occur to be kept, numbers with commas between them; the last goes for all orders above
+    /// [default: 1]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    min_counts: Vec<u32>,
+    /// Memory for counting, in MiB; a text that needs more is refused
+    #[arg(long, value_name = "MIB", default_value_t = 8192)]
+    memory: usize,
+    /// Where the ARPA file goes, compressed if its name ends in .gz
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["test", "arpa"])]
+    out: Option<PathBuf>,
+    /// A text to measure the n-gram model on; every line is a sentence for itself
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceFlags,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(flags: &NgramFlags) -> Result<()> {
+    let (model, vocabulary) = match &flags.arpa {
+        Some(path) => {
+            let model = NgramModel::read(path)?;
+            let vocabulary = vocabulary_of(&model)?;
+            (model, vocabulary)
+        }
+        None => {
+            let (Estimate { model, discounts }, vocabulary) = flags.estimate()?;
+            for (order, discounts) in (1..).zip(&discounts) {
+                if discounts.origin != DiscountOrigin::Modified {
+                    eprintln!(
+                        "note: order {order} has too few n-grams for Kneser-Ney's three discounts; it takes {:.3} off every count",
+                        discounts.values[0]
+                    );
+                }
+            }
+            (model, vocabulary)
+        }
+    };
+    let counts = model.counts();
+    let list = counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    eprintln!("n-grams of order 1 to {}: {list}; {} MiB", model.order(), model.bytes().div_ceil(1 << 20));
+    if let Some(out) = &flags.out {
+        model.write(out)?;
+        eprintln!("written: {}", out.display());
+    }
+    let evaluation = flags.test.as_deref().map(|path| measure(&model, &vocabulary, path)).transpose()?;
+    let mut output = Output::new();
+    if flags.json {
+        let mut report = serde_json::to_value(evaluation).unwrap_or_default();
+        if !report.is_object() {
+            report = json!({});
+        }
+        (report["order"], report["ngrams"]) = (json!(model.order()), json!(counts));
+        output.json(&report)?;
+    } else if let Some(evaluation) = evaluation {
+        output.line(format_args!("perplexity         {:.4}", evaluation.perplexity))?;
+        output.line(format_args!("log10 probability  {:.4}", evaluation.log10_prob))?;
+        output.line(format_args!("tokens             {}", evaluation.tokens))?;
+        output.line(format_args!("unknown words      {}", evaluation.oov))?;
+    }
+    output.flush()
+}
+
+/// The words of an n-gram model, the end of a sentence first.
+fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
+    let end = Unit::Word.boundary();
+    let words = (0..model.vocab_size() as u32).map(|id| model.token(id)).filter(|&token| token != end);
+    Vocabulary::new(std::iter::once(end).chain(words).map(str::to_owned).collect())
+}
+
+/// What an n-gram model says of a text.
+fn measure(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
+    let reader = NgramReader::new(model, vocabulary)?;
+    let (tokens, _) = read_tokens(text, Unit::Word, vocabulary)?;
+    let mut history = reader.start();
+    let mut nats = 0.0;
+    for token in tokens.iter() {
+        let (log_probability, next) = reader.next(&history, token);
+        if token != NONE {
+            nats -= log_probability;
+        }
+        history = next;
+    }
+    Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+}
+
+impl NgramFlags {
+    fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
+        let options = KneserNeyOptions { order: self.order, min_counts: self.min_counts.clone(), memory: self.memory.saturating_mul(1 << 20) };
+        let mut counting = KneserNey::new(options)?;
+        let vocabulary = match (&self.model, &self.text) {
+            (Some(directory), _) => self.draw(directory, &mut counting)?,
+            (None, text) => {
+                let text = text.as_deref().unwrap_or(Path::new("-"));
+                let of = if self.vocab.is_empty() { vec![text.to_owned()] } else { self.vocab.clone() };
+                let vocabulary = Vocabulary::of_texts(&of, Unit::Word)?;
+                let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
+                count(&tokens, &vocabulary, &mut counting)?;
+                vocabulary
+            }
+        };
+        Ok((counting.estimate(vocabulary.types())?, vocabulary))
+    }
+
+    /// Counts what a network writes.
+    fn draw(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
+        let checkpoint = Checkpoint::read(directory)?;
+        if checkpoint.description.unit != Unit::Word {
+            return Err(Error::refused(
+                format!("--model {}", directory.display()),
+                format!("its tokens are {}, and an ARPA file's are words", checkpoint.description.unit.plural()),
+                "Give a model of words",
+            ));
+        }
+        let mut device = self.device.open()?;
+        let model = model(&mut device, &checkpoint)?;
+        let mut generator = ParallelGenerator::new(&mut device, &model, self.seed)?;
+        let mut written = 0;
+        while written < self.tokens {
+            for sentence in generator.sentences(&mut device, &model)? {
+                written += sentence.len() + 1;
+                counting.add_sentence(&sentence)?;
+            }
+        }
+        eprintln!("the network has written {written} tokens");
+        Ok(checkpoint.vocabulary)
+    }
+}
+
+/// Counts a text's sentences. A word outside the vocabulary ends what can be counted, and begins it anew.
+fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> Result<()> {
+    let mut sentence = Vec::new();
+    let mut unknown = 0;
+    for token in tokens.iter() {
+        match token {
+            0 => {
+                counting.add_sentence(&sentence)?;
+                sentence.clear();
+            }
+            NONE => unknown += 1,
+            token => sentence.push(token),
+        }
+    }
+    if unknown > 0 {
+        eprintln!("note: {unknown} word(s) of the text are not in the vocabulary of {} types and were left out", vocabulary.len());
+    }
+    Ok(())
+}
