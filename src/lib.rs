@@ -20,6 +20,7 @@ pub mod mixture;
 pub mod model;
 pub mod ngram;
 pub mod onnx;
+pub mod rescore;
 pub mod score;
 pub mod tensor;
 pub mod train;

@@ -77,6 +77,14 @@ impl Scorer {
         Ok(scores.into_iter().flatten().collect())
     }
 
+    /// The states after the last sentence of the last stream, before its end was read, where they are carried.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn carried(&self, device: &mut Device) -> Result<Vec<Vec<f32>>> {
+        self.workspace.carried().into_iter().map(|state| device.download(&state)).collect()
+    }
+
     /// The losses of each sentence's tokens and end, in nats.
     fn losses(&self, device: &mut Device, model: &Model, sentences: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
         if !self.carry {

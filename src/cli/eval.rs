@@ -56,16 +56,16 @@ struct Report<'a> {
 }
 
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
-    let sources = flags.mix.read()?;
+    let sources = flags.mix.sources.read()?;
     let description = &sources.checkpoints[0].description;
-    let options = flags.mix.options(flags.independent.unwrap_or(description.config.independent))?;
+    let options = flags.mix.adaptation.options(flags.independent.unwrap_or(description.config.independent))?;
     // Wrong weights are refused before anything is read.
-    flags.mix.weights()?;
+    flags.mix.sources.weights()?;
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
-    let weights = sources.weights(&mut device, &models, options, &flags.mix)?;
+    let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let (tokens, text) = read_tokens(&flags.text, description.unit, &sources.vocabulary)?;
-    let mut components = sources.components(&mut device, &models, &tokens, options, &flags.mix)?;
+    let mut components = sources.components(&mut device, &models, &tokens, options, &flags.mix.sources)?;
     let mut output = Output::new();
     if flags.format == Some(Format::Rnnlm) {
         let mut printer = Printer::new(&sources.vocabulary, models.len(), &weights);

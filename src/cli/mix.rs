@@ -13,9 +13,18 @@ use crate::mixture::{self, CacheOptions, Component, Dynamic, Listed, Network, Ne
 use crate::model::Model;
 use crate::ngram::NgramModel;
 
-/// Models, other sources and their weights.
+/// Models, other sources and their weights, and how models adapt.
 #[derive(Debug, Clone, Args)]
 pub(super) struct MixFlags {
+    #[command(flatten)]
+    pub(super) sources: SourceFlags,
+    #[command(flatten)]
+    pub(super) adaptation: AdaptationFlags,
+}
+
+/// Models, other sources and their weights.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SourceFlags {
     /// The directory that `elman train` wrote; given several times, the mean of the models' probabilities is taken
     #[arg(long = "model", value_name = "DIR", default_value = "model")]
     pub(super) models: Vec<PathBuf>,
@@ -30,7 +39,7 @@ pub(super) struct MixFlags {
     pub(super) lm_prob: Option<PathBuf>,
     /// The weight of the network, or of all --model together, beside the other model's [default: 0.5]
     #[arg(long, value_name = "WEIGHT", conflicts_with = "tune", allow_negative_numbers = true, help_heading = "Interpolation")]
-    lambda: Option<f64>,
+    pub(super) lambda: Option<f64>,
     /// Find the weights of all models, and of --arpa, under which this text is likeliest
     #[arg(long, value_name = "FILE", conflicts_with_all = ["weights", "lm_prob"], help_heading = "Interpolation")]
     pub(super) tune: Option<PathBuf>,
@@ -38,6 +47,11 @@ pub(super) struct MixFlags {
     /// rnnlm]
     #[arg(long, value_name = "unk|skip")]
     unknown: Option<Unknown>,
+}
+
+/// What models learn or remember while they read.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AdaptationFlags {
     /// Go on learning while reading, with this learning rate (Mikolov 2010's dynamic models)
     #[arg(long, value_name = "RATE", help_heading = "Adaptation")]
     dynamic: Option<f32>,
@@ -69,7 +83,7 @@ pub(super) struct Sources {
     pub(super) ngram: Option<NgramModel>,
 }
 
-impl MixFlags {
+impl SourceFlags {
     /// Reads models that can be asked together, and the n-gram model.
     pub(super) fn read(&self) -> Result<Sources> {
         let checkpoints = self.models.iter().map(|directory| Checkpoint::read(directory)).collect::<Result<Vec<_>>>()?;
@@ -113,6 +127,17 @@ impl MixFlags {
         Ok(())
     }
 
+    /// The weights as they were given; those that --tune finds come later.
+    pub(super) fn weights(&self) -> Result<Weights> {
+        let of_models = match self.weights.as_slice() {
+            [] => Weights::even(self.models.len()),
+            weights => Weights::new(weights)?,
+        };
+        if self.arpa.is_none() && self.lm_prob.is_none() { Ok(of_models) } else { of_models.with_other(self.lambda.unwrap_or(0.5)) }
+    }
+}
+
+impl AdaptationFlags {
     /// How the networks read.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
         let dynamic = self.dynamic.map(|rate| Dynamic { rate, window: self.dynamic_window.unwrap_or(10) });
@@ -124,15 +149,6 @@ impl MixFlags {
         dynamic.map_or(Ok(()), |dynamic| dynamic.validate())?;
         cache.map_or(Ok(()), |cache| cache.validate())?;
         Ok(NetworkOptions { independent, dynamic, cache })
-    }
-
-    /// The weights as they were given; those that --tune finds come later.
-    pub(super) fn weights(&self) -> Result<Weights> {
-        let of_models = match self.weights.as_slice() {
-            [] => Weights::even(self.models.len()),
-            weights => Weights::new(weights)?,
-        };
-        if self.arpa.is_none() && self.lm_prob.is_none() { Ok(of_models) } else { of_models.with_other(self.lambda.unwrap_or(0.5)) }
     }
 }
 
@@ -149,7 +165,7 @@ impl Sources {
         models: &'a [Model],
         tokens: &'a Tokens,
         options: NetworkOptions,
-        flags: &MixFlags,
+        flags: &SourceFlags,
     ) -> Result<Vec<Box<dyn Component + 'a>>> {
         let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
         for model in models {
@@ -165,7 +181,7 @@ impl Sources {
     }
 
     /// The weights: as given, or the best for --tune's text, which are told. What dynamic models learn from it is forgotten again.
-    pub(super) fn weights(&self, device: &mut Device, models: &[Model], options: NetworkOptions, flags: &MixFlags) -> Result<Weights> {
+    pub(super) fn weights(&self, device: &mut Device, models: &[Model], options: NetworkOptions, flags: &SourceFlags) -> Result<Weights> {
         let Some(path) = &flags.tune else { return flags.weights() };
         let (tokens, _) = read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
         let mut components = self.components(device, models, &tokens, options, flags)?;

@@ -12,11 +12,13 @@ mod heap;
 mod import;
 mod init;
 mod inspect;
+mod lines;
 mod mix;
 mod ngram;
 mod output;
 mod presets;
 mod replay;
+mod rescore;
 mod score;
 mod train;
 mod train_flags;
@@ -51,6 +53,8 @@ enum Command {
     Eval(eval::EvalFlags),
     /// One log10 probability for each line of a file or of standard input
     Score(score::ScoreFlags),
+    /// Score lists of hypotheses, and find the best of each
+    Rescore(rescore::RescoreFlags),
     /// Write text
     Generate(generate::GenerateFlags),
     /// Make an n-gram model of a text, or of what a network writes, and measure it
@@ -156,6 +160,7 @@ impl Cli {
             Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
             Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Command::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
+            Command::Rescore(flags) => flags.device.clone().with_threads(|| rescore::run(&flags))?,
             Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
             Command::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),

@@ -1,14 +1,13 @@
 //! `elman score`: one log10 probability a line.
 
 use std::f64::consts::LN_10;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::DeviceFlags;
+use super::lines::Lines;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use crate::corpus::{Tokens, Vocabulary};
@@ -55,12 +54,12 @@ enum Format {
 const LINES: usize = 1024;
 
 pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
-    let sources = flags.mix.read()?;
-    let options = flags.mix.options(!flags.carry)?;
-    flags.mix.weights()?;
+    let sources = flags.mix.sources.read()?;
+    let options = flags.mix.adaptation.options(!flags.carry)?;
+    flags.mix.sources.weights()?;
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
-    let weights = sources.weights(&mut device, &models, options, &flags.mix)?;
+    let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let unit = sources.checkpoints[0].description.unit;
     let mut lines = Lines::open(&flags.file)?;
     let mut printer = Printer { flags, vocabulary: &sources.vocabulary, output: Output::new(), report: Report::default() };
@@ -108,7 +107,7 @@ fn one_by_one(
     weights: &Weights,
 ) -> Result<Vec<Score>> {
     let tokens: Tokens = sentences.iter().flat_map(|sentence| sentence.iter().copied().chain([0])).collect();
-    let mut components = sources.components(device, models, &tokens, options, &flags.mix)?;
+    let mut components = sources.components(device, models, &tokens, options, &flags.mix.sources)?;
     let (mut scores, mut line) = (Vec::new(), Vec::new());
     let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
     let mut length = lengths.next().unwrap_or(0);
@@ -145,7 +144,7 @@ impl<'a> Batches<'a> {
     ) -> Result<Self> {
         let scorers = models.iter().map(|model| Scorer::new(device, model, sentences, flags.carry)).collect::<Result<_>>()?;
         let ngram = sources.ngram.as_ref().map(|ngram| NgramReader::new(ngram, &sources.vocabulary)).transpose()?;
-        let listed = flags.mix.lm_prob.as_deref().map(Listed::open).transpose()?;
+        let listed = flags.mix.sources.lm_prob.as_deref().map(Listed::open).transpose()?;
         Ok(Self { models, scorers, ngram, listed, weights, tokens: 0 })
     }
 
@@ -254,40 +253,5 @@ impl Report {
             value["token_log10_probs"] = json!(self.token_log10_probs);
         }
         value
-    }
-}
-
-/// The lines of a file or of standard input, without their ends.
-struct Lines {
-    reader: Box<dyn BufRead>,
-    path: PathBuf,
-    number: u64,
-}
-
-impl Lines {
-    fn open(path: &Path) -> Result<Self> {
-        let reader: Box<dyn BufRead> = if path == Path::new("-") {
-            Box::new(BufReader::new(io::stdin()))
-        } else if path.is_dir() {
-            return Err(Error::refused(path.display().to_string(), "it is a directory", "Give a text file, or - for standard input"));
-        } else {
-            Box::new(BufReader::new(File::open(path).map_err(Error::io("open", path))?))
-        };
-        Ok(Self { reader, path: path.to_owned(), number: 0 })
-    }
-
-    fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        if self.reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))? == 0 {
-            return Ok(None);
-        }
-        self.number += 1;
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        Ok(Some(line))
     }
 }

@@ -43,13 +43,23 @@ impl<'a> NgramReader<'a> {
         self.start.clone()
     }
 
+    /// The model's number of a word as it is written: that of `<unk>` for one that it does not have, if it has `<unk>`.
+    pub fn number(&self, word: &str) -> Option<u32> {
+        self.model.id(word).or(self.model.unknown())
+    }
+
+    /// ln P of the model's own word after a history, and the history with it; 0 and an empty history where there is no number.
+    pub fn next_word(&self, history: &History, number: Option<u32>) -> (f64, History) {
+        let log10 = number.map_or(f64::NEG_INFINITY, |number| self.model.log10_prob(history, number));
+        (log10 * std::f64::consts::LN_10, self.model.advance(history, number))
+    }
+
     /// ln P of a token after a history, and the history with it. An unknown token, or one that the model does not know, has the probability 0
     /// and leaves an empty history.
     pub fn next(&self, history: &History, token: u32) -> (f64, History) {
         let number = if token == NONE { self.model.unknown() } else { self.numbers[token as usize] };
-        let log10 = number.map_or(f64::NEG_INFINITY, |number| self.model.log10_prob(history, number));
-        let after = if token == 0 { self.start() } else { self.model.advance(history, number) };
-        (log10 * std::f64::consts::LN_10, after)
+        let (log_probability, after) = self.next_word(history, number);
+        (log_probability, if token == 0 { self.start() } else { after })
     }
 }
 

@@ -1,0 +1,47 @@
+//! The lines of a file or of standard input.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Opens a file, or standard input under the name `-`.
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    if path.is_dir() {
+        return Err(Error::refused(path.display().to_string(), "it is a directory", "Give a text file, or - for standard input"));
+    }
+    Ok(Box::new(BufReader::new(File::open(path).map_err(Error::io("open", path))?)))
+}
+
+/// Lines without their ends.
+pub(super) struct Lines {
+    reader: Box<dyn BufRead>,
+    path: PathBuf,
+    /// Lines read so far.
+    pub(super) number: u64,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Ok(Self { reader: open(path)?, path: path.to_owned(), number: 0 })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        if self.reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(Some(line))
+    }
+}
