@@ -71,8 +71,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         let mut printer = Printer::new(&sources.vocabulary, models.len(), &weights);
         output.line("Index   P(NET)          Word")?;
         output.line("----------------------------------")?;
-        let evaluation =
-            mixture::read(&mut device, &mut components, &weights, &tokens, &mut |found| output.line(printer.token(found)))?;
+        let evaluation = mixture::read(&mut device, &mut components, &weights, &tokens, &mut |found| output.line(printer.token(found)))?;
         printer.summary(&mut output, &evaluation)?;
         return output.flush();
     }

@@ -130,7 +130,8 @@ fn measure(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<E
 
 impl NgramFlags {
     fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
-        let options = KneserNeyOptions { order: self.order, min_counts: self.min_counts.clone(), memory: self.memory.saturating_mul(1 << 20) };
+        let options =
+            KneserNeyOptions { order: self.order, min_counts: self.min_counts.clone(), memory: self.memory.saturating_mul(1 << 20) };
         let mut counting = KneserNey::new(options)?;
         let vocabulary = match (&self.model, &self.text) {
             (Some(directory), _) => self.draw(directory, &mut counting)?,

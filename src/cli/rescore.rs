@@ -136,9 +136,7 @@ impl RescoreFlags {
         }
         match self.unknown_penalty.filter(|penalty| !penalty.is_finite()) {
             None => Ok(()),
-            Some(penalty) => {
-                Err(Error::usage(format!("--unknown-penalty {penalty}"), "it must be a finite number", "-5 is rnnlm's"))
-            }
+            Some(penalty) => Err(Error::usage(format!("--unknown-penalty {penalty}"), "it must be a finite number", "-5 is rnnlm's")),
         }
     }
 }
@@ -161,13 +159,7 @@ struct Rescorer<'a> {
 }
 
 impl<'a> Rescorer<'a> {
-    fn new(
-        device: &mut Device,
-        flags: &'a RescoreFlags,
-        sources: &'a Sources,
-        models: &'a [Model],
-        weights: Weights,
-    ) -> Result<Self> {
+    fn new(device: &mut Device, flags: &'a RescoreFlags, sources: &'a Sources, models: &'a [Model], weights: Weights) -> Result<Self> {
         let scorers = models.iter().map(|model| PrefixScorer::new(device, model, HYPOTHESES)).collect::<Result<_>>()?;
         let walkers = match flags.carry {
             None => Vec::new(),
@@ -224,7 +216,8 @@ impl<'a> Rescorer<'a> {
             let is_unknown = token == NONE || (Some(token) == unknown && word.is_some_and(|word| vocabulary.token(token) != word));
             let penalty = self.flags.unknown_penalty.unwrap_or(if token == NONE { RNNLM_PENALTY } else { 0.0 });
             let penalty = if is_unknown { penalty * LN_10 } else { 0.0 };
-            let mut parts: Vec<f64> = of_models.iter().map(|losses| if token == NONE { penalty } else { losses[place] + penalty }).collect();
+            let mut parts: Vec<f64> =
+                of_models.iter().map(|losses| if token == NONE { penalty } else { losses[place] + penalty }).collect();
             if let Some(ngram) = &self.ngram {
                 let (part, next) = match word {
                     Some(word) => ngram.next_word(&history, ngram.number(word)),

@@ -169,7 +169,11 @@ fn begun_with(flags: &TrainFlags, text: &Text) -> Result<Option<Checkpoint>> {
             let given = !texts.is_empty() || flags.model.vocab_size.is_some() || flags.model.min_count.is_some();
             if given {
                 let rule = "the vocabulary is the model's";
-                return Err(Error::usage("--vocab-size, --min-count or --vocab with --init", rule, "Give --extend-vocab too, or leave them out"));
+                return Err(Error::usage(
+                    "--vocab-size, --min-count or --vocab with --init",
+                    rule,
+                    "Give --extend-vocab too, or leave them out",
+                ));
             }
             return Ok(Some(checkpoint));
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::subwords::{Subwords, lengths};
 use super::reader::{Census, Source, census};
+use super::subwords::{Subwords, lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Product, View};
+use super::matmul::{Product, SMALL_PRODUCT, View};
 use super::parallel::vectorised;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
@@ -33,6 +33,8 @@ pub struct GroupedMatmul {
     pub bias: Option<Tensor>,
     /// As many numbers as the groups have products.
     pub products: Tensor,
+    /// Whether a row's products may not depend, by rounding, on how many rows its group has: for scores that are compared.
+    pub steady: bool,
 }
 
 /// What [`GroupedMatmul`] computes: the product itself, or the gradient of one of its factors.
@@ -158,6 +160,22 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     first
 }
 
+/// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind the last: so all rows are multiplied in the
+/// same order, which `gemm` chooses by the sizes of the whole.
+fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
+    let [rows, width, columns] = product.sizes;
+    let height = (SMALL_PRODUCT / width + 1).next_multiple_of(16);
+    let (mut padded, mut all) = (vec![0.0; height * columns], vec![0.0; height * width]);
+    for first in (0..rows).step_by(height) {
+        let count = height.min(rows - first);
+        padded[..count * columns].copy_from_slice(&product.a.data[first * columns..][..count * columns]);
+        padded[count * columns..].fill(0.0);
+        let block = Product { sizes: [height, width, columns], a: View { data: &padded, ..product.a }, ..*product };
+        block.run(&mut all);
+        products[first * width..][..count * width].copy_from_slice(&all[..count * width]);
+    }
+}
+
 impl GroupedMatmul {
     /// Calls `work` with every group and its part of `values`, the shares of threads at once.
     fn for_groups(
@@ -195,7 +213,10 @@ impl GroupedMatmul {
                 b: View { data: &table[group.table.start * columns..], strides: [1, columns] },
                 accumulate: false,
             };
-            product.run(products);
+            match self.steady {
+                true => run_steadily(&product, products),
+                false => product.run(products),
+            }
             if let Some(bias) = &bias {
                 for row in products.chunks_exact_mut(width) {
                     row.iter_mut().zip(&bias[group.table.clone()]).for_each(|(value, bias)| *value += bias);

@@ -3,7 +3,7 @@
 mod cpu;
 mod gpu;
 
-pub(super) use cpu::{Product, View};
+pub(super) use cpu::{Product, SMALL_PRODUCT, View};
 pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
 
 use crate::device::{Cpu, Gpu, Kernel};

@@ -30,7 +30,11 @@ impl CacheOptions {
     /// If a number is outside its range.
     pub fn validate(&self) -> Result<()> {
         if self.size == 0 {
-            return Err(Error::usage("--cache 0", "it must remember at least one state", "Leave it out to do without; 500 is a usual size"));
+            return Err(Error::usage(
+                "--cache 0",
+                "it must remember at least one state",
+                "Leave it out to do without; 500 is a usual size",
+            ));
         }
         if !(self.flatness.is_finite() && self.flatness >= 0.0) {
             let rule = "it must be a number from 0 on";
@@ -80,11 +84,8 @@ impl CacheOptions {
     /// p_cache of a word after a state; none where the cache knows nothing.
     fn probability(&self, known: &[(Vec<f32>, u32)], state: &[f32], target: u32) -> Option<f64> {
         let likeness = |other: &[f32]| f64::from(state.iter().zip(other).map(|(a, b)| a * b).sum::<f32>());
-        let scores: Vec<(f64, u32)> = known
-            .iter()
-            .filter(|(_, word)| *word != NONE)
-            .map(|(other, word)| (self.flatness * likeness(other), *word))
-            .collect();
+        let scores: Vec<(f64, u32)> =
+            known.iter().filter(|(_, word)| *word != NONE).map(|(other, word)| (self.flatness * likeness(other), *word)).collect();
         let top = scores.iter().map(|(score, _)| *score).fold(f64::NEG_INFINITY, f64::max);
         let weight = |score: f64| (score - top).exp();
         let whole: f64 = scores.iter().map(|(score, _)| weight(*score)).sum();

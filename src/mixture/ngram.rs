@@ -33,7 +33,11 @@ impl<'a> NgramReader<'a> {
             ));
         }
         if vocabulary.types()[1..].iter().all(|token| model.id(token).is_none()) {
-            return Err(Error::refused("--arpa", "it has none of the network's words", "Give an n-gram model of the same text and vocabulary"));
+            return Err(Error::refused(
+                "--arpa",
+                "it has none of the network's words",
+                "Give an n-gram model of the same text and vocabulary",
+            ));
         }
         Ok(Self { model, numbers, start: model.sentence_start() })
     }

@@ -32,7 +32,11 @@ impl Weights {
             return Ok(Self(proportions.iter().map(|weight| weight / sum).collect()));
         }
         let list = proportions.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-        Err(Error::usage(format!("--weights {list}"), "weights are numbers from 0 on, of which one is above 0", "Give one for each --model"))
+        Err(Error::usage(
+            format!("--weights {list}"),
+            "weights are numbers from 0 on, of which one is above 0",
+            "Give one for each --model",
+        ))
     }
 
     /// These with `lambda` in all, and one component more with the rest.
@@ -62,7 +66,8 @@ impl Weights {
             return if parts.iter().any(|part| part.is_nan()) { f64::NAN } else { top };
         }
         // NaN must not be lost here, as it is in `max`.
-        let sum: f64 = self.0.iter().zip(parts).filter(|(weight, _)| **weight > 0.0).map(|(weight, part)| weight * (part - top).exp()).sum();
+        let sum: f64 =
+            self.0.iter().zip(parts).filter(|(weight, _)| **weight > 0.0).map(|(weight, part)| weight * (part - top).exp()).sum();
         top + sum.ln()
     }
 }

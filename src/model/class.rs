@@ -187,6 +187,7 @@ impl ClassSoftmax {
             table: weight(WORDS),
             bias: parameter(WORD_BIAS),
             products: words,
+            steady: !self.training,
         });
         if let Some((table, direct)) = parameter(DIRECT).zip(self.direct) {
             for (list, output) in [(List::ClassRuns, classes), (List::WordRuns, words)] {
@@ -317,6 +318,7 @@ impl OutputLayer for ClassSoftmax {
             table: parameters.tensors()[weight(WORDS)],
             bias: None,
             products: words,
+            steady: false,
         };
         device.run(&back);
         device.run(&Gather { table: sorted, tokens: self.list(plan, List::Places, 1), output: hidden_gradient });

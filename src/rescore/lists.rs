@@ -117,7 +117,11 @@ impl ListReader {
         let id = match self.ids {
             Ids::None => None,
             Ids::FirstColumn => Some(fields.next().map(str::to_owned).ok_or_else(|| {
-                self.wrong(line, "the name of its list is missing", "Begin every line with one, or take --ids none, where an empty line ends a list")
+                self.wrong(
+                    line,
+                    "the name of its list is missing",
+                    "Begin every line with one, or take --ids none, where an empty line ends a list",
+                )
             })?),
         };
         let (mut acoustic, mut language, mut count) = (0.0, None, None);
@@ -180,7 +184,10 @@ mod tests {
         assert_eq!(shape(&lists), [("1", own(&["a b", "a"])), ("2", own(&["c"]))]);
         let lists = read("u -100.5 -7 2 <s> a b </s>\nu -99 -8.25 1 a\n", Form::Srilm, Ids::FirstColumn).expect("lists");
         assert_eq!(shape(&lists), [("u", own(&["a b", "a"]))]);
-        assert_eq!((lists[0].hypotheses[1].acoustic, lists[0].hypotheses[1].language, lists[0].hypotheses[1].line), (-99.0, Some(-8.25), 2));
+        assert_eq!(
+            (lists[0].hypotheses[1].acoustic, lists[0].hypotheses[1].language, lists[0].hypotheses[1].line),
+            (-99.0, Some(-8.25), 2)
+        );
         assert_eq!(read("", Form::Rnnlm, Ids::None).expect("nothing"), []);
     }
 

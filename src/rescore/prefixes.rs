@@ -60,7 +60,14 @@ impl<'a> PrefixScorer<'a> {
             let mut pool = || device.tensor("states of prefixes", rows, carried.columns());
             pools.push([pool()?, pool()?]);
         }
-        Ok(Self { model, workspace, tokens: device.tensor("tokens", 2, BATCH)?, parents: device.tensor("prefixes", 1, BATCH)?, pools, rows })
+        Ok(Self {
+            model,
+            workspace,
+            tokens: device.tensor("tokens", 2, BATCH)?,
+            parents: device.tensor("prefixes", 1, BATCH)?,
+            pools,
+            rows,
+        })
     }
 
     /// The most edges of one length.

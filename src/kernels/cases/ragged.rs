@@ -26,6 +26,8 @@ pub enum Ragged {
         columns: usize,
         /// Whether there is a bias.
         bias: bool,
+        /// Whether rows may not depend on each other.
+        steady: bool,
     },
     /// [`RaggedSoftmax`].
     Softmax {
@@ -76,7 +78,9 @@ impl Ragged {
     /// Makes the tensors and runs the kernel.
     pub(super) fn run(self, bench: &mut Bench<'_>) -> Result<()> {
         match self {
-            Self::Product { product, groups, widest, columns, bias } => grouped(bench, product, [groups, widest, columns], bias),
+            Self::Product { product, groups, widest, columns, bias, steady } => {
+                grouped(bench, product, [groups, widest, columns], [bias, steady])
+            }
             Self::Softmax { rows, widest, gradient, scale, bound, exponential } => {
                 let mut records = Vec::with_capacity(rows * ROW_FIELDS);
                 let mut begin = 0;
@@ -124,7 +128,12 @@ fn odd(number: usize, factor: usize, most: usize) -> usize {
     (number * factor + number / 3) % most + 1
 }
 
-fn grouped(bench: &mut Bench<'_>, product: GroupedProduct, [count, widest, columns]: [usize; 3], with_bias: bool) -> Result<()> {
+fn grouped(
+    bench: &mut Bench<'_>,
+    product: GroupedProduct,
+    [count, widest, columns]: [usize; 3],
+    [with_bias, steady]: [bool; 2],
+) -> Result<()> {
     let table_rows = 3 * widest;
     let (mut records, mut rows, mut products, mut touched) = (Vec::new(), 0, 0, 0);
     for group in 0..count {
@@ -152,7 +161,7 @@ fn grouped(bench: &mut Bench<'_>, product: GroupedProduct, [count, widest, colum
         true => Some(written(bench, "bias", Whole, [table_rows, 1], is_weight)?),
         false => None,
     };
-    bench.run(&GroupedMatmul { product, groups, rows, table, bias, products });
+    bench.run(&GroupedMatmul { product, groups, rows, table, bias, products, steady });
     Ok(())
 }
 
@@ -187,7 +196,10 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
         for (groups, widest, columns, bias) in
             [(1, 1, 1, false), (3, 5, 7, true), (17, 67, 65, false), (131, 9, 64, true), (5, 301, 33, true)]
         {
-            setups.push(Setup::Ragged(Ragged::Product { product, groups, widest, columns, bias }));
+            setups.push(Setup::Ragged(Ragged::Product { product, groups, widest, columns, bias, steady: false }));
+            if product == GroupedProduct::Forward {
+                setups.push(Setup::Ragged(Ragged::Product { product, groups, widest, columns, bias, steady: true }));
+            }
         }
     }
     for exponential in [Exponential::Exact, Exponential::Rnnlm] {
@@ -210,9 +222,9 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
 impl fmt::Display for Ragged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Product { product, groups, widest, columns, bias } => {
+            Self::Product { product, groups, widest, columns, bias, steady } => {
                 let product = format!("{product:?}").to_lowercase();
-                write!(f, "{product} {groups} groups of up to {widest} x {columns}{}", option(bias, "bias"))
+                write!(f, "{product} {groups} groups of up to {widest} x {columns}{}{}", option(bias, "bias"), option(steady, "steady"))
             }
             Self::Softmax { rows, widest, gradient, scale, bound, exponential } => {
                 let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };

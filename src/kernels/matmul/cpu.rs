@@ -41,6 +41,8 @@ const NARROW: usize = 256;
 /// Numbers of c that go that way at once: 400 KB, less than a core's cache. No multiple of a large power of two, so that a column of the
 /// transpose does not fall on few of the cache's lines.
 const CHUNK: usize = 100_000;
+/// The most numbers of c that `gemm` computes in another order than more of them.
+pub(in crate::kernels) const SMALL_PRODUCT: usize = 256;
 /// How many times deeper than wide a product is before threads share its depth.
 const DEEP: usize = 4;
 
@@ -221,5 +223,37 @@ unsafe fn product(
             false,
             Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(m: usize, n: usize, k: usize, a: &[f32], b: &[f32]) -> Vec<f32> {
+        let mut c = vec![0.0; m * n];
+        let product =
+            Product { sizes: [m, n, k], a: View { data: a, strides: [k, 1] }, b: View { data: b, strides: [1, k] }, accumulate: false };
+        product.run(&mut c);
+        c
+    }
+
+    /// A row of a product is the same to the bit at every place among as many rows, of whole vectors, that are more than [`SMALL_PRODUCT`].
+    #[test]
+    fn rows_of_products_of_one_size_do_not_depend_on_each_other() {
+        for k in [1_usize, 3, 100, 256, 700, 2000] {
+            for n in [1_usize, 3, 7, 16, 40, 301] {
+                let m = (SMALL_PRODUCT / n + 1).next_multiple_of(16);
+                let a: Vec<f32> = (0..m * k).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect();
+                let b: Vec<f32> = (0..n * k).map(|i| ((i * 104_729) % 1019) as f32 / 1019.0 - 0.5).collect();
+                let whole = run(m, n, k, &a, &b);
+                for moved in [1, 7, m - 1] {
+                    let mut others = vec![0.25; m * k];
+                    others[moved * k..].copy_from_slice(&a[..(m - moved) * k]);
+                    let found = run(m, n, k, &others, &b);
+                    assert!(found[moved * n..] == whole[..(m - moved) * n], "k {k}, n {n}, moved by {moved}");
+                }
+            }
+        }
     }
 }
