@@ -18,8 +18,8 @@ pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
     let description = Checkpoint::describe(directory)?;
     let record = TrainingRecord::read(directory)?;
     let mut flags = flags_of(&description, &record.corpus, &record.recipe);
-    let CorpusRecord { train, valid, .. } = record.corpus;
-    for (name, path) in [("train", train), ("valid", valid)] {
+    let CorpusRecord { train, valid, vectors, .. } = record.corpus;
+    for (name, path) in [("train", train), ("valid", valid), ("vectors", vectors)] {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
     }
     Ok(flags)

@@ -94,6 +94,9 @@ pub(super) struct ModelShape {
     /// D, size of an embedding; 0 feeds one-hot vectors [default: 0]
     #[arg(long, value_name = "D")]
     pub(super) embedding: Option<usize>,
+    /// Begin the embedding with these word vectors, in word2vec's text format, plain or gzip; words without one begin as always
+    #[arg(long, value_name = "FILE")]
+    pub(super) vectors: Option<PathBuf>,
     /// Give the recurrent and output layers biases [default: false for elman, true for gru and lstm]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(super) bias: Option<bool>,
@@ -351,6 +354,7 @@ impl ModelShape {
             ("hidden", !self.hidden.is_empty()),
             ("layers", self.layers.is_some()),
             ("embedding", self.embedding.is_some()),
+            ("vectors", self.vectors.is_some()),
             ("bias", self.bias.is_some()),
             ("tied", self.tied.is_some()),
             ("projection", self.projection.is_some()),
