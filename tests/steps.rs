@@ -3,7 +3,7 @@
 use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{Activation, Gradient, Rows};
-use elman::model::{Binning, Capacity, Classes, Config, Model, Window, Words, Workspace};
+use elman::model::{Binning, Capacity, Classes, Clusters, Config, Model, Window, Words, Workspace};
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
@@ -62,10 +62,15 @@ impl Subject {
         };
         let (output, classes, direct) = match &a.output {
             Output::Softmax => ("softmax", None, None),
+            Output::Adaptive { .. } => ("adaptive", None, None),
             Output::Class { sizes, direct } => {
                 let classes = Classes { asked: sizes.len(), binning: Binning::Sqrt, sizes: sizes.clone() };
                 ("class", Some(classes), *direct)
             }
+        };
+        let clusters = match &a.output {
+            Output::Adaptive { cutoffs, divisor } => Some(Clusters { cutoffs: cutoffs.clone(), divisor: *divisor }),
+            _ => None,
         };
         let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
         let config = Config {
@@ -83,6 +88,7 @@ impl Subject {
             compression_size: a.compression_size,
             output: output.into(),
             classes,
+            clusters,
             direct_size: direct.map_or(0, |direct| direct.size),
             direct_order: direct.map_or(0, |direct| direct.order),
             initial_state: INITIAL,
@@ -304,23 +310,30 @@ fn nothing_to_predict(device: &mut Device) {
     assert!(got.gradients.values().flatten().all(|&value| value == 0.0), "a gradient of nothing");
 }
 
-/// A vocabulary so large that a window's logits come in more than one block.
+/// A vocabulary so large that a window's logits come in more than one block, of one softmax and of a cluster of an adaptive one.
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
-    let architecture = Architecture {
-        activation: ReferenceActivation::Tanh,
-        vocab_size,
-        embedding_size: 2,
-        hidden_sizes: vec![3],
-        decoder_bias: true,
-        ..Architecture::default()
-    };
-    let network = Network::new(architecture, 9, 0.75);
-    let window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
-    let states = network.random_states(7, 1, 0.5);
-    let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
-    subject.carry(device, &states);
-    let got = subject.step(device, &window, SCALE);
-    compare_outcomes(&format!("blocks of logits on {}", device.name()), &got, &network.run(&window, &states, SCALE), LONG_SUMS);
+    let cluster = Output::Adaptive { cutoffs: vec![3], divisor: 2 };
+    for (output, vocab_size) in [(Output::Softmax, vocab_size), (cluster, vocab_size + 3)] {
+        let architecture = Architecture {
+            activation: ReferenceActivation::Tanh,
+            vocab_size,
+            embedding_size: 2,
+            hidden_sizes: vec![3],
+            decoder_bias: true,
+            output,
+            ..Architecture::default()
+        };
+        let network = Network::new(architecture, 9, 0.75);
+        let mut window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
+        // No boundary and nothing missing: all 17 rows are in the cluster.
+        window.targets.iter_mut().zip(3..).for_each(|(target, word)| *target = target.filter(|&target| target > 2).or(Some(word)));
+        let states = network.random_states(7, 1, 0.5);
+        let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
+        subject.carry(device, &states);
+        let got = subject.step(device, &window, SCALE);
+        let what = format!("blocks of logits of {:?} on {}", network.architecture.output, device.name());
+        compare_outcomes(&what, &got, &network.run(&window, &states, SCALE), LONG_SUMS);
+    }
 }

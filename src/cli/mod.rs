@@ -12,6 +12,7 @@ mod heap;
 mod import;
 mod inspect;
 mod output;
+mod output_flags;
 mod presets;
 mod replay;
 mod score;

@@ -79,6 +79,10 @@ impl Flags {
             self.add("classes", classes.asked);
             self.add_choice("class-binning", classes.binning);
         }
+        if let Some(clusters) = &config.clusters {
+            self.add("cutoffs", list(&clusters.cutoffs));
+            self.add("tail-divisor", clusters.divisor);
+        }
         if config.direct_size > 0 {
             self.add("direct", config.direct_size);
             self.add("direct-order", config.direct_order);
@@ -138,7 +142,7 @@ mod tests {
     use crate::checkpoint::FORMAT;
     use crate::corpus::Unit;
     use crate::kernels::Activation;
-    use crate::model::{Binning, Classes, DropoutRates};
+    use crate::model::{Binning, Classes, Clusters, DropoutRates};
     use crate::train::{AverageKind, Keep, PrecisionKind, Reduction, ScheduleKind};
     use clap::Parser;
 
@@ -159,6 +163,7 @@ mod tests {
             compression_size: 0,
             output: "softmax".into(),
             classes: None,
+            clusters: None,
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
@@ -204,6 +209,8 @@ mod tests {
         let classes = Some(Classes { asked: 3, binning: Binning::Frequency, sizes: vec![1, 9, 40] });
         let of_classes =
             Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
+        let clusters = Some(Clusters { cutoffs: vec![7, 20], divisor: 3 });
+        let of_clusters = Config { output: "adaptive".into(), clusters, ..plain.clone() };
         let of = |schedule| Recipe { schedule, lr_patience: 0, ..recipe.clone() };
         let step = Recipe { lr_decay_after: 3, ..of(ScheduleKind::Step) };
         let cosine = Recipe { lr_end: 0.01, lr_decay: 0.5, ..of(ScheduleKind::Cosine) };
@@ -215,7 +222,8 @@ mod tests {
             (&config, recipe.clone()),
             (&gated, recipe),
             (&plain, no_input.clone()),
-            (&of_classes, no_input),
+            (&of_classes, no_input.clone()),
+            (&of_clusters, no_input),
             (&config, step),
             (&config, cosine),
             (&config, halve),

@@ -2,9 +2,12 @@
 //!
 //! In: windows of tokens. Out: losses, gradients, distributions.
 
+mod adaptive;
+mod blocks;
 mod cell;
 mod class;
 mod classes;
+mod clusters;
 mod config;
 mod direct;
 mod dropout;
@@ -23,6 +26,7 @@ mod workspace;
 pub use crate::kernels::Activation;
 pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
 pub use classes::{Binning, Classes};
+pub use clusters::Clusters;
 pub use config::Config;
 pub(crate) use config::list;
 pub use direct::LONGEST_HISTORY;

@@ -6,6 +6,7 @@
 
 use std::fmt::Debug;
 
+use super::adaptive::AdaptiveSoftmax;
 use super::cell::Capacity;
 use super::class::ClassSoftmax;
 use super::config::Config;
@@ -98,6 +99,13 @@ pub static OUTPUTS: &[OutputKind] = &[
         description: "a softmax over classes of words and one over the words of a class (Goodman 2001, Mikolov 2011)",
         specifications: ClassSoftmax::specifications,
         allocate: |device, config, rows, capacity| Ok(Box::new(ClassSoftmax::new(device, config, rows, capacity)?)),
+    },
+    OutputKind {
+        name: "adaptive",
+        description: "a softmax over frequent words and clusters, and in a cluster one that sees less of the state the rarer its words are \
+                      (Grave 2017): exact, and made for vocabularies of many thousands",
+        specifications: AdaptiveSoftmax::specifications,
+        allocate: |device, config, rows, capacity| Ok(Box::new(AdaptiveSoftmax::new(device, config, rows, capacity)?)),
     },
 ];
 

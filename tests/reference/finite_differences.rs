@@ -50,11 +50,15 @@ const LAYOUT_WINDOWS: [(usize, usize); 3] = [(3, 2), (1, 1), (4, 1)];
 /// shared by many features, and runs end where it does.
 fn outputs() -> Vec<(&'static str, Output, usize)> {
     let class = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
+    let adaptive = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
     vec![
         ("compression", Output::Softmax, 2),
         ("class", class(&[1, 3, 1], None), 0),
         ("class_compression", class(&[2, 3], None), 4),
         ("class_direct", class(&[2, 3], Some(Direct { size: 40, order: 3 })), 0),
+        ("adaptive", adaptive(&[2], 2), 0),
+        ("adaptive_clusters", adaptive(&[1, 2, 4], 2), 0),
+        ("adaptive_compression", adaptive(&[1, 3], 4), 6),
         ("one_class_direct", class(&[5], Some(Direct { size: 12, order: 2 })), 0),
     ]
 }
