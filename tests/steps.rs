@@ -3,7 +3,7 @@
 use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{Activation, Gradient, Rows};
-use elman::model::{Binning, Capacity, Classes, Clusters, Config, Model, Window, Words, Workspace};
+use elman::model::{Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window, Words, Workspace};
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
@@ -12,6 +12,7 @@ use super::reference::cells::Cell;
 use super::reference::kernels::Activation as ReferenceActivation;
 use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
 use super::reference::outputs::Output;
+use super::reference::sampled::{Objective, Sampled};
 use super::support::on_every_device;
 
 /// How far losses, states and gradients of a step may be from the reference.
@@ -63,6 +64,7 @@ impl Subject {
         let (output, classes, direct) = match &a.output {
             Output::Softmax => ("softmax", None, None),
             Output::Adaptive { .. } => ("adaptive", None, None),
+            Output::Sampled(_) => ("sampled", None, None),
             Output::Class { sizes, direct } => {
                 let classes = Classes { asked: sizes.len(), binning: Binning::Sqrt, sizes: sizes.clone() };
                 ("class", Some(classes), *direct)
@@ -70,6 +72,10 @@ impl Subject {
         };
         let clusters = match &a.output {
             Output::Adaptive { cutoffs, divisor } => Some(Clusters { cutoffs: cutoffs.clone(), divisor: *divisor }),
+            _ => None,
+        };
+        let noise = match &a.output {
+            Output::Sampled(sampled) => Some(noise_of(sampled)),
             _ => None,
         };
         let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
@@ -89,6 +95,7 @@ impl Subject {
             output: output.into(),
             classes,
             clusters,
+            noise,
             direct_size: direct.map_or(0, |direct| direct.size),
             direct_order: direct.map_or(0, |direct| direct.order),
             initial_state: INITIAL,
@@ -99,7 +106,8 @@ impl Subject {
             .map(|specification| network.parameters[&specification.name].iter().map(|&value| value as f32).collect())
             .collect();
         let model = Model::new(device, config, &values).expect("a small model fits");
-        let workspace = Workspace::new(device, &model, capacity).expect("a small workspace fits");
+        let counts = if let Output::Sampled(sampled) = &a.output { sampled.counts.as_slice() } else { &[] };
+        let workspace = Workspace::with_counts(device, &model, capacity, counts).expect("a small workspace fits");
         Self { model, workspace }
     }
 
@@ -141,6 +149,15 @@ impl Subject {
             initial_state_gradients: self.workspace.carried_gradient().into_iter().map(|state| download(device, state)).collect(),
         }
     }
+}
+
+/// The settings of a sample.
+fn noise_of(sampled: &Sampled) -> Noise {
+    let (objective, ln_z) = match sampled.objective {
+        Objective::Softmax => (SampledObjective::Softmax, 0.0),
+        Objective::Nce(ln_z) => (SampledObjective::Nce, ln_z as f32),
+    };
+    Noise { samples: sampled.words.len(), power: sampled.power, objective, ln_z }
 }
 
 /// The numbers in f64.
@@ -240,6 +257,7 @@ pub fn check_windows(device: &mut Device, what: &str, network: &Network, windows
     let window = Window { plan: subject.workspace.plan(device, &words), ..upload(device, &windows[0]) };
     subject.model.forward(device, &subject.workspace, &window);
     subject.model.losses(device, &subject.workspace, &window);
+    let network = network.measured();
     let forward = network.forward(&windows[0], &first, SCALE);
     let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
     let what = format!("{what}, without gradients on {}", device.name());

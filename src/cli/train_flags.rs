@@ -368,7 +368,7 @@ impl ModelShape {
             }
         };
         let direct_size = self.direct.unwrap_or(base.direct_size);
-        let clusters = self.large.clusters(&output, vocab_size)?;
+        let (clusters, noise) = (self.large.clusters(&output, vocab_size)?, self.large.noise(&output, vocab_size)?);
         let config = Config {
             cell,
             activation: self.activation.unwrap_or(base.activation),
@@ -385,6 +385,7 @@ impl ModelShape {
             output,
             classes,
             clusters,
+            noise,
             direct_size,
             direct_order: if direct_size > 0 { self.direct_order.unwrap_or(3) } else { 0 },
             initial_state,

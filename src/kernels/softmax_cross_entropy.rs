@@ -55,11 +55,11 @@ pub(super) static SHADER: Shader = Shader {
 };
 
 /// Running results of a loop over a row, enough of them to fill the widest vectors twice.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// The largest value; NaN where there is one.
 #[inline(always)]
-fn largest(row: &[f32]) -> f32 {
+pub(super) fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -73,7 +73,7 @@ fn largest(row: &[f32]) -> f32 {
 
 /// Replaces every value by `exp` of what it is above the top, and returns the sum of them.
 #[inline(always)]
-fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
+pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
     let mut lanes = [0.0; LANES];
     let mut chunks = row.chunks_exact_mut(LANES);
     for chunk in &mut chunks {

@@ -6,6 +6,7 @@ use super::cell::CELLS;
 use super::classes::Classes;
 use super::clusters::Clusters;
 use super::direct::MOST_ORDER;
+use super::noise::Noise;
 use super::output::OUTPUTS;
 use crate::error::{Error, Result};
 use crate::kernels::{Activation, BLOCK};
@@ -49,6 +50,9 @@ pub struct Config {
     /// How the output layer that has clusters cuts the vocabulary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Clusters>,
+    /// How the output layer that is trained on a sample draws it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// Numbers of the table of direct connections from the last words to the output layer's classes and words; 0 for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub direct_size: usize,
@@ -81,6 +85,7 @@ impl Default for Config {
             output: "softmax".into(),
             classes: None,
             clusters: None,
+            noise: None,
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
@@ -123,6 +128,7 @@ impl Config {
     fn validate_output(&self) -> Result<()> {
         let has_classes = self.output == "class";
         self.validate_clusters()?;
+        self.validate_noise()?;
         match &self.classes {
             Some(classes) if has_classes => classes.validate(self.vocab_size)?,
             None if !has_classes => {}
@@ -165,6 +171,19 @@ impl Config {
                 Err(Error::usage("--cutoffs", rule, "Take --output adaptive, or leave --cutoffs out"))
             }
             (None, true) => Err(lacks("adaptive", "clusters")),
+        }
+    }
+
+    /// The layer that is trained on a sample knows how to draw it, and no other.
+    fn validate_noise(&self) -> Result<()> {
+        match (&self.noise, self.output == "sampled") {
+            (Some(noise), true) => noise.validate(),
+            (None, false) => Ok(()),
+            (Some(_), false) => {
+                let rule = format!("--output {} has no sample", self.output);
+                Err(Error::usage("--samples", rule, "Take --output sampled, or leave --samples out"))
+            }
+            (None, true) => Err(lacks("sampled", "noise")),
         }
     }
 

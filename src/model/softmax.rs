@@ -11,6 +11,10 @@ use crate::error::Result;
 use crate::kernels::{AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
 use crate::tensor::Tensor;
 
+/// The names of its parameters.
+pub(super) const WEIGHT: &str = "decoder.weight";
+pub(super) const BIAS: &str = "decoder.bias";
+
 /// The full softmax with room for one block of logits.
 #[derive(Debug)]
 pub struct Softmax {
@@ -26,10 +30,10 @@ impl Softmax {
     pub(super) fn specifications(config: &Config) -> Vec<Specification> {
         let mut list = Vec::new();
         if !config.tied {
-            list.push(Specification::weight("decoder.weight", config.vocab_size, config.decoder_input_size(), of_tables(config)));
+            list.push(Specification::weight(WEIGHT, config.vocab_size, config.decoder_input_size(), of_tables(config)));
         }
         if config.decoder_bias {
-            list.push(Specification::bias("decoder.bias", config.vocab_size));
+            list.push(Specification::bias(BIAS, config.vocab_size));
         }
         list
     }
@@ -45,15 +49,17 @@ impl Softmax {
         let (weight, bias) = self.parameters(parameters);
         device.run(&product(hidden, parameters.tensors()[weight], logits, precision));
         if let Some(bias) = bias {
-            device.run(&AddBias { bias: parameters.tensors()[bias], values: logits });
+            let bias = parameters.tensors()[bias];
+            // As a row, which it is not in memory where only some of its numbers have gradients.
+            device.run(&AddBias { bias: bias.reshape(1, bias.len()), values: logits });
         }
         logits
     }
 
     /// The numbers of the weight, which is the embedding where there is none of its own, and of the bias where there is one.
     fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
-        let weight = parameters.position("decoder.weight").or_else(|| parameters.position("embedding.weight"));
-        (weight.expect("every model has a decoder"), parameters.position("decoder.bias"))
+        let weight = parameters.position(WEIGHT).or_else(|| parameters.position("embedding.weight"));
+        (weight.expect("every model has a decoder"), parameters.position(BIAS))
     }
 }
 

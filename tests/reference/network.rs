@@ -25,7 +25,7 @@ use super::outputs::Output;
 pub type Named = BTreeMap<String, Vec<f64>>;
 
 /// The sizes and options of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// The hidden units' equations.
     pub cell: Cell,

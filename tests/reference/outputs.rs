@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 
 use super::kernels::{softmax, softmax_cross_entropy};
 use super::network::{Named, Network, Window};
+use super::sampled::Sampled;
 
 /// The kind of an output layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// One softmax over the vocabulary.
     Softmax,
@@ -33,6 +34,8 @@ pub enum Output {
         /// By how much the projection of a cluster is narrower than that before.
         divisor: usize,
     },
+    /// The softmax, trained on a sample of the vocabulary.
+    Sampled(Sampled),
 }
 
 /// Hashed direct connections as in rnnlm 0.3 and 0.4.
@@ -129,7 +132,7 @@ impl Network {
     fn levels(&self, word: usize, history: &[Option<usize>]) -> Vec<Level> {
         let a = &self.architecture;
         match &a.output {
-            Output::Softmax => {
+            Output::Softmax | Output::Sampled(_) => {
                 vec![Level { weight: a.decoder_weight().to_string(), ..Level::new(0, a.vocab_size, word) }]
             }
             Output::Class { sizes, direct } => {
@@ -183,6 +186,9 @@ impl Network {
     /// ln P(word) after a row of numbers and a history; 0 where there is no word.
     pub fn log_probability(&self, word: Option<usize>, input: &[f64], history: &[Option<usize>]) -> f64 {
         let Some(word) = word else { return 0.0 };
+        if let Output::Sampled(sampled) = &self.architecture.output {
+            return -self.sampled_loss(sampled, word, input).0;
+        }
         let loss = |level: &Level| softmax_cross_entropy(&self.logits(level, input), Some(level.choice), 1.0).0;
         -self.levels(word, history).iter().map(loss).sum::<f64>()
     }
@@ -213,6 +219,9 @@ impl Network {
     ) -> Vec<f64> {
         let mut back = vec![0.0; input.len()];
         let Some(word) = word else { return back };
+        if let Output::Sampled(sampled) = &self.architecture.output {
+            return self.sampled_gradient(sampled, word, input, scale, gradients);
+        }
         for level in self.levels(word, history) {
             let of_logits = softmax_cross_entropy(&self.logits(&level, input), Some(level.choice), scale).1;
             let of_read = self.level_gradient(&level, &of_logits, &self.read(&level, input), gradients);

@@ -17,6 +17,7 @@ pub fn all() -> Vec<Case> {
     tables(&mut setups);
     softmax_cross_entropy(&mut setups);
     super::ragged::setups(&mut setups);
+    super::sampled::setups(&mut setups);
     reductions(&mut setups);
     optimizers(&mut setups);
     let mut cases: Vec<Case> = Vec::new();
