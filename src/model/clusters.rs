@@ -8,7 +8,7 @@ use super::config::list;
 use crate::error::{Error, Result};
 
 /// The most clusters.
-pub(super) const MOST_CLUSTERS: usize = 8;
+pub(super) const MOST_CLUSTERS: usize = 28;
 
 /// Ends of the head and of clusters where the user does not say: each cluster has several times the words of what is before it.
 const USUAL: [usize; 4] = [2_000, 10_000, 50_000, 200_000];
@@ -105,9 +105,11 @@ mod tests {
     fn cuts_that_cannot_be_are_refused() {
         let is_refused = |cutoffs: &[usize], divisor| Clusters { cutoffs: cutoffs.to_vec(), divisor }.validate(12).is_err();
         assert!(!is_refused(&[1, 2, 11], 1));
-        for cutoffs in [&[][..], &[0], &[12], &[3, 3], &[5, 4], &[1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+        for cutoffs in [&[][..], &[0], &[12], &[3, 3], &[5, 4]] {
             assert!(is_refused(cutoffs, 4), "{cutoffs:?}");
         }
         assert!(is_refused(&[3], 0));
+        let many = |count| Clusters { cutoffs: (1..=count).collect(), divisor: 2 }.validate(1_000);
+        assert!(many(MOST_CLUSTERS).is_ok() && many(MOST_CLUSTERS + 1).is_err());
     }
 }

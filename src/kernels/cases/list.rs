@@ -159,6 +159,7 @@ fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
         (256, Pattern::Few, 3, 4.0),
         (257, Pattern::Same, 7, 4.0),
         (1031, Pattern::Mixed, 17, 4.0),
+        (40_013, Pattern::Mixed, 3, 40.0),
         (301, Pattern::Mixed, 13, 100.0),
         (67, Pattern::Mixed, 11, 1e4),
         (65, Pattern::Nothing, 3, 4.0),
