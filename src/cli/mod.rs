@@ -16,6 +16,7 @@ mod lines;
 mod mix;
 mod ngram;
 mod output;
+mod output_flags;
 mod presets;
 mod replay;
 mod rescore;

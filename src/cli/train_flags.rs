@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::DeviceFlags;
+use super::output_flags::OutputFlags;
 use super::presets;
 use crate::corpus::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Limits, Unit};
 use crate::error::{Error, Result};
@@ -124,6 +125,8 @@ pub(super) struct ModelShape {
     /// Words of the longest of these n-grams, the predicted one among them [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) direct_order: Option<usize>,
+    #[command(flatten)]
+    pub(super) large: OutputFlags,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -454,6 +457,7 @@ impl ModelShape {
             }
         };
         let direct_size = self.direct.unwrap_or(base.direct_size);
+        let (clusters, noise) = (self.large.clusters(&output, vocab_size)?, self.large.noise(&output, vocab_size)?);
         let config = Config {
             cell,
             activation: self.activation.unwrap_or(base.activation),
@@ -469,6 +473,8 @@ impl ModelShape {
             compression_size: self.compression.unwrap_or(base.compression_size),
             output,
             classes,
+            clusters,
+            noise,
             direct_size,
             direct_order: if direct_size > 0 { self.direct_order.unwrap_or(3) } else { 0 },
             initial_state,

@@ -65,7 +65,7 @@ pub struct Groups {
 /// Numbers of a record of [`Groups`].
 pub const GROUP_FIELDS: usize = 5;
 
-arguments! { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, products_offset: u32 }
+arguments! { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, rows_offset: u32, products_offset: u32 }
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "grouped_matmul",
@@ -313,7 +313,7 @@ impl Kernel for GroupedMatmul {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (groups, groups_offset) = Binding::with_offset(&self.groups.records);
         let (products, products_offset) = Binding::with_offset(&self.products);
-        let (rows, table) = (Binding::whole(&self.rows), Binding::whole(&self.table));
+        let ((rows, rows_offset), table) = (Binding::with_offset(&self.rows), Binding::whole(&self.table));
         let (columns, with_bias) = (self.rows.columns(), usize::from(self.bias.is_some()));
         // Where there is no bias, any buffer is bound in its place.
         let bias = self.bias.map_or_else(|| gpu.scratch(), |bias| Binding::whole(&bias));
@@ -333,6 +333,7 @@ impl Kernel for GroupedMatmul {
                 columns: index(columns),
                 parts: index(parts),
                 groups_offset,
+                rows_offset,
                 products_offset,
             },
             workgroups(count * parts, 1),
