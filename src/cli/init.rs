@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::train_flags::ModelShape;
+use super::model_shape::ModelShape;
 use crate::checkpoint::{Checkpoint, Description};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};

@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 mod lines;
 mod mix;
+mod model_shape;
 mod ngram;
 mod output;
 mod output_flags;

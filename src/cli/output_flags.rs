@@ -32,6 +32,12 @@ pub(super) struct OutputFlags {
 }
 
 impl OutputFlags {
+    /// Whether any of them is.
+    pub(super) fn are_given(&self) -> bool {
+        let Self { cutoffs, tail_divisor, samples, noise_power, loss, nce_lnz } = self;
+        !cutoffs.is_empty() || tail_divisor.is_some() || samples.is_some() || noise_power.is_some() || loss.is_some() || nce_lnz.is_some()
+    }
+
     /// The clusters of an output layer for so many types, where it has some.
     pub(super) fn clusters(&self, output: &str, vocab_size: usize) -> Result<Option<Clusters>> {
         let is_given = [("--cutoffs", !self.cutoffs.is_empty()), ("--tail-divisor", self.tail_divisor.is_some())];
