@@ -3,6 +3,7 @@
 //! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU -> every GPU kernel -> whole steps ->
 //! PyTorch's numbers. Beside it the shaders' layout, training runs, the command line, and what bad input gets.
 
+mod adaptation;
 mod architecture;
 mod bad_input;
 mod cells;
@@ -17,10 +18,14 @@ mod gpu;
 mod import;
 mod kernels;
 mod kneser_ney;
+mod mixtures;
 mod ngram;
 mod onnx;
 mod reference;
+mod rescoring;
+mod rnnlm_models;
 mod schedules;
+mod scoring;
 mod shaders;
 mod steps;
 mod subwords;
@@ -58,9 +63,20 @@ fn main() {
         ("kneser_ney", kneser_ney::TESTS),
         ("onnx", onnx::TESTS),
         ("subwords", subwords::TESTS),
+        ("rnnlm_models", rnnlm_models::TESTS),
+        ("rescoring", rescoring::TESTS),
+        ("scoring", scoring::TESTS),
+        ("adaptation", adaptation::TESTS),
+        ("mixtures", mixtures::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
+    }
+    // What lies outside the repository may not be there.
+    let of_shared = [("rnnlm_models", rnnlm_models::SHARED_TESTS, rnnlm_models::SHARED)];
+    for (module, tests, material) in of_shared {
+        let left_out = !support::shared(material).exists();
+        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
     }
     let of_python = [
         ("cli", cli::PYTHON_TESTS, "numpy, safetensors"),
