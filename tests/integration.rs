@@ -14,12 +14,14 @@ mod expected;
 mod expected_cells;
 mod expected_ragged;
 mod flag_files;
+mod going_on;
 mod gpu;
 mod import;
 mod kernels;
 mod kneser_ney;
 mod mixtures;
 mod ngram;
+mod ngram_command;
 mod onnx;
 mod reference;
 mod rescoring;
@@ -64,6 +66,8 @@ fn main() {
         ("onnx", onnx::TESTS),
         ("subwords", subwords::TESTS),
         ("rnnlm_models", rnnlm_models::TESTS),
+        ("going_on", going_on::TESTS),
+        ("ngram_command", ngram_command::TESTS),
         ("rescoring", rescoring::TESTS),
         ("scoring", scoring::TESTS),
         ("adaptation", adaptation::TESTS),
@@ -73,7 +77,10 @@ fn main() {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
     }
     // What lies outside the repository may not be there.
-    let of_shared = [("rnnlm_models", rnnlm_models::SHARED_TESTS, rnnlm_models::SHARED)];
+    let of_shared = [
+        ("rnnlm_models", rnnlm_models::SHARED_TESTS, rnnlm_models::SHARED),
+        ("ngram_command", ngram_command::SHARED_TESTS, ngram_command::SHARED),
+    ];
     for (module, tests, material) in of_shared {
         let left_out = !support::shared(material).exists();
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
