@@ -92,13 +92,15 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Begins at the beginning of a text: the initial state, with the boundary before it.
+    /// Begins at the beginning of a text: the initial state, with the boundary before it. A model of independent sentences begins each of
+    /// them so.
     ///
     /// # Errors
     /// If the sampling is wrong, or something too large for the device.
     pub fn new(device: &mut Device, model: &Model, sampling: Sampling, seed: u64) -> Result<Self> {
         sampling.validate()?;
-        let capacity = Capacity { batch: 1, time_steps: 1, ..Capacity::default() };
+        let independent = model.config().independent;
+        let capacity = Capacity { batch: 1, time_steps: 1, independent, ..Capacity::default() };
         let workspace = Workspace::new(device, model, capacity)?;
         let token = device.tensor("token", 1, 1)?;
         let random = ChaCha8Rng::seed_from_u64(seed);

@@ -109,12 +109,50 @@ impl Run {
         serde_json::from_str(last).unwrap_or_else(|error| self.fail(&format!("the last line is no JSON: {error}")))
     }
 
+    /// The tokens of `--format rnnlm`.
+    pub fn tokens(&self) -> Vec<ListedToken> {
+        self.stdout.lines().filter_map(ListedToken::parse).collect()
+    }
+
+    /// The numbers of an array of the JSON object.
+    pub fn numbers(&self, key: &str) -> Vec<f64> {
+        let json = self.json();
+        let Some(values) = json[key].as_array() else { self.fail(&format!("{key} is no array")) };
+        values.iter().map(|value| value.as_f64().unwrap_or_else(|| self.fail(&format!("{value} of {key} is no number")))).collect()
+    }
+
     /// A finite number of the JSON object.
     pub fn number(&self, key: &str) -> f64 {
         match self.json()[key].as_f64() {
             Some(number) if number.is_finite() => number,
             _ => self.fail(&format!("{key} is no finite number")),
         }
+    }
+}
+
+/// A token as rnnlm prints it with `-debug 2`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedToken {
+    /// Its number; -1 for an unknown word.
+    pub index: i64,
+    /// The network's probability and, where there is one, that of another model.
+    pub probabilities: Vec<f64>,
+    /// The word; `OOV` for an unknown one.
+    pub word: String,
+}
+
+impl ListedToken {
+    /// A line of a token; none for a line of another kind.
+    pub fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [index, middle @ .., word] = fields.as_slice() else { return None };
+        let probabilities = middle.iter().filter(|field| !field.is_empty()).map(|field| field.parse().ok());
+        Some(Self { index: index.parse().ok()?, probabilities: probabilities.collect::<Option<_>>()?, word: (*word).to_owned() })
+    }
+
+    /// Whether it is a word that the vocabulary lacks.
+    pub fn is_unknown(&self) -> bool {
+        self.index == -1
     }
 }
 

@@ -3,6 +3,7 @@
 //! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU -> every GPU kernel -> whole steps ->
 //! PyTorch's numbers. Beside it the shaders' layout, training runs, the command line, and what bad input gets.
 
+mod adaptation;
 mod architecture;
 mod bad_input;
 mod cells;
@@ -14,14 +15,20 @@ mod expected_cells;
 mod expected_ragged;
 mod expected_sampled;
 mod flag_files;
+mod going_on;
 mod gpu;
 mod import;
 mod kernels;
 mod kneser_ney;
+mod mixtures;
 mod ngram;
+mod ngram_command;
 mod onnx;
 mod reference;
+mod rescoring;
+mod rnnlm_models;
 mod schedules;
+mod scoring;
 mod shaders;
 mod steps;
 mod subwords;
@@ -59,9 +66,25 @@ fn main() {
         ("kneser_ney", kneser_ney::TESTS),
         ("onnx", onnx::TESTS),
         ("subwords", subwords::TESTS),
+        ("rnnlm_models", rnnlm_models::TESTS),
+        ("going_on", going_on::TESTS),
+        ("ngram_command", ngram_command::TESTS),
+        ("rescoring", rescoring::TESTS),
+        ("scoring", scoring::TESTS),
+        ("adaptation", adaptation::TESTS),
+        ("mixtures", mixtures::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
+    }
+    // What lies outside the repository may not be there.
+    let of_shared = [
+        ("rnnlm_models", rnnlm_models::SHARED_TESTS, rnnlm_models::SHARED),
+        ("ngram_command", ngram_command::SHARED_TESTS, ngram_command::SHARED),
+    ];
+    for (module, tests, material) in of_shared {
+        let left_out = !support::shared(material).exists();
+        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
     }
     let of_python = [
         ("cli", cli::PYTHON_TESTS, "numpy, safetensors"),

@@ -1,4 +1,6 @@
-//! Making trials of functions, on every device where they take one.
+//! Making trials of functions, on every device where they take one; and where material lies that is no part of the repository.
+
+use std::path::PathBuf;
 
 use elman::device::Device;
 use libtest_mimic::Trial;
@@ -30,4 +32,10 @@ pub fn on_every_device(name: &str, test: impl Fn(&mut Device) + Clone + Send + '
         trials.push(trial(format!("{name}::cpu_{threads}"), move || test(&mut Device::cpu(threads))));
     }
     trials
+}
+
+/// A file or folder of the material beside the repository, or in the folder that `ELMAN_SHARED` names; it may not be there.
+pub fn shared(name: &str) -> PathBuf {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
+    std::env::var_os("ELMAN_SHARED").map_or_else(beside, PathBuf::from).join(name)
 }

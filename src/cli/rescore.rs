@@ -86,7 +86,8 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let sources = flags.sources.read()?;
     let unit = sources.checkpoints[0].description.unit;
     if unit != Unit::Word {
-        return Err(Error::refused("--model", format!("its tokens are {}", unit.plural()), "Lists are of words: give a model of words"));
+        let what = format!("--model {}", flags.sources.models[0].display());
+        return Err(Error::refused(what, format!("its tokens are {}", unit.plural()), "Lists are of words: give a model of words"));
     }
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;

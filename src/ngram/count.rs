@@ -49,14 +49,14 @@ impl KneserNeyOptions {
 
     fn validate(&self) -> Result<()> {
         if !(1..=MOST_ORDERS).contains(&self.order) {
-            return Err(Error::refused(
+            return Err(Error::usage(
                 format!("the order {}", self.order),
                 format!("it is the number of words in an n-gram, from 1 to {MOST_ORDERS}"),
                 "5 serves most texts",
             ));
         }
         if let Some(pair) = self.min_counts.windows(2).find(|pair| pair[0] > pair[1]) {
-            return Err(Error::refused(
+            return Err(Error::usage(
                 format!("the least counts {:?}", self.min_counts),
                 format!("they must not fall from order to order, as {} to {} does: an n-gram needs its context", pair[0], pair[1]),
                 "Give rising numbers",

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one. A level may have a
-//! projection: then it reads P h instead of h.
+//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have the softmaxes of classes and of their words.
 
 use std::collections::BTreeMap;
 
-use super::kernels::{softmax, softmax_cross_entropy};
+use super::kernels::{Activation, rnnlm_softmax_cross_entropy, softmax_cross_entropy};
 use super::network::{Named, Network, Window};
 use super::sampled::Sampled;
 
@@ -183,13 +183,21 @@ impl Network {
             .collect()
     }
 
+    /// The loss of one choice and `scale` times its gradient.
+    fn cross_entropy(&self, logits: &[f64], choice: usize, scale: f64) -> (f64, Vec<f64>) {
+        let a = &self.architecture;
+        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && a.output != Output::Softmax;
+        let cross_entropy = if is_rnnlm { rnnlm_softmax_cross_entropy } else { softmax_cross_entropy };
+        cross_entropy(logits, Some(choice), scale)
+    }
+
     /// ln P(word) after a row of numbers and a history; 0 where there is no word.
     pub fn log_probability(&self, word: Option<usize>, input: &[f64], history: &[Option<usize>]) -> f64 {
         let Some(word) = word else { return 0.0 };
         if let Output::Sampled(sampled) = &self.architecture.output {
             return -self.sampled_loss(sampled, word, input).0;
         }
-        let loss = |level: &Level| softmax_cross_entropy(&self.logits(level, input), Some(level.choice), 1.0).0;
+        let loss = |level: &Level| self.cross_entropy(&self.logits(level, input), level.choice, 1.0).0;
         -self.levels(word, history).iter().map(loss).sum::<f64>()
     }
 
@@ -199,9 +207,9 @@ impl Network {
         let mut of_word = |word| {
             let levels = self.levels(word, history).into_iter();
             let of_level = |level: Level| {
-                let probabilities =
-                    known.entry((level.weight.clone(), level.first)).or_insert_with(|| softmax(&self.logits(&level, input)));
-                probabilities[level.choice].ln()
+                let key = (level.weight.clone(), level.first);
+                let logits = known.entry(key).or_insert_with(|| self.logits(&level, input));
+                -self.cross_entropy(logits, level.choice, 1.0).0
             };
             levels.map(of_level).sum()
         };
@@ -223,7 +231,7 @@ impl Network {
             return self.sampled_gradient(sampled, word, input, scale, gradients);
         }
         for level in self.levels(word, history) {
-            let of_logits = softmax_cross_entropy(&self.logits(&level, input), Some(level.choice), scale).1;
+            let of_logits = self.cross_entropy(&self.logits(&level, input), level.choice, scale).1;
             let of_read = self.level_gradient(&level, &of_logits, &self.read(&level, input), gradients);
             let Some(projection) = &level.projection else {
                 back.iter_mut().zip(of_read).for_each(|(sum, d)| *sum += d);

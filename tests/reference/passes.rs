@@ -75,7 +75,7 @@ impl Network {
             };
             let decoder_input = match a.compression_size {
                 0 => decoder_input,
-                _ => decoder_input.into_iter().map(|z| Activation::Sigmoid.value(z)).collect(),
+                _ => decoder_input.into_iter().map(|z| self.compression().value(z)).collect(),
             };
             for (b, row) in decoder_input.chunks_exact(a.decoder_input_size()).enumerate() {
                 let history = window.history(t, b, self.history_size());
@@ -154,6 +154,14 @@ impl Network {
         }
     }
 
+    /// The function of the compression layer's units: a sigmoid, with rnnlm's exponential where the hidden units have it.
+    fn compression(&self) -> Activation {
+        match self.architecture.activation {
+            Activation::RnnlmSigmoid => Activation::RnnlmSigmoid,
+            _ => Activation::Sigmoid,
+        }
+    }
+
     /// Back through the output layer of step t and what stands before it: the gradient of what the last layer handed on.
     fn output_backward(&self, window: &Window, t: usize, step: &Step, scale: f64, gradients: &mut Named) -> Vec<f64> {
         let a = &self.architecture;
@@ -164,7 +172,7 @@ impl Network {
         }
         let Some(weight) = self.between() else { return back };
         if a.compression_size > 0 {
-            back.iter_mut().zip(&step.decoder_input).for_each(|(d, &y)| *d *= Activation::Sigmoid.derivative(y));
+            back.iter_mut().zip(&step.decoder_input).for_each(|(d, &y)| *d *= self.compression().derivative(y));
         }
         let projected = linear_backward(&back, &step.handed_on, a.output_size(), self.parameter(weight));
         add_to(gradients, weight, &projected.weight);

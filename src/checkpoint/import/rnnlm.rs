@@ -181,8 +181,11 @@ impl<'a> Reader<'a> {
 
     /// The words, and how many of them each class has.
     fn vocabulary(&mut self, sizes: &Sizes) -> Result<(Vocabulary, Vec<usize>)> {
-        // As many as the file can hold, whatever it says.
-        let mut types = Vec::with_capacity(sizes.words.min(self.bytes.len()));
+        // A word takes a line: no memory for more than the file can hold, whatever it says.
+        if sizes.words > self.bytes.len() {
+            return Err(self.cut_short(&format!("the end of its vocabulary of {} words", sizes.words)));
+        }
+        let mut types = Vec::with_capacity(sizes.words);
         let (mut classes, mut last) = (vec![0; sizes.classes], 0);
         while types.len() < sizes.words {
             let line = self.line().ok_or_else(|| self.cut_short(&format!("word {} of {}", types.len(), sizes.words)))?;
@@ -270,7 +273,9 @@ impl<'a> Reader<'a> {
             let rest = &self.bytes[self.position..];
             let begin =
                 rest.iter().position(|byte| !byte.is_ascii_whitespace()).ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
-            let length = rest[begin..].iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len() - begin);
+            // A number that the file ends with may have lost digits: rnnlm ends every line.
+            let length = rest[begin..].iter().position(u8::is_ascii_whitespace);
+            let length = length.ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
             let word = String::from_utf8_lossy(&rest[begin..begin + length]);
             let number = word.parse().map_err(|_| {
                 let rule = format!("{word:?} is no number, and {} of {count} are still to come", count - numbers.len());
