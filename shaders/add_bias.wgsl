@@ -1,5 +1,5 @@
 // values[row, column] += bias[column].
-struct Arguments { count: u32, columns: u32, values_offset: u32 }
+struct Arguments { count: u32, columns: u32, bias_offset: u32, values_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> bias: array<f32>;
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;
@@ -12,5 +12,5 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
     if i >= arguments.count { return; }
-    values[arguments.values_offset + i] += bias[i % arguments.columns];
+    values[arguments.values_offset + i] += bias[arguments.bias_offset + i % arguments.columns];
 }

@@ -1,6 +1,14 @@
 // Products of groups of rows, each with a run of a table's rows of its own. Record g of `groups`: the group's first row, its first row of the
 // table, how many rows of the table, its first number of `products`, and its first row of the table's gradient; one record more ends the last.
-struct Arguments { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, products_offset: u32 }
+struct Arguments {
+    count: u32,
+    rows: u32,
+    columns: u32,
+    parts: u32,
+    groups_offset: u32,
+    rows_offset: u32,
+    products_offset: u32,
+}
 
 override BIAS: bool = false;
 
@@ -49,7 +57,7 @@ fn forward(
     let entry = field(group, 1u) + j;
     var sum = 0.0;
     for (var k = 0u; k < arguments.columns; k++) {
-        sum += rows[row * arguments.columns + k] * table[entry * arguments.columns + k];
+        sum += rows[arguments.rows_offset + row * arguments.columns + k] * table[entry * arguments.columns + k];
     }
     if BIAS { sum += bias[entry]; }
     products[arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width + j] = sum;
@@ -75,7 +83,7 @@ fn input(
             sum += products_gradient[first + j] * table[(field(group, 1u) + j) * arguments.columns + column];
         }
     }
-    rows_gradient[row * arguments.columns + column] = sum;
+    rows_gradient[arguments.rows_offset + row * arguments.columns + column] = sum;
 }
 
 // table[own + j] = sum over the group's rows i of products[i, j] rows[i]; the bias likewise, as of a column of ones. A workgroup for each row
@@ -97,7 +105,7 @@ fn weight(
     var sum = 0.0;
     for (var row = begin; row < field(group + 1u, 0u); row++) {
         var value = 1.0;
-        if column < arguments.columns { value = rows[row * arguments.columns + column]; }
+        if column < arguments.columns { value = rows[arguments.rows_offset + row * arguments.columns + column]; }
         sum += products_gradient[first + (row - begin) * width] * value;
     }
     if column < arguments.columns {

@@ -2,7 +2,7 @@
 //! dropout at every place, and with windows that overlap.
 
 use elman::device::Device;
-use elman::model::{CELLS, Capacity, DropoutRates, OUTPUTS, Window};
+use elman::model::{CELLS, Capacity, Draws, DropoutRates, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
 use super::compare::assert_close;
@@ -11,6 +11,7 @@ use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
 use super::reference::outputs::{Direct, Output};
+use super::reference::sampled::{Objective, Sampled};
 use super::steps::{INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload};
 use super::support::{on_every_device, trial};
 
@@ -23,6 +24,12 @@ pub fn trials() -> Vec<Trial> {
             trials.extend(on_every_device(&family, move |device| check_shapes(device, architectures(cell, num_layers))));
             trials.extend(on_every_device(&format!("{family}_classes"), move |device| {
                 check_shapes(device, class_architectures(cell, num_layers));
+            }));
+            trials.extend(on_every_device(&format!("{family}_adaptive"), move |device| {
+                check_shapes(device, adaptive_architectures(cell, num_layers));
+            }));
+            trials.extend(on_every_device(&format!("{family}_sampled"), move |device| {
+                check_shapes(device, sampled_architectures(cell, num_layers));
             }));
             trials.extend(on_every_device(&format!("{family}_dropout"), move |device| check_dropout(device, cell, num_layers)));
             trials.extend(on_every_device(&format!("{family}_history"), move |device| check_history(device, cell, num_layers)));
@@ -37,7 +44,7 @@ pub fn trials() -> Vec<Trial> {
 fn the_reference_knows_every_row() {
     assert_eq!(CELLS.iter().map(|row| row.name).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.0));
     assert_eq!(CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.1.gates()));
-    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax", "class"]);
+    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax", "class", "adaptive", "sampled"]);
 }
 
 /// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ, tied tables, a projection.
@@ -69,6 +76,41 @@ fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
         Architecture { output: of(&[3, 4], Some(Direct { size: 96, order: 1 })), compression_size: 4, ..plain.clone() },
         Architecture { output: of(&[1; 7], None), embedding_size: 2, ..plain.clone() },
         Architecture { compression_size: 6, decoder_bias: true, ..plain },
+    ]
+}
+
+/// Networks of one cell with clusters: one and several, of one word, with biases, ever fewer numbers of the state or all of them, a
+/// projection and a compression layer.
+fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    let of = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
+    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    vec![
+        Architecture { output: of(&[3], 2), ..plain.clone() },
+        Architecture { output: of(&[1, 3, 6], 2), bias: true, decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[2, 4], 1), embedding_size: 3, projection: true, ..plain.clone() },
+        Architecture { output: of(&[1, 2, 3, 4, 5, 6], 4), decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[6], 4), compression_size: 4, ..plain },
+    ]
+}
+
+/// A sample as the model draws it for a window that is its draw number 0.
+fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
+    let words = Draws::new(counts, power, 0).sample(0, samples).into_iter().map(|word| word as usize).collect();
+    Output::Sampled(Sampled { objective, counts: counts.to_vec(), power, words })
+}
+
+/// Networks of one cell that are trained on samples: of one word and of many more than there are, by both losses, with biases, a projection and
+/// a compression layer.
+fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    let counts = [9, 4, 0, 3, 1, 1, 20];
+    let of = |objective, samples, power| sampled(objective, samples, power, &counts);
+    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    vec![
+        Architecture { output: of(Objective::Softmax, 3, 0.75), ..plain.clone() },
+        Architecture { output: of(Objective::Softmax, 40, 1.0), bias: true, decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(Objective::Nce(0.0), 5, 0.5), embedding_size: 3, projection: true, ..plain.clone() },
+        Architecture { output: of(Objective::Nce(1.5), 17, 0.0), decoder_bias: true, compression_size: 4, ..plain.clone() },
+        Architecture { output: of(Objective::Softmax, 1, 0.75), decoder_bias: true, ..plain },
     ]
 }
 
@@ -146,7 +188,11 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
 /// Windows whose first steps predict nothing: gradients flow back through them, and the next window begins where the step says.
 fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
     let (time_steps, batch, history) = (6, 3, 4);
-    for architecture in architectures(cell, num_layers).into_iter().chain(class_architectures(cell, num_layers)) {
+    let others = class_architectures(cell, num_layers)
+        .into_iter()
+        .chain(adaptive_architectures(cell, num_layers))
+        .chain(sampled_architectures(cell, num_layers));
+    for architecture in architectures(cell, num_layers).into_iter().chain(others) {
         for independent in [None, Some(f64::from(INITIAL))] {
             let network = Network::new(architecture.clone(), 5, 0.75);
             let states = network.random_states(7, batch, 0.5);
@@ -196,6 +242,15 @@ fn past_a_tile(device: &mut Device, cell: Cell) {
         let output = Output::Class { sizes: vec![3, 70, 1, 130, 97], direct: Some(Direct { size: 3200, order: 3 }) };
         let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
         check_windows(device, &format!("past a tile, classes: {cell:?}"), &network, &windows);
+        let output = Output::Adaptive { cutoffs: vec![20, 90, 131], divisor: 2 };
+        let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
+        check_windows(device, &format!("past a tile, clusters: {cell:?}"), &network, &windows);
+        let counts: Vec<u64> = (1..=301).map(|rank| 1000 / rank).collect();
+        for objective in [Objective::Softmax, Objective::Nce(2.0)] {
+            let output = sampled(objective, 131, 0.75, &counts);
+            let network = Network::new(Architecture { output, ..network.architecture.clone() }, 6, 0.2);
+            check_windows(device, &format!("past a tile, {objective:?}: {cell:?}"), &network, &windows);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use elman::tensor::NONE;
 use super::compare::Tolerance;
 use super::reference::kernels as reference;
 use super::reference::optimizers;
-use super::{expected_cells, expected_ragged};
+use super::{expected_cells, expected_ragged, expected_sampled};
 
 /// Outputs by name.
 pub type Expected = Vec<(&'static str, Vec<f64>)>;
@@ -102,6 +102,7 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             if gradient { vec![("logits", gradients), ("losses", losses)] } else { vec![("losses", losses)] }
         }
         Setup::Ragged(ragged) => expected_ragged::outputs(ragged, run),
+        Setup::Sampled(sampled) => expected_sampled::outputs(sampled, run),
         Setup::Reduce { reduction, .. } => {
             let values = numbers(run, "values");
             vec![(
@@ -269,6 +270,7 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             }
         }
         Setup::Ragged(ragged) => expected_ragged::tolerance(ragged, output),
+        Setup::Sampled(sampled) => expected_sampled::tolerance(sampled, output),
         Setup::Reduce { .. } => Tolerance { absolute: 16.0 * EPSILON, relative: 2.0 * EPSILON },
         Setup::Clip { .. } => bits(2.0),
         Setup::Sgd(_) => bits(1.0),

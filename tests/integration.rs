@@ -13,6 +13,7 @@ mod compare;
 mod expected;
 mod expected_cells;
 mod expected_ragged;
+mod expected_sampled;
 mod flag_files;
 mod going_on;
 mod gpu;

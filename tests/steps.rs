@@ -3,7 +3,7 @@
 use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{Activation, Gradient, Rows};
-use elman::model::{Binning, Capacity, Classes, Config, Model, Window, Words, Workspace};
+use elman::model::{Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window, Words, Workspace};
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
@@ -12,6 +12,7 @@ use super::reference::cells::Cell;
 use super::reference::kernels::Activation as ReferenceActivation;
 use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
 use super::reference::outputs::Output;
+use super::reference::sampled::{Objective, Sampled};
 use super::support::on_every_device;
 
 /// How far losses, states and gradients of a step may be from the reference.
@@ -62,10 +63,20 @@ impl Subject {
         };
         let (output, classes, direct) = match &a.output {
             Output::Softmax => ("softmax", None, None),
+            Output::Adaptive { .. } => ("adaptive", None, None),
+            Output::Sampled(_) => ("sampled", None, None),
             Output::Class { sizes, direct } => {
                 let classes = Classes { asked: sizes.len(), binning: Binning::Sqrt, sizes: sizes.clone() };
                 ("class", Some(classes), *direct)
             }
+        };
+        let clusters = match &a.output {
+            Output::Adaptive { cutoffs, divisor } => Some(Clusters { cutoffs: cutoffs.clone(), divisor: *divisor }),
+            _ => None,
+        };
+        let noise = match &a.output {
+            Output::Sampled(sampled) => Some(noise_of(sampled)),
+            _ => None,
         };
         let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
         let config = Config {
@@ -83,6 +94,8 @@ impl Subject {
             compression_size: a.compression_size,
             output: output.into(),
             classes,
+            clusters,
+            noise,
             direct_size: direct.map_or(0, |direct| direct.size),
             direct_order: direct.map_or(0, |direct| direct.order),
             initial_state: INITIAL,
@@ -93,7 +106,8 @@ impl Subject {
             .map(|specification| network.parameters[&specification.name].iter().map(|&value| value as f32).collect())
             .collect();
         let model = Model::new(device, config, &values).expect("a small model fits");
-        let workspace = Workspace::new(device, &model, capacity).expect("a small workspace fits");
+        let counts = if let Output::Sampled(sampled) = &a.output { sampled.counts.as_slice() } else { &[] };
+        let workspace = Workspace::with_counts(device, &model, capacity, counts).expect("a small workspace fits");
         Self { model, workspace }
     }
 
@@ -135,6 +149,15 @@ impl Subject {
             initial_state_gradients: self.workspace.carried_gradient().into_iter().map(|state| download(device, state)).collect(),
         }
     }
+}
+
+/// The settings of a sample.
+fn noise_of(sampled: &Sampled) -> Noise {
+    let (objective, ln_z) = match sampled.objective {
+        Objective::Softmax => (SampledObjective::Softmax, 0.0),
+        Objective::Nce(ln_z) => (SampledObjective::Nce, ln_z as f32),
+    };
+    Noise { samples: sampled.words.len(), power: sampled.power, objective, ln_z }
 }
 
 /// The numbers in f64.
@@ -234,6 +257,7 @@ pub fn check_windows(device: &mut Device, what: &str, network: &Network, windows
     let window = Window { plan: subject.workspace.plan(device, &words), ..upload(device, &windows[0]) };
     subject.model.forward(device, &subject.workspace, &window);
     subject.model.losses(device, &subject.workspace, &window);
+    let network = network.measured();
     let forward = network.forward(&windows[0], &first, SCALE);
     let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
     let what = format!("{what}, without gradients on {}", device.name());
@@ -304,23 +328,30 @@ fn nothing_to_predict(device: &mut Device) {
     assert!(got.gradients.values().flatten().all(|&value| value == 0.0), "a gradient of nothing");
 }
 
-/// A vocabulary so large that a window's logits come in more than one block.
+/// A vocabulary so large that a window's logits come in more than one block, of one softmax and of a cluster of an adaptive one.
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
-    let architecture = Architecture {
-        activation: ReferenceActivation::Tanh,
-        vocab_size,
-        embedding_size: 2,
-        hidden_sizes: vec![3],
-        decoder_bias: true,
-        ..Architecture::default()
-    };
-    let network = Network::new(architecture, 9, 0.75);
-    let window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
-    let states = network.random_states(7, 1, 0.5);
-    let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
-    subject.carry(device, &states);
-    let got = subject.step(device, &window, SCALE);
-    compare_outcomes(&format!("blocks of logits on {}", device.name()), &got, &network.run(&window, &states, SCALE), LONG_SUMS);
+    let cluster = Output::Adaptive { cutoffs: vec![3], divisor: 2 };
+    for (output, vocab_size) in [(Output::Softmax, vocab_size), (cluster, vocab_size + 3)] {
+        let architecture = Architecture {
+            activation: ReferenceActivation::Tanh,
+            vocab_size,
+            embedding_size: 2,
+            hidden_sizes: vec![3],
+            decoder_bias: true,
+            output,
+            ..Architecture::default()
+        };
+        let network = Network::new(architecture, 9, 0.75);
+        let mut window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
+        // No boundary and nothing missing: all 17 rows are in the cluster.
+        window.targets.iter_mut().zip(3..).for_each(|(target, word)| *target = target.filter(|&target| target > 2).or(Some(word)));
+        let states = network.random_states(7, 1, 0.5);
+        let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
+        subject.carry(device, &states);
+        let got = subject.step(device, &window, SCALE);
+        let what = format!("blocks of logits of {:?} on {}", network.architecture.output, device.name());
+        compare_outcomes(&what, &got, &network.run(&window, &states, SCALE), LONG_SUMS);
+    }
 }

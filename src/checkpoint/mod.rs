@@ -6,6 +6,7 @@
 pub mod import;
 mod tensors;
 mod transaction;
+pub mod vectors;
 mod vocabulary_file;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,9 @@ pub struct CorpusRecord {
     /// The model that the run began with, where it did not begin anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// The word vectors that the embedding began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<PathBuf>,
 }
 
 /// `training.json`: what resuming needs besides tensors.

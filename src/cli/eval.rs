@@ -56,7 +56,8 @@ struct Report<'a> {
 }
 
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
-    let sources = flags.mix.sources.read()?;
+    let mut sources = flags.mix.sources.read()?;
+    flags.mix.adaptation.read(&mut sources)?;
     let description = &sources.checkpoints[0].description;
     let options = flags.mix.adaptation.options(flags.independent.unwrap_or(description.config.independent))?;
     // Wrong weights are refused before anything is read.

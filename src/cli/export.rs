@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
+use crate::checkpoint::vectors::{self, WordTable};
 use crate::checkpoint::{Checkpoint, replace_file};
 use crate::error::{Error, Result};
 use crate::onnx::{Form, checkpoint_to_onnx};
@@ -13,8 +14,11 @@ use crate::onnx::{Form, checkpoint_to_onnx};
 #[derive(Debug, Args)]
 pub(super) struct ExportFlags {
     /// As ONNX, with the inputs, outputs and metadata that sherpa-onnx reads
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "vectors")]
     onnx: bool,
+    /// As word vectors in word2vec's text format: those of the input, or those of the output layer
+    #[arg(long, value_name = "input|output", conflicts_with_all = ["onnx", "form"])]
+    vectors: Option<WordTable>,
     /// The directory that `elman train` wrote
     #[arg(long, value_name = "DIR", default_value = "model")]
     model: PathBuf,
@@ -35,6 +39,16 @@ pub(super) struct ExportFlags {
 pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     claim(&flags.out, flags.force)?;
     let checkpoint = Checkpoint::read(&flags.model)?;
+    if let Some(table) = flags.vectors {
+        let (words, size) = (checkpoint.vocabulary.len(), vectors::write(&checkpoint, table, &flags.out)?);
+        let mut output = Output::new();
+        if flags.json {
+            output.json(&json!({ "file": flags.out, "words": words, "size": size }))?;
+        } else {
+            output.line(format_args!("{}: {words} vectors of {size} numbers", flags.out.display()))?;
+        }
+        return output.flush();
+    }
     let bytes = checkpoint_to_onnx(&checkpoint, flags.form)?;
     replace_file(&flags.out, &bytes)?;
     let (form, interface) = match flags.form {

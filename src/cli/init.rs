@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::train_flags::ModelShape;
+use super::model_shape::ModelShape;
 use crate::checkpoint::{Checkpoint, Description};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -46,14 +46,14 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
     }
     config.validate()?;
     let pairs = specifications(before).into_iter().zip(specifications(&config)).zip(parameters);
-    let parameters = pairs.map(|((before, after), values)| grown(&before, &after, values, unknown)).collect();
+    let parameters = pairs.map(|((before, after), values)| grown(&before, &after, values, unknown, vocabulary.len())).collect();
     let vocabulary = Vocabulary::new(types)?;
     let vocabulary = if description.skip_unknown { vocabulary.skipping_unknown() } else { vocabulary };
     Ok(Checkpoint { description: Description { config, ..description }, vocabulary, parameters, beginning })
 }
 
 /// A parameter with room for more types, along whichever side of it has one number or one row for each.
-fn grown(before: &Specification, after: &Specification, values: Vec<f32>, unknown: Option<usize>) -> Vec<f32> {
+fn grown(before: &Specification, after: &Specification, values: Vec<f32>, unknown: Option<usize>, words: usize) -> Vec<f32> {
     if before.shape == after.shape {
         return values;
     }
@@ -61,7 +61,8 @@ fn grown(before: &Specification, after: &Specification, values: Vec<f32>, unknow
     let (old, new) = (columns(before), columns(after));
     if old == new {
         let rows = before.len() / old;
-        let row = match unknown {
+        // A cluster's rows are not those of all words.
+        let row = match unknown.filter(|_| rows == words) {
             Some(unknown) => values[unknown * old..][..old].to_vec(),
             None => (0..old).map(|column| mean(values.iter().skip(column).step_by(old), rows)).collect(),
         };

@@ -58,6 +58,13 @@ pub(super) struct AdaptationFlags {
     /// Tokens after which --dynamic learns from what it read [default: 10]
     #[arg(long, value_name = "N", requires = "dynamic", help_heading = "Adaptation")]
     dynamic_window: Option<usize>,
+    /// Measure --dynamic's steps by the model's gradients on this text, such as a part of its training text (Krause 2018): the rate is then in units
+    /// of their root mean square
+    #[arg(long, value_name = "FILE", requires = "dynamic", help_heading = "Adaptation")]
+    dynamic_statistics: Option<PathBuf>,
+    /// Let weights go back to what they were by this part after every step of --dynamic [default: 0]
+    #[arg(long, value_name = "PART", requires = "dynamic", help_heading = "Adaptation")]
+    dynamic_decay: Option<f32>,
     /// Remember the last N states and what followed them: what was said is likely to be said again (Grave 2017)
     #[arg(long, value_name = "N", help_heading = "Adaptation")]
     cache: Option<usize>,
@@ -81,6 +88,8 @@ pub(super) struct Sources {
     pub(super) checkpoints: Vec<Checkpoint>,
     pub(super) vocabulary: Vocabulary,
     pub(super) ngram: Option<NgramModel>,
+    /// The text by which dynamic models' steps are measured.
+    pub(super) statistics: Option<Tokens>,
 }
 
 impl SourceFlags {
@@ -103,7 +112,7 @@ impl SourceFlags {
             Some(Unknown::Skip) => vocabulary.skipping_unknown(),
             Some(Unknown::Unk) => vocabulary.taking_unknown(),
         };
-        Ok(Sources { checkpoints, vocabulary, ngram })
+        Ok(Sources { checkpoints, vocabulary, ngram, statistics: None })
     }
 
     /// Models are asked together whose probabilities are of the same tokens.
@@ -138,9 +147,18 @@ impl SourceFlags {
 }
 
 impl AdaptationFlags {
+    /// Reads the text of --dynamic-statistics.
+    pub(super) fn read(&self, sources: &mut Sources) -> Result<()> {
+        if let Some(path) = &self.dynamic_statistics {
+            sources.statistics = Some(read_tokens(path, sources.checkpoints[0].description.unit, &sources.vocabulary)?.0);
+        }
+        Ok(())
+    }
+
     /// How the networks read.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
-        let dynamic = self.dynamic.map(|rate| Dynamic { rate, window: self.dynamic_window.unwrap_or(10) });
+        let dynamic =
+            self.dynamic.map(|rate| Dynamic { rate, decay: self.dynamic_decay.unwrap_or(0.0), window: self.dynamic_window.unwrap_or(10) });
         let cache = self.cache.map(|size| CacheOptions {
             size,
             flatness: self.cache_flatness.unwrap_or(0.3),
@@ -169,7 +187,7 @@ impl Sources {
     ) -> Result<Vec<Box<dyn Component + 'a>>> {
         let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
         for model in models {
-            components.push(Box::new(Network::new(device, model, tokens, options)?));
+            components.push(Box::new(Network::new(device, model, tokens, options, self.statistics.as_ref())?));
         }
         if let Some(ngram) = &self.ngram {
             components.push(Box::new(NgramComponent::new(NgramReader::new(ngram, &self.vocabulary)?)));

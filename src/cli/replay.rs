@@ -10,7 +10,7 @@ use super::train_flags::is_looked_at;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
-use crate::model::{CELLS, Config, list};
+use crate::model::{CELLS, Config, SampledObjective, list};
 use crate::train::Recipe;
 
 /// Flags of the run whose model lies in `directory`.
@@ -18,8 +18,8 @@ pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
     let description = Checkpoint::describe(directory)?;
     let record = TrainingRecord::read(directory)?;
     let mut flags = flags_of(&description, &record.corpus, &record.recipe);
-    let CorpusRecord { train, valid, .. } = record.corpus;
-    for (name, path) in [("train", train), ("valid", valid)] {
+    let CorpusRecord { train, valid, vectors, .. } = record.corpus;
+    for (name, path) in [("train", train), ("valid", valid), ("vectors", vectors)] {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
     }
     Ok(flags)
@@ -106,6 +106,18 @@ impl Flags {
             self.add("classes", classes.asked);
             self.add_choice("class-binning", classes.binning);
         }
+        if let Some(clusters) = &config.clusters {
+            self.add("cutoffs", list(&clusters.cutoffs));
+            self.add("tail-divisor", clusters.divisor);
+        }
+        if let Some(noise) = &config.noise {
+            self.add("samples", noise.samples);
+            self.add("noise-power", noise.power);
+            self.add_choice("loss", noise.objective);
+            if noise.objective == SampledObjective::Nce {
+                self.add("nce-lnz", noise.ln_z);
+            }
+        }
         if config.direct_size > 0 {
             self.add("direct", config.direct_size);
             self.add("direct-order", config.direct_order);
@@ -166,7 +178,7 @@ mod tests {
     use crate::checkpoint::FORMAT;
     use crate::corpus::Limits;
     use crate::kernels::Activation;
-    use crate::model::{Binning, Classes, DropoutRates};
+    use crate::model::{Binning, Classes, Clusters, DropoutRates, Noise};
     use crate::train::{AverageKind, Keep, PrecisionKind, Reduction, ScheduleKind};
     use clap::Parser;
 
@@ -187,6 +199,8 @@ mod tests {
             compression_size: 0,
             output: "softmax".into(),
             classes: None,
+            clusters: None,
+            noise: None,
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
@@ -233,6 +247,12 @@ mod tests {
         let classes = Some(Classes { asked: 3, binning: Binning::Frequency, sizes: vec![1, 9, 40] });
         let of_classes =
             Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
+        let clusters = Some(Clusters { cutoffs: vec![7, 20], divisor: 3 });
+        let of_clusters = Config { output: "adaptive".into(), clusters, ..plain.clone() };
+        let noise = Noise { samples: 7, power: 0.3, objective: SampledObjective::Nce, ln_z: -0.7 };
+        let of_noise = Config { output: "sampled".into(), noise: Some(noise), ..plain.clone() };
+        let noise = Noise { objective: SampledObjective::Softmax, ln_z: 0.0, ..noise };
+        let of_sample = Config { noise: Some(noise), ..of_noise.clone() };
         let of = |schedule| Recipe { schedule, lr_patience: 0, ..recipe.clone() };
         let step = Recipe { lr_decay_after: 3, ..of(ScheduleKind::Step) };
         let cosine = Recipe { lr_end: 0.01, lr_decay: 0.5, ..of(ScheduleKind::Cosine) };
@@ -243,7 +263,10 @@ mod tests {
             (&config, recipe.clone()),
             (&gated, recipe),
             (&plain, no_input.clone()),
-            (&of_classes, no_input),
+            (&of_classes, no_input.clone()),
+            (&of_clusters, no_input.clone()),
+            (&of_noise, no_input.clone()),
+            (&of_sample, no_input),
             (&config, step),
             (&config, cosine),
             (&config, halve),

@@ -54,7 +54,8 @@ enum Format {
 const LINES: usize = 1024;
 
 pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
-    let sources = flags.mix.sources.read()?;
+    let mut sources = flags.mix.sources.read()?;
+    flags.mix.adaptation.read(&mut sources)?;
     let options = flags.mix.adaptation.options(!flags.carry)?;
     flags.mix.sources.weights()?;
     let mut device = flags.device.open()?;

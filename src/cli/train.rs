@@ -13,6 +13,7 @@ use super::train_flags::TrainFlags;
 use super::train_progress::Reporter;
 use super::{check_unused, generate, init, quoted, replay};
 use crate::check::check_mixed_products;
+use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
@@ -92,7 +93,17 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     tell_of_subwords(&corpus, limits);
     let (train, bytes, sha256) = (text.path(), corpus.report.bytes, corpus.report.sha256.clone());
     let vocab = flags.model.vocab.clone();
-    let record = CorpusRecord { train, valid, bytes, sha256, limits, tokenizer, vocab, init: flags.init.clone() };
+    let record = CorpusRecord {
+        train,
+        valid,
+        bytes,
+        sha256,
+        limits,
+        tokenizer,
+        vocab,
+        init: flags.init.clone(),
+        vectors: flags.model.vectors.clone(),
+    };
     let mut run = match resumed {
         Some(interrupted) => interrupted.resume(&mut device, flags, &corpus, record)?,
         None => begin(&mut device, flags, init, &corpus, record)?,
@@ -209,11 +220,29 @@ fn begin<'a>(
     Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
 }
 
+/// Puts word vectors into the embedding, which is the first parameter.
+fn put_vectors(path: &Path, config: &Config, vocabulary: &Vocabulary, values: &mut [Vec<f32>]) -> Result<()> {
+    let vectors = WordVectors::read(path, vocabulary)?;
+    if vectors.size != config.embedding_size {
+        return Err(Error::usage(
+            format!("--vectors {}", path.display()),
+            format!("they have {} numbers each, and the embedding has {}", vectors.size, config.embedding_size),
+            format!("Give --embedding {}", vectors.size),
+        ));
+    }
+    let found = vectors.put_into(&mut values[0], vocabulary);
+    eprintln!("vectors for {found} of {} types", vocabulary.len());
+    Ok(())
+}
+
 /// A new model as the flags want it, with its initial values.
 fn fresh(flags: &TrainFlags, corpus: &Corpus, recipe: &Recipe) -> Result<(Description, Vec<Vec<f32>>)> {
     let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
     let mut values = initial_values(&config, recipe.seed);
     set_forget_bias(&config, &mut values, recipe.forget_bias);
+    if let Some(path) = &flags.model.vectors {
+        put_vectors(path, &config, &corpus.vocabulary, &mut values)?;
+    }
     Ok((Description { version: FORMAT, unit: flags.model.unit(), skip_unknown: false, config }, values))
 }
 

@@ -13,7 +13,7 @@ pub struct AddBias {
     pub values: Tensor,
 }
 
-arguments! { count: u32, columns: u32, values_offset: u32 }
+arguments! { count: u32, columns: u32, bias_offset: u32, values_offset: u32 }
 
 pub(super) static SHADER: Shader = Shader {
     stem: "add_bias",
@@ -44,12 +44,12 @@ impl Kernel for AddBias {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let (values, values_offset) = Binding::with_offset(&self.values);
+        let ((bias, bias_offset), (values, values_offset)) = (Binding::with_offset(&self.bias), Binding::with_offset(&self.values));
         gpu.launch(
             &SHADER,
             &[],
-            &[Binding::whole(&self.bias), values],
-            &Arguments { count: index(self.values.len()), columns: index(self.values.columns()), values_offset },
+            &[bias, values],
+            &Arguments { count: index(self.values.len()), columns: index(self.values.columns()), bias_offset, values_offset },
             workgroups(self.values.len(), 256),
         );
     }

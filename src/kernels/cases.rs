@@ -9,6 +9,7 @@ mod gated;
 mod list;
 mod ragged;
 mod run;
+mod sampled;
 mod tolerance;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use gated::{Direction, Dropped, Gated, MASK, Together};
 pub use list::all;
 pub use ragged::Ragged;
 pub use run::{INITIAL, RATE};
+pub use sampled::Sampled;
 pub use tolerance::Tolerance;
 
 use super::{Activation, Exponential, Precision, Reduction, Walk};
@@ -145,6 +147,8 @@ pub enum Setup {
     },
     /// A kernel for rows and runs of different lengths.
     Ragged(Ragged),
+    /// [`SampledLoss`](super::SampledLoss).
+    Sampled(Sampled),
     /// [`Reduce`](super::Reduce).
     Reduce {
         /// What is summed.
@@ -306,6 +310,7 @@ impl Setup {
             Self::ScatterAdd { .. } => "scatter_add",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
             Self::Ragged(ragged) => ragged.kernel(),
+            Self::Sampled(_) => "sampled_loss",
             Self::Reduce { .. } => "reduce",
             Self::Clip { .. } => "clip",
             Self::Decay { .. } => "decay",
@@ -350,6 +355,7 @@ impl fmt::Display for Setup {
                 write!(f, "{tokens} of [{vocabulary}, {columns}]")
             }
             Self::Ragged(ragged) => ragged.fmt(f),
+            Self::Sampled(sampled) => sampled.fmt(f),
             Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential } => {
                 let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };
                 let exponential = option(exponential == Exponential::Rnnlm, "rnnlm");

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Product, SMALL_PRODUCT, View};
+use super::matmul::{Product, SMALL_PRODUCT, Small, View};
 use super::parallel::vectorised;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
@@ -65,7 +65,7 @@ pub struct Groups {
 /// Numbers of a record of [`Groups`].
 pub const GROUP_FIELDS: usize = 5;
 
-arguments! { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, products_offset: u32 }
+arguments! { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, rows_offset: u32, products_offset: u32 }
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "grouped_matmul",
@@ -160,6 +160,14 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     first
 }
 
+/// Rows and words of a group from which on packing them pays.
+const LARGE: usize = 16;
+
+/// Whether a group's products are worth packing.
+fn is_large(group: &Group) -> bool {
+    group.rows.len() >= LARGE && group.table.len() >= LARGE
+}
+
 /// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind the last: so all rows are multiplied in the
 /// same order, which `gemm` chooses by the sizes of the whole.
 fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
@@ -215,7 +223,12 @@ impl GroupedMatmul {
             };
             match self.steady {
                 true => run_steadily(&product, products),
-                false => product.run(products),
+                false if is_large(group) => product.run(products),
+                false => {
+                    let left = &rows[group.rows.start * columns..group.rows.end * columns];
+                    let right = &table[group.table.start * columns..group.table.end * columns];
+                    Small::Dots { left, right, columns }.run(products);
+                }
             }
             if let Some(bias) = &bias {
                 for row in products.chunks_exact_mut(width) {
@@ -240,7 +253,11 @@ impl GroupedMatmul {
                 b: View { data: &table[group.table.start * columns..], strides: [columns, 1] },
                 accumulate: false,
             };
-            product.run(rows);
+            if is_large(group) {
+                return product.run(rows);
+            }
+            let others = &table[group.table.start * columns..group.table.end * columns];
+            Small::Sums { weights: &products[group.products.clone()], strides: [width, 1], rows: others, columns }.run(rows);
         });
     }
 
@@ -257,7 +274,11 @@ impl GroupedMatmul {
                 b: View { data: &rows[group.rows.start * columns..], strides: [columns, 1] },
                 accumulate: false,
             };
-            product.run(table);
+            if is_large(group) {
+                return product.run(table);
+            }
+            let own = &rows[group.rows.start * columns..group.rows.end * columns];
+            Small::Sums { weights: &products[group.products.clone()], strides: [1, width], rows: own, columns }.run(table);
         });
         let Some(bias) = self.bias else { return };
         let extent = |group: &Group| group.own.clone();
@@ -292,7 +313,7 @@ impl Kernel for GroupedMatmul {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (groups, groups_offset) = Binding::with_offset(&self.groups.records);
         let (products, products_offset) = Binding::with_offset(&self.products);
-        let (rows, table) = (Binding::whole(&self.rows), Binding::whole(&self.table));
+        let ((rows, rows_offset), table) = (Binding::with_offset(&self.rows), Binding::whole(&self.table));
         let (columns, with_bias) = (self.rows.columns(), usize::from(self.bias.is_some()));
         // Where there is no bias, any buffer is bound in its place.
         let bias = self.bias.map_or_else(|| gpu.scratch(), |bias| Binding::whole(&bias));
@@ -312,6 +333,7 @@ impl Kernel for GroupedMatmul {
                 columns: index(columns),
                 parts: index(parts),
                 groups_offset,
+                rows_offset,
                 products_offset,
             },
             workgroups(count * parts, 1),

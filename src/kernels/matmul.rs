@@ -2,9 +2,11 @@
 
 mod cpu;
 mod gpu;
+mod small;
 
 pub(super) use cpu::{Product, SMALL_PRODUCT, View};
 pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
+pub(super) use small::Small;
 
 use crate::device::{Cpu, Gpu, Kernel};
 use crate::tensor::Tensor;

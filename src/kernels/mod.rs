@@ -32,6 +32,7 @@ mod reduce;
 mod rmsprop;
 mod rows;
 mod runs_gradient;
+mod sampled_loss;
 mod scatter_add;
 mod sgd;
 mod softmax_cross_entropy;
@@ -62,6 +63,7 @@ pub use reduce::{Reduce, Reduction};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
 pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
+pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
@@ -116,6 +118,7 @@ pub static SHADERS: &[&Shader] = &[
     &ragged_softmax::SHADER,
     &add_runs::SHADER,
     &runs_gradient::SHADER,
+    &sampled_loss::SHADER,
     &sum_rows::SHADER,
     &reduce::PARTIAL,
     &reduce::TOTAL,

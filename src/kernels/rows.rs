@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::parallel::{rows_per_part, vectorised};
+use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use crate::device::{Arguments, Binding, Cpu, Gpu, Piece, Shader, index, workgroups};
 use crate::tensor::{NONE, Tensor};
 
@@ -88,13 +88,34 @@ impl<const N: usize> Update<N> {
             Gradient::Rows(values, rows) => {
                 let columns = values.columns();
                 let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
-                for (p, row) in rows.beginnings(cpu) {
-                    let slices = tensors.each_mut().map(|tensor| &mut tensor[row * columns..][..columns]);
-                    vectorised(
-                        #[inline(always)]
-                        || step(slices, &gradient[p * columns..][..columns]),
-                    );
+                let beginnings = rows.beginnings(cpu);
+                let is_small = beginnings.len() * columns < SMALLEST_SPLIT;
+                let share = beginnings.len().div_ceil(if is_small { 1 } else { cpu.threads() }).max(1);
+                let mut rest = tensors.each_mut().map(|tensor| &mut **tensor);
+                let (mut first, mut parts) = (0, Vec::new());
+                for (number, own) in beginnings.chunks(share).enumerate() {
+                    // Rows ascend, so that each part of them has a part of the tensors to itself.
+                    let end = beginnings.get((number + 1) * share).map(|next| next.1 * columns - first);
+                    let here = rest.each_mut().map(|tensor| {
+                        let whole = std::mem::take(tensor);
+                        let end = end.unwrap_or(whole.len());
+                        let (front, behind) = whole.split_at_mut(end);
+                        *tensor = behind;
+                        front
+                    });
+                    parts.push((own, here, first));
+                    first += end.unwrap_or(0);
                 }
+                let work = |(own, mut tensors, first): (&[(usize, usize)], [&mut [f32]; N], usize)| {
+                    for &(p, row) in own {
+                        let slices = tensors.each_mut().map(|tensor| &mut tensor[row * columns - first..][..columns]);
+                        vectorised(
+                            #[inline(always)]
+                            || step(slices, &gradient[p * columns..][..columns]),
+                        );
+                    }
+                };
+                if parts.len() < 2 { parts.into_iter().for_each(work) } else { parts.into_par_iter().for_each(work) }
             }
         }
     }

@@ -55,11 +55,11 @@ pub(super) static SHADER: Shader = Shader {
 };
 
 /// Running results of a loop over a row, enough of them to fill the widest vectors twice.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// The largest value; NaN where there is one.
 #[inline(always)]
-fn largest(row: &[f32]) -> f32 {
+pub(super) fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -73,7 +73,7 @@ fn largest(row: &[f32]) -> f32 {
 
 /// Replaces every value by `exp` of what it is above the top, and returns the sum of them.
 #[inline(always)]
-fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
+pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
     let mut lanes = [0.0; LANES];
     let mut chunks = row.chunks_exact_mut(LANES);
     for chunk in &mut chunks {
@@ -111,6 +111,9 @@ impl SoftmaxCrossEntropy {
 #[inline(always)]
 pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>, exponential: Exponential) -> f32 {
     let target_logit = logits[target];
+    if logits.len() > LONG && exponential == Exponential::Exact {
+        return long_row(logits, target, scale);
+    }
     let top = largest(logits);
     let sum = match exponential {
         Exponential::Exact => exponentiate(logits, top, math::exp),
@@ -126,6 +129,32 @@ pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>,
         logits[target] -= scale;
     }
     loss
+}
+
+/// Logits of a row that stay in the cache between two readings.
+const LONG: usize = 16 * 1024;
+
+/// The same for a row so long that every reading of it costs: each run of logits is measured by its own largest, and by the row's in the
+/// reading that makes the gradient.
+#[inline(always)]
+fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
+    let target_logit = logits[target];
+    let mut runs = Vec::with_capacity(logits.len().div_ceil(LONG));
+    for run in logits.chunks_mut(LONG) {
+        let top = largest(run);
+        runs.push((top, exponentiate(run, top, math::exp)));
+    }
+    // NaN must not be lost here, as it is in `max`.
+    let top = runs.iter().fold(f32::NEG_INFINITY, |top, run| if top > run.0 { top } else { run.0 });
+    let sum: f32 = runs.iter().map(|(own, sum)| sum * math::exp(own - top)).sum();
+    if let Some(scale) = scale {
+        for (run, (own, _)) in logits.chunks_mut(LONG).zip(&runs) {
+            let factor = scale / sum * math::exp(own - top);
+            run.iter_mut().for_each(|value| *value *= factor);
+        }
+        logits[target] -= scale;
+    }
+    top + sum.ln() - target_logit
 }
 
 impl Kernel for SoftmaxCrossEntropy {

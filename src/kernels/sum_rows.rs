@@ -17,7 +17,7 @@ pub struct SumRows {
     pub accumulate: bool,
 }
 
-arguments! { rows: u32, columns: u32, values_offset: u32 }
+arguments! { rows: u32, columns: u32, values_offset: u32, output_offset: u32 }
 
 pub(super) static SHADER: Shader = Shader {
     stem: "sum_rows",
@@ -61,13 +61,13 @@ impl Kernel for SumRows {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let (values, values_offset) = Binding::with_offset(&self.values);
+        let ((values, values_offset), (output, output_offset)) = (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
         let (rows, columns) = (self.values.rows(), self.values.columns());
         gpu.launch(
             &SHADER,
             &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
-            &[values, Binding::whole(&self.output)],
-            &Arguments { rows: index(rows), columns: index(columns), values_offset },
+            &[values, output],
+            &Arguments { rows: index(rows), columns: index(columns), values_offset, output_offset },
             [index(columns.div_ceil(16)), 1, 1],
         );
     }

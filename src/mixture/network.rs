@@ -10,15 +10,18 @@ use crate::corpus::{Streams, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Purpose};
-use crate::kernels::{Clip, Reduce, Reduction, Sgd};
+use crate::kernels::{Adagrad, Average, Clip, Reduce, Reduction, Sgd};
 use crate::model::{Capacity, Model, Window, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// How a model goes on learning from what it reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dynamic {
-    /// The learning rate of plain gradient descent on the sum over a window's tokens.
+    /// The learning rate of gradient descent on the sum over a window's tokens: plain, or where there are statistics in units of each number's
+    /// root mean square of gradients.
     pub rate: f32,
+    /// How far, after every step, weights go back to what they were: 0 not at all, 1 all the way.
+    pub decay: f32,
     /// Tokens of a window, after which the model learns; gradients flow back through as many.
     pub window: usize,
 }
@@ -35,6 +38,10 @@ impl Dynamic {
         if !(self.rate.is_finite() && self.rate > 0.0) {
             let rule = "a learning rate must be a positive number";
             return Err(Error::usage(format!("--dynamic {}", self.rate), rule, "0.1 is rnnlm's for sigmoid units; begin lower for others"));
+        }
+        if !(0.0..=1.0).contains(&self.decay) {
+            let rule = "it must be from 0 to 1";
+            return Err(Error::usage(format!("--dynamic-decay {}", self.decay), rule, "0 never goes back; 0.001 is a usual one"));
         }
         if !(1..=RUN).contains(&self.window) {
             let rule = format!("it must be from 1 to {RUN} tokens");
@@ -77,14 +84,25 @@ struct Learner {
     squares: Tensor,
     partial: Tensor,
     scale: Tensor,
+    /// Sums of squared gradients over a text, a tensor for each parameter, where steps are measured by them (Krause 2018).
+    statistics: Option<Vec<Tensor>>,
+    /// The weights as they were, and how far every step goes back to them.
+    start: Option<(Vec<Tensor>, f32)>,
 }
 
 impl<'a> Network<'a> {
-    /// Makes room for a text and begins it.
+    /// Makes room for a text and begins it. A dynamic model's steps are measured by its gradients on the text of `statistics`, where there is
+    /// one.
     ///
     /// # Errors
     /// If something is too large for the device.
-    pub fn new(device: &mut Device, model: &'a Model, tokens: &'a Tokens, options: NetworkOptions) -> Result<Self> {
+    pub fn new(
+        device: &mut Device,
+        model: &'a Model,
+        tokens: &'a Tokens,
+        options: NetworkOptions,
+        statistics: Option<&Tokens>,
+    ) -> Result<Self> {
         let time_steps = options.dynamic.map_or(RUN, |dynamic| dynamic.window);
         let training = options.dynamic.is_some();
         let capacity = Capacity { batch: 1, time_steps, training, independent: options.independent, ..Capacity::default() };
@@ -93,12 +111,7 @@ impl<'a> Network<'a> {
         let feed = Feed::new(device, Streams::single(tokens, time_steps), purpose)?;
         let learner = match options.dynamic {
             None => None,
-            Some(dynamic) => Some(Learner {
-                rate: dynamic.rate,
-                squares: device.tensor("squares of gradients", model.parameters().tensors().len(), 1)?,
-                partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
-                scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
-            }),
+            Some(dynamic) => Some(Learner::new(device, model, &workspace, dynamic, statistics)?),
         };
         let cache = options.cache.map(Cache::new);
         Ok(Self { model, workspace, feed, window: 0, ready: VecDeque::new(), cache, learner })
@@ -129,6 +142,56 @@ impl<'a> Network<'a> {
 }
 
 impl Learner {
+    fn new(device: &mut Device, model: &Model, workspace: &Workspace, dynamic: Dynamic, statistics: Option<&Tokens>) -> Result<Self> {
+        let parameters = model.parameters();
+        let mut like_parameters = |what: &str| -> Result<Vec<Tensor>> {
+            parameters.specifications().iter().map(|one| one.allocate(device, &format!("{what} of {}", one.name))).collect()
+        };
+        let sums = statistics.map(|_| like_parameters("squared gradients")).transpose()?;
+        let start = if dynamic.decay > 0.0 { Some((like_parameters("first weights")?, dynamic.decay)) } else { None };
+        if let Some((first, _)) = &start {
+            for (&input, &output) in parameters.tensors().iter().zip(first) {
+                // The first average of one is the thing itself, whatever pieces it lies in.
+                device.run(&Average { average: output, values: input, weight: 1.0 });
+            }
+        }
+        let mut learner = Self {
+            rate: dynamic.rate,
+            squares: device.tensor("squares of gradients", parameters.tensors().len(), 1)?,
+            partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
+            scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
+            statistics: sums,
+            start,
+        };
+        if let Some(tokens) = statistics {
+            learner.measure(device, model, workspace, tokens, dynamic.window)?;
+        }
+        Ok(learner)
+    }
+
+    /// Sums the squared gradients over a text. In proportion to the sum over its windows, steps are in units of the root of the mean: what is
+    /// still to be read adds little to it.
+    fn measure(&mut self, device: &mut Device, model: &Model, workspace: &Workspace, tokens: &Tokens, time_steps: usize) -> Result<()> {
+        let Some(sums) = &self.statistics else { return Ok(()) };
+        let mut feed = Feed::new(device, Streams::single(tokens, time_steps), Purpose::Training { history: 0 })?;
+        let windows = feed.streams().windows();
+        for number in 0..windows {
+            let (window, _) = feed.window(device, number);
+            let window = Window { plan: workspace.plan(device, &feed.words(number, 0)), ..window };
+            model.forward(device, workspace, &window);
+            model.backward(device, workspace, &window, 1.0);
+            let gradients = workspace.gradients(&window);
+            for ((&parameter, &squares), gradient) in model.parameters().tensors().iter().zip(sums).zip(gradients) {
+                device.run(&Adagrad { parameter, squares, gradient, scale: self.scale, rate: 0.0 });
+            }
+            device.submit();
+        }
+        feed.release(device);
+        self.rate *= (windows.max(1) as f32).sqrt();
+        workspace.reset(device);
+        Ok(())
+    }
+
     /// A step of gradient descent on what was just read.
     fn learn(&self, device: &mut Device, model: &Model, workspace: &Workspace, window: &Window) {
         model.backward(device, workspace, window, 1.0);
@@ -138,8 +201,15 @@ impl Learner {
             device.run(&Reduce { reduction: Reduction::SumOfSquares, values, partial: self.partial, output });
         }
         device.run(&Clip { squares: self.squares, maximum: LARGEST_NORM, scale: self.scale });
-        for (&parameter, &gradient) in model.parameters().tensors().iter().zip(&gradients) {
-            device.run(&Sgd { parameter, gradient, scale: self.scale, rate: self.rate });
+        let (scale, rate) = (self.scale, self.rate);
+        for (number, (&parameter, &gradient)) in model.parameters().tensors().iter().zip(&gradients).enumerate() {
+            match &self.statistics {
+                Some(squares) => device.run(&Adagrad { parameter, squares: squares[number], gradient, scale, rate }),
+                None => device.run(&Sgd { parameter, gradient, scale, rate }),
+            }
+            if let Some((start, decay)) = &self.start {
+                device.run(&Average { average: parameter, values: start[number], weight: *decay });
+            }
         }
         device.submit();
     }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::CELLS;
 use super::classes::Classes;
+use super::clusters::Clusters;
 use super::direct::MOST_ORDER;
+use super::noise::Noise;
 use super::output::OUTPUTS;
 use crate::error::{Error, Result};
 use crate::kernels::{Activation, BLOCK};
@@ -45,6 +47,12 @@ pub struct Config {
     /// The classes of the output layer that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
+    /// How the output layer that has clusters cuts the vocabulary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Clusters>,
+    /// How the output layer that is trained on a sample draws it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// Numbers of the table of direct connections from the last words to the output layer's classes and words; 0 for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub direct_size: usize,
@@ -76,6 +84,8 @@ impl Default for Config {
             compression_size: 0,
             output: "softmax".into(),
             classes: None,
+            clusters: None,
+            noise: None,
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
@@ -117,6 +127,8 @@ impl Config {
     /// What the output layers ask of the rest.
     fn validate_output(&self) -> Result<()> {
         let has_classes = self.output == "class";
+        self.validate_clusters()?;
+        self.validate_noise()?;
         match &self.classes {
             Some(classes) if has_classes => classes.validate(self.vocab_size)?,
             None if !has_classes => {}
@@ -124,13 +136,7 @@ impl Config {
                 let rule = format!("--output {} has none", self.output);
                 return Err(Error::usage("--classes", rule, "Take --output class, or leave --classes out"));
             }
-            None => {
-                return Err(Error::refused(
-                    "a model of --output class",
-                    "its configuration lists no classes",
-                    "Restore config.json, or train the model again",
-                ));
-            }
+            None => return Err(lacks("class", "classes")),
         }
         if self.tied && self.output != "softmax" {
             let rule = "the output layer's weight can be the embedding with --output softmax alone";
@@ -153,6 +159,32 @@ impl Config {
             return Err(Error::usage(format!("--direct-order {order}"), rule, "3 is the usual one"));
         }
         Ok(())
+    }
+
+    /// The layer with clusters has them, and no other.
+    fn validate_clusters(&self) -> Result<()> {
+        match (&self.clusters, self.output == "adaptive") {
+            (Some(clusters), true) => clusters.validate(self.vocab_size),
+            (None, false) => Ok(()),
+            (Some(_), false) => {
+                let rule = format!("--output {} has no clusters", self.output);
+                Err(Error::usage("--cutoffs", rule, "Take --output adaptive, or leave --cutoffs out"))
+            }
+            (None, true) => Err(lacks("adaptive", "clusters")),
+        }
+    }
+
+    /// The layer that is trained on a sample knows how to draw it, and no other.
+    fn validate_noise(&self) -> Result<()> {
+        match (&self.noise, self.output == "sampled") {
+            (Some(noise), true) => noise.validate(),
+            (None, false) => Ok(()),
+            (Some(_), false) => {
+                let rule = format!("--output {} has no sample", self.output);
+                Err(Error::usage("--samples", rule, "Take --output sampled, or leave --samples out"))
+            }
+            (None, true) => Err(lacks("sampled", "noise")),
+        }
     }
 
     /// Words of each class; none where there are no classes.
@@ -212,6 +244,12 @@ impl Config {
             _ => self.layer_size(layer - 1),
         }
     }
+}
+
+/// What is said of a configuration without what its output layer is made of.
+fn lacks(output: &str, what: &str) -> Error {
+    let rule = format!("its configuration lists no {what}");
+    Error::refused(format!("a model of --output {output}"), rule, "Restore config.json, or train the model again")
 }
 
 fn is_zero(value: &usize) -> bool {

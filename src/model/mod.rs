@@ -2,32 +2,39 @@
 //!
 //! In: windows of tokens. Out: losses, gradients, distributions.
 
+mod adaptive;
+mod blocks;
 mod cell;
 mod class;
 mod classes;
+mod clusters;
 mod config;
 mod direct;
 mod dropout;
 mod elman;
 mod gru;
 mod lstm;
+mod noise;
 mod output;
 mod parameters;
 mod plan;
 mod products;
+mod sampled;
 mod softmax;
 mod table;
 mod window;
 mod workspace;
 
-pub use crate::kernels::Activation;
+pub use crate::kernels::{Activation, SampledObjective};
 pub use cell::{AllocateCell, CELLS, Capacity, Cell, CellKind, Recurrent};
 pub use class::DIRECT;
 pub use classes::{Binning, Classes};
+pub use clusters::Clusters;
 pub use config::Config;
 pub(crate) use config::list;
 pub use direct::LONGEST_HISTORY;
 pub use dropout::DropoutRates;
+pub use noise::{Draws, Noise};
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
 pub use parameters::{Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications};
 pub use plan::{Plan, Words};

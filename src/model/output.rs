@@ -6,11 +6,13 @@
 
 use std::fmt::Debug;
 
+use super::adaptive::AdaptiveSoftmax;
 use super::cell::Capacity;
 use super::class::ClassSoftmax;
 use super::config::Config;
 use super::parameters::{Parameters, Specification};
 use super::plan::{Plan, Words};
+use super::sampled::Sampled;
 use super::softmax::Softmax;
 use crate::device::Device;
 use crate::error::Result;
@@ -96,8 +98,9 @@ pub(super) fn draw_from(probabilities: impl Iterator<Item = f64>, uniform: f64) 
     last
 }
 
-/// Allocates an output layer's scratch memory for up to `rows` hidden states.
-pub type AllocateOutput = fn(&mut Device, &Config, rows: usize, Capacity) -> Result<Box<dyn OutputLayer>>;
+/// Allocates an output layer's scratch memory for up to `rows` hidden states. `counts` says how often each word occurs in what is trained on; it is
+/// empty where nobody knows.
+pub type AllocateOutput = fn(&mut Device, &Config, rows: usize, Capacity, counts: &[u64]) -> Result<Box<dyn OutputLayer>>;
 
 /// A row of the table of output layers.
 #[derive(Debug)]
@@ -118,13 +121,32 @@ pub static OUTPUTS: &[OutputKind] = &[
         name: "softmax",
         description: "the full softmax over the vocabulary",
         specifications: Softmax::specifications,
-        allocate: |device, config, rows, capacity| Ok(Box::new(Softmax::new(device, config, rows, capacity.mixed)?)),
+        allocate: |device, config, rows, capacity, _| Ok(Box::new(Softmax::new(device, config, rows, capacity.mixed)?)),
     },
     OutputKind {
         name: "class",
         description: "a softmax over classes of words and one over the words of a class (Goodman 2001, Mikolov 2011)",
         specifications: ClassSoftmax::specifications,
-        allocate: |device, config, rows, capacity| Ok(Box::new(ClassSoftmax::new(device, config, rows, capacity)?)),
+        allocate: |device, config, rows, capacity, _| Ok(Box::new(ClassSoftmax::new(device, config, rows, capacity)?)),
+    },
+    OutputKind {
+        name: "adaptive",
+        description: "a softmax over frequent words and clusters, and in a cluster one that sees less of the state the rarer its words are \
+                      (Grave 2017): exact, and made for vocabularies of many thousands",
+        specifications: AdaptiveSoftmax::specifications,
+        allocate: |device, config, rows, capacity, _| Ok(Box::new(AdaptiveSoftmax::new(device, config, rows, capacity)?)),
+    },
+    OutputKind {
+        name: "sampled",
+        description: "the full softmax, trained on each window's words and a sample of the others (Jean 2015, Mnih and Teh 2012). With \
+                      --optimizer sgd or adagrad a window costs the same whatever the vocabulary's size; the other optimizers, --l2, \
+                      --accumulate and --average walk all of its weights. The training loss is the sample's and compares with nothing; \
+                      validation is of the full softmax",
+        specifications: Sampled::specifications,
+        allocate: |device, config, rows, capacity, counts| match capacity.training {
+            true => Ok(Box::new(Sampled::new(device, config, rows, capacity, counts)?)),
+            false => Ok(Box::new(Softmax::new(device, config, rows, capacity.mixed)?)),
+        },
     },
 ];
 

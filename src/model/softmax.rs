@@ -1,5 +1,6 @@
 //! The full softmax: `y(t) = softmax(V s(t) + b)`, by blocks of tokens whose logits stay small.
 
+use super::blocks::Blocks;
 use super::config::Config;
 use super::output::{OutputLayer, Predictions};
 use super::parameters::{Parameters, Specification, of_tables};
@@ -10,38 +11,36 @@ use crate::error::Result;
 use crate::kernels::{AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
 use crate::tensor::Tensor;
 
+/// The names of its parameters.
+pub(super) const WEIGHT: &str = "decoder.weight";
+pub(super) const BIAS: &str = "decoder.bias";
+
 /// The full softmax with room for one block of logits.
 #[derive(Debug)]
 pub struct Softmax {
     /// `[block, V]`: logits, then their gradient.
     logits: Tensor,
+    blocks: Blocks,
     /// Whether products of training are of mixed precision.
     mixed: bool,
 }
-
-/// Rows of a block are a multiple of this, so that every block begins where vectors do.
-const ROW_STEP: usize = 16;
 
 impl Softmax {
     /// The weight, where the embedding is not it too, and the bias, where there is one.
     pub(super) fn specifications(config: &Config) -> Vec<Specification> {
         let mut list = Vec::new();
         if !config.tied {
-            list.push(Specification::weight("decoder.weight", config.vocab_size, config.decoder_input_size(), of_tables(config)));
+            list.push(Specification::weight(WEIGHT, config.vocab_size, config.decoder_input_size(), of_tables(config)));
         }
         if config.decoder_bias {
-            list.push(Specification::bias("decoder.bias", config.vocab_size));
+            list.push(Specification::bias(BIAS, config.vocab_size));
         }
         list
     }
 
     pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
-        let fitting =
-            device.logits_block_bytes(4 * config.vocab_size * config.decoder_input_size()) / 4 / config.vocab_size / ROW_STEP * ROW_STEP;
-        // The same number of rows in every block, as far as that goes.
-        let blocks = rows.div_ceil(fitting.max(ROW_STEP));
-        let block = rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows);
-        Ok(Self { logits: device.shared("logits", block, config.vocab_size)?, mixed })
+        let blocks = Blocks::new(device, rows, config.vocab_size, config.decoder_input_size());
+        Ok(Self { logits: device.shared("logits", blocks.rows, config.vocab_size)?, blocks, mixed })
     }
 
     /// The logits of a block of hidden states.
@@ -50,27 +49,23 @@ impl Softmax {
         let (weight, bias) = self.parameters(parameters);
         device.run(&product(hidden, parameters.tensors()[weight], logits, precision));
         if let Some(bias) = bias {
-            device.run(&AddBias { bias: parameters.tensors()[bias], values: logits });
+            let bias = parameters.tensors()[bias];
+            // As a row, which it is not in memory where only some of its numbers have gradients.
+            device.run(&AddBias { bias: bias.reshape(1, bias.len()), values: logits });
         }
         logits
     }
 
     /// The numbers of the weight, which is the embedding where there is none of its own, and of the bias where there is one.
     fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
-        let weight = parameters.position("decoder.weight").or_else(|| parameters.position("embedding.weight"));
-        (weight.expect("every model has a decoder"), parameters.position("decoder.bias"))
-    }
-
-    /// Runs of rows, each at most a block.
-    fn blocks(&self, rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-        let block = self.logits.rows();
-        (0..rows.div_ceil(block)).map(move |number| number * block..((number + 1) * block).min(rows))
+        let weight = parameters.position(WEIGHT).or_else(|| parameters.position("embedding.weight"));
+        (weight.expect("every model has a decoder"), parameters.position(BIAS))
     }
 }
 
 impl OutputLayer for Softmax {
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
-        for rows in self.blocks(predictions.hidden.rows()) {
+        for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let logits = self.logits(device, parameters, predictions.hidden.slice_rows(rows.clone()), Precision::Full);
             let predictions = predictions.slice_rows(rows);
             device.run(&SoftmaxCrossEntropy {
@@ -95,7 +90,7 @@ impl OutputLayer for Softmax {
     ) {
         let (weight, bias) = self.parameters(parameters);
         let exponential = Exponential::Exact;
-        for rows in self.blocks(predictions.hidden.rows()) {
+        for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
             let logits = self.logits(device, parameters, block.hidden, of_activations(self.mixed));
@@ -112,7 +107,7 @@ impl OutputLayer for Softmax {
 
     fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, _words: &Words<'_>) -> Result<Vec<f32>> {
         let mut all = Vec::new();
-        for rows in self.blocks(hidden.rows()) {
+        for rows in self.blocks.ranges(hidden.rows()) {
             let logits = self.logits(device, parameters, hidden.slice_rows(rows), Precision::Full);
             let mut values = device.download(&logits)?;
             values.chunks_exact_mut(logits.columns()).for_each(log_softmax);

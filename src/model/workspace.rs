@@ -53,11 +53,19 @@ impl Workspace {
     /// # Errors
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, capacity: Capacity) -> Result<Self> {
+        Self::with_counts(device, model, capacity, &[])
+    }
+
+    /// The same for training on a text in which words occur so often: what output layers that sample draw by.
+    ///
+    /// # Errors
+    /// As [`Workspace::new`].
+    pub fn with_counts(device: &mut Device, model: &Model, capacity: Capacity, counts: &[u64]) -> Result<Self> {
         let config = model.config();
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
         let cells = (0..config.num_layers).map(|layer| allocate(device, config, layer, capacity)).collect::<Result<_>>()?;
-        let output = (output::kind(config).allocate)(device, config, rows, capacity)?;
+        let output = (output::kind(config).allocate)(device, config, rows, capacity, counts)?;
         let embedded = match config.embedding_size {
             0 => None,
             size => Some(device.tensor("embedded words", rows, size)?),

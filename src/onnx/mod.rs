@@ -52,11 +52,12 @@ const LARGEST: u64 = i32::MAX as u64;
 /// If the output layer is not the full softmax, or as [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
-    if config.output != "softmax" {
+    // What was trained on samples is a full softmax.
+    if !["softmax", "sampled"].contains(&config.output.as_str()) {
         return Err(Error::refused(
             format!("the output layer {}", config.output),
             "only the full softmax can be written as ONNX",
-            "Train with --output softmax",
+            "Train with --output softmax or sampled",
         ));
     }
     let activation = config.activation.to_string();

@@ -88,7 +88,7 @@ impl<'a> Trainer<'a> {
             // The low half is enough to tell masks apart.
             seed: recipe.seed as u32,
         };
-        let workspace = Workspace::new(device, &model, capacity)?;
+        let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let feed = Feed::new(device, streams, Purpose::Training { history })?;
         let mut optimizer_state = Vec::new();

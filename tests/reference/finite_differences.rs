@@ -13,6 +13,7 @@ use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Network, Window};
 use super::outputs::{Direct, Output};
+use super::sampled::{Objective, Sampled};
 
 /// h.
 const STEP: f64 = 3e-4;
@@ -50,11 +51,21 @@ const LAYOUT_WINDOWS: [(usize, usize); 3] = [(3, 2), (1, 1), (4, 1)];
 /// shared by many features, and runs end where it does.
 fn outputs() -> Vec<(&'static str, Output, usize)> {
     let class = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
+    let adaptive = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
+    // Words that are drawn twice, and one that is not drawn and does not occur.
+    let sampled =
+        |objective| Output::Sampled(Sampled { objective, counts: vec![7, 1, 0, 3, 2], power: 0.75, words: vec![0, 3, 3, 1, 0, 4] });
     vec![
         ("compression", Output::Softmax, 2),
         ("class", class(&[1, 3, 1], None), 0),
         ("class_compression", class(&[2, 3], None), 4),
         ("class_direct", class(&[2, 3], Some(Direct { size: 40, order: 3 })), 0),
+        ("adaptive", adaptive(&[2], 2), 0),
+        ("adaptive_clusters", adaptive(&[1, 2, 4], 2), 0),
+        ("adaptive_compression", adaptive(&[1, 3], 4), 6),
+        ("sampled_softmax", sampled(Objective::Softmax), 0),
+        ("sampled_softmax_compression", sampled(Objective::Softmax), 3),
+        ("nce", sampled(Objective::Nce(1.5)), 0),
         ("one_class_direct", class(&[5], Some(Direct { size: 12, order: 2 })), 0),
     ]
 }

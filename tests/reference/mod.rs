@@ -18,6 +18,7 @@ pub mod optimizers;
 pub mod outputs;
 pub mod passes;
 pub mod properties;
+pub mod sampled;
 
 /// A name and a function that panics where the test fails: what a custom harness runs.
 pub type Test = (String, Box<dyn Fn() + Send + Sync>);

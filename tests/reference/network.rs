@@ -25,7 +25,7 @@ use super::outputs::Output;
 pub type Named = BTreeMap<String, Vec<f64>>;
 
 /// The sizes and options of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// The hidden units' equations.
     pub cell: Cell,
@@ -151,11 +151,24 @@ impl Architecture {
         if self.compression_size > 0 {
             shapes.push(("compression.weight".to_string(), vec![self.compression_size, self.output_size()]));
         }
+        let entries = match &self.output {
+            Output::Adaptive { cutoffs, .. } => cutoffs[0] + cutoffs.len(),
+            _ => v,
+        };
         if !self.tied {
-            shapes.push(("decoder.weight".to_string(), vec![v, self.decoder_input_size()]));
+            shapes.push(("decoder.weight".to_string(), vec![entries, self.decoder_input_size()]));
         }
         if self.decoder_bias {
-            shapes.push(("decoder.bias".to_string(), vec![v]));
+            shapes.push(("decoder.bias".to_string(), vec![entries]));
+        }
+        if let Output::Adaptive { cutoffs, divisor } = &self.output {
+            let mut size = self.decoder_input_size();
+            for (i, &begin) in cutoffs.iter().enumerate() {
+                size = (size / divisor).max(1);
+                let words = cutoffs.get(i + 1).copied().unwrap_or(v) - begin;
+                shapes.push((format!("decoder.tail_projection_{i}"), vec![size, self.decoder_input_size()]));
+                shapes.push((format!("decoder.tail_weight_{i}"), vec![words, size]));
+            }
         }
         if let Output::Class { sizes, direct } = &self.output {
             shapes.push(("decoder.class_weight".to_string(), vec![sizes.len(), self.decoder_input_size()]));

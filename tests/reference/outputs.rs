@@ -6,16 +6,17 @@
 //! z_j = w_(first+j) · h + b_(first+j) + Σ_k d_(begin_k + j)          and the word's probability is  Π_i softmax(z_i)[choice_i]
 //! ```
 //!
-//! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one. Where hidden units have
-//! rnnlm's exponential, so have the softmaxes of classes and of their words.
+//! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one. A level may have a
+//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have the softmaxes of classes and their words.
 
 use std::collections::BTreeMap;
 
 use super::kernels::{Activation, rnnlm_softmax_cross_entropy, softmax_cross_entropy};
 use super::network::{Named, Network, Window};
+use super::sampled::Sampled;
 
 /// The kind of an output layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// One softmax over the vocabulary.
     Softmax,
@@ -26,6 +27,15 @@ pub enum Output {
         /// Direct connections from the last words, if there are any.
         direct: Option<Direct>,
     },
+    /// A softmax over the head and an entry for each cluster behind it, then one over the words of a cluster after a projection (Grave 2017).
+    Adaptive {
+        /// Where the head ends and every cluster but the last.
+        cutoffs: Vec<usize>,
+        /// By how much the projection of a cluster is narrower than that before.
+        divisor: usize,
+    },
+    /// The softmax, trained on a sample of the vocabulary.
+    Sampled(Sampled),
 }
 
 /// Hashed direct connections as in rnnlm 0.3 and 0.4.
@@ -40,13 +50,23 @@ pub struct Direct {
 /// One softmax on the way to a word.
 #[derive(Debug, Clone)]
 struct Level {
-    weight: &'static str,
+    /// The name of P, where there is one.
+    projection: Option<String>,
+    weight: String,
     bias: &'static str,
     first: usize,
     count: usize,
     choice: usize,
     /// Where in the table of direct connections runs begin that are added.
     begins: Vec<usize>,
+}
+
+impl Level {
+    /// One over rows of the decoder's weight.
+    fn new(first: usize, count: usize, choice: usize) -> Self {
+        let (weight, bias) = ("decoder.weight".to_string(), "decoder.bias");
+        Self { projection: None, weight, bias, first, count, choice, begins: Vec::new() }
+    }
 }
 
 /// The multipliers of rnnlm's hash (rnnlmlib.h).
@@ -112,9 +132,8 @@ impl Network {
     fn levels(&self, word: usize, history: &[Option<usize>]) -> Vec<Level> {
         let a = &self.architecture;
         match &a.output {
-            Output::Softmax => {
-                let (weight, bias) = (a.decoder_weight(), "decoder.bias");
-                vec![Level { weight, bias, first: 0, count: a.vocab_size, choice: word, begins: Vec::new() }]
+            Output::Softmax | Output::Sampled(_) => {
+                vec![Level { weight: a.decoder_weight().to_string(), ..Level::new(0, a.vocab_size, word) }]
             }
             Output::Class { sizes, direct } => {
                 let (mut class, mut first) = (0, 0);
@@ -123,21 +142,37 @@ impl Network {
                     class += 1;
                 }
                 let begins = |class| direct.map_or_else(Vec::new, |direct| direct.begins(history, class));
-                let (weight, bias) = ("decoder.class_weight", "decoder.class_bias");
-                let of_class = Level { weight, bias, first: 0, count: sizes.len(), choice: class, begins: begins(None) };
-                let (weight, bias) = ("decoder.weight", "decoder.bias");
-                let of_word = Level { weight, bias, first, count: sizes[class], choice: word - first, begins: begins(Some(class)) };
+                let (weight, bias) = ("decoder.class_weight".to_string(), "decoder.class_bias");
+                let of_class = Level { weight, bias, begins: begins(None), ..Level::new(0, sizes.len(), class) };
+                let of_word = Level { begins: begins(Some(class)), ..Level::new(first, sizes[class], word - first) };
                 vec![of_class, of_word]
+            }
+            Output::Adaptive { cutoffs, .. } => {
+                let entries = cutoffs[0] + cutoffs.len();
+                let cluster = (0..cutoffs.len()).rev().find(|&i| word >= cutoffs[i]);
+                let Some(i) = cluster else { return vec![Level::new(0, entries, word)] };
+                let end = cutoffs.get(i + 1).copied().unwrap_or(a.vocab_size);
+                let of_cluster = Level::new(0, entries, cutoffs[0] + i);
+                let projection = Some(format!("decoder.tail_projection_{i}"));
+                let weight = format!("decoder.tail_weight_{i}");
+                let of_word = Level { projection, weight, bias: "", ..Level::new(0, end - cutoffs[i], word - cutoffs[i]) };
+                vec![of_cluster, of_word]
             }
         }
     }
 
+    /// What a level reads: P h, or h.
+    fn read(&self, level: &Level, input: &[f64]) -> Vec<f64> {
+        let Some(projection) = &level.projection else { return input.to_vec() };
+        self.parameter(projection).chunks_exact(input.len()).map(|row| row.iter().zip(input).map(|(p, h)| p * h).sum()).collect()
+    }
+
     fn logits(&self, level: &Level, input: &[f64]) -> Vec<f64> {
-        let weight = self.parameter(level.weight);
+        let (weight, input) = (self.parameter(&level.weight), self.read(level, input));
         (0..level.count)
             .map(|j| {
                 let row = &weight[(level.first + j) * input.len()..][..input.len()];
-                let mut logit: f64 = row.iter().zip(input).map(|(w, h)| w * h).sum();
+                let mut logit: f64 = row.iter().zip(&input).map(|(w, h)| w * h).sum();
                 logit += self.bias(level.bias).map_or(0.0, |bias| bias[level.first + j]);
                 for begin in &level.begins {
                     // A run ends where the table does.
@@ -151,7 +186,7 @@ impl Network {
     /// The loss of one choice and `scale` times its gradient.
     fn cross_entropy(&self, logits: &[f64], choice: usize, scale: f64) -> (f64, Vec<f64>) {
         let a = &self.architecture;
-        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && a.output != Output::Softmax;
+        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && matches!(a.output, Output::Class { .. });
         let cross_entropy = if is_rnnlm { rnnlm_softmax_cross_entropy } else { softmax_cross_entropy };
         cross_entropy(logits, Some(choice), scale)
     }
@@ -159,17 +194,20 @@ impl Network {
     /// ln P(word) after a row of numbers and a history; 0 where there is no word.
     pub fn log_probability(&self, word: Option<usize>, input: &[f64], history: &[Option<usize>]) -> f64 {
         let Some(word) = word else { return 0.0 };
+        if let Output::Sampled(sampled) = &self.architecture.output {
+            return -self.sampled_loss(sampled, word, input).0;
+        }
         let loss = |level: &Level| self.cross_entropy(&self.logits(level, input), level.choice, 1.0).0;
         -self.levels(word, history).iter().map(loss).sum::<f64>()
     }
 
     /// ln P of every word.
     pub fn log_distribution(&self, input: &[f64], history: &[Option<usize>]) -> Vec<f64> {
-        let mut known: BTreeMap<(&str, usize), Vec<f64>> = BTreeMap::new();
+        let mut known: BTreeMap<(String, usize), Vec<f64>> = BTreeMap::new();
         let mut of_word = |word| {
             let levels = self.levels(word, history).into_iter();
             let of_level = |level: Level| {
-                let key = (level.weight, level.first);
+                let key = (level.weight.clone(), level.first);
                 let logits = known.entry(key).or_insert_with(|| self.logits(&level, input));
                 -self.cross_entropy(logits, level.choice, 1.0).0
             };
@@ -189,21 +227,43 @@ impl Network {
     ) -> Vec<f64> {
         let mut back = vec![0.0; input.len()];
         let Some(word) = word else { return back };
+        if let Output::Sampled(sampled) = &self.architecture.output {
+            return self.sampled_gradient(sampled, word, input, scale, gradients);
+        }
         for level in self.levels(word, history) {
             let of_logits = self.cross_entropy(&self.logits(&level, input), level.choice, scale).1;
-            for (j, d) in of_logits.into_iter().enumerate() {
-                let first = (level.first + j) * input.len();
-                let weight = &self.parameter(level.weight)[first..first + input.len()];
-                back.iter_mut().zip(weight).for_each(|(sum, w)| *sum += d * w);
-                let mut add = |name: &str, index: usize, value: f64| {
-                    if let Some(number) = gradients.get_mut(name).and_then(|values| values.get_mut(index)) {
-                        *number += value;
-                    }
-                };
-                input.iter().enumerate().for_each(|(k, h)| add(level.weight, first + k, d * h));
-                add(level.bias, level.first + j, d);
-                level.begins.iter().for_each(|begin| add("direct.weight", begin + j, d));
+            let of_read = self.level_gradient(&level, &of_logits, &self.read(&level, input), gradients);
+            let Some(projection) = &level.projection else {
+                back.iter_mut().zip(of_read).for_each(|(sum, d)| *sum += d);
+                continue;
+            };
+            let weight = self.parameter(projection);
+            let gradient = gradients.get_mut(projection).expect("a gradient for every parameter");
+            for (k, d) in of_read.into_iter().enumerate() {
+                for (m, h) in input.iter().enumerate() {
+                    back[m] += d * weight[k * input.len() + m];
+                    gradient[k * input.len() + m] += d * h;
+                }
             }
+        }
+        back
+    }
+
+    /// Adds what the gradient of a level's logits says of its weight, bias and direct connections; the gradient of what it read.
+    fn level_gradient(&self, level: &Level, of_logits: &[f64], input: &[f64], gradients: &mut Named) -> Vec<f64> {
+        let mut back = vec![0.0; input.len()];
+        for (j, &d) in of_logits.iter().enumerate() {
+            let first = (level.first + j) * input.len();
+            let weight = &self.parameter(&level.weight)[first..first + input.len()];
+            back.iter_mut().zip(weight).for_each(|(sum, w)| *sum += d * w);
+            let mut add = |name: &str, index: usize, value: f64| {
+                if let Some(number) = gradients.get_mut(name).and_then(|values| values.get_mut(index)) {
+                    *number += value;
+                }
+            };
+            input.iter().enumerate().for_each(|(k, h)| add(&level.weight, first + k, d * h));
+            add(level.bias, level.first + j, d);
+            level.begins.iter().for_each(|begin| add("direct.weight", begin + j, d));
         }
         back
     }

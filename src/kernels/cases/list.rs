@@ -17,6 +17,7 @@ pub fn all() -> Vec<Case> {
     tables(&mut setups);
     softmax_cross_entropy(&mut setups);
     super::ragged::setups(&mut setups);
+    super::sampled::setups(&mut setups);
     reductions(&mut setups);
     optimizers(&mut setups);
     let mut cases: Vec<Case> = Vec::new();
@@ -46,7 +47,8 @@ fn matmul(setups: &mut Vec<Setup>) {
                 setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision });
             }
         }
-        for (m, n, k) in [(1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
+        // No terms: zeros.
+        for (m, n, k) in [(7, 5, 0), (1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
             setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false, precision });
         }
         // Large tiles, read by fours and one by one; sums in parts, the last one shorter.
@@ -157,6 +159,7 @@ fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
         (256, Pattern::Few, 3, 4.0),
         (257, Pattern::Same, 7, 4.0),
         (1031, Pattern::Mixed, 17, 4.0),
+        (40_013, Pattern::Mixed, 3, 40.0),
         (301, Pattern::Mixed, 13, 100.0),
         (67, Pattern::Mixed, 11, 1e4),
         (65, Pattern::Nothing, 3, 4.0),

@@ -152,7 +152,7 @@ fn grouped(
         true => bench.output(name, place, shape),
         false => bench.random_input(name, place, shape),
     };
-    let rows = written(bench, "rows", Whole, shape, is(GroupedProduct::Input))?;
+    let rows = written(bench, "rows", Part, shape, is(GroupedProduct::Input))?;
     let products = written(bench, "products", Part, [1, products], is(GroupedProduct::Forward))?;
     let is_weight = is(GroupedProduct::Weight);
     let table_rows = if is_weight { touched } else { table_rows };

@@ -37,13 +37,13 @@ impl Setup {
                 bench.run(&Transpose { input, output });
             }
             Self::AddBias { rows, columns } => {
-                let bias = bench.random_input("bias", Whole, [1, columns])?;
+                let bias = bench.random_input("bias", Part, [1, columns])?;
                 let values = in_place_if(bench, "values", Part, [rows, columns], true)?;
                 bench.run(&AddBias { bias, values });
             }
             Self::SumRows { rows, columns, accumulate } => {
                 let values = bench.random_input("values", Part, [rows, columns])?;
-                let output = in_place_if(bench, "output", Whole, [1, columns], accumulate)?;
+                let output = in_place_if(bench, "output", Part, [1, columns], accumulate)?;
                 bench.run(&SumRows { values, output, accumulate });
             }
             Self::ActivationForward { activation, count, bound } => {
@@ -94,6 +94,7 @@ impl Setup {
                 bench.run(&SoftmaxCrossEntropy { logits, targets: targets_on_device, losses, gradient, scale, exponential });
             }
             Self::Ragged(ragged) => ragged.run(bench)?,
+            Self::Sampled(sampled) => sampled.run(bench)?,
             Self::Reduce { reduction, count } => {
                 let values = bench.random_input("values", Part, [1, count])?;
                 let partial = bench.scratch("partial", [1, Reduce::PARTIAL_SUMS])?;

@@ -1,7 +1,7 @@
 //! How far two devices may be apart: both compute in f32, in different orders and with different exponentials.
 
-use super::{Ragged, Setup};
-use crate::kernels::{Activation, Exponential, GroupedProduct, Reduction};
+use super::{Ragged, Sampled, Setup};
+use crate::kernels::{Activation, Exponential, GroupedProduct, Reduction, SampledObjective};
 
 /// How far a number may be from another: `absolute + relative * |the other|`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,6 +79,14 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
         },
         Setup::Ragged(Ragged::AddRuns { order, .. }) => sum_of(order + 1),
         Setup::Ragged(Ragged::RunsGradient { most, .. }) => sum_of(most),
+        Setup::Sampled(Sampled { objective, samples, bound, scale, .. }) => {
+            let exponent = EPSILON * (8.0 + 4.0 * f64::from(bound));
+            let factors = if objective == SampledObjective::Nce { samples as f64 } else { 1.0 };
+            match output {
+                "losses" => Tolerance { absolute: exponent + 2.0 * EPSILON * factors, relative: 16.0 * EPSILON },
+                _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
+            }
+        }
         Setup::Reduce { reduction, count } => match reduction {
             Reduction::Sum => Tolerance { absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()), relative: EPSILON },
             Reduction::SumOfSquares => bits(8.0),

@@ -140,7 +140,8 @@ impl Block {
             return;
         }
         let (tile, parts) = self.tile_and_parts();
-        let part = k.div_ceil(parts).next_multiple_of(DEPTH);
+        // A sum without terms is a part too.
+        let part = k.div_ceil(parts).next_multiple_of(DEPTH).max(DEPTH);
         let parts = k.div_ceil(part).max(1);
         let (round, a_scale) = match self.precision {
             Precision::Full => (false, 1.0),
