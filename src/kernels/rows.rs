@@ -46,6 +46,9 @@ impl Rows {
 /// Zeros, for a step over rows without a gradient.
 const NO_GRADIENT: &[f32] = &[0.0; 1024];
 
+/// What one thread updates: positions and rows, the tensors' parts that hold these rows, and how many numbers stand before these parts.
+type Share<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
+
 /// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows that occurred. They may be tables of
 /// several pieces, and a dense gradient too.
 ///
@@ -106,7 +109,7 @@ impl<const N: usize> Update<N> {
                     parts.push((own, here, first));
                     first += end.unwrap_or(0);
                 }
-                let work = |(own, mut tensors, first): (&[(usize, usize)], [&mut [f32]; N], usize)| {
+                let work = |(own, mut tensors, first): Share<'_, N>| {
                     for &(p, row) in own {
                         let slices = tensors.each_mut().map(|tensor| &mut tensor[row * columns - first..][..columns]);
                         vectorised(

@@ -36,6 +36,17 @@ pub enum Exponential {
 }
 
 impl Exponential {
+    /// Turns logits into ln of what a softmax makes of them, on the host.
+    pub fn log_softmax(self, logits: &mut [f32]) {
+        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let log = |value: f32| match self {
+            Self::Exact => f64::from(value - top),
+            Self::Rnnlm => f64::from(math::rnnlm_exp(value - top)).ln(),
+        };
+        let log_sum = logits.iter().map(|&value| log(value).exp()).sum::<f64>().ln();
+        logits.iter_mut().for_each(|value| *value = (log(*value) - log_sum) as f32);
+    }
+
     /// The number by which shaders know it.
     pub(super) fn constant(self) -> f64 {
         f64::from(u8::from(self == Self::Rnnlm))

@@ -12,7 +12,6 @@ use super::output::{OutputLayer, Predictions, draw_from};
 use super::parameters::{Initial, Layout, Parameters, Specification, of_tables};
 use super::plan::{Lists, Plan, Words};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
-use super::softmax::log_softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
@@ -103,7 +102,7 @@ impl ClassSoftmax {
         let (classes, widest) = (sizes.len(), sizes.first().copied().unwrap_or(0));
         let most_groups = rows.min(classes);
         let touched: usize = sizes[..most_groups].iter().sum();
-        let direct = (config.direct_size > 0).then(|| Direct {
+        let direct = (config.direct_size > 0).then_some(Direct {
             size: config.direct_size,
             order: config.direct_order,
             independent: capacity.independent,
@@ -374,10 +373,10 @@ impl OutputLayer for ClassSoftmax {
             }
             let mut class_logits = device.download(&of_classes)?;
             let mut word_logits = device.download(&of_words)?;
-            log_softmax(&mut class_logits);
+            self.exponential.log_softmax(&mut class_logits);
             for (range, class) in self.ranges.iter().zip(class_logits) {
                 let within = &mut word_logits[range.clone()];
-                log_softmax(within);
+                self.exponential.log_softmax(within);
                 within.iter_mut().for_each(|value| *value += class);
             }
             all.append(&mut word_logits);
@@ -416,7 +415,7 @@ impl ClassSoftmax {
     /// What the layer's softmax makes of logits.
     fn probabilities(&self, logits: &[f32]) -> impl Iterator<Item = f64> {
         let mut logs = logits.to_vec();
-        log_softmax(&mut logs);
+        self.exponential.log_softmax(&mut logs);
         logs.into_iter().map(|log| f64::from(log).exp())
     }
 }

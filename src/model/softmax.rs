@@ -119,8 +119,5 @@ impl OutputLayer for Softmax {
 
 /// Turns logits into ln of their softmax.
 pub(super) fn log_softmax(logits: &mut [f32]) {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&value| f64::from(value - top).exp()).sum();
-    let log_sum = f64::from(top) + sum.ln();
-    logits.iter_mut().for_each(|value| *value = (f64::from(*value) - log_sum) as f32);
+    Exponential::Exact.log_softmax(logits);
 }

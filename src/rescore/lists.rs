@@ -75,8 +75,7 @@ impl ListReader {
     /// If the stream cannot be read, or a line is no hypothesis.
     pub fn next_list(&mut self) -> Result<Option<List>> {
         let mut list = self.next.take().map(|(id, first)| List { id, hypotheses: vec![first] });
-        loop {
-            let Some(line) = self.next_line()? else { break };
+        while let Some(line) = self.next_line()? {
             let is_empty = line.split_ascii_whitespace().next().is_none();
             if is_empty && self.ids == Ids::None {
                 if list.is_some() {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one. A level may have a
-//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have the softmaxes of classes and of their words.
+//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have the softmaxes of classes and their words.
 
 use std::collections::BTreeMap;
 
@@ -186,7 +186,7 @@ impl Network {
     /// The loss of one choice and `scale` times its gradient.
     fn cross_entropy(&self, logits: &[f64], choice: usize, scale: f64) -> (f64, Vec<f64>) {
         let a = &self.architecture;
-        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && a.output != Output::Softmax;
+        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && matches!(a.output, Output::Class { .. });
         let cross_entropy = if is_rnnlm { rnnlm_softmax_cross_entropy } else { softmax_cross_entropy };
         cross_entropy(logits, Some(choice), scale)
     }

@@ -128,6 +128,9 @@ impl Sizes {
     }
 }
 
+/// The state, and the parameters under Elman's names.
+type Numbers = (Vec<f32>, HashMap<String, Vec<f32>>);
+
 /// The lines before the vocabulary.
 struct Head(HashMap<String, String>);
 
@@ -219,7 +222,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The state, and the parameters under Elman's names.
-    fn numbers(&mut self, sizes: &Sizes, is_binary: bool) -> Result<(Vec<f32>, HashMap<String, Vec<f32>>)> {
+    fn numbers(&mut self, sizes: &Sizes, is_binary: bool) -> Result<Numbers> {
         let &Sizes { words, hidden, compression, classes, direct } = sizes;
         let input = words + hidden;
         let read = if is_binary { Self::binary } else { Self::text };
