@@ -17,6 +17,7 @@ mod flag_files;
 mod gpu;
 mod import;
 mod kernels;
+mod large_vocabularies;
 mod onnx;
 mod reference;
 mod schedules;
@@ -51,6 +52,7 @@ fn main() {
         ("bad_input", bad_input::TESTS),
         ("training", training::TESTS),
         ("schedules", schedules::TESTS),
+        ("large_vocabularies", large_vocabularies::TESTS),
         ("import", import::TESTS),
         ("onnx", onnx::TESTS),
     ];
@@ -67,7 +69,9 @@ fn main() {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
     }
     for variant in gpu::VARIANTS {
-        for (module, tests) in [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS)] {
+        for (module, tests) in
+            [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS), ("large_vocabularies", large_vocabularies::GPU_TESTS)]
+        {
             trials.extend(tests.iter().map(|&(name, run)| {
                 trial(module, &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
             }));
