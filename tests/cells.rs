@@ -85,18 +85,22 @@ fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let of = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
     let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
     vec![
-        Architecture { output: of(&[3], 2), ..plain.clone() },
-        Architecture { output: of(&[1, 3, 6], 2), bias: true, decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[2, 4], 1), embedding_size: 3, projection: true, ..plain.clone() },
-        Architecture { output: of(&[1, 2, 3, 4, 5, 6], 4), decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[6], 4), compression_size: 4, ..plain },
+        Architecture { output: of(&[3], 2.0), ..plain.clone() },
+        Architecture { output: of(&[1, 3, 6], 1.25), bias: true, decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[2, 4], 1.0), embedding_size: 3, projection: true, ..plain.clone() },
+        Architecture { output: of(&[1, 2, 3, 4, 5, 6], 4.0), decoder_bias: true, ..plain.clone() },
+        Architecture { output: of(&[6], 4.0), compression_size: 4, ..plain },
     ]
 }
 
 /// A sample as the model draws it for a window that is its draw number 0.
 fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
-    let words = Draws::new(counts, power, 0).sample(0, samples).into_iter().map(|word| word as usize).collect();
-    Output::Sampled(Sampled { objective, counts: counts.to_vec(), power, words })
+    let mut words: Vec<usize> = Draws::new(counts, power, 0).sample(0, samples).into_iter().map(|word| word as usize).collect();
+    words.sort_unstable();
+    if objective == Objective::Softmax {
+        words.dedup();
+    }
+    Output::Sampled(Sampled { objective, counts: counts.to_vec(), power, draws: samples, words })
 }
 
 /// Networks of one cell that are trained on samples: of one word and of many more than there are, by both losses, with biases, a projection and
@@ -242,7 +246,7 @@ fn past_a_tile(device: &mut Device, cell: Cell) {
         let output = Output::Class { sizes: vec![3, 70, 1, 130, 97], direct: Some(Direct { size: 3200, order: 3 }) };
         let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
         check_windows(device, &format!("past a tile, classes: {cell:?}"), &network, &windows);
-        let output = Output::Adaptive { cutoffs: vec![20, 90, 131], divisor: 2 };
+        let output = Output::Adaptive { cutoffs: vec![20, 90, 131], divisor: 2.0 };
         let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
         check_windows(device, &format!("past a tile, clusters: {cell:?}"), &network, &windows);
         let counts: Vec<u64> = (1..=301).map(|rank| 1000 / rank).collect();

@@ -20,6 +20,7 @@ mod gpu;
 mod import;
 mod kernels;
 mod kneser_ney;
+mod large_vocabularies;
 mod mixtures;
 mod ngram;
 mod ngram_command;
@@ -61,6 +62,7 @@ fn main() {
         ("bad_input", bad_input::TESTS),
         ("training", training::TESTS),
         ("schedules", schedules::TESTS),
+        ("large_vocabularies", large_vocabularies::TESTS),
         ("import", import::TESTS),
         ("ngram", ngram::TESTS),
         ("kneser_ney", kneser_ney::TESTS),
@@ -96,7 +98,9 @@ fn main() {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
     }
     for variant in gpu::VARIANTS {
-        for (module, tests) in [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS)] {
+        for (module, tests) in
+            [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS), ("large_vocabularies", large_vocabularies::GPU_TESTS)]
+        {
             trials.extend(tests.iter().map(|&(name, run)| {
                 trial(module, &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
             }));

@@ -157,7 +157,7 @@ fn noise_of(sampled: &Sampled) -> Noise {
         Objective::Softmax => (SampledObjective::Softmax, 0.0),
         Objective::Nce(ln_z) => (SampledObjective::Nce, ln_z as f32),
     };
-    Noise { samples: sampled.words.len(), power: sampled.power, objective, ln_z }
+    Noise { samples: sampled.draws, power: sampled.power, objective, ln_z }
 }
 
 /// The numbers in f64.
@@ -332,7 +332,7 @@ fn nothing_to_predict(device: &mut Device) {
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
-    let cluster = Output::Adaptive { cutoffs: vec![3], divisor: 2 };
+    let cluster = Output::Adaptive { cutoffs: vec![3], divisor: 2.0 };
     for (output, vocab_size) in [(Output::Softmax, vocab_size), (cluster, vocab_size + 3)] {
         let architecture = Architecture {
             activation: ReferenceActivation::Tanh,

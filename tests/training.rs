@@ -38,7 +38,10 @@ pub fn config(corpus: &Corpus) -> Config {
 }
 
 pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
-    let config = config(corpus);
+    begin_with(device, corpus, config(corpus), recipe)
+}
+
+pub fn begin_with<'a>(device: &mut Device, corpus: &'a Corpus, config: Config, recipe: &Recipe) -> Trainer<'a> {
     let values = initial_values(&config, recipe.seed);
     Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
 }
@@ -69,7 +72,8 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
 /// Writes the run to disk, as a process that is about to end.
 pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let description = Description { version: FORMAT, unit: Unit::Word, skip_unknown: false, config: config(corpus) };
+    let config = trainer.model().config().clone();
+    let description = Description { version: FORMAT, unit: Unit::Word, skip_unknown: false, config };
     let record = CorpusRecord::default();
     let snapshot = trainer.snapshot(device).expect("a snapshot");
     let (recipe, progress) = (trainer.recipe(), trainer.progress());
@@ -95,16 +99,21 @@ fn bits(snapshot: &Snapshot) -> Vec<u32> {
 /// A whole run and one that was interrupted after `windows` windows or a few more must end with the same bits; whether it was interrupted
 /// within an epoch.
 pub fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, windows: usize) -> bool {
-    let mut whole = begin(device, corpus, recipe);
+    interrupted_is_whole_with(device, corpus, &config(corpus), recipe, windows)
+}
+
+/// The same of any model.
+pub fn interrupted_is_whole_with(device: &mut Device, corpus: &Corpus, config: &Config, recipe: &Recipe, windows: usize) -> bool {
+    let mut whole = begin_with(device, corpus, config.clone(), recipe);
     advance(&mut whole, device, usize::MAX);
-    let mut part = begin(device, corpus, recipe);
+    let mut part = begin_with(device, corpus, config.clone(), recipe);
     advance(&mut part, device, windows);
     let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus, |recipe| recipe);
     advance(&mut resumed, device, usize::MAX);
     let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
     let place = part.progress();
-    let what = format!("{}, {}", recipe.optimizer, recipe.schedule.name());
+    let what = format!("{}, {}, {}", config.output, recipe.optimizer, recipe.schedule.name());
     assert!(bits(&a) == bits(&b), "{what}, interrupted in epoch {} after window {}", place.epochs + 1, place.window);
     assert_eq!(whole.progress().history.len(), resumed.progress().history.len());
     (1..part.windows()).contains(&place.window)

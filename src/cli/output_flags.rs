@@ -8,14 +8,15 @@ use crate::model::{Clusters, Noise, SampledObjective};
 /// Flags as they were given.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct OutputFlags {
-    /// For --output adaptive: numbers of frequent words at which the head ends and each cluster but the last, with commas between them
-    /// [default: those of 2000,10000,50000,200000 that are at most half of the vocabulary's size; for small vocabularies a quarter of it]
+    /// For --output adaptive: numbers of frequent words at which the head ends and each cluster but the last, with commas between them, such as
+    /// 2000,10000,50000; a few are best for GPUs [default: 2000, or a quarter of a vocabulary below 8000, and on in steps of a quarter more]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     cutoffs: Vec<usize>,
-    /// What a cluster's state is smaller by than that of the words before: H/4, H/16 and so on with 4 [default: 4]
-    #[arg(long, value_name = "N")]
-    tail_divisor: Option<usize>,
-    /// For --output sampled: words of the sample, drawn for each window and shared by its rows [default: 1000]
+    /// By how much a cluster's state is smaller than that of the words before: H/4, H/16 and so on with 4 [default: 4 with --cutoffs, else 1.25]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    tail_divisor: Option<f64>,
+    /// For --output sampled: words that are drawn for each window, whose rows share them; --loss softmax leaves out those drawn again
+    /// [default: 1000]
     #[arg(long, value_name = "K")]
     samples: Option<usize>,
     /// Draw them in proportion to their frequency to this power: 1 as often as the text has them, 0 all equally often [default: 0.75]
@@ -43,8 +44,11 @@ impl OutputFlags {
         let is_given = [("--cutoffs", !self.cutoffs.is_empty()), ("--tail-divisor", self.tail_divisor.is_some())];
         match (output, is_given.iter().find(|(_, given)| *given)) {
             ("adaptive", _) => {
-                let cutoffs = if self.cutoffs.is_empty() { Clusters::usual(vocab_size) } else { self.cutoffs.clone() };
-                Ok(Some(Clusters { cutoffs, divisor: self.tail_divisor.unwrap_or(Clusters::USUAL_DIVISOR) }))
+                let usual = match self.cutoffs.as_slice() {
+                    [] => Clusters::usual(vocab_size),
+                    cutoffs => Clusters { cutoffs: cutoffs.to_vec(), divisor: Clusters::USUAL_DIVISOR },
+                };
+                Ok(Some(Clusters { divisor: self.tail_divisor.unwrap_or(usual.divisor), ..usual }))
             }
             (_, None) => Ok(None),
             (_, Some((flag, _))) => {

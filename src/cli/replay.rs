@@ -247,7 +247,7 @@ mod tests {
         let classes = Some(Classes { asked: 3, binning: Binning::Frequency, sizes: vec![1, 9, 40] });
         let of_classes =
             Config { output: "class".into(), classes, direct_size: 320, direct_order: 4, compression_size: 3, ..plain.clone() };
-        let clusters = Some(Clusters { cutoffs: vec![7, 20], divisor: 3 });
+        let clusters = Some(Clusters { cutoffs: vec![7, 20], divisor: 3.5 });
         let of_clusters = Config { output: "adaptive".into(), clusters, ..plain.clone() };
         let noise = Noise { samples: 7, power: 0.3, objective: SampledObjective::Nce, ln_z: -0.7 };
         let of_noise = Config { output: "sampled".into(), noise: Some(noise), ..plain.clone() };

@@ -88,7 +88,7 @@ impl AdaptiveSoftmax {
     }
 
     pub(super) fn new(device: &mut Device, config: &Config, rows: usize, capacity: Capacity) -> Result<Self> {
-        let cut = config.clusters.clone().unwrap_or(Clusters { cutoffs: Vec::new(), divisor: 1 });
+        let cut = config.clusters.clone().unwrap_or(Clusters { cutoffs: Vec::new(), divisor: 1.0 });
         let size = config.decoder_input_size();
         let of_cluster = |(number, words): (usize, Range<usize>)| {
             let own = cut.size(number, size);

@@ -8,29 +8,38 @@ use super::config::list;
 use crate::error::{Error, Result};
 
 /// The most clusters.
-pub(super) const MOST_CLUSTERS: usize = 28;
+pub(super) const MOST_CLUSTERS: usize = 40;
 
-/// Ends of the head and of clusters where the user does not say: each cluster has several times the words of what is before it.
-const USUAL: [usize; 4] = [2_000, 10_000, 50_000, 200_000];
+/// Words of the head where the user does not say, but for small vocabularies.
+const USUAL_HEAD: usize = 2_000;
+/// By how much each cluster's end is then further than the one before. What an occurrence of a word costs is in proportion to its cluster: on
+/// texts with many rare words, clusters that each have most of the vocabulary before them are several times slower.
+const USUAL_GROWTH: f64 = 1.25;
 
 /// How a vocabulary is cut, and how much less of the hidden state rare words see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Clusters {
     /// The ends of the head and of every cluster but the last, which ends with the vocabulary.
     pub cutoffs: Vec<usize>,
     /// What the size of the state is divided by from one cluster to the next: PyTorch's `div_value`.
-    pub divisor: usize,
+    pub divisor: f64,
 }
 
 impl Clusters {
-    /// The divisor where the user does not say (Grave 2017).
-    pub const USUAL_DIVISOR: usize = 4;
+    /// The divisor where the user says where to cut (Grave 2017).
+    pub const USUAL_DIVISOR: f64 = 4.0;
 
-    /// The cutoffs where the user does not say: those of 2 000, 10 000, 50 000 and 200 000 that are at most half of the vocabulary's size, and
-    /// for small vocabularies a quarter of it.
-    pub fn usual(vocab_size: usize) -> Vec<usize> {
-        let fitting: Vec<usize> = USUAL.into_iter().filter(|&end| end <= vocab_size / 2).collect();
-        if fitting.is_empty() { vec![vocab_size.div_ceil(4)] } else { fitting }
+    /// How a vocabulary is cut where the user does not say: the head has 2 000 words, or a quarter of a small vocabulary, and every cluster
+    /// ends a quarter further. The state's size falls as ranks grow, so that clusters have about as many weights each.
+    pub fn usual(vocab_size: usize) -> Self {
+        let mut end = USUAL_HEAD.min(vocab_size.div_ceil(4)) as f64;
+        let mut cutoffs = vec![end as usize];
+        // The last cluster may have less than half of what the others grow by.
+        while end * USUAL_GROWTH * 1.1 <= vocab_size as f64 && cutoffs.len() < MOST_CLUSTERS {
+            end = (end * USUAL_GROWTH).ceil();
+            cutoffs.push(end as usize);
+        }
+        Self { cutoffs, divisor: USUAL_GROWTH }
     }
 
     /// Checks that a vocabulary of this size can be cut so.
@@ -44,7 +53,7 @@ impl Clusters {
             return Err(Error::usage(
                 format!("--cutoffs {}", list(&self.cutoffs)),
                 format!("the ends of the head and of the clusters must ascend from at least 1 to below the vocabulary's {vocab_size}"),
-                format!("{} are usual for this vocabulary", list(&Self::usual(vocab_size))),
+                format!("{} are usual for this vocabulary", list(&Self::usual(vocab_size).cutoffs)),
             ));
         }
         if self.cutoffs.len() > MOST_CLUSTERS {
@@ -54,8 +63,8 @@ impl Clusters {
                 "Leave some of them out",
             ));
         }
-        if self.divisor == 0 {
-            return Err(Error::usage("--tail-divisor 0", "it must be at least 1", "4 is the usual one"));
+        if !(self.divisor.is_finite() && self.divisor >= 1.0) {
+            return Err(Error::usage(format!("--tail-divisor {}", self.divisor), "it must be a number from 1 on", "4 is the usual one"));
         }
         Ok(())
     }
@@ -73,7 +82,7 @@ impl Clusters {
 
     /// What cluster `number` sees of a state of `size` numbers: at least one.
     pub(super) fn size(&self, number: usize, size: usize) -> usize {
-        (0..=number).fold(size, |size, _| size / self.divisor).max(1)
+        ((size as f64 / self.divisor.powi(number as i32 + 1)) as usize).max(1)
     }
 }
 
@@ -82,34 +91,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usual_cutoffs_are_those_of_the_help_text_and_fit_every_vocabulary() {
-        assert_eq!(Clusters::usual(800_000), [2_000, 10_000, 50_000, 200_000]);
-        assert_eq!(Clusters::usual(100_000), [2_000, 10_000, 50_000]);
-        assert_eq!(Clusters::usual(10_000), [2_000]);
-        assert_eq!(Clusters::usual(3_999), [1_000]);
-        for vocab_size in 2..5_000 {
-            Clusters { cutoffs: Clusters::usual(vocab_size), divisor: 4 }.validate(vocab_size).expect("it fits");
+    fn usual_cuts_fit_every_vocabulary() {
+        let usual = Clusters::usual(10_000);
+        assert_eq!(usual.cutoffs, [2_000, 2_500, 3_125, 3_907, 4_884, 6_105, 7_632]);
+        assert_eq!(usual.divisor, 1.25);
+        assert_eq!(Clusters::usual(100).cutoffs, [25, 32, 40, 50, 63, 79]);
+        for vocab_size in (2..5_000).chain([800_000, 100_000_000]) {
+            Clusters::usual(vocab_size).validate(vocab_size).expect("it fits");
         }
     }
 
     #[test]
     fn clusters_are_runs_with_ever_smaller_states() {
-        let clusters = Clusters { cutoffs: vec![3, 5], divisor: 4 };
+        let clusters = Clusters { cutoffs: vec![3, 5], divisor: 4.0 };
         assert_eq!((clusters.head(), clusters.ranges(12)), (3, vec![3..5, 5..12]));
         assert_eq!([0, 1, 2].map(|number| clusters.size(number, 100)), [25, 6, 1]);
         assert_eq!(clusters.size(1, 3), 1);
-        assert_eq!(Clusters { divisor: 1, ..clusters }.size(1, 7), 7);
+        assert_eq!(Clusters { divisor: 1.0, ..clusters.clone() }.size(1, 7), 7);
+        assert_eq!(Clusters { divisor: 1.25, ..clusters }.size(1, 256), 163);
     }
 
     #[test]
     fn cuts_that_cannot_be_are_refused() {
         let is_refused = |cutoffs: &[usize], divisor| Clusters { cutoffs: cutoffs.to_vec(), divisor }.validate(12).is_err();
-        assert!(!is_refused(&[1, 2, 11], 1));
+        assert!(!is_refused(&[1, 2, 11], 1.0));
         for cutoffs in [&[][..], &[0], &[12], &[3, 3], &[5, 4]] {
-            assert!(is_refused(cutoffs, 4), "{cutoffs:?}");
+            assert!(is_refused(cutoffs, 4.0), "{cutoffs:?}");
         }
-        assert!(is_refused(&[3], 0));
-        let many = |count| Clusters { cutoffs: (1..=count).collect(), divisor: 2 }.validate(1_000);
+        for divisor in [0.0, 0.9, -4.0, f64::NAN, f64::INFINITY] {
+            assert!(is_refused(&[3], divisor), "{divisor}");
+        }
+        let many = |count| Clusters { cutoffs: (1..=count).collect(), divisor: 2.0 }.validate(1_000);
         assert!(many(MOST_CLUSTERS).is_ok() && many(MOST_CLUSTERS + 1).is_err());
     }
 }

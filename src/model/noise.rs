@@ -9,7 +9,7 @@ use crate::kernels::SampledObjective;
 /// How an output layer samples in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
-    /// K, words of a window's sample.
+    /// K, words that are drawn for a window.
     pub samples: usize,
     /// Words are drawn in proportion to their frequency to this power: 1 is the text's distribution, 0 makes all equally likely.
     pub power: f64,
@@ -95,9 +95,15 @@ impl Draws {
         (0..count).map(pick).collect()
     }
 
-    /// ln of how often a word is expected among `count`.
+    /// ln of how often a word is expected among `count` that are drawn.
     pub(super) fn log_expected(&self, word: u32, count: usize) -> f32 {
         self.log_probabilities[word as usize] + (count as f32).ln()
+    }
+
+    /// ln of the probability that a word is among `count` that are drawn: how often it is expected where equal ones count once.
+    pub(super) fn log_included(&self, word: u32, count: usize) -> f32 {
+        let probability = f64::from(self.log_probabilities[word as usize]).exp();
+        (-(count as f64 * (-probability).ln_1p()).exp_m1()).ln() as f32
     }
 }
 
@@ -118,6 +124,7 @@ mod tests {
             for (word, &count) in counts.iter().enumerate() {
                 let share = weight(count) / sum;
                 assert!((f64::from(draws.log_expected(word as u32, 10)) - (10.0 * share).ln()).abs() < 1e-5);
+                assert!((f64::from(draws.log_included(word as u32, 10)) - (1.0 - (1.0 - share).powi(10)).ln()).abs() < 1e-5);
                 chi_square += (found[word] - 200_000.0 * share).powi(2) / (200_000.0 * share);
             }
             // Seven degrees of freedom: beyond 24.3 once in a thousand.

@@ -23,12 +23,19 @@ impl std::fmt::Debug for Words<'_> {
 }
 
 /// The most sections of a plan.
-pub(super) const SECTIONS: usize = 32;
+pub(super) const SECTIONS: usize = 48;
 
 /// Where in its layer's memory the lists of a plan lie. It holds until the layer makes its next plan.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     ends: [usize; SECTIONS],
+}
+
+impl Default for Plan {
+    /// No list has anything.
+    fn default() -> Self {
+        Self { ends: [0; SECTIONS] }
+    }
 }
 
 impl Plan {
@@ -69,10 +76,11 @@ impl Lists {
     ///
     /// # Panics
     /// If the memory is too small, or there are more lists than a plan has.
-    pub(super) fn upload(mut self, device: &mut Device, memory: &Tensor<u32>) -> Plan {
+    pub(super) fn upload(self, device: &mut Device, memory: &Tensor<u32>) -> Plan {
         assert!(self.ends.len() <= SECTIONS, "a plan of {} lists", self.ends.len());
         device.upload(&memory.slice_rows(0..self.numbers.len()), &self.numbers);
-        self.ends.resize(SECTIONS, self.numbers.len());
-        Plan { ends: self.ends.try_into().unwrap_or_default() }
+        let mut ends = [self.numbers.len(); SECTIONS];
+        ends[..self.ends.len()].copy_from_slice(&self.ends);
+        Plan { ends }
     }
 }

@@ -32,7 +32,7 @@ pub struct Sampled {
     /// For losses and distributions between two updates: one row at a time.
     full: Softmax,
     mixed: bool,
-    /// `[rows, K]`: logits of the sample, then their gradient.
+    /// `[rows, K]`, or fewer columns where words are drawn again: logits of the sample, then their gradient.
     sample_logits: Tensor,
     /// `[rows, 1]`: logits of the targets, then their gradient.
     target_logits: Tensor,
@@ -100,11 +100,6 @@ impl Sampled {
         }
     }
 
-    /// The logits of the sample for a window's rows.
-    fn sample_logits(&self, rows: usize) -> Tensor {
-        self.sample_logits.reshape(rows, self.noise.samples)
-    }
-
     /// The losses, and in place of the logits their gradients.
     fn walk(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions, scale: f32) {
         let Predictions { hidden, losses, plan, .. } = predictions;
@@ -113,7 +108,7 @@ impl Sampled {
         let tensor = |name| parameters.position(name).map(|number| parameters.tensors()[number]);
         let (weights, biases) = (self.weights.slice_rows(0..all), tensor(BIAS).map(|table| (table, self.biases.slice_rows(0..all))));
         device.run(&Gather { table: tensor(WEIGHT).expect("every model has a decoder"), tokens: words, output: weights });
-        let sample = self.sample_logits(rows);
+        let sample = self.sample_logits.reshape(rows, all - rows);
         device.run(&product(hidden, weights.slice_rows(rows..all), sample, of_activations(self.mixed)));
         if let Some((table, output)) = biases {
             device.run(&Gather { table, tokens: words, output });
@@ -134,11 +129,18 @@ impl Sampled {
 
 impl OutputLayer for Sampled {
     fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
-        let sample = self.draws.sample(words.draw, self.noise.samples);
+        let Noise { samples, objective, ln_z, .. } = self.noise;
+        let mut sample = self.draws.sample(words.draw, samples);
+        sample.sort_unstable();
+        if objective == SampledObjective::Softmax {
+            // A frequent word would be in the sum as often as it was drawn where it is not the target, and once where it is.
+            sample.dedup();
+        }
         let all: Vec<u32> = words.targets.iter().copied().chain(sample).collect();
-        let correction = |&word: &u32| match word {
-            NONE => 0.0,
-            word => self.draws.log_expected(word, self.noise.samples) + self.noise.ln_z,
+        let correction = |&word: &u32| match (word, objective) {
+            (NONE, _) => 0.0,
+            (word, SampledObjective::Softmax) => self.draws.log_included(word, samples),
+            (word, SampledObjective::Nce) => self.draws.log_expected(word, samples) + ln_z,
         };
         device.upload(&self.corrections.slice_rows(0..all.len()), &all.iter().map(correction).collect::<Vec<_>>());
         let mut order: Vec<u32> = (0..all.len() as u32).collect();
@@ -174,7 +176,7 @@ impl OutputLayer for Sampled {
         let hidden = predictions.hidden;
         let (rows, touched) = (hidden.rows(), self.rows(predictions.plan));
         let all = touched.tokens.len();
-        let (sample, precision) = (self.sample_logits(rows), of_gradients(self.mixed, scale));
+        let (sample, precision) = (self.sample_logits.reshape(rows, all - rows), of_gradients(self.mixed, scale));
         let weights = self.weights.slice_rows(0..all);
         device.run(&self.of_targets(GroupedProduct::Input, hidden_gradient, None));
         let from_sample = input_gradient(sample, weights.slice_rows(rows..all), hidden_gradient, precision);

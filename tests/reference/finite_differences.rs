@@ -53,16 +53,18 @@ fn outputs() -> Vec<(&'static str, Output, usize)> {
     let class = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
     let adaptive = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
     // Words that are drawn twice, and one that is not drawn and does not occur.
-    let sampled =
-        |objective| Output::Sampled(Sampled { objective, counts: vec![7, 1, 0, 3, 2], power: 0.75, words: vec![0, 3, 3, 1, 0, 4] });
+    let sampled = |objective| {
+        let words = if objective == Objective::Softmax { vec![0, 1, 3, 4] } else { vec![0, 3, 3, 1, 0, 4] };
+        Output::Sampled(Sampled { objective, counts: vec![7, 1, 0, 3, 2], power: 0.75, draws: 6, words })
+    };
     vec![
         ("compression", Output::Softmax, 2),
         ("class", class(&[1, 3, 1], None), 0),
         ("class_compression", class(&[2, 3], None), 4),
         ("class_direct", class(&[2, 3], Some(Direct { size: 40, order: 3 })), 0),
-        ("adaptive", adaptive(&[2], 2), 0),
-        ("adaptive_clusters", adaptive(&[1, 2, 4], 2), 0),
-        ("adaptive_compression", adaptive(&[1, 3], 4), 6),
+        ("adaptive", adaptive(&[2], 2.0), 0),
+        ("adaptive_clusters", adaptive(&[1, 2, 4], 1.5), 0),
+        ("adaptive_compression", adaptive(&[1, 3], 4.0), 6),
         ("sampled_softmax", sampled(Objective::Softmax), 0),
         ("sampled_softmax_compression", sampled(Objective::Softmax), 3),
         ("nce", sampled(Objective::Nce(1.5)), 0),

@@ -162,9 +162,8 @@ impl Architecture {
             shapes.push(("decoder.bias".to_string(), vec![entries]));
         }
         if let Output::Adaptive { cutoffs, divisor } = &self.output {
-            let mut size = self.decoder_input_size();
             for (i, &begin) in cutoffs.iter().enumerate() {
-                size = (size / divisor).max(1);
+                let size = ((self.decoder_input_size() as f64 / divisor.powi(i as i32 + 1)).floor() as usize).max(1);
                 let words = cutoffs.get(i + 1).copied().unwrap_or(v) - begin;
                 shapes.push((format!("decoder.tail_projection_{i}"), vec![size, self.decoder_input_size()]));
                 shapes.push((format!("decoder.tail_weight_{i}"), vec![words, size]));

@@ -32,7 +32,7 @@ pub enum Output {
         /// Where the head ends and every cluster but the last.
         cutoffs: Vec<usize>,
         /// By how much the projection of a cluster is narrower than that before.
-        divisor: usize,
+        divisor: f64,
     },
     /// The softmax, trained on a sample of the vocabulary.
     Sampled(Sampled),

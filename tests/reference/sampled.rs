@@ -3,7 +3,7 @@
 //! With z_w the logit of word w, t the target, n_1 … n_K the words of the sample, P their distribution and a_w the corrected logit:
 //!
 //! ```text
-//! a_w = z_w - ln(K P(w))                                    softmax (Bengio and Senécal 2008, Jean 2015)
+//! a_w = z_w - ln(1 - (1 - P(w))^K)                          softmax (Jean 2015), of K draws those that differ
 //! loss = -ln(e^a_t / (e^a_t + Σ_{j: n_j ≠ t} e^a_(n_j)))
 //! a_w = z_w - ln Z - ln(K P(w))                             noise-contrastive estimation (Mnih and Teh 2012)
 //! loss = -ln σ(a_t) - Σ_j ln(1 - σ(a_(n_j)))
@@ -30,7 +30,9 @@ pub struct Sampled {
     pub counts: Vec<u64>,
     /// The power of its frequency in proportion to which a word is drawn.
     pub power: f64,
-    /// n_1 … n_K.
+    /// K, the draws.
+    pub draws: usize,
+    /// n_1 and so on: K words, or fewer where equal ones count once.
     pub words: Vec<usize>,
 }
 
@@ -53,8 +55,10 @@ impl Sampled {
     fn correction(&self, word: usize) -> f64 {
         let weight = |count: u64| (count.max(1) as f64).powf(self.power);
         let share = weight(self.counts[word]) / self.counts.iter().map(|&count| weight(count)).sum::<f64>();
-        let ln_z = if let Objective::Nce(ln_z) = self.objective { ln_z } else { 0.0 };
-        (self.words.len() as f64 * share).ln() + ln_z
+        match self.objective {
+            Objective::Softmax => (1.0 - (1.0 - share).powi(self.draws as i32)).ln(),
+            Objective::Nce(ln_z) => (self.draws as f64 * share).ln() + ln_z,
+        }
     }
 }
 
