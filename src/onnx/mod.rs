@@ -60,6 +60,13 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>
             "Train with --output softmax or sampled",
         ));
     }
+    if config.compression_size > 0 {
+        return Err(Error::refused(
+            format!("the compression layer of {} units", config.compression_size),
+            "Elman's ONNX graphs have none",
+            "Train without --compression",
+        ));
+    }
     let activation = config.activation.to_string();
     let parameters = specifications(config).into_iter().zip(&checkpoint.parameters);
     let network = Network {
