@@ -11,7 +11,7 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
 // e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these.
 fn rnnlm_exp(x: f32) -> f32 {
     let power = max(x * 1.44269504, -126.0);
-    return bitcast<f32>(u32(min((power + 126.942695) * 8388608.0, 2139095039.0)));
+    return bitcast<f32>(u32(min((power + 126.942695) * 8388608.0, 2139094912.0)));
 }
 
 // f(z) and, from y = f(z), f'(z). ACTIVATION: 0 sigmoid, 1 tanh, 2 relu, 3 rnnlm's sigmoid.

@@ -51,8 +51,8 @@ impl WordVectors {
         let wanted: HashMap<&str, ()> = vocabulary.types().iter().map(|token| (token.as_str(), ())).collect();
         let mut lines = reader.lines();
         let head = lines.next().transpose().map_err(Error::io("read", path))?.unwrap_or_default();
-        let sizes: Vec<usize> = head.split_ascii_whitespace().filter_map(|field| field.parse().ok()).collect();
-        let [count, size] = sizes[..] else {
+        let fields: Vec<_> = head.split_ascii_whitespace().map(str::parse::<usize>).collect();
+        let [Ok(count), Ok(size)] = fields[..] else {
             return Err(wrong(1, format!("{head:?} is not the number of words and the length of vectors")));
         };
         if size == 0 {

@@ -67,7 +67,7 @@ pub(super) fn rnnlm_exp(x: f32) -> f32 {
     const FRACTION: f32 = 8_388_608.0;
     let power = (x * std::f32::consts::LOG2_E).max(-126.0);
     // The largest number whose bits mean a number.
-    f32::from_bits(((power + BIAS) * FRACTION).min(2_139_095_039.0) as u32)
+    f32::from_bits(((power + BIAS) * FRACTION).min(2_139_094_912.0) as u32)
 }
 
 /// 1 / (1 + e^-x) with [`rnnlm_exp`], of arguments cut to ±50 as rnnlm does.

@@ -105,8 +105,8 @@ mod tests {
         let counts = [8, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1];
         assert_eq!(Classes::new(3, Binning::Frequency, &counts).expect("fits").sizes, [1, 2, 8]);
         let sqrt = Classes::new(3, Binning::Sqrt, &counts).expect("fits");
-        assert_eq!(sqrt.sizes, [2, 4, 5]);
-        assert_eq!(sqrt.ranges(), [0..2, 2..6, 6..11]);
+        assert_eq!(sqrt.sizes, [3, 4, 4]);
+        assert_eq!(sqrt.ranges(), [0..3, 3..7, 7..11]);
     }
 
     #[test]

@@ -35,7 +35,10 @@ impl Clusters {
         let mut end = USUAL_HEAD.min(vocab_size.div_ceil(4)) as f64;
         let mut cutoffs = vec![end as usize];
         // The last cluster may have less than half of what the others grow by.
-        while end * USUAL_GROWTH * 1.1 <= vocab_size as f64 && cutoffs.len() < MOST_CLUSTERS {
+        while (end * USUAL_GROWTH).ceil() < vocab_size as f64
+            && end * USUAL_GROWTH * 1.1 <= vocab_size as f64
+            && cutoffs.len() < MOST_CLUSTERS
+        {
             end = (end * USUAL_GROWTH).ceil();
             cutoffs.push(end as usize);
         }
