@@ -259,7 +259,7 @@ impl Window {
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
         let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, ..Capacity::default() })?;
         let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, Purpose::Training { history: 0 })?;
-        let (window, _) = feed.window(device, 0);
+        let (window, _) = feed.window(device, &workspace, 0, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
         Ok(Self { model, workspace, window, scale })
     }

@@ -6,7 +6,7 @@ use crate::corpus::{Streams, TextReport, TextSize, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Purpose};
-use crate::model::{Capacity, Model, Window, Workspace};
+use crate::model::{Capacity, Model, Workspace};
 
 /// What a model says of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -126,37 +126,17 @@ impl Evaluator {
     /// # Errors
     /// If the device failed, nothing could be predicted, or the losses are not finite.
     pub fn evaluate(&self, device: &mut Device, model: &Model, tokens: &Tokens) -> Result<Evaluation> {
-        let mut reading = self.read(device, tokens)?;
-        let mut nats = 0.0;
-        for number in 0..reading.feed.streams().windows() {
-            nats += reading.losses(device, model, number)?.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-        }
-        reading.feed.release(device);
-        Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
-    }
-
-    /// Begins to read a text.
-    fn read<'a>(&'a self, device: &mut Device, tokens: &'a Tokens) -> Result<Reading<'a>> {
         self.workspace.reset(device);
-        let feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), Purpose::Reading)?;
-        Ok(Reading { workspace: &self.workspace, feed })
-    }
-}
-
-/// A text that one model is reading, window by window.
-struct Reading<'a> {
-    workspace: &'a Workspace,
-    feed: Feed<'a>,
-}
-
-impl Reading<'_> {
-    /// The losses of the next window in nats, one a token.
-    fn losses(&mut self, device: &mut Device, model: &Model, number: usize) -> Result<Vec<f32>> {
-        let (window, _) = self.feed.window(device, number);
-        let window = Window { plan: self.workspace.plan(device, &self.feed.words(number, 0)), ..window };
-        model.forward(device, self.workspace, &window);
-        model.losses(device, self.workspace, &window);
-        device.download(&self.workspace.losses(&window))
+        let mut feed = Feed::new(device, Streams::single(tokens, Self::TIME_STEPS), Purpose::Reading)?;
+        let mut nats = 0.0;
+        for number in 0..feed.streams().windows() {
+            let (window, _) = feed.window(device, &self.workspace, number, 0);
+            model.forward(device, &self.workspace, &window);
+            model.losses(device, &self.workspace, &window);
+            nats += device.download(&self.workspace.losses(&window))?.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        }
+        feed.release(device);
+        Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::corpus::{Streams, order_by_token};
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{Window, Words};
+use crate::model::{Window, Words, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// Tokens of a run of windows.
@@ -81,8 +81,9 @@ impl<'a> Feed<'a> {
         self.begin(number)..self.streams.steps_of_windows(number..number + 1).end
     }
 
-    /// A window of the text and the number of its targets that are predicted.
-    pub fn window(&mut self, device: &mut Device, number: usize) -> (Window, usize) {
+    /// A window of the text, planned by the workspace that is to walk it, and the number of its targets that are predicted. `draw` is the number
+    /// of the draw of what is drawn for it.
+    pub fn window(&mut self, device: &mut Device, workspace: &Workspace, number: usize, draw: u32) -> (Window, usize) {
         if !self.resident.contains(&number) {
             self.upload(device, number);
         }
@@ -91,6 +92,8 @@ impl<'a> Feed<'a> {
         let first = steps.start - self.first_step;
         let positions = steps.len() * self.streams.batch();
         let window = Window {
+            draw,
+            plan: workspace.plan(device, &self.words(number, draw)),
             history: self.streams.begin(number) - steps.start,
             advance: (self.begin(number + 1) - steps.start).min(steps.len()),
             order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),

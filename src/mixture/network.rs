@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::feed::{Feed, Purpose};
 use crate::kernels::{Adagrad, Average, Clip, Reduce, Reduction, Sgd};
 use crate::model::{Capacity, Model, Window, Workspace};
-use crate::tensor::{NONE, Tensor};
+use crate::tensor::Tensor;
 
 /// How a model goes on learning from what it reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,21 +119,20 @@ impl<'a> Network<'a> {
 
     /// Reads the next window.
     fn advance(&mut self, device: &mut Device) -> Result<()> {
-        let (window, _) = self.feed.window(device, self.window);
-        let words = self.feed.words(self.window, 0);
-        let window = Window { plan: self.workspace.plan(device, &words), ..window };
+        let number = self.window;
         self.window += 1;
+        let (window, predicted) = self.feed.window(device, &self.workspace, number, 0);
         self.model.forward(device, &self.workspace, &window);
         self.model.losses(device, &self.workspace, &window);
         let losses = device.download(&self.workspace.losses(&window))?;
         let mut found: Vec<f64> = losses.iter().map(|&loss| -f64::from(loss)).collect();
         if let Some(cache) = &mut self.cache {
             let states = device.download(&self.workspace.states(&window))?;
-            cache.mix(&states, &words.targets, &mut found);
+            cache.mix(&states, &self.feed.words(number, 0).targets, &mut found);
         }
         self.ready.extend(found);
         if let Some(learner) = &self.learner
-            && words.targets.iter().any(|&target| target != NONE)
+            && predicted > 0
         {
             learner.learn(device, self.model, &self.workspace, &window);
         }
@@ -176,8 +175,7 @@ impl Learner {
         let mut feed = Feed::new(device, Streams::single(tokens, time_steps), Purpose::Training { history: 0 })?;
         let windows = feed.streams().windows();
         for number in 0..windows {
-            let (window, _) = feed.window(device, number);
-            let window = Window { plan: workspace.plan(device, &feed.words(number, 0)), ..window };
+            let (window, _) = feed.window(device, workspace, number, 0);
             model.forward(device, workspace, &window);
             model.backward(device, workspace, &window, 1.0);
             let gradients = workspace.gradients(&window);

@@ -238,12 +238,10 @@ impl<'a> Trainer<'a> {
 
     /// One window: forward, back, and where it is the last one of an update, update. Returns the tokens predicted.
     fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
-        let (window, predicted) = self.feed.window(device, number);
         // Every window of the run has masks of its own.
         let most = self.feed.streams().steps().div_ceil(self.recipe.shortest_window());
         let draw = (self.progress.epochs * most + number) as u32;
-        let plan = self.workspace.plan(device, &self.feed.words(number, draw));
-        let window = Window { draw, plan, ..window };
+        let (window, predicted) = self.feed.window(device, &self.workspace, number, draw);
         let scale = match (self.recipe.reduction, &self.accumulator) {
             (Reduction::Mean, None) => 1.0 / predicted.max(1) as f32,
             _ => 1.0,
