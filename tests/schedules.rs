@@ -356,7 +356,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         let scale = device.tensor_from("one", 1, 1, &[1.0]).expect("a number");
         let rate = if reduction == Reduction::Mean { lr / corpus.train.known() as f32 } else { lr };
         for number in 0..streams.windows() {
-            let (window, _) = feed.window(device, number);
+            let (window, _) = feed.window(device, &workspace, number, 0);
             model.forward(device, &workspace, &window);
             model.backward(device, &workspace, &window, 1.0);
             for (&parameter, gradient) in moved.tensors().iter().zip(workspace.gradients(&window)) {
