@@ -10,22 +10,9 @@ override RNNLM: bool = false;
 @group(0) @binding(1) var<storage, read> rows: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 
-const LOWEST: f32 = -3.4e38;
-
 // Each lane's largest logit and the sum of exponentials below it.
 var<workgroup> largest: array<f32, 64>;
 var<workgroup> sums: array<f32, 64>;
-
-// -ln of a logit's probability, and the probability; log_sum is ln of the sum of exponentials, with the highest logit added back.
-fn loss_of(logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if RNNLM { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
-    return log_sum - logit;
-}
-
-fn likelihood(logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if RNNLM { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
-    return exp(logit - log_sum);
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -79,14 +66,14 @@ fn main(
     }
     let log_sum = highest + log(sums[0]);
     if lane == 0u && goal < length {
-        losses[arguments.losses_offset + rows[first_field + 3u]] += loss_of(logits[first + goal], highest, log_sum);
+        losses[arguments.losses_offset + rows[first_field + 3u]] += softmax_loss(RNNLM, logits[first + goal], highest, log_sum);
     }
     if GRADIENT {
         // The target's logit was read above, before anything of the row is overwritten.
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < length; column += 64u) {
-            let probability = likelihood(logits[first + column], highest, log_sum);
+            let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
             logits[first + column] = arguments.scale * (probability - select(0.0, 1.0, column == goal));
         }
     }

@@ -20,8 +20,6 @@ override NCE: bool = false;
 @group(0) @binding(3) var<storage, read> corrections: array<f32>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
 
-const LOWEST: f32 = -3.4e38;
-
 // Each lane's largest corrected logit and its sum: of exponentials below it, or of losses.
 var<workgroup> largest: array<f32, 256>;
 var<workgroup> sums: array<f32, 256>;

@@ -14,6 +14,21 @@ fn rnnlm_exp(x: f32) -> f32 {
     return bitcast<f32>(u32(min((power + 126.942695) * 8388608.0, 2139094912.0)));
 }
 
+// Below every logit.
+const LOWEST: f32 = -3.4e38;
+
+// -ln of a logit's probability, and the probability, under a softmax with rnnlm's exponential or the exact one; log_sum is ln of the sum of
+// exponentials, with the highest logit added back.
+fn softmax_loss(rnnlm: bool, logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if rnnlm { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
+    return log_sum - logit;
+}
+
+fn softmax_probability(rnnlm: bool, logit: f32, highest: f32, log_sum: f32) -> f32 {
+    if rnnlm { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
+    return exp(logit - log_sum);
+}
+
 // f(z) and, from y = f(z), f'(z). ACTIVATION: 0 sigmoid, 1 tanh, 2 relu, 3 rnnlm's sigmoid.
 fn activate(kind: u32, z: f32) -> f32 {
     switch kind {

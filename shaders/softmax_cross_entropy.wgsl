@@ -10,22 +10,9 @@ override RNNLM: bool = false;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 
-const LOWEST: f32 = -3.4e38;
-
 // Each lane's largest logit and the sum of exponentials below it.
 var<workgroup> largest: array<f32, 256>;
 var<workgroup> sums: array<f32, 256>;
-
-// -ln of a logit's probability, and the probability; log_sum is ln of the sum of exponentials, with the highest logit added back.
-fn loss_of(logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if RNNLM { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
-    return log_sum - logit;
-}
-
-fn likelihood(logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if RNNLM { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
-    return exp(logit - log_sum);
-}
 
 @compute @workgroup_size(256)
 fn main(
@@ -79,7 +66,7 @@ fn main(
     let log_sum = highest + log(sums[0]);
     if lane == 0u {
         var loss = 0.0;
-        if target_word < arguments.columns { loss = loss_of(logits[first + target_word], highest, log_sum); }
+        if target_word < arguments.columns { loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum); }
         losses[arguments.losses_offset + row] = loss;
     }
     if GRADIENT {
@@ -87,7 +74,7 @@ fn main(
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < arguments.columns; column += 256u) {
-            let probability = likelihood(logits[first + column], highest, log_sum);
+            let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
             logits[first + column] = scale * (probability - select(0.0, 1.0, column == target_word));
         }
     }
