@@ -14,6 +14,7 @@ pub mod error;
 pub mod evaluate;
 pub mod feed;
 pub mod generate;
+pub mod gzip;
 pub mod hash;
 pub mod kernels;
 pub mod mixture;

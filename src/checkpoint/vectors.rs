@@ -4,15 +4,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::path::Path;
-
-use flate2::read::MultiGzDecoder;
 
 use super::{Checkpoint, replace_file};
 use crate::corpus::Vocabulary;
 use crate::error::{Error, Result};
+use crate::gzip;
 use crate::model::specifications;
 
 /// Vectors of some words, all of one length.
@@ -24,20 +22,13 @@ pub struct WordVectors {
     pub vectors: HashMap<String, Vec<f32>>,
 }
 
-/// The first bytes of a file that gzip made.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
 impl WordVectors {
     /// Reads the vectors of a vocabulary's words, plain or compressed with gzip; those of other words are left out.
     ///
     /// # Errors
     /// If the file cannot be read, or is not of the format; the message names the line.
     pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
-        let open = || File::open(path).map_err(Error::io("open", path));
-        let mut first = [0; 2];
-        let is_compressed = open()?.read_exact(&mut first).is_ok() && first == GZIP;
-        let reader: Box<dyn Read> = if is_compressed { Box::new(MultiGzDecoder::new(open()?)) } else { Box::new(open()?) };
-        Self::parse(BufReader::new(reader), path, vocabulary)
+        Self::parse(gzip::open(path)?, path, vocabulary)
     }
 
     fn parse(reader: impl BufRead, path: &Path, vocabulary: &Vocabulary) -> Result<Self> {

@@ -1,18 +1,12 @@
 //! The lines of a file of any size, plain or compressed, with their numbers for messages.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::error::{Error, Result};
+use crate::gzip;
 
-/// The first bytes of a gzip stream.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 16;
 /// The most bytes in a line: a file of another kind may have no line's end for gigabytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -31,14 +25,7 @@ pub(super) fn open(path: &Path) -> Result<Lines<Box<dyn BufRead>>> {
     if path.is_dir() {
         return Err(Error::refused(name, "it is a directory", "Give an n-gram model in ARPA format"));
     }
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut magic = Vec::new();
-    file.by_ref().take(GZIP.len() as u64).read_to_end(&mut magic).map_err(Error::io("read", path))?;
-    let is_compressed = magic == GZIP;
-    let file = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(file));
-    let source: Box<dyn BufRead> =
-        if is_compressed { Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(file))) } else { Box::new(file) };
-    Ok(Lines::new(source, &name))
+    Ok(Lines::new(gzip::open(path)?, &name))
 }
 
 impl<R: BufRead> Lines<R> {
