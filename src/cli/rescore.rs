@@ -180,13 +180,15 @@ impl<'a> Rescorer<'a> {
         })
     }
 
+    /// A hypothesis's words as the models know them.
+    fn sequence(&self, hypothesis: &Hypothesis) -> Vec<u32> {
+        hypothesis.words.iter().map(|word| self.sources.vocabulary.id(word).unwrap_or(NONE)).collect()
+    }
+
     /// The log10 probability of every hypothesis of the lists, one after the other.
     fn score(&mut self, device: &mut Device, lists: &[List]) -> Result<Vec<f64>> {
         let hypotheses: Vec<&Hypothesis> = lists.iter().flat_map(|list| &list.hypotheses).collect();
-        let ids = |hypothesis: &&Hypothesis| -> Vec<u32> {
-            hypothesis.words.iter().map(|word| self.sources.vocabulary.id(word).unwrap_or(NONE)).collect()
-        };
-        let sequences: Vec<Vec<u32>> = hypotheses.iter().map(ids).collect();
+        let sequences: Vec<Vec<u32>> = hypotheses.iter().map(|hypothesis| self.sequence(hypothesis)).collect();
         let mut of_models = Vec::new();
         for (scorer, context) in self.scorers.iter_mut().zip(&self.contexts) {
             let mut all = Vec::with_capacity(sequences.len());
@@ -239,8 +241,7 @@ impl<'a> Rescorer<'a> {
     fn carry(&mut self, device: &mut Device, scored: &Scored) -> Result<()> {
         let Some(carry) = self.flags.carry else { return Ok(()) };
         let chosen = if carry == Carry::First { 0 } else { scored.order[0] };
-        let words = &scored.list.hypotheses[chosen].words;
-        let sequence: Vec<u32> = words.iter().map(|word| self.sources.vocabulary.id(word).unwrap_or(NONE)).collect();
+        let sequence = self.sequence(&scored.list.hypotheses[chosen]);
         for ((walker, model), context) in self.walkers.iter_mut().zip(self.models).zip(&mut self.contexts) {
             walker.score(device, model, std::slice::from_ref(&sequence))?;
             context.states = Some(walker.carried(device)?);

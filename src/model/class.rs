@@ -9,7 +9,7 @@ use super::classes::Classes;
 use super::config::Config;
 use super::direct::Direct;
 use super::output::{OutputLayer, Predictions, draw_from};
-use super::parameters::{Initial, Layout, Parameters, Specification, of_tables};
+use super::parameters::{Layout, Parameters, Specification, of_tables};
 use super::plan::{Lists, Plan, Words};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
@@ -89,7 +89,7 @@ impl ClassSoftmax {
         }
         if config.direct_size > 0 {
             let table = Specification::bias(DIRECT, config.direct_size);
-            list.push(Specification { layout: Layout::Rows(BLOCK), initial: Initial::Zero, may_be_cut: true, ..table });
+            list.push(Specification { layout: Layout::Rows(BLOCK), may_be_cut: true, ..table });
         }
         list
     }
