@@ -1,6 +1,5 @@
 //! Adagrad: every parameter has a rate of its own, which falls with the gradients it has seen.
 
-use super::math;
 use super::rows::{Gradient, Update};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
@@ -57,7 +56,7 @@ impl Kernel for Adagrad {
                 for ((parameter, squares), g) in parameter.iter_mut().zip(squares).zip(gradient) {
                     let g = scale * g;
                     *squares += g * g;
-                    *parameter -= rate * g * math::inverse_root(*squares);
+                    *parameter -= rate * g / (squares.sqrt() + 1e-10);
                 }
             },
         );

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Product, SMALL_PRODUCT, Small, View};
+use super::matmul::{Product, SMALL_PRODUCT, View};
 use super::parallel::vectorised;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
@@ -160,14 +160,6 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     first
 }
 
-/// Rows and words of a group from which on packing them pays.
-const LARGE: usize = 16;
-
-/// Whether a group's products are worth packing.
-fn is_large(group: &Group) -> bool {
-    group.rows.len() >= LARGE && group.table.len() >= LARGE
-}
-
 /// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind the last: so all rows are multiplied in the
 /// same order, which `gemm` chooses by the sizes of the whole.
 fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
@@ -221,14 +213,10 @@ impl GroupedMatmul {
                 b: View { data: &table[group.table.start * columns..], strides: [1, columns] },
                 accumulate: false,
             };
-            match self.steady {
-                true => run_steadily(&product, products),
-                false if is_large(group) => product.run(products),
-                false => {
-                    let left = &rows[group.rows.start * columns..group.rows.end * columns];
-                    let right = &table[group.table.start * columns..group.table.end * columns];
-                    Small::Dots { left, right, columns }.run(products);
-                }
+            if self.steady {
+                run_steadily(&product, products);
+            } else {
+                product.run(products);
             }
             if let Some(bias) = &bias {
                 for row in products.chunks_exact_mut(width) {
@@ -253,11 +241,7 @@ impl GroupedMatmul {
                 b: View { data: &table[group.table.start * columns..], strides: [columns, 1] },
                 accumulate: false,
             };
-            if is_large(group) {
-                return product.run(rows);
-            }
-            let others = &table[group.table.start * columns..group.table.end * columns];
-            Small::Sums { weights: &products[group.products.clone()], strides: [width, 1], rows: others, columns }.run(rows);
+            product.run(rows);
         });
     }
 
@@ -274,11 +258,7 @@ impl GroupedMatmul {
                 b: View { data: &rows[group.rows.start * columns..], strides: [columns, 1] },
                 accumulate: false,
             };
-            if is_large(group) {
-                return product.run(table);
-            }
-            let own = &rows[group.rows.start * columns..group.rows.end * columns];
-            Small::Sums { weights: &products[group.products.clone()], strides: [1, width], rows: own, columns }.run(table);
+            product.run(table);
         });
         let Some(bias) = self.bias else { return };
         let extent = |group: &Group| group.own.clone();

@@ -47,18 +47,6 @@ pub(super) fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { small } else { large.copysign(x) }
 }
 
-/// 1 / √x within 3e-7 relative for 1e-30 ≤ x; some large number below, which must not matter. Several times as fast as a root and a division,
-/// which processors do slowly: Newton's method from the bits of a number whose exponent is halved (Lomont 2003).
-#[inline(always)]
-pub(super) fn inverse_root(x: f32) -> f32 {
-    let half = 0.5 * x;
-    let mut root = f32::from_bits(0x5f37_5a86_u32.wrapping_sub(x.to_bits() >> 1));
-    for _ in 0..3 {
-        root *= 1.5 - half * root * root;
-    }
-    root
-}
-
 /// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these (Schraudolph 1999). Up to 3 % off the
 /// exponential function, to either side.
 #[inline(always)]
@@ -100,18 +88,6 @@ mod tests {
         assert!(worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 80.0) < 3e-7);
         assert!(worst(tanh, f64::tanh, 30.0) < 4e-7);
         assert!(worst(tanh, f64::tanh, 1e-3) < 4e-7);
-    }
-
-    #[test]
-    fn the_inverse_root() {
-        for power in -99..=120 {
-            for step in 0..200 {
-                let x = 2_f32.powi(power) * (1.0 + step as f32 / 200.0);
-                let error = f64::from(inverse_root(x)) * f64::from(x).sqrt() - 1.0;
-                assert!(error.abs() < 3e-7, "{x:e}: {error:e}");
-            }
-        }
-        assert!(inverse_root(0.0).is_finite() && inverse_root(1e-40).is_finite());
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 mod cpu;
 mod gpu;
-mod small;
+mod narrow;
 
 pub(super) use cpu::{Product, SMALL_PRODUCT, View};
 pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
-pub(super) use small::Small;
 
 use crate::device::{Cpu, Gpu, Kernel};
 use crate::tensor::Tensor;

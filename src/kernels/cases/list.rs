@@ -47,8 +47,8 @@ fn matmul(setups: &mut Vec<Setup>) {
                 setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision });
             }
         }
-        // No terms: zeros.
-        for (m, n, k) in [(7, 5, 0), (1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65)] {
+        // No terms: zeros. Few columns.
+        for (m, n, k) in [(7, 5, 0), (1, 1, 1), (64, 64, 16), (131, 1, 301), (3, 129, 67), (67, 66, 65), (21, 15, 33), (403, 13, 67)] {
             setups.push(Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate: false, precision });
         }
         // Large tiles, read by fours and one by one; sums in parts, the last one shorter.

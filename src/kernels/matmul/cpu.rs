@@ -38,6 +38,8 @@ impl Matmul {
 
 /// Columns of c up to which a product may go by way of its transpose.
 const NARROW: usize = 256;
+/// Terms from which on that pays.
+const SHALLOWEST_TURNED: usize = 16;
 /// Numbers of c that go that way at once: 400 KB, less than a core's cache. No multiple of a large power of two, so that a column of the
 /// transpose does not fall on few of the cache's lines.
 const CHUNK: usize = 100_000;
@@ -103,6 +105,9 @@ impl Product<'_> {
         if parts > 1 && k > DEEP * m.max(n) {
             return self.run_in_terms(c, parts);
         }
+        if self.is_narrow() {
+            return self.run_narrow(c, parts);
+        }
         let destination = Destination(c.as_mut_ptr());
         let whole = [0..m, 0..n];
         if parts < 2 {
@@ -141,7 +146,9 @@ impl Product<'_> {
 
     /// One block of rows and columns of c, in this thread.
     fn block(&self, c: Destination, [rows, columns]: [Range<usize>; 2]) {
-        if self.a.strides[0] == 1 && columns.len() <= NARROW && rows.len() >= 4 * columns.len() {
+        let [_, n, k] = self.sizes;
+        let is_turned = self.a.strides[0] == 1 && k >= SHALLOWEST_TURNED;
+        if is_turned && columns.len() <= NARROW && rows.len() >= 4 * columns.len() {
             let chunk = (CHUNK / columns.len()).min(rows.len());
             let mut turned = vec![0.0; columns.len() * chunk];
             for first in rows.clone().step_by(chunk) {
@@ -149,13 +156,12 @@ impl Product<'_> {
             }
             return;
         }
-        let n = self.sizes[1];
         #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
         // SAFETY: `run_in_parts` checked that every index below m, n and k lies inside the three slices, and no two blocks of c overlap.
         unsafe {
             let c = c.0.add(rows.start * n + columns.start);
             let [a, b] = [self.a.at(0, rows.start), self.b.at(1, columns.start)];
-            product([rows.len(), columns.len(), self.sizes[2]], c, [n, 1], a, b, self.accumulate);
+            product([rows.len(), columns.len(), k], c, [n, 1], a, b, self.accumulate);
         }
     }
 
