@@ -43,24 +43,30 @@ impl Activation {
 
     /// `values = f(values)`.
     pub(super) fn apply(self, values: &mut [f32]) {
-        vectorised(|| match self {
-            Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
-            Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
-            Self::Relu => values.iter_mut().for_each(|z| *z = z.max(0.0)),
-            Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = math::rnnlm_sigmoid(*z)),
-        });
+        vectorised(
+            #[inline(always)]
+            || match self {
+                Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
+                Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
+                Self::Relu => values.iter_mut().for_each(|z| *z = z.max(0.0)),
+                Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = math::rnnlm_sigmoid(*z)),
+            },
+        );
     }
 
     /// `gradient *= f'(z)`, from the outputs `y = f(z)`.
     pub(super) fn apply_derivative(self, gradient: &mut [f32], outputs: &[f32]) {
-        vectorised(|| {
-            let pairs = gradient.iter_mut().zip(outputs);
-            match self {
-                Self::Sigmoid | Self::RnnlmSigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
-                Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
-                Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                let pairs = gradient.iter_mut().zip(outputs);
+                match self {
+                    Self::Sigmoid | Self::RnnlmSigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
+                    Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
+                    Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
+                }
+            },
+        );
     }
 }
 

@@ -35,11 +35,14 @@ impl Kernel for AddBias {
         let (bias, mut values) = (cpu.read(&self.bias), cpu.write(&self.values));
         let bias = &*bias;
         for_row_parts(cpu.threads(), &mut values, columns, |_, part| {
-            vectorised(|| {
-                for row in part.chunks_exact_mut(columns) {
-                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for row in part.chunks_exact_mut(columns) {
+                        row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                    }
+                },
+            );
         });
     }
 

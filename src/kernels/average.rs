@@ -38,7 +38,10 @@ impl Kernel for Average {
         let values = &*values;
         for_row_parts(cpu.threads(), &mut cpu.write(&self.average), 1, |first, part| {
             let values = &values[first..][..part.len()];
-            vectorised(|| part.iter_mut().zip(values).for_each(|(average, value)| *average += weight * (value - *average)));
+            vectorised(
+                #[inline(always)]
+                || part.iter_mut().zip(values).for_each(|(average, value)| *average += weight * (value - *average)),
+            );
         });
     }
 

@@ -34,7 +34,10 @@ impl Kernel for Clamp {
     fn on_cpu(&self, cpu: &Cpu) {
         let maximum = self.maximum;
         for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            vectorised(|| part.iter_mut().for_each(|value| *value = value.clamp(-maximum, maximum)));
+            vectorised(
+                #[inline(always)]
+                || part.iter_mut().for_each(|value| *value = value.clamp(-maximum, maximum)),
+            );
         });
     }
 

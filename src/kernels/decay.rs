@@ -32,7 +32,10 @@ impl Kernel for Decay {
 
     fn on_cpu(&self, cpu: &Cpu) {
         for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            vectorised(|| part.iter_mut().for_each(|value| *value *= self.factor));
+            vectorised(
+                #[inline(always)]
+                || part.iter_mut().for_each(|value| *value *= self.factor),
+            );
         });
     }
 

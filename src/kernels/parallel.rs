@@ -27,8 +27,9 @@ pub(super) fn for_row_parts<T: Send>(parts: usize, data: &mut [T], columns: usiz
 
 /// Runs elementwise loops with the widest vectors that the processor has.
 ///
-/// The loop must be in the closure, or in functions inlined into it, to be compiled for them. Multiplications and additions are not fused,
-/// so the numbers are the same for every width.
+/// The loop must be in the closure, which is marked `#[inline(always)]` as must be what it calls, to be compiled for them: a large closure is
+/// else a function of its own, for the narrowest vectors. Multiplications and additions are not fused, so the numbers are the same for every
+/// width.
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     struct Work<F>(F);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::parallel::vectorised;
+use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
@@ -49,7 +49,8 @@ impl Kernel for RaggedSoftmax {
         let (mut logits, rows) = (cpu.write(&self.logits), cpu.read(&self.rows));
         let records: Vec<[usize; ROW_FIELDS]> =
             rows.chunks_exact(ROW_FIELDS).map(|row| [0, 1, 2, 3].map(|field| row[field] as usize)).collect();
-        let share = records.len().div_ceil(cpu.threads()).max(1);
+        let parts = if logits.len() < SMALLEST_SPLIT { 1 } else { cpu.threads() };
+        let share = rows_per_part(parts, records.len());
         let mut rest = &mut *logits;
         let mut parts = Vec::new();
         for records in records.chunks(share) {

@@ -58,9 +58,19 @@ fn block_sum(block: &[f32], term: impl Fn(f32) -> f32) -> f64 {
     let chunks = block.chunks_exact(32);
     let rest: f32 = chunks.remainder().iter().map(|&value| term(value)).sum();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane += term(value));
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(value);
+        }
     }
     f64::from(lanes.iter().sum::<f32>() + rest)
+}
+
+/// The sums of blocks. Loops, not `for_each`: that is not inlined here, and would be compiled for narrow vectors.
+#[inline(always)]
+fn block_sums(sums: &mut [f64], values: &[f32], term: impl Fn(f32) -> f32) {
+    for (sum, block) in sums.iter_mut().zip(values.chunks(BLOCK)) {
+        *sum = block_sum(block, &term);
+    }
 }
 
 impl Kernel for Reduce {
@@ -77,12 +87,9 @@ impl Kernel for Reduce {
         sums.par_chunks_mut(part.max(1)).zip(values.par_chunks(part.max(1) * BLOCK)).for_each(|(sums, values)| {
             vectorised(
                 #[inline(always)]
-                || {
-                    let blocks = sums.iter_mut().zip(values.chunks(BLOCK));
-                    match self.reduction {
-                        Reduction::Sum => blocks.for_each(|(sum, block)| *sum = block_sum(block, |value| value)),
-                        Reduction::SumOfSquares => blocks.for_each(|(sum, block)| *sum = block_sum(block, |value| value * value)),
-                    }
+                || match self.reduction {
+                    Reduction::Sum => block_sums(sums, values, |value| value),
+                    Reduction::SumOfSquares => block_sums(sums, values, |value| value * value),
                 },
             );
         });
