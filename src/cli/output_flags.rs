@@ -12,7 +12,7 @@ pub(super) struct OutputFlags {
     /// 2000,10000,50000; a few are best for GPUs [default: 2000, or a quarter of a vocabulary below 8000, and on in steps of a quarter more]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     cutoffs: Vec<usize>,
-    /// By how much a cluster's state is smaller than that of the words before: H/4, H/16 and so on with 4 [default: 4 with --cutoffs, else 1.25]
+    /// By how much a cluster's state is smaller than that of the words before: H/4, H/16 and so on with 4 [default: 4 with --cutoffs, else 1.5]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     tail_divisor: Option<f64>,
     /// For --output sampled: words that are drawn for each window, whose rows share them; --loss softmax leaves out those drawn again

@@ -8,13 +8,16 @@ use super::config::list;
 use crate::error::{Error, Result};
 
 /// The most clusters.
-pub(super) const MOST_CLUSTERS: usize = 40;
+pub(super) const MOST_CLUSTERS: usize = 96;
 
 /// Words of the head where the user does not say, but for small vocabularies.
 const USUAL_HEAD: usize = 2_000;
-/// By how much each cluster's end is then further than the one before. What an occurrence of a word costs is in proportion to its cluster: on
-/// texts with many rare words, clusters that each have most of the vocabulary before them are several times slower.
-const USUAL_GROWTH: f64 = 1.25;
+/// By how much each cluster's end is then further than the one before, and by how much its words see less of the state.
+const USUAL_GROWTH: f64 = 1.5;
+/// The most words of a cluster, or that share of a vocabulary that would have too many clusters. What an occurrence of a word costs is in
+/// proportion to its cluster: on texts with many rare words, clusters that each have a third of the vocabulary are several times slower.
+const USUAL_WORDS: usize = 12_000;
+const USUAL_SHARE: usize = 64;
 
 /// How a vocabulary is cut, and how much less of the hidden state rare words see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,17 +33,17 @@ impl Clusters {
     pub const USUAL_DIVISOR: f64 = 4.0;
 
     /// How a vocabulary is cut where the user does not say: the head has 2 000 words, or a quarter of a small vocabulary, and every cluster
-    /// ends a quarter further. The state's size falls as ranks grow, so that clusters have about as many weights each.
+    /// ends half further, but has at most 12 000 words, or a 64th of a vocabulary of more than 768 000. The state's size falls as ranks grow,
+    /// so that clusters have about as many weights each.
     pub fn usual(vocab_size: usize) -> Self {
-        let mut end = USUAL_HEAD.min(vocab_size.div_ceil(4)) as f64;
-        let mut cutoffs = vec![end as usize];
-        // The last cluster may have less than half of what the others grow by.
-        while (end * USUAL_GROWTH).ceil() < vocab_size as f64
-            && end * USUAL_GROWTH * 1.1 <= vocab_size as f64
-            && cutoffs.len() < MOST_CLUSTERS
-        {
-            end = (end * USUAL_GROWTH).ceil();
-            cutoffs.push(end as usize);
+        let most = USUAL_WORDS.max(vocab_size.div_ceil(USUAL_SHARE));
+        let mut end = USUAL_HEAD.min(vocab_size.div_ceil(4));
+        let words = |begin: usize| ((begin as f64 * (USUAL_GROWTH - 1.0)).ceil() as usize).min(most);
+        let mut cutoffs = vec![end];
+        // What would be a small part of a cluster joins the one before.
+        while end + words(end) + words(end) / 5 < vocab_size {
+            end += words(end);
+            cutoffs.push(end);
         }
         Self { cutoffs, divisor: USUAL_GROWTH }
     }
@@ -96,9 +99,12 @@ mod tests {
     #[test]
     fn usual_cuts_fit_every_vocabulary() {
         let usual = Clusters::usual(10_000);
-        assert_eq!(usual.cutoffs, [2_000, 2_500, 3_125, 3_907, 4_884, 6_105, 7_632]);
-        assert_eq!(usual.divisor, 1.25);
-        assert_eq!(Clusters::usual(100).cutoffs, [25, 32, 40, 50, 63, 79]);
+        assert_eq!((usual.cutoffs, usual.divisor), (vec![2_000, 3_000, 4_500, 6_750], 1.5));
+        assert_eq!(Clusters::usual(100).cutoffs, [25, 38, 57, 86]);
+        assert_eq!(Clusters::usual(1).cutoffs, [1]);
+        let large = Clusters::usual(800_000);
+        assert_eq!((large.cutoffs.len(), &large.cutoffs[7..10]), (69, &[34_173, 46_673, 59_173][..]));
+        assert!(large.ranges(800_000).iter().all(|words| words.len() <= 15_000));
         for vocab_size in (2..5_000).chain([800_000, 100_000_000]) {
             Clusters::usual(vocab_size).validate(vocab_size).expect("it fits");
         }

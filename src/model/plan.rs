@@ -23,7 +23,7 @@ impl std::fmt::Debug for Words<'_> {
 }
 
 /// The most sections of a plan.
-pub(super) const SECTIONS: usize = 48;
+pub(super) const SECTIONS: usize = 104;
 
 /// Where in its layer's memory the lists of a plan lie. It holds until the layer makes its next plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
