@@ -5,6 +5,8 @@ use crate::command::{Run, Workbench};
 pub const TESTS: &[(&str, fn())] = &[
     ("a_vanishing_rate_changes_nothing", a_vanishing_rate_changes_nothing),
     ("a_model_learns_what_it_reads", a_model_learns_what_it_reads),
+    ("a_model_that_goes_back_learns_nothing", a_model_that_goes_back_learns_nothing),
+    ("steps_measured_by_gradients_on_a_text", steps_measured_by_gradients_on_a_text),
     ("a_cache_without_weight_changes_nothing", a_cache_without_weight_changes_nothing),
     ("a_cache_remembers_rare_words", a_cache_remembers_rare_words),
     ("lines_are_learnt_in_their_order", lines_are_learnt_in_their_order),
@@ -63,6 +65,30 @@ fn a_model_learns_what_it_reads() {
     }
 }
 
+fn a_model_that_goes_back_learns_nothing() {
+    let workbench = workbench();
+    for (model, _) in MODELS {
+        let perplexity = |flags: &str| eval(&workbench, &format!("--model {model} {flags}")).number("perplexity");
+        let (without, learnt) = (perplexity(""), perplexity("--dynamic 0.05"));
+        assert_near(model, perplexity("--dynamic 0.05 --dynamic-decay 1"), without);
+        assert_eq!(perplexity("--dynamic 0.05 --dynamic-decay 0"), learnt);
+        let half = perplexity("--dynamic 0.05 --dynamic-decay 0.3");
+        assert!(learnt < half && half < without, "{model}: {half} is not between {learnt} and {without}");
+    }
+}
+
+fn steps_measured_by_gradients_on_a_text() {
+    let workbench = workbench();
+    for (model, _) in MODELS {
+        let flags = |rate: &str| format!("--model {model} --dynamic {rate} --dynamic-statistics train.txt");
+        let without = eval(&workbench, &format!("--model {model}")).number("perplexity");
+        assert_near(model, eval(&workbench, &flags("1e-20")).number("perplexity"), without);
+        let learnt = eval(&workbench, &flags("0.01"));
+        assert!(learnt.number("perplexity") < 0.8 * without, "{model}: {} from {without}", learnt.number("perplexity"));
+        assert_eq!(learnt.stdout, eval(&workbench, &flags("0.01")).stdout, "{model}: the same run, the same result");
+    }
+}
+
 fn a_cache_without_weight_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -111,6 +137,10 @@ fn flags_that_are_refused() {
         ("--dynamic 0.1 --dynamic-window 0", &["--dynamic-window 0", "from 1 to 512"]),
         ("--dynamic 0.1 --dynamic-window 513", &["--dynamic-window 513"]),
         ("--dynamic-window 5", &["--dynamic"]),
+        ("--dynamic 0.1 --dynamic-decay 1.5", &["--dynamic-decay 1.5", "from 0 to 1"]),
+        ("--dynamic 0.1 --dynamic-decay nan", &["--dynamic-decay NaN"]),
+        ("--dynamic-decay 0.1", &["--dynamic"]),
+        ("--dynamic-statistics train.txt", &["--dynamic"]),
         ("--cache 0", &["--cache 0", "at least one"]),
         ("--cache 5 --cache-weight 1", &["--cache-weight 1", "below 1"]),
         ("--cache 5 --cache-weight nan", &["--cache-weight NaN"]),
@@ -121,4 +151,6 @@ fn flags_that_are_refused() {
             workbench.run(&format!("{command} --model elman --device cpu {flags}")).fails(2, parts);
         }
     }
+    let nowhere = "eval --text text.txt --model elman --device cpu --dynamic 0.1 --dynamic-statistics nowhere.txt";
+    workbench.run(nowhere).fails(1, &["nowhere.txt"]);
 }

@@ -4,6 +4,7 @@ use crate::command::{Workbench, small_text};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("paths", paths),
+    ("sizes_beyond_memory", sizes_beyond_memory),
     ("flags", flags),
     ("texts", texts),
     ("damaged_checkpoints", damaged_checkpoints),
@@ -29,6 +30,15 @@ fn paths() {
     workbench.run("inspect nowhere").fails(1, &["nowhere"]);
     workbench.run("train --device cpu --resume nowhere").fails(1, &["nowhere"]);
     assert!(!workbench.path("new").join("model.safetensors").exists());
+}
+
+fn sizes_beyond_memory() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    for hidden in ["3000000", "3000000000", "9000000000000000"] {
+        let run = workbench.run(&format!("train --train train.txt --device cpu --hidden {hidden}"));
+        run.fails(1, &["initial values of the parameters", "memory left", "smaller --vocab-size, --hidden"]);
+    }
 }
 
 fn flags() {

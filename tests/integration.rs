@@ -36,6 +36,7 @@ mod subwords;
 mod support;
 mod training;
 mod updates;
+mod vectors;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -75,6 +76,7 @@ fn main() {
         ("scoring", scoring::TESTS),
         ("adaptation", adaptation::TESTS),
         ("mixtures", mixtures::TESTS),
+        ("vectors", vectors::TESTS),
     ];
     for (module, tests) in plain {
         trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));

@@ -166,7 +166,7 @@ fn flags_that_are_refused() {
         ("--text train.txt --vocab nowhere.txt --out lm.arpa", 1, &["nowhere.txt"]),
         ("--text empty.txt --out lm.arpa", 1, &["empty.txt"]),
         ("--text nowhere.txt --out lm.arpa", 1, &["nowhere.txt"]),
-        ("--text train.txt --out nowhere/lm.arpa", 1, &["cannot write nowhere/"]),
+        ("--text train.txt --out nowhere/lm.arpa", 1, &["cannot write nowhere/lm.arpa"]),
         ("--arpa train.txt --test train.txt", 1, &["train.txt", "\\data\\"]),
         ("--model nowhere --out lm.arpa", 1, &["nowhere"]),
         ("--model characters --text train.txt --out lm.arpa", 2, &["--model", "--text"]),

@@ -44,7 +44,7 @@ fn sync_directory(directory: &Path) {
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let new = temporary(directory, &path.file_name().unwrap_or_default().to_string_lossy());
-    let written = fs::write(&new, bytes).map_err(Error::io("write", &new)).and_then(|()| sync(&new));
+    let written = fs::write(&new, bytes).map_err(Error::io("write", path)).and_then(|()| sync(&new));
     let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
     if placed.is_err() {
         // The first failure is the one to tell.

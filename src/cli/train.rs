@@ -17,9 +17,9 @@ use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
-use crate::device::Device;
+use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
-use crate::model::{Classes, Config, initial_values, set_forget_bias};
+use crate::model::{Classes, Config, initial_values, set_forget_bias, specifications};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -112,13 +112,15 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         check_mixed_products(&mut device)?;
     }
     eprintln!(
-        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device",
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device, and {} MiB more while weights are \
+         read or written",
         corpus.train.len(),
         corpus.valid.len(),
         corpus.vocabulary.len(),
         run.trainer.model().parameters().len(),
         run.trainer.windows(),
-        device.allocated().div_ceil(1 << 20)
+        device.allocated().div_ceil(1 << 20),
+        (4 * run.trainer.model().parameters().len()).div_ceil(1 << 20)
     );
     heap::give_back();
     let finished = run.train(&mut device, &interrupted)?;
@@ -238,6 +240,8 @@ fn put_vectors(path: &Path, config: &Config, vocabulary: &Vocabulary, values: &m
 /// A new model as the flags want it, with its initial values.
 fn fresh(flags: &TrainFlags, corpus: &Corpus, recipe: &Recipe) -> Result<(Description, Vec<Vec<f32>>)> {
     let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
+    let parameters = specifications(&config).iter().fold(0, |sum: usize, one| sum.saturating_add(one.len()));
+    check_memory("initial values of the parameters", parameters.saturating_mul(4))?;
     let mut values = initial_values(&config, recipe.seed);
     set_forget_bias(&config, &mut values, recipe.forget_bias);
     if let Some(path) = &flags.model.vectors {

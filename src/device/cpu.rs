@@ -20,6 +20,23 @@ fn available_memory() -> usize {
     if bytes == 0 { usize::MAX } else { usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 
+/// Checks that the machine can still give so many bytes to this process.
+///
+/// # Errors
+/// If it cannot; `what` names them in the message.
+pub fn check_memory(what: &str, bytes: usize) -> Result<()> {
+    let available = if bytes < SMALLEST_QUESTION { usize::MAX } else { available_memory() };
+    if bytes > available { Err(too_large(what, bytes, available)) } else { Ok(()) }
+}
+
+fn too_large(what: &str, bytes: usize, available: usize) -> Error {
+    Error::refused(
+        format!("{what} of {} MiB", bytes >> 20),
+        format!("the machine has {} MiB of memory left", available >> 20),
+        "Take a smaller --vocab-size, --hidden, --batch or --bptt, or an optimizer that keeps less",
+    )
+}
+
 /// Buffers in the process's memory and the number of threads that kernels may use.
 #[derive(Debug)]
 pub struct Cpu {
@@ -44,14 +61,9 @@ impl Cpu {
         let elements = rows.saturating_mul(columns);
         let bytes = elements.saturating_mul(4);
         let mut values = Vec::new();
-        let available = if bytes < SMALLEST_QUESTION { usize::MAX } else { available_memory() };
-        if bytes > available || values.try_reserve_exact(elements).is_err() {
-            return Err(Error::refused(
-                format!("{what} [{rows}, {columns}] of {} MiB", bytes >> 20),
-                format!("the machine has {} MiB of memory left", available_memory() >> 20),
-                "Take a smaller --vocab-size, --hidden, --batch or --bptt, or an optimizer that keeps less",
-            ));
-        }
+        let name = format!("{what} [{rows}, {columns}]");
+        check_memory(&name, bytes)?;
+        values.try_reserve_exact(elements).map_err(|_| too_large(&name, bytes, available_memory()))?;
         // Written now, so that the next question sees what is left.
         values.resize(elements, 0);
         self.buffers.push(RefCell::new(values));

@@ -7,7 +7,7 @@ mod cpu;
 mod gpu;
 mod select;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
 pub use gpu::{Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, Piece, SHARED, Shader, adapters, index, workgroups};
 pub use select::DeviceChoice;

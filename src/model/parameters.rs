@@ -57,9 +57,9 @@ impl Specification {
         Self { name: name.into(), shape: vec![size], layout: Layout::Plain, initial: Initial::Zero, may_be_cut: false }
     }
 
-    /// Number of elements.
+    /// Number of elements; the largest number there is where it would be more.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
     }
 
     /// Whether there is no element.

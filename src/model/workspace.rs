@@ -8,7 +8,7 @@ use super::plan::{Plan, Words};
 use super::table::Table;
 use super::window::Window;
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::{CopyValues, Dropout, Gradient, Mask};
 use crate::tensor::Tensor;
 
@@ -44,6 +44,18 @@ pub struct Workspace {
     pub(super) tied: Option<[Tensor; 2]>,
 }
 
+/// Checks that sentences in the middle of a text can begin as texts do, where they are to.
+fn check_beginning(model: &Model, capacity: Capacity) -> Result<()> {
+    if capacity.independent && model.beginning.is_some() {
+        return Err(Error::usage(
+            "--independent",
+            "the model begins a text with a state that it brought along, and a sentence inside a text can begin with one number in every unit alone",
+            "Leave --independent out, or score line by line with elman score, which begins every line with that state",
+        ));
+    }
+    Ok(())
+}
+
 /// The number of the looked-up table: the first parameter, with an embedding and without.
 const TABLE: usize = 0;
 
@@ -51,7 +63,7 @@ impl Workspace {
     /// Allocates the memory; every carried state is the initial one.
     ///
     /// # Errors
-    /// If something is too large for the device.
+    /// If something is too large for the device, or sentences are to be independent and the model's texts begin with a state of their own.
     pub fn new(device: &mut Device, model: &Model, capacity: Capacity) -> Result<Self> {
         Self::with_counts(device, model, capacity, &[])
     }
@@ -62,6 +74,7 @@ impl Workspace {
     /// As [`Workspace::new`].
     pub fn with_counts(device: &mut Device, model: &Model, capacity: Capacity, counts: &[u64]) -> Result<Self> {
         let config = model.config();
+        check_beginning(model, capacity)?;
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
         let cells = (0..config.num_layers).map(|layer| allocate(device, config, layer, capacity)).collect::<Result<_>>()?;

@@ -21,7 +21,7 @@ pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let new = directory.join(format!(".{}.new", name.to_string_lossy()));
     let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let written = write_new(model, &new, is_compressed).map_err(Error::io("write", &new));
+    let written = write_new(model, &new, is_compressed).map_err(Error::io("write", path));
     let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
     if placed.is_err() {
         // The first failure is the one to tell.

@@ -3,7 +3,7 @@
 //!
 //! In: a file that `rnnlm -train` wrote. Out: an [`Imported`] and what its tensors do not tell.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, Layout};
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
             return Err(self.cut_short(&format!("the end of its vocabulary of {} words", sizes.words)));
         }
         let mut types = Vec::with_capacity(sizes.words);
-        let (mut classes, mut last) = (vec![0; sizes.classes], 0);
+        let (mut classes, mut last, mut words) = (vec![0; sizes.classes], 0, HashSet::new());
         while types.len() < sizes.words {
             let line = self.line().ok_or_else(|| self.cut_short(&format!("word {} of {}", types.len(), sizes.words)))?;
             let place = format!("{}, word {}", self.file, types.len());
@@ -210,6 +210,9 @@ impl<'a> Reader<'a> {
             if index != types.len() || class < last || class >= sizes.classes {
                 let rule = format!("words count up from 0, and their classes ascend below {}", sizes.classes);
                 return Err(Error::refused(format!("{place}: {text:?}"), rule, "Restore the file from a copy"));
+            }
+            if !words.insert(fields[2]) {
+                return Err(Error::refused(format!("{place}: {text:?}"), "the word stands there twice", "Restore the file from a copy"));
             }
             last = class;
             classes[class] += 1;
