@@ -112,15 +112,14 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         check_mixed_products(&mut device)?;
     }
     eprintln!(
-        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device, and {} MiB more while weights are \
-         read or written",
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
         corpus.train.len(),
         corpus.valid.len(),
         corpus.vocabulary.len(),
         run.trainer.model().parameters().len(),
         run.trainer.windows(),
         device.allocated().div_ceil(1 << 20),
-        (4 * run.trainer.model().parameters().len()).div_ceil(1 << 20)
+        run.trainer.snapshot_bytes().div_ceil(1 << 20)
     );
     heap::give_back();
     let finished = run.train(&mut device, &interrupted)?;

@@ -6,7 +6,7 @@ use super::Trainer;
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::Config;
+use crate::model::{Config, Specification};
 use crate::train::{Progress, Recipe, Snapshot};
 
 impl<'a> Trainer<'a> {
@@ -92,5 +92,14 @@ impl<'a> Trainer<'a> {
             optimizer,
             carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
         })
+    }
+
+    /// Bytes of the host's memory that taking a snapshot needs at most: copies of the parameters as they are, as they were best, averaged where
+    /// they are, and of the optimiser's state; and one tensor more in the device's layout.
+    pub fn snapshot_bytes(&self) -> usize {
+        let parameters = self.model.parameters();
+        let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());
+        let largest = parameters.specifications().iter().map(Specification::len).max().unwrap_or(0);
+        4 * (copies * parameters.len() + largest)
     }
 }
