@@ -22,13 +22,15 @@ pub const TESTS: &[(&str, fn())] = &[
 ];
 
 /// Cells and output layers of every kind.
-const MODELS: [(&str, &str); 6] = [
+const MODELS: [(&str, &str); 8] = [
     ("elman", "--hidden 9"),
     ("gru", "--cell gru --hidden 7 --embedding 5"),
     ("lstm", "--cell lstm --hidden 6 --embedding 6 --layers 2"),
     ("class", "--cell lstm --hidden 6 --output class --classes 7"),
     ("direct", "--hidden 8 --output class --classes 6 --direct 640 --direct-order 4 --direct-lr 0.5"),
     ("classes", "--cell gru --hidden 5 --output class --classes 4 --direct 320 --direct-order 2 --compression 4"),
+    ("adaptive", "--hidden 67 --output adaptive --cutoffs 2,5 --tail-divisor 1.1"),
+    ("sampled", "--hidden 9 --output sampled --samples 5"),
 ];
 
 /// A workbench with some of the models.
@@ -102,7 +104,8 @@ fn scores_are_those_of_score() {
 }
 
 fn equal_hypotheses_have_equal_scores() {
-    let workbench = workbench(&["elman", "lstm", "direct"]);
+    let models = ["elman", "lstm", "direct", "adaptive", "sampled"];
+    let workbench = workbench(&models);
     // Turned round, one list alone, and among others with other prefixes.
     let turned: Vec<_> = LISTS.iter().rev().copied().collect();
     let alone = LISTS[6..].to_vec();
@@ -110,7 +113,7 @@ fn equal_hypotheses_have_equal_scores() {
         .map(|number| format!("the {} {}", ["boy", "boys", "dogs", "cat"][number % 4], ["runs", "run", "bark"][number % 3]))
         .collect();
     let among: Vec<_> = more.iter().map(|words| ("u0", words.as_str())).chain(LISTS.iter().copied()).collect();
-    for model in ["elman", "lstm", "direct"] {
+    for model in models {
         let mut known: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
         for lists in [LISTS, &turned, &alone, &among] {
             workbench.write("lists.txt", lines(lists));

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Product, SMALL_PRODUCT, View};
+use super::matmul::{Product, View, steady_rows};
 use super::parallel::vectorised;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
 use crate::tensor::Tensor;
@@ -164,7 +164,7 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 /// same order, which `gemm` chooses by the sizes of the whole.
 fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
     let [rows, width, columns] = product.sizes;
-    let height = (SMALL_PRODUCT / width + 1).next_multiple_of(16);
+    let height = steady_rows(width);
     let (mut padded, mut all) = (vec![0.0; height * columns], vec![0.0; height * width]);
     for first in (0..rows).step_by(height) {
         let count = height.min(rows - first);

@@ -4,7 +4,8 @@ mod cpu;
 mod gpu;
 mod narrow;
 
-pub(super) use cpu::{Product, SMALL_PRODUCT, View};
+pub use cpu::steady_rows;
+pub(super) use cpu::{Product, View};
 pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
 
 use crate::device::{Cpu, Gpu, Kernel};

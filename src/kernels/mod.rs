@@ -55,7 +55,7 @@ pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
-pub use matmul::{Matmul, Precision};
+pub use matmul::{Matmul, Precision, steady_rows};
 pub use momentum::Momentum;
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};

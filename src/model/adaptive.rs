@@ -3,7 +3,9 @@
 //! see a projection of the state onto fewer numbers. `P(w) = P(cluster) P(w | cluster)`, exactly.
 //!
 //! The vocabulary is cut by [`Clusters`]. Rows of a window whose target is in a cluster are gathered, so that plain products of that many rows
-//! do the work: a cluster may have most of the vocabulary, and few of the window's words.
+//! do the work: a cluster may have most of the vocabulary, and few of the window's words. Where nothing is trained, the products are of as many
+//! rows always, the last ones of no use, so that a row's loss does not depend, by rounding, on how many are in its cluster: for scores that are
+//! compared.
 
 use std::ops::Range;
 
@@ -18,7 +20,9 @@ use super::products::{input_gradient, of_activations, of_gradients, product, wei
 use super::softmax::log_softmax;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Exponential, Gather, Gradient, Matmul, Precision, ROW_FIELDS, RaggedSoftmax, SoftmaxCrossEntropy, SumRows};
+use crate::kernels::{
+    AddBias, Exponential, Gather, Gradient, Matmul, Precision, ROW_FIELDS, RaggedSoftmax, SoftmaxCrossEntropy, SumRows, steady_rows,
+};
 use crate::tensor::{NONE, Tensor};
 
 /// The names of the head's parameters, in the order of the file; the bias where there is one.
@@ -45,6 +49,9 @@ struct Cluster {
     words: Range<usize>,
     /// Numbers that the projection leaves.
     size: usize,
+    /// Rows that are projected at a time.
+    projected: Blocks,
+    /// Rows whose logits are computed at a time.
     blocks: Blocks,
     names: [String; 2],
 }
@@ -56,6 +63,8 @@ pub struct AdaptiveSoftmax {
     head: usize,
     head_blocks: Blocks,
     clusters: Vec<Cluster>,
+    /// Whether all blocks of a cluster have as many rows.
+    steady: bool,
     mixed: bool,
     /// As many numbers as the largest block of logits of head or cluster has.
     logits: Tensor,
@@ -92,7 +101,11 @@ impl AdaptiveSoftmax {
         let size = config.decoder_input_size();
         let of_cluster = |(number, words): (usize, Range<usize>)| {
             let own = cut.size(number, size);
-            Cluster { blocks: Blocks::new(device, rows, words.len(), own), size: own, names: names(number), words }
+            let [projected, blocks] = match capacity.training {
+                true => [Blocks { rows }, Blocks::new(device, rows, words.len(), own)],
+                false => [own, words.len()].map(|width| Blocks { rows: steady_rows(width) }),
+            };
+            Cluster { projected, blocks, size: own, names: names(number), words }
         };
         let clusters: Vec<Cluster> = cut.ranges(config.vocab_size).into_iter().enumerate().map(of_cluster).collect();
         let (head, entries) = (cut.head(), cut.head() + clusters.len());
@@ -101,14 +114,18 @@ impl AdaptiveSoftmax {
         let logits = of_clusters.chain([head_blocks.rows * entries]).max().unwrap_or(1);
         let widest = clusters.iter().map(|cluster| cluster.size).max().unwrap_or(1);
         let trained = if capacity.training { rows } else { 1 };
+        // Blocks of one kind may reach behind those of the other.
+        let behind = clusters.iter().map(|cluster| cluster.projected.rows + cluster.blocks.rows).max().unwrap_or(0);
+        let gathered = if capacity.training { rows } else { rows + behind };
         Ok(Self {
             head,
             head_blocks,
+            steady: !capacity.training,
             mixed: capacity.mixed,
             logits: device.shared("logits", 1, logits)?,
-            gathered: device.tensor("gathered states", rows, size)?,
+            gathered: device.tensor("gathered states", gathered, size)?,
             gathered_gradient: device.tensor("gradient of the gathered states", trained, size)?,
-            projected: device.tensor("projected states of a cluster", rows, widest)?,
+            projected: device.tensor("projected states of a cluster", gathered, widest)?,
             projected_gradient: device.tensor("gradient of the projected states of a cluster", trained, widest)?,
             lists: device.tensor("gathered words", (3 + ROW_FIELDS) * rows, 1)?,
             clusters,
@@ -187,22 +204,35 @@ impl AdaptiveSoftmax {
         back: impl Fn(&mut Device, Range<usize>, [Tensor; 2]),
     ) {
         let (cluster, precision) = (&self.clusters[number], self.precision(scale));
-        let states = self.gathered.slice_rows(places.clone());
         let tokens = predictions.plan.list(&self.lists, GATHERED + number, 1);
-        let all_rows = predictions.plan.list(&self.lists, RECORDS, ROW_FIELDS).slice_rows(places);
+        let all_rows = predictions.plan.list(&self.lists, RECORDS, ROW_FIELDS).slice_rows(places.clone());
         if tokens.is_empty() {
             return;
         }
-        device.run(&Gather { table: predictions.hidden, tokens, output: states });
-        let projected = self.project(device, parameters, cluster, states, precision);
-        for block in cluster.blocks.ranges(states.rows()) {
-            let projected = projected.slice_rows(block.clone());
+        // For the gradients the gathered states of all clusters lie one behind the other.
+        let first = if self.steady { 0 } else { places.start };
+        let count = places.len();
+        let states = |rows: Range<usize>| self.gathered.slice_rows(first + rows.start..first + rows.end);
+        device.run(&Gather { table: predictions.hidden, tokens, output: states(0..count) });
+        let all_projected = self.projected.reshape(self.projected.rows(), cluster.size);
+        for block in cluster.projected.ranges(count) {
+            let block = self.whole(block, cluster.projected);
+            let projected = all_projected.slice_rows(block.clone());
+            device.run(&product(states(block), parameter(parameters, &cluster.names[0]), projected, precision));
+        }
+        for block in cluster.blocks.ranges(count) {
+            let projected = all_projected.slice_rows(self.whole(block.clone(), cluster.blocks));
             let logits = self.tail_logits(device, parameters, cluster, projected, precision);
             let (rows, losses) = (all_rows.slice_rows(block.clone()), predictions.losses);
             let (gradient, exponential) = (scale.is_some(), Exponential::Exact);
             device.run(&RaggedSoftmax { logits, rows, losses, gradient, scale: scale.unwrap_or(0.0), exponential });
             back(device, block, [logits, projected]);
         }
+    }
+
+    /// The block with as many rows as every other one, where they are to have.
+    fn whole(&self, block: Range<usize>, blocks: Blocks) -> Range<usize> {
+        if self.steady { block.start..block.start + blocks.rows } else { block }
     }
 
     fn precision(&self, scale: Option<f32>) -> Precision {

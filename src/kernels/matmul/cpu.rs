@@ -44,9 +44,15 @@ const SHALLOWEST_TURNED: usize = 16;
 /// transpose does not fall on few of the cache's lines.
 const CHUNK: usize = 100_000;
 /// The most numbers of c that `gemm` computes in another order than more of them.
-pub(in crate::kernels) const SMALL_PRODUCT: usize = 256;
+const SMALL_PRODUCT: usize = 256;
 /// How many times deeper than wide a product is before threads share its depth.
 const DEEP: usize = 4;
+
+/// Rows of a block of products of `width` columns in which a row's numbers, to the bit, depend neither on the others nor on their place, if every
+/// block has as many. In products of other numbers of rows sums may be rounded in another order.
+pub const fn steady_rows(width: usize) -> usize {
+    (SMALL_PRODUCT / width + 1).next_multiple_of(16)
+}
 
 /// A matrix in memory: its numbers, and the distance between neighbouring rows and between neighbouring columns.
 #[derive(Clone, Copy)]
@@ -244,12 +250,11 @@ mod tests {
         c
     }
 
-    /// A row of a product is the same to the bit at every place among as many rows, of whole vectors, that are more than [`SMALL_PRODUCT`].
     #[test]
     fn rows_of_products_of_one_size_do_not_depend_on_each_other() {
         for k in [1_usize, 3, 100, 256, 700, 2000] {
             for n in [1_usize, 3, 7, 16, 40, 301] {
-                let m = (SMALL_PRODUCT / n + 1).next_multiple_of(16);
+                let m = steady_rows(n);
                 let a: Vec<f32> = (0..m * k).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect();
                 let b: Vec<f32> = (0..n * k).map(|i| ((i * 104_729) % 1019) as f32 / 1019.0 - 0.5).collect();
                 let whole = run(m, n, k, &a, &b);
