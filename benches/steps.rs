@@ -1,6 +1,8 @@
-//! Whole training steps: a window forward and back and the update, for every configuration of `elman bench`. `cargo bench --bench steps`.
+//! Whole training steps: a window forward and back and the update, for every configuration of
+//! `elman bench`. `cargo bench --bench steps`.
 //!
-//! `ELMAN_BENCH_DEVICE` takes what `--device` takes; the CPU is the default. The throughput is in tokens.
+//! `ELMAN_BENCH_DEVICE` takes what `--device` takes; the CPU is the default. The throughput is in
+//! tokens.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Window};
@@ -10,15 +12,24 @@ fn steps(criterion: &mut Criterion) {
     let name = std::env::var("ELMAN_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
     let choice: DeviceChoice = name.parse().unwrap_or_else(|never| match never {});
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (mut device, _) = choice.open(threads).unwrap_or_else(|error| panic!("{error}"));
+    let (mut device, _) = choice
+        .open(threads)
+        .unwrap_or_else(|error| panic!("{error}"));
     println!("device: {}", device.name());
     let mut group = criterion.benchmark_group("training step");
     group.sample_size(10);
     for configuration in CONFIGURATIONS {
-        let window = Window::new(&mut device, configuration).unwrap_or_else(|error| panic!("{error}"));
-        group.throughput(Throughput::Elements((configuration.batch * configuration.time_steps) as u64));
+        let window =
+            Window::new(&mut device, configuration).unwrap_or_else(|error| panic!("{error}"));
+        group.throughput(Throughput::Elements(
+            (configuration.batch * configuration.time_steps) as u64,
+        ));
         group.bench_function(configuration.name, |bencher| {
-            bencher.iter(|| window.step(&mut device).unwrap_or_else(|error| panic!("{error}")));
+            bencher.iter(|| {
+                window
+                    .step(&mut device)
+                    .unwrap_or_else(|error| panic!("{error}"))
+            });
         });
     }
 }

@@ -1,5 +1,14 @@
-// With g = scale gradient: squares += g^2; parameter -= rate g / (sqrt(squares) + 1e-10) (Duchi 2011, as in PyTorch).
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+// With g = scale gradient: squares += g^2; parameter -= rate g / (sqrt(squares) + 1e-10) (Duchi
+// 2011, as in PyTorch).
+struct Arguments {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read_write> squares: array<f32>;
@@ -36,8 +45,12 @@ fn rows(
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
     // Rows of another piece of the table, and NONE, are left alone.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
+    if p > 0u && tokens[arguments.tokens_offset
+        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
+        return;
+    }
     for (var column = lane; column < arguments.columns; column += 64u) {
-        update((token - arguments.first_row) * arguments.columns + column, scale[0] * gradient[p * arguments.columns + column]);
+        update((token - arguments.first_row) * arguments.columns
+            + column, scale[0] * gradient[p * arguments.columns + column]);
     }
 }

@@ -1,10 +1,19 @@
-// Adam (Kingma and Ba 2015, as in PyTorch), with g = scale gradient:
-//   first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g^2; parameter -= rate first / (sqrt(second) / root_correction + 1e-8)
-// rate holds the first moment's correction, root_correction is sqrt(1 - 0.999^step).
+// Adam (Kingma and Ba 2015, as in PyTorch), with g = scale gradient: first = 0.9 first + 0.1 g;
+// second = 0.999 second + 0.001 g^2; parameter -= rate first / (sqrt(second) / root_correction +
+// 1e-8) rate holds the first moment's correction, root_correction is sqrt(1 - 0.999^step).
 //
-// A table's gradient is zero in most rows, but its moments fade in all: `rows` adds g so enlarged that `dense`, without a gradient, makes it
-// the update above.
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32, root_correction: f32 }
+// A table's gradient is zero in most rows, but its moments fade in all: `rows` adds g so enlarged
+// that `dense`, without a gradient, makes it the update above.
+struct Arguments {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+    root_correction: f32,
+}
 
 // Whether `dense` has a gradient to add.
 override GRADIENT: bool = true;
@@ -17,7 +26,8 @@ override GRADIENT: bool = true;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
 @group(0) @binding(6) var<storage, read> order: array<u32>;
 
-// What the moments keep of themselves, and what they take from the gradient: 1 - 0.999 in f32 is off by 1e-5 of itself.
+// What the moments keep of themselves, and what they take from the gradient: 1 - 0.999 in f32 is
+// off by 1e-5 of itself.
 const KEEP_1: f32 = 0.9;
 const KEEP_2: f32 = 0.999;
 const TAKE_1: f32 = 0.1;
@@ -52,7 +62,10 @@ fn rows(
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
     // Rows of another piece of the table, and NONE, are left alone.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
+    if p > 0u && tokens[arguments.tokens_offset
+        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
+        return;
+    }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];

@@ -1,6 +1,14 @@
-// Adds runs of a table, read as one long row, to runs of the output; where the table ends, so do they. Record i of `runs`: where in the output,
-// how many numbers, and where in the table the `order` runs begin that are added there; NONE stands for no run. One workgroup a record.
-struct Arguments { count: u32, order: u32, first: u32, end: u32, runs_offset: u32, output_offset: u32 }
+// Adds runs of a table, read as one long row, to runs of the output; where the table ends, so do
+// they. Record i of `runs`: where in the output, how many numbers, and where in the table the
+// `order` runs begin that are added there; NONE stands for no run. One workgroup a record.
+struct Arguments {
+    count: u32,
+    order: u32,
+    first: u32,
+    end: u32,
+    runs_offset: u32,
+    output_offset: u32,
+}
 
 @group(0) @binding(0) var<storage, read> table: array<f32>;
 @group(0) @binding(1) var<storage, read> runs: array<u32>;
@@ -23,8 +31,11 @@ fn main(
             let begin = runs[fields + 2u + number];
             if begin == NONE { continue; }
             let entry = begin + i;
-            // Numbers of another piece of the table are added by another dispatch; none come after the last.
-            if entry >= arguments.first && entry < arguments.end { sum += table[entry - arguments.first]; }
+            // Numbers of another piece of the table are added by another dispatch; none come after
+            // the last.
+            if entry >= arguments.first && entry < arguments.end {
+                sum += table[entry - arguments.first];
+            }
         }
         output[place + i] += sum;
     }

@@ -1,4 +1,5 @@
-// scale = min(1, maximum / (norm + 1e-6)), norm being the root of the sum of the parameters' squared norms (PyTorch's clip_grad_norm_).
+// scale = min(1, maximum / (norm + 1e-6)), norm being the root of the sum of the parameters'
+// squared norms (PyTorch's clip_grad_norm_).
 struct Arguments { count: u32, squares_offset: u32, maximum: f32 }
 
 @group(0) @binding(0) var<storage, read> squares: array<f32>;

@@ -11,5 +11,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    if i < arguments.count { output[arguments.output_offset + i] = input[arguments.input_offset + i]; }
+    if i < arguments.count {
+        output[arguments.output_offset + i] = input[arguments.input_offset + i];
+    }
 }

@@ -1,6 +1,8 @@
-// output = input m, or output *= m: m is 0 where the generator's number for a position is below `threshold`, and `factor` else.
+// output = input m, or output *= m: m is 0 where the generator's number for a position is below
+// `threshold`, and `factor` else.
 //
-// The position of element i is its number within a mask of `period` elements that repeats. WORDS: it is the row's token, and a row of NONE stays.
+// The position of element i is its number within a mask of `period` elements that repeats. WORDS:
+// it is the row's token, and a row of NONE stays.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -56,7 +58,8 @@ fn multiplier(i: u32) -> f32 {
         position = tokens[arguments.tokens_offset + i / arguments.columns];
         if position == NONE { return 1.0; }
     }
-    let number = threefry(vec2<u32>(arguments.seed, arguments.site), vec2<u32>(position, arguments.draw));
+    let number = threefry(vec2<u32>(arguments.seed, arguments.site),
+        vec2<u32>(position, arguments.draw));
     return select(arguments.factor, 0.0, number < arguments.threshold);
 }
 
@@ -67,7 +70,9 @@ fn copy(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    if i < arguments.count { output[arguments.output_offset + i] = input[arguments.input_offset + i] * multiplier(i); }
+    if i < arguments.count {
+        output[arguments.output_offset + i] = input[arguments.input_offset + i] * multiplier(i);
+    }
 }
 
 @compute @workgroup_size(256)

@@ -1,5 +1,6 @@
-// Products of groups of rows, each with a run of a table's rows of its own. Record g of `groups`: the group's first row, its first row of the
-// table, how many rows of the table, its first number of `products`, and its first row of the table's gradient; one record more ends the last.
+// Products of groups of rows, each with a run of a table's rows of its own. Record g of `groups`:
+// the group's first row, its first row of the table, how many rows of the table, its first number
+// of `products`, and its first row of the table's gradient; one record more ends the last.
 struct Arguments {
     count: u32,
     rows: u32,
@@ -40,7 +41,8 @@ fn group_of(value: u32, number: u32) -> u32 {
     return low;
 }
 
-// products[i, j] = rows[i] . table[first + j] + bias[first + j]. A workgroup for each row and 64 of its products.
+// products[i, j] = rows[i] . table[first + j] + bias[first + j]. A workgroup for each row and 64 of
+// its products.
 @compute @workgroup_size(64)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -57,13 +59,16 @@ fn forward(
     let entry = field(group, 1u) + j;
     var sum = 0.0;
     for (var k = 0u; k < arguments.columns; k++) {
-        sum += rows[arguments.rows_offset + row * arguments.columns + k] * table[entry * arguments.columns + k];
+        sum += rows[arguments.rows_offset + row * arguments.columns + k]
+            * table[entry * arguments.columns + k];
     }
     if BIAS { sum += bias[entry]; }
-    products[arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width + j] = sum;
+    products[arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width + j] =
+        sum;
 }
 
-// rows[i] = sum over j of products[i, j] table[first + j]; zero for rows of no group. A workgroup for each row and 64 of its columns.
+// rows[i] = sum over j of products[i, j] table[first + j]; zero for rows of no group. A workgroup
+// for each row and 64 of its columns.
 @compute @workgroup_size(64)
 fn input(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -80,14 +85,15 @@ fn input(
         let width = field(group, 2u);
         let first = arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width;
         for (var j = 0u; j < width; j++) {
-            sum += products_gradient[first + j] * table[(field(group, 1u) + j) * arguments.columns + column];
+            sum += products_gradient[first + j]
+                * table[(field(group, 1u) + j) * arguments.columns + column];
         }
     }
     rows_gradient[arguments.rows_offset + row * arguments.columns + column] = sum;
 }
 
-// table[own + j] = sum over the group's rows i of products[i, j] rows[i]; the bias likewise, as of a column of ones. A workgroup for each row
-// of the gradient and 64 of its columns.
+// table[own + j] = sum over the group's rows i of products[i, j] rows[i]; the bias likewise, as of
+// a column of ones. A workgroup for each row of the gradient and 64 of its columns.
 @compute @workgroup_size(64)
 fn weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -97,7 +103,9 @@ fn weight(
     let flat = flat_workgroup(workgroup, workgroups);
     let entry = flat / arguments.parts;
     let column = (flat % arguments.parts) * 64u + lane;
-    if arguments.count == 0u || entry >= field(arguments.count, 4u) || column > arguments.columns { return; }
+    if arguments.count == 0u || entry >= field(arguments.count, 4u) || column > arguments.columns {
+        return;
+    }
     let group = group_of(entry, 4u);
     let width = field(group, 2u);
     let begin = field(group, 0u);
@@ -105,7 +113,9 @@ fn weight(
     var sum = 0.0;
     for (var row = begin; row < field(group + 1u, 0u); row++) {
         var value = 1.0;
-        if column < arguments.columns { value = rows[arguments.rows_offset + row * arguments.columns + column]; }
+        if column < arguments.columns {
+            value = rows[arguments.rows_offset + row * arguments.columns + column];
+        }
         sum += products_gradient[first + (row - begin) * width] * value;
     }
     if column < arguments.columns {

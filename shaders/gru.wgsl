@@ -1,36 +1,52 @@
-// The GRU over a window, and back through it. `forward` and `backward` walk all steps of one stream in one workgroup; for wide layers the
-// host multiplies by the recurrent weight step by step, and `step_forward` and `step_backward` do the rest of a step for all streams.
+// The GRU over a window, and back through it. `forward` and `backward` walk all steps of one stream
+// in one workgroup; for wide layers the host multiplies by the recurrent weight step by step, and
+// `step_forward` and `step_backward` do the rest of a step for all streams.
 //
-// forward:  (ur, uz, un) = W h(t-1) + b;  r and z are the sigmoids of the inputs' part and theirs;  n = tanh(inputs' part + r un);
+// forward:  (ur, uz, un) = W h(t-1) + b;  r and z are the sigmoids of the inputs' part and theirs;
+// n = tanh(inputs' part + r un);
 //           h(t) = (1 - z) n + z h(t-1).
-// backward: what came out of the gates becomes the gradient of the inputs' part, and `recurrent` that of W h(t-1) + b.
+// backward: what came out of the gates becomes the gradient of the inputs' part, and `recurrent`
+// that of W h(t-1) + b.
 //
-// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
+// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every
+// unit and no gradient goes back.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from the first on, backward from the last on. A
-// step alone is `first`.
-struct Arguments { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+// A long window comes in several dispatches, each from step `first` to before `end`: forward from
+// the first on, backward from the last on. A step alone is `first`.
+struct Arguments {
+    time_steps: u32,
+    first: u32,
+    end: u32,
+    batch: u32,
+    hidden_size: u32,
+    tokens_offset: u32,
+    initial: f32,
+}
 
 override RESET: bool = false;
 // forward: whether there is a b.
 override BIAS: bool = false;
 
-// [T, B, 3H]: the inputs' part, then r, z and n; backward: those, then the gradient of the inputs' part.
+// [T, B, 3H]: the inputs' part, then r, z and n; backward: those, then the gradient of the inputs'
+// part.
 @group(0) @binding(0) var<storage, read_write> gates: array<f32>;
-// [T, B, 3H]: W h(t-1), with b in its last third; backward: that, then the gradient of W h(t-1) + b.
+// [T, B, 3H]: W h(t-1), with b in its last third; backward: that, then the gradient of W h(t-1) +
+// b.
 @group(0) @binding(1) var<storage, read_write> recurrent: array<f32>;
 // [T+1, B, H]: slot 0 holds h(-1), slot t+1 h(t).
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, 3H to]; backward: W as it is, [3H to, H from]. Neighbouring invocations read neighbouring words of both.
+// forward: W turned over, [H from, 3H to]; backward: W as it is, [3H to, H from]. Neighbouring
+// invocations read neighbouring words of both.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 // forward: b, [3H]; backward: [T, B, H], the gradient of h(t) from above.
 @group(0) @binding(4) var<storage, read> given: array<f32>;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: [B, H], what flows back into h, in the end the gradient of
-// h(-1).
+// forward: [T, B, H], the previous states as used, written where RESET; backward: [B, H], what
+// flows back into h, in the end the gradient of h(-1).
 @group(0) @binding(6) var<storage, read_write> steps: array<f32>;
 
-// The previous state, or the gradient of all recurrent sums. The host takes no H beyond a third of it.
+// The previous state, or the gradient of all recurrent sums. The host takes no H beyond a third of
+// it.
 var<workgroup> vector: array<f32, 4096>;
 
 fn is_reset(t: u32, stream: u32) -> bool {
@@ -40,7 +56,8 @@ fn is_reset(t: u32, stream: u32) -> bool {
 
 // A stream's previous state as it is used at step t.
 fn used_state(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit], arguments.initial, is_reset(t, stream));
+    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit],
+        arguments.initial, is_reset(t, stream));
 }
 
 fn bias(i: u32) -> f32 {
@@ -66,13 +83,16 @@ fn new_state(t: u32, stream: u32, unit: u32, sums: vec3<f32>) {
     states[(row + arguments.batch) * size + unit] = n + z * (used_state(t, stream, unit) - n);
 }
 
-// A unit's gradients at step t; what flows into its state at the step before it, beside the product, goes to `steps`.
+// A unit's gradients at step t; what flows into its state at the step before it, beside the
+// product, goes to `steps`.
 fn new_gradient(t: u32, stream: u32, unit: u32) {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let back = stream * size + unit;
     var passed = 0.0;
-    if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) { passed = steps[back]; }
+    if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) {
+        passed = steps[back];
+    }
     let gate = row * 3u * size + unit;
     let r = gates[gate];
     let z = gates[gate + size];
@@ -121,7 +141,10 @@ fn cut_first(stream: u32, unit: u32) {
 }
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var t = arguments.first; t < arguments.end; t++) {
@@ -133,12 +156,17 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             if RESET { steps[(t * arguments.batch + stream) * size + unit] = value; }
         }
         workgroupBarrier();
-        for (var unit = lane; unit < size; unit += 256u) { new_state(t, stream, unit, forward_product(unit)); }
+        for (var unit = lane; unit < size; unit += 256u) {
+            new_state(t, stream, unit, forward_product(unit));
+        }
     }
 }
 
 @compute @workgroup_size(256)
-fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var left = arguments.end; left > arguments.first; left--) {
@@ -150,19 +178,23 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         for (var i = lane; i < 3u * size; i += 256u) { vector[i] = recurrent[first_gate + i]; }
         workgroupBarrier();
         // An invocation reads in the next step what it writes here.
-        for (var unit = lane; unit < size; unit += 256u) { steps[stream * size + unit] += backward_product(unit); }
+        for (var unit = lane; unit < size; unit += 256u) {
+            steps[stream * size + unit] += backward_product(unit);
+        }
     }
     if arguments.first == 0u {
         for (var unit = lane; unit < size; unit += 256u) { cut_first(stream, unit); }
     }
 }
 
-// The stream and the unit that an invocation of the entry points below works on, and whether there are such.
+// The stream and the unit that an invocation of the entry points below works on, and whether there
+// are such.
 struct Place { stream: u32, unit: u32, exists: bool }
 
 fn place(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> Place {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    return Place(i / arguments.hidden_size, i % arguments.hidden_size, i < arguments.batch * arguments.hidden_size);
+    return Place(i / arguments.hidden_size, i % arguments.hidden_size,
+        i < arguments.batch * arguments.hidden_size);
 }
 
 // Before the step's product: the previous states as it is to use them.

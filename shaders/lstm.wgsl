@@ -1,14 +1,25 @@
-// The LSTM over a window, and back through it. `forward` and `backward` walk all steps of one stream in one workgroup; for wide layers the
-// host multiplies by the recurrent weight step by step, and `step_forward` and `step_backward` do the rest of a step for all streams.
+// The LSTM over a window, and back through it. `forward` and `backward` walk all steps of one
+// stream in one workgroup; for wide layers the host multiplies by the recurrent weight step by
+// step, and `step_forward` and `step_backward` do the rest of a step for all streams.
 //
-// forward:  (i, f, g, o) = z(t) + W h(t-1), g through tanh, the others through the sigmoid;  c(t) = f c(t-1) + i g;  h(t) = o tanh(c(t)).
+// forward:  (i, f, g, o) = z(t) + W h(t-1), g through tanh, the others through the sigmoid;  c(t) =
+// f c(t-1) + i g;  h(t) = o tanh(c(t)).
 // backward: what came out of the gates becomes the gradient of their sums.
 //
-// RESET: where a stream's input is the boundary token 0, its previous state and cell are `initial` in every unit and no gradient goes back.
+// RESET: where a stream's input is the boundary token 0, its previous state and cell are `initial`
+// in every unit and no gradient goes back.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from the first on, backward from the last on. A
-// step alone is `first`.
-struct Arguments { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+// A long window comes in several dispatches, each from step `first` to before `end`: forward from
+// the first on, backward from the last on. A step alone is `first`.
+struct Arguments {
+    time_steps: u32,
+    first: u32,
+    end: u32,
+    batch: u32,
+    hidden_size: u32,
+    tokens_offset: u32,
+    initial: f32,
+}
 
 override RESET: bool = false;
 
@@ -16,13 +27,15 @@ override RESET: bool = false;
 @group(0) @binding(0) var<storage, read_write> gates: array<f32>;
 // [T+1, B, H]: slot 0 holds c(-1), slot t+1 c(t).
 @group(0) @binding(1) var<storage, read_write> cells: array<f32>;
-// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 h(t); backward: [T, B, H], the gradient of h(t) from above.
+// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 h(t); backward: [T, B, H], the gradient of
+// h(t) from above.
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, 4H to]; backward: W as it is, [4H to, H from]. Neighbouring invocations read neighbouring words of both.
+// forward: W turned over, [H from, 4H to]; backward: W as it is, [4H to, H from]. Neighbouring
+// invocations read neighbouring words of both.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: [2, B, H], what flows back into h and c, in the end the
-// gradients of h(-1) and c(-1).
+// forward: [T, B, H], the previous states as used, written where RESET; backward: [2, B, H], what
+// flows back into h and c, in the end the gradients of h(-1) and c(-1).
 @group(0) @binding(5) var<storage, read_write> steps: array<f32>;
 
 // The previous state, or the gradient of all gates. The host takes no H beyond a quarter of it.
@@ -35,11 +48,13 @@ fn is_reset(t: u32, stream: u32) -> bool {
 
 // A stream's previous state as it is used at step t.
 fn used_state(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit], arguments.initial, is_reset(t, stream));
+    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit],
+        arguments.initial, is_reset(t, stream));
 }
 
 fn used_cell(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(cells[(t * arguments.batch + stream) * arguments.hidden_size + unit], arguments.initial, is_reset(t, stream));
+    return select(cells[(t * arguments.batch + stream) * arguments.hidden_size + unit],
+        arguments.initial, is_reset(t, stream));
 }
 
 // A unit's gates, cell and state at step t from what its gates' sums still lack.
@@ -94,7 +109,9 @@ fn forward_product(unit: u32) -> vec4<f32> {
     var sums = vec4<f32>();
     for (var k = 0u; k < size; k++) {
         let at = k * 4u * size + unit;
-        sums += vector[k] * vec4<f32>(weight[at], weight[at + size], weight[at + 2u * size], weight[at + 3u * size]);
+        sums += vector[k]
+            * vec4<f32>(weight[at], weight[at + size], weight[at + 2u * size],
+            weight[at + 3u * size]);
     }
     return sums;
 }
@@ -122,7 +139,10 @@ fn cut_first(stream: u32, unit: u32) {
 }
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var t = arguments.first; t < arguments.end; t++) {
@@ -134,12 +154,17 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             if RESET { steps[(t * arguments.batch + stream) * size + unit] = value; }
         }
         workgroupBarrier();
-        for (var unit = lane; unit < size; unit += 256u) { new_state(t, stream, unit, forward_product(unit)); }
+        for (var unit = lane; unit < size; unit += 256u) {
+            new_state(t, stream, unit, forward_product(unit));
+        }
     }
 }
 
 @compute @workgroup_size(256)
-fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var left = arguments.end; left > arguments.first; left--) {
@@ -151,19 +176,23 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         for (var i = lane; i < 4u * size; i += 256u) { vector[i] = gates[first_gate + i]; }
         workgroupBarrier();
         // An invocation reads in the next step what it writes here.
-        for (var unit = lane; unit < size; unit += 256u) { steps[stream * size + unit] = backward_product(unit); }
+        for (var unit = lane; unit < size; unit += 256u) {
+            steps[stream * size + unit] = backward_product(unit);
+        }
     }
     if arguments.first == 0u {
         for (var unit = lane; unit < size; unit += 256u) { cut_first(stream, unit); }
     }
 }
 
-// The stream and the unit that an invocation of the entry points below works on, and whether there are such.
+// The stream and the unit that an invocation of the entry points below works on, and whether there
+// are such.
 struct Place { stream: u32, unit: u32, exists: bool }
 
 fn place(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> Place {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    return Place(i / arguments.hidden_size, i % arguments.hidden_size, i < arguments.batch * arguments.hidden_size);
+    return Place(i / arguments.hidden_size, i % arguments.hidden_size,
+        i < arguments.batch * arguments.hidden_size);
 }
 
 // Before the step's product: the previous states as it is to use them.

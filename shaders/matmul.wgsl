@@ -1,13 +1,17 @@
 // c = op(a) op(b), or c += op(a) op(b). One workgroup makes one tile of c.
 //
-// small:        64 x 64 tiles, 4 x 4 of them to an invocation: where larger ones would be too few to fill a GPU.
-// large:        128 x 128 tiles, 8 x 8 to an invocation: each number brought into workgroup memory is used 128 times.
+// small:        64 x 64 tiles, 4 x 4 values for each invocation, where larger tiles would be too
+//               few to fill a GPU.
+// large:        128 x 128 tiles, 8 x 8 values for each invocation: each value loaded into
+//               workgroup memory is used 128 times.
 // large_vector: the same, reading four numbers at a time, where rows begin at multiples of four.
-// sum_parts:    c = a sum of products over parts of the inner size, which other entry points left side by side in a.
+// sum_parts:    c = the sum of partial products over ranges of k, which the other entry points
+//               stored side by side in a.
 //
-// op(a) is [m, k], lying in memory as [m, k], or as [k, m] where TRANSPOSE_A; op(b) is [k, n], lying as [k, n], or as [n, k] where
-// TRANSPOSE_B; c is [m, n]. A stride is the distance between rows in memory. Workgroup z adds the terms from z * part on, at most `part` of
-// them, into matrix z of c. Every element of c is summed in the order of k, whatever the tile.
+// op(a) is [m, k], lying in memory as [m, k], or as [k, m] where TRANSPOSE_A; op(b) is [k, n],
+// lying as [k, n], or as [n, k] where TRANSPOSE_B; c is [m, n]. A stride is the distance between
+// rows in memory. Workgroup z adds the terms from z * part on, at most `part` of them, into matrix
+// z of c. Every element of c is summed in the order of k, whatever the tile.
 struct Arguments {
     m: u32, n: u32, k: u32, part: u32,
     a_offset: u32, a_stride: u32, b_offset: u32, b_stride: u32, c_offset: u32, c_stride: u32,
@@ -17,7 +21,8 @@ struct Arguments {
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
-// Whether factors are rounded to f16, those of a after being multiplied by a_scale, and the sums divided by it.
+// Whether factors are rounded to f16, those of a after being multiplied by a_scale, and the sums
+// divided by it.
 override ROUND: bool = false;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -30,7 +35,8 @@ override ROUND: bool = false;
 // Depths that a tile holds.
 const SMALL_DEPTH = 16u;
 const LARGE_DEPTH = 8u;
-// Vectors in a line of a tile; one more than the numbers need, so that lanes that write down a column meet different banks.
+// Vectors in a line of a tile; one more than the numbers need, so that lanes that write down a
+// column meet different banks.
 const SMALL_LINE = 17u;
 const LARGE_LINE = 33u;
 
@@ -55,17 +61,20 @@ fn b_at(depth: u32, column: u32, end: u32) -> f32 {
 fn rounded(values: vec4<f32>, scale: f32) -> vec4<f32> {
     if !ROUND { return values; }
     let scaled = scale * values;
-    return vec4<f32>(round_to_half(scaled.x), round_to_half(scaled.y), round_to_half(scaled.z), round_to_half(scaled.w));
+    return vec4<f32>(round_to_half(scaled.x), round_to_half(scaled.y), round_to_half(scaled.z),
+        round_to_half(scaled.w));
 }
 
 // Four rows of op(a) at one depth, from `row` on.
 fn four_of_a(row: u32, depth: u32, end: u32) -> vec4<f32> {
-    let values = vec4<f32>(a_at(row, depth, end), a_at(row + 1u, depth, end), a_at(row + 2u, depth, end), a_at(row + 3u, depth, end));
+    let values = vec4<f32>(a_at(row, depth, end), a_at(row + 1u, depth, end),
+        a_at(row + 2u, depth, end), a_at(row + 3u, depth, end));
     return rounded(values, arguments.a_scale);
 }
 
 fn four_of_b(depth: u32, column: u32, end: u32) -> vec4<f32> {
-    let values = vec4<f32>(b_at(depth, column, end), b_at(depth, column + 1u, end), b_at(depth, column + 2u, end), b_at(depth, column + 3u, end));
+    let values = vec4<f32>(b_at(depth, column, end), b_at(depth, column + 1u, end),
+        b_at(depth, column + 2u, end), b_at(depth, column + 3u, end));
     return rounded(values, 1.0);
 }
 
@@ -80,17 +89,22 @@ fn small(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
     let first_column = workgroup.x * 64u;
     let lane_row = lane / 16u;
     let lane_column = lane % 16u;
-    // Neighbouring invocations read neighbouring words: along the rows of a stored matrix, whichever way it is turned.
-    let a_place = select(vec2<u32>(lane % 16u, lane / 16u), vec2<u32>(lane / 16u, lane % 16u), TRANSPOSE_A);
-    let b_place = select(vec2<u32>(lane / 16u, lane % 16u), vec2<u32>(lane % 16u, lane / 16u), TRANSPOSE_B);
+    // Neighbouring invocations read neighbouring words: along the rows of a stored matrix,
+    // whichever way it is turned.
+    let a_place = select(vec2<u32>(lane % 16u, lane / 16u), vec2<u32>(lane / 16u, lane % 16u),
+        TRANSPOSE_A);
+    let b_place = select(vec2<u32>(lane / 16u, lane % 16u), vec2<u32>(lane % 16u, lane / 16u),
+        TRANSPOSE_B);
     var sum_0 = vec4<f32>();
     var sum_1 = vec4<f32>();
     var sum_2 = vec4<f32>();
     var sum_3 = vec4<f32>();
     let range = terms(workgroup.z);
     for (var start = range.x; start < range.y; start += SMALL_DEPTH) {
-        small_a[a_place.x * SMALL_LINE + a_place.y] = four_of_a(first_row + a_place.y * 4u, start + a_place.x, range.y);
-        small_b[b_place.x * SMALL_LINE + b_place.y] = four_of_b(start + b_place.x, first_column + b_place.y * 4u, range.y);
+        small_a[a_place.x * SMALL_LINE + a_place.y] =
+            four_of_a(first_row + a_place.y * 4u, start + a_place.x, range.y);
+        small_b[b_place.x * SMALL_LINE + b_place.y] =
+            four_of_b(start + b_place.x, first_column + b_place.y * 4u, range.y);
         workgroupBarrier();
         for (var depth = 0u; depth < SMALL_DEPTH; depth++) {
             let left = small_a[depth * SMALL_LINE + lane_row];
@@ -115,13 +129,17 @@ fn small(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
 fn large(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_row = workgroup.y * 128u;
     let first_column = workgroup.x * 128u;
-    let a_place = select(vec2<u32>(lane % 8u, lane / 8u), vec2<u32>(lane / 32u, lane % 32u), TRANSPOSE_A);
-    let b_place = select(vec2<u32>(lane / 32u, lane % 32u), vec2<u32>(lane % 8u, lane / 8u), TRANSPOSE_B);
+    let a_place = select(vec2<u32>(lane % 8u, lane / 8u), vec2<u32>(lane / 32u, lane % 32u),
+        TRANSPOSE_A);
+    let b_place = select(vec2<u32>(lane / 32u, lane % 32u), vec2<u32>(lane % 8u, lane / 8u),
+        TRANSPOSE_B);
     var sums: Sums;
     let range = terms(workgroup.z);
     for (var start = range.x; start < range.y; start += LARGE_DEPTH) {
-        large_a[a_place.x * LARGE_LINE + a_place.y] = four_of_a(first_row + a_place.y * 4u, start + a_place.x, range.y);
-        large_b[b_place.x * LARGE_LINE + b_place.y] = four_of_b(start + b_place.x, first_column + b_place.y * 4u, range.y);
+        large_a[a_place.x * LARGE_LINE + a_place.y] =
+            four_of_a(first_row + a_place.y * 4u, start + a_place.x, range.y);
+        large_b[b_place.x * LARGE_LINE + b_place.y] =
+            four_of_b(start + b_place.x, first_column + b_place.y * 4u, range.y);
         workgroupBarrier();
         multiply_large(lane, &sums);
         workgroupBarrier();
@@ -129,9 +147,13 @@ fn large(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
     store_large(workgroup, lane, &sums);
 }
 
-// A four of a matrix that lies with the depth first goes along a line of the tile; else down four lines, one number into each.
+// A four of a matrix that lies with the depth first goes along a line of the tile; else down four
+// lines, one number into each.
 @compute @workgroup_size(256)
-fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn large_vector(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let first_row = workgroup.y * 128u;
     let first_column = workgroup.x * 128u;
     // The line or row of the four, and where in it the four begins.
@@ -143,12 +165,14 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         var value = vec4<f32>();
         if TRANSPOSE_A {
             if start + wide.x < range.y && first_row + wide.y < arguments.m {
-                value = rounded(a4[(arguments.a_offset + (start + wide.x) * arguments.a_stride + first_row + wide.y) / 4u], arguments.a_scale);
+                value = rounded(a4[(arguments.a_offset + (start + wide.x) * arguments.a_stride
+                    + first_row + wide.y) / 4u], arguments.a_scale);
             }
             large_a[wide.x * LARGE_LINE + wide.y / 4u] = value;
         } else {
             if start + deep.y < range.y && first_row + deep.x < arguments.m {
-                value = rounded(a4[(arguments.a_offset + (first_row + deep.x) * arguments.a_stride + start + deep.y) / 4u], arguments.a_scale);
+                value = rounded(a4[(arguments.a_offset + (first_row + deep.x) * arguments.a_stride
+                    + start + deep.y) / 4u], arguments.a_scale);
             }
             let place = deep.y * LARGE_LINE + deep.x / 4u;
             large_a[place][deep.x % 4u] = value.x;
@@ -159,7 +183,8 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         value = vec4<f32>();
         if TRANSPOSE_B {
             if start + deep.y < range.y && first_column + deep.x < arguments.n {
-                value = rounded(b4[(arguments.b_offset + (first_column + deep.x) * arguments.b_stride + start + deep.y) / 4u], 1.0);
+                value = rounded(b4[(arguments.b_offset
+                    + (first_column + deep.x) * arguments.b_stride + start + deep.y) / 4u], 1.0);
             }
             let place = deep.y * LARGE_LINE + deep.x / 4u;
             large_b[place][deep.x % 4u] = value.x;
@@ -168,7 +193,8 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
             large_b[place + 3u * LARGE_LINE][deep.x % 4u] = value.w;
         } else {
             if start + wide.x < range.y && first_column + wide.y < arguments.n {
-                value = rounded(b4[(arguments.b_offset + (start + wide.x) * arguments.b_stride + first_column + wide.y) / 4u], 1.0);
+                value = rounded(b4[(arguments.b_offset + (start + wide.x) * arguments.b_stride
+                    + first_column + wide.y) / 4u], 1.0);
             }
             large_b[wide.x * LARGE_LINE + wide.y / 4u] = value;
         }
@@ -179,10 +205,13 @@ fn large_vector(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     store_large(workgroup, lane, &sums);
 }
 
-// An invocation's 8 x 8 numbers: rows r and r + 64 to r + 3 and r + 67, in fours from column q and from q + 64.
+// An invocation's 8 x 8 numbers: rows r and r + 64 to r + 3 and r + 67, in fours from column q and
+// from q + 64.
 struct Sums {
-    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>, a4: vec4<f32>, a5: vec4<f32>, a6: vec4<f32>, a7: vec4<f32>,
-    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>, b4: vec4<f32>, b5: vec4<f32>, b6: vec4<f32>, b7: vec4<f32>,
+    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>, a4: vec4<f32>, a5: vec4<f32>,
+        a6: vec4<f32>, a7: vec4<f32>,
+    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>, b4: vec4<f32>, b5: vec4<f32>,
+        b6: vec4<f32>, b7: vec4<f32>,
 }
 
 fn multiply_large(lane: u32, sums: ptr<function, Sums>) {

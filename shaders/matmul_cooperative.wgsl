@@ -1,7 +1,9 @@
-// The product of matmul.wgsl in f16 with sums in f32, by cooperative matrices: a subgroup multiplies 16 x 16 matrices in one instruction.
+// The product of matmul.wgsl in f16 with sums in f32, by cooperative matrices: a subgroup
+// multiplies 16 x 16 matrices in one instruction.
 //
-// One workgroup is one subgroup of 32 invocations and makes one tile of c, 64 rows by 32 columns. Numbers are rounded to f16 on their way into
-// workgroup memory, those of a after being multiplied by a_scale; the sums are divided by it.
+// One workgroup is one subgroup of 32 invocations and makes one tile of c, 64 rows by 32 columns.
+// Numbers are rounded to f16 on their way into workgroup memory, those of a after being multiplied
+// by a_scale; the sums are divided by it.
 struct Arguments {
     m: u32, n: u32, k: u32, part: u32,
     a_offset: u32, a_stride: u32, b_offset: u32, b_stride: u32, c_offset: u32, c_stride: u32,
@@ -56,12 +58,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var start = workgroup.z * arguments.part; start < end; start += DEPTH) {
         // Neighbouring invocations read neighbouring words, whichever way the matrix is turned.
         for (var i = lane; i < ROWS * DEPTH; i += 32u) {
-            let place = select(vec2<u32>(i / DEPTH, i % DEPTH), vec2<u32>(i % ROWS, i / ROWS), TRANSPOSE_A);
-            a_tile[place.x * DEPTH + place.y] = f16(round_to_half(arguments.a_scale * a_at(first_row + place.x, start + place.y, end)));
+            let place =
+                select(vec2<u32>(i / DEPTH, i % DEPTH), vec2<u32>(i % ROWS, i / ROWS), TRANSPOSE_A);
+            a_tile[place.x * DEPTH
+                + place.y] = f16(round_to_half(arguments.a_scale
+                * a_at(first_row + place.x, start + place.y, end)));
         }
         for (var i = lane; i < DEPTH * COLUMNS; i += 32u) {
-            let place = select(vec2<u32>(i / COLUMNS, i % COLUMNS), vec2<u32>(i % DEPTH, i / DEPTH), TRANSPOSE_B);
-            b_tile[place.x * COLUMNS + place.y] = f16(round_to_half(b_at(start + place.x, first_column + place.y, end)));
+            let place = select(vec2<u32>(i / COLUMNS, i % COLUMNS), vec2<u32>(i % DEPTH, i / DEPTH),
+                TRANSPOSE_B);
+            b_tile[place.x * COLUMNS + place.y] =
+                f16(round_to_half(b_at(start + place.x, first_column + place.y, end)));
         }
         workgroupBarrier();
         let left_0 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[0], DEPTH);
@@ -105,7 +112,8 @@ fn store(workgroup: vec3<u32>, lane: u32, tile_row: u32, tile_column: u32) {
         let row = workgroup.y * ROWS + tile_row + i / 16u;
         let column = workgroup.x * COLUMNS + tile_column + i % 16u;
         if row < arguments.m && column < arguments.n {
-            let position = arguments.c_offset + (workgroup.z * arguments.m + row) * arguments.c_stride + column;
+            let position = arguments.c_offset
+                + (workgroup.z * arguments.m + row) * arguments.c_stride + column;
             let sum = result[i] / arguments.a_scale;
             if ACCUMULATE { c[position] += sum; } else { c[position] = sum; }
         }

@@ -1,9 +1,17 @@
-// Momentum (as PyTorch's SGD), with g = scale gradient:
-//   velocity = 0.9 velocity + g; parameter -= rate velocity, or with NESTEROV parameter -= rate (g + 0.9 velocity)
+// Momentum (as PyTorch's SGD), with g = scale gradient: velocity = 0.9 velocity + g; parameter -=
+// rate velocity, or with NESTEROV parameter -= rate (g + 0.9 velocity)
 //
-// A table's gradient is zero in most rows, but its velocity fades in all: `rows` adds g so enlarged that `dense`, without a gradient, makes it
-// the update above.
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+// A table's gradient is zero in most rows, but its velocity fades in all: `rows` adds g so enlarged
+// that `dense`, without a gradient, makes it the update above.
+struct Arguments {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 override NESTEROV: bool;
 // Whether `dense` has a gradient to add.
@@ -46,7 +54,10 @@ fn rows(
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
     // Rows of another piece of the table, and NONE, are left alone.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
+    if p > 0u && tokens[arguments.tokens_offset
+        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
+        return;
+    }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];

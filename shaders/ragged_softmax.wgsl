@@ -1,6 +1,13 @@
-// Softmax and cross-entropy of rows of any lengths. Record i of `rows`: where the row begins in `logits`, how long it is, its target, and the
-// number of `losses` that its loss is added to. Where GRADIENT, logits become scale (softmax(logits) - onehot(target)). One workgroup a row.
-struct Arguments { count: u32, logits_offset: u32, rows_offset: u32, losses_offset: u32, scale: f32 }
+// Softmax and cross-entropy of rows of any lengths. Record i of `rows`: where the row begins in
+// `logits`, how long it is, its target, and the number of `losses` that its loss is added to. Where
+// GRADIENT, logits become scale (softmax(logits) - onehot(target)). One workgroup a row.
+struct Arguments {
+    count: u32,
+    logits_offset: u32,
+    rows_offset: u32,
+    losses_offset: u32,
+    scale: f32,
+}
 
 override GRADIENT: bool = true;
 // Whether rnnlm's exponential takes the place of e^x.
@@ -27,8 +34,8 @@ fn main(
     let length = rows[first_field + 1u];
     let goal = rows[first_field + 2u];
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure. rnnlm's exponential does not shrink so, and
-    // is summed in another reading.
+    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
+    // rnnlm's exponential does not shrink so, and is summed in another reading.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < length; column += 64u) {
@@ -47,7 +54,8 @@ fn main(
         if lane < half {
             let other = largest[lane + half];
             let joint = max(largest[lane], other);
-            sums[lane] = sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
+            sums[lane] =
+                sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
             largest[lane] = joint;
         }
     }
@@ -56,7 +64,9 @@ fn main(
     if RNNLM {
         workgroupBarrier();
         sum = 0.0;
-        for (var column = lane; column < length; column += 64u) { sum += rnnlm_exp(logits[first + column] - highest); }
+        for (var column = lane; column < length; column += 64u) {
+            sum += rnnlm_exp(logits[first + column] - highest);
+        }
         sums[lane] = sum;
         for (var half = 32u; half > 0u; half /= 2u) {
             workgroupBarrier();
@@ -66,7 +76,9 @@ fn main(
     }
     let log_sum = highest + log(sums[0]);
     if lane == 0u && goal < length {
-        losses[arguments.losses_offset + rows[first_field + 3u]] += softmax_loss(RNNLM, logits[first + goal], highest, log_sum);
+        losses[arguments.losses_offset
+            + rows[first_field + 3u]] += softmax_loss(RNNLM, logits[first + goal], highest,
+            log_sum);
     }
     if GRADIENT {
         // The target's logit was read above, before anything of the row is overwritten.
@@ -74,7 +86,8 @@ fn main(
         workgroupBarrier();
         for (var column = lane; column < length; column += 64u) {
             let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
-            logits[first + column] = arguments.scale * (probability - select(0.0, 1.0, column == goal));
+            logits[first + column] =
+                arguments.scale * (probability - select(0.0, 1.0, column == goal));
         }
     }
 }

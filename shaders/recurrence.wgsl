@@ -1,23 +1,37 @@
-// The Elman recurrence over a whole window, and back through it. One workgroup walks all time steps of one stream: no launch and no
-// barrier wider than the workgroup between steps.
+// The Elman recurrence over a whole window, and back through it. One workgroup walks all time steps
+// of one stream: no launch and no barrier wider than the workgroup between steps.
 //
-// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states; slot 0 holds s(-1).
-// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);  initial_gradient = W^T gradient(0).
+// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states;
+// slot 0 holds s(-1).
+// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);
+// initial_gradient = W^T gradient(0).
 //
-// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
+// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every
+// unit and no gradient goes back.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from the first on, backward from the last on.
-struct Arguments { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+// A long window comes in several dispatches, each from step `first` to before `end`: forward from
+// the first on, backward from the last on.
+struct Arguments {
+    time_steps: u32,
+    first: u32,
+    end: u32,
+    batch: u32,
+    hidden_size: u32,
+    tokens_offset: u32,
+    initial: f32,
+}
 
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
 
 // forward: [T+1, B, H] read and written; backward: read.
 @group(0) @binding(0) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring invocations read neighbouring words of both.
+// forward: W turned over, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring
+// invocations read neighbouring words of both.
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: the gradient [T, B, H].
+// forward: [T, B, H], the previous states as used, written where RESET; backward: the gradient [T,
+// B, H].
 @group(0) @binding(3) var<storage, read_write> steps: array<f32>;
 // backward: [B, H].
 @group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
@@ -47,7 +61,10 @@ fn product(column: u32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var t = arguments.first; t < arguments.end; t++) {
@@ -69,7 +86,10 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 }
 
 @compute @workgroup_size(256)
-fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     // Whether the step after this one begins afresh; after the last there is none.
@@ -96,7 +116,8 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
         workgroupBarrier();
         cut = is_reset(t, stream);
     }
-    // Of the initial state where the window's first step was the last of these; else overwritten by the next dispatch.
+    // Of the initial state where the window's first step was the last of these; else overwritten by
+    // the next dispatch.
     for (var i = lane; i < size; i += 256u) {
         var sum = 0.0;
         if !cut { sum = product(i); }

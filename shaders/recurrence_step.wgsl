@@ -1,13 +1,23 @@
-// One step of the Elman recurrence, for hidden layers too wide for one workgroup to walk the window alone: the product with the recurrent
-// weight and the cell in one dispatch. A workgroup makes 32 streams by 32 units, an invocation 4 x 4 of them.
+// One step of the Elman recurrence, for hidden layers too wide for one workgroup to walk the window
+// alone: the product with the recurrent weight and the cell in one dispatch. A workgroup makes 32
+// streams by 32 units, an invocation 4 x 4 of them.
 //
-// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states; slot 0 holds s(-1).
-// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t). At t = -1, in initial_gradient, that is
+// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states;
+// slot 0 holds s(-1).
+// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t).
+// At t = -1, in initial_gradient, that is
 //           the gradient of s(-1), for which there is no z and no f.
 //
-// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every unit and no gradient goes back.
-// The sums have the order that the kernel of a whole window has.
-struct Arguments { step: u32, time_steps: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every
+// unit and no gradient goes back. The sums have the order that the kernel of a whole window has.
+struct Arguments {
+    step: u32,
+    time_steps: u32,
+    batch: u32,
+    hidden_size: u32,
+    tokens_offset: u32,
+    initial: f32,
+}
 
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
@@ -25,7 +35,8 @@ override BEFORE: bool = false;
 @group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
 const DEPTH = 16u;
-// Numbers in a line of a tile; four more than it holds, so that lanes that write down a column meet different banks.
+// Numbers in a line of a tile; four more than it holds, so that lanes that write down a column meet
+// different banks.
 const LINE = 36u;
 
 // A line holds one depth: streams of the left factor, units of the weight.
@@ -56,7 +67,8 @@ fn multiply(place: vec2<u32>, sums: ptr<function, mat4x4<f32>>) {
     for (var depth = 0u; depth < DEPTH; depth++) {
         let row = depth * LINE + place.y * 4u;
         let column = depth * LINE + place.x * 4u;
-        let right = vec4<f32>(weight_tile[column], weight_tile[column + 1u], weight_tile[column + 2u], weight_tile[column + 3u]);
+        let right = vec4<f32>(weight_tile[column], weight_tile[column + 1u],
+            weight_tile[column + 2u], weight_tile[column + 3u]);
         (*sums)[0] += left_tile[row] * right;
         (*sums)[1] += left_tile[row + 1u] * right;
         (*sums)[2] += left_tile[row + 2u] * right;
@@ -65,7 +77,10 @@ fn multiply(place: vec2<u32>, sums: ptr<function, mat4x4<f32>>) {
 }
 
 @compute @workgroup_size(8, 8)
-fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) place: vec3<u32>) {
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_id) place: vec3<u32>,
+) {
     let size = arguments.hidden_size;
     let first_stream = workgroup.y * 32u;
     let first_unit = workgroup.x * 32u;
@@ -77,10 +92,14 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             let depth = i % DEPTH;
             let line = i / DEPTH;
             var left = 0.0;
-            if start + depth < size && first_stream + line < arguments.batch { left = previous_state(first_stream + line, start + depth); }
+            if start + depth < size && first_stream + line < arguments.batch {
+                left = previous_state(first_stream + line, start + depth);
+            }
             left_tile[depth * LINE + line] = left;
             var right = 0.0;
-            if start + depth < size && first_unit + line < size { right = weight[(first_unit + line) * size + start + depth]; }
+            if start + depth < size && first_unit + line < size {
+                right = weight[(first_unit + line) * size + start + depth];
+            }
             weight_tile[depth * LINE + line] = right;
         }
         workgroupBarrier();
@@ -111,7 +130,10 @@ fn new_state(stream: u32, unit: u32, sum: f32) {
 }
 
 @compute @workgroup_size(8, 8)
-fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) place: vec3<u32>) {
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_id) place: vec3<u32>,
+) {
     let size = arguments.hidden_size;
     let first_stream = workgroup.y * 32u;
     let first_unit = workgroup.x * 32u;

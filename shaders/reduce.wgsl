@@ -1,7 +1,7 @@
 // The sum of all values, or of their squares, in two steps whose order depends on the count alone.
 //
-// partial: each of at most 256 workgroups sums every so-manieth value into a slot of its own from output_offset on. total: one workgroup sums
-// those sums into one slot.
+// partial: each of at most 256 workgroups sums every so-manieth value into a slot of its own from
+// output_offset on. total: one workgroup sums those sums into one slot.
 struct Arguments { count: u32, values_offset: u32, output_offset: u32 }
 
 override SQUARE: bool = false;

@@ -1,9 +1,17 @@
 // RMSprop (Tieleman and Hinton 2012, as in PyTorch), with g = scale gradient:
 //   squares = 0.99 squares + 0.01 g^2; parameter -= rate g / (sqrt(squares) + 1e-8)
 //
-// A table's gradient is zero in most rows, but its squares fade in all: `rows` adds g^2 so enlarged that `dense`, without a gradient, makes it
-// the squares above, and moves the parameter by these.
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+// A table's gradient is zero in most rows, but its squares fade in all: `rows` adds g^2 so enlarged
+// that `dense`, without a gradient, makes it the squares above, and moves the parameter by these.
+struct Arguments {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 // Whether `dense` has a gradient to add; the parameter stays where it has none.
 override GRADIENT: bool = true;
@@ -15,7 +23,8 @@ override GRADIENT: bool = true;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
 @group(0) @binding(5) var<storage, read> order: array<u32>;
 
-// What the mean keeps of itself, and what it takes from the gradient: 1 - 0.99 in f32 is off by 1e-6 of itself.
+// What the mean keeps of itself, and what it takes from the gradient: 1 - 0.99 in f32 is off by
+// 1e-6 of itself.
 const KEEP: f32 = 0.99;
 const TAKE: f32 = 0.01;
 
@@ -49,7 +58,10 @@ fn rows(
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
     // Rows of another piece of the table, and NONE, are left alone.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
+    if p > 0u && tokens[arguments.tokens_offset
+        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
+        return;
+    }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];

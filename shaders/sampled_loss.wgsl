@@ -1,6 +1,8 @@
-// Losses of targets against a sample of words that all rows share, and their gradients in the place of the logits. `words` and `corrections`
-// are those of the rows' targets and, behind them, those of the sample. a = logit - correction; NCE false: -ln softmax over target and sample,
-// without the words that are the target; true: softplus(-a) of the target and softplus(a) of the sample. One workgroup a row.
+// Losses of targets against a sample of words that all rows share, and their gradients in the place
+// of the logits. `words` and `corrections` are those of the rows' targets and, behind them, those
+// of the sample. a = logit - correction; NCE false: -ln softmax over target and sample, without the
+// words that are the target; true: softplus(-a) of the target and softplus(a) of the sample. One
+// workgroup a row.
 struct Arguments {
     rows: u32,
     columns: u32,
@@ -46,7 +48,8 @@ fn main(
     let of_sample = arguments.corrections_offset + arguments.rows;
     let target_word = words[arguments.words_offset + row];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
-    let own = targets[arguments.targets_offset + row] - corrections[arguments.corrections_offset + row];
+    let own = targets[arguments.targets_offset + row]
+        - corrections[arguments.corrections_offset + row];
 
     // The target is lane 0's first.
     var top = LOWEST;
@@ -78,7 +81,8 @@ fn main(
             } else {
                 let other = largest[lane + half];
                 let joint = max(largest[lane], other);
-                sums[lane] = sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
+                sums[lane] = sums[lane] * exp(largest[lane] - joint)
+                    + sums[lane + half] * exp(other - joint);
                 largest[lane] = joint;
             }
         }

@@ -1,7 +1,9 @@
-// The gradient of a gather: for every token of the window, the sum of its rows of `gradient`, always in the order of `order`.
+// The gradient of a gather: for every token of the window, the sum of its rows of `gradient`,
+// always in the order of `order`.
 //
-// `order` lists the window's positions sorted by token. The sum of a token's rows goes to row p of `sums`, p being where the token begins
-// in `order`; every other row of `sums` becomes zero. One workgroup for each p and 16 columns; its 16 lanes a column share a long run.
+// `order` lists the window's positions sorted by token. The sum of a token's rows goes to row p of
+// `sums`, p being where the token begins in `order`; every other row of `sums` becomes zero. One
+// workgroup for each p and 16 columns; its 16 lanes a column share a long run.
 struct Arguments { columns: u32, rows: u32, tokens_offset: u32, order_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;
@@ -24,7 +26,8 @@ fn main(
     let column_groups = (arguments.columns + 15u) / 16u;
     let group = flat_workgroup(workgroup, workgroups);
     let p = group / column_groups;
-    // Nothing below returns before the barrier for some invocations only: p is the same in the whole workgroup.
+    // Nothing below returns before the barrier for some invocations only: p is the same in the
+    // whole workgroup.
     if p >= arguments.rows { return; }
     let column = (group % column_groups) * 16u + lane % 16u;
     let token = token_at(p);

@@ -1,5 +1,13 @@
 // parameter -= rate scale gradient.
-struct Arguments { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+struct Arguments {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
@@ -33,8 +41,12 @@ fn rows(
     let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
     // Rows of another piece of the table, and NONE, are left alone.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset + order[arguments.order_offset + max(p, 1u) - 1u]] == token { return; }
+    if p > 0u && tokens[arguments.tokens_offset
+        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
+        return;
+    }
     for (var column = lane; column < arguments.columns; column += 64u) {
-        update((token - arguments.first_row) * arguments.columns + column, scale[0] * gradient[p * arguments.columns + column]);
+        update((token - arguments.first_row) * arguments.columns
+            + column, scale[0] * gradient[p * arguments.columns + column]);
     }
 }

@@ -1,5 +1,6 @@
-// For every row of logits and its target k: losses = -ln softmax(logits)_k and, where GRADIENT, logits become the gradient
-// scale (softmax(logits) - onehot(k)). A target of NONE has no loss and no gradient. One workgroup a row.
+// For every row of logits and its target k: losses = -ln softmax(logits)_k and, where GRADIENT,
+// logits become the gradient scale (softmax(logits) - onehot(k)). A target of NONE has no loss and
+// no gradient. One workgroup a row.
 struct Arguments { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
 
 override GRADIENT: bool = true;
@@ -26,8 +27,8 @@ fn main(
     let target_word = targets[arguments.targets_offset + row];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure. rnnlm's exponential does not shrink so, and
-    // is summed in another reading.
+    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
+    // rnnlm's exponential does not shrink so, and is summed in another reading.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < arguments.columns; column += 256u) {
@@ -46,7 +47,8 @@ fn main(
         if lane < half {
             let other = largest[lane + half];
             let joint = max(largest[lane], other);
-            sums[lane] = sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
+            sums[lane] =
+                sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
             largest[lane] = joint;
         }
     }
@@ -55,7 +57,9 @@ fn main(
     if RNNLM {
         workgroupBarrier();
         sum = 0.0;
-        for (var column = lane; column < arguments.columns; column += 256u) { sum += rnnlm_exp(logits[first + column] - highest); }
+        for (var column = lane; column < arguments.columns; column += 256u) {
+            sum += rnnlm_exp(logits[first + column] - highest);
+        }
         sums[lane] = sum;
         for (var half = 128u; half > 0u; half /= 2u) {
             workgroupBarrier();
@@ -66,7 +70,9 @@ fn main(
     let log_sum = highest + log(sums[0]);
     if lane == 0u {
         var loss = 0.0;
-        if target_word < arguments.columns { loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum); }
+        if target_word < arguments.columns {
+            loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum);
+        }
         losses[arguments.losses_offset + row] = loss;
     }
     if GRADIENT {
@@ -75,7 +81,8 @@ fn main(
         workgroupBarrier();
         for (var column = lane; column < arguments.columns; column += 256u) {
             let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
-            logits[first + column] = scale * (probability - select(0.0, 1.0, column == target_word));
+            logits[first + column] =
+                scale * (probability - select(0.0, 1.0, column == target_word));
         }
     }
 }

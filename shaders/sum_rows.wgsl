@@ -1,4 +1,5 @@
-// output[column] = sum of values[row, column] over the rows. One workgroup sums 16 columns with 16 lanes each.
+// output[column] = sum of values[row, column] over the rows. One workgroup sums 16 columns with 16
+// lanes each.
 struct Arguments { rows: u32, columns: u32, values_offset: u32, output_offset: u32 }
 
 override ACCUMULATE: bool = false;

@@ -8,7 +8,10 @@ struct Arguments { rows: u32, columns: u32 }
 var<workgroup> tile: array<f32, 272>;
 
 @compute @workgroup_size(16, 16)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) lane: vec3<u32>) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_id) lane: vec3<u32>,
+) {
     let row = workgroup.y * 16u + lane.y;
     let column = workgroup.x * 16u + lane.x;
     if row < arguments.rows && column < arguments.columns {

@@ -1,7 +1,8 @@
-//! How fast a device is, against its own ceilings: training, evaluation and generation for a table of configurations.
+//! How fast a device is, against its own ceilings: training, evaluation and generation for a table
+//! of configurations.
 //!
-//! In: a device and a row of [`CONFIGURATIONS`]. Out: rates. The text is random, with the skewed frequencies of real words, so that looked-up
-//! rows repeat as they do in a corpus.
+//! In: a device and a row of [`CONFIGURATIONS`]. Out: rates. The text is random, with the skewed
+//! frequencies of real words, so that looked-up rows repeat as they do in a corpus.
 
 use std::time::Instant;
 
@@ -47,7 +48,16 @@ const fn row(
     batch: usize,
     time_steps: usize,
 ) -> Configuration {
-    Configuration { name, cell, num_layers, hidden_size, vocab_size, embedding_size: 0, batch, time_steps }
+    Configuration {
+        name,
+        cell,
+        num_layers,
+        hidden_size,
+        vocab_size,
+        embedding_size: 0,
+        batch,
+        time_steps,
+    }
 }
 
 /// The configurations of `benches/RESULTS.md`.
@@ -97,21 +107,34 @@ pub struct Rates {
     pub training_gflops: f64,
     /// GFLOP/s of the large product, measured in turn with training.
     pub product_gflops: f64,
-    /// Training's rate as a part of the product's, the median over turns: a machine that is slower for a while is so for both.
+    /// Training's rate as a part of the product's, the median over turns: a machine that is slower
+    /// for a while is so for both.
     pub share: f64,
     /// Tokens a second in evaluation.
     pub evaluation: Option<f64>,
     /// Tokens a second in generation.
     pub generation: Option<f64>,
-    /// Seconds and runs by kernel of some windows of training: on a GPU by its own clock, on the CPU one kernel at a time.
+    /// Seconds and runs by kernel of some windows of training: on a GPU by its own clock, on the
+    /// CPU one kernel at a time.
     pub kernels: Profile,
 }
 
 impl Configuration {
-    /// Floating-point operations of training on a token: each product forward and its two products back.
+    /// Floating-point operations of training on a token: each product forward and its two products
+    /// back.
     pub fn flops(&self) -> f64 {
-        let gates = CELLS.iter().find(|row| row.name == self.cell).map_or(1, |row| row.gates);
-        let [h, v, d, l, g] = [self.hidden_size, self.vocab_size, self.embedding_size, self.num_layers, gates].map(|size| size as f64);
+        let gates = CELLS
+            .iter()
+            .find(|row| row.name == self.cell)
+            .map_or(1, |row| row.gates);
+        let [h, v, d, l, g] = [
+            self.hidden_size,
+            self.vocab_size,
+            self.embedding_size,
+            self.num_layers,
+            gates,
+        ]
+        .map(|size| size as f64);
         6.0 * h * v + 6.0 * g * h * (h * l + h * (l - 1.0) + d)
     }
 
@@ -149,8 +172,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median seconds of one call of `work`, called until about `seconds` have gone by after one call to warm up.
-fn seconds_of(device: &mut Device, seconds: f64, mut work: impl FnMut(&mut Device) -> Result<()>) -> Result<f64> {
+/// The median seconds of one call of `work`, called until about `seconds` have gone by after one
+/// call to warm up.
+fn seconds_of(
+    device: &mut Device,
+    seconds: f64,
+    mut work: impl FnMut(&mut Device) -> Result<()>,
+) -> Result<f64> {
     work(device)?;
     device.wait()?;
     let mut times = Vec::new();
@@ -175,7 +203,15 @@ impl Product {
         let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
         Ok(Self {
             size,
-            kernel: Matmul { a: a?, b: b?, c: c?, transpose_a: false, transpose_b: false, accumulate: false, precision: Precision::Full },
+            kernel: Matmul {
+                a: a?,
+                b: b?,
+                c: c?,
+                transpose_a: false,
+                transpose_b: false,
+                accumulate: false,
+                precision: Precision::Full,
+            },
         })
     }
 
@@ -205,23 +241,42 @@ pub fn ceilings(device: &mut Device, product_size: usize, seconds: f64) -> Resul
     product.release(device);
     let values = device.tensor::<f32>("values", 4096, 4096)?;
     let time = seconds_of(device, seconds, |device| {
-        device.run(&Decay { values, factor: 1.0 });
+        device.run(&Decay {
+            values,
+            factor: 1.0,
+        });
         Ok(())
     })?;
     let bandwidth_gbs = 2.0 * 4.0 * values.len() as f64 / time / 1e9;
     device.release(values);
-    Ok(Ceilings { product_gflops, bandwidth_gbs })
+    Ok(Ceilings {
+        product_gflops,
+        bandwidth_gbs,
+    })
 }
 
 /// A random text whose words have frequencies like 1 / rank.
 fn corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let vocabulary = Vocabulary::new((0..configuration.vocab_size).map(|id| id.to_string()).collect())?;
+    let vocabulary = Vocabulary::new(
+        (0..configuration.vocab_size)
+            .map(|id| id.to_string())
+            .collect(),
+    )?;
     let scale = (configuration.vocab_size as f64).ln();
-    let mut draw = move || ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1;
-    let train: Tokens = (0..configuration.batch * configuration.time_steps * windows).map(|_| draw()).collect();
+    let mut draw = move || {
+        ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1
+    };
+    let train: Tokens = (0..configuration.batch * configuration.time_steps * windows)
+        .map(|_| draw())
+        .collect();
     let valid: Tokens = (0..1024).map(|_| draw()).collect();
-    Ok(Corpus { vocabulary, train, valid, report: TextReport::default() })
+    Ok(Corpus {
+        vocabulary,
+        train,
+        valid,
+        report: TextReport::default(),
+    })
 }
 
 /// Trains some windows over and over for about `seconds`; tokens a second, run by run.
@@ -230,7 +285,9 @@ fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Res
     let start = Instant::now();
     while rates.is_empty() || start.elapsed().as_secs_f64() < seconds {
         match trainer.advance(device)? {
-            Event::Windows { tokens_per_second, .. } => rates.push(tokens_per_second),
+            Event::Windows {
+                tokens_per_second, ..
+            } => rates.push(tokens_per_second),
             Event::Epoch(_) => {}
             Event::Finished => break,
         }
@@ -238,7 +295,8 @@ fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Res
     Ok(rates)
 }
 
-/// One window of random text with a model and room to train on it again and again, for benches of single steps.
+/// One window of random text with a model and room to train on it again and again, for benches of
+/// single steps.
 #[derive(Debug)]
 pub struct Window {
     model: Model,
@@ -253,15 +311,35 @@ impl Window {
     /// # Errors
     /// If the device failed or is too small.
     pub fn new(device: &mut Device, configuration: &Configuration) -> Result<Self> {
-        let Configuration { batch, time_steps, .. } = *configuration;
+        let Configuration {
+            batch, time_steps, ..
+        } = *configuration;
         let config = configuration.config();
         let text = corpus(configuration, 2)?;
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
-        let workspace = Workspace::new(device, &model, Capacity { batch, time_steps, training: true, ..Capacity::default() })?;
-        let mut feed = Feed::new(device, Streams::new(&text.train, batch, time_steps)?, Purpose::Training { history: 0 })?;
+        let workspace = Workspace::new(
+            device,
+            &model,
+            Capacity {
+                batch,
+                time_steps,
+                training: true,
+                ..Capacity::default()
+            },
+        )?;
+        let mut feed = Feed::new(
+            device,
+            Streams::new(&text.train, batch, time_steps)?,
+            Purpose::Training { history: 0 },
+        )?;
         let (window, _) = feed.window(device, &workspace, 0, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
-        Ok(Self { model, workspace, window, scale })
+        Ok(Self {
+            model,
+            workspace,
+            window,
+            scale,
+        })
     }
 
     /// Forward, back, and a step of SGD; waits for its end.
@@ -270,9 +348,21 @@ impl Window {
     /// If the device failed.
     pub fn step(&self, device: &mut Device) -> Result<()> {
         self.model.forward(device, &self.workspace, &self.window);
-        self.model.backward(device, &self.workspace, &self.window, 1e-3);
-        for (&parameter, gradient) in self.model.parameters().tensors().iter().zip(self.workspace.gradients(&self.window)) {
-            device.run(&Sgd { parameter, gradient, scale: self.scale, rate: 1e-3 });
+        self.model
+            .backward(device, &self.workspace, &self.window, 1e-3);
+        for (&parameter, gradient) in self
+            .model
+            .parameters()
+            .tensors()
+            .iter()
+            .zip(self.workspace.gradients(&self.window))
+        {
+            device.run(&Sgd {
+                parameter,
+                gradient,
+                scale: self.scale,
+                rate: 1e-3,
+            });
         }
         device.wait()
     }
@@ -293,7 +383,13 @@ pub fn rates(device: &mut Device, configuration: &Configuration, plan: &Plan) ->
     let config = configuration.config();
     let values = initial_values(&config, 1);
     let product = Product::new(device, plan.product_size)?;
-    let mut trainer = Trainer::new(device, config.clone(), &values, configuration.recipe(), &corpus)?;
+    let mut trainer = Trainer::new(
+        device,
+        config.clone(),
+        &values,
+        configuration.recipe(),
+        &corpus,
+    )?;
     // Pipelines are made, caches filled, and the interval between two looks finds its length.
     training(device, &mut trainer, seconds / 4.0)?;
     let (mut all, mut products, mut shares) = (Vec::new(), Vec::new(), Vec::new());
@@ -314,10 +410,14 @@ pub fn rates(device: &mut Device, configuration: &Configuration, plan: &Plan) ->
     if !plan.training_only {
         let model = Model::new(device, config, &values)?;
         let evaluator = Evaluator::new(device, &model, false)?;
-        let time = seconds_of(device, seconds / 4.0, |device| evaluator.evaluate(device, &model, &corpus.valid).map(drop))?;
+        let time = seconds_of(device, seconds / 4.0, |device| {
+            evaluator.evaluate(device, &model, &corpus.valid).map(drop)
+        })?;
         evaluation = Some(corpus.valid.len() as f64 / time);
         let mut generator = Generator::new(device, &model, Sampling::default(), 1)?;
-        let time = seconds_of(device, seconds / 8.0, |device| generator.next_token(device, &model).map(drop))?;
+        let time = seconds_of(device, seconds / 8.0, |device| {
+            generator.next_token(device, &model).map(drop)
+        })?;
         generation = Some(1.0 / time);
     }
     let rate = median(all);

@@ -1,7 +1,8 @@
 //! `elman check`: every kernel on a GPU against the same kernel on the CPU.
 //!
-//! In: two devices. Out: a report for each of [`cases::all`]. Finite numbers first, then the largest excess over the tolerance; a kernel
-//! that writes outside its outputs fails whatever the numbers are.
+//! In: two devices. Out: a report for each of [`cases::all`]. Finite numbers first, then the
+//! largest excess over the tolerance; a kernel that writes outside its outputs fails whatever the
+//! numbers are.
 
 use std::fmt;
 
@@ -67,18 +68,26 @@ impl Summary {
 /// Runs every case on both devices and hands each report over as it is there.
 ///
 /// # Errors
-/// If a device failed or is too small for a case; a kernel that computes something else is no error but a report.
-pub fn check(cpu: &mut Device, gpu: &mut Device, report: &mut dyn FnMut(&CaseReport)) -> Result<Summary> {
+/// If a device failed or is too small for a case; a kernel that computes something else is no error
+/// but a report.
+pub fn check(
+    cpu: &mut Device,
+    gpu: &mut Device,
+    report: &mut dyn FnMut(&CaseReport),
+) -> Result<Summary> {
     check_cases(cases::all(), cpu, gpu, report)
 }
 
-/// Makes sure that a GPU's products of mixed precision are right before a run trusts them: cooperative matrices are an experimental part of
-/// wgpu, and drivers differ.
+/// Makes sure that a GPU's products of mixed precision are right before a run trusts them:
+/// cooperative matrices are an experimental part of wgpu, and drivers differ.
 ///
 /// # Errors
 /// If one is wrong, or the device failed.
 pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
-    let mixed = cases::all().into_iter().filter(|case| case.kernel == "matmul_cooperative").collect();
+    let mixed = cases::all()
+        .into_iter()
+        .filter(|case| case.kernel == "matmul_cooperative")
+        .collect();
     let mut wrong = None;
     check_cases(mixed, &mut Device::cpu(1), gpu, &mut |report| {
         if !report.passed() {
@@ -94,7 +103,12 @@ pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
     })
 }
 
-fn check_cases(cases: Vec<Case>, cpu: &mut Device, gpu: &mut Device, report: &mut dyn FnMut(&CaseReport)) -> Result<Summary> {
+fn check_cases(
+    cases: Vec<Case>,
+    cpu: &mut Device,
+    gpu: &mut Device,
+    report: &mut dyn FnMut(&CaseReport),
+) -> Result<Summary> {
     let mut summary = Summary::default();
     for case in cases {
         let want = case.run(cpu)?;
@@ -109,13 +123,31 @@ fn check_cases(cases: Vec<Case>, cpu: &mut Device, gpu: &mut Device, report: &mu
 
 /// Compares two runs of a case, `want` being the one that is trusted.
 pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
-    let mut report = CaseReport { kernel: case.kernel, label: case.label(), worst: None, failures: Vec::new() };
+    let mut report = CaseReport {
+        kernel: case.kernel,
+        label: case.label(),
+        worst: None,
+        failures: Vec::new(),
+    };
     for (side, outcome) in [("", got), ("on the CPU ", want)] {
-        report.failures.extend(outcome.damage.iter().map(|damage| format!("{side}{damage}")));
+        report.failures.extend(
+            outcome
+                .damage
+                .iter()
+                .map(|damage| format!("{side}{damage}")),
+        );
     }
-    let names = |outcome: &Outcome| outcome.outputs.iter().map(|(name, values)| (*name, values.len())).collect::<Vec<_>>();
+    let names = |outcome: &Outcome| {
+        outcome
+            .outputs
+            .iter()
+            .map(|(name, values)| (*name, values.len()))
+            .collect::<Vec<_>>()
+    };
     if got.inputs != want.inputs || names(got) != names(want) || want.outputs.is_empty() {
-        report.failures.push("the two runs are not of the same case".into());
+        report
+            .failures
+            .push("the two runs are not of the same case".into());
         return report;
     }
     for ((output, got), (_, want)) in got.outputs.iter().zip(&want.outputs) {
@@ -124,7 +156,13 @@ pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
     report
 }
 
-fn compare_output(report: &mut CaseReport, output: &'static str, got: &[f32], want: &[f32], tolerance: Tolerance) {
+fn compare_output(
+    report: &mut CaseReport,
+    output: &'static str,
+    got: &[f32],
+    want: &[f32],
+    tolerance: Tolerance,
+) {
     let mut wrong = 0;
     for (index, (&got, &want)) in got.iter().zip(want).enumerate() {
         let error = (f64::from(got) - f64::from(want)).abs();
@@ -133,18 +171,34 @@ fn compare_output(report: &mut CaseReport, output: &'static str, got: &[f32], wa
         // Asked so that NaN is wrong.
         let right = finite && error <= allowed;
         wrong += usize::from(!right);
-        let worst = Worst { output, index, got, want, error, allowed, tolerance };
-        if report.worst.as_ref().is_none_or(|former| worst.excess() > former.excess()) {
+        let worst = Worst {
+            output,
+            index,
+            got,
+            want,
+            error,
+            allowed,
+            tolerance,
+        };
+        if report
+            .worst
+            .as_ref()
+            .is_none_or(|former| worst.excess() > former.excess())
+        {
             report.worst = Some(worst);
         }
     }
     if wrong > 0 {
-        report.failures.push(format!("{output}: {wrong} of {} numbers are wrong", got.len()));
+        report.failures.push(format!(
+            "{output}: {wrong} of {} numbers are wrong",
+            got.len()
+        ));
     }
 }
 
 impl Worst {
-    /// The error in proportion to what is allowed: above 1 is wrong, and what is not finite is above all.
+    /// The error in proportion to what is allowed: above 1 is wrong, and what is not finite is
+    /// above all.
     pub fn excess(&self) -> f64 {
         match self.error {
             0.0 if self.got.is_finite() => 0.0,
@@ -156,17 +210,42 @@ impl Worst {
 
 impl fmt::Display for Worst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { output, index, got, want, error, allowed, .. } = self;
-        write!(f, "{output}[{index}] = {got:e}, on the CPU {want:e}: error {error:.1e}, allowed {allowed:.1e}")
+        let Self {
+            output,
+            index,
+            got,
+            want,
+            error,
+            allowed,
+            ..
+        } = self;
+        write!(
+            f,
+            "{output}[{index}] = {got:e}, on the CPU {want:e}: error {error:.1e}, allowed \
+             {allowed:.1e}"
+        )
     }
 }
 
 impl fmt::Display for CaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, label, worst, failures } = self;
-        write!(f, "{} {kernel}: {label}", if self.passed() { "ok    " } else { "FAILED" })?;
+        let Self {
+            kernel,
+            label,
+            worst,
+            failures,
+        } = self;
+        write!(
+            f,
+            "{} {kernel}: {label}",
+            if self.passed() { "ok    " } else { "FAILED" }
+        )?;
         match worst {
-            Some(worst) if self.passed() => write!(f, "; error {:.1e} of {:.1e} allowed", worst.error, worst.allowed),
+            Some(worst) if self.passed() => write!(
+                f,
+                "; error {:.1e} of {:.1e} allowed",
+                worst.error, worst.allowed
+            ),
             Some(worst) => write!(f, "; {}; worst {worst}", failures.join("; ")),
             None => write!(f, "; {}", failures.join("; ")),
         }
@@ -189,8 +268,13 @@ mod tests {
 
     /// A case whose tolerance is some last bits, and its run.
     fn run() -> (Case, Outcome) {
-        let case = cases::all().into_iter().find(|case| matches!(case.setup, Setup::Sgd(_))).expect("sgd has a case");
-        let outcome = case.run(&mut Device::cpu(1)).expect("the CPU runs everything");
+        let case = cases::all()
+            .into_iter()
+            .find(|case| matches!(case.setup, Setup::Sgd(_)))
+            .expect("sgd has a case");
+        let outcome = case
+            .run(&mut Device::cpu(1))
+            .expect("the CPU runs everything");
         (case, outcome)
     }
 
@@ -211,9 +295,18 @@ mod tests {
             for (got, want) in [(&got, &want), (&want, &got)] {
                 let report = compare(&case, got, want);
                 assert!(!report.passed(), "{wrong}");
-                assert!(report.worst.as_ref().is_some_and(|worst| worst.index == last && worst.excess() > 1.0), "{report}");
+                assert!(
+                    report
+                        .worst
+                        .as_ref()
+                        .is_some_and(|worst| worst.index == last && worst.excess() > 1.0),
+                    "{report}"
+                );
             }
-            assert!(wrong.is_finite() || !compare(&case, &got, &got).passed(), "{wrong} on both sides");
+            assert!(
+                wrong.is_finite() || !compare(&case, &got, &got).passed(),
+                "{wrong} on both sides"
+            );
         }
     }
 
@@ -221,7 +314,9 @@ mod tests {
     fn damage_and_missing_numbers_fail() {
         let (case, want) = run();
         let mut damaged = want.clone();
-        damaged.damage.push("parameter: 1 was written 1 after its end".into());
+        damaged
+            .damage
+            .push("parameter: 1 was written 1 after its end".into());
         assert!(!compare(&case, &damaged, &want).passed());
         let mut shorter = want.clone();
         shorter.outputs[0].1.pop();

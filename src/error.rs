@@ -1,6 +1,7 @@
 //! The one error type of the library.
 //!
-//! A message names the value, the rule and the way out; the command line prints the whole chain of causes.
+//! A message names the value, the rule and the way out; the command line prints the whole chain of
+//! causes.
 
 use std::path::{Path, PathBuf};
 
@@ -60,19 +61,39 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A wrong use of the command line.
-    pub fn usage(what: impl Into<String>, rule: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self::Usage { what: what.into(), rule: rule.into(), way_out: way_out.into() }
+    pub fn usage(
+        what: impl Into<String>,
+        rule: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        Self::Usage {
+            what: what.into(),
+            rule: rule.into(),
+            way_out: way_out.into(),
+        }
     }
 
     /// Something that exists and cannot be used.
-    pub fn refused(what: impl Into<String>, rule: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self::Refused { what: what.into(), rule: rule.into(), way_out: way_out.into() }
+    pub fn refused(
+        what: impl Into<String>,
+        rule: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        Self::Refused {
+            what: what.into(),
+            rule: rule.into(),
+            way_out: way_out.into(),
+        }
     }
 
     /// A failed system call on `path`; for use with `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// The process's exit code: 2 for wrong usage, 1 for everything else.

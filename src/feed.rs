@@ -1,7 +1,8 @@
-//! Tokens on their way to a device: a run of windows lies there at a time, and a window is an offset into it.
+//! Tokens on their way to a device: a run of windows lies there at a time, and a window is an
+//! offset into it.
 //!
-//! In: [`Streams`] of a corpus. Out: [`Window`]s. The run is short enough for any adapter's bindings and for a bounded memory, and long enough
-//! that uploads cost nothing.
+//! In: [`Streams`] of a corpus. Out: [`Window`]s. The run is short enough for any adapter's
+//! bindings and for a bounded memory, and long enough that uploads cost nothing.
 
 use std::ops::Range;
 
@@ -52,12 +53,33 @@ impl<'a> Feed<'a> {
     /// # Errors
     /// If a run of windows is too large for the device.
     pub fn new(device: &mut Device, streams: Streams<'a>, purpose: Purpose) -> Result<Self> {
-        let history = if let Purpose::Training { history } = purpose { history } else { 0 };
+        let history = if let Purpose::Training { history } = purpose {
+            history
+        } else {
+            0
+        };
         let longest = (history + streams.time_steps()) * streams.batch();
         let run = (RUN / longest).clamp(1, streams.windows().max(1));
-        let rows = device.tensor("tokens", history + run * streams.time_steps() + 1, streams.batch())?;
-        let order = if purpose == Purpose::Reading { None } else { Some(device.tensor("order of tokens", run, longest)?) };
-        Ok(Self { streams, history, run, resident: 0..0, first_step: 0, rows, order, predicted: Vec::new() })
+        let rows = device.tensor(
+            "tokens",
+            history + run * streams.time_steps() + 1,
+            streams.batch(),
+        )?;
+        let order = if purpose == Purpose::Reading {
+            None
+        } else {
+            Some(device.tensor("order of tokens", run, longest)?)
+        };
+        Ok(Self {
+            streams,
+            history,
+            run,
+            resident: 0..0,
+            first_step: 0,
+            rows,
+            order,
+            predicted: Vec::new(),
+        })
     }
 
     /// The text's cut.
@@ -71,7 +93,8 @@ impl<'a> Feed<'a> {
         self.resident = 0..0;
     }
 
-    /// The first step that a window walks: its own, or as many before it as there are and the history asks for.
+    /// The first step that a window walks: its own, or as many before it as there are and the
+    /// history asks for.
     fn begin(&self, number: usize) -> usize {
         self.streams.begin(number).saturating_sub(self.history)
     }
@@ -81,9 +104,15 @@ impl<'a> Feed<'a> {
         self.begin(number)..self.streams.steps_of_windows(number..number + 1).end
     }
 
-    /// A window of the text, planned by the workspace that is to walk it, and the number of its targets that are predicted. `draw` is the number
-    /// of the draw of what is drawn for it.
-    pub fn window(&mut self, device: &mut Device, workspace: &Workspace, number: usize, draw: u32) -> (Window, usize) {
+    /// A window of the text, planned by the workspace that is to walk it, and the number of its
+    /// targets that are predicted. `draw` is the number of the draw of what is drawn for it.
+    pub fn window(
+        &mut self,
+        device: &mut Device,
+        workspace: &Workspace,
+        number: usize,
+        draw: u32,
+    ) -> (Window, usize) {
         if !self.resident.contains(&number) {
             self.upload(device, number);
         }
@@ -96,7 +125,9 @@ impl<'a> Feed<'a> {
             plan: workspace.plan(device, &self.words(number, draw)),
             history: self.streams.begin(number) - steps.start,
             advance: (self.begin(number + 1) - steps.start).min(steps.len()),
-            order: self.order.map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),
+            order: self
+                .order
+                .map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),
             ..Window::new(
                 steps.len(),
                 self.rows.slice_rows(first..first + steps.len()),
@@ -108,10 +139,16 @@ impl<'a> Feed<'a> {
 
     /// The words of a window for the output layer's plan; `draw` is the number of the draw.
     pub fn words(&self, number: usize, draw: u32) -> Words<'_> {
-        let (own, batch) = (self.streams.steps_of_windows(number..number + 1), self.streams.batch());
+        let (own, batch) = (
+            self.streams.steps_of_windows(number..number + 1),
+            self.streams.batch(),
+        );
         Words {
             targets: self.streams.rows(own.start + 1..own.end),
-            before: Box::new(move |row, back| self.streams.history(row % batch, own.start + row / batch, back)),
+            before: Box::new(move |row, back| {
+                self.streams
+                    .history(row % batch, own.start + row / batch, back)
+            }),
             draw,
         }
     }
@@ -120,15 +157,22 @@ impl<'a> Feed<'a> {
         self.resident = first..(first + self.run).min(self.streams.windows());
         self.first_step = self.begin(first);
         let batch = self.streams.batch();
-        let rows = self.streams.rows(self.first_step..self.streams.steps_of_windows(self.resident.clone()).end);
+        let rows = self
+            .streams
+            .rows(self.first_step..self.streams.steps_of_windows(self.resident.clone()).end);
         device.upload(&self.rows.reshape(rows.len() / batch, batch), &rows);
-        let tokens = |steps: Range<usize>| &rows[(steps.start - self.first_step) * batch..(steps.end - self.first_step) * batch];
+        let tokens = |steps: Range<usize>| {
+            &rows[(steps.start - self.first_step) * batch..(steps.end - self.first_step) * batch]
+        };
         self.predicted = self
             .resident
             .clone()
             .map(|number| {
                 let own = self.streams.steps_of_windows(number..number + 1);
-                tokens(own.start + 1..own.end + 1).iter().filter(|&&target| target != NONE).count()
+                tokens(own.start + 1..own.end + 1)
+                    .iter()
+                    .filter(|&&target| target != NONE)
+                    .count()
             })
             .collect();
         if let Some(order) = &self.order {

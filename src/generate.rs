@@ -12,7 +12,8 @@ use crate::tensor::{NONE, Tensor};
 /// How a token is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the log-probabilities: below 1 the likely becomes likelier; 0 takes the likeliest always.
+    /// Divides the log-probabilities: below 1 the likely becomes likelier; 0 takes the likeliest
+    /// always.
     pub temperature: f64,
     /// Only so many of the likeliest tokens; none for all.
     pub top_k: Option<usize>,
@@ -22,7 +23,11 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: None, top_p: 1.0 }
+        Self {
+            temperature: 1.0,
+            top_k: None,
+            top_p: 1.0,
+        }
     }
 }
 
@@ -40,25 +45,41 @@ impl Sampling {
             ));
         }
         if self.top_k == Some(0) {
-            return Err(Error::usage("--top-k 0", "it must be at least 1", "Leave it out to draw from all tokens"));
+            return Err(Error::usage(
+                "--top-k 0",
+                "it must be at least 1",
+                "Leave it out to draw from all tokens",
+            ));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(Error::usage(format!("--top-p {}", self.top_p), "it must be above 0 and at most 1", "1 draws from all tokens"));
+            return Err(Error::usage(
+                format!("--top-p {}", self.top_p),
+                "it must be above 0 and at most 1",
+                "1 draws from all tokens",
+            ));
         }
         Ok(())
     }
 
-    /// Draws from a distribution given as natural logarithms; `uniform` is a random number from 0 to below 1.
+    /// Draws from a distribution given as natural logarithms; `uniform` is a random number from 0
+    /// to below 1.
     pub fn draw(&self, log_probabilities: &[f32], uniform: f64) -> usize {
         let mut order: Vec<usize> = (0..log_probabilities.len()).collect();
         // Equal probabilities by number, so that a seed means one text.
-        order.sort_by(|&a, &b| log_probabilities[b].total_cmp(&log_probabilities[a]).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| {
+            log_probabilities[b]
+                .total_cmp(&log_probabilities[a])
+                .then(a.cmp(&b))
+        });
         if self.temperature == 0.0 {
             return order[0];
         }
         order.truncate(self.top_k.unwrap_or(order.len()));
         let top = f64::from(log_probabilities[order[0]]);
-        let mut weights: Vec<f64> = order.iter().map(|&id| ((f64::from(log_probabilities[id]) - top) / self.temperature).exp()).collect();
+        let mut weights: Vec<f64> = order
+            .iter()
+            .map(|&id| ((f64::from(log_probabilities[id]) - top) / self.temperature).exp())
+            .collect();
         let enough = self.top_p * weights.iter().sum::<f64>();
         let mut sum = 0.0;
         let kept = weights.iter().take_while(|&&weight| {
@@ -92,19 +113,31 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Begins at the beginning of a text: the initial state, with the boundary before it. A model of independent sentences begins each of
-    /// them so.
+    /// Begins at the beginning of a text: the initial state, with the boundary before it. A model
+    /// of independent sentences begins each of them so.
     ///
     /// # Errors
     /// If the sampling is wrong, or something too large for the device.
     pub fn new(device: &mut Device, model: &Model, sampling: Sampling, seed: u64) -> Result<Self> {
         sampling.validate()?;
         let independent = model.config().independent;
-        let capacity = Capacity { batch: 1, time_steps: 1, independent, ..Capacity::default() };
+        let capacity = Capacity {
+            batch: 1,
+            time_steps: 1,
+            independent,
+            ..Capacity::default()
+        };
         let workspace = Workspace::new(device, model, capacity)?;
         let token = device.tensor("token", 1, 1)?;
         let random = ChaCha8Rng::seed_from_u64(seed);
-        let mut generator = Self { workspace, token, random, sampling, written: VecDeque::new(), log_probabilities: Vec::new() };
+        let mut generator = Self {
+            workspace,
+            token,
+            random,
+            sampling,
+            written: VecDeque::new(),
+            log_probabilities: Vec::new(),
+        };
         generator.read(device, model, 0)?;
         Ok(generator)
     }
@@ -118,7 +151,11 @@ impl Generator {
         self.written.push_front(token);
         self.written.truncate(LONGEST_HISTORY);
         let before = Box::new(|_, back| self.written.get(back).copied().unwrap_or(0));
-        let words = Words { targets: vec![NONE], before, draw: 0 };
+        let words = Words {
+            targets: vec![NONE],
+            before,
+            draw: 0,
+        };
         let window = Window::new(1, self.token, self.token);
         model.forward(device, &self.workspace, &window);
         self.log_probabilities = model.distribution(device, &self.workspace, 1, &words)?;
@@ -130,7 +167,9 @@ impl Generator {
     /// # Errors
     /// If the device failed.
     pub fn next_token(&mut self, device: &mut Device, model: &Model) -> Result<u32> {
-        let drawn = self.sampling.draw(&self.log_probabilities, self.random.random());
+        let drawn = self
+            .sampling
+            .draw(&self.log_probabilities, self.random.random());
         let token = u32::try_from(drawn).unwrap_or(u32::MAX);
         self.read(device, model, token)?;
         Ok(token)
@@ -140,13 +179,15 @@ impl Generator {
 /// Streams that write side by side.
 const WRITERS: usize = 256;
 
-/// A model that writes much text at once, drawn from its own distribution: sentences of many streams, as they end.
+/// A model that writes much text at once, drawn from its own distribution: sentences of many
+/// streams, as they end.
 #[derive(Debug)]
 pub struct ParallelGenerator {
     workspace: Workspace,
     tokens: Tensor<u32>,
     random: ChaCha8Rng,
-    /// What each stream has read, its newest token last: its unfinished sentence, and what came before as far as a model may look back.
+    /// What each stream has read, its newest token last: its unfinished sentence, and what came
+    /// before as far as a model may look back.
     written: Vec<Vec<u32>>,
     /// Where in these the unfinished sentences begin.
     begins: Vec<usize>,
@@ -159,10 +200,21 @@ impl ParallelGenerator {
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, seed: u64) -> Result<Self> {
         let independent = model.config().independent;
-        let capacity = Capacity { batch: WRITERS, time_steps: 1, independent, ..Capacity::default() };
+        let capacity = Capacity {
+            batch: WRITERS,
+            time_steps: 1,
+            independent,
+            ..Capacity::default()
+        };
         let workspace = Workspace::new(device, model, capacity)?;
         let tokens = device.tensor("tokens", 1, WRITERS)?;
-        Ok(Self { workspace, tokens, random: ChaCha8Rng::seed_from_u64(seed), written: vec![vec![0]; WRITERS], begins: vec![1; WRITERS] })
+        Ok(Self {
+            workspace,
+            tokens,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            written: vec![vec![0]; WRITERS],
+            begins: vec![1; WRITERS],
+        })
     }
 
     /// Writes a token in every stream; the sentences that have ended, without their ends.
@@ -170,13 +222,23 @@ impl ParallelGenerator {
     /// # Errors
     /// If the device failed.
     pub fn sentences(&mut self, device: &mut Device, model: &Model) -> Result<Vec<Vec<u32>>> {
-        let last: Vec<u32> = self.written.iter().map(|written| written.last().copied().unwrap_or(0)).collect();
+        let last: Vec<u32> = self
+            .written
+            .iter()
+            .map(|written| written.last().copied().unwrap_or(0))
+            .collect();
         device.upload(&self.tokens, &last);
         let window = Window::new(1, self.tokens, self.tokens);
         model.forward(device, &self.workspace, &window);
         let written = &self.written;
-        let before = Box::new(|stream: usize, back: usize| written[stream].iter().rev().nth(back).copied().unwrap_or(0));
-        let words = Words { targets: vec![NONE; WRITERS], before, draw: 0 };
+        let before = Box::new(|stream: usize, back: usize| {
+            written[stream].iter().rev().nth(back).copied().unwrap_or(0)
+        });
+        let words = Words {
+            targets: vec![NONE; WRITERS],
+            before,
+            draw: 0,
+        };
         let uniform: Vec<f64> = (0..WRITERS).map(|_| self.random.random()).collect();
         let drawn = model.draw(device, &self.workspace, &words, &uniform)?;
         drop(words);
@@ -211,15 +273,43 @@ mod tests {
 
     #[test]
     fn draws_follow_the_distribution_and_its_cuts() {
-        let near = |got: [usize; 4], want: [usize; 4]| got.iter().zip(want).all(|(&got, want)| got.abs_diff(want) <= 1);
+        let near = |got: [usize; 4], want: [usize; 4]| {
+            got.iter()
+                .zip(want)
+                .all(|(&got, want)| got.abs_diff(want) <= 1)
+        };
         let all = Sampling::default();
         assert!(near(counts(all), [100, 400, 200, 300]));
-        assert!(near(counts(Sampling { top_k: Some(2), ..all }), [0, 571, 0, 429]));
-        assert!(near(counts(Sampling { top_p: 0.65, ..all }), [0, 571, 0, 429]));
-        assert!(near(counts(Sampling { top_p: 0.75, ..all }), [0, 444, 222, 333]));
-        assert_eq!(counts(Sampling { temperature: 0.0, ..all }), [0, 1000, 0, 0]);
+        assert!(near(
+            counts(Sampling {
+                top_k: Some(2),
+                ..all
+            }),
+            [0, 571, 0, 429]
+        ));
+        assert!(near(
+            counts(Sampling { top_p: 0.65, ..all }),
+            [0, 571, 0, 429]
+        ));
+        assert!(near(
+            counts(Sampling { top_p: 0.75, ..all }),
+            [0, 444, 222, 333]
+        ));
+        assert_eq!(
+            counts(Sampling {
+                temperature: 0.0,
+                ..all
+            }),
+            [0, 1000, 0, 0]
+        );
         // At temperature 1/2 probabilities are squared: 1, 16, 4, 9 of 30.
-        assert!(near(counts(Sampling { temperature: 0.5, ..all }), [33, 533, 133, 300]));
+        assert!(near(
+            counts(Sampling {
+                temperature: 0.5,
+                ..all
+            }),
+            [33, 533, 133, 300]
+        ));
         assert_eq!(counts(Sampling { top_p: 1e-9, ..all }), [0, 1000, 0, 0]);
     }
 
@@ -227,9 +317,18 @@ mod tests {
     fn wrong_numbers_are_refused() {
         let all = Sampling::default();
         for wrong in [
-            Sampling { temperature: -1.0, ..all },
-            Sampling { temperature: f64::NAN, ..all },
-            Sampling { top_k: Some(0), ..all },
+            Sampling {
+                temperature: -1.0,
+                ..all
+            },
+            Sampling {
+                temperature: f64::NAN,
+                ..all
+            },
+            Sampling {
+                top_k: Some(0),
+                ..all
+            },
             Sampling { top_p: 0.0, ..all },
             Sampling { top_p: 1.1, ..all },
         ] {

@@ -20,8 +20,15 @@ const CHUNK: usize = 1 << 16;
 pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut magic = Vec::new();
-    file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(Error::io("read", path))?;
+    file.by_ref()
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .map_err(Error::io("read", path))?;
     let is_compressed = magic == MAGIC;
     let file = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(file));
-    Ok(if is_compressed { Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(file))) } else { Box::new(file) })
+    Ok(if is_compressed {
+        Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
 }

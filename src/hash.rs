@@ -11,7 +11,11 @@ pub struct Hash(Sha256);
 impl Hash {
     /// The hash of everything written, in hexadecimal.
     pub fn hexadecimal(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.0
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 

@@ -1,8 +1,11 @@
-//! Elman trains recurrent neural network language models on any GPU, through compute shaders written in WGSL, and on the CPU where there is
-//! no GPU; it measures perplexity, scores sentences and writes text.
+//! Elman trains recurrent neural network language models on any GPU, through compute shaders
+//! written in WGSL, and on the CPU where there is no GPU; it measures perplexity, scores sentences
+//! and writes text.
 //!
-//! Data flows one way: [`corpus`] → windows → [`model`]'s step on a [`device`] → [`train`] → [`checkpoint`]. Sizes have one letter
-//! everywhere: `B` parallel streams, `T` time steps of a window, `H` hidden units, `D` embedding size, `V` vocabulary, `L` layers.
+//! Data flows one way: [`corpus`] → windows → [`model`]'s step on a [`device`] → [`train`]
+//! → [`checkpoint`]. Sizes have one letter
+//! everywhere: `B` parallel streams, `T` time steps of a window, `H` hidden units, `D` embedding
+//! size, `V` vocabulary, `L` layers.
 
 pub mod bench;
 pub mod check;

@@ -1,7 +1,8 @@
 //! Handles of matrices that live on a device.
 //!
-//! A [`Tensor`] says where in which of a device's buffers a row-major matrix lies. It holds no numbers and knows no device; kernels are
-//! made of these handles, and devices resolve them to slices or bindings.
+//! A [`Tensor`] says where in which of a device's buffers a row-major matrix lies. It holds no
+//! numbers and knows no device; kernels are made of these handles, and devices resolve them to
+//! slices or bindings.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,11 +12,12 @@ pub trait Element: bytemuck::Pod + Send + Sync {}
 impl Element for f32 {}
 impl Element for u32 {}
 
-/// The token that stands for "no word": an unknown word without `<unk>`, or padding. As an input it is a row of zeros; as a target it is
-/// not predicted.
+/// The token that stands for "no word": an unknown word without `<unk>`, or padding. As an input it
+/// is a row of zeros; as a target it is not predicted.
 pub const NONE: u32 = u32::MAX;
 
-/// A row-major matrix of `rows` × `columns` elements in one buffer of a device. A vector is one row.
+/// A row-major matrix of `rows` × `columns` elements in one buffer of a device. A vector is one
+/// row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tensor<T: Element = f32> {
     /// The device's number of the buffer.
@@ -29,7 +31,13 @@ pub struct Tensor<T: Element = f32> {
 
 impl<T: Element> Tensor<T> {
     pub(crate) fn new(buffer: usize, rows: usize, columns: usize) -> Self {
-        Self { buffer, offset: 0, rows, columns, element: PhantomData }
+        Self {
+            buffer,
+            offset: 0,
+            rows,
+            columns,
+            element: PhantomData,
+        }
     }
 
     /// Number of rows.
@@ -57,8 +65,16 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If the range ends after the last row.
     pub fn slice_rows(&self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of a tensor of {} rows", self.rows);
-        Self { offset: self.offset + range.start * self.columns, rows: range.len(), ..*self }
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of a tensor of {} rows",
+            self.rows
+        );
+        Self {
+            offset: self.offset + range.start * self.columns,
+            rows: range.len(),
+            ..*self
+        }
     }
 
     /// The same elements as `rows` × `columns`, or the first of them where that is less.
@@ -66,8 +82,16 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If there are fewer than `rows * columns` elements.
     pub fn reshape(&self, rows: usize, columns: usize) -> Self {
-        assert!(rows * columns <= self.len(), "{rows} x {columns} of a tensor of {} elements", self.len());
-        Self { rows, columns, ..*self }
+        assert!(
+            rows * columns <= self.len(),
+            "{rows} x {columns} of a tensor of {} elements",
+            self.len()
+        );
+        Self {
+            rows,
+            columns,
+            ..*self
+        }
     }
 
     /// The elements from `first` on, as one row.
@@ -75,7 +99,12 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If `first` is past the end.
     pub fn tail(&self, first: usize) -> Self {
-        Self { offset: self.offset + first, rows: 1, columns: self.len() - first, ..*self }
+        Self {
+            offset: self.offset + first,
+            rows: 1,
+            columns: self.len() - first,
+            ..*self
+        }
     }
 
     /// One element as a tensor of one row and one column.
@@ -83,7 +112,16 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If `index` is past the end.
     pub fn element(&self, index: usize) -> Self {
-        assert!(index < self.len(), "element {index} of a tensor of {} elements", self.len());
-        Self { offset: self.offset + index, rows: 1, columns: 1, ..*self }
+        assert!(
+            index < self.len(),
+            "element {index} of a tensor of {} elements",
+            self.len()
+        );
+        Self {
+            offset: self.offset + index,
+            rows: 1,
+            columns: 1,
+            ..*self
+        }
     }
 }

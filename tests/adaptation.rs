@@ -3,13 +3,28 @@
 use crate::command::{Run, Workbench};
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("a_vanishing_rate_changes_nothing", a_vanishing_rate_changes_nothing),
+    (
+        "a_vanishing_rate_changes_nothing",
+        a_vanishing_rate_changes_nothing,
+    ),
     ("a_model_learns_what_it_reads", a_model_learns_what_it_reads),
-    ("a_model_that_goes_back_learns_nothing", a_model_that_goes_back_learns_nothing),
-    ("steps_measured_by_gradients_on_a_text", steps_measured_by_gradients_on_a_text),
-    ("a_cache_without_weight_changes_nothing", a_cache_without_weight_changes_nothing),
+    (
+        "a_model_that_goes_back_learns_nothing",
+        a_model_that_goes_back_learns_nothing,
+    ),
+    (
+        "steps_measured_by_gradients_on_a_text",
+        steps_measured_by_gradients_on_a_text,
+    ),
+    (
+        "a_cache_without_weight_changes_nothing",
+        a_cache_without_weight_changes_nothing,
+    ),
     ("a_cache_remembers_rare_words", a_cache_remembers_rare_words),
-    ("lines_are_learnt_in_their_order", lines_are_learnt_in_their_order),
+    (
+        "lines_are_learnt_in_their_order",
+        lines_are_learnt_in_their_order,
+    ),
     ("flags_that_are_refused", flags_that_are_refused),
 ];
 
@@ -17,7 +32,10 @@ pub const TESTS: &[(&str, fn())] = &[
 const MODELS: [(&str, &str); 3] = [
     ("elman", "--hidden 9"),
     ("lstm", "--cell lstm --hidden 6 --embedding 5"),
-    ("class", "--hidden 7 --output class --classes 5 --direct 640 --direct-order 3"),
+    (
+        "class",
+        "--hidden 7 --output class --classes 5 --direct 640 --direct-order 3",
+    ),
 ];
 
 /// A workbench with these models and a text that says the same over and over.
@@ -26,18 +44,25 @@ fn workbench() -> Workbench {
     workbench.write("train.txt", crate::command::small_text());
     for (name, flags) in MODELS {
         let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 6";
-        workbench.run(&format!("{train} {flags} --out {name}")).succeeds();
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
     }
     workbench.write("text.txt", "mary says that the boys run\n".repeat(60));
     workbench
 }
 
 fn eval(workbench: &Workbench, flags: &str) -> Run {
-    workbench.run(&format!("eval --device cpu --text text.txt --json {flags}")).succeeds()
+    workbench
+        .run(&format!("eval --device cpu --text text.txt --json {flags}"))
+        .succeeds()
 }
 
 fn assert_near(what: &str, got: f64, want: f64) {
-    assert!((got - want).abs() < 1e-6 * want.abs(), "{what}: {got} and {want}");
+    assert!(
+        (got - want).abs() < 1e-6 * want.abs(),
+        "{what}: {got} and {want}"
+    );
 }
 
 fn a_vanishing_rate_changes_nothing() {
@@ -46,7 +71,11 @@ fn a_vanishing_rate_changes_nothing() {
         let without = eval(&workbench, &format!("--model {model}")).number("log10_prob");
         for window in [1, 7, 10, 512] {
             let flags = format!("--model {model} --dynamic 1e-20 --dynamic-window {window}");
-            assert_near(&flags, eval(&workbench, &flags).number("log10_prob"), without);
+            assert_near(
+                &flags,
+                eval(&workbench, &flags).number("log10_prob"),
+                without,
+            );
         }
     }
 }
@@ -58,34 +87,70 @@ fn a_model_learns_what_it_reads() {
         let without = eval(&workbench, &format!("--model {model}")).number("perplexity");
         let dynamic = format!("--model {model} --dynamic 0.05");
         let learnt = eval(&workbench, &dynamic);
-        assert!(learnt.number("perplexity") < 0.8 * without, "{model}: {} from {without}", learnt.number("perplexity"));
-        assert_eq!(learnt.stdout, eval(&workbench, &dynamic).stdout, "{model}: the same run, the same result");
-        assert_eq!(eval(&workbench, &format!("{dynamic} --dynamic-window 10")).stdout, learnt.stdout);
-        assert!(workbench.read(&format!("{model}/model.safetensors")) == before, "{model} on disk has changed");
+        assert!(
+            learnt.number("perplexity") < 0.8 * without,
+            "{model}: {} from {without}",
+            learnt.number("perplexity")
+        );
+        assert_eq!(
+            learnt.stdout,
+            eval(&workbench, &dynamic).stdout,
+            "{model}: the same run, the same result"
+        );
+        assert_eq!(
+            eval(&workbench, &format!("{dynamic} --dynamic-window 10")).stdout,
+            learnt.stdout
+        );
+        assert!(
+            workbench.read(&format!("{model}/model.safetensors")) == before,
+            "{model} on disk has changed"
+        );
     }
 }
 
 fn a_model_that_goes_back_learns_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
-        let perplexity = |flags: &str| eval(&workbench, &format!("--model {model} {flags}")).number("perplexity");
+        let perplexity = |flags: &str| {
+            eval(&workbench, &format!("--model {model} {flags}")).number("perplexity")
+        };
         let (without, learnt) = (perplexity(""), perplexity("--dynamic 0.05"));
-        assert_near(model, perplexity("--dynamic 0.05 --dynamic-decay 1"), without);
+        assert_near(
+            model,
+            perplexity("--dynamic 0.05 --dynamic-decay 1"),
+            without,
+        );
         assert_eq!(perplexity("--dynamic 0.05 --dynamic-decay 0"), learnt);
         let half = perplexity("--dynamic 0.05 --dynamic-decay 0.3");
-        assert!(learnt < half && half < without, "{model}: {half} is not between {learnt} and {without}");
+        assert!(
+            learnt < half && half < without,
+            "{model}: {half} is not between {learnt} and {without}"
+        );
     }
 }
 
 fn steps_measured_by_gradients_on_a_text() {
     let workbench = workbench();
     for (model, _) in MODELS {
-        let flags = |rate: &str| format!("--model {model} --dynamic {rate} --dynamic-statistics train.txt");
+        let flags =
+            |rate: &str| format!("--model {model} --dynamic {rate} --dynamic-statistics train.txt");
         let without = eval(&workbench, &format!("--model {model}")).number("perplexity");
-        assert_near(model, eval(&workbench, &flags("1e-20")).number("perplexity"), without);
+        assert_near(
+            model,
+            eval(&workbench, &flags("1e-20")).number("perplexity"),
+            without,
+        );
         let learnt = eval(&workbench, &flags("0.01"));
-        assert!(learnt.number("perplexity") < 0.8 * without, "{model}: {} from {without}", learnt.number("perplexity"));
-        assert_eq!(learnt.stdout, eval(&workbench, &flags("0.01")).stdout, "{model}: the same run, the same result");
+        assert!(
+            learnt.number("perplexity") < 0.8 * without,
+            "{model}: {} from {without}",
+            learnt.number("perplexity")
+        );
+        assert_eq!(
+            learnt.stdout,
+            eval(&workbench, &flags("0.01")).stdout,
+            "{model}: the same run, the same result"
+        );
     }
 }
 
@@ -93,8 +158,15 @@ fn a_cache_without_weight_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let without = eval(&workbench, &format!("--model {model}")).number("log10_prob");
-        let with = eval(&workbench, &format!("--model {model} --cache 50 --cache-weight 0")).number("log10_prob");
-        assert!((with - without).abs() < 1e-9 * without.abs(), "{model}: {with} and {without}");
+        let with = eval(
+            &workbench,
+            &format!("--model {model} --cache 50 --cache-weight 0"),
+        )
+        .number("log10_prob");
+        assert!(
+            (with - without).abs() < 1e-9 * without.abs(),
+            "{model}: {with} and {without}"
+        );
     }
 }
 
@@ -105,25 +177,44 @@ fn a_cache_remembers_rare_words() {
     workbench.write("text.txt", (rare.join(" ") + "\n").repeat(25));
     for (model, _) in MODELS {
         let without = eval(&workbench, &format!("--model {model}")).number("perplexity");
-        let with = |flags: &str| eval(&workbench, &format!("--model {model} {flags}")).number("perplexity");
+        let with = |flags: &str| {
+            eval(&workbench, &format!("--model {model} {flags}")).number("perplexity")
+        };
         let remembered = with("--cache 60 --cache-weight 0.3");
-        assert!(remembered < 0.5 * without, "{model}: {remembered} from {without}");
-        // One word back says little, and the weights and the likeness of states that are told are the usual ones.
+        assert!(
+            remembered < 0.5 * without,
+            "{model}: {remembered} from {without}"
+        );
+        // One word back says little, and the weights and the likeness of states that are told are
+        // the usual ones.
         assert!(with("--cache 1 --cache-weight 0.3") > remembered);
-        assert_eq!(with("--cache 60"), with("--cache 60 --cache-weight 0.1 --cache-flatness 0.3"));
+        assert_eq!(
+            with("--cache 60"),
+            with("--cache 60 --cache-weight 0.1 --cache-flatness 0.3")
+        );
     }
 }
 
 fn lines_are_learnt_in_their_order() {
     let workbench = workbench();
     for flags in ["--dynamic 0.05", "--cache 30", "--dynamic 0.05 --cache 30"] {
-        let lines =
-            workbench.run(&format!("score text.txt --model elman --device cpu --carry --json {flags}")).succeeds().numbers("log10_prob");
+        let lines = workbench
+            .run(&format!(
+                "score text.txt --model elman --device cpu --carry --json {flags}"
+            ))
+            .succeeds()
+            .numbers("log10_prob");
         let eval = eval(&workbench, &format!("--model elman {flags}")).number("log10_prob");
         assert_near(flags, lines.iter().sum(), eval);
-        assert!(lines[50] > lines[0], "{flags}: equal lines become likelier: {lines:?}");
+        assert!(
+            lines[50] > lines[0],
+            "{flags}: equal lines become likelier: {lines:?}"
+        );
     }
-    let lines = workbench.run("score text.txt --model elman --device cpu --json --dynamic 0.05").succeeds().numbers("log10_prob");
+    let lines = workbench
+        .run("score text.txt --model elman --device cpu --json --dynamic 0.05")
+        .succeeds()
+        .numbers("log10_prob");
     let eval = eval(&workbench, "--model elman --independent --dynamic 0.05").number("log10_prob");
     assert_near("independent", lines.iter().sum(), eval);
 }
@@ -134,23 +225,41 @@ fn flags_that_are_refused() {
         ("--dynamic 0", &["--dynamic 0", "positive"][..]),
         ("--dynamic=-1", &["--dynamic"]),
         ("--dynamic nan", &["--dynamic NaN"]),
-        ("--dynamic 0.1 --dynamic-window 0", &["--dynamic-window 0", "from 1 to 512"]),
-        ("--dynamic 0.1 --dynamic-window 513", &["--dynamic-window 513"]),
+        (
+            "--dynamic 0.1 --dynamic-window 0",
+            &["--dynamic-window 0", "from 1 to 512"],
+        ),
+        (
+            "--dynamic 0.1 --dynamic-window 513",
+            &["--dynamic-window 513"],
+        ),
         ("--dynamic-window 5", &["--dynamic"]),
-        ("--dynamic 0.1 --dynamic-decay 1.5", &["--dynamic-decay 1.5", "from 0 to 1"]),
-        ("--dynamic 0.1 --dynamic-decay nan", &["--dynamic-decay NaN"]),
+        (
+            "--dynamic 0.1 --dynamic-decay 1.5",
+            &["--dynamic-decay 1.5", "from 0 to 1"],
+        ),
+        (
+            "--dynamic 0.1 --dynamic-decay nan",
+            &["--dynamic-decay NaN"],
+        ),
         ("--dynamic-decay 0.1", &["--dynamic"]),
         ("--dynamic-statistics train.txt", &["--dynamic"]),
         ("--cache 0", &["--cache 0", "at least one"]),
-        ("--cache 5 --cache-weight 1", &["--cache-weight 1", "below 1"]),
+        (
+            "--cache 5 --cache-weight 1",
+            &["--cache-weight 1", "below 1"],
+        ),
         ("--cache 5 --cache-weight nan", &["--cache-weight NaN"]),
         ("--cache 5 --cache-flatness nan", &["--cache-flatness NaN"]),
         ("--cache-weight 0.5", &["--cache"]),
     ] {
         for command in ["eval --text text.txt", "score text.txt"] {
-            workbench.run(&format!("{command} --model elman --device cpu {flags}")).fails(2, parts);
+            workbench
+                .run(&format!("{command} --model elman --device cpu {flags}"))
+                .fails(2, parts);
         }
     }
-    let nowhere = "eval --text text.txt --model elman --device cpu --dynamic 0.1 --dynamic-statistics nowhere.txt";
+    let nowhere = "eval --text text.txt --model elman --device cpu --dynamic 0.1 \
+        --dynamic-statistics nowhere.txt";
     workbench.run(nowhere).fails(1, &["nowhere.txt"]);
 }

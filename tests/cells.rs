@@ -1,5 +1,6 @@
-//! Every cell in networks of every shape against the reference: losses, distributions, all gradients, carried states and their gradients; with
-//! dropout at every place, and with windows that overlap.
+//! Every cell in networks of every shape against the reference: losses, distributions, all
+//! gradients, carried states and their gradients; with dropout at every place, and with windows
+//! that overlap.
 
 use elman::device::Device;
 use elman::model::{CELLS, Capacity, Draws, DropoutRates, OUTPUTS, Window};
@@ -12,109 +13,297 @@ use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
 use super::reference::outputs::{Direct, Output};
 use super::reference::sampled::{Objective, Sampled};
-use super::steps::{INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload};
+use super::steps::{
+    INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
+};
 use super::support::{on_every_device, trial};
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![trial("cells::the_reference_knows_every_row", the_reference_knows_every_row)];
+    let mut trials = vec![trial(
+        "cells::the_reference_knows_every_row",
+        the_reference_knows_every_row,
+    )];
     for (name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             let family = format!("cells::{name}_layers_{num_layers}");
-            trials.extend(on_every_device(&family, move |device| check_shapes(device, architectures(cell, num_layers))));
-            trials.extend(on_every_device(&format!("{family}_classes"), move |device| {
-                check_shapes(device, class_architectures(cell, num_layers));
+            trials.extend(on_every_device(&family, move |device| {
+                check_shapes(device, architectures(cell, num_layers))
             }));
-            trials.extend(on_every_device(&format!("{family}_adaptive"), move |device| {
-                check_shapes(device, adaptive_architectures(cell, num_layers));
-            }));
-            trials.extend(on_every_device(&format!("{family}_sampled"), move |device| {
-                check_shapes(device, sampled_architectures(cell, num_layers));
-            }));
-            trials.extend(on_every_device(&format!("{family}_dropout"), move |device| check_dropout(device, cell, num_layers)));
-            trials.extend(on_every_device(&format!("{family}_history"), move |device| check_history(device, cell, num_layers)));
+            trials.extend(on_every_device(
+                &format!("{family}_classes"),
+                move |device| {
+                    check_shapes(device, class_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(on_every_device(
+                &format!("{family}_adaptive"),
+                move |device| {
+                    check_shapes(device, adaptive_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(on_every_device(
+                &format!("{family}_sampled"),
+                move |device| {
+                    check_shapes(device, sampled_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(on_every_device(
+                &format!("{family}_dropout"),
+                move |device| check_dropout(device, cell, num_layers),
+            ));
+            trials.extend(on_every_device(
+                &format!("{family}_history"),
+                move |device| check_history(device, cell, num_layers),
+            ));
         }
-        trials.extend(on_every_device(&format!("cells::{name}_past_a_tile"), move |device| past_a_tile(device, cell)));
-        trials.extend(on_every_device(&format!("cells::{name}_wide"), move |device| wide(device, cell)));
+        trials.extend(on_every_device(
+            &format!("cells::{name}_past_a_tile"),
+            move |device| past_a_tile(device, cell),
+        ));
+        trials.extend(on_every_device(
+            &format!("cells::{name}_wide"),
+            move |device| wide(device, cell),
+        ));
     }
     trials
 }
 
 /// A cell or an output layer without a reference would not be tested here.
 fn the_reference_knows_every_row() {
-    assert_eq!(CELLS.iter().map(|row| row.name).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.0));
-    assert_eq!(CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(), Cell::TABLE.map(|row| row.1.gates()));
-    assert_eq!(OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(), ["softmax", "class", "adaptive", "sampled"]);
+    assert_eq!(
+        CELLS.iter().map(|row| row.name).collect::<Vec<_>>(),
+        Cell::TABLE.map(|row| row.0)
+    );
+    assert_eq!(
+        CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(),
+        Cell::TABLE.map(|row| row.1.gates())
+    );
+    assert_eq!(
+        OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(),
+        ["softmax", "class", "adaptive", "sampled"]
+    );
 }
 
-/// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ, tied tables, a projection.
+/// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ,
+/// tied tables, a projection.
 fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let same = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    let same = Architecture {
+        cell,
+        activation: Activation::Tanh,
+        vocab_size: 7,
+        hidden_sizes: vec![5; num_layers],
+        ..Default::default()
+    };
     let hidden_sizes: Vec<usize> = [4, 6, 3].into_iter().take(num_layers).collect();
     let last = hidden_sizes[num_layers - 1];
-    let differing = Architecture { embedding_size: last, hidden_sizes, bias: true, ..same.clone() };
+    let differing = Architecture {
+        embedding_size: last,
+        hidden_sizes,
+        bias: true,
+        ..same.clone()
+    };
     vec![
         same.clone(),
-        Architecture { bias: true, decoder_bias: true, ..same.clone() },
-        Architecture { embedding_size: 3, bias: true, ..same.clone() },
-        Architecture { embedding_size: 3, tied: true, projection: true, decoder_bias: true, ..same.clone() },
-        Architecture { embedding_size: 6, projection: true, bias: true, ..same },
-        Architecture { tied: true, ..differing.clone() },
-        Architecture { embedding_size: 2, decoder_bias: true, ..differing },
+        Architecture {
+            bias: true,
+            decoder_bias: true,
+            ..same.clone()
+        },
+        Architecture {
+            embedding_size: 3,
+            bias: true,
+            ..same.clone()
+        },
+        Architecture {
+            embedding_size: 3,
+            tied: true,
+            projection: true,
+            decoder_bias: true,
+            ..same.clone()
+        },
+        Architecture {
+            embedding_size: 6,
+            projection: true,
+            bias: true,
+            ..same
+        },
+        Architecture {
+            tied: true,
+            ..differing.clone()
+        },
+        Architecture {
+            embedding_size: 2,
+            decoder_bias: true,
+            ..differing
+        },
     ]
 }
 
-/// Networks of one cell with classes: one class and several, classes of one word, with biases, direct connections and a compression layer.
+/// Networks of one cell with classes: one class and several, classes of one word, with biases,
+/// direct connections and a compression layer.
 fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let of = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
-    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    let of = |sizes: &[usize], direct| Output::Class {
+        sizes: sizes.to_vec(),
+        direct,
+    };
+    let plain = Architecture {
+        cell,
+        activation: Activation::Tanh,
+        vocab_size: 7,
+        hidden_sizes: vec![5; num_layers],
+        ..Default::default()
+    };
     vec![
-        Architecture { output: of(&[2, 1, 4], None), ..plain.clone() },
-        Architecture { output: of(&[7], None), bias: true, decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[1, 3, 3], Some(Direct { size: 320, order: 3 })), embedding_size: 3, projection: true, ..plain.clone() },
-        Architecture { output: of(&[4, 3], Some(Direct { size: 64, order: 4 })), decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[3, 4], Some(Direct { size: 96, order: 1 })), compression_size: 4, ..plain.clone() },
-        Architecture { output: of(&[1; 7], None), embedding_size: 2, ..plain.clone() },
-        Architecture { compression_size: 6, decoder_bias: true, ..plain },
+        Architecture {
+            output: of(&[2, 1, 4], None),
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[7], None),
+            bias: true,
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(
+                &[1, 3, 3],
+                Some(Direct {
+                    size: 320,
+                    order: 3,
+                }),
+            ),
+            embedding_size: 3,
+            projection: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[4, 3], Some(Direct { size: 64, order: 4 })),
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[3, 4], Some(Direct { size: 96, order: 1 })),
+            compression_size: 4,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[1; 7], None),
+            embedding_size: 2,
+            ..plain.clone()
+        },
+        Architecture {
+            compression_size: 6,
+            decoder_bias: true,
+            ..plain
+        },
     ]
 }
 
-/// Networks of one cell with clusters: one and several, of one word, with biases, ever fewer numbers of the state or all of them, a
-/// projection and a compression layer.
+/// Networks of one cell with clusters: one and several, of one word, with biases, ever fewer
+/// numbers of the state or all of them, a projection and a compression layer.
 fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let of = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
-    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    let of = |cutoffs: &[usize], divisor| Output::Adaptive {
+        cutoffs: cutoffs.to_vec(),
+        divisor,
+    };
+    let plain = Architecture {
+        cell,
+        activation: Activation::Tanh,
+        vocab_size: 7,
+        hidden_sizes: vec![5; num_layers],
+        ..Default::default()
+    };
     vec![
-        Architecture { output: of(&[3], 2.0), ..plain.clone() },
-        Architecture { output: of(&[1, 3, 6], 1.25), bias: true, decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[2, 4], 1.0), embedding_size: 3, projection: true, ..plain.clone() },
-        Architecture { output: of(&[1, 2, 3, 4, 5, 6], 4.0), decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(&[6], 4.0), compression_size: 4, ..plain },
+        Architecture {
+            output: of(&[3], 2.0),
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[1, 3, 6], 1.25),
+            bias: true,
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[2, 4], 1.0),
+            embedding_size: 3,
+            projection: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[1, 2, 3, 4, 5, 6], 4.0),
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(&[6], 4.0),
+            compression_size: 4,
+            ..plain
+        },
     ]
 }
 
 /// A sample as the model draws it for a window that is its draw number 0.
 fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
-    let mut words: Vec<usize> = Draws::new(counts, power, 0).sample(0, samples).into_iter().map(|word| word as usize).collect();
+    let mut words: Vec<usize> = Draws::new(counts, power, 0)
+        .sample(0, samples)
+        .into_iter()
+        .map(|word| word as usize)
+        .collect();
     words.sort_unstable();
     if objective == Objective::Softmax {
         words.dedup();
     }
-    Output::Sampled(Sampled { objective, counts: counts.to_vec(), power, draws: samples, words })
+    Output::Sampled(Sampled {
+        objective,
+        counts: counts.to_vec(),
+        power,
+        draws: samples,
+        words,
+    })
 }
 
-/// Networks of one cell that are trained on samples: of one word and of many more than there are, by both losses, with biases, a projection and
-/// a compression layer.
+/// Networks of one cell that are trained on samples: of one word and of many more than there are,
+/// by both losses, with biases, a projection and a compression layer.
 fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let counts = [9, 4, 0, 3, 1, 1, 20];
     let of = |objective, samples, power| sampled(objective, samples, power, &counts);
-    let plain = Architecture { cell, activation: Activation::Tanh, vocab_size: 7, hidden_sizes: vec![5; num_layers], ..Default::default() };
+    let plain = Architecture {
+        cell,
+        activation: Activation::Tanh,
+        vocab_size: 7,
+        hidden_sizes: vec![5; num_layers],
+        ..Default::default()
+    };
     vec![
-        Architecture { output: of(Objective::Softmax, 3, 0.75), ..plain.clone() },
-        Architecture { output: of(Objective::Softmax, 40, 1.0), bias: true, decoder_bias: true, ..plain.clone() },
-        Architecture { output: of(Objective::Nce(0.0), 5, 0.5), embedding_size: 3, projection: true, ..plain.clone() },
-        Architecture { output: of(Objective::Nce(1.5), 17, 0.0), decoder_bias: true, compression_size: 4, ..plain.clone() },
-        Architecture { output: of(Objective::Softmax, 1, 0.75), decoder_bias: true, ..plain },
+        Architecture {
+            output: of(Objective::Softmax, 3, 0.75),
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Softmax, 40, 1.0),
+            bias: true,
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Nce(0.0), 5, 0.5),
+            embedding_size: 3,
+            projection: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Nce(1.5), 17, 0.0),
+            decoder_bias: true,
+            compression_size: 4,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Softmax, 1, 0.75),
+            decoder_bias: true,
+            ..plain
+        },
     ]
 }
 
@@ -123,16 +312,36 @@ fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
         for independent in [None, Some(f64::from(INITIAL))] {
             for (seed, pair) in (1..).zip(WINDOWS) {
                 let network = Network::new(architecture.clone(), seed, 0.75);
-                let windows = pair.map(|(time_steps, batch)| ReferenceWindow::random(seed, time_steps, batch, 7, independent));
-                check_windows(device, &format!("{architecture:?}, {pair:?}, independent {independent:?}"), &network, &windows);
+                let windows = pair.map(|(time_steps, batch)| {
+                    ReferenceWindow::random(seed, time_steps, batch, 7, independent)
+                });
+                check_windows(
+                    device,
+                    &format!("{architecture:?}, {pair:?}, independent {independent:?}"),
+                    &network,
+                    &windows,
+                );
             }
         }
     }
 }
 
 /// The masks of a window at these rates, as the reference draws them.
-fn masks(architecture: &Architecture, rates: DropoutRates, seed: u32, draw: u32, window: &ReferenceWindow) -> Masks {
-    let at = |site: u32, rate: f32| (rate > 0.0).then(|| Draw { seed, site, draw, rate: f64::from(rate) });
+fn masks(
+    architecture: &Architecture,
+    rates: DropoutRates,
+    seed: u32,
+    draw: u32,
+    window: &ReferenceWindow,
+) -> Masks {
+    let at = |site: u32, rate: f32| {
+        (rate > 0.0).then(|| Draw {
+            seed,
+            site,
+            draw,
+            rate: f64::from(rate),
+        })
+    };
     let (time_steps, batch) = (window.time_steps, window.batch);
     let activations = |draw: Draw, columns: usize| match rates.variational {
         true => draw.streams(time_steps, batch, columns),
@@ -142,54 +351,101 @@ fn masks(architecture: &Architecture, rates: DropoutRates, seed: u32, draw: u32,
     let has_embedding = architecture.embedding_size > 0;
     Masks {
         words: at(sites::WORDS, rates.words).map(|draw| draw.words(&window.inputs)),
-        input: at(sites::INPUT, rates.input).filter(|_| has_embedding).map(|draw| activations(draw, architecture.embedding_size)),
+        input: at(sites::INPUT, rates.input)
+            .filter(|_| has_embedding)
+            .map(|draw| activations(draw, architecture.embedding_size)),
         outputs: layers
             .clone()
             .map(|k| {
-                let rate = if k + 1 == architecture.num_layers() { rates.output } else { rates.hidden };
+                let rate = if k + 1 == architecture.num_layers() {
+                    rates.output
+                } else {
+                    rates.hidden
+                };
                 at(sites::output(k), rate).map(|draw| activations(draw, architecture.layer_size(k)))
             })
             .collect(),
         weights: layers
-            .map(|k| at(sites::weight(k), rates.weights).map(|draw| draw.elements(architecture.gates_size(k) * architecture.layer_size(k))))
+            .map(|k| {
+                at(sites::weight(k), rates.weights).map(|draw| {
+                    draw.elements(architecture.gates_size(k) * architecture.layer_size(k))
+                })
+            })
             .collect(),
     }
 }
 
-/// Dropout at every place by itself and at all of them, with masks of single numbers and of whole windows.
+/// Dropout at every place by itself and at all of them, with masks of single numbers and of whole
+/// windows.
 fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
     const SEED: u32 = 0x9e37_79b9;
     let none = DropoutRates::default();
-    let all = DropoutRates { words: 0.25, input: 0.3, hidden: 0.4, output: 0.5, weights: 0.35, variational: false };
+    let all = DropoutRates {
+        words: 0.25,
+        input: 0.3,
+        hidden: 0.4,
+        output: 0.5,
+        weights: 0.35,
+        variational: false,
+    };
     let rates = [
         DropoutRates { words: 0.5, ..none },
         DropoutRates { input: 0.5, ..none },
-        DropoutRates { hidden: 0.5, output: 0.25, ..none },
-        DropoutRates { weights: 0.5, ..none },
+        DropoutRates {
+            hidden: 0.5,
+            output: 0.25,
+            ..none
+        },
+        DropoutRates {
+            weights: 0.5,
+            ..none
+        },
         all,
-        DropoutRates { variational: true, ..all },
+        DropoutRates {
+            variational: true,
+            ..all
+        },
     ];
     for architecture in architectures(cell, num_layers) {
         for dropout in rates {
             let network = Network::new(architecture.clone(), 3, 0.75);
             let mut states = network.random_states(7, 3, 0.5);
-            let capacity = Capacity { batch: 3, time_steps: 5, training: true, dropout, seed: SEED, ..Capacity::default() };
+            let capacity = Capacity {
+                batch: 3,
+                time_steps: 5,
+                training: true,
+                dropout,
+                seed: SEED,
+                ..Capacity::default()
+            };
             let subject = Subject::new(device, &network, capacity);
             subject.carry(device, &states);
             for (time_steps, draw) in [(5, 1), (2, 70_000)] {
                 let mut reference = ReferenceWindow::random(9, time_steps, 3, 7, None);
                 reference.masks = masks(&architecture, dropout, SEED, draw, &reference);
-                let window = Window { draw, ..upload(device, &reference) };
+                let window = Window {
+                    draw,
+                    ..upload(device, &reference)
+                };
                 let got = subject.walk(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
-                compare_outcomes(&format!("{architecture:?}, {dropout:?}, draw {draw} on {}", device.name()), &got, &want, STEP);
+                compare_outcomes(
+                    &format!(
+                        "{architecture:?}, {dropout:?}, draw {draw} on {}",
+                        device.name()
+                    ),
+                    &got,
+                    &want,
+                    STEP,
+                );
                 states = want.final_states;
             }
         }
     }
 }
 
-/// Windows whose first steps predict nothing: gradients flow back through them, and the next window begins where the step says.
+/// Windows whose first steps predict nothing: gradients flow back through them, and the next window
+/// begins where the step says.
 fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
     let (time_steps, batch, history) = (6, 3, 4);
     let others = class_architectures(cell, num_layers)
@@ -200,24 +456,45 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
         for independent in [None, Some(f64::from(INITIAL))] {
             let network = Network::new(architecture.clone(), 5, 0.75);
             let states = network.random_states(7, batch, 0.5);
-            let capacity =
-                Capacity { batch, time_steps, history, training: true, independent: independent.is_some(), ..Capacity::default() };
+            let capacity = Capacity {
+                batch,
+                time_steps,
+                history,
+                training: true,
+                independent: independent.is_some(),
+                ..Capacity::default()
+            };
             let subject = Subject::new(device, &network, capacity);
             for (history, advance) in [(4, 2), (0, 6), (3, 0), (1, 5)] {
                 let mut reference = ReferenceWindow::random(11, time_steps, batch, 7, independent);
                 reference.targets[..history * batch].fill(None);
-                let window = Window { history, advance, ..upload(device, &reference) };
+                let window = Window {
+                    history,
+                    advance,
+                    ..upload(device, &reference)
+                };
                 subject.carry(device, &states);
                 let mut got = subject.walk(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
-                let what = format!("{architecture:?}, independent {independent:?}, history {history} on {}", device.name());
+                let what = format!(
+                    "{architecture:?}, independent {independent:?}, history {history} on {}",
+                    device.name()
+                );
                 // What is carried on is the state after some of the steps.
                 let carried = std::mem::replace(&mut got.final_states, want.final_states.clone());
-                let mut beginning = ReferenceWindow { time_steps: advance, ..reference.clone() };
+                let mut beginning = ReferenceWindow {
+                    time_steps: advance,
+                    ..reference.clone()
+                };
                 beginning.inputs.truncate(advance * batch);
                 beginning.targets.truncate(advance * batch);
                 let after = network.run(&beginning, &states, SCALE).final_states;
-                assert_close(&format!("{what}: carried states"), &carried.concat(), &after.concat(), STEP);
+                assert_close(
+                    &format!("{what}: carried states"),
+                    &carried.concat(),
+                    &after.concat(),
+                    STEP,
+                );
                 let silent = got.log_probabilities.clone();
                 got.log_probabilities = vec![0.0; history * batch];
                 got.log_probabilities.extend(silent);
@@ -241,19 +518,70 @@ fn past_a_tile(device: &mut Device, cell: Cell) {
             ..Architecture::default()
         };
         let network = Network::new(architecture, 5, 0.2);
-        let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
-        check_windows(device, &format!("past a tile: {cell:?}"), &network, &windows);
-        let output = Output::Class { sizes: vec![3, 70, 1, 130, 97], direct: Some(Direct { size: 3200, order: 3 }) };
-        let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
-        check_windows(device, &format!("past a tile, classes: {cell:?}"), &network, &windows);
-        let output = Output::Adaptive { cutoffs: vec![20, 90, 131], divisor: 2.0 };
-        let network = Network::new(Architecture { output, ..network.architecture }, 6, 0.2);
-        check_windows(device, &format!("past a tile, clusters: {cell:?}"), &network, &windows);
+        let windows =
+            [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
+        check_windows(
+            device,
+            &format!("past a tile: {cell:?}"),
+            &network,
+            &windows,
+        );
+        let output = Output::Class {
+            sizes: vec![3, 70, 1, 130, 97],
+            direct: Some(Direct {
+                size: 3200,
+                order: 3,
+            }),
+        };
+        let network = Network::new(
+            Architecture {
+                output,
+                ..network.architecture
+            },
+            6,
+            0.2,
+        );
+        check_windows(
+            device,
+            &format!("past a tile, classes: {cell:?}"),
+            &network,
+            &windows,
+        );
+        let output = Output::Adaptive {
+            cutoffs: vec![20, 90, 131],
+            divisor: 2.0,
+        };
+        let network = Network::new(
+            Architecture {
+                output,
+                ..network.architecture
+            },
+            6,
+            0.2,
+        );
+        check_windows(
+            device,
+            &format!("past a tile, clusters: {cell:?}"),
+            &network,
+            &windows,
+        );
         let counts: Vec<u64> = (1..=301).map(|rank| 1000 / rank).collect();
         for objective in [Objective::Softmax, Objective::Nce(2.0)] {
             let output = sampled(objective, 131, 0.75, &counts);
-            let network = Network::new(Architecture { output, ..network.architecture.clone() }, 6, 0.2);
-            check_windows(device, &format!("past a tile, {objective:?}: {cell:?}"), &network, &windows);
+            let network = Network::new(
+                Architecture {
+                    output,
+                    ..network.architecture.clone()
+                },
+                6,
+                0.2,
+            );
+            check_windows(
+                device,
+                &format!("past a tile, {objective:?}: {cell:?}"),
+                &network,
+                &windows,
+            );
         }
     }
 }
@@ -269,6 +597,7 @@ fn wide(device: &mut Device, cell: Cell) {
         ..Architecture::default()
     };
     let network = Network::new(architecture, 5, 0.05);
-    let windows = [5, 2].map(|time_steps| ReferenceWindow::random(3, time_steps, 3, 5, Some(f64::from(INITIAL))));
+    let windows = [5, 2]
+        .map(|time_steps| ReferenceWindow::random(3, time_steps, 3, 5, Some(f64::from(INITIAL))));
     check_windows(device, &format!("wide: {cell:?}"), &network, &windows);
 }

@@ -5,27 +5,69 @@ use std::process::Stdio;
 use crate::command::{Run, Workbench, small_text};
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("train_eval_score_generate_inspect", train_eval_score_generate_inspect),
+    (
+        "train_eval_score_generate_inspect",
+        train_eval_score_generate_inspect,
+    ),
     ("help_and_version", help_and_version),
     ("json_has_the_promised_keys", json_has_the_promised_keys),
     ("one_seed_gives_one_model", one_seed_gives_one_model),
-    ("an_existing_directory_is_not_overwritten", an_existing_directory_is_not_overwritten),
-    ("resume_keeps_model_and_recipe", resume_keeps_model_and_recipe),
-    ("a_rate_laid_out_over_epochs_keeps_them", a_rate_laid_out_over_epochs_keeps_them),
-    ("the_model_at_the_end_is_the_best_epochs", the_model_at_the_end_is_the_best_epochs),
-    ("the_sum_of_carried_scores_is_what_eval_says", the_sum_of_carried_scores_is_what_eval_says),
-    ("several_models_are_asked_together", several_models_are_asked_together),
-    ("scores_do_not_depend_on_company", scores_do_not_depend_on_company),
-    ("unknown_words_are_counted_or_become_unk", unknown_words_are_counted_or_become_unk),
+    (
+        "an_existing_directory_is_not_overwritten",
+        an_existing_directory_is_not_overwritten,
+    ),
+    (
+        "resume_keeps_model_and_recipe",
+        resume_keeps_model_and_recipe,
+    ),
+    (
+        "a_rate_laid_out_over_epochs_keeps_them",
+        a_rate_laid_out_over_epochs_keeps_them,
+    ),
+    (
+        "the_model_at_the_end_is_the_best_epochs",
+        the_model_at_the_end_is_the_best_epochs,
+    ),
+    (
+        "the_sum_of_carried_scores_is_what_eval_says",
+        the_sum_of_carried_scores_is_what_eval_says,
+    ),
+    (
+        "several_models_are_asked_together",
+        several_models_are_asked_together,
+    ),
+    (
+        "scores_do_not_depend_on_company",
+        scores_do_not_depend_on_company,
+    ),
+    (
+        "unknown_words_are_counted_or_become_unk",
+        unknown_words_are_counted_or_become_unk,
+    ),
     ("characters_of_every_script", characters_of_every_script),
     ("bytes_of_every_value", bytes_of_every_value),
     ("a_prompt_goes_on", a_prompt_goes_on),
-    ("independent_sentences_are_written_so", independent_sentences_are_written_so),
-    ("corpus_writes_sentences_with_their_probability", corpus_writes_sentences_with_their_probability),
-    ("corpus_writes_tasks_that_are_learnt_as_any_text", corpus_writes_tasks_that_are_learnt_as_any_text),
-    ("corpus_refuses_sizes_that_no_task_has", corpus_refuses_sizes_that_no_task_has),
+    (
+        "independent_sentences_are_written_so",
+        independent_sentences_are_written_so,
+    ),
+    (
+        "corpus_writes_sentences_with_their_probability",
+        corpus_writes_sentences_with_their_probability,
+    ),
+    (
+        "corpus_writes_tasks_that_are_learnt_as_any_text",
+        corpus_writes_tasks_that_are_learnt_as_any_text,
+    ),
+    (
+        "corpus_refuses_sizes_that_no_task_has",
+        corpus_refuses_sizes_that_no_task_has,
+    ),
     #[cfg(unix)]
-    ("a_reader_that_leaves_is_no_error", a_reader_that_leaves_is_no_error),
+    (
+        "a_reader_that_leaves_is_no_error",
+        a_reader_that_leaves_is_no_error,
+    ),
     #[cfg(unix)]
     ("ctrl_c_saves_and_stops", ctrl_c_saves_and_stops),
 ];
@@ -35,33 +77,91 @@ pub const PYTHON_TESTS: &[(&str, fn())] = &[("numpy_agrees_with_score", numpy_ag
 
 fn train_eval_score_generate_inspect() {
     let workbench = Workbench::with_model();
-    for file in ["model.safetensors", "config.json", "vocab.txt", "training.safetensors", "training.json", "log.jsonl"] {
-        assert!(workbench.path("model").join(file).is_file(), "{file} is missing");
+    for file in [
+        "model.safetensors",
+        "config.json",
+        "vocab.txt",
+        "training.safetensors",
+        "training.json",
+        "log.jsonl",
+    ] {
+        assert!(
+            workbench.path("model").join(file).is_file(),
+            "{file} is missing"
+        );
     }
-    let eval = workbench.run("eval --text train.txt --device cpu").succeeds();
+    let eval = workbench
+        .run("eval --text train.txt --device cpu")
+        .succeeds();
     assert!(eval.stderr.starts_with("device: CPU"), "{}", eval.stderr);
     assert!(eval.stdout.contains("perplexity"), "{}", eval.stdout);
-    workbench.write("lines.txt", "the boy runs\n\nthe dogs who the cat chases bark\n");
+    workbench.write(
+        "lines.txt",
+        "the boy runs\n\nthe dogs who the cat chases bark\n",
+    );
     let score = workbench.run("score lines.txt --device cpu").succeeds();
-    let values: Vec<f64> = score.stdout.lines().map(|line| line.parse().expect("a number")).collect();
-    assert!(values.len() == 3 && values.iter().all(|value| *value < 0.0), "{values:?}");
-    let per_token = workbench.run("score lines.txt --device cpu --per-token").succeeds();
-    assert_eq!(per_token.stdout.lines().map(|line| line.split('\t').count()).collect::<Vec<_>>(), [5, 2, 9]);
-    let text = workbench.run("generate --sentences 3 --device cpu").succeeds().stdout;
+    let values: Vec<f64> = score
+        .stdout
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
+    assert!(
+        values.len() == 3 && values.iter().all(|value| *value < 0.0),
+        "{values:?}"
+    );
+    let per_token = workbench
+        .run("score lines.txt --device cpu --per-token")
+        .succeeds();
+    assert_eq!(
+        per_token
+            .stdout
+            .lines()
+            .map(|line| line.split('\t').count())
+            .collect::<Vec<_>>(),
+        [5, 2, 9]
+    );
+    let text = workbench
+        .run("generate --sentences 3 --device cpu")
+        .succeeds()
+        .stdout;
     assert_eq!(text.lines().count(), 3, "{text}");
-    assert_eq!(text, workbench.run("generate --sentences 3 --device cpu").succeeds().stdout);
-    assert_ne!(text, workbench.run("generate --sentences 3 --device cpu --seed 2").succeeds().stdout);
+    assert_eq!(
+        text,
+        workbench
+            .run("generate --sentences 3 --device cpu")
+            .succeeds()
+            .stdout
+    );
+    assert_ne!(
+        text,
+        workbench
+            .run("generate --sentences 3 --device cpu --seed 2")
+            .succeeds()
+            .stdout
+    );
     let inspect = workbench.run("inspect model").succeeds().stdout;
-    assert!(inspect.contains("rnn.weight_hh_l0") && inspect.contains("epoch  2"), "{inspect}");
+    assert!(
+        inspect.contains("rnn.weight_hh_l0") && inspect.contains("epoch  2"),
+        "{inspect}"
+    );
 }
 
 fn help_and_version() {
     let workbench = Workbench::new();
-    for command in ["train", "eval", "score", "generate", "devices", "check", "bench", "export", "import", "inspect", "corpus"] {
+    for command in [
+        "train", "eval", "score", "generate", "devices", "check", "bench", "export", "import",
+        "inspect", "corpus",
+    ] {
         assert!(workbench.run("--help").succeeds().stdout.contains(command));
         workbench.run(&format!("{command} --help")).succeeds();
     }
-    assert!(workbench.run("--version").succeeds().stdout.starts_with("elman "));
+    assert!(
+        workbench
+            .run("--version")
+            .succeeds()
+            .stdout
+            .starts_with("elman ")
+    );
     workbench.run("trian").fails(2, &["train"]);
     workbench.run("").fails(2, &["Usage"]);
 }
@@ -69,25 +169,51 @@ fn help_and_version() {
 fn json_has_the_promised_keys() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
-    let train = workbench.run("train --train train.txt --device cpu --hidden 8 --epochs 1 --json").succeeds();
+    let train = workbench
+        .run("train --train train.txt --device cpu --hidden 8 --epochs 1 --json")
+        .succeeds();
     for key in ["epochs", "valid_perplexity", "tokens_per_second", "seconds"] {
         train.number(key);
     }
-    assert!(train.json()["device"].as_str().is_some_and(|device| device.contains("CPU")));
-    let eval = workbench.run("eval --text train.txt --device cpu --json").succeeds();
+    assert!(
+        train.json()["device"]
+            .as_str()
+            .is_some_and(|device| device.contains("CPU"))
+    );
+    let eval = workbench
+        .run("eval --text train.txt --device cpu --json")
+        .succeeds();
     for key in ["tokens", "oov", "log10_prob", "entropy_bits", "perplexity"] {
         eval.number(key);
     }
-    assert!((eval.number("perplexity") - eval.number("entropy_bits").exp2()).abs() < 1e-6 * eval.number("perplexity"));
+    assert!(
+        (eval.number("perplexity") - eval.number("entropy_bits").exp2()).abs()
+            < 1e-6 * eval.number("perplexity")
+    );
     workbench.write("lines.txt", "the boy runs\n");
-    let score = workbench.run("score lines.txt --device cpu --json --per-token").succeeds().json();
+    let score = workbench
+        .run("score lines.txt --device cpu --json --per-token")
+        .succeeds()
+        .json();
     assert_eq!(score["tokens"][0], 4);
-    assert_eq!(score["token_log10_probs"][0].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        score["token_log10_probs"][0].as_array().map(Vec::len),
+        Some(4)
+    );
     assert!(workbench.run("devices --json").succeeds().json()["adapters"].is_array());
     assert!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"].is_u64());
     let log = String::from_utf8(workbench.read("model/log.jsonl")).expect("UTF-8");
-    let record: serde_json::Value = serde_json::from_str(log.lines().last().unwrap_or_default()).expect("a record");
-    for key in ["epoch", "train_loss", "valid_loss", "valid_perplexity", "lr", "tokens_per_second", "seconds"] {
+    let record: serde_json::Value =
+        serde_json::from_str(log.lines().last().unwrap_or_default()).expect("a record");
+    for key in [
+        "epoch",
+        "train_loss",
+        "valid_loss",
+        "valid_perplexity",
+        "lr",
+        "tokens_per_second",
+        "seconds",
+    ] {
         assert!(record[key].is_number(), "{key} of {record}");
     }
 }
@@ -97,7 +223,9 @@ fn one_seed_gives_one_model() {
     workbench.write("train.txt", small_text());
     let train = "train --train train.txt --device cpu --hidden 9 --epochs 2 --batch 3 --bptt 7";
     for (out, seed) in [("a", 1), ("b", 1), ("c", 2)] {
-        workbench.run(&format!("{train} --out {out} --seed {seed}")).succeeds();
+        workbench
+            .run(&format!("{train} --out {out} --seed {seed}"))
+            .succeeds();
     }
     let [a, b, c] = ["a", "b", "c"].map(|out| workbench.read(&format!("{out}/model.safetensors")));
     assert!(a == b, "the same seed gave two models");
@@ -108,7 +236,9 @@ fn an_existing_directory_is_not_overwritten() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/model.safetensors");
     let train = "train --train train.txt --device cpu --hidden 5 --epochs 1 --batch 2 --bptt 4";
-    workbench.run(train).fails(1, &["model", "--force", "--resume"]);
+    workbench
+        .run(train)
+        .fails(1, &["model", "--force", "--resume"]);
     assert!(workbench.read("model/model.safetensors") == before);
     workbench.run(&format!("{train} --force")).succeeds();
     assert!(workbench.read("model/model.safetensors") != before);
@@ -116,26 +246,51 @@ fn an_existing_directory_is_not_overwritten() {
 
 fn resume_keeps_model_and_recipe() {
     let workbench = Workbench::with_model();
-    workbench.run("train --resume model --hidden 5").fails(2, &["--hidden", "--resume"]);
-    workbench.run("train --resume model --lr 0.5").fails(2, &["--lr", "--resume"]);
+    workbench
+        .run("train --resume model --hidden 5")
+        .fails(2, &["--hidden", "--resume"]);
+    workbench
+        .run("train --resume model --lr 0.5")
+        .fails(2, &["--lr", "--resume"]);
     workbench.write("other.txt", small_text() + "more words\n");
-    workbench.run("train --resume model --train other.txt --epochs 3 --device cpu").fails(1, &["other.txt", "SHA-256"]);
-    workbench.run("train --resume model --device cpu --epochs 3 --json").succeeds();
-    assert_eq!(workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"], 3);
+    workbench
+        .run("train --resume model --train other.txt --epochs 3 --device cpu")
+        .fails(1, &["other.txt", "SHA-256"]);
+    workbench
+        .run("train --resume model --device cpu --epochs 3 --json")
+        .succeeds();
+    assert_eq!(
+        workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"],
+        3
+    );
     // Three epochs in two parts are three epochs in one.
     let resumed = workbench.read("model/model.safetensors");
-    workbench.run("train --train train.txt --device cpu --hidden 12 --epochs 3 --batch 4 --bptt 5 --out whole").succeeds();
-    assert!(workbench.read("whole/model.safetensors") == resumed, "a resumed run differs from a whole one");
+    workbench
+        .run(
+            "train --train train.txt --device cpu --hidden 12 --epochs 3 --batch 4 --bptt 5 \
+        --out whole",
+        )
+        .succeeds();
+    assert!(
+        workbench.read("whole/model.safetensors") == resumed,
+        "a resumed run differs from a whole one"
+    );
 }
 
 fn a_rate_laid_out_over_epochs_keeps_them() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     for schedule in ["cosine", "linear", "one-cycle"] {
-        let train = "train --train train.txt --device cpu --hidden 5 --epochs 2 --batch 4 --bptt 9 --out";
-        workbench.run(&format!("{train} {schedule} --schedule {schedule}")).succeeds();
+        let train =
+            "train --train train.txt --device cpu --hidden 5 --epochs 2 --batch 4 --bptt 9 --out";
+        workbench
+            .run(&format!("{train} {schedule} --schedule {schedule}"))
+            .succeeds();
         let resume = format!("train --device cpu --resume {schedule} --epochs");
-        workbench.run(&format!("{resume} 3")).fails(2, &["--epochs 3", &format!("--schedule {schedule}"), "2 epochs"]);
+        workbench.run(&format!("{resume} 3")).fails(
+            2,
+            &["--epochs 3", &format!("--schedule {schedule}"), "2 epochs"],
+        );
         workbench.run(&format!("{resume} 2")).succeeds();
     }
 }
@@ -143,109 +298,271 @@ fn a_rate_laid_out_over_epochs_keeps_them() {
 fn the_model_at_the_end_is_the_best_epochs() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
-    let train = "train --train train.txt --valid train.txt --device cpu --hidden 6 --batch 2 --bptt 4 --json \
+    let train = "train --train train.txt --valid train.txt --device cpu --hidden 6 --batch 2 \
+        --bptt 4 --json \
                  --schedule constant --optimizer sgd --lr 30 --epochs 6";
     for (keep, kept) in [("best", "(kept: epoch "), ("last", "after 6 epochs, ")] {
-        let run = workbench.run(&format!("{train} --keep {keep} --out {keep}")).succeeds();
+        let run = workbench
+            .run(&format!("{train} --keep {keep} --out {keep}"))
+            .succeeds();
         assert!(run.stdout.contains(kept), "{}", run.stdout);
         let log = String::from_utf8(workbench.read(&format!("{keep}/log.jsonl"))).expect("UTF-8");
-        let records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
-        let perplexities: Vec<f64> = records.filter_map(|record| record["valid_perplexity"].as_f64()).collect();
-        let [best, last] = [perplexities.iter().copied().fold(f64::INFINITY, f64::min), perplexities[5]];
-        assert!(best < last, "the last epoch is the best; the test shows nothing: {perplexities:?}");
+        let records = log
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
+        let perplexities: Vec<f64> = records
+            .filter_map(|record| record["valid_perplexity"].as_f64())
+            .collect();
+        let [best, last] = [
+            perplexities.iter().copied().fold(f64::INFINITY, f64::min),
+            perplexities[5],
+        ];
+        assert!(
+            best < last,
+            "the last epoch is the best; the test shows nothing: {perplexities:?}"
+        );
         let want = if keep == "best" { best } else { last };
-        let eval = workbench.run(&format!("eval --text train.txt --device cpu --model {keep} --json")).succeeds().number("perplexity");
+        let eval = workbench
+            .run(&format!(
+                "eval --text train.txt --device cpu --model {keep} --json"
+            ))
+            .succeeds()
+            .number("perplexity");
         for got in [run.number("valid_perplexity"), eval] {
-            assert!((got - want).abs() <= 1e-9 * want, "--keep {keep}: {got}, of {perplexities:?}");
+            assert!(
+                (got - want).abs() <= 1e-9 * want,
+                "--keep {keep}: {got}, of {perplexities:?}"
+            );
         }
     }
 }
 
 fn the_sum_of_carried_scores_is_what_eval_says() {
     let workbench = Workbench::with_model();
-    let scores = workbench.run("score train.txt --carry --json --device cpu").succeeds().json();
-    let sum: f64 = scores["log10_prob"].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64).sum();
-    let eval = workbench.run("eval --text train.txt --device cpu --json").succeeds().number("log10_prob");
+    let scores = workbench
+        .run("score train.txt --carry --json --device cpu")
+        .succeeds()
+        .json();
+    let sum: f64 = scores["log10_prob"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(serde_json::Value::as_f64)
+        .sum();
+    let eval = workbench
+        .run("eval --text train.txt --device cpu --json")
+        .succeeds()
+        .number("log10_prob");
     assert!((sum - eval).abs() <= 1e-6 * eval.abs(), "{sum} and {eval}");
-    let scores = workbench.run("score train.txt --json --device cpu").succeeds().json();
-    let sum: f64 = scores["log10_prob"].as_array().expect("an array").iter().filter_map(serde_json::Value::as_f64).sum();
-    let eval = workbench.run("eval --text train.txt --device cpu --json --independent").succeeds().number("log10_prob");
-    assert!((sum - eval).abs() <= 1e-6 * eval.abs(), "independent: {sum} and {eval}");
+    let scores = workbench
+        .run("score train.txt --json --device cpu")
+        .succeeds()
+        .json();
+    let sum: f64 = scores["log10_prob"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(serde_json::Value::as_f64)
+        .sum();
+    let eval = workbench
+        .run("eval --text train.txt --device cpu --json --independent")
+        .succeeds()
+        .number("log10_prob");
+    assert!(
+        (sum - eval).abs() <= 1e-6 * eval.abs(),
+        "independent: {sum} and {eval}"
+    );
 }
 
 fn several_models_are_asked_together() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 8";
-    workbench.run(&format!("{train} --hidden 9 --out a")).succeeds();
-    workbench.run(&format!("{train} --cell lstm --hidden 5 --embedding 6 --seed 2 --out b")).succeeds();
-    workbench.run(&format!("{train} --hidden 9 --min-count 3 --out other")).succeeds();
-    let eval = |models: &str| workbench.run(&format!("eval --text train.txt --device cpu --json {models}")).succeeds();
+    workbench
+        .run(&format!("{train} --hidden 9 --out a"))
+        .succeeds();
+    workbench
+        .run(&format!(
+            "{train} --cell lstm --hidden 5 --embedding 6 --seed 2 --out b"
+        ))
+        .succeeds();
+    workbench
+        .run(&format!("{train} --hidden 9 --min-count 3 --out other"))
+        .succeeds();
+    let eval = |models: &str| {
+        workbench
+            .run(&format!(
+                "eval --text train.txt --device cpu --json {models}"
+            ))
+            .succeeds()
+    };
     let tokens = |model: &str| {
-        let score = workbench.run(&format!("score train.txt --device cpu --carry --per-token --json --model {model}")).succeeds().json();
-        let lines = score["token_log10_probs"].as_array().expect("lines").clone();
-        lines.iter().flat_map(|line| line.as_array().expect("a line").clone()).map(|one| one.as_f64()).collect::<Vec<_>>()
+        let score = workbench
+            .run(&format!(
+                "score train.txt --device cpu --carry --per-token --json --model {model}"
+            ))
+            .succeeds()
+            .json();
+        let lines = score["token_log10_probs"]
+            .as_array()
+            .expect("lines")
+            .clone();
+        lines
+            .iter()
+            .flat_map(|line| line.as_array().expect("a line").clone())
+            .map(|one| one.as_f64())
+            .collect::<Vec<_>>()
     };
     let mean = |a: f64, b: f64| (0.5 * (10.0_f64.powf(a) + 10.0_f64.powf(b))).log10();
-    let want: f64 = tokens("a").into_iter().zip(tokens("b")).filter_map(|(a, b)| Some(mean(a?, b?))).sum();
+    let want: f64 = tokens("a")
+        .into_iter()
+        .zip(tokens("b"))
+        .filter_map(|(a, b)| Some(mean(a?, b?)))
+        .sum();
     let both = eval("--model a --model b");
-    assert!((both.number("log10_prob") - want).abs() < 1e-5 * want.abs(), "{} and {want}", both.number("log10_prob"));
-    assert_eq!(both.number("log10_prob"), eval("--model b --model a").number("log10_prob"));
+    assert!(
+        (both.number("log10_prob") - want).abs() < 1e-5 * want.abs(),
+        "{} and {want}",
+        both.number("log10_prob")
+    );
+    assert_eq!(
+        both.number("log10_prob"),
+        eval("--model b --model a").number("log10_prob")
+    );
     let alone = eval("--model a");
     assert_eq!(both.number("tokens"), alone.number("tokens"));
-    assert!((eval("--model a --model a --model a").number("perplexity") / alone.number("perplexity") - 1.0).abs() < 1e-9);
-    workbench.run("eval --text train.txt --device cpu --model a --model other").fails(1, &["other", "vocabulary", "--min-count"]);
-    workbench.run("eval --text train.txt --device cpu --model a --model nowhere").fails(1, &["nowhere"]);
+    assert!(
+        (eval("--model a --model a --model a").number("perplexity") / alone.number("perplexity")
+            - 1.0)
+            .abs()
+            < 1e-9
+    );
+    workbench
+        .run("eval --text train.txt --device cpu --model a --model other")
+        .fails(1, &["other", "vocabulary", "--min-count"]);
+    workbench
+        .run("eval --text train.txt --device cpu --model a --model nowhere")
+        .fails(1, &["nowhere"]);
 }
 
 fn scores_do_not_depend_on_company() {
     let workbench = Workbench::with_model();
     let long = "the boy runs ".repeat(60);
-    let lines = ["the boy runs", "", &long, "dogs bark", "the boy runs", "mary says that the boys run"];
+    let lines = [
+        "the boy runs",
+        "",
+        &long,
+        "dogs bark",
+        "the boy runs",
+        "mary says that the boys run",
+    ];
     workbench.write("all.txt", lines.join("\n") + "\n");
-    let all = workbench.run("score all.txt --device cpu").succeeds().stdout;
+    let all = workbench
+        .run("score all.txt --device cpu")
+        .succeeds()
+        .stdout;
     for (line, together) in lines.iter().zip(all.lines()) {
         workbench.write("one.txt", format!("{line}\r\n"));
-        let alone = workbench.run("score one.txt --device cpu").succeeds().stdout;
-        let [alone, together] = [alone.trim(), together].map(|text| text.parse::<f64>().expect("a number"));
-        assert!((alone - together).abs() <= 2e-6 * alone.abs(), "{line:?}: {alone} alone, {together} in company");
+        let alone = workbench
+            .run("score one.txt --device cpu")
+            .succeeds()
+            .stdout;
+        let [alone, together] =
+            [alone.trim(), together].map(|text| text.parse::<f64>().expect("a number"));
+        assert!(
+            (alone - together).abs() <= 2e-6 * alone.abs(),
+            "{line:?}: {alone} alone, {together} in company"
+        );
     }
-    assert_eq!(all.lines().next(), all.lines().nth(4), "equal lines have equal scores");
+    assert_eq!(
+        all.lines().next(),
+        all.lines().nth(4),
+        "equal lines have equal scores"
+    );
 }
 
 fn unknown_words_are_counted_or_become_unk() {
     let workbench = Workbench::with_model();
     workbench.write("odd.txt", "the xylophone runs\n");
-    let eval = workbench.run("eval --text odd.txt --device cpu --json").succeeds();
+    let eval = workbench
+        .run("eval --text odd.txt --device cpu --json")
+        .succeeds();
     assert_eq!((eval.number("tokens"), eval.number("oov")), (3.0, 1.0));
-    let line = workbench.run("score odd.txt --device cpu --per-token").succeeds().stdout;
+    let line = workbench
+        .run("score odd.txt --device cpu --per-token")
+        .succeeds()
+        .stdout;
     assert_eq!(line.split('\t').nth(2), Some("OOV"), "{line}");
     workbench.write("only.txt", "xylophone\tvibraphone");
-    workbench.run("eval --text only.txt --device cpu --json").succeeds();
-    workbench.run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut").succeeds();
-    let eval = workbench.run("eval --model cut --text odd.txt --device cpu --json").succeeds();
+    workbench
+        .run("eval --text only.txt --device cpu --json")
+        .succeeds();
+    workbench
+        .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
+        .succeeds();
+    let eval = workbench
+        .run("eval --model cut --text odd.txt --device cpu --json")
+        .succeeds();
     assert_eq!((eval.number("tokens"), eval.number("oov")), (4.0, 0.0));
-    workbench.run("train --train train.txt --vocab-size 50 --device cpu --hidden 5 --epochs 1 --out small").succeeds();
+    workbench
+        .run(
+            "train --train train.txt --vocab-size 50 --device cpu --hidden 5 --epochs 1 \
+        --out small",
+        )
+        .succeeds();
     let vocabulary = String::from_utf8(workbench.read("small/vocab.txt")).expect("UTF-8");
     assert_eq!(vocabulary.lines().count(), 50);
-    assert_eq!((vocabulary.lines().next(), vocabulary.lines().filter(|line| *line == "<unk>").count()), (Some("</s>"), 1));
+    assert_eq!(
+        (
+            vocabulary.lines().next(),
+            vocabulary.lines().filter(|line| *line == "<unk>").count()
+        ),
+        (Some("</s>"), 1)
+    );
 }
 
 fn characters_of_every_script() {
     let workbench = Workbench::new();
-    let text = "漢字かな交じり文。\r\nÄpfel, cafe\u{301} und naïve\n👩‍👩‍👧 ok \u{2028} \\n\n".repeat(60);
+    let text = "漢字かな交じり文。\r\nÄpfel, cafe\u{301} und naïve\n\
+        👩‍👩‍👧 ok \u{2028} \\n\n"
+        .repeat(60);
     workbench.write("text.txt", &text);
-    workbench.run("train --train text.txt --unit char --device cpu --hidden 10 --epochs 1 --batch 2 --bptt 6").succeeds();
-    let characters: std::collections::BTreeSet<char> = text.chars().filter(|character| *character != '\r').collect();
-    assert_eq!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"], characters.len());
-    let eval = workbench.run("eval --text text.txt --device cpu --json").succeeds();
-    assert_eq!(eval.number("tokens") as usize, text.chars().filter(|character| *character != '\r').count());
+    workbench
+        .run(
+            "train --train text.txt --unit char --device cpu --hidden 10 --epochs 1 --batch \
+        2 --bptt 6",
+        )
+        .succeeds();
+    let characters: std::collections::BTreeSet<char> = text
+        .chars()
+        .filter(|character| *character != '\r')
+        .collect();
+    assert_eq!(
+        workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"],
+        characters.len()
+    );
+    let eval = workbench
+        .run("eval --text text.txt --device cpu --json")
+        .succeeds();
+    assert_eq!(
+        eval.number("tokens") as usize,
+        text.chars().filter(|character| *character != '\r').count()
+    );
     for temperature in ["0.5", "3"] {
-        let output =
-            workbench.command(&format!("generate --tokens 400 --temperature {temperature} --device cpu")).output().expect("it runs");
+        let output = workbench
+            .command(&format!(
+                "generate --tokens 400 --temperature {temperature} --device cpu"
+            ))
+            .output()
+            .expect("it runs");
         let written = String::from_utf8(output.stdout).expect("characters are valid UTF-8");
         assert!(!written.trim_end_matches('\n').is_empty());
-        assert!(written.chars().all(|character| characters.contains(&character)), "{written}");
+        assert!(
+            written
+                .chars()
+                .all(|character| characters.contains(&character)),
+            "{written}"
+        );
     }
 }
 
@@ -253,67 +570,149 @@ fn bytes_of_every_value() {
     let workbench = Workbench::new();
     let bytes: Vec<u8> = (0..=255_u8).cycle().take(256 * 12).collect();
     workbench.write("bytes.bin", &bytes);
-    workbench.run("train --train bytes.bin --unit byte --device cpu --hidden 10 --epochs 1 --batch 2 --bptt 6").succeeds();
-    assert_eq!(workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"], 256);
-    let eval = workbench.run("eval --text bytes.bin --device cpu --json").succeeds();
-    assert_eq!((eval.number("tokens") as usize, eval.number("oov")), (bytes.len(), 0.0));
-    let output = workbench.command("generate --tokens 300 --temperature 5 --device cpu").output().expect("it runs");
+    workbench
+        .run(
+            "train --train bytes.bin --unit byte --device cpu --hidden 10 --epochs 1 --batch \
+        2 --bptt 6",
+        )
+        .succeeds();
+    assert_eq!(
+        workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"],
+        256
+    );
+    let eval = workbench
+        .run("eval --text bytes.bin --device cpu --json")
+        .succeeds();
+    assert_eq!(
+        (eval.number("tokens") as usize, eval.number("oov")),
+        (bytes.len(), 0.0)
+    );
+    let output = workbench
+        .command("generate --tokens 300 --temperature 5 --device cpu")
+        .output()
+        .expect("it runs");
     // The tokens, and a line's end after them.
     assert_eq!(output.stdout.len(), 301);
-    assert!(output.stdout.iter().any(|byte| *byte >= 0x80), "high bytes are written as they are");
+    assert!(
+        output.stdout.iter().any(|byte| *byte >= 0x80),
+        "high bytes are written as they are"
+    );
 }
 
 fn a_prompt_goes_on() {
     let workbench = Workbench::with_model();
-    let mut command = workbench.command("generate --sentences 1 --device cpu --temperature 0 --prompt");
-    let run = Run::new("generate --prompt", command.arg("the boys").output().expect("it runs")).succeeds();
-    assert!(run.stdout.starts_with("the boys") && run.stdout.lines().count() == 1, "{}", run.stdout);
+    let mut command =
+        workbench.command("generate --sentences 1 --device cpu --temperature 0 --prompt");
+    let run = Run::new(
+        "generate --prompt",
+        command.arg("the boys").output().expect("it runs"),
+    )
+    .succeeds();
+    assert!(
+        run.stdout.starts_with("the boys") && run.stdout.lines().count() == 1,
+        "{}",
+        run.stdout
+    );
     let mut command = workbench.command("generate --tokens 1 --device cpu --json --prompt");
-    let run = Run::new("generate --prompt", command.arg("the zebra").output().expect("it runs")).succeeds();
-    assert!(run.stderr.contains("1 token(s) of the prompt"), "{}", run.stderr);
+    let run = Run::new(
+        "generate --prompt",
+        command.arg("the zebra").output().expect("it runs"),
+    )
+    .succeeds();
+    assert!(
+        run.stderr.contains("1 token(s) of the prompt"),
+        "{}",
+        run.stderr
+    );
 }
 
 fn independent_sentences_are_written_so() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
-    for (name, flags) in [("elman", "--hidden 12"), ("direct", "--hidden 9 --output class --direct 640 --direct-order 4")] {
-        let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --independent";
-        workbench.run(&format!("{train} {flags} --out {name}")).succeeds();
+    for (name, flags) in [
+        ("elman", "--hidden 12"),
+        (
+            "direct",
+            "--hidden 9 --output class --direct 640 --direct-order 4",
+        ),
+    ] {
+        let train =
+            "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --independent";
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
         // The likeliest words after the initial state are the same whatever was written before.
-        let text = workbench.run(&format!("generate --sentences 4 --temperature 0 --device cpu --model {name}")).succeeds().stdout;
+        let text = workbench
+            .run(&format!(
+                "generate --sentences 4 --temperature 0 --device cpu --model {name}"
+            ))
+            .succeeds()
+            .stdout;
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines.len() == 4 && lines.iter().all(|line| *line == lines[0]), "{name}: {lines:?}");
+        assert!(
+            lines.len() == 4 && lines.iter().all(|line| *line == lines[0]),
+            "{name}: {lines:?}"
+        );
     }
 }
 
 fn corpus_writes_sentences_with_their_probability() {
     let workbench = Workbench::new();
-    let plain = workbench.run("corpus --sentences 50 --seed 3").succeeds().stdout;
-    let with = workbench.run("corpus --sentences 50 --seed 3 --probabilities").succeeds().stdout;
+    let plain = workbench
+        .run("corpus --sentences 50 --seed 3")
+        .succeeds()
+        .stdout;
+    let with = workbench
+        .run("corpus --sentences 50 --seed 3 --probabilities")
+        .succeeds()
+        .stdout;
     let grammar = elman::corpus::grammar::Grammar::builtin().expect("the grammar parses");
     for (sentence, line) in plain.lines().zip(with.lines()) {
         let (probability, same) = line.split_once('\t').expect("a tab");
         assert_eq!(sentence, same);
         let words: Vec<&str> = sentence.split(' ').collect();
-        let exact = grammar.log10_probability(&words).expect("the grammar derives it");
-        assert!((probability.parse::<f64>().expect("a number") - exact).abs() < 1e-6, "{line}: {exact}");
+        let exact = grammar
+            .log10_probability(&words)
+            .expect("the grammar derives it");
+        assert!(
+            (probability.parse::<f64>().expect("a number") - exact).abs() < 1e-6,
+            "{line}: {exact}"
+        );
     }
     assert_eq!(plain.lines().count(), 50);
 }
 
 fn corpus_writes_tasks_that_are_learnt_as_any_text() {
-    // Each with its entropy and its loss without memory in nats an example, and the tokens of an example.
+    // Each with its entropy and its loss without memory in nats an example, and the tokens of an
+    // example.
     for (task, nats, lost, tokens) in [
         ("copy --delay 7", 5.0 * 8_f64.ln(), 5.0 * 8_f64.ln(), 19.0),
-        ("adding --delay 7", 7.0 * 5_f64.ln() + 12_f64.ln(), 2.0788, 10.0),
+        (
+            "adding --delay 7",
+            7.0 * 5_f64.ln() + 12_f64.ln(),
+            2.0788,
+            10.0,
+        ),
         ("binary-addition", 8.0 * 4_f64.ln(), 5.2415, 18.0),
     ] {
         let workbench = Workbench::new();
         let command = format!("corpus --task {task} --examples 40 --seed 3");
         let plain = workbench.run(&command).succeeds();
         assert_eq!(plain.stdout.lines().count(), 40);
-        assert_ne!(plain.stdout, workbench.run(&command.replace("--seed 3", "--seed 4")).succeeds().stdout);
-        for line in workbench.run(&format!("{command} --probabilities")).succeeds().stdout.lines().zip(plain.stdout.lines()) {
+        assert_ne!(
+            plain.stdout,
+            workbench
+                .run(&command.replace("--seed 3", "--seed 4"))
+                .succeeds()
+                .stdout
+        );
+        for line in workbench
+            .run(&format!("{command} --probabilities"))
+            .succeeds()
+            .stdout
+            .lines()
+            .zip(plain.stdout.lines())
+        {
             assert_eq!(line.0, format!("{:.6}\t{}", -nats / 10_f64.ln(), line.1));
         }
         let perplexity = (nats / tokens).exp();
@@ -324,14 +723,30 @@ fn corpus_writes_tasks_that_are_learnt_as_any_text() {
         assert!((json.number("perplexity") - perplexity).abs() < 1e-9 * perplexity);
         assert!((json.number("nats_without_memory") - lost).abs() < 1e-4);
         workbench.write("train.txt", &plain.stdout);
-        let train = format!("train --train train.txt --valid train.txt --device cpu --hidden 5 --epochs 1 --batch 4 --bptt {tokens}");
+        let train = format!(
+            "train --train train.txt --valid train.txt --device cpu --hidden 5 --epochs 1 --batch \
+             4 --bptt {tokens}"
+        );
         workbench.run(&format!("{train} --independent")).succeeds();
-        let eval = workbench.run("eval --text train.txt --independent --device cpu --json").succeeds();
-        assert_eq!((eval.number("tokens"), eval.number("oov")), (json.number("tokens"), 0.0));
-        assert!(eval.number("perplexity") > perplexity, "a model of one epoch cannot be better than the process: {perplexity}");
+        let eval = workbench
+            .run("eval --text train.txt --independent --device cpu --json")
+            .succeeds();
+        assert_eq!(
+            (eval.number("tokens"), eval.number("oov")),
+            (json.number("tokens"), 0.0)
+        );
+        assert!(
+            eval.number("perplexity") > perplexity,
+            "a model of one epoch cannot be better than the process: {perplexity}"
+        );
     }
-    let grammar = Workbench::new().run("corpus --sentences 3 --json --probabilities").succeeds();
-    assert_eq!(grammar.json()["log10_probs"].as_array().map(Vec::len), Some(3));
+    let grammar = Workbench::new()
+        .run("corpus --sentences 3 --json --probabilities")
+        .succeeds();
+    assert_eq!(
+        grammar.json()["log10_probs"].as_array().map(Vec::len),
+        Some(3)
+    );
     assert!(grammar.number("perplexity") > 1.0 && grammar.json()["nats_without_memory"].is_null());
 }
 
@@ -340,19 +755,40 @@ fn corpus_refuses_sizes_that_no_task_has() {
     for (flags, parts) in [
         ("--task copy --delay 0", &["--delay 0", "at least 1"][..]),
         ("--task adding --delay 1", &["--delay 1", "at least 2"]),
-        ("--task binary-addition --bits 0", &["--bits 0", "at least 1"]),
+        (
+            "--task binary-addition --bits 0",
+            &["--bits 0", "at least 1"],
+        ),
         ("--task copy --examples 0", &["--examples 0", "at least 1"]),
-        ("--task copy --bits 4", &["--bits 4 with --task copy", "--delay"]),
-        ("--task binary-addition --delay 4", &["--delay 4 with --task binary-addition", "--bits"]),
-        ("--task copy --delay 18446744073709551615", &["--delay 18446744073709551615", "at most"]),
-        ("--task adding --delay 100 --examples 10000000", &["--examples 10000000", "at most"]),
-        ("--task juggling", &["juggling", "copy", "adding", "binary-addition"]),
+        (
+            "--task copy --bits 4",
+            &["--bits 4 with --task copy", "--delay"],
+        ),
+        (
+            "--task binary-addition --delay 4",
+            &["--delay 4 with --task binary-addition", "--bits"],
+        ),
+        (
+            "--task copy --delay 18446744073709551615",
+            &["--delay 18446744073709551615", "at most"],
+        ),
+        (
+            "--task adding --delay 100 --examples 10000000",
+            &["--examples 10000000", "at most"],
+        ),
+        (
+            "--task juggling",
+            &["juggling", "copy", "adding", "binary-addition"],
+        ),
         ("--task copy --sentences 4", &["--task", "--sentences"]),
         ("--delay 4", &["--task"]),
         ("--examples 4", &["--task"]),
         ("--bits 4", &["--task"]),
         ("--sentences 0", &["--sentences 0", "from 1"]),
-        ("--sentences 18446744073709551615", &["--sentences 18446744073709551615", "from 1"]),
+        (
+            "--sentences 18446744073709551615",
+            &["--sentences 18446744073709551615", "from 1"],
+        ),
     ] {
         let run = workbench.run(&format!("corpus {flags}")).fails(2, parts);
         assert!(run.stdout.is_empty(), "{flags}: {}", run.stdout);
@@ -378,30 +814,64 @@ fn ctrl_c_saves_and_stops() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let mut child = workbench
-        .command("train --train train.txt --device cpu --hidden 12 --epochs 1000000 --schedule constant --batch 4 --bptt 5")
+        .command(
+            "train --train train.txt --device cpu --hidden 12 --epochs 1000000 --schedule \
+            constant --batch 4 --bptt 5",
+        )
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
     // The first checkpoint says that training goes on.
     while !workbench.path("model").join("training.json").exists() {
-        assert!(child.try_wait().expect("its state").is_none(), "it ended by itself");
+        assert!(
+            child.try_wait().expect("its state").is_none(),
+            "it ended by itself"
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill runs");
     assert!(killed.success());
-    let run = Run::new("train, interrupted", child.wait_with_output().expect("it ends")).succeeds();
-    assert!(run.stderr.contains("--resume model goes on"), "{}", run.stderr);
-    workbench.run("eval --text train.txt --device cpu").succeeds();
-    let epochs = workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"].as_u64().expect("a number");
-    workbench.run(&format!("train --resume model --device cpu --epochs {}", epochs + 1)).succeeds();
+    let run = Run::new(
+        "train, interrupted",
+        child.wait_with_output().expect("it ends"),
+    )
+    .succeeds();
+    assert!(
+        run.stderr.contains("--resume model goes on"),
+        "{}",
+        run.stderr
+    );
+    workbench
+        .run("eval --text train.txt --device cpu")
+        .succeeds();
+    let epochs =
+        workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"]
+            .as_u64()
+            .expect("a number");
+    workbench
+        .run(&format!(
+            "train --resume model --device cpu --epochs {}",
+            epochs + 1
+        ))
+        .succeeds();
 }
 
 fn numpy_agrees_with_score() {
     let workbench = Workbench::with_model();
     let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --hidden 11";
-    workbench.run(&format!("{train} --layers 2 --embedding 6 --bias --activation tanh --out deep")).succeeds();
-    let mut lines: String = small_text().lines().take(40).fold(String::new(), |lines, line| lines + line + "\n");
+    workbench
+        .run(&format!(
+            "{train} --layers 2 --embedding 6 --bias --activation tanh --out deep"
+        ))
+        .succeeds();
+    let mut lines: String = small_text()
+        .lines()
+        .take(40)
+        .fold(String::new(), |lines, line| lines + line + "\n");
     lines.push_str("the xylophone runs\n\n");
     workbench.write("lines.txt", lines);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/score_with_numpy.py");
@@ -412,11 +882,17 @@ fn numpy_agrees_with_score() {
             .output()
             .expect("Python runs");
         let numpy = Run::new("numpy", output).succeeds().stdout;
-        let scores = workbench.run(&format!("score lines.txt --model {model} --device cpu")).succeeds().stdout;
+        let scores = workbench
+            .run(&format!("score lines.txt --model {model} --device cpu"))
+            .succeeds()
+            .stdout;
         assert_eq!(numpy.lines().count(), 42);
         for (numpy, score) in numpy.lines().zip(scores.lines()) {
             let [numpy, score] = [numpy, score].map(|text| text.parse::<f64>().expect("a number"));
-            assert!((numpy - score).abs() <= 1e-5 * numpy.abs(), "numpy says {numpy}, elman score {score}");
+            assert!(
+                (numpy - score).abs() <= 1e-5 * numpy.abs(),
+                "numpy says {numpy}, elman score {score}"
+            );
         }
     }
 }
@@ -428,5 +904,8 @@ pub fn python() -> String {
 
 /// Whether Python with these packages is here.
 pub fn has_python(packages: &str) -> bool {
-    std::process::Command::new(python()).args(["-c", &format!("import {packages}")]).output().is_ok_and(|output| output.status.success())
+    std::process::Command::new(python())
+        .args(["-c", &format!("import {packages}")])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }

@@ -1,4 +1,5 @@
-//! Running the program in a directory of the test's own, with everything it printed in the message when an expectation fails.
+//! Running the program in a directory of the test's own, with everything it printed in the message
+//! when an expectation fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -20,14 +21,19 @@ pub struct Run {
 
 impl Workbench {
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+        }
     }
 
-    /// A workbench with a small text of the built-in grammar in `train.txt` and a model of it in `model`.
+    /// A workbench with a small text of the built-in grammar in `train.txt` and a model of it in
+    /// `model`.
     pub fn with_model() -> Self {
         let workbench = Self::new();
         workbench.write("train.txt", small_text());
-        workbench.run("train --train train.txt --device cpu --hidden 12 --epochs 2 --batch 4 --bptt 5").succeeds();
+        workbench
+            .run("train --train train.txt --device cpu --hidden 12 --epochs 2 --batch 4 --bptt 5")
+            .succeeds();
         workbench
     }
 
@@ -46,12 +52,18 @@ impl Workbench {
     /// The program with arguments split at spaces, not yet started.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elman"));
-        command.args(arguments.split_whitespace()).current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
         command
     }
 
     pub fn run(&self, arguments: &str) -> Run {
-        let output = self.command(arguments).output().expect("the program starts");
+        let output = self
+            .command(arguments)
+            .output()
+            .expect("the program starts");
         Run::new(arguments, output)
     }
 
@@ -79,7 +91,10 @@ impl Run {
     }
 
     fn fail(&self, what: &str) -> ! {
-        panic!("elman {}\n{what}\nexit code {:?}\n--- stdout\n{}\n--- stderr\n{}", self.line, self.code, self.stdout, self.stderr)
+        panic!(
+            "elman {}\n{what}\nexit code {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.line, self.code, self.stdout, self.stderr
+        )
     }
 
     pub fn succeeds(self) -> Self {
@@ -106,7 +121,8 @@ impl Run {
     /// The last line of standard output as JSON.
     pub fn json(&self) -> serde_json::Value {
         let last = self.stdout.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|error| self.fail(&format!("the last line is no JSON: {error}")))
+        serde_json::from_str(last)
+            .unwrap_or_else(|error| self.fail(&format!("the last line is no JSON: {error}")))
     }
 
     /// The tokens of `--format rnnlm`.
@@ -117,8 +133,17 @@ impl Run {
     /// The numbers of an array of the JSON object.
     pub fn numbers(&self, key: &str) -> Vec<f64> {
         let json = self.json();
-        let Some(values) = json[key].as_array() else { self.fail(&format!("{key} is no array")) };
-        values.iter().map(|value| value.as_f64().unwrap_or_else(|| self.fail(&format!("{value} of {key} is no number")))).collect()
+        let Some(values) = json[key].as_array() else {
+            self.fail(&format!("{key} is no array"))
+        };
+        values
+            .iter()
+            .map(|value| {
+                value
+                    .as_f64()
+                    .unwrap_or_else(|| self.fail(&format!("{value} of {key} is no number")))
+            })
+            .collect()
     }
 
     /// A finite number of the JSON object.
@@ -145,9 +170,18 @@ impl ListedToken {
     /// A line of a token; none for a line of another kind.
     pub fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [index, middle @ .., word] = fields.as_slice() else { return None };
-        let probabilities = middle.iter().filter(|field| !field.is_empty()).map(|field| field.parse().ok());
-        Some(Self { index: index.parse().ok()?, probabilities: probabilities.collect::<Option<_>>()?, word: (*word).to_owned() })
+        let [index, middle @ .., word] = fields.as_slice() else {
+            return None;
+        };
+        let probabilities = middle
+            .iter()
+            .filter(|field| !field.is_empty())
+            .map(|field| field.parse().ok());
+        Some(Self {
+            index: index.parse().ok()?,
+            probabilities: probabilities.collect::<Option<_>>()?,
+            word: (*word).to_owned(),
+        })
     }
 
     /// Whether it is a word that the vocabulary lacks.
@@ -158,5 +192,7 @@ impl ListedToken {
 
 /// 400 sentences of the built-in grammar.
 pub fn small_text() -> String {
-    elman::corpus::builtin::draw(400, 7).expect("the grammar draws").text
+    elman::corpus::builtin::draw(400, 7)
+        .expect("the grammar draws")
+        .text
 }

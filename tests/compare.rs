@@ -14,11 +14,17 @@ pub type Test = (String, Box<dyn Fn() + Send + Sync>);
 
 /// Panics with the message of [`compare`] where the numbers differ.
 #[track_caller]
-pub fn assert_close<A: Into<f64> + Copy, B: Into<f64> + Copy>(what: &str, got: &[A], want: &[B], tolerance: Tolerance) {
+pub fn assert_close<A: Into<f64> + Copy, B: Into<f64> + Copy>(
+    what: &str,
+    got: &[A],
+    want: &[B],
+    tolerance: Tolerance,
+) {
     assert_close_shaped(what, &[], got, want, tolerance);
 }
 
-/// [`assert_close`] that also names the coordinates of the worst element in a row-major tensor of `shape`.
+/// [`assert_close`] that also names the coordinates of the worst element in a row-major tensor of
+/// `shape`.
 #[track_caller]
 pub fn assert_close_shaped<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     what: &str,
@@ -32,13 +38,18 @@ pub fn assert_close_shaped<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     }
 }
 
-/// Compares element by element, f32 or f64 on either side. `shape` may be empty: no coordinates are named.
+/// Compares element by element, f32 or f64 on either side. `shape` may be empty: no coordinates are
+/// named.
 ///
-/// Both sides must be finite before anything else is asked, of the same length, and not empty: comparing nothing proves nothing.
+/// Both sides must be finite before anything else is asked, of the same length, and not empty:
+/// comparing nothing proves nothing.
 ///
 /// # Errors
 /// What differs: the worst element with its place, error and tolerance, and how many others fail.
-#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "`difference > allowed` would let NaN pass")]
+#[expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "`difference > allowed` would let NaN pass"
+)]
 pub fn compare<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     what: &str,
     shape: &[usize],
@@ -49,24 +60,43 @@ pub fn compare<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     let Tolerance { absolute, relative } = tolerance;
     let sensible = |part: f64| part.is_finite() && part >= 0.0;
     if !(sensible(absolute) && sensible(relative)) {
-        return Err(format!("{what}: {tolerance:?} lets everything or nothing pass"));
+        return Err(format!(
+            "{what}: {tolerance:?} lets everything or nothing pass"
+        ));
     }
     if got.len() != want.len() {
-        return Err(format!("{what}: got {} elements, want {}", got.len(), want.len()));
+        return Err(format!(
+            "{what}: got {} elements, want {}",
+            got.len(),
+            want.len()
+        ));
     }
     if got.is_empty() {
         return Err(format!("{what}: nothing to compare"));
     }
     if !shape.is_empty() && shape.iter().product::<usize>() != got.len() {
-        return Err(format!("{what}: {} elements are not of the shape {shape:?}", got.len()));
+        return Err(format!(
+            "{what}: {} elements are not of the shape {shape:?}",
+            got.len()
+        ));
     }
-    let pairs: Vec<(f64, f64)> = got.iter().zip(want).map(|(&got, &want)| (got.into(), want.into())).collect();
+    let pairs: Vec<(f64, f64)> = got
+        .iter()
+        .zip(want)
+        .map(|(&got, &want)| (got.into(), want.into()))
+        .collect();
 
-    let not_finite: Vec<usize> = (0..pairs.len()).filter(|&i| !(pairs[i].0.is_finite() && pairs[i].1.is_finite())).collect();
+    let not_finite: Vec<usize> = (0..pairs.len())
+        .filter(|&i| !(pairs[i].0.is_finite() && pairs[i].1.is_finite()))
+        .collect();
     if let Some(&first) = not_finite.first() {
         let (got, want) = pairs[first];
         let place = place(shape, first);
-        return Err(format!("{what}: not finite {place}: got {got:e}, want {want:e}; {} others of {}", not_finite.len() - 1, pairs.len()));
+        return Err(format!(
+            "{what}: not finite {place}: got {got:e}, want {want:e}; {} others of {}",
+            not_finite.len() - 1,
+            pairs.len()
+        ));
     }
 
     let mut failures = 0;
@@ -86,7 +116,8 @@ pub fn compare<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     let (got, want) = pairs[i];
     let (difference, allowed) = ((got - want).abs(), absolute + relative * want.abs());
     Err(format!(
-        "{what}: worst {}: got {got:e}, want {want:e}, error {difference:e}, allowed {allowed:e} ({absolute:e} + {relative:e} of it); \
+        "{what}: worst {}: got {got:e}, want {want:e}, error {difference:e}, allowed {allowed:e} \
+         ({absolute:e} + {relative:e} of it); \
          {} others fail of {}",
         place(shape, i),
         failures - 1,
@@ -117,21 +148,53 @@ fn place(shape: &[usize], index: usize) -> String {
 pub fn tests() -> Vec<Test> {
     let table: [(&str, fn()); 8] = [
         ("equal_numbers_pass", equal_numbers_pass),
-        ("error_within_the_tolerance_passes", error_within_the_tolerance_passes),
-        ("error_beyond_the_tolerance_fails", error_beyond_the_tolerance_fails),
-        ("numbers_that_are_not_finite_fail", numbers_that_are_not_finite_fail),
-        ("lengths_and_shapes_that_differ_fail", lengths_and_shapes_that_differ_fail),
+        (
+            "error_within_the_tolerance_passes",
+            error_within_the_tolerance_passes,
+        ),
+        (
+            "error_beyond_the_tolerance_fails",
+            error_beyond_the_tolerance_fails,
+        ),
+        (
+            "numbers_that_are_not_finite_fail",
+            numbers_that_are_not_finite_fail,
+        ),
+        (
+            "lengths_and_shapes_that_differ_fail",
+            lengths_and_shapes_that_differ_fail,
+        ),
         ("senseless_tolerances_fail", senseless_tolerances_fail),
-        ("message_names_the_worst_element", message_names_the_worst_element),
-        ("asserting_panics_where_comparing_fails", asserting_panics_where_comparing_fails),
+        (
+            "message_names_the_worst_element",
+            message_names_the_worst_element,
+        ),
+        (
+            "asserting_panics_where_comparing_fails",
+            asserting_panics_where_comparing_fails,
+        ),
     ];
-    table.into_iter().map(|(name, test)| (format!("compare::{name}"), Box::new(test) as Box<dyn Fn() + Send + Sync>)).collect()
+    table
+        .into_iter()
+        .map(|(name, test)| {
+            (
+                format!("compare::{name}"),
+                Box::new(test) as Box<dyn Fn() + Send + Sync>,
+            )
+        })
+        .collect()
 }
 
 /// The tolerance of the tests below, both parts of it.
-const TOLERANCE: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+const TOLERANCE: Tolerance = Tolerance {
+    absolute: 1e-6,
+    relative: 1e-5,
+};
 /// No tolerance.
-const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0 };
+const EXACT: Tolerance = Tolerance {
+    absolute: 0.0,
+    relative: 0.0,
+};
 /// Small ones, large ones, and a zero, at which only the absolute part of a tolerance is left.
 const NUMBERS: [f32; 6] = [0.0, 1.0, -2.5, 1e-3, 1e4, -7.0];
 
@@ -151,7 +214,10 @@ fn fails(got: &[f32], want: &[f32], tolerance: Tolerance) -> bool {
 fn equal_numbers_pass() {
     assert!(!fails(&NUMBERS, &NUMBERS, TOLERANCE));
     assert!(!fails(&NUMBERS, &NUMBERS, EXACT));
-    assert!(!fails(&[0.0], &[-0.0], EXACT), "both zeros are the same number");
+    assert!(
+        !fails(&[0.0], &[-0.0], EXACT),
+        "both zeros are the same number"
+    );
     assert_close("f32 against f64", &NUMBERS, &NUMBERS.map(f64::from), EXACT);
 }
 
@@ -161,7 +227,10 @@ fn error_within_the_tolerance_passes() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
         for sign in [-0.5, 0.5] {
             let near = (f64::from(number) + sign * allowed) as f32;
-            assert!(!fails(&numbers_with(i, near), &NUMBERS, TOLERANCE), "{near} for {number}");
+            assert!(
+                !fails(&numbers_with(i, near), &NUMBERS, TOLERANCE),
+                "{near} for {number}"
+            );
         }
     }
 }
@@ -172,16 +241,25 @@ fn error_beyond_the_tolerance_fails() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
         for sign in [-10.0, 10.0] {
             let far = (f64::from(number) + sign * allowed) as f32;
-            assert!(fails(&numbers_with(i, far), &NUMBERS, TOLERANCE), "{far} for {number}");
+            assert!(
+                fails(&numbers_with(i, far), &NUMBERS, TOLERANCE),
+                "{far} for {number}"
+            );
         }
     }
-    assert!(fails(&[f32::from_bits(1.0_f32.to_bits() + 1)], &[1.0], EXACT), "the last bit");
+    assert!(
+        fails(&[f32::from_bits(1.0_f32.to_bits() + 1)], &[1.0], EXACT),
+        "the last bit"
+    );
     assert!(fails(&[-1.0], &[1.0], TOLERANCE), "the sign");
 }
 
 /// At every element, on either side and on both, whatever the tolerance.
 fn numbers_that_are_not_finite_fail() {
-    let wide = Tolerance { absolute: 1e300, relative: 1e300 };
+    let wide = Tolerance {
+        absolute: 1e300,
+        relative: 1e300,
+    };
     for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for i in 0..NUMBERS.len() {
             for tolerance in [EXACT, TOLERANCE, wide] {
@@ -207,8 +285,28 @@ fn lengths_and_shapes_that_differ_fail() {
 /// A tolerance that would decide by itself.
 fn senseless_tolerances_fail() {
     for part in [f64::NAN, f64::INFINITY, -1.0] {
-        assert!(fails(&NUMBERS, &NUMBERS, Tolerance { absolute: part, relative: 0.0 }), "absolute {part}");
-        assert!(fails(&NUMBERS, &NUMBERS, Tolerance { absolute: 0.0, relative: part }), "relative {part}");
+        assert!(
+            fails(
+                &NUMBERS,
+                &NUMBERS,
+                Tolerance {
+                    absolute: part,
+                    relative: 0.0
+                }
+            ),
+            "absolute {part}"
+        );
+        assert!(
+            fails(
+                &NUMBERS,
+                &NUMBERS,
+                Tolerance {
+                    absolute: 0.0,
+                    relative: part
+                }
+            ),
+            "relative {part}"
+        );
     }
 }
 
@@ -218,8 +316,18 @@ fn message_names_the_worst_element() {
     got[1] += 0.25;
     got[5] += 64.0;
     got[4] += 1.0;
-    let message = compare("numbers", &[2, 3], &got, &NUMBERS, TOLERANCE).expect_err("three elements are wrong");
-    for part in ["numbers", "[1, 2] of [2, 3]", "index 5", "got 5.7e1", "want -7e0", "error 6.4e1", "2 others", "of 6"] {
+    let message = compare("numbers", &[2, 3], &got, &NUMBERS, TOLERANCE)
+        .expect_err("three elements are wrong");
+    for part in [
+        "numbers",
+        "[1, 2] of [2, 3]",
+        "index 5",
+        "got 5.7e1",
+        "want -7e0",
+        "error 6.4e1",
+        "2 others",
+        "of 6",
+    ] {
         assert!(message.contains(part), "no {part:?} in {message:?}");
     }
 }
@@ -230,10 +338,22 @@ fn asserting_panics_where_comparing_fails() {
     let what = "a failure that the comparator's own test provokes";
     let got = numbers_with(1, 1.25);
     for (shape, panic) in [
-        (vec![], std::panic::catch_unwind(|| assert_close(what, &got, &NUMBERS, TOLERANCE))),
-        (vec![3, 2], std::panic::catch_unwind(|| assert_close_shaped(what, &[3, 2], &got, &NUMBERS, TOLERANCE))),
+        (
+            vec![],
+            std::panic::catch_unwind(|| assert_close(what, &got, &NUMBERS, TOLERANCE)),
+        ),
+        (
+            vec![3, 2],
+            std::panic::catch_unwind(|| {
+                assert_close_shaped(what, &[3, 2], &got, &NUMBERS, TOLERANCE)
+            }),
+        ),
     ] {
-        let message = compare(what, &shape, &got, &NUMBERS, TOLERANCE).expect_err("one element is wrong");
-        assert_eq!(panic.expect_err("must panic").downcast_ref::<String>(), Some(&message));
+        let message =
+            compare(what, &shape, &got, &NUMBERS, TOLERANCE).expect_err("one element is wrong");
+        assert_eq!(
+            panic.expect_err("must panic").downcast_ref::<String>(),
+            Some(&message)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What every kernel is to compute, from its inputs by the reference's equations in f64, and how far f32 may be from it.
+//! What every kernel is to compute, from its inputs by the reference's equations in f64, and how
+//! far f32 may be from it.
 
 use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, Update};
 use elman::kernels::{Activation, Exponential, Precision, Reduction};
@@ -14,14 +15,21 @@ pub type Expected = Vec<(&'static str, Vec<f64>)>;
 
 /// An input of a run in f64.
 pub fn numbers(run: &Outcome, name: &str) -> Vec<f64> {
-    let values = run.numbers(name).unwrap_or_else(|| panic!("the case has no input {name}"));
+    let values = run
+        .numbers(name)
+        .unwrap_or_else(|| panic!("the case has no input {name}"));
     values.iter().copied().map(f64::from).collect()
 }
 
 /// Tokens as the reference has them.
 pub fn tokens(run: &Outcome, name: &str) -> Vec<Option<usize>> {
-    let values = run.tokens(name).unwrap_or_else(|| panic!("the case has no tokens {name}"));
-    values.iter().map(|&token| (token != NONE).then_some(token as usize)).collect()
+    let values = run
+        .tokens(name)
+        .unwrap_or_else(|| panic!("the case has no tokens {name}"));
+    values
+        .iter()
+        .map(|&token| (token != NONE).then_some(token as usize))
+        .collect()
 }
 
 /// The reference's function of the same name.
@@ -37,38 +45,88 @@ fn function(activation: Activation) -> reference::Activation {
 /// The outputs that a run of the case should have had.
 pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
     match *setup {
-        Setup::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
-            let mut c = if accumulate { numbers(run, "c") } else { vec![0.0; m * n] };
-            let matmul = reference::Matmul { m, n, k, transpose_left: transpose_a, transpose_right: transpose_b };
+        Setup::Matmul {
+            m,
+            n,
+            k,
+            transpose_a,
+            transpose_b,
+            accumulate,
+            precision,
+        } => {
+            let mut c = if accumulate {
+                numbers(run, "c")
+            } else {
+                vec![0.0; m * n]
+            };
+            let matmul = reference::Matmul {
+                m,
+                n,
+                k,
+                transpose_left: transpose_a,
+                transpose_right: transpose_b,
+            };
             let (mut left, mut right) = (numbers(run, "a"), numbers(run, "b"));
             if let Precision::Mixed { scale } = precision {
                 let scale = f64::from(scale);
-                left.iter_mut().for_each(|value| *value = reference::round_to_half(*value * scale) / scale);
-                right.iter_mut().for_each(|value| *value = reference::round_to_half(*value));
+                left.iter_mut()
+                    .for_each(|value| *value = reference::round_to_half(*value * scale) / scale);
+                right
+                    .iter_mut()
+                    .for_each(|value| *value = reference::round_to_half(*value));
             }
             matmul.accumulate(&left, &right, &mut c);
             vec![("c", c)]
         }
         Setup::Transpose { rows, columns } => {
             let input = numbers(run, "input");
-            vec![("output", (0..columns * rows).map(|i| input[i % rows * columns + i / rows]).collect())]
+            vec![(
+                "output",
+                (0..columns * rows)
+                    .map(|i| input[i % rows * columns + i / rows])
+                    .collect(),
+            )]
         }
         Setup::AddBias { .. } => {
             let mut values = numbers(run, "values");
             reference::add_bias(&mut values, &numbers(run, "bias"));
             vec![("values", values)]
         }
-        Setup::SumRows { columns, accumulate, .. } => {
-            let mut output = if accumulate { numbers(run, "output") } else { vec![0.0; columns] };
-            reference::add_bias(&mut output, &reference::column_sums(&numbers(run, "values"), columns));
+        Setup::SumRows {
+            columns,
+            accumulate,
+            ..
+        } => {
+            let mut output = if accumulate {
+                numbers(run, "output")
+            } else {
+                vec![0.0; columns]
+            };
+            reference::add_bias(
+                &mut output,
+                &reference::column_sums(&numbers(run, "values"), columns),
+            );
             vec![("output", output)]
         }
         Setup::ActivationForward { activation, .. } => {
-            vec![("values", numbers(run, "values").iter().map(|&z| function(activation).value(z)).collect())]
+            vec![(
+                "values",
+                numbers(run, "values")
+                    .iter()
+                    .map(|&z| function(activation).value(z))
+                    .collect(),
+            )]
         }
         Setup::ActivationBackward { activation, .. } => {
             let (outputs, gradient) = (numbers(run, "values"), numbers(run, "gradient"));
-            vec![("gradient", gradient.iter().zip(outputs).map(|(d, y)| d * function(activation).derivative(y)).collect())]
+            vec![(
+                "gradient",
+                gradient
+                    .iter()
+                    .zip(outputs)
+                    .map(|(d, y)| d * function(activation).derivative(y))
+                    .collect(),
+            )]
         }
         Setup::RecurrenceForward(recurrence) => recurrence_forward(recurrence, run),
         Setup::RecurrenceBackward(recurrence) => recurrence_backward(recurrence, run),
@@ -76,18 +134,32 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
         Setup::Gru(gated) => expected_cells::gru(gated, run),
         Setup::Copy { .. } => vec![("output", numbers(run, "input"))],
         Setup::Dropout(dropped) => expected_cells::dropout(dropped, run),
-        Setup::Gather { columns, .. } => vec![("output", reference::gather(&numbers(run, "table"), columns, &tokens(run, "tokens")))],
-        Setup::ScatterAdd { vocabulary, columns, .. } => {
+        Setup::Gather { columns, .. } => vec![(
+            "output",
+            reference::gather(&numbers(run, "table"), columns, &tokens(run, "tokens")),
+        )],
+        Setup::ScatterAdd {
+            vocabulary,
+            columns,
+            ..
+        } => {
             let mut table = vec![0.0; vocabulary * columns];
             let tokens = tokens(run, "tokens");
             reference::scatter_add(&mut table, columns, &tokens, &numbers(run, "gradient"));
             let mut sums = vec![0.0; tokens.len() * columns];
             for (p, token) in beginnings(run) {
-                sums[p * columns..][..columns].copy_from_slice(&table[token * columns..][..columns]);
+                sums[p * columns..][..columns]
+                    .copy_from_slice(&table[token * columns..][..columns]);
             }
             vec![("sums", sums)]
         }
-        Setup::SoftmaxCrossEntropy { columns, gradient, scale, exponential, .. } => {
+        Setup::SoftmaxCrossEntropy {
+            columns,
+            gradient,
+            scale,
+            exponential,
+            ..
+        } => {
             let softmax = match exponential {
                 Exponential::Exact => reference::softmax_cross_entropy,
                 Exponential::Rnnlm => reference::rnnlm_softmax_cross_entropy,
@@ -99,7 +171,11 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
                 losses.push(loss);
                 gradients.extend(gradient);
             }
-            if gradient { vec![("logits", gradients), ("losses", losses)] } else { vec![("losses", losses)] }
+            if gradient {
+                vec![("logits", gradients), ("losses", losses)]
+            } else {
+                vec![("losses", losses)]
+            }
         }
         Setup::Ragged(ragged) => expected_ragged::outputs(ragged, run),
         Setup::Sampled(sampled) => expected_sampled::outputs(sampled, run),
@@ -115,10 +191,19 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
         }
         Setup::Clip { maximum, .. } => {
             let norm = reference::sum(&numbers(run, "squares")).sqrt();
-            vec![("scale", vec![optimizers::clip_coefficient(norm, f64::from(maximum))])]
+            vec![(
+                "scale",
+                vec![optimizers::clip_coefficient(norm, f64::from(maximum))],
+            )]
         }
         Setup::Decay { factor, .. } => {
-            vec![("values", numbers(run, "values").iter().map(|value| value * f64::from(factor)).collect())]
+            vec![(
+                "values",
+                numbers(run, "values")
+                    .iter()
+                    .map(|value| value * f64::from(factor))
+                    .collect(),
+            )]
         }
         Setup::Sgd(update) => {
             let (mut parameter, gradient) = updated(update, run);
@@ -135,13 +220,30 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             let (mut parameter, gradient) = updated(update, run);
             let (mut first, mut second) = (numbers(run, "first"), numbers(run, "second"));
             let step = i32::try_from(step).expect("a case's step is small");
-            optimizers::adam(&mut parameter, &gradient, &mut first, &mut second, step, f64::from(RATE));
-            vec![("parameter", parameter), ("first", first), ("second", second)]
+            optimizers::adam(
+                &mut parameter,
+                &gradient,
+                &mut first,
+                &mut second,
+                step,
+                f64::from(RATE),
+            );
+            vec![
+                ("parameter", parameter),
+                ("first", first),
+                ("second", second),
+            ]
         }
         Setup::Momentum { update, nesterov } => {
             let (mut parameter, gradient) = updated(update, run);
             let mut velocity = numbers(run, "velocity");
-            optimizers::momentum(&mut parameter, &gradient, &mut velocity, nesterov, f64::from(RATE));
+            optimizers::momentum(
+                &mut parameter,
+                &gradient,
+                &mut velocity,
+                nesterov,
+                f64::from(RATE),
+            );
             vec![("parameter", parameter), ("velocity", velocity)]
         }
         Setup::Rmsprop(update) => {
@@ -168,17 +270,25 @@ fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
     let tokens = tokens(run, "tokens");
     let order = run.tokens("order").expect("the case has an order");
     let token = |p: usize| tokens[order[p] as usize];
-    (0..order.len()).filter(|&p| p == 0 || token(p - 1) != token(p)).filter_map(|p| Some((p, token(p)?))).collect()
+    (0..order.len())
+        .filter(|&p| p == 0 || token(p - 1) != token(p))
+        .filter_map(|p| Some((p, token(p)?)))
+        .collect()
 }
 
 /// A parameter, and its gradient times the scale with a number for each of the parameter's.
 fn updated(update: Update, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
-    let (parameter, values, scale) = (numbers(run, "parameter"), numbers(run, "gradient"), numbers(run, "scale")[0]);
+    let (parameter, values, scale) = (
+        numbers(run, "parameter"),
+        numbers(run, "gradient"),
+        numbers(run, "scale")[0],
+    );
     let mut gradient = values.clone();
     if update.tokens.is_some() {
         gradient = vec![0.0; parameter.len()];
         for (p, token) in beginnings(run) {
-            gradient[token * update.columns..][..update.columns].copy_from_slice(&values[p * update.columns..][..update.columns]);
+            gradient[token * update.columns..][..update.columns]
+                .copy_from_slice(&values[p * update.columns..][..update.columns]);
         }
     }
     gradient.iter_mut().for_each(|g| *g *= scale);
@@ -187,16 +297,35 @@ fn updated(update: Update, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
 
 /// `s(t) = f(z(t) + W s(t-1))`, unit by unit.
 fn recurrence_forward(recurrence: Recurrence, run: &Outcome) -> Expected {
-    let Recurrence { activation, time_steps, batch, hidden_size: h, reset, .. } = recurrence;
-    let (mut states, weight, tokens) = (numbers(run, "states"), numbers(run, "weight"), tokens(run, "tokens"));
+    let Recurrence {
+        activation,
+        time_steps,
+        batch,
+        hidden_size: h,
+        reset,
+        ..
+    } = recurrence;
+    let (mut states, weight, tokens) = (
+        numbers(run, "states"),
+        numbers(run, "weight"),
+        tokens(run, "tokens"),
+    );
     let mut previous = Vec::new();
     for row in 0..time_steps * batch {
         // Row (t, b) of the steps is row (t+1, b) of the slots.
         let (before, after) = states.split_at_mut((batch + row) * h);
         let fresh = reset && tokens[row] == Some(0);
-        let used: Vec<f64> = if fresh { vec![f64::from(INITIAL); h] } else { before[row * h..][..h].to_vec() };
+        let used: Vec<f64> = if fresh {
+            vec![f64::from(INITIAL); h]
+        } else {
+            before[row * h..][..h].to_vec()
+        };
         for (i, state) in after[..h].iter_mut().enumerate() {
-            let product: f64 = weight[i * h..][..h].iter().zip(&used).map(|(w, s)| w * s).sum();
+            let product: f64 = weight[i * h..][..h]
+                .iter()
+                .zip(&used)
+                .map(|(w, s)| w * s)
+                .sum();
             *state = function(activation).value(*state + product);
         }
         previous.extend(used);
@@ -210,20 +339,39 @@ fn recurrence_forward(recurrence: Recurrence, run: &Outcome) -> Expected {
 
 /// `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`, unit by unit.
 fn recurrence_backward(recurrence: Recurrence, run: &Outcome) -> Expected {
-    let Recurrence { activation, time_steps, batch, hidden_size: h, reset, .. } = recurrence;
-    let (states, weight, mut gradient, tokens) =
-        (numbers(run, "states"), numbers(run, "weight"), numbers(run, "gradient"), tokens(run, "tokens"));
+    let Recurrence {
+        activation,
+        time_steps,
+        batch,
+        hidden_size: h,
+        reset,
+        ..
+    } = recurrence;
+    let (states, weight, mut gradient, tokens) = (
+        numbers(run, "states"),
+        numbers(run, "weight"),
+        numbers(run, "gradient"),
+        tokens(run, "tokens"),
+    );
     let mut initial = vec![0.0; batch * h];
     for row in (0..time_steps * batch).rev() {
         let derivative = |i: usize| function(activation).derivative(states[(batch + row) * h + i]);
-        let z_gradient: Vec<f64> = (0..h).map(|i| gradient[row * h + i] * derivative(i)).collect();
+        let z_gradient: Vec<f64> = (0..h)
+            .map(|i| gradient[row * h + i] * derivative(i))
+            .collect();
         gradient[row * h..][..h].copy_from_slice(&z_gradient);
         if reset && tokens[row] == Some(0) {
             continue;
         }
-        let before = if row < batch { &mut initial[row * h..][..h] } else { &mut gradient[(row - batch) * h..][..h] };
+        let before = if row < batch {
+            &mut initial[row * h..][..h]
+        } else {
+            &mut gradient[(row - batch) * h..][..h]
+        };
         for (j, value) in before.iter_mut().enumerate() {
-            *value += (0..h).map(|i| weight[i * h + j] * z_gradient[i]).sum::<f64>();
+            *value += (0..h)
+                .map(|i| weight[i * h + j] * z_gradient[i])
+                .sum::<f64>();
         }
     }
     vec![("gradient", gradient), ("initial_gradient", initial)]
@@ -234,44 +382,96 @@ const EPSILON: f64 = f32::EPSILON as f64;
 
 /// How far the CPU may be from what is expected.
 pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
-    let bits = |parts: f64| Tolerance { absolute: 0.25 * parts * EPSILON, relative: parts * EPSILON };
-    // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do the errors of the additions.
-    let sum_of = |terms: usize| Tolerance { absolute: EPSILON * (1.0 + 0.75 * terms as f64), relative: EPSILON };
+    let bits = |parts: f64| Tolerance {
+        absolute: 0.25 * parts * EPSILON,
+        relative: parts * EPSILON,
+    };
+    // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do
+    // the errors of the additions.
+    let sum_of = |terms: usize| Tolerance {
+        absolute: EPSILON * (1.0 + 0.75 * terms as f64),
+        relative: EPSILON,
+    };
     match *setup {
-        Setup::Clamp { .. } | Setup::Copy { .. } | Setup::Transpose { .. } | Setup::Gather { .. } => {
-            Tolerance { absolute: 0.0, relative: 0.0 }
-        }
-        Setup::AddBias { .. } | Setup::Decay { .. } | Setup::Dropout(_) => Tolerance { absolute: 0.0, relative: EPSILON },
+        Setup::Clamp { .. }
+        | Setup::Copy { .. }
+        | Setup::Transpose { .. }
+        | Setup::Gather { .. } => Tolerance {
+            absolute: 0.0,
+            relative: 0.0,
+        },
+        Setup::AddBias { .. } | Setup::Decay { .. } | Setup::Dropout(_) => Tolerance {
+            absolute: 0.0,
+            relative: EPSILON,
+        },
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
-        Setup::ActivationForward { activation: Activation::RnnlmSigmoid, .. } => Tolerance { absolute: 1e-37, relative: 160.0 * EPSILON },
-        Setup::ActivationForward { .. } => Tolerance { absolute: 1e-37, relative: 4e-7 },
+        Setup::ActivationForward {
+            activation: Activation::RnnlmSigmoid,
+            ..
+        } => Tolerance {
+            absolute: 1e-37,
+            relative: 160.0 * EPSILON,
+        },
+        Setup::ActivationForward { .. } => Tolerance {
+            absolute: 1e-37,
+            relative: 4e-7,
+        },
         Setup::ActivationBackward { .. } => bits(2.0),
         Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
             // The weights shrink with the root of H.
             let terms = EPSILON * (2.0 + 1.5 * (recurrence.hidden_size as f64).sqrt());
             // rnnlm's exponential keeps 17 bits.
-            let function = if recurrence.activation == Activation::RnnlmSigmoid { 5e-6 } else { 0.0 };
-            Tolerance { absolute: terms * f64::from(recurrence.bound.max(1.0)) + function, relative: EPSILON }
+            let function = if recurrence.activation == Activation::RnnlmSigmoid {
+                5e-6
+            } else {
+                0.0
+            };
+            Tolerance {
+                absolute: terms * f64::from(recurrence.bound.max(1.0)) + function,
+                relative: EPSILON,
+            }
         }
         Setup::Lstm(gated) | Setup::Gru(gated) => {
             // An error of a gate reaches the state, and the next gates, in full.
             let terms = EPSILON * (4.0 + 3.0 * (gated.hidden_size as f64).sqrt());
-            Tolerance { absolute: terms * f64::from(gated.bound.max(1.0)), relative: 4.0 * EPSILON }
+            Tolerance {
+                absolute: terms * f64::from(gated.bound.max(1.0)),
+                relative: 4.0 * EPSILON,
+            }
         }
-        Setup::SoftmaxCrossEntropy { bound, scale, exponential, .. } => {
-            // Exponents are rounded in proportion to the logits, and rnnlm's function rounds a product of 30 bits to 24.
-            let rounding = if exponential == Exponential::Rnnlm { 160.0 } else { 2.0 };
+        Setup::SoftmaxCrossEntropy {
+            bound,
+            scale,
+            exponential,
+            ..
+        } => {
+            // Exponents are rounded in proportion to the logits, and rnnlm's function rounds a
+            // product of 30 bits to 24.
+            let rounding = if exponential == Exponential::Rnnlm {
+                160.0
+            } else {
+                2.0
+            };
             let exponent = EPSILON * (rounding + f64::from(bound));
             match output {
-                "losses" => Tolerance { absolute: exponent, relative: EPSILON },
-                _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
+                "losses" => Tolerance {
+                    absolute: exponent,
+                    relative: EPSILON,
+                },
+                _ => Tolerance {
+                    absolute: exponent * f64::from(scale),
+                    relative: exponent,
+                },
             }
         }
         Setup::Ragged(ragged) => expected_ragged::tolerance(ragged, output),
         Setup::Sampled(sampled) => expected_sampled::tolerance(sampled, output),
-        Setup::Reduce { .. } => Tolerance { absolute: 16.0 * EPSILON, relative: 2.0 * EPSILON },
+        Setup::Reduce { .. } => Tolerance {
+            absolute: 16.0 * EPSILON,
+            relative: 2.0 * EPSILON,
+        },
         Setup::Clip { .. } => bits(2.0),
         Setup::Sgd(_) => bits(1.0),
         Setup::Average { .. } => bits(2.0),

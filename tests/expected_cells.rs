@@ -1,4 +1,5 @@
-//! What the kernels of the cells with gates, and of dropout, are to compute: PyTorch's equations written out unit by unit in f64.
+//! What the kernels of the cells with gates, and of dropout, are to compute: PyTorch's equations
+//! written out unit by unit in f64.
 
 use elman::kernels::cases::{Direction, Dropped, Gated, INITIAL, MASK, Outcome, Together};
 
@@ -20,35 +21,73 @@ struct Walked {
 
 impl Walked {
     fn new(gated: Gated, run: &Outcome) -> Self {
-        let fresh = tokens(run, "tokens").into_iter().map(|token| gated.reset && token == Some(0)).collect();
+        let fresh = tokens(run, "tokens")
+            .into_iter()
+            .map(|token| gated.reset && token == Some(0))
+            .collect();
         let (batch, size) = (gated.batch, gated.hidden_size);
-        Self { batch, rows: gated.time_steps * batch, size, weight: numbers(run, "weight"), fresh }
+        Self {
+            batch,
+            rows: gated.time_steps * batch,
+            size,
+            weight: numbers(run, "weight"),
+            fresh,
+        }
     }
 
-    /// The slot of row (t, b) as step t uses it: row (t, b) of the steps reads slot row (t, b), and writes the slot row (t+1, b).
+    /// The slot of row (t, b) as step t uses it: row (t, b) of the steps reads slot row (t, b), and
+    /// writes the slot row (t+1, b).
     fn used(&self, slots: &[f64], row: usize) -> Vec<f64> {
-        if self.fresh[row] { vec![f64::from(INITIAL); self.size] } else { slots[row * self.size..][..self.size].to_vec() }
+        if self.fresh[row] {
+            vec![f64::from(INITIAL); self.size]
+        } else {
+            slots[row * self.size..][..self.size].to_vec()
+        }
     }
 
     /// `W state`, G*H numbers.
     fn forward(&self, state: &[f64]) -> Vec<f64> {
-        self.weight.chunks_exact(self.size).map(|row| row.iter().zip(state).map(|(w, s)| w * s).sum()).collect()
+        self.weight
+            .chunks_exact(self.size)
+            .map(|row| row.iter().zip(state).map(|(w, s)| w * s).sum())
+            .collect()
     }
 
     /// `Wᵀ gradient`, H numbers.
     fn backward(&self, gradient: &[f64]) -> Vec<f64> {
-        (0..self.size).map(|j| gradient.iter().enumerate().map(|(i, d)| self.weight[i * self.size + j] * d).sum()).collect()
+        (0..self.size)
+            .map(|j| {
+                gradient
+                    .iter()
+                    .enumerate()
+                    .map(|(i, d)| self.weight[i * self.size + j] * d)
+                    .sum()
+            })
+            .collect()
     }
 
-    /// What reaches row `row` from the step after it, out of what each row sends back: nothing from beyond the window or past a fresh start.
+    /// What reaches row `row` from the step after it, out of what each row sends back: nothing from
+    /// beyond the window or past a fresh start.
     fn of_next_step(&self, sent: &[f64], row: usize, unit: usize) -> f64 {
         let next = row + self.batch;
-        if next >= self.rows || self.fresh[next] { 0.0 } else { sent[next * self.size + unit] }
+        if next >= self.rows || self.fresh[next] {
+            0.0
+        } else {
+            sent[next * self.size + unit]
+        }
     }
 
     /// What the first step sends back to before the window.
     fn before_window(&self, sent: &[f64]) -> Vec<f64> {
-        (0..self.batch * self.size).map(|i| if self.fresh[i / self.size] { 0.0 } else { sent[i] }).collect()
+        (0..self.batch * self.size)
+            .map(|i| {
+                if self.fresh[i / self.size] {
+                    0.0
+                } else {
+                    sent[i]
+                }
+            })
+            .collect()
     }
 }
 
@@ -64,7 +103,8 @@ pub fn lstm(gated: Gated, run: &Outcome) -> Expected {
             let product = walked.forward(&h);
             for unit in 0..size {
                 let at = |gate: usize| row * 4 * size + gate * size + unit;
-                let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)] + product[gate * size + unit]);
+                let [i, f, g, o] =
+                    std::array::from_fn(|gate| gates[at(gate)] + product[gate * size + unit]);
                 let [i, f, g, o] = [sigmoid(i), sigmoid(f), g.tanh(), sigmoid(o)];
                 [gates[at(0)], gates[at(1)], gates[at(2)], gates[at(3)]] = [i, f, g, o];
                 let new = (row + batch) * size + unit;
@@ -88,16 +128,22 @@ pub fn lstm(gated: Gated, run: &Outcome) -> Expected {
             let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
             let squashed = cells[(row + batch) * size + unit].tanh();
             let dh = gradient[row * size + unit] + walked.of_next_step(&sent, row, unit);
-            let dc = walked.of_next_step(&sent_cells, row, unit) + dh * o * (1.0 - squashed * squashed);
+            let dc =
+                walked.of_next_step(&sent_cells, row, unit) + dh * o * (1.0 - squashed * squashed);
             gates[at(0)] = dc * g * i * (1.0 - i);
             gates[at(1)] = dc * c[unit] * f * (1.0 - f);
             gates[at(2)] = dc * i * (1.0 - g * g);
             gates[at(3)] = dh * squashed * o * (1.0 - o);
             sent_cells[row * size + unit] = dc * f;
         }
-        sent[row * size..][..size].copy_from_slice(&walked.backward(&gates[row * 4 * size..][..4 * size]));
+        sent[row * size..][..size]
+            .copy_from_slice(&walked.backward(&gates[row * 4 * size..][..4 * size]));
     }
-    let initial = [walked.before_window(&sent), walked.before_window(&sent_cells)].concat();
+    let initial = [
+        walked.before_window(&sent),
+        walked.before_window(&sent_cells),
+    ]
+    .concat();
     vec![("gates", gates), ("initial_gradient", initial)]
 }
 
@@ -106,14 +152,19 @@ pub fn gru(gated: Gated, run: &Outcome) -> Expected {
     let (size, batch) = (walked.size, walked.batch);
     let (mut gates, mut states) = (numbers(run, "gates"), numbers(run, "states"));
     if gated.direction == Direction::Forward {
-        let bias = run.numbers("bias").map_or_else(|| vec![0.0; 3 * size], |values| values.iter().copied().map(f64::from).collect());
+        let bias = run.numbers("bias").map_or_else(
+            || vec![0.0; 3 * size],
+            |values| values.iter().copied().map(f64::from).collect(),
+        );
         let (mut recurrent, mut previous) = (Vec::new(), Vec::new());
         for row in 0..walked.rows {
             let h = walked.used(&states, row);
             let mut product = walked.forward(&h);
             for unit in 0..size {
                 let at = |gate: usize| row * 3 * size + gate * size + unit;
-                let [ur, uz, un] = std::array::from_fn(|gate| product[gate * size + unit] + bias[gate * size + unit]);
+                let [ur, uz, un] = std::array::from_fn(|gate| {
+                    product[gate * size + unit] + bias[gate * size + unit]
+                });
                 let (r, z) = (sigmoid(gates[at(0)] + ur), sigmoid(gates[at(1)] + uz));
                 let n = (gates[at(2)] + r * un).tanh();
                 [gates[at(0)], gates[at(1)], gates[at(2)]] = [r, z, n];
@@ -123,7 +174,11 @@ pub fn gru(gated: Gated, run: &Outcome) -> Expected {
             recurrent.extend(product);
             previous.extend(h);
         }
-        let mut expected = vec![("gates", gates), ("recurrent", recurrent), ("states", states)];
+        let mut expected = vec![
+            ("gates", gates),
+            ("recurrent", recurrent),
+            ("states", states),
+        ];
         if gated.reset {
             expected.push(("previous", previous));
         }
@@ -151,13 +206,27 @@ pub fn gru(gated: Gated, run: &Outcome) -> Expected {
         }
     }
     let initial = walked.before_window(&sent);
-    vec![("gates", gates), ("recurrent", recurrent), ("initial_gradient", initial)]
+    vec![
+        ("gates", gates),
+        ("recurrent", recurrent),
+        ("initial_gradient", initial),
+    ]
 }
 
 pub fn dropout(dropped: Dropped, run: &Outcome) -> Expected {
-    let Dropped { columns, together, rate, in_place, .. } = dropped;
+    let Dropped {
+        columns,
+        together,
+        rate,
+        in_place,
+        ..
+    } = dropped;
     let mut output = numbers(run, if in_place { "output" } else { "input" });
-    let words = if together == Together::Words { tokens(run, "tokens") } else { Vec::new() };
+    let words = if together == Together::Words {
+        tokens(run, "tokens")
+    } else {
+        Vec::new()
+    };
     let [seed, site, draw] = MASK;
     for (i, value) in output.iter_mut().enumerate() {
         let index = match together {

@@ -10,15 +10,30 @@ use super::reference::kernels as reference;
 
 /// Records of `fields` whole numbers each.
 fn records(run: &Outcome, name: &str, fields: usize) -> Vec<Vec<usize>> {
-    let values = run.tokens(name).unwrap_or_else(|| panic!("the case has no {name}"));
-    values.chunks_exact(fields).map(|record| record.iter().map(|&number| number as usize).collect()).collect()
+    let values = run
+        .tokens(name)
+        .unwrap_or_else(|| panic!("the case has no {name}"));
+    values
+        .chunks_exact(fields)
+        .map(|record| record.iter().map(|&number| number as usize).collect())
+        .collect()
 }
 
 /// The outputs that a run of the case should have had.
 pub fn outputs(ragged: Ragged, run: &Outcome) -> Expected {
     match ragged {
-        Ragged::Product { product, columns, bias, .. } => grouped(product, columns, bias, run),
-        Ragged::Softmax { gradient, scale, exponential, .. } => {
+        Ragged::Product {
+            product,
+            columns,
+            bias,
+            ..
+        } => grouped(product, columns, bias, run),
+        Ragged::Softmax {
+            gradient,
+            scale,
+            exponential,
+            ..
+        } => {
             let (mut logits, mut losses) = (numbers(run, "logits"), numbers(run, "losses"));
             for row in records(run, "rows", 4) {
                 let (begin, length, target, place) = (row[0], row[1], row[2], row[3]);
@@ -26,11 +41,19 @@ pub fn outputs(ragged: Ragged, run: &Outcome) -> Expected {
                     Exponential::Exact => reference::softmax_cross_entropy,
                     Exponential::Rnnlm => reference::rnnlm_softmax_cross_entropy,
                 };
-                let (loss, gradient) = softmax(&logits[begin..begin + length], Some(target), f64::from(scale));
+                let (loss, gradient) = softmax(
+                    &logits[begin..begin + length],
+                    Some(target),
+                    f64::from(scale),
+                );
                 losses[place] += loss;
                 logits[begin..begin + length].copy_from_slice(&gradient);
             }
-            if gradient { vec![("logits", logits), ("losses", losses)] } else { vec![("losses", losses)] }
+            if gradient {
+                vec![("logits", logits), ("losses", losses)]
+            } else {
+                vec![("losses", losses)]
+            }
         }
         Ragged::AddRuns { order, .. } => {
             let (table, mut output) = (numbers(run, "table"), numbers(run, "output"));
@@ -44,7 +67,11 @@ pub fn outputs(ragged: Ragged, run: &Outcome) -> Expected {
             vec![("output", output)]
         }
         Ragged::RunsGradient { blocks, .. } => {
-            let (gradient, begins, pieces) = (numbers(run, "gradient"), records(run, "begins", 1), records(run, "pieces", 3));
+            let (gradient, begins, pieces) = (
+                numbers(run, "gradient"),
+                records(run, "begins", 1),
+                records(run, "pieces", 3),
+            );
             let mut sums = vec![0.0; blocks * 32];
             for block in 0..blocks {
                 for piece in &pieces[begins[block][0]..begins[block + 1][0]] {
@@ -65,11 +92,25 @@ pub fn outputs(ragged: Ragged, run: &Outcome) -> Expected {
 
 fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outcome) -> Expected {
     let groups = records(run, "groups", 5);
-    let [.., last] = groups.as_slice() else { panic!("no group") };
-    let mut products = if product == GroupedProduct::Forward { vec![0.0; last[3]] } else { numbers(run, "products") };
-    let mut rows = if product == GroupedProduct::Input { vec![0.0; (last[0] + 2) * columns] } else { numbers(run, "rows") };
+    let [.., last] = groups.as_slice() else {
+        panic!("no group")
+    };
+    let mut products = if product == GroupedProduct::Forward {
+        vec![0.0; last[3]]
+    } else {
+        numbers(run, "products")
+    };
+    let mut rows = if product == GroupedProduct::Input {
+        vec![0.0; (last[0] + 2) * columns]
+    } else {
+        numbers(run, "rows")
+    };
     let is_weight = product == GroupedProduct::Weight;
-    let mut table = if is_weight { vec![0.0; last[4] * columns] } else { numbers(run, "table") };
+    let mut table = if is_weight {
+        vec![0.0; last[4] * columns]
+    } else {
+        numbers(run, "table")
+    };
     let mut bias = match (with_bias, is_weight) {
         (false, _) => Vec::new(),
         (true, true) => vec![0.0; last[4]],
@@ -83,7 +124,11 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
                 if product == GroupedProduct::Forward {
                     products[number] = bias.get(group[1] + j).copied().unwrap_or(0.0);
                 }
-                let entry = if is_weight { group[4] + j } else { group[1] + j };
+                let entry = if is_weight {
+                    group[4] + j
+                } else {
+                    group[1] + j
+                };
                 for k in 0..columns {
                     let (own, other) = (row * columns + k, entry * columns + k);
                     match product {
@@ -109,17 +154,46 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
 /// How far the CPU may be from what is expected.
 pub fn tolerance(ragged: Ragged, output: &str) -> Tolerance {
     let epsilon = f64::from(f32::EPSILON);
-    let sum_of = |terms: usize| Tolerance { absolute: epsilon * (1.0 + 0.75 * terms as f64), relative: epsilon };
+    let sum_of = |terms: usize| Tolerance {
+        absolute: epsilon * (1.0 + 0.75 * terms as f64),
+        relative: epsilon,
+    };
     match ragged {
-        Ragged::Product { product: GroupedProduct::Forward, columns, .. } => sum_of(columns + 1),
-        Ragged::Product { product: GroupedProduct::Input, widest, .. } => sum_of(widest),
-        Ragged::Product { product: GroupedProduct::Weight, .. } => sum_of(5),
-        Ragged::Softmax { bound, scale, exponential, .. } => {
-            let rounding = if exponential == Exponential::Rnnlm { 160.0 } else { 2.0 };
+        Ragged::Product {
+            product: GroupedProduct::Forward,
+            columns,
+            ..
+        } => sum_of(columns + 1),
+        Ragged::Product {
+            product: GroupedProduct::Input,
+            widest,
+            ..
+        } => sum_of(widest),
+        Ragged::Product {
+            product: GroupedProduct::Weight,
+            ..
+        } => sum_of(5),
+        Ragged::Softmax {
+            bound,
+            scale,
+            exponential,
+            ..
+        } => {
+            let rounding = if exponential == Exponential::Rnnlm {
+                160.0
+            } else {
+                2.0
+            };
             let exponent = epsilon * (rounding + f64::from(bound));
             match output {
-                "losses" => Tolerance { absolute: exponent, relative: epsilon },
-                _ => Tolerance { absolute: exponent * f64::from(scale), relative: exponent },
+                "losses" => Tolerance {
+                    absolute: exponent,
+                    relative: epsilon,
+                },
+                _ => Tolerance {
+                    absolute: exponent * f64::from(scale),
+                    relative: exponent,
+                },
             }
         }
         Ragged::AddRuns { order, .. } => sum_of(order + 1),

@@ -9,9 +9,16 @@ use super::reference::sampled::loss;
 
 /// The outputs that a run of the case should have had.
 pub fn outputs(case: Sampled, run: &Outcome) -> Expected {
-    let Sampled { objective, rows, samples, scale, .. } = case;
+    let Sampled {
+        objective,
+        rows,
+        samples,
+        scale,
+        ..
+    } = case;
     let (words, corrections) = (tokens(run, "words"), numbers(run, "corrections"));
-    let (mut sample, mut targets, mut losses) = (numbers(run, "sample"), numbers(run, "targets"), Vec::new());
+    let (mut sample, mut targets, mut losses) =
+        (numbers(run, "sample"), numbers(run, "targets"), Vec::new());
     for row in 0..rows {
         let logits = &mut sample[row * samples..][..samples];
         if words[row].is_none() {
@@ -20,13 +27,24 @@ pub fn outputs(case: Sampled, run: &Outcome) -> Expected {
             losses.push(0.0);
             continue;
         }
-        let corrected: Vec<f64> = logits.iter().zip(&corrections[rows..]).map(|(logit, correction)| logit - correction).collect();
-        let is_target: Vec<bool> = words[rows..].iter().map(|&word| word == words[row]).collect();
+        let corrected: Vec<f64> = logits
+            .iter()
+            .zip(&corrections[rows..])
+            .map(|(logit, correction)| logit - correction)
+            .collect();
+        let is_target: Vec<bool> = words[rows..]
+            .iter()
+            .map(|&word| word == words[row])
+            .collect();
         let nce = objective == SampledObjective::Nce;
-        let (value, own, others) = loss(nce, targets[row] - corrections[row], &corrected, &is_target);
+        let (value, own, others) =
+            loss(nce, targets[row] - corrections[row], &corrected, &is_target);
         losses.push(value);
         targets[row] = f64::from(scale) * own;
-        logits.iter_mut().zip(others).for_each(|(logit, d)| *logit = f64::from(scale) * d);
+        logits
+            .iter_mut()
+            .zip(others)
+            .for_each(|(logit, d)| *logit = f64::from(scale) * d);
     }
     vec![("sample", sample), ("targets", targets), ("losses", losses)]
 }
@@ -37,9 +55,19 @@ pub fn tolerance(case: Sampled, output: &str) -> Tolerance {
     // Corrected logits are up to twice as large.
     let exponent = epsilon * (4.0 + 3.0 * f64::from(case.bound));
     // A factor 1 + e^-a of the sample is rounded to the digits of 1, whatever e^-a is.
-    let factors = if case.objective == SampledObjective::Nce { case.samples as f64 } else { 1.0 };
+    let factors = if case.objective == SampledObjective::Nce {
+        case.samples as f64
+    } else {
+        1.0
+    };
     match output {
-        "losses" => Tolerance { absolute: exponent + epsilon * factors, relative: 16.0 * epsilon },
-        _ => Tolerance { absolute: exponent * f64::from(case.scale), relative: exponent },
+        "losses" => Tolerance {
+            absolute: exponent + epsilon * factors,
+            relative: 16.0 * epsilon,
+        },
+        _ => Tolerance {
+            absolute: exponent * f64::from(case.scale),
+            relative: exponent,
+        },
     }
 }

@@ -5,9 +5,15 @@ use crate::command::{Workbench, small_text};
 pub const TESTS: &[(&str, fn())] = &[
     ("every_preset_trains", every_preset_trains),
     ("flags_given_by_hand_win", flags_given_by_hand_win),
-    ("a_run_is_repeated_from_its_model", a_run_is_repeated_from_its_model),
+    (
+        "a_run_is_repeated_from_its_model",
+        a_run_is_repeated_from_its_model,
+    ),
     ("a_wrong_line_is_named", a_wrong_line_is_named),
-    ("a_resumed_run_says_what_differs", a_resumed_run_says_what_differs),
+    (
+        "a_resumed_run_says_what_differs",
+        a_resumed_run_says_what_differs,
+    ),
 ];
 
 /// A workbench with a text.
@@ -20,40 +26,76 @@ fn with_text() -> Workbench {
 fn every_preset_trains() {
     let workbench = with_text();
     let help = workbench.run("train --help").succeeds().stdout;
-    for preset in ["seed", "mikolov2010", "ptb-small", "ptb-medium", "awd-lstm", "char-rnn"] {
+    for preset in [
+        "seed",
+        "mikolov2010",
+        "ptb-small",
+        "ptb-medium",
+        "awd-lstm",
+        "char-rnn",
+    ] {
         let sizes = match preset {
             "awd-lstm" => "--hidden 6,5,4 --embedding 4 --batch 4",
             "ptb-small" | "ptb-medium" => "--hidden 6 --embedding 5",
             _ => "--hidden 6",
         };
-        let run =
-            workbench.run(&format!("train --train train.txt --device cpu --preset {preset} {sizes} --epochs 2 --out {preset}")).succeeds();
-        assert!(run.stderr.contains(&format!("preset {preset}: --")), "{}", run.stderr);
+        let run = workbench
+            .run(&format!(
+                "train --train train.txt --device cpu --preset {preset} {sizes} \
+                --epochs 2 --out {preset}"
+            ))
+            .succeeds();
+        assert!(
+            run.stderr.contains(&format!("preset {preset}: --")),
+            "{}",
+            run.stderr
+        );
         // The first words of the file's source and of its figure.
         for part in [format!("- {preset}: "), "Expected: ".to_owned()] {
             assert!(help.contains(&part), "{part:?} is not in {help}");
         }
     }
-    workbench.run("train --train train.txt --preset ptb-smal").fails(2, &["ptb-smal", "ptb-small"]);
-    workbench.run("train --train train.txt --preset newton").fails(2, &["newton", "seed", "awd-lstm"]);
+    workbench
+        .run("train --train train.txt --preset ptb-smal")
+        .fails(2, &["ptb-smal", "ptb-small"]);
+    workbench
+        .run("train --train train.txt --preset newton")
+        .fails(2, &["newton", "seed", "awd-lstm"]);
 }
 
 /// The recipe of a run, and its model's configuration.
 fn made(workbench: &Workbench, out: &str) -> (serde_json::Value, serde_json::Value) {
-    let inspect = workbench.run(&format!("inspect --json {out}")).succeeds().json();
-    (inspect["training"]["recipe"].clone(), inspect["config"].clone())
+    let inspect = workbench
+        .run(&format!("inspect --json {out}"))
+        .succeeds()
+        .json();
+    (
+        inspect["training"]["recipe"].clone(),
+        inspect["config"].clone(),
+    )
 }
 
 fn flags_given_by_hand_win() {
     let workbench = with_text();
-    let config = "preset = \"ptb-medium\"\nhidden = [7, 6]\nlayers = 2\nclip = 2\nvariational = true\nepochs = 1\n";
+    let config = "preset = \"ptb-medium\"\nhidden = [7, 6]\nlayers = 2\nclip = 2\nvariational = \
+        true\nepochs = 1\n";
     workbench.write("mine.toml", config);
     let train = "train --train train.txt --device cpu --embedding 5 --config mine.toml --out";
-    let run = workbench.run(&format!("{train} a --clip 3 --dropout 0.25 --variational false")).succeeds();
+    let run = workbench
+        .run(&format!(
+            "{train} a --clip 3 --dropout 0.25 --variational false"
+        ))
+        .succeeds();
     assert!(run.stderr.starts_with("device: "), "{}", run.stderr);
     let (recipe, model) = made(&workbench, "a");
     // By hand before the file, the file before the preset, the preset before what is said nowhere.
-    for (name, want) in [("clip", 3.0), ("epochs", 1.0), ("lr", 1.0), ("bptt", 35.0), ("l2", 0.0)] {
+    for (name, want) in [
+        ("clip", 3.0),
+        ("epochs", 1.0),
+        ("lr", 1.0),
+        ("bptt", 35.0),
+        ("l2", 0.0),
+    ] {
         assert_eq!(recipe[name].as_f64(), Some(want), "{name}");
     }
     assert_eq!(recipe["dropout"]["output"], 0.25);
@@ -61,29 +103,57 @@ fn flags_given_by_hand_win() {
     assert_eq!(model["hidden_sizes"], serde_json::json!([7, 6]));
     assert_eq!(model["cell"], "lstm");
     // What a preset says of its own schedule or places goes with them, and is told.
-    let run =
-        workbench.run(&format!("{train} b --schedule cosine --preset awd-lstm --tied false --dropout 0.5 --bptt-jitter 0")).succeeds();
-    for part in ["without --average, as --schedule is given", "--dropout-input, as --dropout is given"] {
+    let run = workbench
+        .run(&format!(
+            "{train} b --schedule cosine --preset awd-lstm --tied false \
+            --dropout 0.5 --bptt-jitter 0"
+        ))
+        .succeeds();
+    for part in [
+        "without --average, as --schedule is given",
+        "--dropout-input, as --dropout is given",
+    ] {
         assert!(run.stderr.contains(part), "{}", run.stderr);
     }
     let (recipe, model) = made(&workbench, "b");
-    assert_eq!((&recipe["average"], &recipe["dropout"]["input"]), (&serde_json::json!("off"), &serde_json::json!(0.5)));
-    assert_eq!((&recipe["dropout"]["weights"], &model["tied"]), (&serde_json::json!(0.5), &serde_json::json!(false)));
+    assert_eq!(
+        (&recipe["average"], &recipe["dropout"]["input"]),
+        (&serde_json::json!("off"), &serde_json::json!(0.5))
+    );
+    assert_eq!(
+        (&recipe["dropout"]["weights"], &model["tied"]),
+        (&serde_json::json!(0.5), &serde_json::json!(false))
+    );
 }
 
 fn a_run_is_repeated_from_its_model() {
     let workbench = with_text();
-    let flags = "--unit word --min-count 3 --cell gru --hidden 7,5 --embedding 4 --tied --projection --dropout 0.2 --optimizer adam --lr 0.01 \
-                 --schedule plateau --bptt 6 --bptt-jitter 2 --batch 3 --clip-value 0.5 --epochs 2 --seed 9";
-    workbench.run(&format!("train --train train.txt --device cpu {flags} --out first")).succeeds();
-    workbench.run("train --config first --device cpu --out again").succeeds();
-    workbench.run("train --config first --device cpu --out other --seed 10").succeeds();
-    let [first, again, other] = ["first", "again", "other"].map(|model| workbench.read(&format!("{model}/model.safetensors")));
+    let flags = "--unit word --min-count 3 --cell gru --hidden 7,5 --embedding 4 --tied \
+        --projection --dropout 0.2 --optimizer adam --lr 0.01 --schedule plateau --bptt 6 \
+        --bptt-jitter 2 --batch 3 --clip-value 0.5 --epochs 2 --seed 9";
+    workbench
+        .run(&format!(
+            "train --train train.txt --device cpu {flags} --out first"
+        ))
+        .succeeds();
+    workbench
+        .run("train --config first --device cpu --out again")
+        .succeeds();
+    workbench
+        .run("train --config first --device cpu --out other --seed 10")
+        .succeeds();
+    let [first, again, other] = ["first", "again", "other"]
+        .map(|model| workbench.read(&format!("{model}/model.safetensors")));
     assert!(first == again, "a repeated run made another model");
     assert!(first != other, "two seeds made one model");
-    assert_eq!(workbench.read("first/vocab.txt"), workbench.read("other/vocab.txt"));
+    assert_eq!(
+        workbench.read("first/vocab.txt"),
+        workbench.read("other/vocab.txt")
+    );
     std::fs::remove_file(workbench.path("first/training.json")).expect("a file removed");
-    workbench.run("train --config first --device cpu --out more").fails(1, &["training.json", "repeat"]);
+    workbench
+        .run("train --config first --device cpu --out more")
+        .fails(1, &["training.json", "repeat"]);
 }
 
 fn a_wrong_line_is_named() {
@@ -92,42 +162,87 @@ fn a_wrong_line_is_named() {
         ("lern = 3", &["wrong.toml", "lern = 3", "--lr"][..]),
         ("lr = \"fast\"", &["wrong.toml", "lr = \"fast\"", "invalid"]),
         ("cell = 3.5\nlr = ", &["wrong.toml", "TOML", "line 2"]),
-        ("[recipe]\nlr = 0.1", &["wrong.toml", "recipe", "no flag takes this"]),
+        (
+            "[recipe]\nlr = 0.1",
+            &["wrong.toml", "recipe", "no flag takes this"],
+        ),
         ("date = 2020-01-01", &["wrong.toml", "date"]),
         ("force = true", &["wrong.toml", "force", "command line"]),
-        ("resume = \"model\"", &["wrong.toml", "resume", "command line"]),
-        ("preset = \"ptb-larg\"", &["wrong.toml", "ptb-larg", "ptb-small"]),
+        (
+            "resume = \"model\"",
+            &["wrong.toml", "resume", "command line"],
+        ),
+        (
+            "preset = \"ptb-larg\"",
+            &["wrong.toml", "ptb-larg", "ptb-small"],
+        ),
         ("hidden = [8, []]", &["wrong.toml", "hidden"]),
         ("schedule = \"cosin\"", &["wrong.toml", "cosin", "cosine"]),
         ("dropout = 1.5", &["--dropout-input 1.5", "below 1"]),
     ] {
         workbench.write("wrong.toml", text);
-        workbench.run("train --train train.txt --device cpu --config wrong.toml --out new").fails(2, parts);
+        workbench
+            .run("train --train train.txt --device cpu --config wrong.toml --out new")
+            .fails(2, parts);
     }
-    workbench.run("train --train train.txt --device cpu --config missing.toml --out new").fails(1, &["missing.toml"]);
-    workbench.run("train --resume model --config wrong.toml").fails(2, &["--config", "--resume"]);
-    workbench.run("train --resume model --preset seed").fails(2, &["--preset", "--resume"]);
+    workbench
+        .run("train --train train.txt --device cpu --config missing.toml --out new")
+        .fails(1, &["missing.toml"]);
+    workbench
+        .run("train --resume model --config wrong.toml")
+        .fails(2, &["--config", "--resume"]);
+    workbench
+        .run("train --resume model --preset seed")
+        .fails(2, &["--preset", "--resume"]);
 }
 
 fn a_resumed_run_says_what_differs() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/training.json");
     for (flags, parts) in [
-        ("--cell gru", &["--cell gru with --resume", "--cell elman"][..]),
+        (
+            "--cell gru",
+            &["--cell gru with --resume", "--cell elman"][..],
+        ),
         ("--hidden 5", &["--hidden 5 with --resume", "--hidden 12"]),
         ("--hidden 12 --layers 2", &["--layers 2", "--layers 1"]),
         ("--unit char", &["--unit char", "--unit word"]),
         ("--min-count 2", &["--min-count 2", "--min-count 0"]),
-        ("--vocab-size 9", &["--vocab-size 9", "without --vocab-size"]),
-        ("--optimizer adam --lr 0.1", &["--optimizer adam", "--optimizer adagrad"]),
-        ("--schedule constant", &["--schedule constant", "--schedule halve"]),
-        ("--dropout 0.5", &["--dropout-hidden 0.5", "--dropout-hidden 0"]),
+        (
+            "--vocab-size 9",
+            &["--vocab-size 9", "without --vocab-size"],
+        ),
+        (
+            "--optimizer adam --lr 0.1",
+            &["--optimizer adam", "--optimizer adagrad"],
+        ),
+        (
+            "--schedule constant",
+            &["--schedule constant", "--schedule halve"],
+        ),
+        (
+            "--dropout 0.5",
+            &["--dropout-hidden 0.5", "--dropout-hidden 0"],
+        ),
         ("--seed 2", &["--seed 2", "--seed 1"]),
-        ("--bptt-block 2", &["--bptt-block 2", "without --bptt-block"]),
+        (
+            "--bptt-block 2",
+            &["--bptt-block 2", "without --bptt-block"],
+        ),
     ] {
-        workbench.run(&format!("train --device cpu --resume model {flags}")).fails(2, parts);
+        workbench
+            .run(&format!("train --device cpu --resume model {flags}"))
+            .fails(2, parts);
     }
-    assert!(workbench.read("model/training.json") == before, "a refused run wrote something");
+    assert!(
+        workbench.read("model/training.json") == before,
+        "a refused run wrote something"
+    );
     // What says the same is welcome.
-    workbench.run("train --device cpu --resume model --hidden 12 --cell elman --lr 0.1 --batch 4 --epochs 3").succeeds();
+    workbench
+        .run(
+            "train --device cpu --resume model --hidden 12 --cell elman --lr 0.1 --batch 4 \
+        --epochs 3",
+        )
+        .succeeds();
 }

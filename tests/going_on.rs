@@ -1,16 +1,29 @@
-//! Runs that begin with a model, vocabularies that are given, and models with classes, through the command line.
+//! Runs that begin with a model, vocabularies that are given, and models with classes, through the
+//! command line.
 
 use crate::command::{Run, Workbench, small_text};
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("a_run_begins_where_the_model_ended", a_run_begins_where_the_model_ended),
-    ("an_initial_model_keeps_its_shape", an_initial_model_keeps_its_shape),
+    (
+        "a_run_begins_where_the_model_ended",
+        a_run_begins_where_the_model_ended,
+    ),
+    (
+        "an_initial_model_keeps_its_shape",
+        an_initial_model_keeps_its_shape,
+    ),
     ("new_words_begin_as_unknown", new_words_begin_as_unknown),
     ("new_words_are_learnt", new_words_are_learnt),
     ("a_model_of_rnnlm_goes_on", a_model_of_rnnlm_goes_on),
-    ("a_run_from_a_model_is_resumed_and_not_repeated", a_run_from_a_model_is_resumed_and_not_repeated),
+    (
+        "a_run_from_a_model_is_resumed_and_not_repeated",
+        a_run_from_a_model_is_resumed_and_not_repeated,
+    ),
     ("a_vocabulary_of_texts", a_vocabulary_of_texts),
-    ("classes_are_learnt_and_resumed", classes_are_learnt_and_resumed),
+    (
+        "classes_are_learnt_and_resumed",
+        classes_are_learnt_and_resumed,
+    ),
     ("classes_that_are_refused", classes_that_are_refused),
 ];
 
@@ -25,33 +38,64 @@ fn workbench() -> Workbench {
 /// The loss of each epoch of a run.
 fn losses(workbench: &Workbench, out: &str, key: &str) -> Vec<f64> {
     let log = String::from_utf8(workbench.read(&format!("{out}/log.jsonl"))).expect("UTF-8");
-    let records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
+    let records = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a record"));
     records.filter_map(|record| record[key].as_f64()).collect()
 }
 
 fn eval(workbench: &Workbench, model: &str, text: &str) -> Run {
-    workbench.run(&format!("eval --model {model} --device cpu --text {text} --json")).succeeds()
+    workbench
+        .run(&format!(
+            "eval --model {model} --device cpu --text {text} --json"
+        ))
+        .succeeds()
 }
 
 fn a_run_begins_where_the_model_ended() {
     let workbench = workbench();
-    for (name, flags) in [("elman", "--hidden 9"), ("class", "--cell gru --hidden 6 --output class --direct 640")] {
-        workbench.run(&format!("{TRAIN} {flags} --epochs 4 --out {name}")).succeeds();
-        workbench.run(&format!("{TRAIN} --init {name} --epochs 1 --out {name}-on")).succeeds();
-        let (fresh, on) = (losses(&workbench, name, "train_loss"), losses(&workbench, &format!("{name}-on"), "train_loss"));
-        assert!(on[0] < fresh[0] && on[0] < 1.1 * fresh[3], "{name}: {on:?} after {fresh:?}");
+    for (name, flags) in [
+        ("elman", "--hidden 9"),
+        ("class", "--cell gru --hidden 6 --output class --direct 640"),
+    ] {
+        workbench
+            .run(&format!("{TRAIN} {flags} --epochs 4 --out {name}"))
+            .succeeds();
+        workbench
+            .run(&format!("{TRAIN} --init {name} --epochs 1 --out {name}-on"))
+            .succeeds();
+        let (fresh, on) = (
+            losses(&workbench, name, "train_loss"),
+            losses(&workbench, &format!("{name}-on"), "train_loss"),
+        );
+        assert!(
+            on[0] < fresh[0] && on[0] < 1.1 * fresh[3],
+            "{name}: {on:?} after {fresh:?}"
+        );
         // A rate of nothing keeps the model's numbers, and the words are the model's.
-        workbench.run(&format!("{TRAIN} --init {name} --epochs 1 --optimizer sgd --lr 1e-30 --out {name}-same")).succeeds();
-        assert!(workbench.read(&format!("{name}-same/vocab.txt")) == workbench.read(&format!("{name}/vocab.txt")));
-        let [before, after] =
-            [name.to_owned(), format!("{name}-same")].map(|model| eval(&workbench, &model, "train.txt").number("log10_prob"));
-        assert!((before - after).abs() < 1e-6 * before.abs(), "{name}: {before} and {after}");
+        workbench
+            .run(&format!(
+                "{TRAIN} --init {name} --epochs 1 --optimizer sgd --lr 1e-30 --out {name}-same"
+            ))
+            .succeeds();
+        assert!(
+            workbench.read(&format!("{name}-same/vocab.txt"))
+                == workbench.read(&format!("{name}/vocab.txt"))
+        );
+        let [before, after] = [name.to_owned(), format!("{name}-same")]
+            .map(|model| eval(&workbench, &model, "train.txt").number("log10_prob"));
+        assert!(
+            (before - after).abs() < 1e-6 * before.abs(),
+            "{name}: {before} and {after}"
+        );
     }
 }
 
 fn an_initial_model_keeps_its_shape() {
     let workbench = workbench();
-    workbench.run(&format!("{TRAIN} --hidden 9 --epochs 1")).succeeds();
+    workbench
+        .run(&format!("{TRAIN} --hidden 9 --epochs 1"))
+        .succeeds();
     for flag in [
         "--hidden 9",
         "--cell gru",
@@ -72,21 +116,38 @@ fn an_initial_model_keeps_its_shape() {
         let name = flag.split(' ').next().unwrap_or(flag);
         workbench
             .run(&format!("{TRAIN} --init model --out new {flag}"))
-            .fails(2, &[&format!("{name} with --init"), "the model is that of model"]);
+            .fails(
+                2,
+                &[&format!("{name} with --init"), "the model is that of model"],
+            );
     }
     for flag in ["--vocab-size 20", "--min-count 2", "--vocab train.txt"] {
-        workbench.run(&format!("{TRAIN} --init model --out new {flag}")).fails(2, &["with --init", "--extend-vocab"]);
+        workbench
+            .run(&format!("{TRAIN} --init model --out new {flag}"))
+            .fails(2, &["with --init", "--extend-vocab"]);
     }
-    workbench.run(&format!("{TRAIN} --extend-vocab --out new")).fails(2, &["--init"]);
-    workbench.run("train --resume model --init model --device cpu").fails(2, &["--resume", "--init"]);
-    workbench.run(&format!("{TRAIN} --init nowhere --out new")).fails(1, &["nowhere"]);
+    workbench
+        .run(&format!("{TRAIN} --extend-vocab --out new"))
+        .fails(2, &["--init"]);
+    workbench
+        .run("train --resume model --init model --device cpu")
+        .fails(2, &["--resume", "--init"]);
+    workbench
+        .run(&format!("{TRAIN} --init nowhere --out new"))
+        .fails(1, &["nowhere"]);
     let bytes = "the boys run and the dogs bark\n".repeat(60);
     workbench.write("text.txt", bytes);
     workbench
-        .run("train --train text.txt --device cpu --unit bpe --vocab-size 260 --hidden 5 --epochs 1 --batch 2 --bptt 5 --out pieces")
+        .run(
+            "train --train text.txt --device cpu --unit bpe --vocab-size 260 --hidden 5 --epochs \
+            1 --batch 2 --bptt 5 --out pieces",
+        )
         .succeeds();
     workbench
-        .run("train --train text.txt --device cpu --init pieces --extend-vocab --batch 2 --bptt 5 --out new")
+        .run(
+            "train --train text.txt --device cpu --init pieces --extend-vocab --batch 2 --bptt 5 \
+            --out new",
+        )
         .fails(2, &["--extend-vocab", "subwords"]);
     assert!(!workbench.path("new").join("model.safetensors").exists());
 }
@@ -94,31 +155,67 @@ fn an_initial_model_keeps_its_shape() {
 /// P of the last words of lines.
 fn of_last_words(workbench: &Workbench, model: &str, lines: &str) -> Vec<f64> {
     workbench.write("lines.txt", lines);
-    let run = workbench.run(&format!("score lines.txt --model {model} --device cpu --json --per-token")).succeeds().json();
+    let run = workbench
+        .run(&format!(
+            "score lines.txt --model {model} --device cpu --json --per-token"
+        ))
+        .succeeds()
+        .json();
     let lines = run["token_log10_probs"].as_array().expect("lines");
-    let last = |line: &serde_json::Value| line.as_array().and_then(|tokens| tokens[tokens.len() - 2].as_f64()).expect("a known word");
+    let last = |line: &serde_json::Value| {
+        line.as_array()
+            .and_then(|tokens| tokens[tokens.len() - 2].as_f64())
+            .expect("a known word")
+    };
     lines.iter().map(|line| 10_f64.powf(last(line))).collect()
 }
 
 fn new_words_begin_as_unknown() {
     let workbench = workbench();
-    workbench.write("more.txt", "the xylophone runs\nthe boys run\nmary likes the vibraphone\n".repeat(12));
-    for (name, flags) in
-        [("elman", "--hidden 9"), ("gru", "--cell gru --hidden 6 --embedding 5"), ("class", "--hidden 7 --output class --classes 5")]
-    {
-        workbench.run(&format!("{TRAIN} {flags} --min-count 20 --epochs 2 --out {name}")).succeeds();
-        let grow =
-            format!("train --train more.txt --device cpu --batch 2 --bptt 4 --init {name} --extend-vocab --epochs 1 --out {name}-more");
-        let run = workbench.run(&format!("{grow} --optimizer sgd --lr 1e-9")).succeeds();
-        assert!(run.stderr.contains("types beside the model's"), "{}", run.stderr);
-        let (old, new) = (workbench.read(&format!("{name}/vocab.txt")), workbench.read(&format!("{name}-more/vocab.txt")));
+    workbench.write(
+        "more.txt",
+        "the xylophone runs\nthe boys run\nmary likes the vibraphone\n".repeat(12),
+    );
+    for (name, flags) in [
+        ("elman", "--hidden 9"),
+        ("gru", "--cell gru --hidden 6 --embedding 5"),
+        ("class", "--hidden 7 --output class --classes 5"),
+    ] {
+        workbench
+            .run(&format!(
+                "{TRAIN} {flags} --min-count 20 --epochs 2 --out {name}"
+            ))
+            .succeeds();
+        let grow = format!(
+            "train --train more.txt --device cpu --batch 2 --bptt 4 --init {name} --extend-vocab \
+             --epochs 1 --out {name}-more"
+        );
+        let run = workbench
+            .run(&format!("{grow} --optimizer sgd --lr 1e-9"))
+            .succeeds();
+        assert!(
+            run.stderr.contains("types beside the model's"),
+            "{}",
+            run.stderr
+        );
+        let (old, new) = (
+            workbench.read(&format!("{name}/vocab.txt")),
+            workbench.read(&format!("{name}-more/vocab.txt")),
+        );
         assert!(
             new.starts_with(&old) && String::from_utf8_lossy(&new).contains("\nxylophone\n"),
             "{name}: new words stand behind the old ones"
         );
-        assert_eq!(eval(&workbench, &format!("{name}-more"), "more.txt").number("oov"), 0.0);
+        assert_eq!(
+            eval(&workbench, &format!("{name}-more"), "more.txt").number("oov"),
+            0.0
+        );
         // Nothing has been learnt: to predict and to have read, a new word is what <unk> is.
-        let p = of_last_words(&workbench, &format!("{name}-more"), "the <unk>\nthe xylophone\nthe <unk> the\nthe xylophone the\n");
+        let p = of_last_words(
+            &workbench,
+            &format!("{name}-more"),
+            "the <unk>\nthe xylophone\nthe <unk> the\nthe xylophone the\n",
+        );
         for (unknown, new) in [(p[0], p[1]), (p[2], p[3])] {
             assert!((unknown / new - 1.0).abs() < 1e-4, "{name}: {p:?}");
         }
@@ -128,94 +225,173 @@ fn new_words_begin_as_unknown() {
 fn new_words_are_learnt() {
     let workbench = workbench();
     workbench.write("more.txt", "the xylophone runs\nthe boys run\n".repeat(40));
-    workbench.run(&format!("{TRAIN} --hidden 9 --epochs 2")).succeeds();
+    workbench
+        .run(&format!("{TRAIN} --hidden 9 --epochs 2"))
+        .succeeds();
     let grow = "train --train more.txt --device cpu --batch 2 --bptt 4 --init model --epochs 2";
     // Without new words they stay unknown.
     workbench.run(&format!("{grow} --out same")).succeeds();
     assert_eq!(eval(&workbench, "same", "more.txt").number("oov"), 40.0);
-    workbench.run(&format!("{grow} --extend-vocab --out grown")).succeeds();
+    workbench
+        .run(&format!("{grow} --extend-vocab --out grown"))
+        .succeeds();
     let run = eval(&workbench, "grown", "more.txt");
     assert_eq!(run.number("oov"), 0.0);
     let p = of_last_words(&workbench, "grown", "the xylophone\nthe dogs\n");
     assert!(p[0] > 0.2 && p[0] > p[1], "{p:?}");
     // The words may be those of other texts, or only the frequent ones.
     workbench.write("words.txt", "glockenspiel\n");
-    workbench.run(&format!("{grow} --extend-vocab --vocab words.txt --out told")).succeeds();
+    workbench
+        .run(&format!(
+            "{grow} --extend-vocab --vocab words.txt --out told"
+        ))
+        .succeeds();
     assert!(String::from_utf8_lossy(&workbench.read("told/vocab.txt")).ends_with("glockenspiel\n"));
     assert_eq!(eval(&workbench, "told", "more.txt").number("oov"), 40.0);
-    workbench.run(&format!("{grow} --extend-vocab --min-count 1000 --valid train.txt --out none")).fails(1, &["--min-count"]);
+    workbench
+        .run(&format!(
+            "{grow} --extend-vocab --min-count 1000 --valid train.txt --out none"
+        ))
+        .fails(1, &["--min-count"]);
 }
 
 fn a_model_of_rnnlm_goes_on() {
     let workbench = workbench();
-    let head = "version: 10\nfile format: 0\ninput layer size: 5\nhidden layer size: 2\ncompression layer size: 0\noutput layer size: 5\n\
-                direct connections: 0\ndirect order: 3\nvocabulary size: 3\nclass size: 2\nold classes: 0\nindependent sentences mode: 0\n\
+    let head = "version: 10\nfile format: 0\ninput layer size: 5\nhidden layer size: 2\n\
+        compression layer size: 0\noutput layer size: 5\n\
+                direct connections: 0\ndirect order: 3\nvocabulary size: 3\nclass size: 2\nold \
+                classes: 0\nindependent sentences mode: 0\n\
                 \nVocabulary:\n0 5 </s> 0\n1 4 the 1\n2 3 boy 1\n";
-    let numbers = |count: usize| (0..count).map(|place| format!("{:.4}\n", (place as f64).sin())).collect::<String>();
+    let numbers = |count: usize| {
+        (0..count)
+            .map(|place| format!("{:.4}\n", (place as f64).sin()))
+            .collect::<String>()
+    };
     let file = format!(
-        "{head}\nHidden layer activation:\n{}\nWeights 0->1:\n{}\n\nWeights 1->2:\n{}\nDirect connections:\n",
+        "{head}\nHidden layer activation:\n{}\nWeights 0->1:\n{}\n\nWeights 1->2:\n{}\nDirect \
+         connections:\n",
         numbers(2),
         numbers(10),
         numbers(10)
     );
     workbench.write("made.rnnlm", file);
-    workbench.run("import --from rnnlm made.rnnlm --out imported").succeeds();
+    workbench
+        .run("import --from rnnlm made.rnnlm --out imported")
+        .succeeds();
     workbench.write("text.txt", "the boy\nthe boy the\nboy\n".repeat(40));
     let train = "train --train text.txt --device cpu --batch 2 --bptt 5 --init imported";
-    workbench.run(&format!("{train} --epochs 4 --out on")).succeeds();
-    let [before, after] = ["imported", "on"].map(|model| eval(&workbench, model, "text.txt").number("perplexity"));
+    workbench
+        .run(&format!("{train} --epochs 4 --out on"))
+        .succeeds();
+    let [before, after] =
+        ["imported", "on"].map(|model| eval(&workbench, model, "text.txt").number("perplexity"));
     assert!(after < 0.9 * before, "{after} from {before}");
     // Resumed to the same bits.
-    workbench.run(&format!("{train} --epochs 2 --out part")).succeeds();
-    workbench.run("train --resume part --device cpu --epochs 4").succeeds();
+    workbench
+        .run(&format!("{train} --epochs 2 --out part"))
+        .succeeds();
+    workbench
+        .run("train --resume part --device cpu --epochs 4")
+        .succeeds();
     assert!(workbench.read("part/model.safetensors") == workbench.read("on/model.safetensors"));
 }
 
 fn a_run_from_a_model_is_resumed_and_not_repeated() {
     let workbench = workbench();
-    workbench.write("more.txt", "the xylophone runs\nthe boys run\nthe boy likes mary\n".repeat(30));
-    workbench.run(&format!("{TRAIN} --hidden 9 --epochs 2")).succeeds();
+    workbench.write(
+        "more.txt",
+        "the xylophone runs\nthe boys run\nthe boy likes mary\n".repeat(30),
+    );
+    workbench
+        .run(&format!("{TRAIN} --hidden 9 --epochs 2"))
+        .succeeds();
     let grow = "train --train more.txt --device cpu --batch 2 --bptt 4 --init model --extend-vocab";
-    workbench.run(&format!("{grow} --epochs 3 --out whole")).succeeds();
-    workbench.run(&format!("{grow} --epochs 1 --out part")).succeeds();
-    workbench.run("train --config part --out again").fails(1, &["--config part", "began with the model model", "--init"]);
+    workbench
+        .run(&format!("{grow} --epochs 3 --out whole"))
+        .succeeds();
+    workbench
+        .run(&format!("{grow} --epochs 1 --out part"))
+        .succeeds();
+    workbench.run("train --config part --out again").fails(
+        1,
+        &["--config part", "began with the model model", "--init"],
+    );
     assert!(!workbench.path("again").join("model.safetensors").exists());
     // The initial model is not needed any more.
     std::fs::remove_dir_all(workbench.path("model")).expect("removed");
-    workbench.run("train --resume part --device cpu --epochs 3").succeeds();
+    workbench
+        .run("train --resume part --device cpu --epochs 3")
+        .succeeds();
     for file in ["model.safetensors", "vocab.txt", "config.json"] {
-        assert!(workbench.read(&format!("part/{file}")) == workbench.read(&format!("whole/{file}")), "{file} of a resumed run differs");
+        assert!(
+            workbench.read(&format!("part/{file}")) == workbench.read(&format!("whole/{file}")),
+            "{file} of a resumed run differs"
+        );
     }
 }
 
 fn a_vocabulary_of_texts() {
     let workbench = workbench();
     workbench.write("words.txt", "xylophone vibraphone xylophone\n");
-    workbench.run(&format!("{TRAIN} --hidden 6 --epochs 1 --vocab train.txt,words.txt --out all")).succeeds();
+    workbench
+        .run(&format!(
+            "{TRAIN} --hidden 6 --epochs 1 --vocab train.txt,words.txt --out all"
+        ))
+        .succeeds();
     let vocabulary = String::from_utf8(workbench.read("all/vocab.txt")).expect("UTF-8");
     assert!(
-        vocabulary.starts_with("</s>\n") && ["xylophone", "vibraphone"].iter().all(|word| vocabulary.lines().any(|line| line == *word))
+        vocabulary.starts_with("</s>\n")
+            && ["xylophone", "vibraphone"]
+                .iter()
+                .all(|word| vocabulary.lines().any(|line| line == *word))
     );
     assert!(!vocabulary.contains("<unk>"));
     workbench.write("test.txt", "the xylophone\n");
     assert_eq!(eval(&workbench, "all", "test.txt").number("oov"), 0.0);
     // The words alone count, and with <unk> among them all others are that.
     workbench.write("few.txt", "the boy\n<unk> runs\n");
-    workbench.run(&format!("{TRAIN} --hidden 6 --epochs 1 --vocab few.txt --out few")).succeeds();
-    assert_eq!(String::from_utf8_lossy(&workbench.read("few/vocab.txt")), "</s>\n<unk>\nboy\nruns\nthe\n");
+    workbench
+        .run(&format!(
+            "{TRAIN} --hidden 6 --epochs 1 --vocab few.txt --out few"
+        ))
+        .succeeds();
+    assert_eq!(
+        String::from_utf8_lossy(&workbench.read("few/vocab.txt")),
+        "</s>\n<unk>\nboy\nruns\nthe\n"
+    );
     assert_eq!(eval(&workbench, "few", "train.txt").number("oov"), 0.0);
     // A run with such words is repeated and resumed.
-    workbench.run("train --config few --device cpu --out again").succeeds();
+    workbench
+        .run("train --config few --device cpu --out again")
+        .succeeds();
     assert!(workbench.read("again/model.safetensors") == workbench.read("few/model.safetensors"));
-    workbench.run("train --resume few --device cpu --epochs 2").succeeds();
-    workbench.run("train --resume few --device cpu --vocab train.txt").fails(2, &["--vocab", "few.txt"]);
+    workbench
+        .run("train --resume few --device cpu --epochs 2")
+        .succeeds();
+    workbench
+        .run("train --resume few --device cpu --vocab train.txt")
+        .fails(2, &["--vocab", "few.txt"]);
     for (flags, code, parts) in [
         ("--vocab nowhere.txt", 1, &["nowhere.txt"][..]),
-        ("--vocab few.txt --vocab-size 20", 2, &["--vocab", "--vocab-size"]),
-        ("--vocab few.txt --min-count 2", 2, &["--vocab", "--min-count"]),
-        ("--vocab few.txt --unit bpe", 2, &["--vocab with --unit bpe"]),
+        (
+            "--vocab few.txt --vocab-size 20",
+            2,
+            &["--vocab", "--vocab-size"],
+        ),
+        (
+            "--vocab few.txt --min-count 2",
+            2,
+            &["--vocab", "--min-count"],
+        ),
+        (
+            "--vocab few.txt --unit bpe",
+            2,
+            &["--vocab with --unit bpe"],
+        ),
     ] {
-        workbench.run(&format!("{TRAIN} --out new {flags}")).fails(code, parts);
+        workbench
+            .run(&format!("{TRAIN} --out new {flags}"))
+            .fails(code, parts);
     }
 }
 
@@ -223,54 +399,155 @@ fn classes_are_learnt_and_resumed() {
     let workbench = workbench();
     for (name, flags) in [
         ("plain", "--hidden 9 --output class --classes 6"),
-        ("usual", "--cell lstm --hidden 6 --embedding 5 --output class --class-binning frequency"),
-        ("direct", "--hidden 7 --output class --classes 1 --direct 640 --direct-order 4"),
-        ("compressed", "--cell gru --hidden 8 --output class --classes 5 --compression 4 --direct 320 --direct-lr 0.2"),
+        (
+            "usual",
+            "--cell lstm --hidden 6 --embedding 5 --output class --class-binning frequency",
+        ),
+        (
+            "direct",
+            "--hidden 7 --output class --classes 1 --direct 640 --direct-order 4",
+        ),
+        (
+            "compressed",
+            "--cell gru --hidden 8 --output class --classes 5 --compression 4 --direct 320 \
+             --direct-lr 0.2",
+        ),
     ] {
-        workbench.run(&format!("{TRAIN} {flags} --epochs 4 --out {name}")).succeeds();
+        workbench
+            .run(&format!("{TRAIN} {flags} --epochs 4 --out {name}"))
+            .succeeds();
         let perplexities = losses(&workbench, name, "valid_perplexity");
-        assert!(perplexities.len() == 4 && perplexities[3] < 0.95 * perplexities[0], "{name}: {perplexities:?}");
-        let [told, found] = [perplexities.iter().copied().fold(f64::INFINITY, f64::min), {
-            workbench.run(&format!("{TRAIN} {flags} --epochs 2 --out {name}-part")).succeeds();
-            workbench.run(&format!("train --resume {name}-part --device cpu --epochs 4 --json")).succeeds().number("valid_perplexity")
-        }];
-        assert!((told / found - 1.0).abs() < 1e-9, "{name}: {told} and {found}");
         assert!(
-            workbench.read(&format!("{name}-part/model.safetensors")) == workbench.read(&format!("{name}/model.safetensors")),
+            perplexities.len() == 4 && perplexities[3] < 0.95 * perplexities[0],
+            "{name}: {perplexities:?}"
+        );
+        let [told, found] = [
+            perplexities.iter().copied().fold(f64::INFINITY, f64::min),
+            {
+                workbench
+                    .run(&format!("{TRAIN} {flags} --epochs 2 --out {name}-part"))
+                    .succeeds();
+                workbench
+                    .run(&format!(
+                        "train --resume {name}-part --device cpu --epochs 4 --json"
+                    ))
+                    .succeeds()
+                    .number("valid_perplexity")
+            },
+        ];
+        assert!(
+            (told / found - 1.0).abs() < 1e-9,
+            "{name}: {told} and {found}"
+        );
+        assert!(
+            workbench.read(&format!("{name}-part/model.safetensors"))
+                == workbench.read(&format!("{name}/model.safetensors")),
             "{name}"
         );
-        workbench.run(&format!("train --config {name} --device cpu --out {name}-again")).succeeds();
+        workbench
+            .run(&format!(
+                "train --config {name} --device cpu --out {name}-again"
+            ))
+            .succeeds();
         assert!(
-            workbench.read(&format!("{name}-again/model.safetensors")) == workbench.read(&format!("{name}/model.safetensors")),
+            workbench.read(&format!("{name}-again/model.safetensors"))
+                == workbench.read(&format!("{name}/model.safetensors")),
             "{name}"
         );
-        assert_eq!(workbench.run(&format!("generate --sentences 5 --model {name} --device cpu")).succeeds().stdout.lines().count(), 5);
-        let inspect = workbench.run(&format!("inspect {name} --json")).succeeds().json();
-        let sizes = inspect["config"]["classes"]["sizes"].as_array().expect("classes").clone();
+        assert_eq!(
+            workbench
+                .run(&format!(
+                    "generate --sentences 5 --model {name} --device cpu"
+                ))
+                .succeeds()
+                .stdout
+                .lines()
+                .count(),
+            5
+        );
+        let inspect = workbench
+            .run(&format!("inspect {name} --json"))
+            .succeeds()
+            .json();
+        let sizes = inspect["config"]["classes"]["sizes"]
+            .as_array()
+            .expect("classes")
+            .clone();
         let words: u64 = sizes.iter().filter_map(serde_json::Value::as_u64).sum();
         assert_eq!(inspect["config"]["vocab_size"].as_u64(), Some(words));
-        workbench.run(&format!("train --resume {name} --device cpu --classes 3")).fails(2, &["--classes 3", "--resume"]);
+        workbench
+            .run(&format!("train --resume {name} --device cpu --classes 3"))
+            .fails(2, &["--classes 3", "--resume"]);
     }
 }
 
 fn classes_that_are_refused() {
     let workbench = workbench();
-    let types: usize = small_text().split_whitespace().collect::<std::collections::BTreeSet<_>>().len() + 1;
+    let types: usize = small_text()
+        .split_whitespace()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+        + 1;
     for (flags, parts) in [
-        (format!("--output class --classes {}", types + 1), &["--classes", "at most as many as the vocabulary's"][..]),
-        ("--output class --classes 0".to_owned(), &["--classes 0", "at least 1"]),
-        ("--classes 5".to_owned(), &["--classes", "--output softmax has no classes", "--output class"]),
-        ("--class-binning frequency".to_owned(), &["--output softmax has no classes"]),
-        ("--output class --direct 100".to_owned(), &["--direct 100", "multiple of 32", "128"]),
-        ("--direct 320".to_owned(), &["--direct 320", "--output class"]),
-        ("--output class --direct-order 3".to_owned(), &["--direct-order 3", "--direct SIZE"]),
-        ("--output class --direct 320 --direct-order 0".to_owned(), &["--direct-order 0", "from 1 to 20"]),
-        ("--output class --direct 320 --direct-order 21".to_owned(), &["--direct-order 21"]),
-        ("--output class --tied --embedding 9".to_owned(), &["--tied with --output class"]),
-        ("--compression 4 --projection --embedding 5".to_owned(), &["--compression 4", "--projection"]),
-        ("--output class --direct 320 --direct-lr nan".to_owned(), &["--direct-lr"]),
+        (
+            format!("--output class --classes {}", types + 1),
+            &["--classes", "at most as many as the vocabulary's"][..],
+        ),
+        (
+            "--output class --classes 0".to_owned(),
+            &["--classes 0", "at least 1"],
+        ),
+        (
+            "--classes 5".to_owned(),
+            &[
+                "--classes",
+                "--output softmax has no classes",
+                "--output class",
+            ],
+        ),
+        (
+            "--class-binning frequency".to_owned(),
+            &["--output softmax has no classes"],
+        ),
+        (
+            "--output class --direct 100".to_owned(),
+            &["--direct 100", "multiple of 32", "128"],
+        ),
+        (
+            "--direct 320".to_owned(),
+            &["--direct 320", "--output class"],
+        ),
+        (
+            "--output class --direct-order 3".to_owned(),
+            &["--direct-order 3", "--direct SIZE"],
+        ),
+        (
+            "--output class --direct 320 --direct-order 0".to_owned(),
+            &["--direct-order 0", "from 1 to 20"],
+        ),
+        (
+            "--output class --direct 320 --direct-order 21".to_owned(),
+            &["--direct-order 21"],
+        ),
+        (
+            "--output class --tied --embedding 9".to_owned(),
+            &["--tied with --output class"],
+        ),
+        (
+            "--compression 4 --projection --embedding 5".to_owned(),
+            &["--compression 4", "--projection"],
+        ),
+        (
+            "--output class --direct 320 --direct-lr nan".to_owned(),
+            &["--direct-lr"],
+        ),
     ] {
-        workbench.run(&format!("{TRAIN} --hidden 9 --epochs 1 --out new {flags}")).fails(2, parts);
-        assert!(!workbench.path("new").join("model.safetensors").exists(), "{flags}");
+        workbench
+            .run(&format!("{TRAIN} --hidden 9 --epochs 1 --out new {flags}"))
+            .fails(2, parts);
+        assert!(
+            !workbench.path("new").join("model.safetensors").exists(),
+            "{flags}"
+        );
     }
 }

@@ -4,11 +4,25 @@ use std::sync::{Mutex, PoisonError};
 
 use elman::device::{Device, Gpu, GpuOptions, adapters};
 
-/// Every way to open the adapter that is tested: with what it has; and as on a lesser one, with arguments in a uniform buffer and tables cut
-/// into parts of a few rows.
+/// Every way to open the adapter that is tested: with what it has; and as on a lesser one, with
+/// arguments in a uniform buffer and tables cut into parts of a few rows.
 pub const VARIANTS: [Variant; 2] = [
-    Variant { name: "immediates", number: 0, options: GpuOptions { immediates: true, largest_part: usize::MAX } },
-    Variant { name: "uniform", number: 1, options: GpuOptions { immediates: false, largest_part: 600 } },
+    Variant {
+        name: "immediates",
+        number: 0,
+        options: GpuOptions {
+            immediates: true,
+            largest_part: usize::MAX,
+        },
+    },
+    Variant {
+        name: "uniform",
+        number: 1,
+        options: GpuOptions {
+            immediates: false,
+            largest_part: 600,
+        },
+    },
 ];
 
 /// A way to open the adapter.
@@ -26,15 +40,19 @@ pub fn left_out() -> bool {
 }
 
 /// One device for each variant, while no test has it.
-static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] = [const { Mutex::new(None) }; VARIANTS.len()];
+static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] =
+    [const { Mutex::new(None) }; VARIANTS.len()];
 
-/// Calls the test with the adapter, opened once for each variant and used by one test at a time. A device that a test panicked with is
+/// Calls the test with the adapter, opened once for each variant and used by one test at a time. A
+/// device that a test panicked with is
 /// dropped: a driver's complaint stays with its device, and would fail every test after it.
 ///
 /// # Panics
 /// If there is no adapter: a GPU test must not pass by silence.
 pub fn with_device(variant: Variant, test: impl FnOnce(&mut Device)) {
-    let mut slot = DEVICES[variant.number].lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = DEVICES[variant.number]
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let mut device = slot.take().unwrap_or_else(|| open(variant.options));
     test(&mut device);
     *slot = Some(device);
@@ -43,7 +61,8 @@ pub fn with_device(variant: Variant, test: impl FnOnce(&mut Device)) {
 fn open(options: GpuOptions) -> Device {
     let all = adapters();
     let report = all.first().expect(
-        "there is no adapter: install Mesa's software Vulkan (Debian: apt-get install mesa-vulkan-drivers), \
+        "there is no adapter: install Mesa's software Vulkan (Debian: apt-get install \
+         mesa-vulkan-drivers), \
          or set ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out",
     );
     Device::gpu(Gpu::open(report, options).expect("the adapter opens"))

@@ -1,7 +1,8 @@
 //! The one integration test binary: a table of trials, so that what is left out is listed by name.
 //!
-//! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU -> every GPU kernel -> whole steps ->
-//! PyTorch's numbers. Beside it the shaders' layout, training runs, the command line, and what bad input gets.
+//! The chain of trust, tightest link first: finite differences -> the f64 reference -> the CPU ->
+//! every GPU kernel -> whole steps -> PyTorch's numbers. Beside it the shaders' layout, training
+//! runs, the command line, and what bad input gets.
 
 mod adaptation;
 mod architecture;
@@ -79,16 +80,32 @@ fn main() {
         ("vectors", vectors::TESTS),
     ];
     for (module, tests) in plain {
-        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, false, run)));
+        trials.extend(
+            tests
+                .iter()
+                .map(|&(name, run)| trial(module, name, false, run)),
+        );
     }
     // What lies outside the repository may not be there.
     let of_shared = [
-        ("rnnlm_models", rnnlm_models::SHARED_TESTS, rnnlm_models::SHARED),
-        ("ngram_command", ngram_command::SHARED_TESTS, ngram_command::SHARED),
+        (
+            "rnnlm_models",
+            rnnlm_models::SHARED_TESTS,
+            rnnlm_models::SHARED,
+        ),
+        (
+            "ngram_command",
+            ngram_command::SHARED_TESTS,
+            ngram_command::SHARED,
+        ),
     ];
     for (module, tests, material) in of_shared {
         let left_out = !support::shared(material).exists();
-        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
+        trials.extend(
+            tests
+                .iter()
+                .map(|&(name, run)| trial(module, name, left_out, run)),
+        );
     }
     let of_python = [
         ("cli", cli::PYTHON_TESTS, "numpy, safetensors"),
@@ -97,18 +114,36 @@ fn main() {
     ];
     for (module, tests, packages) in of_python {
         let left_out = !cli::has_python(packages);
-        trials.extend(tests.iter().map(|&(name, run)| trial(module, name, left_out, run)));
+        trials.extend(
+            tests
+                .iter()
+                .map(|&(name, run)| trial(module, name, left_out, run)),
+        );
     }
     for variant in gpu::VARIANTS {
-        for (module, tests) in
-            [("training", training::GPU_TESTS), ("schedules", schedules::GPU_TESTS), ("large_vocabularies", large_vocabularies::GPU_TESTS)]
-        {
+        for (module, tests) in [
+            ("training", training::GPU_TESTS),
+            ("schedules", schedules::GPU_TESTS),
+            ("large_vocabularies", large_vocabularies::GPU_TESTS),
+        ] {
             trials.extend(tests.iter().map(|&(name, run)| {
-                trial(module, &format!("gpu_{}_{name}", variant.name), gpu::left_out(), move || gpu::with_device(variant, run))
+                trial(
+                    module,
+                    &format!("gpu_{}_{name}", variant.name),
+                    gpu::left_out(),
+                    move || gpu::with_device(variant, run),
+                )
             }));
         }
     }
-    for more in [architecture::trials(), shaders::trials(), kernels::trials(), steps::trials(), cells::trials(), updates::trials()] {
+    for more in [
+        architecture::trials(),
+        shaders::trials(),
+        kernels::trials(),
+        steps::trials(),
+        cells::trials(),
+        updates::trials(),
+    ] {
         trials.extend(more);
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

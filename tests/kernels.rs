@@ -16,13 +16,18 @@ const THREADS: [usize; 3] = [1, 2, 3];
 /// All of them.
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
-        trial("kernels::cases_have_names_of_their_own", cases_have_names_of_their_own),
+        trial(
+            "kernels::cases_have_names_of_their_own",
+            cases_have_names_of_their_own,
+        ),
         trial("kernels::cases_repeat", cases_repeat),
         trial("kernels::check_passes_the_cpu", check_passes_the_cpu),
     ];
     for case in cases::all() {
         let name = format!("kernels::{}::{}", case.kernel, case.label());
-        trials.push(trial(format!("{name}::cpu"), move || cpu_against_reference(&case)));
+        trials.push(trial(format!("{name}::cpu"), move || {
+            cpu_against_reference(&case)
+        }));
         trials.extend(gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu)));
     }
     trials
@@ -30,8 +35,16 @@ pub fn trials() -> Vec<Trial> {
 
 /// Runs the case and demands that nothing was written where it should not have been.
 fn run(case: &Case, device: &mut Device) -> Outcome {
-    let outcome = case.run(device).unwrap_or_else(|error| panic!("{}: {error}", case.name()));
-    assert!(outcome.damage.is_empty(), "{} on {}: {:?}", case.name(), device.name(), outcome.damage);
+    let outcome = case
+        .run(device)
+        .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+    assert!(
+        outcome.damage.is_empty(),
+        "{} on {}: {:?}",
+        case.name(),
+        device.name(),
+        outcome.damage
+    );
     outcome
 }
 
@@ -39,10 +52,17 @@ fn cpu_against_reference(case: &Case) {
     for threads in THREADS {
         let got = run(case, &mut Device::cpu(threads));
         let want = expected::outputs(&case.setup, &got);
-        assert_eq!(got.outputs.len(), want.len(), "{}: number of outputs", case.name());
+        assert_eq!(
+            got.outputs.len(),
+            want.len(),
+            "{}: number of outputs",
+            case.name()
+        );
         for (name, want) in want {
             let what = format!("{}, {threads} threads: {name}", case.name());
-            let output = got.output(name).unwrap_or_else(|| panic!("{what} is missing"));
+            let output = got
+                .output(name)
+                .unwrap_or_else(|| panic!("{what} is missing"));
             assert_close(&what, output, &want, expected::tolerance(&case.setup, name));
         }
     }
@@ -50,10 +70,17 @@ fn cpu_against_reference(case: &Case) {
 
 fn gpu_against_cpu(case: &Case, gpu: &mut Device) {
     let (got, want) = (run(case, gpu), run(case, &mut Device::cpu(1)));
-    assert_eq!(got.outputs.len(), want.outputs.len(), "{}: number of outputs", case.name());
+    assert_eq!(
+        got.outputs.len(),
+        want.outputs.len(),
+        "{}: number of outputs",
+        case.name()
+    );
     for (name, want) in &want.outputs {
         let what = format!("{} on {}: {name}", case.name(), gpu.name());
-        let output = got.output(name).unwrap_or_else(|| panic!("{what} is missing"));
+        let output = got
+            .output(name)
+            .unwrap_or_else(|| panic!("{what} is missing"));
         let cases::Tolerance { absolute, relative } = case.tolerance(name);
         assert_close(&what, output, want, Tolerance { absolute, relative });
     }
@@ -69,16 +96,28 @@ fn cases_have_names_of_their_own() {
 fn cases_repeat() {
     for case in cases::all() {
         let [first, second] = [(); 2].map(|()| run(&case, &mut Device::cpu(2)));
-        assert!(first.inputs == second.inputs && first.outputs == second.outputs, "{}", case.name());
+        assert!(
+            first.inputs == second.inputs && first.outputs == second.outputs,
+            "{}",
+            case.name()
+        );
     }
 }
 
 /// `elman check` itself: every case is reported, and one CPU agrees with another.
 fn check_passes_the_cpu() {
     let mut lines = Vec::new();
-    let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| lines.push(report.to_string()));
+    let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| {
+        lines.push(report.to_string())
+    });
     let summary = summary.expect("the CPU runs everything");
     assert!(summary.passed(), "{summary}: {lines:#?}");
-    assert_eq!((summary.cases, lines.len()), (cases::all().len(), cases::all().len()));
-    assert!(lines.iter().all(|line| line.starts_with("ok")), "{lines:#?}");
+    assert_eq!(
+        (summary.cases, lines.len()),
+        (cases::all().len(), cases::all().len())
+    );
+    assert!(
+        lines.iter().all(|line| line.starts_with("ok")),
+        "{lines:#?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Output layers for large vocabularies in whole runs: they learn, they repeat to the bit, and what was trained on samples is a softmax model.
+//! Output layers for large vocabularies in whole runs: they learn, they repeat to the bit, and what
+//! was trained on samples is a softmax model.
 
 use elman::device::Device;
 use elman::evaluate::Evaluator;
@@ -7,25 +8,58 @@ use elman::train::Recipe;
 
 use super::training::{GpuTest, advance, begin_with, config, corpus, interrupted_is_whole_with};
 
-pub const TESTS: &[(&str, fn())] = &[("they_learn", they_learn), ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs)];
+pub const TESTS: &[(&str, fn())] = &[
+    ("they_learn", they_learn),
+    ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs),
+];
 
-pub const GPU_TESTS: &[GpuTest] =
-    &[("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run), ("windows_are_the_cpus", windows_are_the_cpus)];
+pub const GPU_TESTS: &[GpuTest] = &[
+    ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run),
+    ("windows_are_the_cpus", windows_are_the_cpus),
+];
 
 /// One model of each kind, beside the plain softmax.
 fn configs(plain: &Config) -> [Config; 3] {
-    let noise = |objective, ln_z| Some(Noise { samples: 60, power: 0.75, objective, ln_z });
-    let sampled = |noise| Config { output: "sampled".into(), noise, decoder_bias: true, ..plain.clone() };
-    let clusters = Some(Clusters { cutoffs: vec![20, 60], divisor: 2.0 });
+    let noise = |objective, ln_z| {
+        Some(Noise {
+            samples: 60,
+            power: 0.75,
+            objective,
+            ln_z,
+        })
+    };
+    let sampled = |noise| Config {
+        output: "sampled".into(),
+        noise,
+        decoder_bias: true,
+        ..plain.clone()
+    };
+    let clusters = Some(Clusters {
+        cutoffs: vec![20, 60],
+        divisor: 2.0,
+    });
     let nce = sampled(noise(SampledObjective::Nce, (plain.vocab_size as f32).ln()));
-    [Config { output: "adaptive".into(), clusters, ..plain.clone() }, sampled(noise(SampledObjective::Softmax, 0.0)), nce]
+    [
+        Config {
+            output: "adaptive".into(),
+            clusters,
+            ..plain.clone()
+        },
+        sampled(noise(SampledObjective::Softmax, 0.0)),
+        nce,
+    ]
 }
 
-/// The validation perplexity, which is of the full softmax, comes close to that of a model trained on it; and a sampled model that is called a
-/// softmax has the same.
+/// The validation perplexity, which is of the full softmax, comes close to that of a model trained
+/// on it; and a sampled model that is called a softmax has the same.
 fn they_learn() {
     let corpus = corpus(1500);
-    let recipe = Recipe { batch: 8, bptt: 8, epochs: 4, ..Recipe::default() };
+    let recipe = Recipe {
+        batch: 8,
+        bptt: 8,
+        epochs: 4,
+        ..Recipe::default()
+    };
     let mut device = Device::cpu(2);
     let plain = config(&corpus);
     let mut perplexity = |config: Config| {
@@ -33,19 +67,42 @@ fn they_learn() {
         advance(&mut trainer, &mut device, usize::MAX);
         let got = trainer.progress().best_valid_loss.expect("validated").exp();
         if config.output == "sampled" {
-            let values = trainer.model().parameters().download(&mut device).expect("the device works");
-            let config = Config { output: "softmax".into(), noise: None, ..config };
+            let values = trainer
+                .model()
+                .parameters()
+                .download(&mut device)
+                .expect("the device works");
+            let config = Config {
+                output: "softmax".into(),
+                noise: None,
+                ..config
+            };
             let model = Model::new(&mut device, config, &values).expect("the same parameters");
             let evaluator = Evaluator::new(&mut device, &model, false).expect("room");
-            let again = evaluator.evaluate(&mut device, &model, &corpus.valid).expect("measured").perplexity;
-            assert!((again / got - 1.0).abs() < 1e-9, "{got} as sampled, {again} as softmax");
+            let again = evaluator
+                .evaluate(&mut device, &model, &corpus.valid)
+                .expect("measured")
+                .perplexity;
+            assert!(
+                (again / got - 1.0).abs() < 1e-9,
+                "{got} as sampled, {again} as softmax"
+            );
         }
         got
     };
-    let want = perplexity(Config { decoder_bias: true, ..plain.clone() });
+    let want = perplexity(Config {
+        decoder_bias: true,
+        ..plain.clone()
+    });
     let [adaptive, few, nce] = configs(&plain);
     // A sample that has every word many times is the whole vocabulary but for its noise.
-    let many = Config { noise: few.noise.map(|noise| Noise { samples: 4_000, ..noise }), ..few.clone() };
+    let many = Config {
+        noise: few.noise.map(|noise| Noise {
+            samples: 4_000,
+            ..noise
+        }),
+        ..few.clone()
+    };
     for (config, margin) in [(adaptive, 1.05), (few, 1.12), (many, 1.01), (nce, 1.25)] {
         let what = format!("{:?} {:?}", config.clusters, config.noise);
         let got = perplexity(config);
@@ -59,7 +116,15 @@ fn resumed_runs() {
     for config in configs(&config(&corpus)) {
         for optimizer in ["sgd", "adam"] {
             let lr = if optimizer == "adam" { 0.003 } else { 0.1 };
-            let recipe = Recipe { optimizer: optimizer.into(), lr, batch: 2, bptt: 3, epochs: 3, seed: 5, ..Recipe::default() };
+            let recipe = Recipe {
+                optimizer: optimizer.into(),
+                lr,
+                batch: 2,
+                bptt: 3,
+                epochs: 3,
+                seed: 5,
+                ..Recipe::default()
+            };
             interrupted_is_whole_with(&mut Device::cpu(2), &corpus, &config, &recipe, 70);
         }
     }
@@ -68,7 +133,12 @@ fn resumed_runs() {
 fn a_resumed_run(device: &mut Device) {
     let corpus = corpus(60);
     for config in configs(&config(&corpus)) {
-        let recipe = Recipe { batch: 4, bptt: 5, epochs: 2, ..Recipe::default() };
+        let recipe = Recipe {
+            batch: 4,
+            bptt: 5,
+            epochs: 2,
+            ..Recipe::default()
+        };
         interrupted_is_whole_with(device, &corpus, &config, &recipe, 12);
     }
 }
@@ -77,7 +147,14 @@ fn a_resumed_run(device: &mut Device) {
 fn windows_are_the_cpus(device: &mut Device) {
     let corpus = corpus(200);
     for config in configs(&config(&corpus)) {
-        let recipe = Recipe { batch: 8, bptt: 6, epochs: 1, accumulate: 2, clip: 1.0, ..Recipe::default() };
+        let recipe = Recipe {
+            batch: 8,
+            bptt: 6,
+            epochs: 1,
+            accumulate: 2,
+            clip: 1.0,
+            ..Recipe::default()
+        };
         let mut cpu = Device::cpu(2);
         let [want, got] = [&mut cpu, &mut *device].map(|device| {
             let mut trainer = begin_with(device, &corpus, config.clone(), &recipe);
@@ -85,7 +162,11 @@ fn windows_are_the_cpus(device: &mut Device) {
         });
         assert!(want.len() >= 20);
         for (window, (got, want)) in got.iter().zip(&want).enumerate() {
-            assert!(got.is_finite() && (got - want).abs() <= 1e-4 * want.abs(), "{:?} window {window}: {got} and {want}", config.noise);
+            assert!(
+                got.is_finite() && (got - want).abs() <= 1e-4 * want.abs(),
+                "{:?} window {window}: {got} and {want}",
+                config.noise
+            );
         }
     }
 }

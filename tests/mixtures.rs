@@ -1,49 +1,83 @@
-//! Several models, an n-gram model or another program's probabilities together with a network, through the command line.
+//! Several models, an n-gram model or another program's probabilities together with a network,
+//! through the command line.
 
 use crate::command::{ListedToken, Run, Workbench};
 use crate::compare::{Tolerance, assert_close};
 use crate::reference::arpa::Arpa;
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("an_arpa_file_says_what_the_reference_says", an_arpa_file_says_what_the_reference_says),
-    ("mixtures_are_the_mean_of_the_parts", mixtures_are_the_mean_of_the_parts),
-    ("the_ends_of_lambda_are_the_parts", the_ends_of_lambda_are_the_parts),
-    ("listed_probabilities_are_as_good", listed_probabilities_are_as_good),
+    (
+        "an_arpa_file_says_what_the_reference_says",
+        an_arpa_file_says_what_the_reference_says,
+    ),
+    (
+        "mixtures_are_the_mean_of_the_parts",
+        mixtures_are_the_mean_of_the_parts,
+    ),
+    (
+        "the_ends_of_lambda_are_the_parts",
+        the_ends_of_lambda_are_the_parts,
+    ),
+    (
+        "listed_probabilities_are_as_good",
+        listed_probabilities_are_as_good,
+    ),
     ("lists_that_are_refused", lists_that_are_refused),
     ("weights_of_several_models", weights_of_several_models),
     ("tuned_weights_are_the_best", tuned_weights_are_the_best),
-    ("unknown_words_are_skipped_or_taken", unknown_words_are_skipped_or_taken),
+    (
+        "unknown_words_are_skipped_or_taken",
+        unknown_words_are_skipped_or_taken,
+    ),
     ("flags_that_are_refused", flags_that_are_refused),
     ("arpa_files_that_are_refused", arpa_files_that_are_refused),
 ];
 
 /// With a word that no model knows, an empty line, and what the grammar does not say.
-const TEXT: &str = "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nruns the the boy\nthe dogs who the cat chases bark\n";
+const TEXT: &str = "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nruns the the \
+    boy\nthe dogs who the cat chases bark\n";
 
 /// A workbench with a model, a text to read and an n-gram model of the training text.
 fn workbench() -> Workbench {
     let workbench = Workbench::with_model();
     workbench.write("text.txt", TEXT);
-    workbench.run("ngram --text train.txt --order 3 --out lm.arpa").succeeds();
+    workbench
+        .run("ngram --text train.txt --order 3 --out lm.arpa")
+        .succeeds();
     workbench
 }
 
 fn eval(workbench: &Workbench, flags: &str) -> Run {
-    workbench.run(&format!("eval --device cpu --text text.txt {flags}")).succeeds()
+    workbench
+        .run(&format!("eval --device cpu --text text.txt {flags}"))
+        .succeeds()
 }
 
 fn column(tokens: &[ListedToken], number: usize) -> Vec<f64> {
-    tokens.iter().map(|token| token.probabilities[number]).collect()
+    tokens
+        .iter()
+        .map(|token| token.probabilities[number])
+        .collect()
 }
 
-/// P of every listed token by an n-gram model that reads the same words; 0 for those that the listing does not know.
+/// P of every listed token by an n-gram model that reads the same words; 0 for those that the
+/// listing does not know.
 fn by_reference(arpa: &Arpa, tokens: &[ListedToken]) -> Vec<f64> {
     let lines = tokens.split_inclusive(|token| token.index == 0);
     let of_line = |line: &[ListedToken]| {
-        let words: Vec<String> = line[..line.len() - 1].iter().map(|token| token.word.clone()).collect();
+        let words: Vec<String> = line[..line.len() - 1]
+            .iter()
+            .map(|token| token.word.clone())
+            .collect();
         let found = arpa.sentence(&words).into_iter().zip(line);
         found
-            .map(|(log10, token)| if token.is_unknown() { 0.0 } else { 10_f64.powf(log10.unwrap_or(f64::NEG_INFINITY)) })
+            .map(|(log10, token)| {
+                if token.is_unknown() {
+                    0.0
+                } else {
+                    10_f64.powf(log10.unwrap_or(f64::NEG_INFINITY))
+                }
+            })
             .collect::<Vec<_>>()
     };
     lines.flat_map(of_line).collect()
@@ -51,7 +85,13 @@ fn by_reference(arpa: &Arpa, tokens: &[ListedToken]) -> Vec<f64> {
 
 /// The perplexity of tokens with these probabilities, unknown ones left out.
 fn perplexity(tokens: &[ListedToken], probabilities: &[f64]) -> f64 {
-    let known = || tokens.iter().zip(probabilities).filter(|(token, _)| !token.is_unknown()).map(|(_, p)| p.ln());
+    let known = || {
+        tokens
+            .iter()
+            .zip(probabilities)
+            .filter(|(token, _)| !token.is_unknown())
+            .map(|(_, p)| p.ln())
+    };
     (-known().sum::<f64>() / known().count() as f64).exp()
 }
 
@@ -61,45 +101,106 @@ fn an_arpa_file_says_what_the_reference_says() {
     assert_eq!(alone.iter().filter(|token| token.is_unknown()).count(), 1);
     // With <unk>, a word outside the vocabulary is a word of the history; without, it ends it.
     let text = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");
-    let count = Arpa::read(&text).ngrams.keys().filter(|ngram| ngram.len() == 1).count();
+    let count = Arpa::read(&text)
+        .ngrams
+        .keys()
+        .filter(|ngram| ngram.len() == 1)
+        .count();
     let with_unknown = text
-        .replace(&format!("ngram 1={count}"), &format!("ngram 1={}", count + 1))
+        .replace(
+            &format!("ngram 1={count}"),
+            &format!("ngram 1={}", count + 1),
+        )
         .replace("\\1-grams:\n", "\\1-grams:\n-3.5\t<unk>\t-0.25\n");
     workbench.write("unk.arpa", &with_unknown);
     for (file, text) in [("lm.arpa", &text), ("unk.arpa", &with_unknown)] {
-        let both = eval(&workbench, &format!("--format rnnlm --arpa {file} --lambda 0.3"));
+        let both = eval(
+            &workbench,
+            &format!("--format rnnlm --arpa {file} --lambda 0.3"),
+        );
         let tokens = both.tokens();
-        assert!(tokens.iter().zip(&alone).all(|(both, alone)| (both.index, &both.word) == (alone.index, &alone.word)));
-        let printed = Tolerance { absolute: 1e-10, relative: 2e-6 };
-        assert_eq!(column(&tokens, 0), column(&alone, 0), "the network's own probabilities");
+        assert!(
+            tokens
+                .iter()
+                .zip(&alone)
+                .all(|(both, alone)| (both.index, &both.word) == (alone.index, &alone.word))
+        );
+        let printed = Tolerance {
+            absolute: 1e-10,
+            relative: 2e-6,
+        };
+        assert_eq!(
+            column(&tokens, 0),
+            column(&alone, 0),
+            "the network's own probabilities"
+        );
         let want = by_reference(&Arpa::read(text), &tokens);
         assert_close(file, &column(&tokens, 1), &want, printed);
-        let mixed: Vec<f64> = column(&tokens, 0).iter().zip(&want).map(|(network, other)| 0.3 * network + 0.7 * other).collect();
-        for (title, want) in [("PPL net:", column(&tokens, 0)), ("PPL other:", want), ("PPL combine:", mixed)] {
-            let line = both.stdout.lines().find_map(|line| line.strip_prefix(title)).expect("a summary");
-            let (got, want) = (line.trim().parse::<f64>().expect("a number"), perplexity(&tokens, &want));
-            assert!((got - want).abs() < 1e-5 * want, "{title} {got}, and it is {want}");
+        let mixed: Vec<f64> = column(&tokens, 0)
+            .iter()
+            .zip(&want)
+            .map(|(network, other)| 0.3 * network + 0.7 * other)
+            .collect();
+        for (title, want) in [
+            ("PPL net:", column(&tokens, 0)),
+            ("PPL other:", want),
+            ("PPL combine:", mixed),
+        ] {
+            let line = both
+                .stdout
+                .lines()
+                .find_map(|line| line.strip_prefix(title))
+                .expect("a summary");
+            let (got, want) = (
+                line.trim().parse::<f64>().expect("a number"),
+                perplexity(&tokens, &want),
+            );
+            assert!(
+                (got - want).abs() < 1e-5 * want,
+                "{title} {got}, and it is {want}"
+            );
         }
     }
 }
 
-/// log10 P of every token of the lines of a text that are scored one after the other; none for unknown ones.
+/// log10 P of every token of the lines of a text that are scored one after the other; none for
+/// unknown ones.
 fn scored(workbench: &Workbench, text: &str, flags: &str) -> Vec<Option<f64>> {
-    let run = workbench.run(&format!("score {text} --device cpu --carry --per-token --json {flags}")).succeeds().json();
+    let run = workbench
+        .run(&format!(
+            "score {text} --device cpu --carry --per-token --json {flags}"
+        ))
+        .succeeds()
+        .json();
     let lines = run["token_log10_probs"].as_array().expect("lines").clone();
-    lines.iter().flat_map(|line| line.as_array().expect("tokens").clone()).map(|one| one.as_f64()).collect()
+    lines
+        .iter()
+        .flat_map(|line| line.as_array().expect("tokens").clone())
+        .map(|one| one.as_f64())
+        .collect()
 }
 
 /// Compares log10 P token by token with the weighted mean of those of the parts.
 fn assert_mean(what: &str, mixed: &[Option<f64>], parts: &[(f64, &[Option<f64>])]) {
     let (mut got, mut want): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
     for (place, mixed) in mixed.iter().enumerate() {
-        let sum: Option<f64> = parts.iter().map(|(weight, part)| part[place].map(|log10| weight * 10_f64.powf(log10))).sum();
+        let sum: Option<f64> = parts
+            .iter()
+            .map(|(weight, part)| part[place].map(|log10| weight * 10_f64.powf(log10)))
+            .sum();
         assert_eq!(mixed.is_some(), sum.is_some(), "{what}, token {place}");
         got.extend(mixed);
         want.extend(sum.map(f64::log10));
     }
-    assert_close(what, &got, &want, Tolerance { absolute: 1e-6, relative: 1e-6 });
+    assert_close(
+        what,
+        &got,
+        &want,
+        Tolerance {
+            absolute: 1e-6,
+            relative: 1e-6,
+        },
+    );
 }
 
 fn mixtures_are_the_mean_of_the_parts() {
@@ -107,13 +208,32 @@ fn mixtures_are_the_mean_of_the_parts() {
     let network = scored(&workbench, "text.txt", "");
     let arpa = Arpa::read(&String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8"));
     let other = by_reference(&arpa, &eval(&workbench, "--format rnnlm").tokens());
-    let other: Vec<Option<f64>> = other.iter().zip(&network).map(|(p, known)| known.map(|_| p.log10())).collect();
+    let other: Vec<Option<f64>> = other
+        .iter()
+        .zip(&network)
+        .map(|(p, known)| known.map(|_| p.log10()))
+        .collect();
     for lambda in [0.0, 0.25, 0.9, 1.0] {
-        let mixed = scored(&workbench, "text.txt", &format!("--arpa lm.arpa --lambda {lambda}"));
-        assert_mean(&format!("lambda {lambda}"), &mixed, &[(lambda, &network), (1.0 - lambda, &other)]);
+        let mixed = scored(
+            &workbench,
+            "text.txt",
+            &format!("--arpa lm.arpa --lambda {lambda}"),
+        );
+        assert_mean(
+            &format!("lambda {lambda}"),
+            &mixed,
+            &[(lambda, &network), (1.0 - lambda, &other)],
+        );
         let sum: f64 = mixed.iter().flatten().sum();
-        let eval = eval(&workbench, &format!("--json --arpa lm.arpa --lambda {lambda}")).number("log10_prob");
-        assert!((sum - eval).abs() < 1e-6 * eval.abs(), "lambda {lambda}: {sum} and {eval}");
+        let eval = eval(
+            &workbench,
+            &format!("--json --arpa lm.arpa --lambda {lambda}"),
+        )
+        .number("log10_prob");
+        assert!(
+            (sum - eval).abs() < 1e-6 * eval.abs(),
+            "lambda {lambda}: {sum} and {eval}"
+        );
     }
 }
 
@@ -122,28 +242,42 @@ fn the_ends_of_lambda_are_the_parts() {
     let log10 = |flags: &str| eval(&workbench, &format!("--json {flags}")).number("log10_prob");
     assert_eq!(log10("--arpa lm.arpa --lambda 1"), log10(""));
     // Whatever the network is: nothing is left of it.
-    workbench.run("train --train train.txt --device cpu --hidden 5 --epochs 1 --seed 9 --out another").succeeds();
+    workbench
+        .run("train --train train.txt --device cpu --hidden 5 --epochs 1 --seed 9 --out another")
+        .succeeds();
     let without = log10("--arpa lm.arpa --lambda 0");
     assert_eq!(log10("--arpa lm.arpa --lambda 0 --model another"), without);
-    assert_eq!(log10("--arpa lm.arpa --lambda 0.5"), log10("--arpa lm.arpa"));
+    assert_eq!(
+        log10("--arpa lm.arpa --lambda 0.5"),
+        log10("--arpa lm.arpa")
+    );
     assert!(log10("--arpa lm.arpa") != without);
 }
 
 /// The second column of a listing as a file, one number a line.
 fn list(workbench: &Workbench) -> Vec<String> {
     let tokens = eval(workbench, "--format rnnlm --arpa lm.arpa").tokens();
-    column(&tokens, 1).iter().map(|probability| format!("{probability:.10}")).collect()
+    column(&tokens, 1)
+        .iter()
+        .map(|probability| format!("{probability:.10}"))
+        .collect()
 }
 
 fn listed_probabilities_are_as_good() {
     let workbench = workbench();
     workbench.write("list.txt", list(&workbench).join("\n") + "\n\n");
     for lambda in [0.0, 0.4, 1.0] {
-        let log10 = |flags: &str| eval(&workbench, &format!("--json --lambda {lambda} {flags}")).number("log10_prob");
+        let log10 = |flags: &str| {
+            eval(&workbench, &format!("--json --lambda {lambda} {flags}")).number("log10_prob")
+        };
         let (arpa, listed) = (log10("--arpa lm.arpa"), log10("--lm-prob list.txt"));
-        assert!((arpa - listed).abs() < 1e-6 * arpa.abs(), "lambda {lambda}: {arpa} and {listed}");
+        assert!(
+            (arpa - listed).abs() < 1e-6 * arpa.abs(),
+            "lambda {lambda}: {arpa} and {listed}"
+        );
     }
-    let tokens = |flags: &str| eval(&workbench, &format!("--format rnnlm --lambda 0.4 {flags}")).tokens();
+    let tokens =
+        |flags: &str| eval(&workbench, &format!("--format rnnlm --lambda 0.4 {flags}")).tokens();
     assert_eq!(tokens("--arpa lm.arpa"), tokens("--lm-prob list.txt"));
 }
 
@@ -156,29 +290,61 @@ fn lists_that_are_refused() {
     let refused = |lines: &[String], parts: &[&str]| {
         workbench.write("list.txt", lines.join("\n") + "\n");
         for command in [eval, score] {
-            workbench.run(command).fails(1, &[&["list.txt"], parts].concat());
+            workbench
+                .run(command)
+                .fails(1, &[&["list.txt"], parts].concat());
         }
     };
-    refused(&lines[..last - 1], &[&format!("ends after line {}", last - 1), &format!("token {last} of the text")]);
+    refused(
+        &lines[..last - 1],
+        &[
+            &format!("ends after line {}", last - 1),
+            &format!("token {last} of the text"),
+        ],
+    );
     refused(&lines[..3], &["ends after line 3", "token 4 of the text"]);
-    refused(&[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(), &[&format!("{last} tokens"), "2 lines more"]);
+    refused(
+        &[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(),
+        &[&format!("{last} tokens"), "2 lines more"],
+    );
     for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "0.1 0.2", "word"] {
         let mut lines = lines.clone();
         lines[2] = wrong.to_owned();
-        refused(&lines, &["line 3", &format!("{wrong:?}"), "from 0 to 1", "one number a line"]);
+        refused(
+            &lines,
+            &[
+                "line 3",
+                &format!("{wrong:?}"),
+                "from 0 to 1",
+                "one number a line",
+            ],
+        );
     }
-    workbench.run("eval --device cpu --text text.txt --lm-prob nowhere.txt").fails(1, &["nowhere.txt"]);
+    workbench
+        .run("eval --device cpu --text text.txt --lm-prob nowhere.txt")
+        .fails(1, &["nowhere.txt"]);
     // No source knows the first token.
     workbench.write("list.txt", vec!["0"; last].join("\n"));
-    workbench.run(&format!("{eval} --lambda 0")).fails(1, &["must be finite"]);
+    workbench
+        .run(&format!("{eval} --lambda 0"))
+        .fails(1, &["must be finite"]);
 }
 
 fn weights_of_several_models() {
     let workbench = workbench();
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 8";
-    workbench.run(&format!("{train} --cell lstm --hidden 5 --embedding 6 --seed 2 --out b")).succeeds();
-    let [a, b] = ["model", "b"].map(|model| scored(&workbench, "text.txt", &format!("--model {model}")));
-    for (weights, of_a, of_b) in [("3,1", 0.75, 0.25), ("0,2", 0.0, 1.0), ("0.5,0.5", 0.5, 0.5)] {
+    workbench
+        .run(&format!(
+            "{train} --cell lstm --hidden 5 --embedding 6 --seed 2 --out b"
+        ))
+        .succeeds();
+    let [a, b] =
+        ["model", "b"].map(|model| scored(&workbench, "text.txt", &format!("--model {model}")));
+    for (weights, of_a, of_b) in [
+        ("3,1", 0.75, 0.25),
+        ("0,2", 0.0, 1.0),
+        ("0.5,0.5", 0.5, 0.5),
+    ] {
         let flags = format!("--model model --model b --weights {weights}");
         let mixed = scored(&workbench, "text.txt", &flags);
         assert_mean(weights, &mixed, &[(of_a, &a), (of_b, &b)]);
@@ -189,42 +355,90 @@ fn weights_of_several_models() {
     }
     // What is left for the two of them is divided.
     let flags = "--model model --model b --weights 3,1 --arpa lm.arpa --lambda 0.5";
-    assert_eq!(eval(&workbench, &format!("--json {flags}")).numbers("weights"), [0.375, 0.125, 0.5]);
+    assert_eq!(
+        eval(&workbench, &format!("--json {flags}")).numbers("weights"),
+        [0.375, 0.125, 0.5]
+    );
     let other = scored(&workbench, "text.txt", "--arpa lm.arpa --lambda 0");
-    assert_mean(flags, &scored(&workbench, "text.txt", flags), &[(0.375, &a), (0.125, &b), (0.5, &other)]);
+    assert_mean(
+        flags,
+        &scored(&workbench, "text.txt", flags),
+        &[(0.375, &a), (0.125, &b), (0.5, &other)],
+    );
 }
 
 fn tuned_weights_are_the_best() {
     let workbench = workbench();
     // An n-gram model of another text: neither part is best alone.
-    workbench.write("other.txt", elman::corpus::builtin::draw(60, 3).expect("the grammar draws").text);
-    workbench.run("ngram --text other.txt --vocab train.txt --order 2 --out other.arpa").succeeds();
-    workbench.write("text.txt", elman::corpus::builtin::draw(80, 11).expect("the grammar draws").text);
-    let perplexity = |flags: &str| eval(&workbench, &format!("--json --arpa other.arpa {flags}")).number("perplexity");
+    workbench.write(
+        "other.txt",
+        elman::corpus::builtin::draw(60, 3)
+            .expect("the grammar draws")
+            .text,
+    );
+    workbench
+        .run("ngram --text other.txt --vocab train.txt --order 2 --out other.arpa")
+        .succeeds();
+    workbench.write(
+        "text.txt",
+        elman::corpus::builtin::draw(80, 11)
+            .expect("the grammar draws")
+            .text,
+    );
+    let perplexity = |flags: &str| {
+        eval(&workbench, &format!("--json --arpa other.arpa {flags}")).number("perplexity")
+    };
     let tuned = eval(&workbench, "--json --arpa other.arpa --tune text.txt");
     let best = tuned.number("perplexity");
     for lambda in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let other = perplexity(&format!("--lambda {lambda}"));
-        assert!(best <= other * (1.0 + 1e-6), "{best} with tuned weights, {other} with lambda {lambda}");
+        assert!(
+            best <= other * (1.0 + 1e-6),
+            "{best} with tuned weights, {other} with lambda {lambda}"
+        );
     }
     let weights = tuned.numbers("weights");
-    assert!(weights.len() == 2 && (weights.iter().sum::<f64>() - 1.0).abs() < 1e-9 && weights[0] > 0.0 && weights[1] > 0.0, "{weights:?}");
-    assert!(tuned.stderr.contains("text.txt") && tuned.stderr.contains("other.arpa"), "{}", tuned.stderr);
+    assert!(
+        weights.len() == 2
+            && (weights.iter().sum::<f64>() - 1.0).abs() < 1e-9
+            && weights[0] > 0.0
+            && weights[1] > 0.0,
+        "{weights:?}"
+    );
+    assert!(
+        tuned.stderr.contains("text.txt") && tuned.stderr.contains("other.arpa"),
+        "{}",
+        tuned.stderr
+    );
     assert!(
         (perplexity(&format!("--lambda {}", weights[0])) / best - 1.0).abs() < 1e-9,
         "the weights that are told are those that are taken"
     );
     // The same weights serve another text, and lines.
-    workbench.run("score train.txt --device cpu --arpa other.arpa --tune text.txt").succeeds();
+    workbench
+        .run("score train.txt --device cpu --arpa other.arpa --tune text.txt")
+        .succeeds();
     // A model that learns while weights are sought is itself again afterwards.
-    let dynamic = eval(&workbench, "--json --arpa other.arpa --tune text.txt --dynamic 0.05");
-    let again = perplexity(&format!("--dynamic 0.05 --lambda {}", dynamic.numbers("weights")[0]));
-    assert!((again / dynamic.number("perplexity") - 1.0).abs() < 1e-9, "{again} and {dynamic}", dynamic = dynamic.number("perplexity"));
+    let dynamic = eval(
+        &workbench,
+        "--json --arpa other.arpa --tune text.txt --dynamic 0.05",
+    );
+    let again = perplexity(&format!(
+        "--dynamic 0.05 --lambda {}",
+        dynamic.numbers("weights")[0]
+    ));
+    assert!(
+        (again / dynamic.number("perplexity") - 1.0).abs() < 1e-9,
+        "{again} and {dynamic}",
+        dynamic = dynamic.number("perplexity")
+    );
 }
 
 fn unknown_words_are_skipped_or_taken() {
     let workbench = Workbench::with_model();
-    workbench.run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut").succeeds();
+    workbench
+        .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
+        .succeeds();
     workbench.write("text.txt", "the xylophone runs\n");
     for (flags, tokens, unknown) in [
         ("--model cut", 4.0, 0.0),
@@ -234,40 +448,99 @@ fn unknown_words_are_skipped_or_taken() {
         ("--model model --unknown unk", 3.0, 1.0),
     ] {
         let run = eval(&workbench, &format!("--json {flags}"));
-        assert_eq!((run.number("tokens"), run.number("oov")), (tokens, unknown), "{flags}");
-        let score = workbench.run(&format!("score text.txt --device cpu --json {flags}")).succeeds();
-        assert_eq!((score.numbers("tokens"), score.numbers("oov")), (vec![tokens], vec![unknown]), "{flags}");
+        assert_eq!(
+            (run.number("tokens"), run.number("oov")),
+            (tokens, unknown),
+            "{flags}"
+        );
+        let score = workbench
+            .run(&format!("score text.txt --device cpu --json {flags}"))
+            .succeeds();
+        assert_eq!(
+            (score.numbers("tokens"), score.numbers("oov")),
+            (vec![tokens], vec![unknown]),
+            "{flags}"
+        );
     }
 }
 
 fn flags_that_are_refused() {
     let workbench = workbench();
     workbench.write("list.txt", "0.5\n");
-    workbench.run("train --train train.txt --device cpu --unit char --hidden 5 --epochs 1 --out characters").succeeds();
+    workbench
+        .run(
+            "train --train train.txt --device cpu --unit char --hidden 5 --epochs 1 --out \
+        characters",
+        )
+        .succeeds();
     workbench.write("foreign.txt", "un deux trois\ndeux un\n");
-    workbench.run("ngram --text foreign.txt --order 2 --out foreign.arpa").succeeds();
+    workbench
+        .run("ngram --text foreign.txt --order 2 --out foreign.arpa")
+        .succeeds();
     for command in ["eval --text text.txt", "score text.txt"] {
         for (flags, code, parts) in [
-            ("--arpa lm.arpa --lambda=-0.1", 2, &["--lambda -0.1", "from 0 to 1"][..]),
+            (
+                "--arpa lm.arpa --lambda=-0.1",
+                2,
+                &["--lambda -0.1", "from 0 to 1"][..],
+            ),
             ("--arpa lm.arpa --lambda 1.1", 2, &["--lambda 1.1"]),
             ("--arpa lm.arpa --lambda nan", 2, &["--lambda NaN"]),
             ("--lambda 0.5", 2, &["--lambda", "--arpa or --lm-prob"]),
-            ("--arpa lm.arpa --lm-prob list.txt", 2, &["--arpa", "--lm-prob"]),
+            (
+                "--arpa lm.arpa --lm-prob list.txt",
+                2,
+                &["--arpa", "--lm-prob"],
+            ),
             ("--weights 1,2", 2, &["--weights 1,2", "1 models"]),
-            ("--model model --model model --weights 1", 2, &["--weights 1", "2 models"]),
-            ("--model model --model model --weights=-1,2", 2, &["--weights -1,2", "from 0 on"]),
-            ("--model model --model model --weights 0,0", 2, &["--weights 0,0", "above 0"]),
-            ("--model model --model model --weights nan,1", 2, &["--weights NaN,1"]),
-            ("--tune text.txt --arpa lm.arpa --lambda 0.5", 2, &["--tune", "--lambda"]),
-            ("--tune text.txt --lm-prob list.txt", 2, &["--tune", "--lm-prob"]),
+            (
+                "--model model --model model --weights 1",
+                2,
+                &["--weights 1", "2 models"],
+            ),
+            (
+                "--model model --model model --weights=-1,2",
+                2,
+                &["--weights -1,2", "from 0 on"],
+            ),
+            (
+                "--model model --model model --weights 0,0",
+                2,
+                &["--weights 0,0", "above 0"],
+            ),
+            (
+                "--model model --model model --weights nan,1",
+                2,
+                &["--weights NaN,1"],
+            ),
+            (
+                "--tune text.txt --arpa lm.arpa --lambda 0.5",
+                2,
+                &["--tune", "--lambda"],
+            ),
+            (
+                "--tune text.txt --lm-prob list.txt",
+                2,
+                &["--tune", "--lm-prob"],
+            ),
             ("--tune nowhere.txt --arpa lm.arpa", 1, &["nowhere.txt"]),
-            ("--model model --model characters", 1, &["characters", "vocabulary"]),
+            (
+                "--model model --model characters",
+                1,
+                &["characters", "vocabulary"],
+            ),
             ("--model characters --arpa lm.arpa", 1, &["--arpa", "</s>"]),
-            ("--arpa foreign.arpa", 1, &["--arpa", "none of the network's words"]),
+            (
+                "--arpa foreign.arpa",
+                1,
+                &["--arpa", "none of the network's words"],
+            ),
             ("--arpa nowhere.arpa", 1, &["nowhere.arpa"]),
             ("--unknown ignore", 2, &["ignore", "skip"]),
         ] {
-            let run = workbench.run(&format!("{command} --device cpu {flags}")).fails(code, parts);
+            let run = workbench
+                .run(&format!("{command} --device cpu {flags}"))
+                .fails(code, parts);
             assert!(run.stdout.is_empty(), "{flags}: {}", run.stdout);
         }
     }
@@ -276,18 +549,61 @@ fn flags_that_are_refused() {
 fn arpa_files_that_are_refused() {
     let workbench = workbench();
     let good = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");
-    let line_of = |text: &str, part: &str| text.lines().position(|line| line.contains(part)).expect("a line") + 1;
-    let ngram = good.lines().nth(line_of(&good, "\\2-grams:")).expect("an n-gram").to_owned();
+    let line_of = |text: &str, part: &str| {
+        text.lines()
+            .position(|line| line.contains(part))
+            .expect("a line")
+            + 1
+    };
+    let ngram = good
+        .lines()
+        .nth(line_of(&good, "\\2-grams:"))
+        .expect("an n-gram")
+        .to_owned();
     let (number, words) = ngram.split_once('\t').expect("a tab");
-    let header = good.lines().find(|line| line.starts_with("ngram 2=")).expect("a header").to_owned();
+    let header = good
+        .lines()
+        .find(|line| line.starts_with("ngram 2="))
+        .expect("a header")
+        .to_owned();
     let heading = line_of(&good, "\\2-grams:");
     for (from, to, line, part) in [
-        (header.clone(), format!("{header}0"), line_of(&good, "\\3-grams:"), "2-grams"),
-        ("\\2-grams:".to_owned(), "\\3-grams:".to_owned(), heading, "\\2-grams: must come"),
-        ("\\end\\".to_owned(), String::new(), good.lines().count() + 1, "\\end\\ is missing"),
-        (ngram.clone(), format!("nan\t{words}"), heading + 1, "not finite"),
-        (ngram.clone(), format!("0.5\t{words}"), heading + 1, "at most 0"),
-        (ngram.clone(), format!("{number}\tunheard{words}"), heading + 1, "unigrams"),
+        (
+            header.clone(),
+            format!("{header}0"),
+            line_of(&good, "\\3-grams:"),
+            "2-grams",
+        ),
+        (
+            "\\2-grams:".to_owned(),
+            "\\3-grams:".to_owned(),
+            heading,
+            "\\2-grams: must come",
+        ),
+        (
+            "\\end\\".to_owned(),
+            String::new(),
+            good.lines().count() + 1,
+            "\\end\\ is missing",
+        ),
+        (
+            ngram.clone(),
+            format!("nan\t{words}"),
+            heading + 1,
+            "not finite",
+        ),
+        (
+            ngram.clone(),
+            format!("0.5\t{words}"),
+            heading + 1,
+            "at most 0",
+        ),
+        (
+            ngram.clone(),
+            format!("{number}\tunheard{words}"),
+            heading + 1,
+            "unigrams",
+        ),
     ] {
         workbench.write("bad.arpa", good.replacen(&from, &to, 1));
         for command in ["eval --text text.txt", "score text.txt"] {

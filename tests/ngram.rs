@@ -39,12 +39,21 @@ impl Desk {
     }
 
     fn read(&self, text: &str) -> NgramModel {
-        NgramModel::read(&self.write("model", text)).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        NgramModel::read(&self.write("model", text))
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).expect("a directory");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+        entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
     }
 }
 
@@ -53,7 +62,10 @@ pub struct Random(pub u64);
 
 impl Random {
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 }
@@ -61,7 +73,11 @@ impl Random {
 /// log10 p of each word of a sentence and its end.
 fn sentence(model: &NgramModel, words: &[String]) -> Vec<Option<f64>> {
     let mut history = model.sentence_start();
-    let ids = words.iter().map(String::as_str).chain(["</s>"]).map(|token| model.id(token).or(model.unknown()));
+    let ids = words
+        .iter()
+        .map(String::as_str)
+        .chain(["</s>"])
+        .map(|token| model.id(token).or(model.unknown()));
     ids.map(|id| {
         let found = id.map(|id| model.log10_prob(&history, id));
         history = model.advance(&history, id);
@@ -70,12 +86,17 @@ fn sentence(model: &NgramModel, words: &[String]) -> Vec<Option<f64>> {
     .collect()
 }
 
-/// Compares model and reference on random sentences of up to six words of the vocabulary and beyond it.
+/// Compares model and reference on random sentences of up to six words of the vocabulary and beyond
+/// it.
 pub fn agree(model: &NgramModel, reference: &arpa::Arpa, random: &mut Random, text: &str) {
-    let mut words: Vec<String> = (0..model.vocab_size()).map(|id| model.token(id as u32).to_owned()).collect();
+    let mut words: Vec<String> = (0..model.vocab_size())
+        .map(|id| model.token(id as u32).to_owned())
+        .collect();
     words.push("elsewhere".to_owned());
     for _ in 0..150 {
-        let chosen: Vec<String> = (0..random.below(7)).map(|_| words[random.below(words.len())].clone()).collect();
+        let chosen: Vec<String> = (0..random.below(7))
+            .map(|_| words[random.below(words.len())].clone())
+            .collect();
         let (found, expected) = (sentence(model, &chosen), reference.sentence(&chosen));
         assert_eq!(found.len(), expected.len());
         for pair in found.iter().zip(&expected) {
@@ -88,8 +109,10 @@ pub fn agree(model: &NgramModel, reference: &arpa::Arpa, random: &mut Random, te
     }
 }
 
-const GOOD: &str = "\\data\\\nngram 1=4\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-99\t<s>\t-0.5\n-1\t</s>\n-0.5\ta\t-0.25\n-0.75\tb\n\n\
-    \\2-grams:\n-0.125\t<s> a\t-2\n-0.25\ta b\n-0.5\tb </s>\n\n\\3-grams:\n-0.0625\t<s> a b\n\n\\end\\\n";
+const GOOD: &str = "\\data\\\nngram 1=4\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-99\t<s>\t-0.5\n\
+    -1\t</s>\n-0.5\ta\t-0.25\n-0.75\tb\n\n\
+    \\2-grams:\n-0.125\t<s> a\t-2\n-0.25\ta b\n-0.5\tb </s>\n\n\\3-grams:\n-0.0625\t<s> a b\n\n\
+        \\end\\\n";
 
 fn small_models() {
     let desk = Desk::new();
@@ -100,28 +123,57 @@ fn small_models() {
         format!("\u{feff}{GOOD}"),
         format!("A model.\nngram 1=nr\nIt begins with \\data\\ and so on.\n\n{GOOD}and ends.\n"),
         GOOD.replace('\t', "  ").replace("=", " = "),
-        GOOD.replace("\t-2\n", "\t 4.5 \n").replace("<s> a b", "<s> a b\t0"),
+        GOOD.replace("\t-2\n", "\t 4.5 \n")
+            .replace("<s> a b", "<s> a b\t0"),
         GOOD.replace("\ta", "\t<unk>").replace(" a", " <unk>"),
         GOOD.replace("<s>", "start"),
         // Only unigrams.
         "\\data\\\nngram 1=2\n\\1-grams:\n-0.5 </s>\n-0.25 a 0\n\\end\\".to_owned(),
         "\\data\\\nngram 1=2\n\\1-grams:\n-0.5 <unk>\n-0.25 </s>\n\\end\\".to_owned(),
         // An order without n-grams, and one whose contexts are not there.
-        format!("\\data\\\nngram 1=4\nngram 2=0\nngram 3=0\n{unigrams}\\2-grams:\n\\3-grams:\n\\end\\\n"),
-        format!("\\data\\\nngram 1=4\nngram 2=0\nngram 3=2\n{unigrams}\\2-grams:\n\\3-grams:\n-0.5 b a b\n-0.125 a a </s>\n\\end\\\n"),
+        format!(
+            "\\data\\\nngram 1=4\nngram 2=0\nngram 3=0\n{unigrams}\\2-grams:\n\\3-grams:\n\\end\\\n"
+        ),
+        format!(
+            "\\data\\\nngram 1=4\nngram 2=0\nngram 3=2\n{unigrams}\\2-grams:\n\\3-grams:\n-0.5 b a \
+             b\n-0.125 a a </s>\n\\end\\\n"
+        ),
         // b a is missing before, between and after what is there; a b a and b b a with it.
         format!(
-            "\\data\\\nngram 1=4\nngram 2=3\nngram 3=2\nngram 4=3\n{unigrams}\\2-grams:\n-0.5 b b -0.25\n-1 a a -4\n-2 b </s>\n\
-             \\3-grams:\n-0.5 a a b -1\n-0.125 b b b -0.75\n\\4-grams:\n-0.1 b b a a\n-0.2 a b a b\n-0.3 a a b a\n\\end\\\n"
+            "\\data\\\nngram 1=4\nngram 2=3\nngram 3=2\nngram 4=3\n{unigrams}\\2-grams:\n-0.5 b b \
+             -0.25\n-1 a a -4\n-2 b </s>\n\
+             \\3-grams:\n-0.5 a a b -1\n-0.125 b b b -0.75\n\\4-grams:\n-0.1 b b a a\n\
+                 -0.2 a b a b\n-0.3 a a b a\n\\end\\\n"
         ),
     ];
     for text in &texts {
-        agree(&desk.read(text), &arpa::Arpa::read(text.trim_start_matches('\u{feff}')), &mut Random(1), text);
+        agree(
+            &desk.read(text),
+            &arpa::Arpa::read(text.trim_start_matches('\u{feff}')),
+            &mut Random(1),
+            text,
+        );
     }
-    let model = desk.read(&GOOD.replace("-99\t<s>", "-inf\t<s>").replace("-1\t</s>", "0.00009\t</s>"));
-    let probability = |token| model.log10_prob(&History::default(), model.id(token).expect("a word"));
-    assert_eq!((probability("<s>"), probability("</s>"), model.id("c"), model.unknown()), (-99.0, 0.0, None, None));
-    assert_eq!((model.order(), model.vocab_size(), model.counts()), (3, 4, vec![4, 3, 1]));
+    let model = desk.read(
+        &GOOD
+            .replace("-99\t<s>", "-inf\t<s>")
+            .replace("-1\t</s>", "0.00009\t</s>"),
+    );
+    let probability =
+        |token| model.log10_prob(&History::default(), model.id(token).expect("a word"));
+    assert_eq!(
+        (
+            probability("<s>"),
+            probability("</s>"),
+            model.id("c"),
+            model.unknown()
+        ),
+        (-99.0, 0.0, None, None)
+    );
+    assert_eq!(
+        (model.order(), model.vocab_size(), model.counts()),
+        (3, 4, vec![4, 3, 1])
+    );
 }
 
 /// Any n-grams with any numbers, most of them without their contexts.
@@ -132,18 +184,34 @@ fn random_models() {
         let mut words = vec!["</s>", "a", "b", "c"];
         words.extend(["<s>", "<unk>"].into_iter().filter(|_| random.below(3) > 0));
         let order = 1 + round % 5;
-        let mut sections = vec![words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()];
+        let mut sections = vec![
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>(),
+        ];
         for length in 2..=order {
-            let draw = |random: &mut Random| (0..length).map(|_| words[random.below(words.len())]).collect::<Vec<_>>().join(" ");
-            let mut section: Vec<String> = (0..random.below(30)).map(|_| draw(&mut random)).collect();
-            section.sort_by_key(|ngram| (ngram.len() * 7 + ngram.bytes().map(usize::from).sum::<usize>() * 5) % 11);
+            let draw = |random: &mut Random| {
+                (0..length)
+                    .map(|_| words[random.below(words.len())])
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            let mut section: Vec<String> =
+                (0..random.below(30)).map(|_| draw(&mut random)).collect();
+            section.sort_by_key(|ngram| {
+                (ngram.len() * 7 + ngram.bytes().map(usize::from).sum::<usize>() * 5) % 11
+            });
             section.dedup();
             let mut once = std::collections::HashSet::new();
             section.retain(|ngram| once.insert(ngram.clone()));
             sections.push(section);
         }
         let mut text = "\\data\\\n".to_owned();
-        sections.iter().zip(1..).for_each(|(section, length)| text += &format!("ngram {length}={}\n", section.len()));
+        sections
+            .iter()
+            .zip(1..)
+            .for_each(|(section, length)| text += &format!("ngram {length}={}\n", section.len()));
         for (section, length) in sections.iter().zip(1..) {
             text += &format!("\n\\{length}-grams:\n");
             for ngram in section {
@@ -157,9 +225,13 @@ fn random_models() {
         }
         text += "\n\\end\\\n";
         let (model, reference) = (desk.read(&text), arpa::Arpa::read(&text));
-        assert_eq!(model.counts(), sections.iter().map(Vec::len).collect::<Vec<_>>());
+        assert_eq!(
+            model.counts(),
+            sections.iter().map(Vec::len).collect::<Vec<_>>()
+        );
         agree(&model, &reference, &mut random, &text);
-        // What is written leaves out the contexts that were put in, and reads back as the same model.
+        // What is written leaves out the contexts that were put in, and reads back as the same
+        // model.
         model.write(&desk.path("again")).expect("a written model");
         let again = NgramModel::read(&desk.path("again")).expect("a model");
         assert_eq!(again.counts(), model.counts());
@@ -176,7 +248,10 @@ fn histories() {
     let one = model.advance(&model.advance(&start, a), b);
     let other = model.advance(&model.advance(&model.advance(&History::default(), b), a), b);
     assert_eq!(one, other);
-    assert_ne!(model.advance(&start, a), model.advance(&History::default(), a));
+    assert_ne!(
+        model.advance(&start, a),
+        model.advance(&History::default(), a)
+    );
     assert_eq!(model.advance(&start, None), History::default());
     assert_eq!(model.advance(&start, end), History::default());
     let headless = Desk::new().read(&GOOD.replace("<s>", "start"));
@@ -185,7 +260,10 @@ fn histories() {
 
 /// Reads a bad file, and looks for parts of the message.
 fn refused(path: &Path, parts: &[&str]) {
-    let error = NgramModel::read(path).map(|_| ()).expect_err(&format!("no model: {parts:?}")).to_string();
+    let error = NgramModel::read(path)
+        .map(|_| ())
+        .expect_err(&format!("no model: {parts:?}"))
+        .to_string();
     for part in parts {
         assert!(error.contains(part), "{error:?} does not say {part:?}");
     }
@@ -200,17 +278,62 @@ fn bad_files() {
         ("ngram 2=3", "ngram 3=3", 3, &["ngram 3=3", "ngram 2=…"]),
         ("ngram 1=4\nngram 2=3\nngram 3=1\n", "", 3, &["no unigrams"]),
         ("ngram 1=4", "ngram 1=0", 6, &["no unigrams"]),
-        ("ngram 1=4", "ngram 1=4294967295", 2, &["at most 4294967294"]),
-        ("ngram 1=4", "ngram 1=four", 2, &["\"ngram 1=four\"", "a count"]),
-        ("ngram 1=4", "unigrams: 4", 2, &["\"unigrams: 4\"", "ngram 1="]),
-        ("ngram 2=3", "ngram 2=4", 17, &["2-grams", "ngram 2=4", "there are 3"]),
-        ("ngram 2=3", "ngram 2=2", 15, &["2-grams", "ngram 2=2", "more"]),
+        (
+            "ngram 1=4",
+            "ngram 1=4294967295",
+            2,
+            &["at most 4294967294"],
+        ),
+        (
+            "ngram 1=4",
+            "ngram 1=four",
+            2,
+            &["\"ngram 1=four\"", "a count"],
+        ),
+        (
+            "ngram 1=4",
+            "unigrams: 4",
+            2,
+            &["\"unigrams: 4\"", "ngram 1="],
+        ),
+        (
+            "ngram 2=3",
+            "ngram 2=4",
+            17,
+            &["2-grams", "ngram 2=4", "there are 3"],
+        ),
+        (
+            "ngram 2=3",
+            "ngram 2=2",
+            15,
+            &["2-grams", "ngram 2=2", "more"],
+        ),
         ("\\1-grams:", "\\2-grams:", 6, &["\\2-grams:", "\\1-grams:"]),
-        ("\\3-grams:\n-0.0625\t<s> a b\n\n", "", 17, &["\\end\\", "3 order(s)", "\\3-grams:"]),
-        ("\\3-grams:", "\\4-grams:", 17, &["\\4-grams:", "\\3-grams:"]),
+        (
+            "\\3-grams:\n-0.0625\t<s> a b\n\n",
+            "",
+            17,
+            &["\\end\\", "3 order(s)", "\\3-grams:"],
+        ),
+        (
+            "\\3-grams:",
+            "\\4-grams:",
+            17,
+            &["\\4-grams:", "\\3-grams:"],
+        ),
         ("\n\\end\\\n", "\n", 20, &["\\end\\ is missing"]),
-        ("\\end\\", "\\4-grams:", 20, &["\\4-grams:", "\\end\\ must come"]),
-        ("-0.25\ta b", "-0.25\ta", 14, &["\"-0.25\\ta\"", "2 field(s)", "2-gram"]),
+        (
+            "\\end\\",
+            "\\4-grams:",
+            20,
+            &["\\4-grams:", "\\end\\ must come"],
+        ),
+        (
+            "-0.25\ta b",
+            "-0.25\ta",
+            14,
+            &["\"-0.25\\ta\"", "2 field(s)", "2-gram"],
+        ),
         ("-0.25\ta b", "-0.25\ta b -1 -1", 14, &["5 field(s)"]),
         ("-0.25\ta b", "-0.25\ta b b", 14, &["\"b\"", "number"]),
         ("-0.25\ta b", "x\ta b", 14, &["\"x\"", "number"]),
@@ -222,9 +345,19 @@ fn bad_files() {
         ("-0.25\ta b", "-0.25\ta b 1e39", 14, &["1e39", "finite"]),
         ("-0.25\ta b", "-0.25\ta c", 14, &["\"c\"", "unigrams"]),
         ("-0.25\ta b", "-0.25\t<s> a", 14, &["line 13", "once more"]),
-        ("-0.25\ta b\n-0.5", "\n-0.25\t<s> a\n\n-0.5", 15, &["line 13", "once more"]),
+        (
+            "-0.25\ta b\n-0.5",
+            "\n-0.25\t<s> a\n\n-0.5",
+            15,
+            &["line 13", "once more"],
+        ),
         ("-0.75\tb", "-0.75\ta", 10, &["\"a\"", "once more"]),
-        ("<s> a b\n", "<s> a b -0.5\n", 18, &["-0.5", "nothing to back off"]),
+        (
+            "<s> a b\n",
+            "<s> a b -0.5\n",
+            18,
+            &["-0.5", "nothing to back off"],
+        ),
     ] {
         assert!(GOOD.contains(good), "{good:?}");
         let path = desk.write("bad", GOOD.replacen(good, bad, 1));
@@ -234,7 +367,10 @@ fn bad_files() {
     let place = GOOD.find("a\t-0.25").expect("a unigram");
     bytes[place] = 0xe9;
     refused(&desk.write("bad", &bytes), &["line 9", "0xe9", "UTF-8"]);
-    refused(&desk.write("bad", vec![b' '; 3 << 20]), &["line 1", "longer"]);
+    refused(
+        &desk.write("bad", vec![b' '; 3 << 20]),
+        &["line 1", "longer"],
+    );
     refused(&desk.write("bad", ""), &["line 1", "\\data\\"]);
     refused(&desk.path("missing"), &["cannot open"]);
     refused(desk.0.path(), &["directory"]);
@@ -249,31 +385,64 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 fn compressed_files() {
     let desk = Desk::new();
     let compressed = compress(GOOD.as_bytes());
-    let parts = [compress(&GOOD.as_bytes()[..100]), compress(&GOOD.as_bytes()[100..])].concat();
+    let parts = [
+        compress(&GOOD.as_bytes()[..100]),
+        compress(&GOOD.as_bytes()[100..]),
+    ]
+    .concat();
     for bytes in [&compressed, &parts] {
         let model = NgramModel::read(&desk.write("any.name", bytes)).expect("a model");
         agree(&model, &arpa::Arpa::read(GOOD), &mut Random(3), GOOD);
     }
     // Also where only the checksum at the end is cut, after the last line.
-    for length in [2, 11, 40, compressed.len() - 9, compressed.len() - 4, compressed.len() - 1] {
-        refused(&desk.write("cut", &compressed[..length]), &["cut, line", "cut off or damaged"]);
+    for length in [
+        2,
+        11,
+        40,
+        compressed.len() - 9,
+        compressed.len() - 4,
+        compressed.len() - 1,
+    ] {
+        refused(
+            &desk.write("cut", &compressed[..length]),
+            &["cut, line", "cut off or damaged"],
+        );
     }
     let mut damaged = compressed.clone();
     damaged[compressed.len() - 6] ^= 1;
     refused(&desk.write("damaged", &damaged), &["cut off or damaged"]);
     // The name says what a compressed file is only when it is written.
-    desk.read(GOOD).write(&desk.path("model.arpa.gz")).expect("a written model");
-    assert_eq!(fs::read(desk.path("model.arpa.gz")).expect("a file")[..2], [0x1f, 0x8b]);
-    assert_eq!(NgramModel::read(&desk.path("model.arpa.gz")).expect("a model").counts(), [4, 3, 1]);
-    desk.read(GOOD).write(&desk.write("plain.gz", GOOD).with_extension("arpa")).expect("a written model");
-    assert!(fs::read(desk.path("plain.arpa")).expect("a file").starts_with(b"\\data\\"));
+    desk.read(GOOD)
+        .write(&desk.path("model.arpa.gz"))
+        .expect("a written model");
+    assert_eq!(
+        fs::read(desk.path("model.arpa.gz")).expect("a file")[..2],
+        [0x1f, 0x8b]
+    );
+    assert_eq!(
+        NgramModel::read(&desk.path("model.arpa.gz"))
+            .expect("a model")
+            .counts(),
+        [4, 3, 1]
+    );
+    desk.read(GOOD)
+        .write(&desk.write("plain.gz", GOOD).with_extension("arpa"))
+        .expect("a written model");
+    assert!(
+        fs::read(desk.path("plain.arpa"))
+            .expect("a file")
+            .starts_with(b"\\data\\")
+    );
 }
 
 fn writing_and_reading_again() {
     let desk = Desk::new();
     let model = desk.read(GOOD);
     model.write(&desk.path("model")).expect("a written model");
-    assert_eq!(fs::read_to_string(desk.path("model")).expect("a file"), GOOD);
+    assert_eq!(
+        fs::read_to_string(desk.path("model")).expect("a file"),
+        GOOD
+    );
     let mut names = desk.names();
     names.sort();
     assert_eq!(names, ["model"], "no temporary file is left");
@@ -281,18 +450,30 @@ fn writing_and_reading_again() {
 
 fn what_cannot_be_written() {
     let desk = Desk::new();
-    let error = desk.read(GOOD).write(&desk.path("nowhere/model")).expect_err("no directory");
+    let error = desk
+        .read(GOOD)
+        .write(&desk.path("nowhere/model"))
+        .expect_err("no directory");
     assert!(error.to_string().starts_with("cannot write"), "{error}");
     fs::create_dir(desk.path("taken")).expect("a directory");
     desk.write("taken/file", "");
-    desk.read(GOOD).write(&desk.path("taken")).expect_err("a directory is there");
+    desk.read(GOOD)
+        .write(&desk.path("taken"))
+        .expect_err("a directory is there");
     assert!(!desk.names().iter().any(|name| name.ends_with(".new")));
     for token in ["", "a b", "\n", "\r", "a\t"] {
         let mut text = KneserNey::new(KneserNeyOptions::default()).expect("an order");
         text.add_sentence(&[0]).expect("there is room");
         let model = text.estimate(&[token.to_owned()]).expect("a model").model;
-        let error = model.write(&desk.path("model")).expect_err("white space").to_string();
+        let error = model
+            .write(&desk.path("model"))
+            .expect_err("white space")
+            .to_string();
         assert!(error.contains(&format!("{token:?}")), "{error}");
     }
-    assert_eq!(fs::read_to_string(desk.path("model")).expect("a file"), GOOD, "what was there is there still");
+    assert_eq!(
+        fs::read_to_string(desk.path("model")).expect("a file"),
+        GOOD,
+        "what was there is there still"
+    );
 }

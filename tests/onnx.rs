@@ -15,16 +15,34 @@ use made::{Made, NETWORKS, PLAIN, Parameters, VOCABULARY};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("graphs_are_whole", graphs_are_whole),
-    ("interfaces_are_those_that_sherpa_onnx_reads", interfaces_are_those_that_sherpa_onnx_reads),
-    ("gates_take_the_operators_order", gates_take_the_operators_order),
-    ("parameters_that_do_not_fit_are_refused", parameters_that_do_not_fit_are_refused),
-    ("export_writes_a_file_and_keeps_what_was_there", export_writes_a_file_and_keeps_what_was_there),
+    (
+        "interfaces_are_those_that_sherpa_onnx_reads",
+        interfaces_are_those_that_sherpa_onnx_reads,
+    ),
+    (
+        "gates_take_the_operators_order",
+        gates_take_the_operators_order,
+    ),
+    (
+        "parameters_that_do_not_fit_are_refused",
+        parameters_that_do_not_fit_are_refused,
+    ),
+    (
+        "export_writes_a_file_and_keeps_what_was_there",
+        export_writes_a_file_and_keeps_what_was_there,
+    ),
 ];
 
 /// Tests that need Python with numpy, onnx and onnxruntime.
 pub const PYTHON_TESTS: &[(&str, fn())] = &[
-    ("onnxruntime_agrees_with_the_equations", onnxruntime_agrees_with_the_equations),
-    ("onnxruntime_agrees_with_score", onnxruntime_agrees_with_score),
+    (
+        "onnxruntime_agrees_with_the_equations",
+        onnxruntime_agrees_with_the_equations,
+    ),
+    (
+        "onnxruntime_agrees_with_score",
+        onnxruntime_agrees_with_score,
+    ),
 ];
 
 const FORMS: [Form; 2] = [Form::Sentence, Form::Step];
@@ -34,45 +52,92 @@ fn graph(model: &Model) -> &Graph {
 }
 
 fn constant<'a>(model: &'a Model, name: &str) -> &'a Tensor {
-    graph(model).initializer.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("no initialiser {name}"))
+    graph(model)
+        .initializer
+        .iter()
+        .find(|one| one.name == name)
+        .unwrap_or_else(|| panic!("no initialiser {name}"))
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f32> {
     assert_eq!(tensor.data_type, FLOAT, "{}", tensor.name);
-    tensor.raw_data.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect()
+    tensor
+        .raw_data
+        .chunks(4)
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
+        .collect()
 }
 
-/// Every value is made once and before it is taken, every constant is taken and as long as its shape says, the outputs are made.
+/// Every value is made once and before it is taken, every constant is taken and as long as its
+/// shape says, the outputs are made.
 fn graphs_are_whole() {
     for made in NETWORKS {
-        for form in FORMS.into_iter().filter(|&form| form == Form::Sentence || made.has_step()) {
+        for form in FORMS
+            .into_iter()
+            .filter(|&form| form == Form::Sentence || made.has_step())
+        {
             let model = made.model(form);
             let graph = graph(&model);
-            let mut known: BTreeSet<&str> = graph.input.iter().map(|one| one.name.as_str()).collect();
+            let mut known: BTreeSet<&str> =
+                graph.input.iter().map(|one| one.name.as_str()).collect();
             for tensor in &graph.initializer {
-                let size = tensor.dims.iter().product::<i64>() as usize * if tensor.data_type == FLOAT { 4 } else { 8 };
+                let size = tensor.dims.iter().product::<i64>() as usize
+                    * if tensor.data_type == FLOAT { 4 } else { 8 };
                 assert_eq!(tensor.raw_data.len(), size, "{}", tensor.name);
                 assert!(known.insert(&tensor.name), "{} stands twice", tensor.name);
             }
             let mut taken = BTreeSet::new();
             for node in &graph.node {
                 for input in node.input.iter().filter(|input| !input.is_empty()) {
-                    assert!(known.contains(input.as_str()), "{} takes {input}, which nobody made yet", node.name);
+                    assert!(
+                        known.contains(input.as_str()),
+                        "{} takes {input}, which nobody made yet",
+                        node.name
+                    );
                     taken.insert(input.as_str());
                 }
                 for output in &node.output {
                     assert!(known.insert(output), "{output} is made twice");
                 }
             }
-            assert!(graph.initializer.iter().all(|tensor| taken.contains(tensor.name.as_str())), "a constant is not used");
-            assert!(graph.output.iter().all(|output| known.contains(output.name.as_str())), "an output is not made");
-            let operator = ["RNN", "GRU", "LSTM"][["elman", "gru", "lstm"].iter().position(|&cell| cell == made.cell).expect("a cell")];
-            assert_eq!(graph.node.iter().filter(|node| node.op_type == operator).count(), made.sizes.len());
+            assert!(
+                graph
+                    .initializer
+                    .iter()
+                    .all(|tensor| taken.contains(tensor.name.as_str())),
+                "a constant is not used"
+            );
+            assert!(
+                graph
+                    .output
+                    .iter()
+                    .all(|output| known.contains(output.name.as_str())),
+                "an output is not made"
+            );
+            let operator = ["RNN", "GRU", "LSTM"][["elman", "gru", "lstm"]
+                .iter()
+                .position(|&cell| cell == made.cell)
+                .expect("a cell")];
+            assert_eq!(
+                graph
+                    .node
+                    .iter()
+                    .filter(|node| node.op_type == operator)
+                    .count(),
+                made.sizes.len()
+            );
             let rows = (made.gates() * made.sizes[0]) as i64;
-            let width = if made.embedding > 0 { made.embedding as i64 } else { rows };
+            let width = if made.embedding > 0 {
+                made.embedding as i64
+            } else {
+                rows
+            };
             assert_eq!(constant(&model, "table").dims, [VOCABULARY as i64, width]);
             assert_eq!(constant(&model, "layer0.W").dims, [1, rows, width]);
-            assert_eq!(constant(&model, "layer0.R").dims, [1, rows, made.sizes[0] as i64]);
+            assert_eq!(
+                constant(&model, "layer0.R").dims,
+                [1, rows, made.sizes[0] as i64]
+            );
             if made.bias {
                 assert_eq!(constant(&model, "layer0.B").dims, [1, 2 * rows]);
             }
@@ -83,14 +148,37 @@ fn graphs_are_whole() {
 /// Name, element type and shape as text.
 fn interface(values: &[ValueInfo]) -> Vec<String> {
     let text = |value: &ValueInfo| {
-        let tensor = value.kind.as_ref().and_then(|kind| kind.tensor_type.as_ref()).expect("a tensor");
-        let size = |dimension: &elman::onnx::format::Dimension| match (&dimension.dim_value, &dimension.dim_param) {
+        let tensor = value
+            .kind
+            .as_ref()
+            .and_then(|kind| kind.tensor_type.as_ref())
+            .expect("a tensor");
+        let size = |dimension: &elman::onnx::format::Dimension| match (
+            &dimension.dim_value,
+            &dimension.dim_param,
+        ) {
             (Some(size), None) => size.to_string(),
             (None, Some(name)) => name.clone(),
             _ => panic!("a dimension is a number or a name"),
         };
-        let sizes: Vec<String> = tensor.shape.as_ref().expect("a shape").dim.iter().map(size).collect();
-        format!("{} {} [{}]", value.name, if tensor.elem_type == FLOAT { "f32" } else { "int64" }, sizes.join(", "))
+        let sizes: Vec<String> = tensor
+            .shape
+            .as_ref()
+            .expect("a shape")
+            .dim
+            .iter()
+            .map(size)
+            .collect();
+        format!(
+            "{} {} [{}]",
+            value.name,
+            if tensor.elem_type == FLOAT {
+                "f32"
+            } else {
+                "int64"
+            },
+            sizes.join(", ")
+        )
     };
     values.iter().map(text).collect()
 }
@@ -98,58 +186,137 @@ fn interface(values: &[ValueInfo]) -> Vec<String> {
 fn interfaces_are_those_that_sherpa_onnx_reads() {
     for made in NETWORKS.iter().filter(|made| made.has_step()) {
         let sentence = made.model(Form::Sentence);
-        assert_eq!(interface(&graph(&sentence).input), ["x int64 [N, L]", "x_lens int64 [N]"]);
+        assert_eq!(
+            interface(&graph(&sentence).input),
+            ["x int64 [N, L]", "x_lens int64 [N]"]
+        );
         assert_eq!(interface(&graph(&sentence).output), ["nll f32 [N]"]);
         let step = made.model(Form::Step);
         let states = format!("f32 [{}, N, {}]", made.sizes.len(), made.sizes[0]);
-        let names: &[&str] = if made.cell == "lstm" { &["h0", "c0"] } else { &["h0"] };
-        let inputs: Vec<String> = names.iter().map(|name| format!("{name} {states}")).collect();
-        let outputs: Vec<String> = names.iter().map(|name| format!("next_{name} {states}")).collect();
-        assert_eq!(interface(&graph(&step).input), [&["x int64 [N, 1]".to_owned()][..], &inputs].concat());
-        assert_eq!(interface(&graph(&step).output), [&["log_softmax f32 [N, 11]".to_owned()][..], &outputs].concat());
+        let names: &[&str] = if made.cell == "lstm" {
+            &["h0", "c0"]
+        } else {
+            &["h0"]
+        };
+        let inputs: Vec<String> = names
+            .iter()
+            .map(|name| format!("{name} {states}"))
+            .collect();
+        let outputs: Vec<String> = names
+            .iter()
+            .map(|name| format!("next_{name} {states}"))
+            .collect();
+        assert_eq!(
+            interface(&graph(&step).input),
+            [&["x int64 [N, 1]".to_owned()][..], &inputs].concat()
+        );
+        assert_eq!(
+            interface(&graph(&step).output),
+            [&["log_softmax f32 [N, 11]".to_owned()][..], &outputs].concat()
+        );
 
         let initial = made.initial_state.to_string();
-        let [layers, hidden, embedding] = [made.sizes.len(), made.sizes[0], made.embedding].map(|size| size.to_string());
+        let [layers, hidden, embedding] =
+            [made.sizes.len(), made.sizes[0], made.embedding].map(|size| size.to_string());
         for (model, comment) in [(&sentence, "rnnlm without state"), (&step, "rnnlm state")] {
-            let mut wanted = vec![("model_type", "rnnlm"), ("version", "1"), ("comment", comment), ("sos_id", "0"), ("eos_id", "0")];
-            wanted.extend([("vocab_size", "11"), ("cell", made.cell), ("unit", "word"), ("initial_state", &initial)]);
+            let mut wanted = vec![
+                ("model_type", "rnnlm"),
+                ("version", "1"),
+                ("comment", comment),
+                ("sos_id", "0"),
+                ("eos_id", "0"),
+            ];
+            wanted.extend([
+                ("vocab_size", "11"),
+                ("cell", made.cell),
+                ("unit", "word"),
+                ("initial_state", &initial),
+            ]);
             if std::ptr::eq(model, &raw const step) {
-                wanted.extend([("num_layers", layers.as_str()), ("hidden_size", &hidden), ("embedding_dim", &embedding)]);
+                wanted.extend([
+                    ("num_layers", layers.as_str()),
+                    ("hidden_size", &hidden),
+                    ("embedding_dim", &embedding),
+                ]);
             }
             for (key, value) in wanted {
-                let found = model.metadata_props.iter().find(|one| one.key == key).map(|one| one.value.as_str());
+                let found = model
+                    .metadata_props
+                    .iter()
+                    .find(|one| one.key == key)
+                    .map(|one| one.value.as_str());
                 assert_eq!(found, Some(value), "{key}");
             }
         }
     }
 }
 
-/// Gates are told apart by their hundreds: PyTorch's r, z, n become z, r, h, and i, f, g, o become i, o, f, c.
+/// Gates are told apart by their hundreds: PyTorch's r, z, n become z, r, h, and i, f, g, o become
+/// i, o, f, c.
 fn gates_take_the_operators_order() {
     for (cell, order) in [("gru", &[1, 0, 2][..]), ("lstm", &[0, 3, 1, 2])] {
-        let made = Made { cell, embedding: 3, sizes: &[2], bias: true, ..PLAIN };
+        let made = Made {
+            cell,
+            embedding: 3,
+            sizes: &[2],
+            bias: true,
+            ..PLAIN
+        };
         let mut parameters = made.parameters(1);
-        for (number, (_, shape, values)) in parameters.iter_mut().enumerate().filter(|(_, one)| one.0.starts_with("rnn.")) {
+        for (number, (_, shape, values)) in parameters
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, one)| one.0.starts_with("rnn."))
+        {
             let block = 2 * shape.get(1).copied().unwrap_or(1);
             values.iter_mut().enumerate().for_each(|(place, value)| {
                 *value = (1000 * number + 100 * (place / block) + place % block) as f32;
             });
         }
-        let model = Model::decode(made.file(&parameters, Form::Sentence).as_slice()).expect("the file decodes");
+        let model = Model::decode(made.file(&parameters, Form::Sentence).as_slice())
+            .expect("the file decodes");
         let wanted = |number: usize, block: usize| -> Vec<f32> {
-            order.iter().flat_map(|gate| (0..block).map(move |place| (1000 * number + 100 * gate + place) as f32)).collect()
+            order
+                .iter()
+                .flat_map(|gate| {
+                    (0..block).map(move |place| (1000 * number + 100 * gate + place) as f32)
+                })
+                .collect()
         };
-        assert_eq!(numbers(constant(&model, "layer0.W")), wanted(1, 6), "{cell}");
-        assert_eq!(numbers(constant(&model, "layer0.R")), wanted(2, 4), "{cell}");
-        assert_eq!(numbers(constant(&model, "layer0.B")), [wanted(3, 2), wanted(4, 2)].concat(), "{cell}");
+        assert_eq!(
+            numbers(constant(&model, "layer0.W")),
+            wanted(1, 6),
+            "{cell}"
+        );
+        assert_eq!(
+            numbers(constant(&model, "layer0.R")),
+            wanted(2, 4),
+            "{cell}"
+        );
+        assert_eq!(
+            numbers(constant(&model, "layer0.B")),
+            [wanted(3, 2), wanted(4, 2)].concat(),
+            "{cell}"
+        );
     }
 }
 
 fn parameters_that_do_not_fit_are_refused() {
-    let made = Made { cell: "lstm", embedding: 3, bias: true, decoder_bias: true, ..PLAIN };
+    let made = Made {
+        cell: "lstm",
+        embedding: 3,
+        bias: true,
+        decoder_bias: true,
+        ..PLAIN
+    };
     let refused = |made: &Made, parameters: &Parameters, parts: &[&str]| {
-        let message = network_to_onnx(&made.network(parameters), "word", Form::Step).expect_err("refused").to_string();
-        assert!(parts.iter().all(|part| message.contains(part)), "{message} lacks one of {parts:?}");
+        let message = network_to_onnx(&made.network(parameters), "word", Form::Step)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            parts.iter().all(|part| message.contains(part)),
+            "{message} lacks one of {parts:?}"
+        );
     };
     let whole = made.parameters(1);
     for (lost, named) in [
@@ -160,59 +327,129 @@ fn parameters_that_do_not_fit_are_refused() {
         // The output is tied then, and the table's width is not the layer's.
         ("decoder.weight", "decoder.weight"),
     ] {
-        refused(&made, &whole.iter().filter(|one| one.0 != lost).cloned().collect(), &[named]);
+        refused(
+            &made,
+            &whole.iter().filter(|one| one.0 != lost).cloned().collect(),
+            &[named],
+        );
     }
     let mut more = whole.clone();
     more.push(("rnn.weight_peephole".to_owned(), vec![1], vec![0.0]));
     refused(&made, &more, &["rnn.weight_peephole", "does not know"]);
-    refused(&Made { cell: "gru", ..made }, &whole, &["rnn.weight_hh_l0", "20", "15"]);
-    refused(&Made { cell: "perceptron", ..made }, &whole, &["perceptron", "elman, gru, lstm"]);
+    refused(
+        &Made {
+            cell: "gru",
+            ..made
+        },
+        &whole,
+        &["rnn.weight_hh_l0", "20", "15"],
+    );
+    refused(
+        &Made {
+            cell: "perceptron",
+            ..made
+        },
+        &whole,
+        &["perceptron", "elman, gru, lstm"],
+    );
     let mut cut = whole.clone();
     cut[0].2.pop();
     refused(&made, &cut, &["embedding.weight", "[11, 3]", "32"]);
-    let uneven = Made { embedding: 3, sizes: &[2, 5], ..PLAIN };
-    refused(&uneven, &uneven.parameters(1), &["[2, 5]", "--form sentence"]);
+    let uneven = Made {
+        embedding: 3,
+        sizes: &[2, 5],
+        ..PLAIN
+    };
+    refused(
+        &uneven,
+        &uneven.parameters(1),
+        &["[2, 5]", "--form sentence"],
+    );
 }
 
 fn export_writes_a_file_and_keeps_what_was_there() {
     let workbench = Workbench::with_model();
-    let run = workbench.run("export --onnx --model model --out lm.onnx").succeeds();
-    assert!(run.stdout.contains("lm.onnx") && run.stdout.contains("x_lens"), "{}", run.stdout);
+    let run = workbench
+        .run("export --onnx --model model --out lm.onnx")
+        .succeeds();
+    assert!(
+        run.stdout.contains("lm.onnx") && run.stdout.contains("x_lens"),
+        "{}",
+        run.stdout
+    );
     let sentence = workbench.read("lm.onnx");
     let model = Model::decode(sentence.as_slice()).expect("the file decodes");
     assert_eq!(interface(&graph(&model).output), ["nll f32 [N]"]);
     assert_eq!(numbers(constant(&model, "initial_state")), [0.1]);
 
-    workbench.run("export --onnx --out lm.onnx --form step").fails(1, &["lm.onnx", "exists", "--force"]);
-    assert!(workbench.read("lm.onnx") == sentence, "an existing file was overwritten");
-    let run = workbench.run("export --onnx --out lm.onnx --form step --force --json").succeeds();
+    workbench
+        .run("export --onnx --out lm.onnx --form step")
+        .fails(1, &["lm.onnx", "exists", "--force"]);
+    assert!(
+        workbench.read("lm.onnx") == sentence,
+        "an existing file was overwritten"
+    );
+    let run = workbench
+        .run("export --onnx --out lm.onnx --form step --force --json")
+        .succeeds();
     assert!(run.stderr.contains("initial_state"), "{}", run.stderr);
     let step = workbench.read("lm.onnx");
     assert_eq!(run.number("bytes") as usize, step.len());
-    assert_eq!(interface(&graph(&Model::decode(step.as_slice()).expect("the file decodes")).input)[0], "x int64 [N, 1]");
+    assert_eq!(
+        interface(&graph(&Model::decode(step.as_slice()).expect("the file decodes")).input)[0],
+        "x int64 [N, 1]"
+    );
 
-    workbench.run("export --out other.onnx").fails(2, &["--onnx"]);
+    workbench
+        .run("export --out other.onnx")
+        .fails(2, &["--onnx"]);
     workbench.run("export --onnx").fails(2, &["--out"]);
-    workbench.run("export --onnx --out other.onnx --form word").fails(2, &["word", "sentence", "step"]);
-    workbench.run("export --onnx --out model --force").fails(1, &["model", "directory"]);
-    workbench.run("export --onnx --out nowhere/lm.onnx").fails(1, &["nowhere"]);
-    workbench.run("export --onnx --model nowhere --out other.onnx").fails(1, &["nowhere"]);
-    let mut names: Vec<_> = std::fs::read_dir(workbench.path("")).expect("a directory").flatten().map(|one| one.file_name()).collect();
+    workbench
+        .run("export --onnx --out other.onnx --form word")
+        .fails(2, &["word", "sentence", "step"]);
+    workbench
+        .run("export --onnx --out model --force")
+        .fails(1, &["model", "directory"]);
+    workbench
+        .run("export --onnx --out nowhere/lm.onnx")
+        .fails(1, &["nowhere"]);
+    workbench
+        .run("export --onnx --model nowhere --out other.onnx")
+        .fails(1, &["nowhere"]);
+    let mut names: Vec<_> = std::fs::read_dir(workbench.path(""))
+        .expect("a directory")
+        .flatten()
+        .map(|one| one.file_name())
+        .collect();
     names.sort();
-    assert_eq!(names, ["lm.onnx", "model", "train.txt"], "something was left behind");
+    assert_eq!(
+        names,
+        ["lm.onnx", "model", "train.txt"],
+        "something was left behind"
+    );
 }
 
 /// What the script prints, compared line by line with the log10 probabilities expected.
 fn compare(workbench: &Workbench, arguments: &[&str], expected: &[f64]) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/score_with_onnxruntime.py");
-    let output =
-        std::process::Command::new(python()).arg(script).args(arguments).current_dir(workbench.path("")).output().expect("Python runs");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/score_with_onnxruntime.py"
+    );
+    let output = std::process::Command::new(python())
+        .arg(script)
+        .args(arguments)
+        .current_dir(workbench.path(""))
+        .output()
+        .expect("Python runs");
     let found = Run::new(&arguments.join(" "), output).succeeds().stdout;
     assert_eq!(found.lines().count(), expected.len(), "{arguments:?}");
     for (line, &expected) in found.lines().zip(expected) {
         let found: f64 = line.parse().expect("a number");
         // The script prints six places.
-        assert!((found - expected).abs() <= 1e-5 * expected.abs() + 5e-7, "{arguments:?}: {found}, and it should be {expected}");
+        assert!(
+            (found - expected).abs() <= 1e-5 * expected.abs() + 5e-7,
+            "{arguments:?}: {found}, and it should be {expected}"
+        );
     }
 }
 
@@ -221,18 +458,45 @@ fn onnxruntime_agrees_with_the_equations() {
     let words: Vec<String> = (1..VOCABULARY).map(|word| format!("w{word}")).collect();
     workbench.write("vocab.txt", format!("</s>\n{}\n", words.join("\n")));
     let mut generator = Generator::new(3);
-    let sentences: Vec<Vec<usize>> =
-        [5, 0, 1, 13, 2, 7].iter().map(|&length| (0..length).map(|_| 1 + generator.next() as usize % (VOCABULARY - 1)).collect()).collect();
-    let text = |sentence: &Vec<usize>| sentence.iter().map(|&word| words[word - 1].as_str()).collect::<Vec<_>>().join(" ") + "\n";
+    let sentences: Vec<Vec<usize>> = [5, 0, 1, 13, 2, 7]
+        .iter()
+        .map(|&length| {
+            (0..length)
+                .map(|_| 1 + generator.next() as usize % (VOCABULARY - 1))
+                .collect()
+        })
+        .collect();
+    let text = |sentence: &Vec<usize>| {
+        sentence
+            .iter()
+            .map(|&word| words[word - 1].as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+            + "\n"
+    };
     workbench.write("lines.txt", sentences.iter().map(text).collect::<String>());
     workbench.write("empty.txt", "\n");
     for (number, made) in NETWORKS.iter().enumerate() {
         let parameters = made.parameters(number as u64 + 1);
-        let expected: Vec<f64> = sentences.iter().map(|sentence| made.log10_probability(&parameters, sentence)).collect();
-        for form in FORMS.into_iter().filter(|&form| form == Form::Sentence || made.has_step()) {
+        let expected: Vec<f64> = sentences
+            .iter()
+            .map(|sentence| made.log10_probability(&parameters, sentence))
+            .collect();
+        for form in FORMS
+            .into_iter()
+            .filter(|&form| form == Form::Sentence || made.has_step())
+        {
             workbench.write("lm.onnx", made.file(&parameters, form));
-            compare(&workbench, &["lm.onnx", "vocab.txt", "lines.txt"], &expected);
-            compare(&workbench, &["lm.onnx", "vocab.txt", "empty.txt"], &expected[1..2]);
+            compare(
+                &workbench,
+                &["lm.onnx", "vocab.txt", "lines.txt"],
+                &expected,
+            );
+            compare(
+                &workbench,
+                &["lm.onnx", "vocab.txt", "empty.txt"],
+                &expected[1..2],
+            );
         }
     }
 }
@@ -240,17 +504,44 @@ fn onnxruntime_agrees_with_the_equations() {
 fn onnxruntime_agrees_with_score() {
     let workbench = Workbench::with_model();
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 5 --hidden 11";
-    workbench.run(&format!("{train} --layers 2 --embedding 6 --bias --activation tanh --out deep")).succeeds();
-    workbench.run(&format!("{train} --activation relu --min-count 20 --out cut")).succeeds();
-    workbench.run(&format!("{train} --unit char --out characters")).succeeds();
-    let lines: String = small_text().lines().take(40).fold(String::new(), |lines, line| lines + line + "\n");
+    workbench
+        .run(&format!(
+            "{train} --layers 2 --embedding 6 --bias --activation tanh --out deep"
+        ))
+        .succeeds();
+    workbench
+        .run(&format!(
+            "{train} --activation relu --min-count 20 --out cut"
+        ))
+        .succeeds();
+    workbench
+        .run(&format!("{train} --unit char --out characters"))
+        .succeeds();
+    let lines: String = small_text()
+        .lines()
+        .take(40)
+        .fold(String::new(), |lines, line| lines + line + "\n");
     workbench.write("lines.txt", lines + "\n");
     for model in ["model", "deep", "cut", "characters"] {
-        let scores = workbench.run(&format!("score lines.txt --model {model} --device cpu")).succeeds().stdout;
-        let expected: Vec<f64> = scores.lines().map(|line| line.parse().expect("a number")).collect();
+        let scores = workbench
+            .run(&format!("score lines.txt --model {model} --device cpu"))
+            .succeeds()
+            .stdout;
+        let expected: Vec<f64> = scores
+            .lines()
+            .map(|line| line.parse().expect("a number"))
+            .collect();
         for form in ["sentence", "step"] {
-            workbench.run(&format!("export --onnx --model {model} --out lm.onnx --form {form} --force")).succeeds();
-            compare(&workbench, &["lm.onnx", &format!("{model}/vocab.txt"), "lines.txt"], &expected);
+            workbench
+                .run(&format!(
+                    "export --onnx --model {model} --out lm.onnx --form {form} --force"
+                ))
+                .succeeds();
+            compare(
+                &workbench,
+                &["lm.onnx", &format!("{model}/vocab.txt"), "lines.txt"],
+                &expected,
+            );
         }
     }
 }

@@ -8,13 +8,25 @@ use crate::reference::arpa::Arpa;
 
 pub const TESTS: &[(&str, fn())] = &[
     ("scores_are_those_of_score", scores_are_those_of_score),
-    ("equal_hypotheses_have_equal_scores", equal_hypotheses_have_equal_scores),
-    ("more_hypotheses_than_are_scored_together", more_hypotheses_than_are_scored_together),
+    (
+        "equal_hypotheses_have_equal_scores",
+        equal_hypotheses_have_equal_scores,
+    ),
+    (
+        "more_hypotheses_than_are_scored_together",
+        more_hypotheses_than_are_scored_together,
+    ),
     ("lists_of_srilm_by_hand", lists_of_srilm_by_hand),
     ("the_best_and_all_by_rank", the_best_and_all_by_rank),
     ("lists_without_names", lists_without_names),
-    ("unknown_words_cost_what_is_said", unknown_words_cost_what_is_said),
-    ("states_are_carried_from_list_to_list", states_are_carried_from_list_to_list),
+    (
+        "unknown_words_cost_what_is_said",
+        unknown_words_cost_what_is_said,
+    ),
+    (
+        "states_are_carried_from_list_to_list",
+        states_are_carried_from_list_to_list,
+    ),
     ("other_sources_are_mixed_in", other_sources_are_mixed_in),
     ("lists_from_standard_input", lists_from_standard_input),
     ("lines_that_are_refused", lines_that_are_refused),
@@ -27,9 +39,19 @@ const MODELS: [(&str, &str); 8] = [
     ("gru", "--cell gru --hidden 7 --embedding 5"),
     ("lstm", "--cell lstm --hidden 6 --embedding 6 --layers 2"),
     ("class", "--cell lstm --hidden 6 --output class --classes 7"),
-    ("direct", "--hidden 8 --output class --classes 6 --direct 640 --direct-order 4 --direct-lr 0.5"),
-    ("classes", "--cell gru --hidden 5 --output class --classes 4 --direct 320 --direct-order 2 --compression 4"),
-    ("adaptive", "--hidden 67 --output adaptive --cutoffs 2,5 --tail-divisor 1.1"),
+    (
+        "direct",
+        "--hidden 8 --output class --classes 6 --direct 640 --direct-order 4 --direct-lr 0.5",
+    ),
+    (
+        "classes",
+        "--cell gru --hidden 5 --output class --classes 4 --direct 320 --direct-order 2 \
+         --compression 4",
+    ),
+    (
+        "adaptive",
+        "--hidden 67 --output adaptive --cutoffs 2,5 --tail-divisor 1.1",
+    ),
     ("sampled", "--hidden 9 --output sampled --samples 5"),
 ];
 
@@ -39,7 +61,9 @@ fn workbench(models: &[&str]) -> Workbench {
     workbench.write("train.txt", small_text());
     for (name, flags) in MODELS.iter().filter(|(name, _)| models.contains(name)) {
         let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 6";
-        workbench.run(&format!("{train} {flags} --out {name}")).succeeds();
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
     }
     workbench
 }
@@ -58,30 +82,45 @@ const LISTS: &[(&str, &str)] = &[
 
 /// A file's lines of hypotheses.
 fn lines(lists: &[(&str, &str)]) -> String {
-    lists.iter().map(|(id, words)| format!("{id} {words}\n")).collect()
+    lists
+        .iter()
+        .map(|(id, words)| format!("{id} {words}\n"))
+        .collect()
 }
 
 fn rescore(workbench: &Workbench, flags: &str) -> Run {
-    workbench.run(&format!("rescore lists.txt --device cpu --ids first-column {flags}"))
+    workbench.run(&format!(
+        "rescore lists.txt --device cpu --ids first-column {flags}"
+    ))
 }
 
 /// The numbers of a key of all lists, one after the other.
 fn of_lists(run: &Run, key: &str) -> Vec<f64> {
     let json = run.json();
     let lists = json["lists"].as_array().expect("lists");
-    lists.iter().flat_map(|list| list[key].as_array().expect("numbers")).map(|number| number.as_f64().expect("a number")).collect()
+    lists
+        .iter()
+        .flat_map(|list| list[key].as_array().expect("numbers"))
+        .map(|number| number.as_f64().expect("a number"))
+        .collect()
 }
 
 /// What `elman score` says of lines.
 fn scored(workbench: &Workbench, lines: &[&str], flags: &str) -> Vec<f64> {
     workbench.write("lines.txt", lines.join("\n") + "\n");
-    workbench.run(&format!("score lines.txt --device cpu --json {flags}")).succeeds().numbers("log10_prob")
+    workbench
+        .run(&format!("score lines.txt --device cpu --json {flags}"))
+        .succeeds()
+        .numbers("log10_prob")
 }
 
 fn assert_near(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (place, (got, want)) in got.iter().zip(want).enumerate() {
-        assert!((got - want).abs() < 1e-6 * want.abs().max(1.0), "{what}, hypothesis {place}: {got}, and it is {want}");
+        assert!(
+            (got - want).abs() < 1e-6 * want.abs().max(1.0),
+            "{what}, hypothesis {place}: {got}, and it is {want}"
+        );
     }
 }
 
@@ -95,12 +134,19 @@ fn scores_are_those_of_score() {
         let json = rescore(&workbench, &format!("{flags} --json")).succeeds();
         assert_near(model, &of_lists(&json, "log10_prob"), &want);
         let printed = rescore(&workbench, &flags).succeeds().stdout;
-        let printed: Vec<f64> = printed.lines().map(|line| line.parse().expect("a number")).collect();
+        let printed: Vec<f64> = printed
+            .lines()
+            .map(|line| line.parse().expect("a number"))
+            .collect();
         assert_near(model, &printed, &want);
     }
     let both = "--model direct --model classes --weights 1,3";
     let json = rescore(&workbench, &format!("{both} --json")).succeeds();
-    assert_near(both, &of_lists(&json, "log10_prob"), &scored(&workbench, &hypotheses, both));
+    assert_near(
+        both,
+        &of_lists(&json, "log10_prob"),
+        &scored(&workbench, &hypotheses, both),
+    );
 }
 
 fn equal_hypotheses_have_equal_scores() {
@@ -110,17 +156,30 @@ fn equal_hypotheses_have_equal_scores() {
     let turned: Vec<_> = LISTS.iter().rev().copied().collect();
     let alone = LISTS[6..].to_vec();
     let more: Vec<String> = (0..40)
-        .map(|number| format!("the {} {}", ["boy", "boys", "dogs", "cat"][number % 4], ["runs", "run", "bark"][number % 3]))
+        .map(|number| {
+            format!(
+                "the {} {}",
+                ["boy", "boys", "dogs", "cat"][number % 4],
+                ["runs", "run", "bark"][number % 3]
+            )
+        })
         .collect();
-    let among: Vec<_> = more.iter().map(|words| ("u0", words.as_str())).chain(LISTS.iter().copied()).collect();
+    let among: Vec<_> = more
+        .iter()
+        .map(|words| ("u0", words.as_str()))
+        .chain(LISTS.iter().copied())
+        .collect();
     for model in models {
-        let mut known: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+        let mut known: std::collections::BTreeMap<String, String> =
+            std::collections::BTreeMap::new();
         for lists in [LISTS, &turned, &alone, &among] {
             workbench.write("lists.txt", lines(lists));
             let run = rescore(&workbench, &format!("--model {model} --json")).succeeds();
             for ((_, words), score) in lists.iter().zip(of_lists(&run, "log10_prob")) {
                 let score = score.to_string();
-                let before = known.entry((*words).to_owned()).or_insert_with(|| score.clone());
+                let before = known
+                    .entry((*words).to_owned())
+                    .or_insert_with(|| score.clone());
                 assert_eq!(*before, score, "{model}: {words:?}");
             }
         }
@@ -138,111 +197,259 @@ fn more_hypotheses_than_are_scored_together() {
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     // One list that is larger than what is scored at once, and many small ones.
     let one: String = all.iter().map(|words| format!("u {words}\n")).collect();
-    let many: String = all.iter().enumerate().map(|(number, words)| format!("u{} {words}\n", number / 5)).collect();
+    let many: String = all
+        .iter()
+        .enumerate()
+        .map(|(number, words)| format!("u{} {words}\n", number / 5))
+        .collect();
     for model in ["gru", "direct"] {
         let want = scored(&workbench, &all, &format!("--model {model}"));
         for text in [&one, &many] {
             workbench.write("lists.txt", text);
-            assert_near(model, &of_lists(&rescore(&workbench, &format!("--model {model} --json")).succeeds(), "log10_prob"), &want);
+            assert_near(
+                model,
+                &of_lists(
+                    &rescore(&workbench, &format!("--model {model} --json")).succeeds(),
+                    "log10_prob",
+                ),
+                &want,
+            );
         }
     }
 }
 
 fn lists_of_srilm_by_hand() {
     let workbench = workbench(&["elman"]);
-    let hypotheses = [(-100.5, -7.25, "the boy runs"), (-99.0, -8.0, "the boys run run"), (-103.25, -6.5, "dogs bark")];
-    let line = |(acoustic, language, words): &(f64, f64, &str)| format!("u {acoustic} {language} {} {words}\n", words.split(' ').count());
+    let hypotheses = [
+        (-100.5, -7.25, "the boy runs"),
+        (-99.0, -8.0, "the boys run run"),
+        (-103.25, -6.5, "dogs bark"),
+    ];
+    let line = |(acoustic, language, words): &(f64, f64, &str)| {
+        format!(
+            "u {acoustic} {language} {} {words}\n",
+            words.split(' ').count()
+        )
+    };
     workbench.write("lists.txt", hypotheses.iter().map(line).collect::<String>());
     let scores = scored(&workbench, &hypotheses.map(|row| row.2), "--model elman");
     for (flags, scale, penalty, old_weight) in [
         ("", 1.0, 0.0, 0.0),
         ("--lm-scale 14", 14.0, 0.0, 0.0),
-        ("--lm-scale 2.5 --word-penalty -0.5 --old-lm-weight 0.25", 2.5, -0.5, 0.25),
+        (
+            "--lm-scale 2.5 --word-penalty -0.5 --old-lm-weight 0.25",
+            2.5,
+            -0.5,
+            0.25,
+        ),
         ("--old-lm-weight 1 --word-penalty 3", 1.0, 3.0, 1.0),
         ("--lm-scale 0", 0.0, 0.0, 0.0),
     ] {
         let total = |((acoustic, language, words), score): (&(f64, f64, &str), &f64)| {
-            acoustic + scale * ((1.0 - old_weight) * score + old_weight * language) + penalty * words.split(' ').count() as f64
+            acoustic
+                + scale * ((1.0 - old_weight) * score + old_weight * language)
+                + penalty * words.split(' ').count() as f64
         };
         let want: Vec<f64> = hypotheses.iter().zip(&scores).map(total).collect();
-        let run = rescore(&workbench, &format!("--model elman --form srilm --json {flags}")).succeeds();
+        let run = rescore(
+            &workbench,
+            &format!("--model elman --form srilm --json {flags}"),
+        )
+        .succeeds();
         assert_near(flags, &of_lists(&run, "log10_prob"), &scores);
         assert_near(flags, &of_lists(&run, "score"), &want);
-        let best = (0..3).max_by(|&a, &b| want[a].total_cmp(&want[b])).expect("a hypothesis");
+        let best = (0..3)
+            .max_by(|&a, &b| want[a].total_cmp(&want[b]))
+            .expect("a hypothesis");
         assert_eq!(run.json()["lists"][0]["best"], best, "{flags}: {want:?}");
-        let best_line = rescore(&workbench, &format!("--model elman --form srilm --output best {flags}")).succeeds().stdout;
+        let best_line = rescore(
+            &workbench,
+            &format!("--model elman --form srilm --output best {flags}"),
+        )
+        .succeeds()
+        .stdout;
         assert_eq!(best_line, format!("u {}\n", hypotheses[best].2));
     }
     // The ends of sentences may be among the words.
-    workbench.write("lists.txt", "u -1 -2 3 <s> the boy runs </s>\nu -1 -2 5 <s> the boy runs </s>\n");
+    workbench.write(
+        "lists.txt",
+        "u -1 -2 3 <s> the boy runs </s>\nu -1 -2 5 <s> the boy runs </s>\n",
+    );
     let run = rescore(&workbench, "--model elman --form srilm --json").succeeds();
-    assert_near("<s> and </s>", &of_lists(&run, "log10_prob"), &[scores[0], scores[0]]);
+    assert_near(
+        "<s> and </s>",
+        &of_lists(&run, "log10_prob"),
+        &[scores[0], scores[0]],
+    );
 }
 
 fn the_best_and_all_by_rank() {
     let workbench = workbench(&["elman"]);
-    workbench.write("lists.txt", lines(LISTS) + "u4 the boy runs\nu4 the boy runs\n");
+    workbench.write(
+        "lists.txt",
+        lines(LISTS) + "u4 the boy runs\nu4 the boy runs\n",
+    );
     let run = rescore(&workbench, "--model elman --json").succeeds();
     let scores = of_lists(&run, "log10_prob");
-    assert_eq!(scores, of_lists(&run, "score"), "lists of words have no other scores");
-    let ids: Vec<String> =
-        run.json()["lists"].as_array().expect("lists").iter().map(|list| list["id"].as_str().expect("a name").to_owned()).collect();
+    assert_eq!(
+        scores,
+        of_lists(&run, "score"),
+        "lists of words have no other scores"
+    );
+    let ids: Vec<String> = run.json()["lists"]
+        .as_array()
+        .expect("lists")
+        .iter()
+        .map(|list| list["id"].as_str().expect("a name").to_owned())
+        .collect();
     assert_eq!(ids, ["u1", "u2", "u3", "u4"]);
-    let mut all: Vec<(&str, f64, &str)> =
-        LISTS.iter().chain(&[("u4", "the boy runs"); 2]).zip(&scores).map(|(row, score)| (row.0, *score, row.1)).collect();
+    let mut all: Vec<(&str, f64, &str)> = LISTS
+        .iter()
+        .chain(&[("u4", "the boy runs"); 2])
+        .zip(&scores)
+        .map(|(row, score)| (row.0, *score, row.1))
+        .collect();
     // A stable sort: equals stay in their order.
     all.sort_by(|a, b| a.0.cmp(b.0).then(b.1.total_cmp(&a.1)));
-    let ranked: String = all.iter().map(|(id, score, words)| format!("{id} {score:.6} {words}\n")).collect();
-    assert_eq!(rescore(&workbench, "--model elman --output ranked").succeeds().stdout, ranked);
+    let ranked: String = all
+        .iter()
+        .map(|(id, score, words)| format!("{id} {score:.6} {words}\n"))
+        .collect();
+    assert_eq!(
+        rescore(&workbench, "--model elman --output ranked")
+            .succeeds()
+            .stdout,
+        ranked
+    );
     let mut best = all.clone();
     best.dedup_by_key(|row| row.0);
-    let best: String = best.iter().map(|(id, _, words)| format!("{id} {words}\n")).collect();
-    assert_eq!(rescore(&workbench, "--model elman --output best").succeeds().stdout, best);
+    let best: String = best
+        .iter()
+        .map(|(id, _, words)| format!("{id} {words}\n"))
+        .collect();
+    assert_eq!(
+        rescore(&workbench, "--model elman --output best")
+            .succeeds()
+            .stdout,
+        best
+    );
 }
 
 fn lists_without_names() {
     let workbench = workbench(&["elman"]);
     let text = "\nthe boy runs\nthe boys run\n\n\ndogs bark\nmary runs\r\n";
     workbench.write("lists.txt", text);
-    let rescore = |flags: &str| workbench.run(&format!("rescore lists.txt --device cpu --model elman --ids none {flags}")).succeeds();
-    let want = scored(&workbench, &["the boy runs", "the boys run", "dogs bark", "mary runs"], "--model elman");
+    let rescore = |flags: &str| {
+        workbench
+            .run(&format!(
+                "rescore lists.txt --device cpu --model elman --ids none {flags}"
+            ))
+            .succeeds()
+    };
+    let want = scored(
+        &workbench,
+        &["the boy runs", "the boys run", "dogs bark", "mary runs"],
+        "--model elman",
+    );
     let json = rescore("--json");
     assert_near("no names", &of_lists(&json, "log10_prob"), &want);
     assert_eq!(json.json()["lists"].as_array().map(Vec::len), Some(2));
-    assert_eq!((json.json()["lists"][0]["id"].as_str(), json.json()["lists"][1]["id"].as_str()), (Some("1"), Some("2")));
-    let best = |a: usize, b: usize, words: [&'static str; 2]| if want[a] >= want[b] { words[0] } else { words[1] };
-    let expected = [best(0, 1, ["the boy runs", "the boys run"]), best(2, 3, ["dogs bark", "mary runs"])];
-    assert_eq!(rescore("--output best").stdout.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (
+            json.json()["lists"][0]["id"].as_str(),
+            json.json()["lists"][1]["id"].as_str()
+        ),
+        (Some("1"), Some("2"))
+    );
+    let best = |a: usize, b: usize, words: [&'static str; 2]| {
+        if want[a] >= want[b] {
+            words[0]
+        } else {
+            words[1]
+        }
+    };
+    let expected = [
+        best(0, 1, ["the boy runs", "the boys run"]),
+        best(2, 3, ["dogs bark", "mary runs"]),
+    ];
+    assert_eq!(
+        rescore("--output best").stdout.lines().collect::<Vec<_>>(),
+        expected
+    );
     // Lists stay apart.
     let ranked = rescore("--output ranked").stdout;
-    assert_eq!(ranked.lines().map(str::is_empty).collect::<Vec<_>>(), [false, false, true, false, false, true], "{ranked}");
-    workbench.run("rescore lists.txt --device cpu --model elman").fails(2, &["--ids"]);
+    assert_eq!(
+        ranked.lines().map(str::is_empty).collect::<Vec<_>>(),
+        [false, false, true, false, false, true],
+        "{ranked}"
+    );
+    workbench
+        .run("rescore lists.txt --device cpu --model elman")
+        .fails(2, &["--ids"]);
 }
 
 fn unknown_words_cost_what_is_said() {
     let workbench = workbench(&["elman"]);
-    workbench.run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut").succeeds();
-    let hypotheses = ["the xylophone runs", "xylophone vibraphone", "the boy <unk>"];
-    workbench.write("lists.txt", hypotheses.map(|words| format!("u {words}\n")).concat());
-    let score = |flags: &str| of_lists(&rescore(&workbench, &format!("--json {flags}")).succeeds(), "log10_prob");
+    workbench
+        .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
+        .succeeds();
+    let hypotheses = [
+        "the xylophone runs",
+        "xylophone vibraphone",
+        "the boy <unk>",
+    ];
+    workbench.write(
+        "lists.txt",
+        hypotheses.map(|words| format!("u {words}\n")).concat(),
+    );
+    let score = |flags: &str| {
+        of_lists(
+            &rescore(&workbench, &format!("--json {flags}")).succeeds(),
+            "log10_prob",
+        )
+    };
     let cost = |scores: &[f64], penalty: f64, unknown: [f64; 3]| {
-        scores.iter().zip(unknown).map(|(score, count)| score + penalty * count).collect::<Vec<_>>()
+        scores
+            .iter()
+            .zip(unknown)
+            .map(|(score, count)| score + penalty * count)
+            .collect::<Vec<_>>()
     };
     // Without <unk> they are left out and cost a penalty, rnnlm's own if none is told.
     let without = scored(&workbench, &hypotheses, "--model elman");
-    assert_near("rnnlm's penalty", &score("--model elman"), &cost(&without, -5.0, [1.0, 2.0, 1.0]));
-    assert_near("a penalty", &score("--model elman --unknown-penalty -2.5"), &cost(&without, -2.5, [1.0, 2.0, 1.0]));
+    assert_near(
+        "rnnlm's penalty",
+        &score("--model elman"),
+        &cost(&without, -5.0, [1.0, 2.0, 1.0]),
+    );
+    assert_near(
+        "a penalty",
+        &score("--model elman --unknown-penalty -2.5"),
+        &cost(&without, -2.5, [1.0, 2.0, 1.0]),
+    );
     // With <unk> they cost what it costs, and the penalty; <unk> itself is a word that is known.
     let vocabulary = String::from_utf8(workbench.read("cut/vocab.txt")).expect("UTF-8");
     let with = scored(&workbench, &hypotheses, "--model cut");
-    let unknown = hypotheses
-        .map(|words| words.split(' ').filter(|word| *word != "<unk>" && !vocabulary.lines().any(|known| known == *word)).count() as f64);
+    let unknown = hypotheses.map(|words| {
+        words
+            .split(' ')
+            .filter(|word| *word != "<unk>" && !vocabulary.lines().any(|known| known == *word))
+            .count() as f64
+    });
     assert!(unknown[1] == 2.0, "{unknown:?}");
     assert_near("<unk>", &score("--model cut"), &with);
-    assert_near("<unk> and a penalty", &score("--model cut --unknown-penalty -1"), &cost(&with, -1.0, unknown));
+    assert_near(
+        "<unk> and a penalty",
+        &score("--model cut --unknown-penalty -1"),
+        &cost(&with, -1.0, unknown),
+    );
     let skipped = scored(&workbench, &hypotheses, "--model cut --unknown skip");
     let among = |flags: &str| score(&format!("--model cut --unknown skip {flags}"));
-    assert_near("<unk> skipped", &among("--unknown-penalty -3"), &cost(&skipped, -3.0, unknown));
+    assert_near(
+        "<unk> skipped",
+        &among("--unknown-penalty -3"),
+        &cost(&skipped, -3.0, unknown),
+    );
 }
 
 fn states_are_carried_from_list_to_list() {
@@ -262,15 +469,27 @@ fn states_are_carried_from_list_to_list() {
             for list in &lists {
                 let of_hypothesis = |words: &&str| {
                     let lines: Vec<&str> = chain.iter().copied().chain([*words]).collect();
-                    *scored(&workbench, &lines, &format!("--model {model} --carry")).last().expect("a line")
+                    *scored(&workbench, &lines, &format!("--model {model} --carry"))
+                        .last()
+                        .expect("a line")
                 };
                 let scores: Vec<f64> = list.iter().map(of_hypothesis).collect();
-                let best = (0..list.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a))).expect("a hypothesis");
+                let best = (0..list.len())
+                    .max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))
+                    .expect("a hypothesis");
                 chain.push(list[if carry == "best" { best } else { 0 }]);
                 want.extend(scores);
             }
-            let run = rescore(&workbench, &format!("--model {model} --carry {carry} --json")).succeeds();
-            assert_near(&format!("{model}, carry {carry}"), &of_lists(&run, "log10_prob"), &want);
+            let run = rescore(
+                &workbench,
+                &format!("--model {model} --carry {carry} --json"),
+            )
+            .succeeds();
+            assert_near(
+                &format!("{model}, carry {carry}"),
+                &of_lists(&run, "log10_prob"),
+                &want,
+            );
         }
     }
 }
@@ -279,28 +498,58 @@ fn other_sources_are_mixed_in() {
     let workbench = workbench(&["direct"]);
     // The n-gram model knows a word that the network does not.
     workbench.write("more.txt", small_text() + "the xylophone runs\n");
-    workbench.run("ngram --text more.txt --order 3 --out lm.arpa").succeeds();
+    workbench
+        .run("ngram --text more.txt --order 3 --out lm.arpa")
+        .succeeds();
     let arpa = Arpa::read(&String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8"));
     let hypotheses = ["the boy runs", "the xylophone runs", "the vibraphone runs"];
-    workbench.write("lists.txt", hypotheses.map(|words| format!("u {words}\n")).concat());
+    workbench.write(
+        "lists.txt",
+        hypotheses.map(|words| format!("u {words}\n")).concat(),
+    );
     workbench.write("lines.txt", hypotheses.join("\n") + "\n");
-    let network = workbench.run("score lines.txt --device cpu --model direct --json --per-token").succeeds().json();
+    let network = workbench
+        .run("score lines.txt --device cpu --model direct --json --per-token")
+        .succeeds()
+        .json();
     let mut want = Vec::new();
     for (line, words) in hypotheses.iter().enumerate() {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let of_network = network["token_log10_probs"][line].as_array().expect("tokens");
-        let pairs = of_network.iter().map(|log10| log10.as_f64().unwrap_or(-5.0)).zip(arpa.sentence(&words));
-        let mixed =
-            pairs.map(|(network, other)| (0.25 * 10_f64.powf(network) + other.map_or(0.0, |other| 0.75 * 10_f64.powf(other))).log10());
+        let of_network = network["token_log10_probs"][line]
+            .as_array()
+            .expect("tokens");
+        let pairs = of_network
+            .iter()
+            .map(|log10| log10.as_f64().unwrap_or(-5.0))
+            .zip(arpa.sentence(&words));
+        let mixed = pairs.map(|(network, other)| {
+            (0.25 * 10_f64.powf(network) + other.map_or(0.0, |other| 0.75 * 10_f64.powf(other)))
+                .log10()
+        });
         want.push(mixed.sum());
     }
-    let run = rescore(&workbench, "--model direct --arpa lm.arpa --lambda 0.25 --json").succeeds();
+    let run = rescore(
+        &workbench,
+        "--model direct --arpa lm.arpa --lambda 0.25 --json",
+    )
+    .succeeds();
     assert_near("--arpa", &of_lists(&run, "log10_prob"), &want);
     // A list has a number for every word of every hypothesis and its end.
     workbench.write("list.txt", "0.125\n".repeat(12));
-    let run = rescore(&workbench, "--model direct --lm-prob list.txt --lambda 0 --json").succeeds();
-    assert_near("--lm-prob", &of_lists(&run, "log10_prob"), &[4.0 * 0.125_f64.log10(); 3]);
-    for (count, parts) in [(11, &["ends after line 11", "token 12"]), (13, &["12 tokens", "1 lines more"])] {
+    let run = rescore(
+        &workbench,
+        "--model direct --lm-prob list.txt --lambda 0 --json",
+    )
+    .succeeds();
+    assert_near(
+        "--lm-prob",
+        &of_lists(&run, "log10_prob"),
+        &[4.0 * 0.125_f64.log10(); 3],
+    );
+    for (count, parts) in [
+        (11, &["ends after line 11", "token 12"]),
+        (13, &["12 tokens", "1 lines more"]),
+    ] {
         workbench.write("list.txt", "0.125\n".repeat(count));
         rescore(&workbench, "--model direct --lm-prob list.txt").fails(1, parts);
     }
@@ -312,10 +561,23 @@ fn lists_from_standard_input() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));
     let want = rescore(&workbench, "--model elman").succeeds().stdout;
-    for arguments in ["rescore --device cpu --model elman --ids first-column", "rescore - --device cpu --model elman --ids first-column"] {
+    for arguments in [
+        "rescore --device cpu --model elman --ids first-column",
+        "rescore - --device cpu --model elman --ids first-column",
+    ] {
         let mut command = workbench.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        child.stdin.take().expect("a pipe").write_all(lines(LISTS).as_bytes()).expect("it reads");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(lines(LISTS).as_bytes())
+            .expect("it reads");
         let run = Run::new(arguments, child.wait_with_output().expect("it ends")).succeeds();
         assert_eq!(run.stdout, want);
     }
@@ -324,21 +586,59 @@ fn lists_from_standard_input() {
 fn lines_that_are_refused() {
     let workbench = workbench(&["elman"]);
     for (text, flags, parts) in [
-        ("u a\nu\n", "--ids first-column", &["line 2", "no words"][..]),
-        ("u a\n\nu b\n", "--ids first-column", &["line 2", "name of its list", "--ids none"]),
-        ("u -1 -2 2 the boy\nu -1 -2 3 the boy\n", "--ids first-column --form srilm", &["line 2", "says 3 words and has 2"]),
-        ("-1 -2 1 the\n-1 nan 1 the\n", "--ids none --form srilm", &["line 2", "language model's score", "finite"]),
-        ("-1 -2 1 the\ninf -2 1 the\n", "--ids none --form srilm", &["line 2", "acoustic score"]),
-        ("the boy runs\n", "--ids none --form srilm", &["line 1", "acoustic score", "\"the\""]),
-        ("u -1 -2\n", "--ids first-column --form srilm", &["line 1", "number of words"]),
-        ("-1 -2 0\n", "--ids none --form srilm", &["line 1", "no words"]),
+        (
+            "u a\nu\n",
+            "--ids first-column",
+            &["line 2", "no words"][..],
+        ),
+        (
+            "u a\n\nu b\n",
+            "--ids first-column",
+            &["line 2", "name of its list", "--ids none"],
+        ),
+        (
+            "u -1 -2 2 the boy\nu -1 -2 3 the boy\n",
+            "--ids first-column --form srilm",
+            &["line 2", "says 3 words and has 2"],
+        ),
+        (
+            "-1 -2 1 the\n-1 nan 1 the\n",
+            "--ids none --form srilm",
+            &["line 2", "language model's score", "finite"],
+        ),
+        (
+            "-1 -2 1 the\ninf -2 1 the\n",
+            "--ids none --form srilm",
+            &["line 2", "acoustic score"],
+        ),
+        (
+            "the boy runs\n",
+            "--ids none --form srilm",
+            &["line 1", "acoustic score", "\"the\""],
+        ),
+        (
+            "u -1 -2\n",
+            "--ids first-column --form srilm",
+            &["line 1", "number of words"],
+        ),
+        (
+            "-1 -2 0\n",
+            "--ids none --form srilm",
+            &["line 1", "no words"],
+        ),
     ] {
         workbench.write("lists.txt", text);
-        workbench.run(&format!("rescore lists.txt --device cpu --model elman {flags}")).fails(1, &[&["lists.txt"], parts].concat());
+        workbench
+            .run(&format!(
+                "rescore lists.txt --device cpu --model elman {flags}"
+            ))
+            .fails(1, &[&["lists.txt"], parts].concat());
     }
     workbench.write("lists.txt", b"u the boy\nu the \xff\n");
     rescore(&workbench, "--model elman").fails(1, &["lists.txt, line 2", "UTF-8"]);
-    workbench.run("rescore nowhere.txt --device cpu --model elman --ids none").fails(1, &["nowhere.txt"]);
+    workbench
+        .run("rescore nowhere.txt --device cpu --model elman --ids none")
+        .fails(1, &["nowhere.txt"]);
     workbench.write("lists.txt", "");
     assert_eq!(rescore(&workbench, "--model elman").succeeds().stdout, "");
 }
@@ -346,15 +646,48 @@ fn lines_that_are_refused() {
 fn flags_that_are_refused() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));
-    workbench.run("train --train train.txt --device cpu --unit char --hidden 5 --epochs 1 --out characters").succeeds();
+    workbench
+        .run(
+            "train --train train.txt --device cpu --unit char --hidden 5 --epochs 1 --out \
+        characters",
+        )
+        .succeeds();
     for (flags, code, parts) in [
-        ("--model elman --lm-scale nan", 2, &["--lm-scale NaN", "finite"][..]),
-        ("--model elman --word-penalty inf", 2, &["--word-penalty inf"]),
-        ("--model elman --unknown-penalty nan", 2, &["--unknown-penalty NaN"]),
-        ("--model elman --form srilm --old-lm-weight 1.5", 2, &["--old-lm-weight 1.5", "from 0 to 1"]),
-        ("--model elman --form srilm --old-lm-weight=-0.1", 2, &["--old-lm-weight -0.1"]),
-        ("--model elman --old-lm-weight 0.5", 2, &["--old-lm-weight", "srilm"]),
-        ("--model elman --lambda 0.5", 2, &["--lambda", "--arpa or --lm-prob"]),
+        (
+            "--model elman --lm-scale nan",
+            2,
+            &["--lm-scale NaN", "finite"][..],
+        ),
+        (
+            "--model elman --word-penalty inf",
+            2,
+            &["--word-penalty inf"],
+        ),
+        (
+            "--model elman --unknown-penalty nan",
+            2,
+            &["--unknown-penalty NaN"],
+        ),
+        (
+            "--model elman --form srilm --old-lm-weight 1.5",
+            2,
+            &["--old-lm-weight 1.5", "from 0 to 1"],
+        ),
+        (
+            "--model elman --form srilm --old-lm-weight=-0.1",
+            2,
+            &["--old-lm-weight -0.1"],
+        ),
+        (
+            "--model elman --old-lm-weight 0.5",
+            2,
+            &["--old-lm-weight", "srilm"],
+        ),
+        (
+            "--model elman --lambda 0.5",
+            2,
+            &["--lambda", "--arpa or --lm-prob"],
+        ),
         ("--model elman --carry worst", 2, &["worst", "best"]),
         ("--model elman --weights 1,2", 2, &["--weights 1,2"]),
         ("--model characters", 1, &["characters", "a model of words"]),

@@ -3,15 +3,27 @@
 use crate::command::{Workbench, small_text};
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("lines_for_themselves_are_an_independent_text", lines_for_themselves_are_an_independent_text),
+    (
+        "lines_for_themselves_are_an_independent_text",
+        lines_for_themselves_are_an_independent_text,
+    ),
     ("carried_lines_are_a_text", carried_lines_are_a_text),
-    ("listings_of_score_and_eval_are_the_same", listings_of_score_and_eval_are_the_same),
-    ("more_lines_than_are_read_together", more_lines_than_are_read_together),
+    (
+        "listings_of_score_and_eval_are_the_same",
+        listings_of_score_and_eval_are_the_same,
+    ),
+    (
+        "more_lines_than_are_read_together",
+        more_lines_than_are_read_together,
+    ),
 ];
 
 /// A model with classes and direct connections that know three words back, and one without.
 const MODELS: [(&str, &str); 2] = [
-    ("direct", "--hidden 7 --output class --classes 5 --direct 640 --direct-order 4 --direct-lr 0.5"),
+    (
+        "direct",
+        "--hidden 7 --output class --classes 5 --direct 640 --direct-order 4 --direct-lr 0.5",
+    ),
     ("plain", "--cell gru --hidden 6 --embedding 5"),
 ];
 
@@ -21,11 +33,18 @@ fn workbench() -> Workbench {
     workbench.write("train.txt", small_text());
     for (name, flags) in MODELS {
         let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 6";
-        workbench.run(&format!("{train} {flags} --out {name}")).succeeds();
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
     }
     // The two are asked together only if their words are the same.
-    workbench.run("ngram --text train.txt --order 3 --out lm.arpa").succeeds();
-    workbench.write("lines.txt", "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nthe boy runs\n".repeat(3));
+    workbench
+        .run("ngram --text train.txt --order 3 --out lm.arpa")
+        .succeeds();
+    workbench.write(
+        "lines.txt",
+        "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nthe boy runs\n".repeat(3),
+    );
     workbench
 }
 
@@ -41,21 +60,45 @@ const SOURCES: [&str; 6] = [
 
 fn compare(workbench: &Workbench, score: &str, eval: &str) {
     for source in SOURCES {
-        let lines = workbench.run(&format!("score lines.txt --device cpu --json {score} {source}")).succeeds();
-        let text = workbench.run(&format!("eval --text lines.txt --device cpu --json {eval} {source}")).succeeds();
-        let [sum, whole] = [lines.numbers("log10_prob").iter().sum(), text.number("log10_prob")];
-        assert!((sum - whole).abs() < 2e-6 * whole.abs(), "{source}: {sum} of lines, {whole} of the text");
+        let lines = workbench
+            .run(&format!(
+                "score lines.txt --device cpu --json {score} {source}"
+            ))
+            .succeeds();
+        let text = workbench
+            .run(&format!(
+                "eval --text lines.txt --device cpu --json {eval} {source}"
+            ))
+            .succeeds();
+        let [sum, whole] = [
+            lines.numbers("log10_prob").iter().sum(),
+            text.number("log10_prob"),
+        ];
+        assert!(
+            (sum - whole).abs() < 2e-6 * whole.abs(),
+            "{source}: {sum} of lines, {whole} of the text"
+        );
         for key in ["tokens", "oov"] {
-            assert_eq!(lines.numbers(key).iter().sum::<f64>(), text.number(key), "{source}");
+            assert_eq!(
+                lines.numbers(key).iter().sum::<f64>(),
+                text.number(key),
+                "{source}"
+            );
         }
     }
 }
 
 /// A list of numbers for every token of the lines.
 fn write_list(workbench: &Workbench) {
-    let tokens = workbench.run("eval --text lines.txt --device cpu --model direct --format rnnlm").succeeds().tokens();
+    let tokens = workbench
+        .run("eval --text lines.txt --device cpu --model direct --format rnnlm")
+        .succeeds()
+        .tokens();
     let number = |place: usize| format!("0.{}\n", place % 9 + 1);
-    workbench.write("list.txt", (0..tokens.len()).map(number).collect::<String>());
+    workbench.write(
+        "list.txt",
+        (0..tokens.len()).map(number).collect::<String>(),
+    );
 }
 
 fn lines_for_themselves_are_an_independent_text() {
@@ -70,7 +113,12 @@ fn carried_lines_are_a_text() {
     compare(&workbench, "--carry", "");
     // States and n-grams go over the ends of lines: equal lines differ.
     let lines = |flags: &str| {
-        workbench.run(&format!("score lines.txt --device cpu --model direct {flags} --json")).succeeds().numbers("log10_prob")
+        workbench
+            .run(&format!(
+                "score lines.txt --device cpu --model direct {flags} --json"
+            ))
+            .succeeds()
+            .numbers("log10_prob")
     };
     let (carried, alone) = (lines("--carry"), lines(""));
     assert_eq!(alone[0], alone[4]);
@@ -81,31 +129,59 @@ fn listings_of_score_and_eval_are_the_same() {
     let workbench = workbench();
     for (model, _) in MODELS {
         for (score, eval) in [("", "--independent"), ("--carry", "")] {
-            let score = workbench.run(&format!("score lines.txt --model {model} --device cpu --format rnnlm {score}")).succeeds().tokens();
-            let eval =
-                workbench.run(&format!("eval --text lines.txt --model {model} --device cpu --format rnnlm {eval}")).succeeds().tokens();
-            assert!(score.len() == eval.len() && score.iter().any(|token| token.index == -1), "{model}");
+            let score = workbench
+                .run(&format!(
+                    "score lines.txt --model {model} --device cpu --format rnnlm {score}"
+                ))
+                .succeeds()
+                .tokens();
+            let eval = workbench
+                .run(&format!(
+                    "eval --text lines.txt --model {model} --device cpu --format rnnlm {eval}"
+                ))
+                .succeeds()
+                .tokens();
+            assert!(
+                score.len() == eval.len() && score.iter().any(|token| token.index == -1),
+                "{model}"
+            );
             for (place, (score, eval)) in score.iter().zip(&eval).enumerate() {
                 assert_eq!((score.index, &score.word), (eval.index, &eval.word));
                 let [score, eval] = [score, eval].map(|token| token.probabilities[0]);
-                assert!((score - eval).abs() <= 1e-9 + 2e-6 * eval, "{model}, token {place}: {score} and {eval}");
+                assert!(
+                    (score - eval).abs() <= 1e-9 + 2e-6 * eval,
+                    "{model}, token {place}: {score} and {eval}"
+                );
             }
         }
     }
-    workbench.run("score lines.txt --model plain --device cpu --format rnnlm --json").fails(2, &["--format", "--json"]);
+    workbench
+        .run("score lines.txt --model plain --device cpu --format rnnlm --json")
+        .fails(2, &["--format", "--json"]);
 }
 
 fn more_lines_than_are_read_together() {
     let workbench = workbench();
-    // Lines are read a thousand at a time, and n-gram models and lists go on from one thousand to the next.
+    // Lines are read a thousand at a time, and n-gram models and lists go on from one thousand to
+    // the next.
     let line = "mary says that the boys run\n";
     workbench.write("lines.txt", line.repeat(1500));
     workbench.write("list.txt", "0.25\n".repeat(1500 * 7));
     for source in ["--arpa lm.arpa", "--lm-prob list.txt"] {
-        let scores = workbench.run(&format!("score lines.txt --model plain --device cpu --json {source}")).succeeds().numbers("log10_prob");
+        let scores = workbench
+            .run(&format!(
+                "score lines.txt --model plain --device cpu --json {source}"
+            ))
+            .succeeds()
+            .numbers("log10_prob");
         assert_eq!(scores.len(), 1500);
-        assert!(scores.iter().all(|score| (score - scores[0]).abs() < 1e-5), "{source}");
+        assert!(
+            scores.iter().all(|score| (score - scores[0]).abs() < 1e-5),
+            "{source}"
+        );
     }
     workbench.write("list.txt", "0.25\n".repeat(1500 * 7 - 1));
-    workbench.run("score lines.txt --model plain --device cpu --lm-prob list.txt").fails(1, &["token 10500", "ends after line 10499"]);
+    workbench
+        .run("score lines.txt --model plain --device cpu --lm-prob list.txt")
+        .fails(1, &["token 10500", "ends after line 10499"]);
 }

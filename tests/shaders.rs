@@ -1,5 +1,5 @@
-//! What can be said of the shaders without any adapter: naga reads every one, what it finds is compared with what Rust declares, and the
-//! three faces of a kernel have one stem.
+//! What can be said of the shaders without any adapter: naga reads every one, what it finds is
+//! compared with what Rust declares, and the three faces of a kernel have one stem.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,146 +26,301 @@ pub fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for &shader in SHADERS {
         for (arguments, immediates) in [("immediates", true), ("uniform", false)] {
-            let name = format!("shaders::{}::{}::{arguments}", shader.stem, shader.entry_point);
+            let name = format!(
+                "shaders::{}::{}::{arguments}",
+                shader.stem, shader.entry_point
+            );
             trials.push(trial(name, move || check_shader(shader, immediates)));
         }
     }
-    trials.push(trial("shaders::wrong_declarations_are_seen", wrong_declarations_are_seen));
+    trials.push(trial(
+        "shaders::wrong_declarations_are_seen",
+        wrong_declarations_are_seen,
+    ));
     trials.push(trial("shaders::faces_have_one_stem", faces_have_one_stem));
     trials
 }
 
 fn check_shader(shader: &Shader, immediates: bool) {
     if let Err(difference) = compare(shader, immediates) {
-        panic!("shaders/{}.wgsl, {}: {difference}", shader.stem, shader.entry_point);
+        panic!(
+            "shaders/{}.wgsl, {}: {difference}",
+            shader.stem, shader.entry_point
+        );
     }
 }
 
 /// Compares a shader with its declaration.
 fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
     let source = shader.module(immediates);
-    let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let mut validator =
-        Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX);
-    let info = validator.validate(&module).map_err(|error| error.emit_to_string(&source))?;
-    let number = module.entry_points.iter().position(|entry| entry.name == shader.entry_point).ok_or("there is no such entry point")?;
+    let module =
+        naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
+    let mut validator = Validator::new(
+        ValidationFlags::all(),
+        Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+    );
+    let info = validator
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(&source))?;
+    let number = module
+        .entry_points
+        .iter()
+        .position(|entry| entry.name == shader.entry_point)
+        .ok_or("there is no such entry point")?;
     let (bound, used) = bindings(&module, &info, number)?;
     let declared = declared_bindings(shader);
     // Entry points of one file share their first bindings, and one may have no use for them all.
-    same("bindings in WGSL, in Rust", &bound[..declared.len().min(bound.len())], &declared[..])?;
-    if let Some(missing) = used.iter().find(|number| **number as usize >= declared.len()) {
+    same(
+        "bindings in WGSL, in Rust",
+        &bound[..declared.len().min(bound.len())],
+        &declared[..],
+    )?;
+    if let Some(missing) = used
+        .iter()
+        .find(|number| **number as usize >= declared.len())
+    {
         return Err(format!("binding {missing} is used and not declared"));
     }
-    same("arguments in WGSL, in Rust", arguments(&module, immediates)?, declared_arguments(shader))?;
+    same(
+        "arguments in WGSL, in Rust",
+        arguments(&module, immediates)?,
+        declared_arguments(shader),
+    )?;
 
     let entry = &module.entry_points[number];
     if entry.workgroup_size.iter().product::<u32>() > MOST_INVOCATIONS {
-        return Err(format!("{:?} invocations are more than {MOST_INVOCATIONS}", entry.workgroup_size));
+        return Err(format!(
+            "{:?} invocations are more than {MOST_INVOCATIONS}",
+            entry.workgroup_size
+        ));
     }
     if shader.bindings.len() > MOST_BINDINGS {
-        return Err(format!("{} storage buffers are more than {MOST_BINDINGS}", shader.bindings.len()));
+        return Err(format!(
+            "{} storage buffers are more than {MOST_BINDINGS}",
+            shader.bindings.len()
+        ));
     }
     let memory: u32 = module
         .global_variables
         .iter()
-        .filter(|(handle, variable)| variable.space == AddressSpace::WorkGroup && !info.get_entry_point(number)[*handle].is_empty())
+        .filter(|(handle, variable)| {
+            variable.space == AddressSpace::WorkGroup
+                && !info.get_entry_point(number)[*handle].is_empty()
+        })
         .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
         .sum();
     if memory > MOST_WORKGROUP_MEMORY {
-        return Err(format!("{memory} bytes of workgroup memory are more than {MOST_WORKGROUP_MEMORY}"));
+        return Err(format!(
+            "{memory} bytes of workgroup memory are more than {MOST_WORKGROUP_MEMORY}"
+        ));
     }
     Ok(())
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, wgsl: T, rust: T) -> Result<(), String> {
-    if wgsl == rust { Ok(()) } else { Err(format!("{what}: {wgsl:?}, {rust:?}")) }
+    if wgsl == rust {
+        Ok(())
+    } else {
+        Err(format!("{what}: {wgsl:?}, {rust:?}"))
+    }
 }
 
 /// Number, name and access of a storage buffer.
 type Bound = (u32, String, Access);
 
 /// The storage buffers of a file by number, and the numbers of those that an entry point uses.
-fn bindings(module: &Module, info: &ModuleInfo, entry_point: usize) -> Result<(Vec<Bound>, Vec<u32>), String> {
+fn bindings(
+    module: &Module,
+    info: &ModuleInfo,
+    entry_point: usize,
+) -> Result<(Vec<Bound>, Vec<u32>), String> {
     let (mut bindings, mut used) = (Vec::new(), Vec::new());
     for (handle, variable) in module.global_variables.iter() {
-        let AddressSpace::Storage { access } = variable.space else { continue };
-        let binding = variable.binding.as_ref().ok_or("a storage buffer without a binding")?;
+        let AddressSpace::Storage { access } = variable.space else {
+            continue;
+        };
+        let binding = variable
+            .binding
+            .as_ref()
+            .ok_or("a storage buffer without a binding")?;
         if binding.group != 0 {
             return Err(format!("a storage buffer in group {}", binding.group));
         }
-        let access = if access.contains(StorageAccess::STORE) { Access::Write } else { Access::Read };
+        let access = if access.contains(StorageAccess::STORE) {
+            Access::Write
+        } else {
+            Access::Read
+        };
         let is_used = !info.get_entry_point(entry_point)[handle].is_empty();
         if is_used {
             used.push(binding.binding);
         }
-        bindings.push((binding.binding, variable.name.clone().unwrap_or_default(), access, is_used));
+        bindings.push((
+            binding.binding,
+            variable.name.clone().unwrap_or_default(),
+            access,
+            is_used,
+        ));
     }
-    // Where several variables stand for one buffer, each for entry points of its own, the one that this entry point uses counts.
+    // Where several variables stand for one buffer, each for entry points of its own, the one that
+    // this entry point uses counts.
     bindings.sort_by_key(|&(number, _, _, is_used)| (number, !is_used));
     bindings.dedup_by_key(|binding| binding.0);
-    let bindings = bindings.into_iter().map(|(number, name, access, _)| (number, name, access)).collect();
+    let bindings = bindings
+        .into_iter()
+        .map(|(number, name, access, _)| (number, name, access))
+        .collect();
     Ok((bindings, used))
 }
 
 fn declared_bindings(shader: &Shader) -> Vec<Bound> {
-    (0..).zip(shader.bindings).map(|(number, (name, access))| (number, (*name).to_string(), *access)).collect()
+    (0..)
+        .zip(shader.bindings)
+        .map(|(number, (name, access))| (number, (*name).to_string(), *access))
+        .collect()
 }
 
-/// The fields of `Arguments`, each with its type and offset; they must lie where the host puts them.
-fn arguments(module: &Module, immediates: bool) -> Result<Vec<(String, &'static str, u32)>, String> {
+/// The fields of `Arguments`, each with its type and offset; they must lie where the host puts
+/// them.
+fn arguments(
+    module: &Module,
+    immediates: bool,
+) -> Result<Vec<(String, &'static str, u32)>, String> {
     let mut variables = module.global_variables.iter().map(|(_, variable)| variable);
-    let variable = variables.find(|variable| variable.name.as_deref() == Some("arguments")).ok_or("there are no arguments")?;
-    let space = if immediates { AddressSpace::Immediate } else { AddressSpace::Uniform };
+    let variable = variables
+        .find(|variable| variable.name.as_deref() == Some("arguments"))
+        .ok_or("there are no arguments")?;
+    let space = if immediates {
+        AddressSpace::Immediate
+    } else {
+        AddressSpace::Uniform
+    };
     same("address space, wanted", variable.space, space)?;
     if !immediates {
-        let place = variable.binding.as_ref().map(|binding| (binding.group, binding.binding));
-        same("group and binding of the arguments, wanted", place, Some((1, 0)))?;
+        let place = variable
+            .binding
+            .as_ref()
+            .map(|binding| (binding.group, binding.binding));
+        same(
+            "group and binding of the arguments, wanted",
+            place,
+            Some((1, 0)),
+        )?;
     }
-    let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { return Err("arguments are no struct".into()) };
+    let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else {
+        return Err("arguments are no struct".into());
+    };
     let fields = members.iter().map(|member| {
         let scalar = match module.types[member.ty].inner {
             TypeInner::Scalar(Scalar::U32) => "u32",
             TypeInner::Scalar(Scalar::F32) => "f32",
-            ref other => return Err(format!("{:?} is neither u32 nor f32 but {other:?}", member.name)),
+            ref other => {
+                return Err(format!(
+                    "{:?} is neither u32 nor f32 but {other:?}",
+                    member.name
+                ));
+            }
         };
-        Ok((member.name.clone().unwrap_or_default(), scalar, member.offset))
+        Ok((
+            member.name.clone().unwrap_or_default(),
+            scalar,
+            member.offset,
+        ))
     });
     fields.collect()
 }
 
 fn declared_arguments(shader: &Shader) -> Vec<(String, &'static str, u32)> {
-    (0..).step_by(4).zip(shader.arguments).map(|(offset, field)| (field.name.to_string(), field.scalar, offset)).collect()
+    (0..)
+        .step_by(4)
+        .zip(shader.arguments)
+        .map(|(offset, field)| (field.name.to_string(), field.scalar, offset))
+        .collect()
 }
 
-/// The comparison must fail where a declaration is wrong: another access, order, name, number of bindings, type, entry point, or WGSL that
-/// does not validate.
+/// The comparison must fail where a declaration is wrong: another access, order, name, number of
+/// bindings, type, entry point, or WGSL that does not validate.
 fn wrong_declarations_are_seen() {
     use elman::device::Argument;
     const BINDINGS: &[(&str, Access)] = &[("a", Access::Read), ("b", Access::Write)];
-    const ARGUMENTS: &[Argument] = &[Argument { name: "count", scalar: "u32" }, Argument { name: "rate", scalar: "f32" }];
+    const ARGUMENTS: &[Argument] = &[
+        Argument {
+            name: "count",
+            scalar: "u32",
+        },
+        Argument {
+            name: "rate",
+            scalar: "f32",
+        },
+    ];
     const TURNED: &[Argument] = &[ARGUMENTS[1], ARGUMENTS[0]];
-    const OTHER_TYPE: &[Argument] = &[Argument { name: "count", scalar: "f32" }, ARGUMENTS[1]];
+    const OTHER_TYPE: &[Argument] = &[
+        Argument {
+            name: "count",
+            scalar: "f32",
+        },
+        ARGUMENTS[1],
+    ];
     const SOURCE: &str = "struct Arguments { count: u32, rate: f32 }
         @group(0) @binding(0) var<storage, read> a: array<f32>;
         @group(0) @binding(1) var<storage, read_write> b: array<f32>;
         @compute @workgroup_size(64) fn main() { b[arguments.count] = arguments.rate * a[0]; }";
-    let right =
-        Shader { stem: "test", source: SOURCE, entry_point: "main", bindings: BINDINGS, arguments: ARGUMENTS, enables: "", trusted: false };
+    let right = Shader {
+        stem: "test",
+        source: SOURCE,
+        entry_point: "main",
+        bindings: BINDINGS,
+        arguments: ARGUMENTS,
+        enables: "",
+        trusted: false,
+    };
     for immediates in [true, false] {
         assert_eq!(compare(&right, immediates), Ok(()));
         let wrong = [
-            Shader { entry_point: "other", ..right },
-            Shader { bindings: &[("a", Access::Write), ("b", Access::Write)], ..right },
-            Shader { bindings: &[("b", Access::Write), ("a", Access::Read)], ..right },
-            Shader { bindings: &[("a", Access::Read)], ..right },
-            Shader { arguments: TURNED, ..right },
-            Shader { arguments: OTHER_TYPE, ..right },
-            Shader { arguments: ARGUMENTS.split_at(1).0, ..right },
-            Shader { source: "struct Arguments { count: u32, rate: f32 } @compute @workgroup_size(64) fn main() {}", ..right },
-            Shader { source: "struct Arguments { count: u32 } @compute @workgroup_size(64) fn main() { let x: f32 = 1u; }", ..right },
+            Shader {
+                entry_point: "other",
+                ..right
+            },
+            Shader {
+                bindings: &[("a", Access::Write), ("b", Access::Write)],
+                ..right
+            },
+            Shader {
+                bindings: &[("b", Access::Write), ("a", Access::Read)],
+                ..right
+            },
+            Shader {
+                bindings: &[("a", Access::Read)],
+                ..right
+            },
+            Shader {
+                arguments: TURNED,
+                ..right
+            },
+            Shader {
+                arguments: OTHER_TYPE,
+                ..right
+            },
+            Shader {
+                arguments: ARGUMENTS.split_at(1).0,
+                ..right
+            },
+            Shader {
+                source: "struct Arguments { count: u32, rate: f32 } @compute @workgroup_size(64) \
+                    fn main() {}",
+                ..right
+            },
+            Shader {
+                source: "struct Arguments { count: u32 } @compute @workgroup_size(64) fn main() { \
+                    let x: f32 = 1u; }",
+                ..right
+            },
         ];
         for (number, shader) in wrong.iter().enumerate() {
-            assert!(compare(shader, immediates).is_err(), "wrong declaration {number} passes");
+            assert!(
+                compare(shader, immediates).is_err(),
+                "wrong declaration {number} passes"
+            );
         }
     }
 }
@@ -176,13 +331,21 @@ fn root() -> &'static Path {
 
 /// The stems of a folder's files with this extension.
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    let paths = entries.map(|entry| entry.unwrap_or_else(|error| panic!("{folder}: {error}")).path());
+    let entries =
+        std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let paths = entries.map(|entry| {
+        entry
+            .unwrap_or_else(|error| panic!("{folder}: {error}"))
+            .path()
+    });
     let files = paths.filter(|path| path.extension().is_some_and(|own| own == extension));
-    files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
+    files
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
 }
 
-/// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem; and there is nothing without the others.
+/// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem;
+/// and there is nothing without the others.
 fn faces_have_one_stem() {
     let mut shaders = stems("shaders", "wgsl");
     assert!(shaders.remove("shared"), "no shaders/shared.wgsl");
@@ -190,18 +353,39 @@ fn faces_have_one_stem() {
     for helper in HELPERS {
         assert!(rust.remove(helper), "no src/kernels/{helper}.rs");
     }
-    let rows: BTreeSet<String> = SHADERS.iter().map(|shader| shader.stem.to_owned()).collect();
-    let with_cases: BTreeSet<String> = cases::all().iter().map(|case| case.kernel.to_owned()).collect();
+    let rows: BTreeSet<String> = SHADERS
+        .iter()
+        .map(|shader| shader.stem.to_owned())
+        .collect();
+    let with_cases: BTreeSet<String> = cases::all()
+        .iter()
+        .map(|case| case.kernel.to_owned())
+        .collect();
     assert_eq!(shaders, rust, "shaders/*.wgsl and src/kernels/*.rs");
     assert_eq!(shaders, rows, "shaders/*.wgsl and SHADERS");
     assert_eq!(shaders, with_cases, "shaders/*.wgsl and the cases");
-    let entry_points: BTreeSet<_> = SHADERS.iter().map(|shader| (shader.stem, shader.entry_point)).collect();
-    assert_eq!(entry_points.len(), SHADERS.len(), "an entry point is listed twice");
+    let entry_points: BTreeSet<_> = SHADERS
+        .iter()
+        .map(|shader| (shader.stem, shader.entry_point))
+        .collect();
+    assert_eq!(
+        entry_points.len(),
+        SHADERS.len(),
+        "an entry point is listed twice"
+    );
     for stem in shaders {
         let path = root().join(format!("shaders/{stem}.wgsl"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let listed = SHADERS.iter().filter(|shader| shader.stem == stem);
-        assert!(listed.clone().all(|shader| shader.source == text), "the source of {stem} is another file");
-        assert_eq!(text.matches("@compute").count(), listed.count(), "entry points of {stem} that SHADERS does not list");
+        assert!(
+            listed.clone().all(|shader| shader.source == text),
+            "the source of {stem} is another file"
+        );
+        assert_eq!(
+            text.matches("@compute").count(),
+            listed.count(),
+            "entry points of {stem} that SHADERS does not list"
+        );
     }
 }

@@ -1,9 +1,13 @@
-//! Whole steps of the model against the reference network: losses, distributions, every gradient, the carried states and their gradients.
+//! Whole steps of the model against the reference network: losses, distributions, every gradient,
+//! the carried states and their gradients.
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{Activation, Gradient, Rows};
-use elman::model::{Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window, Words, Workspace};
+use elman::model::{
+    Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window, Words,
+    Workspace,
+};
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
@@ -16,11 +20,24 @@ use super::reference::sampled::{Objective, Sampled};
 use super::support::on_every_device;
 
 /// How far losses, states and gradients of a step may be from the reference.
-pub const STEP: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+pub const STEP: Tolerance = Tolerance {
+    absolute: 1e-6,
+    relative: 1e-5,
+};
 /// The same where sums have up to a million terms, one after another in f32.
-const LONG_SUMS: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
-/// T and B of windows, in pairs that follow each other: the first as long as the workspace, the second mostly shorter.
-pub const WINDOWS: [[(usize, usize); 2]; 5] = [[(5, 3), (2, 3)], [(1, 1), (1, 1)], [(7, 1), (3, 1)], [(1, 5), (1, 5)], [(3, 2), (3, 2)]];
+const LONG_SUMS: Tolerance = Tolerance {
+    absolute: 1e-5,
+    relative: 1e-4,
+};
+/// T and B of windows, in pairs that follow each other: the first as long as the workspace, the
+/// second mostly shorter.
+pub const WINDOWS: [[(usize, usize); 2]; 5] = [
+    [(5, 3), (2, 3)],
+    [(1, 1), (1, 1)],
+    [(7, 1), (3, 1)],
+    [(1, 5), (1, 5)],
+    [(3, 2), (3, 2)],
+];
 /// Factor of the loss.
 pub const SCALE: f64 = 0.25;
 /// What every unit of a fresh state is, in f32's digits.
@@ -32,13 +49,19 @@ pub fn trials() -> Vec<Trial> {
     for (name, activation) in ReferenceActivation::TABLE {
         for num_layers in 1..=3 {
             for embedding_size in [0, 3] {
-                let family = format!("steps::{name}_layers_{num_layers}_embedding_{embedding_size}");
-                trials.extend(on_every_device(&family, move |device| check_family(device, activation, num_layers, embedding_size)));
+                let family =
+                    format!("steps::{name}_layers_{num_layers}_embedding_{embedding_size}");
+                trials.extend(on_every_device(&family, move |device| {
+                    check_family(device, activation, num_layers, embedding_size)
+                }));
             }
         }
     }
     trials.extend(on_every_device("steps::past_a_tile", past_a_tile));
-    trials.extend(on_every_device("steps::nothing_to_predict", nothing_to_predict));
+    trials.extend(on_every_device(
+        "steps::nothing_to_predict",
+        nothing_to_predict,
+    ));
     trials.extend(on_every_device("steps::blocks_of_logits", blocks_of_logits));
     trials
 }
@@ -66,19 +89,30 @@ impl Subject {
             Output::Adaptive { .. } => ("adaptive", None, None),
             Output::Sampled(_) => ("sampled", None, None),
             Output::Class { sizes, direct } => {
-                let classes = Classes { asked: sizes.len(), binning: Binning::Sqrt, sizes: sizes.clone() };
+                let classes = Classes {
+                    asked: sizes.len(),
+                    binning: Binning::Sqrt,
+                    sizes: sizes.clone(),
+                };
                 ("class", Some(classes), *direct)
             }
         };
         let clusters = match &a.output {
-            Output::Adaptive { cutoffs, divisor } => Some(Clusters { cutoffs: cutoffs.clone(), divisor: *divisor }),
+            Output::Adaptive { cutoffs, divisor } => Some(Clusters {
+                cutoffs: cutoffs.clone(),
+                divisor: *divisor,
+            }),
             _ => None,
         };
         let noise = match &a.output {
             Output::Sampled(sampled) => Some(noise_of(sampled)),
             _ => None,
         };
-        let cell = Cell::TABLE.iter().find(|row| row.1 == a.cell).expect("the table has every cell").0;
+        let cell = Cell::TABLE
+            .iter()
+            .find(|row| row.1 == a.cell)
+            .expect("the table has every cell")
+            .0;
         let config = Config {
             cell: cell.into(),
             activation,
@@ -103,11 +137,21 @@ impl Subject {
         };
         let values: Vec<Vec<f32>> = elman::model::specifications(&config)
             .iter()
-            .map(|specification| network.parameters[&specification.name].iter().map(|&value| value as f32).collect())
+            .map(|specification| {
+                network.parameters[&specification.name]
+                    .iter()
+                    .map(|&value| value as f32)
+                    .collect()
+            })
             .collect();
         let model = Model::new(device, config, &values).expect("a small model fits");
-        let counts = if let Output::Sampled(sampled) = &a.output { sampled.counts.as_slice() } else { &[] };
-        let workspace = Workspace::with_counts(device, &model, capacity, counts).expect("a small workspace fits");
+        let counts = if let Output::Sampled(sampled) = &a.output {
+            sampled.counts.as_slice()
+        } else {
+            &[]
+        };
+        let workspace = Workspace::with_counts(device, &model, capacity, counts)
+            .expect("a small workspace fits");
         Self { model, workspace }
     }
 
@@ -116,7 +160,10 @@ impl Subject {
         let carried = self.workspace.carried();
         assert_eq!(carried.len(), states.len(), "carried states");
         for (tensor, state) in carried.iter().zip(states) {
-            device.upload(tensor, &state.iter().map(|&value| value as f32).collect::<Vec<_>>());
+            device.upload(
+                tensor,
+                &state.iter().map(|&value| value as f32).collect::<Vec<_>>(),
+            );
         }
     }
 
@@ -127,26 +174,54 @@ impl Subject {
     }
 
     /// The same of a window that was uploaded before.
-    pub fn walk(&self, device: &mut Device, window: Window, reference: &ReferenceWindow, scale: f64) -> Outcome {
-        let plan = self.workspace.plan(device, &words(reference, window.history));
+    pub fn walk(
+        &self,
+        device: &mut Device,
+        window: Window,
+        reference: &ReferenceWindow,
+        scale: f64,
+    ) -> Outcome {
+        let plan = self
+            .workspace
+            .plan(device, &words(reference, window.history));
         let window = &Window { plan, ..window };
         self.model.forward(device, &self.workspace, window);
-        self.model.backward(device, &self.workspace, window, scale as f32);
+        self.model
+            .backward(device, &self.workspace, window, scale as f32);
         let losses = download(device, self.workspace.losses(window));
         let parameters = self.model.parameters();
         let mut gradients = Named::new();
-        for (number, (gradient, specification)) in self.workspace.gradients(window).into_iter().zip(parameters.specifications()).enumerate()
+        for (number, (gradient, specification)) in self
+            .workspace
+            .gradients(window)
+            .into_iter()
+            .zip(parameters.specifications())
+            .enumerate()
         {
             let values = dense(device, gradient, specification.memory_shape());
-            let values = parameters.to_file_layout(number, &values).into_iter().map(f64::from).collect();
+            let values = parameters
+                .to_file_layout(number, &values)
+                .into_iter()
+                .map(f64::from)
+                .collect();
             gradients.insert(specification.name.clone(), values);
         }
         Outcome {
             loss: scale * losses.iter().sum::<f64>(),
             log_probabilities: losses.iter().map(|loss| -loss).collect(),
-            final_states: self.workspace.carried().into_iter().map(|state| download(device, state)).collect(),
+            final_states: self
+                .workspace
+                .carried()
+                .into_iter()
+                .map(|state| download(device, state))
+                .collect(),
             gradients,
-            initial_state_gradients: self.workspace.carried_gradient().into_iter().map(|state| download(device, state)).collect(),
+            initial_state_gradients: self
+                .workspace
+                .carried_gradient()
+                .into_iter()
+                .map(|state| download(device, state))
+                .collect(),
         }
     }
 }
@@ -157,32 +232,49 @@ fn noise_of(sampled: &Sampled) -> Noise {
         Objective::Softmax => (SampledObjective::Softmax, 0.0),
         Objective::Nce(ln_z) => (SampledObjective::Nce, ln_z as f32),
     };
-    Noise { samples: sampled.draws, power: sampled.power, objective, ln_z }
+    Noise {
+        samples: sampled.draws,
+        power: sampled.power,
+        objective,
+        ln_z,
+    }
 }
 
 /// The numbers in f64.
 pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
-    device.download(&tensor).expect("the device works").into_iter().map(f64::from).collect()
+    device
+        .download(&tensor)
+        .expect("the device works")
+        .into_iter()
+        .map(f64::from)
+        .collect()
 }
 
 /// A gradient with a number for each of the parameter's, in memory's layout.
 fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -> Vec<f32> {
     let Gradient::Rows(values, Rows { tokens, order }) = gradient else {
-        return device.download(&gradient.values()).expect("the device works");
+        return device
+            .download(&gradient.values())
+            .expect("the device works");
     };
     let mut table = vec![0.0; rows * columns];
     if values.is_empty() {
         return table;
     }
     let values = device.download(&values).expect("the device works");
-    let [tokens, order] = [tokens, order].map(|list| device.download(&list).expect("the device works"));
-    // Row p is the gradient of the token that is p-th in the order, where it is the first of its kind; zero elsewhere.
+    let [tokens, order] =
+        [tokens, order].map(|list| device.download(&list).expect("the device works"));
+    // Row p is the gradient of the token that is p-th in the order, where it is the first of its
+    // kind; zero elsewhere.
     let token = |p: usize| tokens[order[p] as usize];
     for (p, row) in values.chunks_exact(columns).enumerate() {
         if token(p) != NONE && (p == 0 || token(p - 1) != token(p)) {
             table[token(p) as usize * columns..][..columns].copy_from_slice(row);
         } else {
-            assert!(row.iter().all(|&value| value == 0.0), "row {p} of a table's gradient belongs to no token");
+            assert!(
+                row.iter().all(|&value| value == 0.0),
+                "row {p} of a table's gradient belongs to no token"
+            );
         }
     }
     table
@@ -193,10 +285,14 @@ pub fn words(window: &ReferenceWindow, history: usize) -> Words<'_> {
     let id = |token: Option<usize>| token.map_or(NONE, |token| token as u32);
     let batch = window.batch;
     Words {
-        targets: window.targets[history * batch..].iter().map(|&token| id(token)).collect(),
+        targets: window.targets[history * batch..]
+            .iter()
+            .map(|&token| id(token))
+            .collect(),
         before: Box::new(move |row, back| {
             let (t, b) = (history + row / batch, row % batch);
-            t.checked_sub(back).map_or(0, |step| id(window.inputs_at(step)[b]))
+            t.checked_sub(back)
+                .map_or(0, |step| id(window.inputs_at(step)[b]))
         }),
         draw: 0,
     }
@@ -204,84 +300,195 @@ pub fn words(window: &ReferenceWindow, history: usize) -> Words<'_> {
 
 /// A window on the device, its tensors somewhere within larger ones.
 pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
-    let ids = |tokens: &[Option<usize>]| tokens.iter().map(|token| token.map_or(NONE, |token| token as u32)).collect::<Vec<u32>>();
+    let ids = |tokens: &[Option<usize>]| {
+        tokens
+            .iter()
+            .map(|token| token.map_or(NONE, |token| token as u32))
+            .collect::<Vec<u32>>()
+    };
     let (inputs, targets) = (ids(&window.inputs), ids(&window.targets));
     let order = order_by_token(&inputs);
     let mut place = |values: &[u32], front: usize| {
         let padded = [vec![1; front], values.to_vec()].concat();
-        let tensor = device.tensor_from("tokens", 1, padded.len(), &padded).expect("a window fits");
+        let tensor = device
+            .tensor_from("tokens", 1, padded.len(), &padded)
+            .expect("a window fits");
         tensor.tail(front).reshape(window.time_steps, window.batch)
     };
     let (inputs, targets, order) = (place(&inputs, 3), place(&targets, 5), place(&order, 2));
-    Window { order: Some(order), ..Window::new(window.time_steps, inputs, targets) }
+    Window {
+        order: Some(order),
+        ..Window::new(window.time_steps, inputs, targets)
+    }
 }
 
 /// Everything of a step against what it should be.
 pub fn compare_outcomes(what: &str, got: &Outcome, want: &Outcome, tolerance: Tolerance) {
-    assert_close(&format!("{what}: loss"), &[got.loss], &[want.loss], tolerance);
-    assert_close(&format!("{what}: log-probabilities"), &got.log_probabilities, &want.log_probabilities, tolerance);
-    assert_eq!(got.gradients.keys().collect::<Vec<_>>(), want.gradients.keys().collect::<Vec<_>>(), "{what}: parameters");
+    assert_close(
+        &format!("{what}: loss"),
+        &[got.loss],
+        &[want.loss],
+        tolerance,
+    );
+    assert_close(
+        &format!("{what}: log-probabilities"),
+        &got.log_probabilities,
+        &want.log_probabilities,
+        tolerance,
+    );
+    assert_eq!(
+        got.gradients.keys().collect::<Vec<_>>(),
+        want.gradients.keys().collect::<Vec<_>>(),
+        "{what}: parameters"
+    );
     for (name, want) in &want.gradients {
-        assert_close(&format!("{what}: gradient of {name}"), &got.gradients[name], want, tolerance);
+        assert_close(
+            &format!("{what}: gradient of {name}"),
+            &got.gradients[name],
+            want,
+            tolerance,
+        );
     }
     for (states, got, want) in [
         ("final state", &got.final_states, &want.final_states),
-        ("gradient of the carried state", &got.initial_state_gradients, &want.initial_state_gradients),
+        (
+            "gradient of the carried state",
+            &got.initial_state_gradients,
+            &want.initial_state_gradients,
+        ),
     ] {
         assert_eq!(got.len(), want.len(), "{what}: layers");
         for (k, (got, want)) in got.iter().zip(want).enumerate() {
-            assert_close(&format!("{what}: {states} of layer {k}"), got, want, tolerance);
+            assert_close(
+                &format!("{what}: {states} of layer {k}"),
+                got,
+                want,
+                tolerance,
+            );
         }
     }
 }
 
-/// The windows one after the other in one workspace, each against the reference; then the losses and distributions of the first without
-/// gradients.
-pub fn check_windows(device: &mut Device, what: &str, network: &Network, windows: &[ReferenceWindow]) {
+/// The windows one after the other in one workspace, each against the reference; then the losses
+/// and distributions of the first without gradients.
+pub fn check_windows(
+    device: &mut Device,
+    what: &str,
+    network: &Network,
+    windows: &[ReferenceWindow],
+) {
     let (batch, independent) = (windows[0].batch, windows[0].independent.is_some());
-    let time_steps = windows.iter().map(|window| window.time_steps).max().expect("a window");
+    let time_steps = windows
+        .iter()
+        .map(|window| window.time_steps)
+        .max()
+        .expect("a window");
     let mut states = network.random_states(7, batch, 0.5);
     let first = states.clone();
-    let subject = Subject::new(device, network, Capacity { batch, time_steps, training: true, independent, ..Capacity::default() });
+    let subject = Subject::new(
+        device,
+        network,
+        Capacity {
+            batch,
+            time_steps,
+            training: true,
+            independent,
+            ..Capacity::default()
+        },
+    );
     subject.carry(device, &states);
     for (number, window) in windows.iter().enumerate() {
         let got = subject.step(device, window, SCALE);
         let want = network.run(window, &states, SCALE);
-        compare_outcomes(&format!("{what}, window {number} on {}", device.name()), &got, &want, STEP);
+        compare_outcomes(
+            &format!("{what}, window {number} on {}", device.name()),
+            &got,
+            &want,
+            STEP,
+        );
         states = want.final_states;
     }
 
-    let subject = Subject::new(device, network, Capacity { batch, time_steps, independent, ..Capacity::default() });
+    let subject = Subject::new(
+        device,
+        network,
+        Capacity {
+            batch,
+            time_steps,
+            independent,
+            ..Capacity::default()
+        },
+    );
     subject.carry(device, &first);
     let words = words(&windows[0], 0);
-    let window = Window { plan: subject.workspace.plan(device, &words), ..upload(device, &windows[0]) };
+    let window = Window {
+        plan: subject.workspace.plan(device, &words),
+        ..upload(device, &windows[0])
+    };
     subject.model.forward(device, &subject.workspace, &window);
     subject.model.losses(device, &subject.workspace, &window);
     let network = network.measured();
     let forward = network.forward(&windows[0], &first, SCALE);
-    let losses: Vec<f64> = forward.log_probabilities.iter().map(|value| -value).collect();
+    let losses: Vec<f64> = forward
+        .log_probabilities
+        .iter()
+        .map(|value| -value)
+        .collect();
     let what = format!("{what}, without gradients on {}", device.name());
-    assert_close(&format!("{what}: losses"), &download(device, subject.workspace.losses(&window)), &losses, STEP);
-    let distribution = subject.model.distribution(device, &subject.workspace, window.time_steps, &words).expect("the device works");
+    assert_close(
+        &format!("{what}: losses"),
+        &download(device, subject.workspace.losses(&window)),
+        &losses,
+        STEP,
+    );
+    let distribution = subject
+        .model
+        .distribution(device, &subject.workspace, window.time_steps, &words)
+        .expect("the device works");
     let want = network.log_distributions(&windows[0], &forward);
     assert_close(&format!("{what}: distribution"), &distribution, &want, STEP);
     for row in distribution.chunks_exact(network.architecture.vocab_size) {
         let sum: f64 = row.iter().map(|&log| f64::from(log).exp()).sum();
-        assert_close(&format!("{what}: sum of a distribution"), &[sum], &[1.0], Tolerance { absolute: 1e-5, relative: 0.0 });
+        assert_close(
+            &format!("{what}: sum of a distribution"),
+            &[sum],
+            &[1.0],
+            Tolerance {
+                absolute: 1e-5,
+                relative: 0.0,
+            },
+        );
     }
 }
 
 /// Every combination of biases, independence and windows for one kind of network.
-fn check_family(device: &mut Device, activation: ReferenceActivation, num_layers: usize, embedding_size: usize) {
+fn check_family(
+    device: &mut Device,
+    activation: ReferenceActivation,
+    num_layers: usize,
+    embedding_size: usize,
+) {
     for (bias, decoder_bias) in [(false, false), (true, true), (true, false), (false, true)] {
         for independent in [None, Some(f64::from(INITIAL))] {
             for (seed, pair) in (1..).zip(WINDOWS) {
                 let hidden_sizes = vec![5; num_layers];
-                let architecture =
-                    Architecture { activation, vocab_size: 7, embedding_size, hidden_sizes, bias, decoder_bias, ..Architecture::default() };
+                let architecture = Architecture {
+                    activation,
+                    vocab_size: 7,
+                    embedding_size,
+                    hidden_sizes,
+                    bias,
+                    decoder_bias,
+                    ..Architecture::default()
+                };
                 let network = Network::new(architecture, seed, 0.75);
-                let windows = pair.map(|(time_steps, batch)| ReferenceWindow::random(seed, time_steps, batch, 7, independent));
-                let what = format!("{:?}, {pair:?}, independent {independent:?}", network.architecture);
+                let windows = pair.map(|(time_steps, batch)| {
+                    ReferenceWindow::random(seed, time_steps, batch, 7, independent)
+                });
+                let what = format!(
+                    "{:?}, {pair:?}, independent {independent:?}",
+                    network.architecture
+                );
                 check_windows(device, &what, &network, &windows);
             }
         }
@@ -301,8 +508,14 @@ fn past_a_tile(device: &mut Device) {
             ..Architecture::default()
         };
         let network = Network::new(architecture, 5, 0.2);
-        let windows = [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
-        check_windows(device, &format!("{:?}", network.architecture), &network, &windows);
+        let windows =
+            [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
+        check_windows(
+            device,
+            &format!("{:?}", network.architecture),
+            &network,
+            &windows,
+        );
     }
 }
 
@@ -320,19 +533,40 @@ fn nothing_to_predict(device: &mut Device) {
     let mut window = ReferenceWindow::random(1, 3, 2, 7, None);
     window.inputs.fill(None);
     window.targets.fill(None);
-    let subject = Subject::new(device, &network, Capacity { batch: 2, time_steps: 3, training: true, ..Capacity::default() });
+    let subject = Subject::new(
+        device,
+        &network,
+        Capacity {
+            batch: 2,
+            time_steps: 3,
+            training: true,
+            ..Capacity::default()
+        },
+    );
     let states = network.random_states(2, 2, 0.5);
     subject.carry(device, &states);
     let got = subject.step(device, &window, SCALE);
-    compare_outcomes("nothing to predict", &got, &network.run(&window, &states, SCALE), STEP);
-    assert!(got.gradients.values().flatten().all(|&value| value == 0.0), "a gradient of nothing");
+    compare_outcomes(
+        "nothing to predict",
+        &got,
+        &network.run(&window, &states, SCALE),
+        STEP,
+    );
+    assert!(
+        got.gradients.values().flatten().all(|&value| value == 0.0),
+        "a gradient of nothing"
+    );
 }
 
-/// A vocabulary so large that a window's logits come in more than one block, of one softmax and of a cluster of an adaptive one.
+/// A vocabulary so large that a window's logits come in more than one block, of one softmax and of
+/// a cluster of an adaptive one.
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
-    let cluster = Output::Adaptive { cutoffs: vec![3], divisor: 2.0 };
+    let cluster = Output::Adaptive {
+        cutoffs: vec![3],
+        divisor: 2.0,
+    };
     for (output, vocab_size) in [(Output::Softmax, vocab_size), (cluster, vocab_size + 3)] {
         let architecture = Architecture {
             activation: ReferenceActivation::Tanh,
@@ -346,12 +580,36 @@ fn blocks_of_logits(device: &mut Device) {
         let network = Network::new(architecture, 9, 0.75);
         let mut window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
         // No boundary and nothing missing: all 17 rows are in the cluster.
-        window.targets.iter_mut().zip(3..).for_each(|(target, word)| *target = target.filter(|&target| target > 2).or(Some(word)));
+        window
+            .targets
+            .iter_mut()
+            .zip(3..)
+            .for_each(|(target, word)| {
+                *target = target.filter(|&target| target > 2).or(Some(word))
+            });
         let states = network.random_states(7, 1, 0.5);
-        let subject = Subject::new(device, &network, Capacity { batch: 1, time_steps: 17, training: true, ..Capacity::default() });
+        let subject = Subject::new(
+            device,
+            &network,
+            Capacity {
+                batch: 1,
+                time_steps: 17,
+                training: true,
+                ..Capacity::default()
+            },
+        );
         subject.carry(device, &states);
         let got = subject.step(device, &window, SCALE);
-        let what = format!("blocks of logits of {:?} on {}", network.architecture.output, device.name());
-        compare_outcomes(&what, &got, &network.run(&window, &states, SCALE), LONG_SUMS);
+        let what = format!(
+            "blocks of logits of {:?} on {}",
+            network.architecture.output,
+            device.name()
+        );
+        compare_outcomes(
+            &what,
+            &got,
+            &network.run(&window, &states, SCALE),
+            LONG_SUMS,
+        );
     }
 }

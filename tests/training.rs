@@ -11,8 +11,14 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tempfile::TempDir;
 
 pub const TESTS: &[(&str, fn())] = &[
-    ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs_are_whole_runs_to_the_bit),
-    ("a_worse_epoch_puts_the_weights_back", a_worse_epoch_puts_the_weights_back),
+    (
+        "resumed_runs_are_whole_runs_to_the_bit",
+        resumed_runs_are_whole_runs_to_the_bit,
+    ),
+    (
+        "a_worse_epoch_puts_the_weights_back",
+        a_worse_epoch_puts_the_weights_back,
+    ),
     ("every_layout_learns", every_layout_learns),
     ("mixed_precision_wants_f16", mixed_precision_wants_f16),
 ];
@@ -22,26 +28,55 @@ pub type GpuTest = (&'static str, fn(&mut Device));
 
 pub const GPU_TESTS: &[GpuTest] = &[
     ("fifty_windows_are_the_cpus", fifty_windows_are_the_cpus),
-    ("a_checkpoint_moves_between_devices", a_checkpoint_moves_between_devices),
-    ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run_on_a_gpu),
-    ("a_matrix_beyond_the_limits_is_refused", a_matrix_beyond_the_limits_is_refused),
-    ("mixed_precision_learns_the_same", mixed_precision_learns_the_same),
+    (
+        "a_checkpoint_moves_between_devices",
+        a_checkpoint_moves_between_devices,
+    ),
+    (
+        "a_resumed_run_is_a_whole_run_to_the_bit",
+        a_resumed_run_on_a_gpu,
+    ),
+    (
+        "a_matrix_beyond_the_limits_is_refused",
+        a_matrix_beyond_the_limits_is_refused,
+    ),
+    (
+        "mixed_precision_learns_the_same",
+        mixed_precision_learns_the_same,
+    ),
 ];
 
 pub fn corpus(sentences: usize) -> Corpus {
-    let text = builtin::draw(sentences, 11).expect("the grammar draws").text;
-    Corpus::read(Source::Memory(text.as_bytes()), None, Unit::Word, Limits::default()).expect("a corpus")
+    let text = builtin::draw(sentences, 11)
+        .expect("the grammar draws")
+        .text;
+    Corpus::read(
+        Source::Memory(text.as_bytes()),
+        None,
+        Unit::Word,
+        Limits::default(),
+    )
+    .expect("a corpus")
 }
 
 pub fn config(corpus: &Corpus) -> Config {
-    Config { vocab_size: corpus.vocabulary.len(), hidden_size: 13, ..Config::default() }
+    Config {
+        vocab_size: corpus.vocabulary.len(),
+        hidden_size: 13,
+        ..Config::default()
+    }
 }
 
 pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
     begin_with(device, corpus, config(corpus), recipe)
 }
 
-pub fn begin_with<'a>(device: &mut Device, corpus: &'a Corpus, config: Config, recipe: &Recipe) -> Trainer<'a> {
+pub fn begin_with<'a>(
+    device: &mut Device,
+    corpus: &'a Corpus,
+    config: Config,
+    recipe: &Recipe,
+) -> Trainer<'a> {
     let values = initial_values(&config, recipe.seed);
     Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
 }
@@ -56,7 +91,8 @@ pub fn rate(optimizer: &str) -> f32 {
     }
 }
 
-/// Advances until at least `windows` windows of the run are done or it is finished; the losses of the windows walked.
+/// Advances until at least `windows` windows of the run are done or it is finished; the losses of
+/// the windows walked.
 pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
     let mut losses = Vec::new();
     while losses.len() < windows {
@@ -73,37 +109,87 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
 pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = trainer.model().config().clone();
-    let description = Description { version: FORMAT, unit: Unit::Word, skip_unknown: false, config };
+    let description = Description {
+        version: FORMAT,
+        unit: Unit::Word,
+        skip_unknown: false,
+        config,
+    };
     let record = CorpusRecord::default();
     let snapshot = trainer.snapshot(device).expect("a snapshot");
     let (recipe, progress) = (trainer.recipe(), trainer.progress());
-    checkpoint::save(directory.path(), &description, &corpus.vocabulary, &snapshot, recipe, progress, &record).expect("saved");
+    checkpoint::save(
+        directory.path(),
+        &description,
+        &corpus.vocabulary,
+        &snapshot,
+        recipe,
+        progress,
+        &record,
+    )
+    .expect("saved");
     directory
 }
 
 /// Reads it back, as another process that resumes, with a recipe that is changed where one may.
-pub fn load<'a>(directory: &TempDir, device: &mut Device, corpus: &'a Corpus, change: impl FnOnce(Recipe) -> Recipe) -> Trainer<'a> {
+pub fn load<'a>(
+    directory: &TempDir,
+    device: &mut Device,
+    corpus: &'a Corpus,
+    change: impl FnOnce(Recipe) -> Recipe,
+) -> Trainer<'a> {
     let read = Checkpoint::read(directory.path()).expect("read");
     assert_eq!(read.vocabulary, corpus.vocabulary);
     let Training { snapshot, record } = Training::read(directory.path(), &read).expect("read");
-    Trainer::resume(device, read.description.config, snapshot, record.progress, change(record.recipe), corpus).expect("resumed")
+    Trainer::resume(
+        device,
+        read.description.config,
+        snapshot,
+        record.progress,
+        change(record.recipe),
+        corpus,
+    )
+    .expect("resumed")
 }
 
 fn bits(snapshot: &Snapshot) -> Vec<u32> {
     let optimizer = snapshot.optimizer.iter().flatten();
-    let (best, last, average) = (snapshot.best.as_deref(), snapshot.last.as_deref(), snapshot.average.as_ref());
+    let (best, last, average) = (
+        snapshot.best.as_deref(),
+        snapshot.last.as_deref(),
+        snapshot.average.as_ref(),
+    );
     let others = [best, last, average].into_iter().flatten().flatten();
-    snapshot.parameters.iter().chain(others).chain(optimizer).chain(&snapshot.carried).flatten().map(|value| value.to_bits()).collect()
+    snapshot
+        .parameters
+        .iter()
+        .chain(others)
+        .chain(optimizer)
+        .chain(&snapshot.carried)
+        .flatten()
+        .map(|value| value.to_bits())
+        .collect()
 }
 
-/// A whole run and one that was interrupted after `windows` windows or a few more must end with the same bits; whether it was interrupted
-/// within an epoch.
-pub fn interrupted_is_whole(device: &mut Device, corpus: &Corpus, recipe: &Recipe, windows: usize) -> bool {
+/// A whole run and one that was interrupted after `windows` windows or a few more must end with the
+/// same bits; whether it was interrupted within an epoch.
+pub fn interrupted_is_whole(
+    device: &mut Device,
+    corpus: &Corpus,
+    recipe: &Recipe,
+    windows: usize,
+) -> bool {
     interrupted_is_whole_with(device, corpus, &config(corpus), recipe, windows)
 }
 
 /// The same of any model.
-pub fn interrupted_is_whole_with(device: &mut Device, corpus: &Corpus, config: &Config, recipe: &Recipe, windows: usize) -> bool {
+pub fn interrupted_is_whole_with(
+    device: &mut Device,
+    corpus: &Corpus,
+    config: &Config,
+    recipe: &Recipe,
+    windows: usize,
+) -> bool {
     let mut whole = begin_with(device, corpus, config.clone(), recipe);
     advance(&mut whole, device, usize::MAX);
     let mut part = begin_with(device, corpus, config.clone(), recipe);
@@ -111,11 +197,25 @@ pub fn interrupted_is_whole_with(device: &mut Device, corpus: &Corpus, config: &
     let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus, |recipe| recipe);
     advance(&mut resumed, device, usize::MAX);
-    let [a, b] = [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
+    let [a, b] =
+        [&mut whole, &mut resumed].map(|trainer| trainer.snapshot(device).expect("a snapshot"));
     let place = part.progress();
-    let what = format!("{}, {}, {}", config.output, recipe.optimizer, recipe.schedule.name());
-    assert!(bits(&a) == bits(&b), "{what}, interrupted in epoch {} after window {}", place.epochs + 1, place.window);
-    assert_eq!(whole.progress().history.len(), resumed.progress().history.len());
+    let what = format!(
+        "{}, {}, {}",
+        config.output,
+        recipe.optimizer,
+        recipe.schedule.name()
+    );
+    assert!(
+        bits(&a) == bits(&b),
+        "{what}, interrupted in epoch {} after window {}",
+        place.epochs + 1,
+        place.window
+    );
+    assert_eq!(
+        whole.progress().history.len(),
+        resumed.progress().history.len()
+    );
     (1..part.windows()).contains(&place.window)
 }
 
@@ -139,27 +239,52 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
                 independent,
                 ..Recipe::default()
             };
-            within_epochs += usize::from(interrupted_is_whole(&mut Device::cpu(2), &corpus, &recipe, random.random_range(1..400)));
+            within_epochs += usize::from(interrupted_is_whole(
+                &mut Device::cpu(2),
+                &corpus,
+                &recipe,
+                random.random_range(1..400),
+            ));
         }
     }
-    assert!(within_epochs > 0, "every run was interrupted between epochs; the test shows nothing");
+    assert!(
+        within_epochs > 0,
+        "every run was interrupted between epochs; the test shows nothing"
+    );
 }
 
 fn a_resumed_run_on_a_gpu(device: &mut Device) {
-    let recipe = Recipe { batch: 4, bptt: 5, epochs: 2, clip: 0.5, ..Recipe::default() };
+    let recipe = Recipe {
+        batch: 4,
+        bptt: 5,
+        epochs: 2,
+        clip: 0.5,
+        ..Recipe::default()
+    };
     interrupted_is_whole(device, &corpus(60), &recipe, 12);
 }
 
 fn a_worse_epoch_puts_the_weights_back() {
     // Far too large rates: under one or another some epoch is worse than the one before it.
     let rolled_back: usize = [10.0, 30.0, 60.0, 100.0].map(worse_epochs).iter().sum();
-    assert!(rolled_back > 0, "no epoch was worse; the test shows nothing");
+    assert!(
+        rolled_back > 0,
+        "no epoch was worse; the test shows nothing"
+    );
 }
 
-/// Trains at this rate and checks after every epoch that the weights are those of the last kept one; epochs that were rolled back.
+/// Trains at this rate and checks after every epoch that the weights are those of the last kept
+/// one; epochs that were rolled back.
 fn worse_epochs(lr: f32) -> usize {
     let corpus = corpus(100);
-    let recipe = Recipe { optimizer: "sgd".into(), lr, batch: 2, bptt: 4, epochs: 8, ..Recipe::default() };
+    let recipe = Recipe {
+        optimizer: "sgd".into(),
+        lr,
+        batch: 2,
+        bptt: 4,
+        epochs: 8,
+        ..Recipe::default()
+    };
     let mut device = Device::cpu(2);
     let mut trainer = begin(&mut device, &corpus, &recipe);
     let mut kept: Option<(f64, Arc<Vec<Vec<f32>>>)> = None;
@@ -170,7 +295,13 @@ fn worse_epochs(lr: f32) -> usize {
             Event::Finished => return rolled_back,
             Event::Epoch(record) => {
                 // What the device holds, and not what the trainer keeps beside it.
-                let parameters = Arc::new(trainer.model().parameters().download(&mut device).expect("the device works"));
+                let parameters = Arc::new(
+                    trainer
+                        .model()
+                        .parameters()
+                        .download(&mut device)
+                        .expect("the device works"),
+                );
                 match &kept {
                     Some((_, before)) if record.rolled_back => {
                         rolled_back += 1;
@@ -178,7 +309,10 @@ fn worse_epochs(lr: f32) -> usize {
                     }
                     _ => kept = Some((record.valid_loss, parameters)),
                 }
-                assert_eq!(trainer.progress().best_valid_loss, kept.as_ref().map(|kept| kept.0));
+                assert_eq!(
+                    trainer.progress().best_valid_loss,
+                    kept.as_ref().map(|kept| kept.0)
+                );
             }
         }
     }
@@ -186,17 +320,40 @@ fn worse_epochs(lr: f32) -> usize {
 
 fn every_layout_learns() {
     let corpus = corpus(400);
-    for (num_layers, embedding_size, bias) in [(1, 0, false), (1, 8, true), (2, 0, true), (3, 5, false)] {
+    for (num_layers, embedding_size, bias) in
+        [(1, 0, false), (1, 8, true), (2, 0, true), (3, 5, false)]
+    {
         for reduction in [Reduction::Mean, Reduction::Sum] {
-            let config = Config { num_layers, embedding_size, bias, decoder_bias: bias, ..config(&corpus) };
-            let lr = if reduction == Reduction::Mean { 0.1 } else { 0.05 };
-            let recipe = Recipe { batch: 4, bptt: 8, epochs: 3, lr, reduction, ..Recipe::default() };
+            let config = Config {
+                num_layers,
+                embedding_size,
+                bias,
+                decoder_bias: bias,
+                ..config(&corpus)
+            };
+            let lr = if reduction == Reduction::Mean {
+                0.1
+            } else {
+                0.05
+            };
+            let recipe = Recipe {
+                batch: 4,
+                bptt: 8,
+                epochs: 3,
+                lr,
+                reduction,
+                ..Recipe::default()
+            };
             let mut device = Device::cpu(2);
             let values = initial_values(&config, 1);
-            let mut trainer = Trainer::new(&mut device, config, &values, recipe, &corpus).expect("a trainer");
+            let mut trainer =
+                Trainer::new(&mut device, config, &values, recipe, &corpus).expect("a trainer");
             advance(&mut trainer, &mut device, usize::MAX);
             let perplexity = trainer.progress().best_valid_loss.expect("validated").exp();
-            assert!(perplexity < 120.0, "{num_layers} layers, embedding {embedding_size}, {reduction:?}: {perplexity}");
+            assert!(
+                perplexity < 120.0,
+                "{num_layers} layers, embedding {embedding_size}, {reduction:?}: {perplexity}"
+            );
         }
     }
 }
@@ -220,65 +377,111 @@ fn fifty_windows_are_the_cpus(device: &mut Device) {
         });
         assert!(want.len() >= 50);
         for (window, (got, want)) in got.iter().zip(&want).take(50).enumerate() {
-            assert!(got.is_finite() && (got - want).abs() <= 1e-4 * want.abs(), "{} window {window}: {got} and {want}", optimizer.name);
+            assert!(
+                got.is_finite() && (got - want).abs() <= 1e-4 * want.abs(),
+                "{} window {window}: {got} and {want}",
+                optimizer.name
+            );
         }
     }
 }
 
 fn a_checkpoint_moves_between_devices(device: &mut Device) {
     let corpus = corpus(60);
-    let recipe = Recipe { batch: 4, bptt: 5, epochs: 2, ..Recipe::default() };
+    let recipe = Recipe {
+        batch: 4,
+        bptt: 5,
+        epochs: 2,
+        ..Recipe::default()
+    };
     let mut cpu = Device::cpu(2);
     let mut whole = begin(&mut cpu, &corpus, &recipe);
     advance(&mut whole, &mut cpu, usize::MAX);
     let want = whole.progress().best_valid_loss.expect("validated");
     for cpu_first in [true, false] {
-        let (first, second) = if cpu_first { (&mut cpu, &mut *device) } else { (&mut *device, &mut cpu) };
+        let (first, second) = if cpu_first {
+            (&mut cpu, &mut *device)
+        } else {
+            (&mut *device, &mut cpu)
+        };
         let mut part = begin(first, &corpus, &recipe);
         advance(&mut part, first, 10);
         let directory = save(&mut part, first, &corpus);
         let mut resumed = load(&directory, second, &corpus, |recipe| recipe);
         advance(&mut resumed, second, usize::MAX);
         let got = resumed.progress().best_valid_loss.expect("validated");
-        assert!((got - want).abs() <= 1e-4 * want, "the CPU first: {cpu_first}; {got} and {want}");
+        assert!(
+            (got - want).abs() <= 1e-4 * want,
+            "the CPU first: {cpu_first}; {got} and {want}"
+        );
     }
 }
 
 fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
     // 16 TiB: no adapter binds that much.
-    let error = device.tensor::<f32>("decoder.weight", 1 << 32, 1 << 10).expect_err("too large").to_string();
+    let error = device
+        .tensor::<f32>("decoder.weight", 1 << 32, 1 << 10)
+        .expect_err("too large")
+        .to_string();
     for part in ["decoder.weight", "max_", "At most", "--device cpu"] {
         assert!(error.contains(part), "{error}");
     }
 }
 
-/// Factors of 11 digits: the first windows' losses within a thousandth of f32's, the validation perplexity after an epoch within a hundredth.
+/// Factors of 11 digits: the first windows' losses within a thousandth of f32's, the validation
+/// perplexity after an epoch within a hundredth.
 fn mixed_precision_learns_the_same(device: &mut Device) {
     assert!(device.has_f16(), "{} has no f16", device.name());
     elman::check::check_mixed_products(device).expect("products of mixed precision are right");
     let corpus = corpus(300);
     for reduction in [Reduction::Mean, Reduction::Sum] {
-        let full = Recipe { batch: 8, bptt: 6, epochs: 1, lr: 0.05, reduction, ..Recipe::default() };
-        let mixed = Recipe { precision: PrecisionKind::Mixed, ..full.clone() };
+        let full = Recipe {
+            batch: 8,
+            bptt: 6,
+            epochs: 1,
+            lr: 0.05,
+            reduction,
+            ..Recipe::default()
+        };
+        let mixed = Recipe {
+            precision: PrecisionKind::Mixed,
+            ..full.clone()
+        };
         let [(want, want_valid), (got, got_valid)] = [&full, &mixed].map(|recipe| {
             let mut trainer = begin(device, &corpus, recipe);
             let losses = advance(&mut trainer, device, usize::MAX);
-            (losses, trainer.progress().best_valid_loss.expect("validated").exp())
+            (
+                losses,
+                trainer.progress().best_valid_loss.expect("validated").exp(),
+            )
         });
         assert!(got != want, "nothing was rounded");
         for (window, (got, want)) in got.iter().zip(&want).take(20).enumerate() {
-            assert!(got.is_finite() && (got - want).abs() <= 1e-3 * want, "{reduction:?}, window {window}: {got} and {want}");
+            assert!(
+                got.is_finite() && (got - want).abs() <= 1e-3 * want,
+                "{reduction:?}, window {window}: {got} and {want}"
+            );
         }
-        assert!((got_valid - want_valid).abs() <= 0.01 * want_valid, "{reduction:?}: {got_valid} and {want_valid}");
+        assert!(
+            (got_valid - want_valid).abs() <= 0.01 * want_valid,
+            "{reduction:?}: {got_valid} and {want_valid}"
+        );
     }
 }
 
 fn mixed_precision_wants_f16() {
     let corpus = corpus(60);
-    let recipe = Recipe { batch: 4, bptt: 5, precision: PrecisionKind::Mixed, ..Recipe::default() };
+    let recipe = Recipe {
+        batch: 4,
+        bptt: 5,
+        precision: PrecisionKind::Mixed,
+        ..Recipe::default()
+    };
     let config = config(&corpus);
     let values = initial_values(&config, 1);
-    let error = Trainer::new(&mut Device::cpu(2), config, &values, recipe, &corpus).expect_err("the CPU has no f16").to_string();
+    let error = Trainer::new(&mut Device::cpu(2), config, &values, recipe, &corpus)
+        .expect_err("the CPU has no f16")
+        .to_string();
     for part in ["--precision mixed", "CPU", "f16", "--precision full"] {
         assert!(error.contains(part), "{error}");
     }

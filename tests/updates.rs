@@ -1,4 +1,5 @@
-//! PyTorch's numbers: a window of each golden network, and some updates with every optimiser; and what optimisers do to tables.
+//! PyTorch's numbers: a window of each golden network, and some updates with every optimiser; and
+//! what optimisers do to tables.
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
@@ -16,9 +17,13 @@ use super::reference::optimizers::{Optimizer, Rule};
 use super::steps::{STEP, Subject, compare_outcomes, download, upload};
 use super::support::{on_every_device, trial};
 
-/// How far parameters may be after some updates. Adagrad and Adam divide by a root that is small where a gradient is: an error of a small
-/// gradient is an error of a whole step of the learning rate's size.
-const UPDATED: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-5 };
+/// How far parameters may be after some updates. Adagrad and Adam divide by a root that is small
+/// where a gradient is: an error of a small gradient is an error of a whole step of the learning
+/// rate's size.
+const UPDATED: Tolerance = Tolerance {
+    absolute: 1e-5,
+    relative: 1e-5,
+};
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
@@ -26,9 +31,15 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(on_every_device("updates::golden_updates", golden_updates));
     trials.extend(on_every_device("updates::decay", decay));
     trials.extend(on_every_device("updates::tables", tables));
-    trials.extend(on_every_device("updates::averages_of_tables", averages_of_tables));
+    trials.extend(on_every_device(
+        "updates::averages_of_tables",
+        averages_of_tables,
+    ));
     trials.extend(on_every_device("updates::clamped_tables", clamped_tables));
-    trials.push(trial("updates::every_optimizer_has_a_rule", every_optimizer_has_a_rule));
+    trials.push(trial(
+        "updates::every_optimizer_has_a_rule",
+        every_optimizer_has_a_rule,
+    ));
     trials
 }
 
@@ -37,13 +48,26 @@ fn golden_windows(device: &mut Device) {
     for golden in goldens::load() {
         let (subject, window) = golden_subject(device, &golden);
         let got = subject.step(device, window, golden.scale);
-        compare_outcomes(&format!("{} on {}", golden.name, device.name()), &got, &golden.outcome, STEP);
+        compare_outcomes(
+            &format!("{} on {}", golden.name, device.name()),
+            &got,
+            &golden.outcome,
+            STEP,
+        );
     }
 }
 
-fn golden_subject<'a>(device: &mut Device, golden: &'a goldens::Golden) -> (Subject, &'a ReferenceWindow) {
+fn golden_subject<'a>(
+    device: &mut Device,
+    golden: &'a goldens::Golden,
+) -> (Subject, &'a ReferenceWindow) {
     let window = &golden.window;
-    let capacity = Capacity { batch: window.batch, time_steps: window.time_steps, training: true, ..Capacity::default() };
+    let capacity = Capacity {
+        batch: window.batch,
+        time_steps: window.time_steps,
+        training: true,
+        ..Capacity::default()
+    };
     let subject = Subject::new(device, &golden.network, capacity);
     subject.carry(device, &golden.initial_states);
     (subject, window)
@@ -51,8 +75,14 @@ fn golden_subject<'a>(device: &mut Device, golden: &'a goldens::Golden) -> (Subj
 
 /// The optimiser that follows the rule.
 fn optimizer(rule: Rule) -> &'static OptimizerKind {
-    let (name, _) = Rule::TABLE.into_iter().find(|row| row.1 == rule).expect("every rule has a name");
-    OPTIMIZERS.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("there is no optimiser {name}"))
+    let (name, _) = Rule::TABLE
+        .into_iter()
+        .find(|row| row.1 == rule)
+        .expect("every rule has a name");
+    OPTIMIZERS
+        .iter()
+        .find(|row| row.name == name)
+        .unwrap_or_else(|| panic!("there is no optimiser {name}"))
 }
 
 fn every_optimizer_has_a_rule() {
@@ -76,15 +106,48 @@ struct Updates {
 }
 
 impl Updates {
-    fn new(device: &mut Device, model: &Model, rule: Rule, rate: f32, max_norm: Option<f32>, l2: f32) -> Self {
+    fn new(
+        device: &mut Device,
+        model: &Model,
+        rule: Rule,
+        rate: f32,
+        max_norm: Option<f32>,
+        l2: f32,
+    ) -> Self {
         let optimizer = optimizer(rule);
         let parameters = model.parameters().tensors();
-        let mut zeros = |rows: usize, columns: usize| device.tensor("state", rows, columns).expect("a small tensor fits");
-        let state =
-            parameters.iter().map(|tensor| optimizer.state.iter().map(|_| zeros(tensor.rows(), tensor.columns())).collect()).collect();
-        let (squares, partial, scale) = (zeros(1, parameters.len()), zeros(1, Reduce::PARTIAL_SUMS), zeros(1, 1));
+        let mut zeros = |rows: usize, columns: usize| {
+            device
+                .tensor("state", rows, columns)
+                .expect("a small tensor fits")
+        };
+        let state = parameters
+            .iter()
+            .map(|tensor| {
+                optimizer
+                    .state
+                    .iter()
+                    .map(|_| zeros(tensor.rows(), tensor.columns()))
+                    .collect()
+            })
+            .collect();
+        let (squares, partial, scale) = (
+            zeros(1, parameters.len()),
+            zeros(1, Reduce::PARTIAL_SUMS),
+            zeros(1, 1),
+        );
         device.upload(&scale, &[1.0]);
-        Self { optimizer, rate, max_norm, l2, step: 0, state, squares, partial, scale }
+        Self {
+            optimizer,
+            rate,
+            max_norm,
+            l2,
+            step: 0,
+            state,
+            squares,
+            partial,
+            scale,
+        }
     }
 
     /// One update; returns the gradients' norm.
@@ -92,17 +155,47 @@ impl Updates {
         self.step += 1;
         for (number, gradient) in gradients.iter().enumerate() {
             let output = self.squares.element(number);
-            device.run(&Reduce { reduction: Reduction::SumOfSquares, values: gradient.values(), partial: self.partial, output });
+            device.run(&Reduce {
+                reduction: Reduction::SumOfSquares,
+                values: gradient.values(),
+                partial: self.partial,
+                output,
+            });
         }
         if let Some(maximum) = self.max_norm {
-            device.run(&Clip { squares: self.squares, maximum, scale: self.scale });
+            device.run(&Clip {
+                squares: self.squares,
+                maximum,
+                scale: self.scale,
+            });
         }
-        let Self { rate, scale, step, .. } = *self;
-        for ((&parameter, &gradient), state) in model.parameters().tensors().iter().zip(gradients).zip(&self.state) {
+        let Self {
+            rate, scale, step, ..
+        } = *self;
+        for ((&parameter, &gradient), state) in model
+            .parameters()
+            .tensors()
+            .iter()
+            .zip(gradients)
+            .zip(&self.state)
+        {
             if self.l2 > 0.0 {
-                device.run(&Decay { values: parameter, factor: 1.0 - rate * self.l2 });
+                device.run(&Decay {
+                    values: parameter,
+                    factor: 1.0 - rate * self.l2,
+                });
             }
-            (self.optimizer.update)(device, Update { parameter, gradient, state, scale, rate, step });
+            (self.optimizer.update)(
+                device,
+                Update {
+                    parameter,
+                    gradient,
+                    state,
+                    scale,
+                    rate,
+                    step,
+                },
+            );
         }
         download(device, self.squares).iter().sum::<f64>().sqrt()
     }
@@ -110,9 +203,17 @@ impl Updates {
 
 /// Every parameter as the file has it, against what it should be.
 fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Named) {
-    let values = model.parameters().download(device).expect("the device works");
+    let values = model
+        .parameters()
+        .download(device)
+        .expect("the device works");
     for (specification, got) in model.parameters().specifications().iter().zip(values) {
-        assert_close(&format!("{what}: {}", specification.name), &got, &want[&specification.name], UPDATED);
+        assert_close(
+            &format!("{what}: {}", specification.name),
+            &got,
+            &want[&specification.name],
+            UPDATED,
+        );
     }
 }
 
@@ -123,13 +224,24 @@ fn golden_updates(device: &mut Device) {
             let what = format!("{}: {:?} on {}", golden.name, training.rule, device.name());
             let (subject, reference) = golden_subject(device, &golden);
             let (rate, max_norm) = (training.learning_rate as f32, training.max_norm as f32);
-            let mut updates = Updates::new(device, &subject.model, training.rule, rate, Some(max_norm), 0.0);
+            let mut updates = Updates::new(
+                device,
+                &subject.model,
+                training.rule,
+                rate,
+                Some(max_norm),
+                0.0,
+            );
             let (mut losses, mut norms) = (Vec::new(), Vec::new());
             for _ in &training.losses {
                 subject.carry(device, &golden.initial_states);
                 losses.push(subject.step(device, reference, golden.scale).loss);
                 let window = upload(device, reference);
-                norms.push(updates.update(device, &subject.model, &subject.workspace.gradients(&window)));
+                norms.push(updates.update(
+                    device,
+                    &subject.model,
+                    &subject.workspace.gradients(&window),
+                ));
             }
             assert_close(&format!("{what}: losses"), &losses, &training.losses, STEP);
             assert_close(&format!("{what}: norms"), &norms, &training.norms, STEP);
@@ -152,12 +264,29 @@ fn decay(device: &mut Device) {
             subject.carry(device, &golden.initial_states);
             let got = subject.step(device, reference, golden.scale);
             let want = network.run(reference, &golden.initial_states, golden.scale);
-            compare_outcomes(&format!("decay with {name}"), &got, &want, Tolerance { absolute: 1e-5, relative: 1e-4 });
+            compare_outcomes(
+                &format!("decay with {name}"),
+                &got,
+                &want,
+                Tolerance {
+                    absolute: 1e-5,
+                    relative: 1e-4,
+                },
+            );
             let window = upload(device, reference);
-            updates.update(device, &subject.model, &subject.workspace.gradients(&window));
+            updates.update(
+                device,
+                &subject.model,
+                &subject.workspace.gradients(&window),
+            );
             optimizer.update(&mut network.parameters, &want.gradients);
         }
-        compare_parameters(device, &format!("decay with {name} on {}", device.name()), &subject.model, &network.parameters);
+        compare_parameters(
+            device,
+            &format!("decay with {name} on {}", device.name()),
+            &subject.model,
+            &network.parameters,
+        );
     }
 }
 
@@ -165,30 +294,45 @@ fn decay(device: &mut Device) {
 const TABLE: [usize; 2] = [7, 37];
 
 fn random(generator: &mut Generator, count: usize) -> Vec<f32> {
-    generator.vector(count, 1.0).into_iter().map(|value| value as f32).collect()
+    generator
+        .vector(count, 1.0)
+        .into_iter()
+        .map(|value| value as f32)
+        .collect()
 }
 
 fn table(device: &mut Device, values: &[f32]) -> Tensor {
-    let table = device.table("table", TABLE[0], TABLE[1]).expect("a small table fits");
+    let table = device
+        .table("table", TABLE[0], TABLE[1])
+        .expect("a small table fits");
     device.upload(&table, values);
     table
 }
 
-/// Looked-up rows on the device: the gradient's row p is zero but where a token begins in the order.
+/// Looked-up rows on the device: the gradient's row p is zero but where a token begins in the
+/// order.
 fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
     let (order, columns) = (order_by_token(tokens), TABLE[1]);
     let token = |p: usize| tokens[order[p] as usize];
     let mut sums = vec![0.0; tokens.len() * columns];
-    for p in (0..tokens.len()).filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p))) {
-        sums[p * columns..][..columns].copy_from_slice(&dense[token(p) as usize * columns..][..columns]);
+    for p in (0..tokens.len()).filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p)))
+    {
+        sums[p * columns..][..columns]
+            .copy_from_slice(&dense[token(p) as usize * columns..][..columns]);
     }
-    let sums = device.tensor_from("sums", tokens.len(), columns, &sums).expect("small");
-    let [tokens, order] = [tokens, &order].map(|ids| device.tensor_from("tokens", 1, ids.len(), ids).expect("small"));
+    let sums = device
+        .tensor_from("sums", tokens.len(), columns, &sums)
+        .expect("small");
+    let [tokens, order] = [tokens, &order].map(|ids| {
+        device
+            .tensor_from("tokens", 1, ids.len(), ids)
+            .expect("small")
+    });
     Gradient::Rows(sums, Rows { tokens, order })
 }
 
-/// Every optimiser over some updates of a table, of which each touches other rows: as the reference does it with dense gradients, whatever
-/// form the gradient has.
+/// Every optimiser over some updates of a table, of which each touches other rows: as the reference
+/// does it with dense gradients, whatever form the gradient has.
 fn tables(device: &mut Device) {
     const WINDOWS: [&[u32]; 4] = [&[3, NONE, 0, 3, 6], &[1, 1], &[NONE], &[6, 3, 5, 0, 3, 3]];
     let count = TABLE[0] * TABLE[1];
@@ -199,20 +343,59 @@ fn tables(device: &mut Device) {
             let values = random(&mut generator, count);
             let parameter = table(device, &values);
             let optimizer = optimizer(rule);
-            let state: Vec<_> = optimizer.state.iter().map(|_| table(device, &vec![0.0; count])).collect();
-            let named = |values: Vec<f32>| Named::from([("table".to_string(), values.into_iter().map(f64::from).collect())]);
+            let state: Vec<_> = optimizer
+                .state
+                .iter()
+                .map(|_| table(device, &vec![0.0; count]))
+                .collect();
+            let named = |values: Vec<f32>| {
+                Named::from([(
+                    "table".to_string(),
+                    values.into_iter().map(f64::from).collect(),
+                )])
+            };
             let mut want = named(values);
             let mut reference = Optimizer::new(rule, f64::from(0.1_f32), None, 0.0);
             for (step, tokens) in (1..).zip(WINDOWS) {
                 let mut dense = random(&mut generator, count);
                 for (row, values) in (0..).zip(dense.chunks_exact_mut(TABLE[1])) {
-                    values.iter_mut().for_each(|value| *value *= f32::from(u8::from(tokens.contains(&row))));
+                    values
+                        .iter_mut()
+                        .for_each(|value| *value *= f32::from(u8::from(tokens.contains(&row))));
                 }
-                let gradient = if by_rows { looked_up(device, tokens, &dense) } else { Gradient::Dense(table(device, &dense)) };
-                (optimizer.update)(device, Update { parameter, gradient, state: &state, scale, rate: 0.1, step });
-                reference.update(&mut want, &named(dense.into_iter().map(|value| 0.75 * value).collect()));
-                let what = format!("{name}, by rows: {by_rows}, update {step} on {}", device.name());
-                assert_close(&what, &download(device, parameter), &want["table"], Tolerance { absolute: 1e-6, relative: 1e-6 });
+                let gradient = if by_rows {
+                    looked_up(device, tokens, &dense)
+                } else {
+                    Gradient::Dense(table(device, &dense))
+                };
+                (optimizer.update)(
+                    device,
+                    Update {
+                        parameter,
+                        gradient,
+                        state: &state,
+                        scale,
+                        rate: 0.1,
+                        step,
+                    },
+                );
+                reference.update(
+                    &mut want,
+                    &named(dense.into_iter().map(|value| 0.75 * value).collect()),
+                );
+                let what = format!(
+                    "{name}, by rows: {by_rows}, update {step} on {}",
+                    device.name()
+                );
+                assert_close(
+                    &what,
+                    &download(device, parameter),
+                    &want["table"],
+                    Tolerance {
+                        absolute: 1e-6,
+                        relative: 1e-6,
+                    },
+                );
             }
         }
     }
@@ -226,12 +409,26 @@ fn averages_of_tables(device: &mut Device) {
     let mut sums = vec![0.0; count];
     for number in 1..=3 {
         let joining = random(&mut generator, count);
-        sums.iter_mut().zip(&joining).for_each(|(sum, value)| *sum += f64::from(*value));
+        sums.iter_mut()
+            .zip(&joining)
+            .for_each(|(sum, value)| *sum += f64::from(*value));
         let values = table(device, &joining);
-        device.run(&Average { average, values, weight: 1.0 / number as f32 });
+        device.run(&Average {
+            average,
+            values,
+            weight: 1.0 / number as f32,
+        });
         let means: Vec<f64> = sums.iter().map(|sum| sum / f64::from(number)).collect();
         let what = format!("average of {number} on {}", device.name());
-        assert_close(&what, &download(device, average), &means, Tolerance { absolute: 5e-7, relative: 0.0 });
+        assert_close(
+            &what,
+            &download(device, average),
+            &means,
+            Tolerance {
+                absolute: 5e-7,
+                relative: 0.0,
+            },
+        );
     }
 }
 
@@ -239,14 +436,26 @@ fn averages_of_tables(device: &mut Device) {
 fn clamped_tables(device: &mut Device) {
     let mut values = random(&mut Generator::new(7), TABLE[0] * TABLE[1]);
     let last = values.len() - 1;
-    for (place, value) in [(0, f32::NAN), (1, f32::INFINITY), (last - 1, f32::NEG_INFINITY), (last, -f32::NAN)] {
+    for (place, value) in [
+        (0, f32::NAN),
+        (1, f32::INFINITY),
+        (last - 1, f32::NEG_INFINITY),
+        (last, -f32::NAN),
+    ] {
         values[place] = value;
     }
     let clamped = table(device, &values);
-    device.run(&Clamp { values: clamped, maximum: 0.25 });
+    device.run(&Clamp {
+        values: clamped,
+        maximum: 0.25,
+    });
     let got: Vec<f32> = device.download(&clamped).expect("the device works");
     for (i, (got, value)) in got.into_iter().zip(values).enumerate() {
-        let right = if value.is_nan() { got.is_nan() } else { got == value.clamp(-0.25, 0.25) };
+        let right = if value.is_nan() {
+            got.is_nan()
+        } else {
+            got == value.clamp(-0.25, 0.25)
+        };
         assert!(right, "{value} became {got} at {i} on {}", device.name());
     }
 }

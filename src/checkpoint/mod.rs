@@ -1,7 +1,7 @@
 //! A model as a directory: parameters, configuration, vocabulary, and what resuming needs.
 //!
-//! In and out: [`Config`], parameters in the file's layout, [`Vocabulary`], [`Snapshot`]. A checkpoint knows no device and is never half
-//! written.
+//! In and out: [`Config`], parameters in the file's layout, [`Vocabulary`], [`Snapshot`]. A
+//! checkpoint knows no device and is never half written.
 
 pub mod import;
 mod tensors;
@@ -47,7 +47,8 @@ pub struct Description {
     pub version: u32,
     /// What a token is.
     pub unit: Unit,
-    /// Whether words outside the vocabulary are skipped even where it has `<unk>`, as in models of rnnlm.
+    /// Whether words outside the vocabulary are skipped even where it has `<unk>`, as in models of
+    /// rnnlm.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_unknown: bool,
     /// The model.
@@ -109,7 +110,8 @@ pub struct Checkpoint {
     pub vocabulary: Vocabulary,
     /// The parameters in the file's order and layout.
     pub parameters: Vec<Vec<f32>>,
-    /// The states that a text begins with, a carried state's each, where they are not one number in every unit.
+    /// The states that a text begins with, a carried state's each, where they are not one number in
+    /// every unit.
     pub beginning: Option<Vec<Vec<f32>>>,
 }
 
@@ -126,7 +128,10 @@ impl Checkpoint {
         if types.len() != vocab_size {
             return Err(Error::refused(
                 path.display().to_string(),
-                format!("it has {} lines, and config.json says vocab_size {vocab_size}", types.len()),
+                format!(
+                    "it has {} lines, and config.json says vocab_size {vocab_size}",
+                    types.len()
+                ),
                 "The files of a model belong together: restore them from one copy",
             ));
         }
@@ -134,10 +139,17 @@ impl Checkpoint {
             Unit::Bpe => subwords(directory, &types)?,
             _ => Vocabulary::new(types)?,
         };
-        let vocabulary = if description.skip_unknown { vocabulary.skipping_unknown() } else { vocabulary };
+        let vocabulary = if description.skip_unknown {
+            vocabulary.skipping_unknown()
+        } else {
+            vocabulary
+        };
         let mut file = TensorFile::read(&directory.join(MODEL))?;
         let specifications = specifications(&description.config);
-        let parameters = specifications.iter().map(|one| file.take(&one.name, &one.shape)).collect::<Result<_>>()?;
+        let parameters = specifications
+            .iter()
+            .map(|one| file.take(&one.name, &one.shape))
+            .collect::<Result<_>>()?;
         let beginning = match file.contains(&state_name(0)) {
             false => None,
             true => {
@@ -149,7 +161,12 @@ impl Checkpoint {
             }
         };
         file.finish()?;
-        Ok(Self { description, vocabulary, parameters, beginning })
+        Ok(Self {
+            description,
+            vocabulary,
+            parameters,
+            beginning,
+        })
     }
 
     /// Reads the configuration alone.
@@ -178,28 +195,54 @@ fn subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
     let name = path.display().to_string();
     if !path.exists() {
         let rule = "it is not there, and without it no text can be made into this model's subwords";
-        return Err(Error::refused(name, rule, "Restore it from a copy of the model"));
+        return Err(Error::refused(
+            name,
+            rule,
+            "Restore it from a copy of the model",
+        ));
     }
     let vocabulary = Vocabulary::of_subwords(Subwords::read(&path)?)?;
     if vocabulary.types() == types {
         return Ok(vocabulary);
     }
     let (found, other) = (vocabulary.len(), types.len());
-    let rule = match vocabulary.types().iter().zip(types).position(|(a, b)| a != b) {
-        Some(id) => format!("its subword {id} is {:?}, and vocab.txt has {:?} there", vocabulary.token(id as u32), types[id]),
+    let rule = match vocabulary
+        .types()
+        .iter()
+        .zip(types)
+        .position(|(a, b)| a != b)
+    {
+        Some(id) => format!(
+            "its subword {id} is {:?}, and vocab.txt has {:?} there",
+            vocabulary.token(id as u32),
+            types[id]
+        ),
         None => format!("it has {found} subwords, and vocab.txt {other}"),
     };
-    Err(Error::refused(name, rule, "The files of a model belong together: restore them from one copy"))
+    Err(Error::refused(
+        name,
+        rule,
+        "The files of a model belong together: restore them from one copy",
+    ))
 }
 
 impl Checkpoint {
-    /// Writes the model alone. What was in the directory of another model's training is removed: nothing would fit.
+    /// Writes the model alone. What was in the directory of another model's training is removed:
+    /// nothing would fit.
     ///
     /// # Errors
     /// If the directory cannot be written; what was there before is there still.
     pub fn write(&self, directory: &Path) -> Result<()> {
-        let mut transaction = begin(directory, &self.description, &self.vocabulary, &self.parameters, self.beginning.as_deref())?;
-        [TRAINING_TENSORS, TRAINING, LOG].into_iter().for_each(|name| transaction.remove(name));
+        let mut transaction = begin(
+            directory,
+            &self.description,
+            &self.vocabulary,
+            &self.parameters,
+            self.beginning.as_deref(),
+        )?;
+        [TRAINING_TENSORS, TRAINING, LOG]
+            .into_iter()
+            .for_each(|name| transaction.remove(name));
         transaction.commit()
     }
 }
@@ -214,7 +257,8 @@ impl TrainingRecord {
         if !path.exists() {
             return Err(Error::refused(
                 path.display().to_string(),
-                "it is not there, so there is no training to resume or to repeat: the model came without",
+                "it is not there, so there is no training to resume or to repeat: the model came \
+                 without",
                 "Use the model as it is, or start a new run",
             ));
         }
@@ -252,23 +296,51 @@ impl Training {
         }
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
         let specifications = specifications(&checkpoint.description.config);
-        let [has_best, has_last, has_average] =
-            ["best", "last", "average"].map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
+        let [has_best, has_last, has_average] = ["best", "last", "average"]
+            .map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
         let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
-            specifications.iter().map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape)).collect()
+            specifications
+                .iter()
+                .map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape))
+                .collect()
         };
-        let states = OPTIMIZERS.iter().find(|row| row.name == record.recipe.optimizer).map_or(&[][..], |row| row.state);
-        let optimizer = states.iter().map(|name| group(&format!("optimizer.{name}"))).collect::<Result<_>>()?;
-        let best = if has_best { Some(Arc::new(group("best")?)) } else { None };
-        let last = if has_last { Some(Arc::new(group("last")?)) } else { None };
-        let average = if has_average { Some(group("average")?) } else { None };
+        let states = OPTIMIZERS
+            .iter()
+            .find(|row| row.name == record.recipe.optimizer)
+            .map_or(&[][..], |row| row.state);
+        let optimizer = states
+            .iter()
+            .map(|name| group(&format!("optimizer.{name}")))
+            .collect::<Result<_>>()?;
+        let best = if has_best {
+            Some(Arc::new(group("best")?))
+        } else {
+            None
+        };
+        let last = if has_last {
+            Some(Arc::new(group("last")?))
+        } else {
+            None
+        };
+        let average = if has_average {
+            Some(group("average")?)
+        } else {
+            None
+        };
         let mut carried = Vec::new();
         while file.contains(&format!("carried.{}", carried.len())) {
             carried.push(file.take_any(&format!("carried.{}", carried.len()))?);
         }
         file.finish()?;
         Ok(Self {
-            snapshot: Snapshot { parameters: Arc::new(checkpoint.parameters.clone()), best, last, average, optimizer, carried },
+            snapshot: Snapshot {
+                parameters: Arc::new(checkpoint.parameters.clone()),
+                best,
+                last,
+                average,
+                optimizer,
+                carried,
+            },
             record,
         })
     }
@@ -288,25 +360,52 @@ pub fn save(
     corpus: &CorpusRecord,
 ) -> Result<()> {
     let specifications = specifications(&description.config);
-    let mut transaction = begin(directory, description, vocabulary, &snapshot.parameters, None)?;
+    let mut transaction = begin(
+        directory,
+        description,
+        vocabulary,
+        &snapshot.parameters,
+        None,
+    )?;
     let mut state = Vec::new();
-    let names = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).map_or(&[][..], |row| row.state);
+    let names = OPTIMIZERS
+        .iter()
+        .find(|row| row.name == recipe.optimizer)
+        .map_or(&[][..], |row| row.state);
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
-        state.extend(named(&format!("optimizer.{name}."), &specifications, values));
+        state.extend(named(
+            &format!("optimizer.{name}."),
+            &specifications,
+            values,
+        ));
     }
-    let groups = [("best.", snapshot.best.as_deref()), ("last.", snapshot.last.as_deref()), ("average.", snapshot.average.as_ref())];
+    let groups = [
+        ("best.", snapshot.best.as_deref()),
+        ("last.", snapshot.last.as_deref()),
+        ("average.", snapshot.average.as_ref()),
+    ];
     for (prefix, values) in groups {
         if let Some(values) = values {
             state.extend(named(prefix, &specifications, values));
         }
     }
-    state.extend(
-        snapshot.carried.iter().enumerate().map(|(number, values)| (format!("carried.{number}"), vec![values.len()], values.as_slice())),
-    );
+    state.extend(snapshot.carried.iter().enumerate().map(|(number, values)| {
+        (
+            format!("carried.{number}"),
+            vec![values.len()],
+            values.as_slice(),
+        )
+    }));
     transaction.add(TRAINING_TENSORS, |path| tensors::write(path, &state))?;
     let mut files = BTreeMap::new();
-    for name in [MODEL, VOCABULARY, TRAINING_TENSORS].into_iter().chain(vocabulary.subwords().map(|_| TOKENIZER)) {
-        files.insert(name.to_owned(), sha256(&directory.join(format!(".{name}.new")))?);
+    for name in [MODEL, VOCABULARY, TRAINING_TENSORS]
+        .into_iter()
+        .chain(vocabulary.subwords().map(|_| TOKENIZER))
+    {
+        files.insert(
+            name.to_owned(),
+            sha256(&directory.join(format!(".{name}.new")))?,
+        );
     }
     let record = TrainingRecord {
         version: FORMAT,
@@ -336,7 +435,10 @@ fn begin<'a>(
     }
     transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
     transaction.add_bytes(CONFIG, &json(description))?;
-    transaction.add_bytes(VOCABULARY, vocabulary_file::write(vocabulary.types()).as_bytes())?;
+    transaction.add_bytes(
+        VOCABULARY,
+        vocabulary_file::write(vocabulary.types()).as_bytes(),
+    )?;
     match vocabulary.subwords() {
         Some(subwords) => transaction.add_bytes(TOKENIZER, subwords.json().as_bytes())?,
         // Of a model that was here before.
@@ -350,8 +452,22 @@ fn state_name(number: usize) -> String {
     format!("initial_state.{number}")
 }
 
-fn named<'a>(prefix: &str, specifications: &[Specification], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
-    specifications.iter().zip(values).map(|(one, values)| (format!("{prefix}{}", one.name), one.shape.clone(), values.as_slice())).collect()
+fn named<'a>(
+    prefix: &str,
+    specifications: &[Specification],
+    values: &'a [Vec<f32>],
+) -> Vec<Named<'a>> {
+    specifications
+        .iter()
+        .zip(values)
+        .map(|(one, values)| {
+            (
+                format!("{prefix}{}", one.name),
+                one.shape.clone(),
+                values.as_slice(),
+            )
+        })
+        .collect()
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -375,10 +491,17 @@ fn read_text(path: &Path) -> Result<String> {
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let name = path.display().to_string();
     let damaged = |error: serde_json::Error| {
-        Error::refused(name.clone(), format!("it is not as Elman writes it ({error})"), "Restore it from a copy, or train again")
+        Error::refused(
+            name.clone(),
+            format!("it is not as Elman writes it ({error})"),
+            "Restore it from a copy, or train again",
+        )
     };
     let value: serde_json::Value = serde_json::from_str(&read_text(path)?).map_err(damaged)?;
-    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let version = value
+        .get("version")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0);
     if version > u64::from(FORMAT) {
         return Err(Error::refused(
             name.clone(),

@@ -13,11 +13,22 @@ pub(super) type Named<'a> = (String, Vec<usize>, &'a [f32]);
 
 /// Writes a file that `safetensors.torch.load_file` reads.
 pub(super) fn write(path: &Path, tensors: &[Named<'_>]) -> Result<()> {
-    let broken =
-        |error: safetensors::SafeTensorError| Error::refused(path.display().to_string(), error.to_string(), "This is a bug in Elman");
+    let broken = |error: safetensors::SafeTensorError| {
+        Error::refused(
+            path.display().to_string(),
+            error.to_string(),
+            "This is a bug in Elman",
+        )
+    };
     let views = tensors
         .iter()
-        .map(|(name, shape, values)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)).map_err(broken)?)))
+        .map(|(name, shape, values)| {
+            Ok((
+                name,
+                TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))
+                    .map_err(broken)?,
+            ))
+        })
         .collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| match error {
@@ -37,24 +48,34 @@ impl TensorFile {
     /// Reads and checks the whole file.
     ///
     /// # Errors
-    /// If it is missing, truncated, no safetensors file, or holds a tensor that is not f32 or not finite.
+    /// If it is missing, truncated, no safetensors file, or holds a tensor that is not f32 or not
+    /// finite.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let name = path.display().to_string();
         let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            Error::refused(name.clone(), format!("it is no whole safetensors file ({error})"), "Restore it from a copy, or train again")
+            Error::refused(
+                name.clone(),
+                format!("it is no whole safetensors file ({error})"),
+                "Restore it from a copy, or train again",
+            )
         })?;
         let mut tensors = HashMap::new();
         for (tensor, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {
-                return Err(Error::refused(format!("{tensor} of {name}"), format!("it is {:?}", view.dtype()), "Elman's tensors are F32"));
+                return Err(Error::refused(
+                    format!("{tensor} of {name}"),
+                    format!("it is {:?}", view.dtype()),
+                    "Elman's tensors are F32",
+                ));
             }
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
             if let Some(position) = values.iter().position(|value| !value.is_finite()) {
                 return Err(Error::refused(
                     format!("{tensor} of {name}"),
                     format!("element {position} is {}", values[position]),
-                    "A model's numbers must be finite: restore the file from a copy, or train again",
+                    "A model's numbers must be finite: restore the file from a copy, or train \
+                     again",
                 ));
             }
             tensors.insert(tensor, (view.shape().to_vec(), values));
@@ -70,7 +91,11 @@ impl TensorFile {
     /// Takes a tensor that must be there with that shape.
     pub(super) fn take(&mut self, tensor: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (found, values) = self.tensors.remove(tensor).ok_or_else(|| {
-            Error::refused(format!("{tensor} of {}", self.name), "it is missing", "Restore the file from a copy, or train again")
+            Error::refused(
+                format!("{tensor} of {}", self.name),
+                "it is missing",
+                "Restore the file from a copy, or train again",
+            )
         })?;
         if found != shape {
             return Err(Error::refused(
@@ -84,7 +109,10 @@ impl TensorFile {
 
     /// Takes a tensor that must be there, of any shape.
     pub(super) fn take_any(&mut self, tensor: &str) -> Result<Vec<f32>> {
-        let shape = self.tensors.get(tensor).map_or_else(Vec::new, |(shape, _)| shape.clone());
+        let shape = self
+            .tensors
+            .get(tensor)
+            .map_or_else(Vec::new, |(shape, _)| shape.clone());
         self.take(tensor, &shape)
     }
 

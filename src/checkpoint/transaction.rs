@@ -1,7 +1,9 @@
-//! Replacing several files of a directory together: after a crash at any moment they are all old or all new.
+//! Replacing several files of a directory together: after a crash at any moment they are all old or
+//! all new.
 //!
-//! Every file is first written and synced under a temporary name. A journal that lists them makes the change final; then they take their
-//! places, and the journal goes. Whoever opens the directory later finishes what a journal says, or removes what none mentions.
+//! Every file is first written and synced under a temporary name. A journal that lists them makes
+//! the change final; then they take their places, and the journal goes. Whoever opens the directory
+//! later finishes what a journal says, or removes what none mentions.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -27,7 +29,9 @@ fn temporary(directory: &Path, name: &str) -> PathBuf {
 }
 
 fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("sync", path))
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(Error::io("sync", path))
 }
 
 /// Directories cannot be synced everywhere; where they can, the rename is on disk afterwards.
@@ -42,9 +46,17 @@ fn sync_directory(directory: &Path) {
 /// # Errors
 /// If it cannot be written; what was there before is there still.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let new = temporary(directory, &path.file_name().unwrap_or_default().to_string_lossy());
-    let written = fs::write(&new, bytes).map_err(Error::io("write", path)).and_then(|()| sync(&new));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let new = temporary(
+        directory,
+        &path.file_name().unwrap_or_default().to_string_lossy(),
+    );
+    let written = fs::write(&new, bytes)
+        .map_err(Error::io("write", path))
+        .and_then(|()| sync(&new));
     let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
     if placed.is_err() {
         // The first failure is the one to tell.
@@ -56,11 +68,18 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(directory: &'a Path) -> Self {
-        Self { directory, names: Vec::new() }
+        Self {
+            directory,
+            names: Vec::new(),
+        }
     }
 
     /// Adds a file that `write` makes at the path it is given.
-    pub(super) fn add(&mut self, name: &'static str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        name: &'static str,
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         let path = temporary(self.directory, name);
         write(&path)?;
         sync(&path)?;
@@ -75,21 +94,29 @@ impl<'a> Transaction<'a> {
 
     /// Adds a file with the given content.
     pub(super) fn add_bytes(&mut self, name: &'static str, bytes: &[u8]) -> Result<()> {
-        self.add(name, |path| fs::write(path, bytes).map_err(Error::io("write", path)))
+        self.add(name, |path| {
+            fs::write(path, bytes).map_err(Error::io("write", path))
+        })
     }
 
     /// Puts every file in its place.
     pub(super) fn commit(self) -> Result<()> {
-        let (journal, new_journal) = (self.directory.join(JOURNAL), temporary(self.directory, JOURNAL));
+        let (journal, new_journal) = (
+            self.directory.join(JOURNAL),
+            temporary(self.directory, JOURNAL),
+        );
         let mut file = File::create(&new_journal).map_err(Error::io("write", &new_journal))?;
-        file.write_all(self.names.join("\n").as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &new_journal))?;
+        file.write_all(self.names.join("\n").as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(Error::io("write", &new_journal))?;
         fs::rename(&new_journal, &journal).map_err(Error::io("rename", &new_journal))?;
         sync_directory(self.directory);
         recover(self.directory)
     }
 }
 
-/// Finishes a change that was interrupted after its journal was written, and does nothing otherwise.
+/// Finishes a change that was interrupted after its journal was written, and does nothing
+/// otherwise.
 pub(super) fn recover(directory: &Path) -> Result<()> {
     let journal = directory.join(JOURNAL);
     let names = match fs::read_to_string(&journal) {
@@ -99,8 +126,16 @@ pub(super) fn recover(directory: &Path) -> Result<()> {
     };
     for name in names.lines() {
         let (action, path, done) = match name.strip_prefix(REMOVED) {
-            Some(name) => ("remove", directory.join(name), fs::remove_file(directory.join(name))),
-            None => ("rename", temporary(directory, name), fs::rename(temporary(directory, name), directory.join(name))),
+            Some(name) => (
+                "remove",
+                directory.join(name),
+                fs::remove_file(directory.join(name)),
+            ),
+            None => (
+                "rename",
+                temporary(directory, name),
+                fs::rename(temporary(directory, name), directory.join(name)),
+            ),
         };
         match done {
             // It was done before the interruption.
@@ -126,8 +161,12 @@ mod tests {
         let path = directory.path();
         let write = |text: &str| {
             let mut transaction = Transaction::new(path);
-            transaction.add_bytes("a", text.as_bytes()).expect("written");
-            transaction.add_bytes("b", text.as_bytes()).expect("written");
+            transaction
+                .add_bytes("a", text.as_bytes())
+                .expect("written");
+            transaction
+                .add_bytes("b", text.as_bytes())
+                .expect("written");
             transaction
         };
         write("old").commit().expect("committed");

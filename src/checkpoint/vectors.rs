@@ -1,4 +1,5 @@
-//! Word vectors as text, word2vec's format: a line with how many there are and how long they are, then a line for each word with its numbers.
+//! Word vectors as text, word2vec's format: a line with how many there are and how long they are,
+//! then a line for each word with its numbers.
 //!
 //! In: a file, to begin an embedding with. Out: a table of a model, for other programs.
 
@@ -23,7 +24,8 @@ pub struct WordVectors {
 }
 
 impl WordVectors {
-    /// Reads the vectors of a vocabulary's words, plain or compressed with gzip; those of other words are left out.
+    /// Reads the vectors of a vocabulary's words, plain or compressed with gzip; those of other
+    /// words are left out.
     ///
     /// # Errors
     /// If the file cannot be read, or is not of the format; the message names the line.
@@ -36,15 +38,31 @@ impl WordVectors {
             Error::refused(
                 format!("{}, line {line}", path.display()),
                 rule,
-                "Give vectors in word2vec's text format: `words size`, then `word number number …` on every line",
+                "Give vectors in word2vec's text format: `words size`, then `word number number \
+                 …` \
+                 on every line",
             )
         };
-        let wanted: HashMap<&str, ()> = vocabulary.types().iter().map(|token| (token.as_str(), ())).collect();
+        let wanted: HashMap<&str, ()> = vocabulary
+            .types()
+            .iter()
+            .map(|token| (token.as_str(), ()))
+            .collect();
         let mut lines = reader.lines();
-        let head = lines.next().transpose().map_err(Error::io("read", path))?.unwrap_or_default();
-        let fields: Vec<_> = head.split_ascii_whitespace().map(str::parse::<usize>).collect();
+        let head = lines
+            .next()
+            .transpose()
+            .map_err(Error::io("read", path))?
+            .unwrap_or_default();
+        let fields: Vec<_> = head
+            .split_ascii_whitespace()
+            .map(str::parse::<usize>)
+            .collect();
         let [Ok(count), Ok(size)] = fields[..] else {
-            return Err(wrong(1, format!("{head:?} is not the number of words and the length of vectors")));
+            return Err(wrong(
+                1,
+                format!("{head:?} is not the number of words and the length of vectors"),
+            ));
         };
         if size == 0 {
             return Err(wrong(1, "vectors have no numbers".into()));
@@ -58,30 +76,47 @@ impl WordVectors {
             if !wanted.contains_key(word) {
                 continue;
             }
-            let vector: Vec<f32> = fields.filter_map(|field| field.parse().ok()).filter(|value: &f32| value.is_finite()).collect();
+            let vector: Vec<f32> = fields
+                .filter_map(|field| field.parse().ok())
+                .filter(|value: &f32| value.is_finite())
+                .collect();
             if vector.len() != size || line.split_ascii_whitespace().count() != size + 1 {
-                return Err(wrong(number, format!("{word:?} has {} finite numbers, and vectors have {size}", vector.len())));
+                return Err(wrong(
+                    number,
+                    format!(
+                        "{word:?} has {} finite numbers, and vectors have {size}",
+                        vector.len()
+                    ),
+                ));
             }
             vectors.insert(word.to_owned(), vector);
         }
         if found != count {
-            return Err(wrong(1, format!("it says {count} words, and there are {found}")));
+            return Err(wrong(
+                1,
+                format!("it says {count} words, and there are {found}"),
+            ));
         }
         Ok(Self { size, vectors })
     }
 
     /// Puts the vectors into an embedding, `[V, size]`; how many words had one.
     pub fn put_into(&self, embedding: &mut [f32], vocabulary: &Vocabulary) -> usize {
-        let rows = embedding.chunks_exact_mut(self.size).zip(vocabulary.types());
+        let rows = embedding
+            .chunks_exact_mut(self.size)
+            .zip(vocabulary.types());
         let pairs = rows.filter_map(|(row, token)| Some((row, self.vectors.get(token)?)));
-        pairs.map(|(row, vector)| row.copy_from_slice(vector)).count()
+        pairs
+            .map(|(row, vector)| row.copy_from_slice(vector))
+            .count()
     }
 }
 
 /// Which of a model's tables has a vector for each word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum WordTable {
-    /// What the network reads: the embedding, or without one the first layer's weights from each word.
+    /// What the network reads: the embedding, or without one the first layer's weights from each
+    /// word.
     Input,
     /// What the output layer multiplies the last state by.
     Output,
@@ -90,7 +125,8 @@ pub enum WordTable {
 /// Writes a table of a model.
 ///
 /// # Errors
-/// If the model has no such table, a token cannot stand in such a file, or the file cannot be written.
+/// If the model has no such table, a token cannot stand in such a file, or the file cannot be
+/// written.
 pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<usize> {
     let config = &checkpoint.description.config;
     let names = match table {
@@ -98,13 +134,27 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         WordTable::Output => ["decoder.weight", "embedding.weight"],
     };
     let specifications = specifications(config);
-    let place = names.iter().find_map(|name| specifications.iter().position(|one| one.name == *name));
+    let place = names
+        .iter()
+        .find_map(|name| specifications.iter().position(|one| one.name == *name));
     let words = checkpoint.vocabulary.len();
-    let found = place.map(|place| (&specifications[place], &checkpoint.parameters[place])).filter(|(one, _)| one.shape.contains(&words));
+    let found = place
+        .map(|place| (&specifications[place], &checkpoint.parameters[place]))
+        .filter(|(one, _)| one.shape.contains(&words));
     let Some((specification, values)) = found else {
         return Err(Error::refused(
-            format!("the {} table", if table == WordTable::Input { "input" } else { "output" }),
-            format!("--output {} has no vector of one length for every word", config.output),
+            format!(
+                "the {} table",
+                if table == WordTable::Input {
+                    "input"
+                } else {
+                    "output"
+                }
+            ),
+            format!(
+                "--output {} has no vector of one length for every word",
+                config.output
+            ),
             "Take the input table",
         ));
     };
@@ -121,7 +171,11 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         }
         text.push_str(token);
         for number in 0..size {
-            let value = if by_row { values[word * size + number] } else { values[number * words + word] };
+            let value = if by_row {
+                values[word * size + number]
+            } else {
+                values[number * words + word]
+            };
             // Writing to a string cannot fail.
             let _ = write!(text, " {value}");
         }
@@ -164,7 +218,10 @@ mod tests {
             ("2 2\na 1 2\n", "line 1", "says 2"),
         ] {
             let message = parse(text).expect_err(text).to_string();
-            assert!(message.contains(line) && message.contains(why), "{text:?}: {message}");
+            assert!(
+                message.contains(line) && message.contains(why),
+                "{text:?}: {message}"
+            );
         }
     }
 }

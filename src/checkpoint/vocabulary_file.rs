@@ -1,4 +1,5 @@
-//! `vocab.txt`: one type a line, its number the line's; a backslash and control characters escaped as in JSON.
+//! `vocab.txt`: one type a line, its number the line's; a backslash and control characters escaped
+//! as in JSON.
 
 use crate::error::{Error, Result};
 
@@ -9,7 +10,10 @@ pub(super) fn write(types: &[String]) -> String {
 
 /// The types of the file's text.
 pub(super) fn read(text: &str) -> Result<Vec<String>> {
-    text.split_terminator('\n').enumerate().map(|(number, line)| unescape(line).ok_or_else(|| bad_line(number, line))).collect()
+    text.split_terminator('\n')
+        .enumerate()
+        .map(|(number, line)| unescape(line).ok_or_else(|| bad_line(number, line)))
+        .collect()
 }
 
 fn bad_line(number: usize, line: &str) -> Error {
@@ -31,7 +35,9 @@ pub fn escape(token: &str) -> String {
             '\r' => text.push_str("\\r"),
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
-            control if control.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control.is_control() => {
+                text.push_str(&format!("\\u{:04x}", u32::from(control)))
+            }
             other => text.push(other),
         }
     }
@@ -70,8 +76,11 @@ mod tests {
 
     #[test]
     fn every_byte_and_odd_words_come_back() {
-        let mut types: Vec<String> = (0..=255_u8).map(|byte| char::from(byte).to_string()).collect();
-        types.extend(["a\\nb", "漢字", "e\u{301}", "👩‍👩‍👧", " ", "\u{2028}"].map(str::to_owned));
+        let mut types: Vec<String> = (0..=255_u8)
+            .map(|byte| char::from(byte).to_string())
+            .collect();
+        let odd = ["a\\nb", "漢字", "e\u{301}", "👩‍👩‍👧", " ", "\u{2028}"];
+        types.extend(odd.map(str::to_owned));
         let text = write(&types);
         assert_eq!(text.matches('\n').count(), types.len());
         assert_eq!(read(&text).expect("readable"), types);

@@ -51,7 +51,10 @@ pub(super) fn run(flags: &CheckFlags) -> Result<()> {
         for line in lines {
             output.line(line)?;
         }
-        output.line(format_args!("{} of {count} cases agree with the CPU on {name}", count - failed.len()))?;
+        output.line(format_args!(
+            "{} of {count} cases agree with the CPU on {name}",
+            count - failed.len()
+        ))?;
     }
     output.flush()?;
     if failed.is_empty() {
@@ -59,7 +62,10 @@ pub(super) fn run(flags: &CheckFlags) -> Result<()> {
     }
     Err(Error::refused(
         name,
-        format!("{} of {count} kernel cases disagree with the CPU", failed.len()),
+        format!(
+            "{} of {count} kernel cases disagree with the CPU",
+            failed.len()
+        ),
         "Train with --device cpu, and report the driver and the cases",
     ))
 }

@@ -15,7 +15,8 @@ pub(super) struct CorpusFlags {
     /// Sentences of the grammar to write [default: 20]
     #[arg(long, value_name = "N", conflicts_with = "task")]
     sentences: Option<usize>,
-    /// Write examples of a task of memory instead, one a line, for `elman train` to learn as any text
+    /// Write examples of a task of memory instead, one a line, for `elman train` to learn as any
+    /// text
     #[arg(long, value_parser = task_parser())]
     task: Option<&'static Task>,
     /// Examples of the task to write [default: 20]
@@ -44,8 +45,17 @@ const LINES: usize = 20;
 const MOST_SENTENCES: usize = 10_000_000;
 
 fn task_parser() -> impl TypedValueParser<Value = &'static Task> {
-    PossibleValuesParser::new(TASKS.iter().map(|task| PossibleValue::new(task.name).help(task.description)))
-        .map(|name| TASKS.iter().find(|task| task.name == name).expect("a name of the table"))
+    PossibleValuesParser::new(
+        TASKS
+            .iter()
+            .map(|task| PossibleValue::new(task.name).help(task.description)),
+    )
+    .map(|name| {
+        TASKS
+            .iter()
+            .find(|task| task.name == name)
+            .expect("a name of the table")
+    })
 }
 
 /// What `--json` prints.
@@ -74,7 +84,11 @@ struct Memory {
 impl Memory {
     /// Of a size that the task can be drawn with.
     fn new(task: &Task, size: usize) -> Self {
-        Self { task: task.name, recalled: (task.recalled)(size), nats_without_memory: (task.nats_without_memory)(size) }
+        Self {
+            task: task.name,
+            recalled: (task.recalled)(size),
+            nats_without_memory: (task.nats_without_memory)(size),
+        }
     }
 }
 
@@ -88,7 +102,11 @@ pub(super) fn run(flags: &CorpusFlags) -> Result<()> {
         }
         None => (builtin::draw(flags.sentences()?, flags.seed)?, None),
     };
-    if flags.json { flags.print_json(&drawn, memory) } else { flags.print(&drawn, memory) }
+    if flags.json {
+        flags.print_json(&drawn, memory)
+    } else {
+        flags.print(&drawn, memory)
+    }
 }
 
 impl CorpusFlags {
@@ -98,7 +116,11 @@ impl CorpusFlags {
             return Ok(sentences);
         }
         let rule = format!("a text has from 1 to {MOST_SENTENCES} sentences");
-        Err(Error::usage(format!("--sentences {sentences}"), rule, "Take a number between them; several seeds give several texts"))
+        Err(Error::usage(
+            format!("--sentences {sentences}"),
+            rule,
+            "Take a number between them; several seeds give several texts",
+        ))
     }
 
     fn size(&self, task: &Task) -> Result<usize> {
@@ -131,8 +153,14 @@ impl CorpusFlags {
         output.flush()?;
         if let Some(memory) = memory {
             let ideal = ideal(drawn)?;
-            eprintln!("ideal perplexity {:.4} (per token with </s>)", ideal.perplexity);
-            eprintln!("without memory {:.4} nats an example more, at the recalled words alone", memory.nats_without_memory);
+            eprintln!(
+                "ideal perplexity {:.4} (per token with </s>)",
+                ideal.perplexity
+            );
+            eprintln!(
+                "without memory {:.4} nats an example more, at the recalled words alone",
+                memory.nats_without_memory
+            );
         }
         Ok(())
     }
@@ -140,7 +168,12 @@ impl CorpusFlags {
     fn print_json(&self, drawn: &Drawn, memory: Option<Memory>) -> Result<()> {
         let log10_probs = self.probabilities.then_some(&*drawn.log10_probabilities);
         let mut output = Output::new();
-        output.json(&Report { text: &drawn.text, log10_probs, ideal: ideal(drawn)?, memory })?;
+        output.json(&Report {
+            text: &drawn.text,
+            log10_probs,
+            ideal: ideal(drawn)?,
+            memory,
+        })?;
         output.flush()
     }
 }

@@ -16,11 +16,14 @@ pub(super) struct DevicesFlags {
 
 pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     let all = adapters();
-    let taken = all.iter().position(|report| DeviceChoice::Auto.takes(report));
+    let taken = all
+        .iter()
+        .position(|report| DeviceChoice::Auto.takes(report));
     let mut output = Output::new();
     if flags.json {
         let list: Vec<_> = all.iter().map(json_row).collect();
-        output.json(&json!({ "adapters": list, "auto": taken.map_or("cpu", |number| all[number].name.as_str()) }))?;
+        let auto = taken.map_or("cpu", |index| all[index].name.as_str());
+        output.json(&json!({ "adapters": list, "auto": auto }))?;
         return output.flush();
     }
     for (number, report) in all.iter().enumerate() {
@@ -42,7 +45,11 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
         let why = match (taken == Some(number), report.is_software()) {
             (true, _) => "auto takes this one: the first real GPU".to_owned(),
             (_, true) => {
-                format!("never taken by auto: software is slower than the CPU path; --device {} takes it", report.short_name())
+                format!(
+                    "never taken by auto: software is slower than the CPU path; --device {} takes \
+                     it",
+                    report.short_name()
+                )
             }
             _ => "auto takes the one above".to_owned(),
         };
@@ -50,7 +57,11 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     output.line(format_args!("CPU, {threads} threads"))?;
-    output.line(if taken.is_none() { "  auto takes this: there is no real GPU" } else { "  --device cpu takes this" })?;
+    output.line(if taken.is_none() {
+        "  auto takes this: there is no real GPU"
+    } else {
+        "  --device cpu takes this"
+    })?;
     output.flush()
 }
 

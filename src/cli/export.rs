@@ -40,12 +40,18 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     claim(&flags.out, flags.force)?;
     let checkpoint = Checkpoint::read(&flags.model)?;
     if let Some(table) = flags.vectors {
-        let (words, size) = (checkpoint.vocabulary.len(), vectors::write(&checkpoint, table, &flags.out)?);
+        let (words, size) = (
+            checkpoint.vocabulary.len(),
+            vectors::write(&checkpoint, table, &flags.out)?,
+        );
         let mut output = Output::new();
         if flags.json {
             output.json(&json!({ "file": flags.out, "words": words, "size": size }))?;
         } else {
-            output.line(format_args!("{}: {words} vectors of {size} numbers", flags.out.display()))?;
+            output.line(format_args!(
+                "{}: {words} vectors of {size} numbers",
+                flags.out.display()
+            ))?;
         }
         return output.flush();
     }
@@ -53,19 +59,27 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     replace_file(&flags.out, &bytes)?;
     let (form, interface) = match flags.form {
         Form::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
-        Form::Step => ("step", "x [N, 1] and states -> log_softmax [N, V] and states"),
+        Form::Step => (
+            "step",
+            "x [N, 1] and states -> log_softmax [N, V] and states",
+        ),
     };
     let mut output = Output::new();
     if flags.json {
         output.json(&json!({ "file": flags.out, "form": form, "bytes": bytes.len() }))?;
     } else {
-        output.line(format_args!("{}: {interface}, {} bytes", flags.out.display(), bytes.len()))?;
+        output.line(format_args!(
+            "{}: {interface}, {} bytes",
+            flags.out.display(),
+            bytes.len()
+        ))?;
     }
     output.flush()?;
     let initial = checkpoint.description.config.initial_state;
     if flags.form == Form::Step && initial != 0.0 {
         eprintln!(
-            "the states before the first token are {initial} in every unit, not zeros: the file's metadata say so under initial_state"
+            "the states before the first token are {initial} in every unit, not zeros: the file's \
+             metadata say so under initial_state"
         );
     }
     Ok(())
@@ -74,10 +88,18 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
 /// Makes sure that nothing is overwritten that was not meant to be.
 fn claim(file: &Path, force: bool) -> Result<()> {
     if file.is_dir() {
-        return Err(Error::refused(file.display().to_string(), "it is a directory", "Give --out the name of a file"));
+        return Err(Error::refused(
+            file.display().to_string(),
+            "it is a directory",
+            "Give --out the name of a file",
+        ));
     }
     if file.exists() && !force {
-        return Err(Error::refused(file.display().to_string(), "it exists", "--force replaces it, --out FILE writes elsewhere"));
+        return Err(Error::refused(
+            file.display().to_string(),
+            "it exists",
+            "--force replaces it, --out FILE writes elsewhere",
+        ));
     }
     Ok(())
 }

@@ -54,13 +54,24 @@ pub(super) enum Until {
 const LONGEST_SENTENCE: usize = 10_000;
 
 pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
-    let Loaded { checkpoint, mut device, model } = flags.model.load()?;
+    let Loaded {
+        checkpoint,
+        mut device,
+        model,
+    } = flags.model.load()?;
     let (unit, vocabulary) = (checkpoint.description.unit, &checkpoint.vocabulary);
-    let sampling = Sampling { temperature: flags.temperature, top_k: flags.top_k, top_p: flags.top_p };
+    let sampling = Sampling {
+        temperature: flags.temperature,
+        top_k: flags.top_k,
+        top_p: flags.top_p,
+    };
     let prompt = sentence(flags.prompt.as_bytes(), unit, vocabulary)?;
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
-        eprintln!("note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads nothing in their place");
+        eprintln!(
+            "note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads \
+             nothing in their place"
+        );
     }
     let until = match (flags.tokens, flags.sentences, unit) {
         (Some(tokens), ..) => Until::Tokens(tokens),
@@ -76,11 +87,18 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let mut text = flags.prompt.clone().into_bytes();
     let mut ids = Vec::new();
     // The prompt's last line goes on, unless there is none.
-    let mut text_writer = TextWriter::new(unit, flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']));
+    let mut text_writer = TextWriter::new(
+        unit,
+        flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']),
+    );
     if !flags.json {
         output.bytes(&text)?;
     }
-    let mut writer = Writer { device: &mut device, model: &model, generator: &mut generator };
+    let mut writer = Writer {
+        device: &mut device,
+        model: &model,
+        generator: &mut generator,
+    };
     writer.write(until, &mut |token| {
         let mut piece = Vec::new();
         text_writer.write(vocabulary.token(token), &mut piece);
@@ -116,7 +134,11 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     /// Draws tokens and hands each to `take`.
-    pub(super) fn write(&mut self, until: Until, take: &mut dyn FnMut(u32) -> Result<()>) -> Result<()> {
+    pub(super) fn write(
+        &mut self,
+        until: Until,
+        take: &mut dyn FnMut(u32) -> Result<()>,
+    ) -> Result<()> {
         let most = match until {
             Until::Tokens(tokens) => tokens,
             Until::Sentences(sentences) => sentences.saturating_mul(LONGEST_SENTENCE),
@@ -135,14 +157,32 @@ impl Writer<'_> {
 }
 
 /// A few sentences, or a stretch of characters, for the end of a training run.
-pub(super) fn sample(device: &mut Device, model: &Model, unit: Unit, vocabulary: &Vocabulary) -> Result<String> {
+pub(super) fn sample(
+    device: &mut Device,
+    model: &Model,
+    unit: Unit,
+    vocabulary: &Vocabulary,
+) -> Result<String> {
     let mut generator = Generator::new(device, model, Sampling::default(), 1)?;
-    let until = if unit.has_sentences() { Until::Sentences(5) } else { Until::Tokens(300) };
+    let until = if unit.has_sentences() {
+        Until::Sentences(5)
+    } else {
+        Until::Tokens(300)
+    };
     let (mut text, mut text_writer) = (Vec::new(), TextWriter::new(unit, true));
-    Writer { device, model, generator: &mut generator }.write(until, &mut |token| {
+    Writer {
+        device,
+        model,
+        generator: &mut generator,
+    }
+    .write(until, &mut |token| {
         text_writer.write(vocabulary.token(token), &mut text);
         if text.len() > 100_000 {
-            return Err(Error::refused("the sample", "it does not end", "Use elman generate --tokens"));
+            return Err(Error::refused(
+                "the sample",
+                "it does not end",
+                "Use elman generate --tokens",
+            ));
         }
         Ok(())
     })?;

@@ -20,8 +20,9 @@ pub(super) struct ImportFlags {
     /// The model
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The types of a model of PyTorch, one a line in the order of its tables, or with their numbers as in Kaldi's words.txt; </s> or <eos> among
-    /// words, \n among characters, is what ends a line
+    /// The types of a model of PyTorch, one a line in the order of its tables, or with their
+    /// numbers as in Kaldi's words.txt; </s> or <eos> among words, \n among characters, is what
+    /// ends a line
     #[arg(long, value_name = "FILE", required_if_eq("from", "pytorch"))]
     vocab: Option<PathBuf>,
     /// Where the model goes
@@ -33,10 +34,12 @@ pub(super) struct ImportFlags {
     /// What a token of a model of PyTorch is [default: word]
     #[arg(long)]
     unit: Option<Unit>,
-    /// The hidden units' function, which a file of PyTorch does not tell: sigmoid, tanh (nn.RNN's own) or relu [default: tanh]
+    /// The hidden units' function, which a file of PyTorch does not tell: sigmoid, tanh (nn.RNN's
+    /// own) or relu [default: tanh]
     #[arg(long)]
     activation: Option<Activation>,
-    /// What every hidden unit of a model of PyTorch is before the first token [default: 0, as in PyTorch]
+    /// What every hidden unit of a model of PyTorch is before the first token [default: 0, as in
+    /// PyTorch]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     initial_state: Option<f32>,
 }
@@ -56,18 +59,27 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
         Program::Pytorch => flags.pytorch()?,
         Program::Rnnlm => flags.rnnlm()?,
     };
-    imported.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    imported
+        .notes
+        .iter()
+        .for_each(|note| eprintln!("note: {note}"));
     let checkpoint = imported.into_checkpoint(untold)?;
     checkpoint.write(&flags.out)?;
     let mut output = Output::new();
     output.line(summary(&checkpoint.description))?;
     match checkpoint.beginning {
-        None => output.line(format_args!("every unit is {} before the first token", checkpoint.description.config.initial_state))?,
+        None => output.line(format_args!(
+            "every unit is {} before the first token",
+            checkpoint.description.config.initial_state
+        ))?,
         Some(_) => output.line("a text begins with the state that the file holds")?,
     }
     output.line("try next:")?;
     output.line(format_args!("  elman inspect {}", quoted(&flags.out)))?;
-    output.line(format_args!("  elman eval --model {} --text FILE", quoted(&flags.out)))?;
+    output.line(format_args!(
+        "  elman eval --model {} --text FILE",
+        quoted(&flags.out)
+    ))?;
     output.flush()
 }
 
@@ -76,12 +88,23 @@ impl ImportFlags {
     fn pytorch(&self) -> Result<(Imported, Config)> {
         let initial_state = self.initial_state.unwrap_or(0.0);
         if !initial_state.is_finite() {
-            return Err(Error::usage(format!("--initial-state {initial_state}"), "it must be finite", "Take a number such as 0 or 0.1"));
+            return Err(Error::usage(
+                format!("--initial-state {initial_state}"),
+                "it must be finite",
+                "Take a number such as 0 or 0.1",
+            ));
         }
         let vocab = self.vocab.as_deref().unwrap_or(Path::new("vocab.txt"));
         let imported = pytorch::read(&self.file, vocab, self.unit.unwrap_or(Unit::Word))?;
         let activation = self.activation.unwrap_or(Activation::Tanh);
-        Ok((imported, Config { activation, initial_state, ..Config::default() }))
+        Ok((
+            imported,
+            Config {
+                activation,
+                initial_state,
+                ..Config::default()
+            },
+        ))
     }
 
     /// The same of rnnlm, whose files tell everything.
@@ -94,7 +117,11 @@ impl ImportFlags {
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             None => rnnlm::read(&self.file),
-            Some((flag, _)) => Err(Error::usage(format!("{flag} with --from rnnlm"), "a model of rnnlm says this itself", "Leave it out")),
+            Some((flag, _)) => Err(Error::usage(
+                format!("{flag} with --from rnnlm"),
+                "a model of rnnlm says this itself",
+                "Leave it out",
+            )),
         }
     }
 }

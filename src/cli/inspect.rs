@@ -24,14 +24,30 @@ pub(super) struct InspectFlags {
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     let checkpoint = Checkpoint::read(&flags.model)?;
     // A model that came without its training state is whole all the same.
-    let training = if flags.model.join("training.json").exists() { Some(Training::read(&flags.model, &checkpoint)?) } else { None };
+    let training = if flags.model.join("training.json").exists() {
+        Some(Training::read(&flags.model, &checkpoint)?)
+    } else {
+        None
+    };
     let specifications = specifications(&checkpoint.description.config);
-    let norms: Vec<f64> =
-        checkpoint.parameters.iter().map(|values| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()).collect();
+    let norms: Vec<f64> = checkpoint
+        .parameters
+        .iter()
+        .map(|values| {
+            values
+                .iter()
+                .map(|&value| f64::from(value).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        })
+        .collect();
     let mut output = Output::new();
     if flags.json {
-        let parameters: Vec<_> =
-            specifications.iter().zip(&norms).map(|(one, norm)| json!({ "name": one.name, "shape": one.shape, "norm": norm })).collect();
+        let parameters: Vec<_> = specifications
+            .iter()
+            .zip(&norms)
+            .map(|(one, norm)| json!({ "name": one.name, "shape": one.shape, "norm": norm }))
+            .collect();
         output.json(&json!({
             "config": checkpoint.description,
             "parameters": parameters,
@@ -41,18 +57,32 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     }
     output.line(summary(&checkpoint.description))?;
     for (one, norm) in specifications.iter().zip(&norms) {
-        output.line(format_args!("  {:24} {:>16}  norm {norm:.4}", one.name, format!("{:?}", one.shape)))?;
+        output.line(format_args!(
+            "  {:24} {:>16}  norm {norm:.4}",
+            one.name,
+            format!("{:?}", one.shape)
+        ))?;
     }
-    let elements: usize = specifications.iter().map(crate::model::Specification::len).sum();
+    let elements: usize = specifications
+        .iter()
+        .map(crate::model::Specification::len)
+        .sum();
     output.line(format_args!("  {elements} parameters"))?;
-    let first: Vec<_> = checkpoint.vocabulary.types().iter().take(12).map(|token| escape(token)).collect();
+    let first: Vec<_> = checkpoint
+        .vocabulary
+        .types()
+        .iter()
+        .take(12)
+        .map(|token| escape(token))
+        .collect();
     output.line(format_args!("vocabulary: {} …", first.join(" ")))?;
     match training {
         None => output.line("no training state: this model can be used, not resumed")?,
         Some(Training { record, .. }) => {
             let progress = &record.progress;
             output.line(format_args!(
-                "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} --batch {} --bptt {}",
+                "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} \
+                 --batch {} --bptt {}",
                 record.elman,
                 progress.epochs,
                 progress.window,

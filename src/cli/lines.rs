@@ -12,9 +12,15 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
     if path.is_dir() {
-        return Err(Error::refused(path.display().to_string(), "it is a directory", "Give a text file, or - for standard input"));
+        return Err(Error::refused(
+            path.display().to_string(),
+            "it is a directory",
+            "Give a text file, or - for standard input",
+        ));
     }
-    Ok(Box::new(BufReader::new(File::open(path).map_err(Error::io("open", path))?)))
+    Ok(Box::new(BufReader::new(
+        File::open(path).map_err(Error::io("open", path))?,
+    )))
 }
 
 /// Lines without their ends.
@@ -27,12 +33,21 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { reader: open(path)?, path: path.to_owned(), number: 0 })
+        Ok(Self {
+            reader: open(path)?,
+            path: path.to_owned(),
+            number: 0,
+        })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
-        if self.reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))? == 0 {
+        if self
+            .reader
+            .read_until(b'\n', &mut line)
+            .map_err(Error::io("read", &self.path))?
+            == 0
+        {
             return Ok(None);
         }
         self.number += 1;

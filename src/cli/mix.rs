@@ -1,4 +1,5 @@
-//! What `elman eval` and `elman score` share: models and other sources of probabilities, their weights, and how they are brought together.
+//! What `elman eval` and `elman score` share: models and other sources of probabilities, their
+//! weights, and how they are brought together.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,10 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus::{Tokens, Vocabulary, read_tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{self, CacheOptions, Component, Dynamic, Listed, Network, NetworkOptions, NgramComponent, NgramReader, Weights};
+use crate::mixture::{
+    self, CacheOptions, Component, Dynamic, Listed, Network, NetworkOptions, NgramComponent,
+    NgramReader, Weights,
+};
 use crate::model::Model;
 use crate::ngram::NgramModel;
 
@@ -25,26 +29,46 @@ pub(super) struct MixFlags {
 /// Models, other sources and their weights.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SourceFlags {
-    /// The directory that `elman train` wrote; given several times, the mean of the models' probabilities is taken
+    /// The directory that `elman train` wrote; given several times, the mean of the models'
+    /// probabilities is taken
     #[arg(long = "model", value_name = "DIR", default_value = "model")]
     pub(super) models: Vec<PathBuf>,
-    /// The models' weights in that mean, a number for each with commas between them [default: all the same]
+    /// The models' weights in that mean, a number for each with commas between them [default: all
+    /// the same]
     #[arg(long, value_name = "W,W", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Mix with an n-gram model: an ARPA file of any order, plain or gzip
     #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
     pub(super) arpa: Option<PathBuf>,
-    /// Mix with another model's probabilities: a file of one number a line, one for each token of the text and the end of each of its lines
-    #[arg(long, value_name = "FILE", conflicts_with = "arpa", help_heading = "Interpolation")]
+    /// Mix with another model's probabilities: a file of one number a line, one for each token of
+    /// the text and the end of each of its lines
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "arpa",
+        help_heading = "Interpolation"
+    )]
     pub(super) lm_prob: Option<PathBuf>,
-    /// The weight of the network, or of all --model together, beside the other model's [default: 0.5]
-    #[arg(long, value_name = "WEIGHT", conflicts_with = "tune", allow_negative_numbers = true, help_heading = "Interpolation")]
+    /// The weight of the network, or of all --model together, beside the other model's [default:
+    /// 0.5]
+    #[arg(
+        long,
+        value_name = "WEIGHT",
+        conflicts_with = "tune",
+        allow_negative_numbers = true,
+        help_heading = "Interpolation"
+    )]
     pub(super) lambda: Option<f64>,
     /// Find the weights of all models, and of --arpa, under which this text is likeliest
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["weights", "lm_prob"], help_heading = "Interpolation")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["weights", "lm_prob"],
+        help_heading = "Interpolation",
+    )]
     pub(super) tune: Option<PathBuf>,
-    /// Words outside the vocabulary: unk takes them for <unk> where there is such a word, skip leaves them out [default: unk; skip for models of
-    /// rnnlm]
+    /// Words outside the vocabulary: unk takes them for <unk> where there is such a word, skip
+    /// leaves them out [default: unk; skip for models of rnnlm]
     #[arg(long, value_name = "unk|skip")]
     unknown: Option<Unknown>,
 }
@@ -56,23 +80,50 @@ pub(super) struct AdaptationFlags {
     #[arg(long, value_name = "RATE", help_heading = "Adaptation")]
     dynamic: Option<f32>,
     /// Tokens after which --dynamic learns from what it read [default: 10]
-    #[arg(long, value_name = "N", requires = "dynamic", help_heading = "Adaptation")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "dynamic",
+        help_heading = "Adaptation"
+    )]
     dynamic_window: Option<usize>,
-    /// Measure --dynamic's steps by the model's gradients on this text, such as a part of its training text (Krause 2018): the rate is then in units
-    /// of their root mean square
-    #[arg(long, value_name = "FILE", requires = "dynamic", help_heading = "Adaptation")]
+    /// Measure --dynamic's steps by the model's gradients on this text, such as a part of its
+    /// training text (Krause 2018): the rate is then in units of their root mean square
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "dynamic",
+        help_heading = "Adaptation"
+    )]
     dynamic_statistics: Option<PathBuf>,
-    /// Let weights go back to what they were by this part after every step of --dynamic [default: 0]
-    #[arg(long, value_name = "PART", requires = "dynamic", help_heading = "Adaptation")]
+    /// Let weights go back to what they were by this part after every step of --dynamic [default:
+    /// 0]
+    #[arg(
+        long,
+        value_name = "PART",
+        requires = "dynamic",
+        help_heading = "Adaptation"
+    )]
     dynamic_decay: Option<f32>,
-    /// Remember the last N states and what followed them: what was said is likely to be said again (Grave 2017)
+    /// Remember the last N states and what followed them: what was said is likely to be said again
+    /// (Grave 2017)
     #[arg(long, value_name = "N", help_heading = "Adaptation")]
     cache: Option<usize>,
     /// The weight of what is remembered [default: 0.1]
-    #[arg(long, value_name = "WEIGHT", requires = "cache", help_heading = "Adaptation")]
+    #[arg(
+        long,
+        value_name = "WEIGHT",
+        requires = "cache",
+        help_heading = "Adaptation"
+    )]
     cache_weight: Option<f64>,
     /// How much states must be alike [default: 0.3]
-    #[arg(long, value_name = "X", requires = "cache", help_heading = "Adaptation")]
+    #[arg(
+        long,
+        value_name = "X",
+        requires = "cache",
+        help_heading = "Adaptation"
+    )]
     cache_flatness: Option<f64>,
 }
 
@@ -95,15 +146,32 @@ pub(super) struct Sources {
 impl SourceFlags {
     /// Reads models that can be asked together, and the n-gram model.
     pub(super) fn read(&self) -> Result<Sources> {
-        let checkpoints = self.models.iter().map(|directory| Checkpoint::read(directory)).collect::<Result<Vec<_>>>()?;
+        let checkpoints = self
+            .models
+            .iter()
+            .map(|directory| Checkpoint::read(directory))
+            .collect::<Result<Vec<_>>>()?;
         self.check_vocabularies(&checkpoints)?;
         if !self.weights.is_empty() && self.weights.len() != self.models.len() {
             let rule = format!("there are {} models", self.models.len());
-            let list = self.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-            return Err(Error::usage(format!("--weights {list}"), rule, "Give a number for each --model"));
+            let list = self
+                .weights
+                .iter()
+                .map(f64::to_string)
+                .collect::<Vec<_>>()
+                .join(",");
+            return Err(Error::usage(
+                format!("--weights {list}"),
+                rule,
+                "Give a number for each --model",
+            ));
         }
         if self.lambda.is_some() && self.arpa.is_none() && self.lm_prob.is_none() {
-            return Err(Error::usage("--lambda", "there is no other model to mix with", "Give --arpa or --lm-prob too"));
+            return Err(Error::usage(
+                "--lambda",
+                "there is no other model to mix with",
+                "Give --arpa or --lm-prob too",
+            ));
         }
         let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
         let vocabulary = checkpoints[0].vocabulary.clone();
@@ -112,24 +180,35 @@ impl SourceFlags {
             Some(Unknown::Skip) => vocabulary.skipping_unknown(),
             Some(Unknown::Unk) => vocabulary.taking_unknown(),
         };
-        Ok(Sources { checkpoints, vocabulary, ngram, statistics: None })
+        Ok(Sources {
+            checkpoints,
+            vocabulary,
+            ngram,
+            statistics: None,
+        })
     }
 
     /// Models are asked together whose probabilities are of the same tokens.
     fn check_vocabularies(&self, checkpoints: &[Checkpoint]) -> Result<()> {
         let first = &checkpoints[0];
         for (directory, checkpoint) in self.models.iter().zip(checkpoints).skip(1) {
-            if checkpoint.vocabulary != first.vocabulary || checkpoint.description.unit != first.description.unit {
-                let what = |one: &Checkpoint| format!("{} {}", one.vocabulary.len(), one.description.unit.plural());
+            if checkpoint.vocabulary != first.vocabulary
+                || checkpoint.description.unit != first.description.unit
+            {
+                let what = |one: &Checkpoint| {
+                    format!("{} {}", one.vocabulary.len(), one.description.unit.plural())
+                };
                 return Err(Error::refused(
                     format!("--model {}", directory.display()),
                     format!(
-                        "its vocabulary of {} is not that of {}, of {}, and only probabilities of the same tokens have a mean",
+                        "its vocabulary of {} is not that of {}, of {}, and only probabilities of \
+                         the same tokens have a mean",
                         what(checkpoint),
                         self.models[0].display(),
                         what(first)
                     ),
-                    "Give models that were trained on one text, with one --unit, --vocab-size and --min-count",
+                    "Give models that were trained on one text, with one --unit, --vocab-size and \
+                     --min-count",
                 ));
             }
         }
@@ -142,7 +221,11 @@ impl SourceFlags {
             [] => Weights::even(self.models.len()),
             weights => Weights::new(weights)?,
         };
-        if self.arpa.is_none() && self.lm_prob.is_none() { Ok(of_models) } else { of_models.with_other(self.lambda.unwrap_or(0.5)) }
+        if self.arpa.is_none() && self.lm_prob.is_none() {
+            Ok(of_models)
+        } else {
+            of_models.with_other(self.lambda.unwrap_or(0.5))
+        }
     }
 }
 
@@ -150,15 +233,25 @@ impl AdaptationFlags {
     /// Reads the text of --dynamic-statistics.
     pub(super) fn read(&self, sources: &mut Sources) -> Result<()> {
         if let Some(path) = &self.dynamic_statistics {
-            sources.statistics = Some(read_tokens(path, sources.checkpoints[0].description.unit, &sources.vocabulary)?.0);
+            sources.statistics = Some(
+                read_tokens(
+                    path,
+                    sources.checkpoints[0].description.unit,
+                    &sources.vocabulary,
+                )?
+                .0,
+            );
         }
         Ok(())
     }
 
     /// How the networks read.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
-        let dynamic =
-            self.dynamic.map(|rate| Dynamic { rate, decay: self.dynamic_decay.unwrap_or(0.0), window: self.dynamic_window.unwrap_or(10) });
+        let dynamic = self.dynamic.map(|rate| Dynamic {
+            rate,
+            decay: self.dynamic_decay.unwrap_or(0.0),
+            window: self.dynamic_window.unwrap_or(10),
+        });
         let cache = self.cache.map(|size| CacheOptions {
             size,
             flatness: self.cache_flatness.unwrap_or(0.3),
@@ -166,14 +259,21 @@ impl AdaptationFlags {
         });
         dynamic.map_or(Ok(()), |dynamic| dynamic.validate())?;
         cache.map_or(Ok(()), |cache| cache.validate())?;
-        Ok(NetworkOptions { independent, dynamic, cache })
+        Ok(NetworkOptions {
+            independent,
+            dynamic,
+            cache,
+        })
     }
 }
 
 impl Sources {
     /// Brings the models onto a device.
     pub(super) fn load(&self, device: &mut Device) -> Result<Vec<Model>> {
-        self.checkpoints.iter().map(|one| model(device, one)).collect()
+        self.checkpoints
+            .iter()
+            .map(|one| model(device, one))
+            .collect()
     }
 
     /// Everything that is asked, at the beginning of a text.
@@ -187,10 +287,19 @@ impl Sources {
     ) -> Result<Vec<Box<dyn Component + 'a>>> {
         let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
         for model in models {
-            components.push(Box::new(Network::new(device, model, tokens, options, self.statistics.as_ref())?));
+            components.push(Box::new(Network::new(
+                device,
+                model,
+                tokens,
+                options,
+                self.statistics.as_ref(),
+            )?));
         }
         if let Some(ngram) = &self.ngram {
-            components.push(Box::new(NgramComponent::new(NgramReader::new(ngram, &self.vocabulary)?)));
+            components.push(Box::new(NgramComponent::new(NgramReader::new(
+                ngram,
+                &self.vocabulary,
+            )?)));
         }
         if let Some(path) = &flags.lm_prob {
             components.push(Box::new(Listed::open(path)?));
@@ -198,10 +307,20 @@ impl Sources {
         Ok(components)
     }
 
-    /// The weights: as given, or the best for --tune's text, which are told. What dynamic models learn from it is forgotten again.
-    pub(super) fn weights(&self, device: &mut Device, models: &[Model], options: NetworkOptions, flags: &SourceFlags) -> Result<Weights> {
-        let Some(path) = &flags.tune else { return flags.weights() };
-        let (tokens, _) = read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
+    /// The weights: as given, or the best for --tune's text, which are told. What dynamic models
+    /// learn from it is forgotten again.
+    pub(super) fn weights(
+        &self,
+        device: &mut Device,
+        models: &[Model],
+        options: NetworkOptions,
+        flags: &SourceFlags,
+    ) -> Result<Weights> {
+        let Some(path) = &flags.tune else {
+            return flags.weights();
+        };
+        let (tokens, _) =
+            read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
         let mut components = self.components(device, models, &tokens, options, flags)?;
         let weights = mixture::tune(device, &mut components, &tokens)?;
         if options.dynamic.is_some() {
@@ -209,9 +328,20 @@ impl Sources {
                 model.parameters().upload(device, &checkpoint.parameters)?;
             }
         }
-        let names = flags.models.iter().chain(&flags.arpa).map(|path| path.display().to_string());
-        let list: Vec<_> = names.zip(weights.values()).map(|(name, weight)| format!("{weight:.4} {name}")).collect();
-        eprintln!("weights that fit {} best: {}", path.display(), list.join(", "));
+        let names = flags
+            .models
+            .iter()
+            .chain(&flags.arpa)
+            .map(|path| path.display().to_string());
+        let list: Vec<_> = names
+            .zip(weights.values())
+            .map(|(name, weight)| format!("{weight:.4} {name}"))
+            .collect();
+        eprintln!(
+            "weights that fit {} best: {}",
+            path.display(),
+            list.join(", ")
+        );
         Ok(weights)
     }
 }

@@ -39,7 +39,8 @@ use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::model::{Model, list};
 
-/// Trains recurrent neural network language models on any GPU, and on the CPU where there is none; measures, scores and writes with them.
+/// Trains recurrent neural network language models on any GPU, and on the CPU where there is none;
+/// measures, scores and writes with them.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
@@ -49,9 +50,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a model; without --train on the built-in corpus, whose best possible perplexity is known
+    /// Train a model; without --train on the built-in corpus, whose best possible perplexity is
+    /// known
     Train(Box<train_flags::TrainFlags>),
-    /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens, unknown words
+    /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens,
+    /// unknown words
     Eval(eval::EvalFlags),
     /// One log10 probability for each line of a file or of standard input
     Score(score::ScoreFlags),
@@ -73,7 +76,8 @@ enum Command {
     Import(import::ImportFlags),
     /// Show what is in a checkpoint
     Inspect(inspect::InspectFlags),
-    /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact probability on request
+    /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact
+    /// probability on request
     Corpus(corpus::CorpusFlags),
 }
 
@@ -90,7 +94,10 @@ struct DeviceFlags {
 
 impl DeviceFlags {
     fn threads(&self) -> usize {
-        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get)
+        self.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            NonZeroUsize::get,
+        )
     }
 
     /// Opens the device and says on standard error which it is: the first line of every run.
@@ -107,7 +114,13 @@ impl DeviceFlags {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|error| Error::refused(format!("--threads {threads}"), error.to_string(), "Take fewer threads"))?;
+            .map_err(|error| {
+                Error::refused(
+                    format!("--threads {threads}"),
+                    error.to_string(),
+                    "Take fewer threads",
+                )
+            })?;
         Ok(pool.install(work))
     }
 }
@@ -131,7 +144,12 @@ struct Loaded {
 
 /// Brings a model onto a device.
 fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
-    Model::new(device, checkpoint.description.config.clone(), &checkpoint.parameters)?.begin_with(checkpoint.beginning.clone())
+    Model::new(
+        device,
+        checkpoint.description.config.clone(),
+        &checkpoint.parameters,
+    )?
+    .begin_with(checkpoint.beginning.clone())
 }
 
 impl ModelFlags {
@@ -139,13 +157,17 @@ impl ModelFlags {
         let checkpoint = Checkpoint::read(&self.model)?;
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
-        Ok(Loaded { checkpoint, device, model })
+        Ok(Loaded {
+            checkpoint,
+            device,
+            model,
+        })
     }
 }
 
 impl Cli {
-    /// The command of a command line, with flags from the files that it names. Where the command line is wrong in itself, or asks for help, the
-    /// process ends here.
+    /// The command of a command line, with flags from the files that it names. Where the command
+    /// line is wrong in itself, or asks for help, the process ends here.
     ///
     /// # Errors
     /// If a file cannot be read, or a flag in it is none.
@@ -162,8 +184,14 @@ impl Cli {
             Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
             Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Command::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
-            Command::Rescore(flags) => flags.device.clone().with_threads(|| rescore::run(&flags))?,
-            Command::Generate(flags) => flags.model.device.clone().with_threads(|| generate::run(&flags))?,
+            Command::Rescore(flags) => {
+                flags.device.clone().with_threads(|| rescore::run(&flags))?
+            }
+            Command::Generate(flags) => flags
+                .model
+                .device
+                .clone()
+                .with_threads(|| generate::run(&flags))?,
             Command::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
             Command::Devices(flags) => devices::run(&flags),
             Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
@@ -176,10 +204,15 @@ impl Cli {
     }
 }
 
-/// Makes sure that no model is overwritten that was not meant to be. `ways` are ways out besides --force and --out, each with ", " after it.
+/// Makes sure that no model is overwritten that was not meant to be. `ways` are ways out besides
+/// --force and --out, each with ", " after it.
 fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
     if directory.exists() && !directory.is_dir() {
-        return Err(Error::refused(directory.display().to_string(), "it is a file", "Give --out the name of a directory"));
+        return Err(Error::refused(
+            directory.display().to_string(),
+            "it is a file",
+            "Give --out the name of a directory",
+        ));
     }
     let is_used = match std::fs::read_dir(directory) {
         // A run that ended before its first checkpoint leaves a log and no model.
@@ -200,9 +233,17 @@ fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
 /// A model in a line.
 fn summary(description: &Description) -> String {
     let config = &description.config;
-    let sizes = if config.hidden_sizes.is_empty() { config.hidden_size.to_string() } else { list(&config.hidden_sizes) };
+    let sizes = if config.hidden_sizes.is_empty() {
+        config.hidden_size.to_string()
+    } else {
+        list(&config.hidden_sizes)
+    };
     // The functions of cells with gates are fixed.
-    let cells = if config.cell == "elman" { format!("{} elman", config.activation) } else { config.cell.clone() };
+    let cells = if config.cell == "elman" {
+        format!("{} elman", config.activation)
+    } else {
+        config.cell.clone()
+    };
     format!(
         "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {} output",
         config.num_layers,
@@ -215,5 +256,12 @@ fn summary(description: &Description) -> String {
 /// A path in quotes where it needs them, for commands that people copy.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
-    if text.chars().all(|character| character.is_ascii_alphanumeric() || "/._-".contains(character)) { text } else { format!("'{text}'") }
+    if text
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || "/._-".contains(character))
+    {
+        text
+    } else {
+        format!("'{text}'")
+    }
 }

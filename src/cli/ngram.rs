@@ -19,12 +19,19 @@ use crate::tensor::NONE;
 #[derive(Debug, Args)]
 pub(super) struct NgramFlags {
     /// The text to count
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "arpa"], conflicts_with = "model")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present_any = ["model", "arpa"],
+        conflicts_with = "model",
+    )]
     text: Option<PathBuf>,
-    /// A network whose own text is counted instead: the n-gram model becomes like it, for decoders that know only such
+    /// A network whose own text is counted instead: the n-gram model becomes like it, for decoders
+    /// that know only such
     #[arg(long, value_name = "DIR", conflicts_with = "arpa")]
     model: Option<PathBuf>,
-    /// Tokens that the network writes; a model like the network wants hundreds of times what the network was trained on
+    /// Tokens that the network writes; a model like the network wants hundreds of times what the
+    /// network was trained on
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     tokens: usize,
     /// The same seed writes the same text
@@ -36,12 +43,17 @@ pub(super) struct NgramFlags {
     /// Words in the longest n-grams
     #[arg(long, value_name = "N", default_value_t = 5)]
     order: usize,
-    /// The words of these texts are the vocabulary, and others become <unk> if that is among them; commas between files [default: the words of
-    /// the text, or the network's]
-    #[arg(long, value_name = "FILE,FILE", value_delimiter = ',', conflicts_with_all = ["model", "arpa"])]
+    /// The words of these texts are the vocabulary, and others become <unk> if that is among them;
+    /// commas between files [default: the words of the text, or the network's]
+    #[arg(
+        long,
+        value_name = "FILE,FILE",
+        value_delimiter = ',',
+        conflicts_with_all = ["model", "arpa"],
+    )]
     vocab: Vec<PathBuf>,
-    /// How often n-grams of order 3, 4, … must occur to be kept, numbers with commas between them; the last goes for all orders above
-    /// [default: 1]
+    /// How often n-grams of order 3, 4, … must occur to be kept, numbers with commas between
+    /// them; the last goes for all orders above [default: 1]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     min_counts: Vec<u32>,
     /// Memory for counting, in MiB; a text that needs more is refused
@@ -72,7 +84,8 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
             for (order, discounts) in (1..).zip(&discounts) {
                 if discounts.origin != DiscountOrigin::Modified {
                     eprintln!(
-                        "note: order {order} has too few n-grams for Kneser-Ney's three discounts; it takes {:.3} off every count",
+                        "note: order {order} has too few n-grams for Kneser-Ney's three discounts; \
+                         it takes {:.3} off every count",
                         discounts.values[0]
                     );
                 }
@@ -81,13 +94,25 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
         }
     };
     let counts = model.counts();
-    let list = counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    eprintln!("n-grams of order 1 to {}: {list}; {} MiB", model.order(), model.bytes().div_ceil(1 << 20));
+    let list = counts
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    eprintln!(
+        "n-grams of order 1 to {}: {list}; {} MiB",
+        model.order(),
+        model.bytes().div_ceil(1 << 20)
+    );
     if let Some(out) = &flags.out {
         model.write(out)?;
         eprintln!("written: {}", out.display());
     }
-    let evaluation = flags.test.as_deref().map(|path| measure(&model, &vocabulary, path)).transpose()?;
+    let evaluation = flags
+        .test
+        .as_deref()
+        .map(|path| measure(&model, &vocabulary, path))
+        .transpose()?;
     let mut output = Output::new();
     if flags.json {
         let mut report = serde_json::to_value(evaluation).unwrap_or_default();
@@ -97,8 +122,14 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
         (report["order"], report["ngrams"]) = (json!(model.order()), json!(counts));
         output.json(&report)?;
     } else if let Some(evaluation) = evaluation {
-        output.line(format_args!("perplexity         {:.4}", evaluation.perplexity))?;
-        output.line(format_args!("log10 probability  {:.4}", evaluation.log10_prob))?;
+        output.line(format_args!(
+            "perplexity         {:.4}",
+            evaluation.perplexity
+        ))?;
+        output.line(format_args!(
+            "log10 probability  {:.4}",
+            evaluation.log10_prob
+        ))?;
         output.line(format_args!("tokens             {}", evaluation.tokens))?;
         output.line(format_args!("unknown words      {}", evaluation.oov))?;
     }
@@ -108,8 +139,15 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
 /// The words of an n-gram model, the end of a sentence first.
 fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     let end = Unit::Word.boundary();
-    let words = (0..model.vocab_size() as u32).map(|id| model.token(id)).filter(|&token| token != end);
-    Vocabulary::new(std::iter::once(end).chain(words).map(str::to_owned).collect())
+    let words = (0..model.vocab_size() as u32)
+        .map(|id| model.token(id))
+        .filter(|&token| token != end);
+    Vocabulary::new(
+        std::iter::once(end)
+            .chain(words)
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 /// What an n-gram model says of a text.
@@ -130,14 +168,21 @@ fn measure(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<E
 
 impl NgramFlags {
     fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
-        let options =
-            KneserNeyOptions { order: self.order, min_counts: self.min_counts.clone(), memory: self.memory.saturating_mul(1 << 20) };
+        let options = KneserNeyOptions {
+            order: self.order,
+            min_counts: self.min_counts.clone(),
+            memory: self.memory.saturating_mul(1 << 20),
+        };
         let mut counting = KneserNey::new(options)?;
         let vocabulary = match (&self.model, &self.text) {
             (Some(directory), _) => self.draw(directory, &mut counting)?,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(Path::new("-"));
-                let of = if self.vocab.is_empty() { vec![text.to_owned()] } else { self.vocab.clone() };
+                let of = if self.vocab.is_empty() {
+                    vec![text.to_owned()]
+                } else {
+                    self.vocab.clone()
+                };
                 let vocabulary = Vocabulary::of_texts(&of, Unit::Word)?;
                 let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
                 count(&tokens, &vocabulary, &mut counting)?;
@@ -153,7 +198,10 @@ impl NgramFlags {
         if checkpoint.description.unit != Unit::Word {
             return Err(Error::refused(
                 format!("--model {}", directory.display()),
-                format!("its tokens are {}, and an ARPA file's are words", checkpoint.description.unit.plural()),
+                format!(
+                    "its tokens are {}, and an ARPA file's are words",
+                    checkpoint.description.unit.plural()
+                ),
                 "Give a model of words",
             ));
         }
@@ -172,7 +220,8 @@ impl NgramFlags {
     }
 }
 
-/// Counts a text's sentences. A word outside the vocabulary ends what can be counted, and begins it anew.
+/// Counts a text's sentences. A word outside the vocabulary ends what can be counted, and begins it
+/// anew.
 fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> Result<()> {
     let mut sentence = Vec::new();
     let mut unknown = 0;
@@ -187,7 +236,11 @@ fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> 
         }
     }
     if unknown > 0 {
-        eprintln!("note: {unknown} word(s) of the text are not in the vocabulary of {} types and were left out", vocabulary.len());
+        eprintln!(
+            "note: {unknown} word(s) of the text are not in the vocabulary of {} types and were \
+             left out",
+            vocabulary.len()
+        );
     }
     Ok(())
 }

@@ -16,7 +16,9 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { writer: BufWriter::new(io::stdout().lock()) }
+        Self {
+            writer: BufWriter::new(io::stdout().lock()),
+        }
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
@@ -44,5 +46,6 @@ fn failed() -> impl FnOnce(io::Error) -> Error {
 
 /// Whether the error is a reader that went away.
 pub fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { path, source, .. } if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)
+    matches!(error, Error::Io { path, source, .. }
+        if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -2,7 +2,8 @@
 
 use clap::builder::PossibleValuesParser;
 
-/// A preset: its name, and the text of its file, whose first lines say where it comes from and what to expect.
+/// A preset: its name, and the text of its file, whose first lines say where it comes from and what
+/// to expect.
 pub(super) struct Preset {
     pub(super) name: &'static str,
     pub(super) text: &'static str,
@@ -15,7 +16,14 @@ macro_rules! presets {
 }
 
 /// All of them.
-pub(super) static PRESETS: &[Preset] = presets!["seed", "mikolov2010", "ptb-small", "ptb-medium", "awd-lstm", "char-rnn"];
+pub(super) static PRESETS: &[Preset] = presets![
+    "seed",
+    "mikolov2010",
+    "ptb-small",
+    "ptb-medium",
+    "awd-lstm",
+    "char-rnn"
+];
 
 /// What `--preset` takes.
 pub(super) fn names() -> PossibleValuesParser {
@@ -24,8 +32,14 @@ pub(super) fn names() -> PossibleValuesParser {
 
 /// What `--preset` says, preset by preset.
 pub(super) fn help() -> String {
-    let rows: String = PRESETS.iter().map(|preset| format!("\n- {}: {}", preset.name, preset.description())).collect();
-    format!("Take flags from a recipe that comes with the program; flags given by hand win, then those of --config{rows}")
+    let rows: String = PRESETS
+        .iter()
+        .map(|preset| format!("\n- {}: {}", preset.name, preset.description()))
+        .collect();
+    format!(
+        "Take flags from a recipe that comes with the program; flags given by hand win, then those \
+         of --config{rows}"
+    )
 }
 
 impl Preset {

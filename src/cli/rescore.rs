@@ -27,30 +27,44 @@ pub(super) struct RescoreFlags {
     /// The lists; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,
-    /// What a line is: rnnlm, words alone; srilm, `acoustic-score lm-score number-of-words words …` with log10 scores
+    /// What a line is: rnnlm, words alone; srilm,
+    /// `acoustic-score lm-score number-of-words words …` with log10 scores
     #[arg(long, default_value = "rnnlm", hide_possible_values = true)]
     form: Form,
-    /// Where lists are named: first-column, in the first column of every line, before what --form says; none, nowhere, and an empty line ends a
-    /// list
+    /// Where lists are named: first-column, in the first column of every line, before what --form
+    /// says; none, nowhere, and an empty line ends a list
     #[arg(long, hide_possible_values = true)]
     ids: Ids,
     /// What is printed
     #[arg(long, default_value = "scores")]
     output: Print,
-    /// What the language models' log10 probability is multiplied by before the acoustic score is added
+    /// What the language models' log10 probability is multiplied by before the acoustic score is
+    /// added
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     lm_scale: f64,
     /// What every word adds to a hypothesis's score
-    #[arg(long, default_value_t = 0.0, value_name = "X", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "X",
+        allow_negative_numbers = true
+    )]
     word_penalty: f64,
-    /// The weight of the score that --form srilm's lines have already, beside the one that is made here; both are log10 probabilities
-    #[arg(long, default_value_t = 0.0, value_name = "WEIGHT", allow_negative_numbers = true)]
+    /// The weight of the score that --form srilm's lines have already, beside the one that is made
+    /// here; both are log10 probabilities
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "WEIGHT",
+        allow_negative_numbers = true
+    )]
     old_lm_weight: f64,
-    /// log10 of what a word outside the vocabulary costs: added to P(<unk>) where the model has it, else in its place [default: 0; -5 as in
-    /// rnnlm where there is no <unk>]
+    /// log10 of what a word outside the vocabulary costs: added to P(<unk>) where the model has it,
+    /// else in its place [default: 0; -5 as in rnnlm where there is no <unk>]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     unknown_penalty: Option<f64>,
-    /// Begin every list with the state that the best hypothesis of the list before left, or its first one, as rnnlm does
+    /// Begin every list with the state that the best hypothesis of the list before left, or its
+    /// first one, as rnnlm does
     #[arg(long)]
     carry: Option<Carry>,
     /// Print one JSON object instead: the lists' names, their hypotheses' scores, the best ones
@@ -87,19 +101,39 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let unit = sources.checkpoints[0].description.unit;
     if unit != Unit::Word {
         let what = format!("--model {}", flags.sources.models[0].display());
-        return Err(Error::refused(what, format!("its tokens are {}", unit.plural()), "Lists are of words: give a model of words"));
+        return Err(Error::refused(
+            what,
+            format!("its tokens are {}", unit.plural()),
+            "Lists are of words: give a model of words",
+        ));
     }
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
-    let weights = sources.weights(&mut device, &models, NetworkOptions::default(), &flags.sources)?;
-    let mut reader = ListReader::new(lines::open(&flags.file)?, &flags.file, flags.form, flags.ids);
+    let weights = sources.weights(
+        &mut device,
+        &models,
+        NetworkOptions::default(),
+        &flags.sources,
+    )?;
+    let mut reader = ListReader::new(
+        lines::open(&flags.file)?,
+        &flags.file,
+        flags.form,
+        flags.ids,
+    );
     let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
-    let mut printer = Printer { flags, output: Output::new(), report: Vec::new() };
+    let mut printer = Printer {
+        flags,
+        output: Output::new(),
+        report: Vec::new(),
+    };
     loop {
         let mut lists = Vec::new();
         let mut waiting = 0;
         while waiting < HYPOTHESES && (lists.is_empty() || flags.carry.is_none()) {
-            let Some(list) = reader.next_list()? else { break };
+            let Some(list) = reader.next_list()? else {
+                break;
+            };
             waiting += list.hypotheses.len();
             lists.push(list);
         }
@@ -122,22 +156,41 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
 impl RescoreFlags {
     fn validate(&self) -> Result<()> {
         self.sources.weights()?;
-        for (flag, value) in [("--lm-scale", self.lm_scale), ("--word-penalty", self.word_penalty)] {
+        for (flag, value) in [
+            ("--lm-scale", self.lm_scale),
+            ("--word-penalty", self.word_penalty),
+        ] {
             if !value.is_finite() {
-                return Err(Error::usage(format!("{flag} {value}"), "it must be a finite number", "1 and 0 change nothing"));
+                return Err(Error::usage(
+                    format!("{flag} {value}"),
+                    "it must be a finite number",
+                    "1 and 0 change nothing",
+                ));
             }
         }
         if !(0.0..=1.0).contains(&self.old_lm_weight) {
             let rule = "a weight is from 0 to 1";
-            return Err(Error::usage(format!("--old-lm-weight {}", self.old_lm_weight), rule, "0 leaves the lists' own scores out"));
+            return Err(Error::usage(
+                format!("--old-lm-weight {}", self.old_lm_weight),
+                rule,
+                "0 leaves the lists' own scores out",
+            ));
         }
         if self.old_lm_weight > 0.0 && self.form != Form::Srilm {
             let rule = "the lists have no scores of their own";
-            return Err(Error::usage("--old-lm-weight", rule, "Give lists in the form srilm, or leave it out"));
+            return Err(Error::usage(
+                "--old-lm-weight",
+                rule,
+                "Give lists in the form srilm, or leave it out",
+            ));
         }
         match self.unknown_penalty.filter(|penalty| !penalty.is_finite()) {
             None => Ok(()),
-            Some(penalty) => Err(Error::usage(format!("--unknown-penalty {penalty}"), "it must be a finite number", "-5 is rnnlm's")),
+            Some(penalty) => Err(Error::usage(
+                format!("--unknown-penalty {penalty}"),
+                "it must be a finite number",
+                "-5 is rnnlm's",
+            )),
         }
     }
 }
@@ -160,11 +213,23 @@ struct Rescorer<'a> {
 }
 
 impl<'a> Rescorer<'a> {
-    fn new(device: &mut Device, flags: &'a RescoreFlags, sources: &'a Sources, models: &'a [Model], weights: Weights) -> Result<Self> {
-        let scorers = models.iter().map(|model| PrefixScorer::new(device, model, HYPOTHESES)).collect::<Result<_>>()?;
+    fn new(
+        device: &mut Device,
+        flags: &'a RescoreFlags,
+        sources: &'a Sources,
+        models: &'a [Model],
+        weights: Weights,
+    ) -> Result<Self> {
+        let scorers = models
+            .iter()
+            .map(|model| PrefixScorer::new(device, model, HYPOTHESES))
+            .collect::<Result<_>>()?;
         let walkers = match flags.carry {
             None => Vec::new(),
-            Some(_) => models.iter().map(|model| Scorer::new(device, model, 1, true)).collect::<Result<_>>()?,
+            Some(_) => models
+                .iter()
+                .map(|model| Scorer::new(device, model, 1, true))
+                .collect::<Result<_>>()?,
         };
         Ok(Self {
             flags,
@@ -172,8 +237,17 @@ impl<'a> Rescorer<'a> {
             models,
             weights,
             scorers,
-            ngram: sources.ngram.as_ref().map(|ngram| NgramReader::new(ngram, &sources.vocabulary)).transpose()?,
-            listed: flags.sources.lm_prob.as_deref().map(Listed::open).transpose()?,
+            ngram: sources
+                .ngram
+                .as_ref()
+                .map(|ngram| NgramReader::new(ngram, &sources.vocabulary))
+                .transpose()?,
+            listed: flags
+                .sources
+                .lm_prob
+                .as_deref()
+                .map(Listed::open)
+                .transpose()?,
             contexts: vec![Context::default(); models.len()],
             walkers,
             tokens: 0,
@@ -182,13 +256,20 @@ impl<'a> Rescorer<'a> {
 
     /// A hypothesis's words as the models know them.
     fn sequence(&self, hypothesis: &Hypothesis) -> Vec<u32> {
-        hypothesis.words.iter().map(|word| self.sources.vocabulary.id(word).unwrap_or(NONE)).collect()
+        hypothesis
+            .words
+            .iter()
+            .map(|word| self.sources.vocabulary.id(word).unwrap_or(NONE))
+            .collect()
     }
 
     /// The log10 probability of every hypothesis of the lists, one after the other.
     fn score(&mut self, device: &mut Device, lists: &[List]) -> Result<Vec<f64>> {
         let hypotheses: Vec<&Hypothesis> = lists.iter().flat_map(|list| &list.hypotheses).collect();
-        let sequences: Vec<Vec<u32>> = hypotheses.iter().map(|hypothesis| self.sequence(hypothesis)).collect();
+        let sequences: Vec<Vec<u32>> = hypotheses
+            .iter()
+            .map(|hypothesis| self.sequence(hypothesis))
+            .collect();
         let mut of_models = Vec::new();
         for (scorer, context) in self.scorers.iter_mut().zip(&self.contexts) {
             let mut all = Vec::with_capacity(sequences.len());
@@ -200,27 +281,56 @@ impl<'a> Rescorer<'a> {
         }
         let mut scores = Vec::with_capacity(hypotheses.len());
         for (number, (hypothesis, sequence)) in hypotheses.iter().zip(&sequences).enumerate() {
-            let parts: Vec<&[f64]> = of_models.iter().map(|all: &Vec<Vec<f64>>| all[number].as_slice()).collect();
+            let parts: Vec<&[f64]> = of_models
+                .iter()
+                .map(|all: &Vec<Vec<f64>>| all[number].as_slice())
+                .collect();
             scores.push(self.mixed(hypothesis, sequence, &parts)? / LN_10);
         }
         Ok(scores)
     }
 
     /// ln P of one hypothesis by all sources together.
-    fn mixed(&mut self, hypothesis: &Hypothesis, sequence: &[u32], of_models: &[&[f64]]) -> Result<f64> {
+    fn mixed(
+        &mut self,
+        hypothesis: &Hypothesis,
+        sequence: &[u32],
+        of_models: &[&[f64]],
+    ) -> Result<f64> {
         let vocabulary = &self.sources.vocabulary;
         let unknown = vocabulary.unknown();
-        let mut history = self.ngram.as_ref().map(NgramReader::start).unwrap_or_default();
+        let mut history = self
+            .ngram
+            .as_ref()
+            .map(NgramReader::start)
+            .unwrap_or_default();
         let mut sum = 0.0;
         for place in 0..=sequence.len() {
             self.tokens += 1;
-            let (token, word) = (sequence.get(place).copied().unwrap_or(0), hypothesis.words.get(place));
+            let (token, word) = (
+                sequence.get(place).copied().unwrap_or(0),
+                hypothesis.words.get(place),
+            );
             // A word that is written <unk> is one that the model knows.
-            let is_unknown = token == NONE || (Some(token) == unknown && word.is_some_and(|word| vocabulary.token(token) != word));
-            let penalty = self.flags.unknown_penalty.unwrap_or(if token == NONE { RNNLM_PENALTY } else { 0.0 });
+            let is_unknown = token == NONE
+                || (Some(token) == unknown
+                    && word.is_some_and(|word| vocabulary.token(token) != word));
+            let penalty = self.flags.unknown_penalty.unwrap_or(if token == NONE {
+                RNNLM_PENALTY
+            } else {
+                0.0
+            });
             let penalty = if is_unknown { penalty * LN_10 } else { 0.0 };
-            let mut parts: Vec<f64> =
-                of_models.iter().map(|losses| if token == NONE { penalty } else { losses[place] + penalty }).collect();
+            let mut parts: Vec<f64> = of_models
+                .iter()
+                .map(|losses| {
+                    if token == NONE {
+                        penalty
+                    } else {
+                        losses[place] + penalty
+                    }
+                })
+                .collect();
             if let Some(ngram) = &self.ngram {
                 let (part, next) = match word {
                     Some(word) => ngram.next_word(&history, ngram.number(word)),
@@ -239,10 +349,21 @@ impl<'a> Rescorer<'a> {
 
     /// Goes on from the chosen hypothesis of a list.
     fn carry(&mut self, device: &mut Device, scored: &Scored) -> Result<()> {
-        let Some(carry) = self.flags.carry else { return Ok(()) };
-        let chosen = if carry == Carry::First { 0 } else { scored.order[0] };
+        let Some(carry) = self.flags.carry else {
+            return Ok(());
+        };
+        let chosen = if carry == Carry::First {
+            0
+        } else {
+            scored.order[0]
+        };
         let sequence = self.sequence(&scored.list.hypotheses[chosen]);
-        for ((walker, model), context) in self.walkers.iter_mut().zip(self.models).zip(&mut self.contexts) {
+        for ((walker, model), context) in self
+            .walkers
+            .iter_mut()
+            .zip(self.models)
+            .zip(&mut self.contexts)
+        {
             walker.score(device, model, std::slice::from_ref(&sequence))?;
             context.states = Some(walker.carried(device)?);
             context.tokens.push(0);
@@ -254,7 +375,8 @@ impl<'a> Rescorer<'a> {
     }
 
     fn finish(self) -> Result<()> {
-        self.listed.map_or(Ok(()), |mut listed| listed.end(self.tokens))
+        self.listed
+            .map_or(Ok(()), |mut listed| listed.end(self.tokens))
     }
 }
 
@@ -275,13 +397,24 @@ impl Scored {
         let total = |(hypothesis, score): (&Hypothesis, &f64)| {
             let old = hypothesis.language.unwrap_or(0.0);
             // Nothing times minus infinity is nothing here.
-            let mixed = if flags.old_lm_weight > 0.0 { (1.0 - flags.old_lm_weight) * score + flags.old_lm_weight * old } else { *score };
-            hypothesis.acoustic + flags.lm_scale * mixed + flags.word_penalty * hypothesis.words.len() as f64
+            let mixed = if flags.old_lm_weight > 0.0 {
+                (1.0 - flags.old_lm_weight) * score + flags.old_lm_weight * old
+            } else {
+                *score
+            };
+            hypothesis.acoustic
+                + flags.lm_scale * mixed
+                + flags.word_penalty * hypothesis.words.len() as f64
         };
         let totals: Vec<f64> = list.hypotheses.iter().zip(&scores).map(total).collect();
         let mut order: Vec<usize> = (0..totals.len()).collect();
         order.sort_by(|&a, &b| totals[b].total_cmp(&totals[a]));
-        Self { list, scores, totals, order }
+        Self {
+            list,
+            scores,
+            totals,
+            order,
+        }
     }
 }
 
@@ -294,21 +427,42 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn print(&mut self, scored: Scored) -> Result<()> {
-        let Scored { list, scores, totals, order } = scored;
+        let Scored {
+            list,
+            scores,
+            totals,
+            order,
+        } = scored;
         if self.flags.json {
-            self.report.push(json!({ "id": list.id, "log10_prob": scores, "score": totals, "best": order[0] }));
+            self.report.push(
+                json!({ "id": list.id, "log10_prob": scores, "score": totals, "best": order[0] }),
+            );
             return Ok(());
         }
-        let id = if self.flags.ids == Ids::FirstColumn { format!("{} ", list.id) } else { String::new() };
+        let id = if self.flags.ids == Ids::FirstColumn {
+            format!("{} ", list.id)
+        } else {
+            String::new()
+        };
         match self.flags.output {
-            Print::Scores => scores.iter().try_for_each(|score| self.output.line(format_args!("{score:.6}"))),
-            Print::Best => self.output.line(format_args!("{id}{}", list.hypotheses[order[0]].words.join(" "))),
+            Print::Scores => scores
+                .iter()
+                .try_for_each(|score| self.output.line(format_args!("{score:.6}"))),
+            Print::Best => self.output.line(format_args!(
+                "{id}{}",
+                list.hypotheses[order[0]].words.join(" ")
+            )),
             Print::Ranked => {
                 for number in order {
                     let words = list.hypotheses[number].words.join(" ");
-                    self.output.line(format_args!("{id}{:.6} {words}", totals[number]))?;
+                    self.output
+                        .line(format_args!("{id}{:.6} {words}", totals[number]))?;
                 }
-                if id.is_empty() { self.output.line("") } else { Ok(()) }
+                if id.is_empty() {
+                    self.output.line("")
+                } else {
+                    Ok(())
+                }
             }
         }
     }

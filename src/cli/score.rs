@@ -63,7 +63,12 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let unit = sources.checkpoints[0].description.unit;
     let mut lines = Lines::open(&flags.file)?;
-    let mut printer = Printer { flags, vocabulary: &sources.vocabulary, output: Output::new(), report: Report::default() };
+    let mut printer = Printer {
+        flags,
+        vocabulary: &sources.vocabulary,
+        output: Output::new(),
+        report: Report::default(),
+    };
     // What a model has learnt or remembers by a line is known at the next: there is one stream.
     let in_order = options.dynamic.is_some() || options.cache.is_some();
     let mut batches = None;
@@ -73,22 +78,44 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
             let Some(line) = lines.next()? else { break };
             let ids = sentence(&line, unit, &sources.vocabulary);
             sentences.push(ids.map_err(|error| {
-                Error::refused(format!("line {} of {}", lines.number, flags.file.display()), error.to_string(), "Correct the line")
+                Error::refused(
+                    format!("line {} of {}", lines.number, flags.file.display()),
+                    error.to_string(),
+                    "Correct the line",
+                )
             })?);
         }
         if sentences.is_empty() {
             break;
         }
         let scores = if in_order {
-            one_by_one(&mut device, &sources, &models, &sentences, options, flags, &weights)?
+            one_by_one(
+                &mut device,
+                &sources,
+                &models,
+                &sentences,
+                options,
+                flags,
+                &weights,
+            )?
         } else {
             let batches = match &mut batches {
                 Some(batches) => batches,
-                None => batches.insert(Batches::new(&mut device, &sources, &models, sentences.len(), flags, &weights)?),
+                None => batches.insert(Batches::new(
+                    &mut device,
+                    &sources,
+                    &models,
+                    sentences.len(),
+                    flags,
+                    &weights,
+                )?),
             };
             batches.score(&mut device, &sentences)?
         };
-        scores.into_iter().zip(&sentences).try_for_each(|(score, sentence)| printer.print(score, sentence))?;
+        scores
+            .into_iter()
+            .zip(&sentences)
+            .try_for_each(|(score, sentence)| printer.print(score, sentence))?;
         printer.output.flush()?;
     }
     if let Some(batches) = batches {
@@ -107,8 +134,12 @@ fn one_by_one(
     flags: &ScoreFlags,
     weights: &Weights,
 ) -> Result<Vec<Score>> {
-    let tokens: Tokens = sentences.iter().flat_map(|sentence| sentence.iter().copied().chain([0])).collect();
-    let mut components = sources.components(device, models, &tokens, options, &flags.mix.sources)?;
+    let tokens: Tokens = sentences
+        .iter()
+        .flat_map(|sentence| sentence.iter().copied().chain([0]))
+        .collect();
+    let mut components =
+        sources.components(device, models, &tokens, options, &flags.mix.sources)?;
     let (mut scores, mut line) = (Vec::new(), Vec::new());
     let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
     let mut length = lengths.next().unwrap_or(0);
@@ -143,25 +174,53 @@ impl<'a> Batches<'a> {
         flags: &ScoreFlags,
         weights: &'a Weights,
     ) -> Result<Self> {
-        let scorers = models.iter().map(|model| Scorer::new(device, model, sentences, flags.carry)).collect::<Result<_>>()?;
-        let ngram = sources.ngram.as_ref().map(|ngram| NgramReader::new(ngram, &sources.vocabulary)).transpose()?;
-        let listed = flags.mix.sources.lm_prob.as_deref().map(Listed::open).transpose()?;
-        Ok(Self { models, scorers, ngram, listed, weights, tokens: 0 })
+        let scorers = models
+            .iter()
+            .map(|model| Scorer::new(device, model, sentences, flags.carry))
+            .collect::<Result<_>>()?;
+        let ngram = sources
+            .ngram
+            .as_ref()
+            .map(|ngram| NgramReader::new(ngram, &sources.vocabulary))
+            .transpose()?;
+        let listed = flags
+            .mix
+            .sources
+            .lm_prob
+            .as_deref()
+            .map(Listed::open)
+            .transpose()?;
+        Ok(Self {
+            models,
+            scorers,
+            ngram,
+            listed,
+            weights,
+            tokens: 0,
+        })
     }
 
     fn score(&mut self, device: &mut Device, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
         let pairs = self.scorers.iter_mut().zip(self.models);
-        let of_models = pairs.map(|(scorer, model)| scorer.score(device, model, sentences)).collect::<Result<Vec<_>>>()?;
+        let of_models = pairs
+            .map(|(scorer, model)| scorer.score(device, model, sentences))
+            .collect::<Result<Vec<_>>>()?;
         if let (None, None, [_]) = (&self.ngram, &self.listed, &*of_models) {
             return Ok(of_models.into_iter().flatten().collect());
         }
         let mut mixed = Vec::with_capacity(sentences.len());
         for (number, sentence) in sentences.iter().enumerate() {
-            let mut history = self.ngram.as_ref().map(NgramReader::start).unwrap_or_default();
+            let mut history = self
+                .ngram
+                .as_ref()
+                .map(NgramReader::start)
+                .unwrap_or_default();
             let mut tokens = Vec::with_capacity(sentence.len() + 1);
             for (place, token) in sentence.iter().copied().chain([0]).enumerate() {
                 self.tokens += 1;
-                let of_token = |scores: &Vec<Score>| scores[number].token_log10_probs[place].unwrap_or(0.0) * LN_10;
+                let of_token = |scores: &Vec<Score>| {
+                    scores[number].token_log10_probs[place].unwrap_or(0.0) * LN_10
+                };
                 let mut parts: Vec<f64> = of_models.iter().map(of_token).collect();
                 if let Some(ngram) = &self.ngram {
                     let (part, next) = ngram.next(&history, token);
@@ -179,7 +238,8 @@ impl<'a> Batches<'a> {
     }
 
     fn finish(self) -> Result<()> {
-        self.listed.map_or(Ok(()), |mut listed| listed.end(self.tokens))
+        self.listed
+            .map_or(Ok(()), |mut listed| listed.end(self.tokens))
     }
 }
 
@@ -200,10 +260,19 @@ impl Printer<'_> {
         if self.flags.format != Some(Format::Rnnlm) {
             return self.output.line(text(&score, self.flags.per_token));
         }
-        for (token, log10) in sentence.iter().copied().chain([0]).zip(&score.token_log10_probs) {
+        for (token, log10) in sentence
+            .iter()
+            .copied()
+            .chain([0])
+            .zip(&score.token_log10_probs)
+        {
             match log10 {
                 None => self.output.line("-1\t0\t\tOOV")?,
-                Some(log10) => self.output.line(format_args!("{token}\t{:.10}\t{}", 10_f64.powf(*log10), self.vocabulary.token(token)))?,
+                Some(log10) => self.output.line(format_args!(
+                    "{token}\t{:.10}\t{}",
+                    10_f64.powf(*log10),
+                    self.vocabulary.token(token)
+                ))?,
             }
         }
         Ok(())
@@ -223,7 +292,10 @@ fn text(score: &Score, per_token: bool) -> String {
     if per_token {
         for probability in &score.token_log10_probs {
             text.push('\t');
-            text.push_str(&probability.map_or_else(|| "OOV".to_owned(), |probability| format!("{probability:.6}")));
+            text.push_str(&probability.map_or_else(
+                || "OOV".to_owned(),
+                |probability| format!("{probability:.6}"),
+            ));
         }
     }
     text
@@ -249,7 +321,8 @@ impl Report {
     }
 
     fn json(self, per_token: bool) -> Value {
-        let mut value = json!({ "log10_prob": self.log10_prob, "tokens": self.tokens, "oov": self.oov });
+        let mut value =
+            json!({ "log10_prob": self.log10_prob, "tokens": self.tokens, "oov": self.oov });
         if per_token {
             value["token_log10_probs"] = json!(self.token_log10_probs);
         }

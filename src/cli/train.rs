@@ -14,7 +14,9 @@ use super::train_progress::Reporter;
 use super::{check_unused, generate, init, quoted, replay};
 use crate::check::check_mixed_products;
 use crate::checkpoint::vectors::WordVectors;
-use crate::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord};
+use crate::checkpoint::{
+    self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord,
+};
 use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
 use crate::device::{Device, check_memory};
@@ -78,12 +80,16 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let (text, valid) = texts(flags)?;
     let (limits, tokenizer) = (flags.model.limits()?, flags.model.tokenizer.clone());
     let init = begun_with(flags, &text)?;
-    let begun = init.as_ref().or(resumed.as_ref().map(|interrupted| &interrupted.checkpoint));
+    let begun = init
+        .as_ref()
+        .or(resumed.as_ref().map(|interrupted| &interrupted.checkpoint));
     let unit = begun.map_or(flags.model.unit(), |checkpoint| checkpoint.description.unit);
     let vocabulary = match (begun, &tokenizer) {
         (Some(checkpoint), _) => Some(checkpoint.vocabulary.clone()),
         (None, Some(path)) => Some(Vocabulary::of_subwords(Subwords::read(path)?)?),
-        (None, None) if !flags.model.vocab.is_empty() => Some(Vocabulary::of_texts(&flags.model.vocab, unit)?),
+        (None, None) if !flags.model.vocab.is_empty() => {
+            Some(Vocabulary::of_texts(&flags.model.vocab, unit)?)
+        }
         (None, None) => None,
     };
     let corpus = match vocabulary {
@@ -91,7 +97,11 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         None => Corpus::read(text.source(), valid.as_deref(), unit, limits)?,
     };
     tell_of_subwords(&corpus, limits);
-    let (train, bytes, sha256) = (text.path(), corpus.report.bytes, corpus.report.sha256.clone());
+    let (train, bytes, sha256) = (
+        text.path(),
+        corpus.report.bytes,
+        corpus.report.sha256.clone(),
+    );
     let vocab = flags.model.vocab.clone();
     let record = CorpusRecord {
         train,
@@ -112,7 +122,8 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         check_mixed_products(&mut device)?;
     }
     eprintln!(
-        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
+         windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
         corpus.train.len(),
         corpus.valid.len(),
         corpus.vocabulary.len(),
@@ -129,15 +140,31 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         }
         _ => None,
     };
-    run.tell(&mut device, flags.json, finished, grammar_perplexity, start.elapsed().as_secs_f64())
+    run.tell(
+        &mut device,
+        flags.json,
+        finished,
+        grammar_perplexity,
+        start.elapsed().as_secs_f64(),
+    )
 }
 
 /// A text too small gives fewer subwords than were asked for.
 fn tell_of_subwords(corpus: &Corpus, limits: Limits) {
-    let (found, Limits { vocab_size, min_count }) = (corpus.vocabulary.len(), limits);
-    if let (Some(_), Some(wanted)) = (corpus.vocabulary.subwords(), vocab_size.filter(|&wanted| found < wanted)) {
+    let (
+        found,
+        Limits {
+            vocab_size,
+            min_count,
+        },
+    ) = (corpus.vocabulary.len(), limits);
+    if let (Some(_), Some(wanted)) = (
+        corpus.vocabulary.subwords(),
+        vocab_size.filter(|&wanted| found < wanted),
+    ) {
         eprintln!(
-            "note: {found} subwords, not the {wanted} of --vocab-size: no other two stand side by side {min_count} times in the text"
+            "note: {found} subwords, not the {wanted} of --vocab-size: no other two stand side by \
+             side {min_count} times in the text"
         );
     }
 }
@@ -146,7 +173,10 @@ fn tell_of_subwords(corpus: &Corpus, limits: Limits) {
 fn texts(flags: &TrainFlags) -> Result<(Text, Option<PathBuf>)> {
     match (flags.train.clone(), flags.valid.clone()) {
         (Some(path), valid) => Ok((Text::File(path), valid)),
-        (None, None) => Ok((Text::BuiltIn(builtin::draw(builtin::SENTENCES, builtin::SEED)?), None)),
+        (None, None) => Ok((
+            Text::BuiltIn(builtin::draw(builtin::SENTENCES, builtin::SEED)?),
+            None,
+        )),
         (None, Some(valid)) => Err(Error::usage(
             format!("--valid {}", valid.display()),
             "the built-in corpus has a validation part of its own",
@@ -165,20 +195,37 @@ fn interrupted_flag() -> Result<Arc<AtomicBool>> {
         }
         eprintln!("\ninterrupted: saving … (again to stop at once)");
     };
-    ctrlc::set_handler(handler).map_err(|error| Error::refused("Ctrl-C", error.to_string(), "Report this"))?;
+    ctrlc::set_handler(handler)
+        .map_err(|error| Error::refused("Ctrl-C", error.to_string(), "Report this"))?;
     Ok(flag)
 }
 
-/// The model that a new run begins with, if it is given one, with the vocabulary that it shall have.
+/// The model that a new run begins with, if it is given one, with the vocabulary that it shall
+/// have.
 fn begun_with(flags: &TrainFlags, text: &Text) -> Result<Option<Checkpoint>> {
-    let Some(directory) = &flags.init else { return Ok(None) };
+    let Some(directory) = &flags.init else {
+        return Ok(None);
+    };
     let checkpoint = init::read(directory, &flags.model)?;
     let unit = checkpoint.description.unit;
-    let other = match (flags.extend_vocab.unwrap_or(false), flags.model.vocab.as_slice()) {
-        (true, []) => Corpus::read(text.source(), flags.valid.as_deref(), unit, flags.model.limits()?)?.vocabulary,
+    let other = match (
+        flags.extend_vocab.unwrap_or(false),
+        flags.model.vocab.as_slice(),
+    ) {
+        (true, []) => {
+            Corpus::read(
+                text.source(),
+                flags.valid.as_deref(),
+                unit,
+                flags.model.limits()?,
+            )?
+            .vocabulary
+        }
         (true, texts) => Vocabulary::of_texts(texts, unit)?,
         (false, texts) => {
-            let given = !texts.is_empty() || flags.model.vocab_size.is_some() || flags.model.min_count.is_some();
+            let given = !texts.is_empty()
+                || flags.model.vocab_size.is_some()
+                || flags.model.min_count.is_some();
             if given {
                 let rule = "the vocabulary is the model's";
                 return Err(Error::usage(
@@ -192,7 +239,10 @@ fn begun_with(flags: &TrainFlags, text: &Text) -> Result<Option<Checkpoint>> {
     };
     let before = checkpoint.vocabulary.len();
     let checkpoint = init::extend(checkpoint, &other)?;
-    eprintln!("{} types beside the model's {before}", checkpoint.vocabulary.len() - before);
+    eprintln!(
+        "{} types beside the model's {before}",
+        checkpoint.vocabulary.len() - before
+    );
     Ok(Some(checkpoint))
 }
 
@@ -205,10 +255,17 @@ fn begin<'a>(
 ) -> Result<Run<'a>> {
     let recipe = flags.recipe.resolve()?;
     let (description, values) = match init {
-        Some(Checkpoint { description, parameters, .. }) => (description, parameters),
+        Some(Checkpoint {
+            description,
+            parameters,
+            ..
+        }) => (description, parameters),
         None => fresh(flags, corpus, &recipe)?,
     };
-    let config = Config { independent: recipe.independent, ..description.config };
+    let config = Config {
+        independent: recipe.independent,
+        ..description.config
+    };
     if let (Some(rate), 0) = (flags.recipe.dropout_input, config.embedding_size) {
         return Err(Error::usage(
             format!("--dropout-input {rate}"),
@@ -216,18 +273,36 @@ fn begin<'a>(
             "Give --embedding D too, or take --dropout-words",
         ));
     }
-    let description = Description { config: config.clone(), ..description };
+    let description = Description {
+        config: config.clone(),
+        ..description
+    };
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
-    Ok(Run { trainer, description, corpus, record, directory: flags.out.clone(), resumed: false })
+    Ok(Run {
+        trainer,
+        description,
+        corpus,
+        record,
+        directory: flags.out.clone(),
+        resumed: false,
+    })
 }
 
 /// Puts word vectors into the embedding, which is the first parameter.
-fn put_vectors(path: &Path, config: &Config, vocabulary: &Vocabulary, values: &mut [Vec<f32>]) -> Result<()> {
+fn put_vectors(
+    path: &Path,
+    config: &Config,
+    vocabulary: &Vocabulary,
+    values: &mut [Vec<f32>],
+) -> Result<()> {
     let vectors = WordVectors::read(path, vocabulary)?;
     if vectors.size != config.embedding_size {
         return Err(Error::usage(
             format!("--vectors {}", path.display()),
-            format!("they have {} numbers each, and the embedding has {}", vectors.size, config.embedding_size),
+            format!(
+                "they have {} numbers each, and the embedding has {}",
+                vectors.size, config.embedding_size
+            ),
             format!("Give --embedding {}", vectors.size),
         ));
     }
@@ -237,37 +312,97 @@ fn put_vectors(path: &Path, config: &Config, vocabulary: &Vocabulary, values: &m
 }
 
 /// A new model as the flags want it, with its initial values.
-fn fresh(flags: &TrainFlags, corpus: &Corpus, recipe: &Recipe) -> Result<(Description, Vec<Vec<f32>>)> {
-    let config = flags.model.resolve(corpus.vocabulary.len(), |asked, binning| Classes::new(asked, binning, &corpus.counts()))?;
-    let parameters = specifications(&config).iter().fold(0, |sum: usize, one| sum.saturating_add(one.len()));
-    check_memory("initial values of the parameters", parameters.saturating_mul(4))?;
+fn fresh(
+    flags: &TrainFlags,
+    corpus: &Corpus,
+    recipe: &Recipe,
+) -> Result<(Description, Vec<Vec<f32>>)> {
+    let config = flags
+        .model
+        .resolve(corpus.vocabulary.len(), |asked, binning| {
+            Classes::new(asked, binning, &corpus.counts())
+        })?;
+    let parameters = specifications(&config)
+        .iter()
+        .fold(0, |sum: usize, one| sum.saturating_add(one.len()));
+    check_memory(
+        "initial values of the parameters",
+        parameters.saturating_mul(4),
+    )?;
     let mut values = initial_values(&config, recipe.seed);
     set_forget_bias(&config, &mut values, recipe.forget_bias);
     if let Some(path) = &flags.model.vectors {
         put_vectors(path, &config, &corpus.vocabulary, &mut values)?;
     }
-    Ok((Description { version: FORMAT, unit: flags.model.unit(), skip_unknown: false, config }, values))
+    Ok((
+        Description {
+            version: FORMAT,
+            unit: flags.model.unit(),
+            skip_unknown: false,
+            config,
+        },
+        values,
+    ))
 }
 
-/// A resumed run keeps its model and its recipe, save the epochs: a flag that says otherwise is an error, not ignored.
-fn check_unchanged(flags: &TrainFlags, directory: &Path, description: &Description, record: &TrainingRecord) -> Result<()> {
+/// A resumed run keeps its model and its recipe, save the epochs: a flag that says otherwise is an
+/// error, not ignored.
+fn check_unchanged(
+    flags: &TrainFlags,
+    directory: &Path,
+    description: &Description,
+    record: &TrainingRecord,
+) -> Result<()> {
     // Which words are in a class follows from the rest.
     let sizes = description.config.class_sizes().to_vec();
-    let classes =
-        |asked, binning| Ok(Classes { asked, binning, sizes: if sizes.is_empty() { vec![description.config.vocab_size] } else { sizes } });
-    let config = flags.model.resolve(description.config.vocab_size, classes)?;
-    let recipe = Recipe { epochs: record.recipe.epochs, ..flags.recipe.resolve()? };
+    let classes = |asked, binning| {
+        Ok(Classes {
+            asked,
+            binning,
+            sizes: if sizes.is_empty() {
+                vec![description.config.vocab_size]
+            } else {
+                sizes
+            },
+        })
+    };
+    let config = flags
+        .model
+        .resolve(description.config.vocab_size, classes)?;
+    let recipe = Recipe {
+        epochs: record.recipe.epochs,
+        ..flags.recipe.resolve()?
+    };
     let (tokenizer, vocab) = (flags.model.tokenizer.clone(), flags.model.vocab.clone());
-    let corpus = CorpusRecord { limits: flags.model.limits()?, tokenizer, vocab, ..record.corpus.clone() };
-    let given = replay::flags_of(&Description { unit: flags.model.unit(), config, ..description.clone() }, &corpus, &recipe);
+    let corpus = CorpusRecord {
+        limits: flags.model.limits()?,
+        tokenizer,
+        vocab,
+        ..record.corpus.clone()
+    };
+    let given = replay::flags_of(
+        &Description {
+            unit: flags.model.unit(),
+            config,
+            ..description.clone()
+        },
+        &corpus,
+        &recipe,
+    );
     let of_run = replay::flags_of(description, &record.corpus, &record.recipe);
     match replay::first_difference(given, &of_run) {
         None => Ok(()),
         Some(((name, value), other)) => {
-            let other = other.map_or(format!("without --{name}"), |other| format!("with --{name} {}", other.display()));
+            let other = other.map_or(format!("without --{name}"), |other| {
+                format!("with --{name} {}", other.display())
+            });
             Err(Error::usage(
                 format!("--{name} {} with --resume", value.display()),
-                format!("the run in {} was started {other}, and a resumed run keeps its model and its recipe", directory.display()),
+                format!(
+                    "the run in {} was started {other}, and a resumed run keeps its model and its \
+                     recipe",
+                    directory.display()
+                ),
                 "Leave the flag out, or start a new run with --out",
             ))
         }
@@ -279,14 +414,33 @@ impl<'a> Interrupted<'a> {
         let checkpoint = Checkpoint::read(directory)?;
         let training = Training::read(directory, &checkpoint)?;
         check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
-        Ok(Self { directory, checkpoint, training })
+        Ok(Self {
+            directory,
+            checkpoint,
+            training,
+        })
     }
 
-    fn resume<'c>(self, device: &mut Device, flags: &TrainFlags, corpus: &'c Corpus, record: CorpusRecord) -> Result<Run<'c>> {
-        let Self { directory, checkpoint, training } = self;
+    fn resume<'c>(
+        self,
+        device: &mut Device,
+        flags: &TrainFlags,
+        corpus: &'c Corpus,
+        record: CorpusRecord,
+    ) -> Result<Run<'c>> {
+        let Self {
+            directory,
+            checkpoint,
+            training,
+        } = self;
         if training.record.corpus.sha256 != record.sha256 {
             return Err(Error::refused(
-                record.train.as_deref().map_or("the built-in corpus".into(), |path| path.display().to_string()),
+                record
+                    .train
+                    .as_deref()
+                    .map_or("the built-in corpus".into(), |path| {
+                        path.display().to_string()
+                    }),
                 "it is not the text that the run was started with: its SHA-256 differs",
                 "Give --train the original file, or start a new run",
             ));
@@ -296,8 +450,22 @@ impl<'a> Interrupted<'a> {
             recipe = recipe.with_epochs(epochs)?;
         }
         let config = checkpoint.description.config.clone();
-        let trainer = Trainer::resume(device, config, training.snapshot, training.record.progress, recipe, corpus)?;
-        Ok(Run { trainer, description: checkpoint.description, corpus, record, directory: directory.to_owned(), resumed: true })
+        let trainer = Trainer::resume(
+            device,
+            config,
+            training.snapshot,
+            training.record.progress,
+            recipe,
+            corpus,
+        )?;
+        Ok(Run {
+            trainer,
+            description: checkpoint.description,
+            corpus,
+            record,
+            directory: directory.to_owned(),
+            resumed: true,
+        })
     }
 }
 
@@ -307,7 +475,12 @@ impl Run<'_> {
         let mut reporter = Reporter::new(&self.directory, self.resumed, &self.trainer)?;
         let finished = loop {
             match self.trainer.advance(device)? {
-                Event::Windows { loss, gradient_norm, tokens_per_second, .. } => {
+                Event::Windows {
+                    loss,
+                    gradient_norm,
+                    tokens_per_second,
+                    ..
+                } => {
                     reporter.windows(&self.trainer, loss, gradient_norm, tokens_per_second)?;
                     if interrupted.load(Ordering::SeqCst) {
                         self.save(device)?;
@@ -333,14 +506,29 @@ impl Run<'_> {
         heap::give_back();
         let snapshot = self.trainer.snapshot(device)?;
         let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
-        checkpoint::save(&self.directory, &self.description, &self.corpus.vocabulary, &snapshot, recipe, progress, &self.record)?;
+        checkpoint::save(
+            &self.directory,
+            &self.description,
+            &self.corpus.vocabulary,
+            &snapshot,
+            recipe,
+            progress,
+            &self.record,
+        )?;
         drop(snapshot);
         heap::give_back();
         Ok(())
     }
 
     /// The run's results: figures, a sample, what to try next.
-    fn tell(&self, device: &mut Device, json: bool, finished: bool, grammar_perplexity: Option<f64>, seconds: f64) -> Result<()> {
+    fn tell(
+        &self,
+        device: &mut Device,
+        json: bool,
+        finished: bool,
+        grammar_perplexity: Option<f64>,
+        seconds: f64,
+    ) -> Result<()> {
         let progress = self.trainer.progress();
         let directory = quoted(&self.directory);
         let valid_perplexity = progress.best_valid_loss.map(f64::exp);
@@ -350,17 +538,29 @@ impl Run<'_> {
         }
         if let (true, Some(perplexity)) = (finished, valid_perplexity) {
             let epochs = progress.epochs;
-            output.line(format_args!("validation perplexity {perplexity:.3} after {epochs} epochs{}, {seconds:.1} s", self.kept()))?;
+            output.line(format_args!(
+                "validation perplexity {perplexity:.3} after {epochs} epochs{}, {seconds:.1} s",
+                self.kept()
+            ))?;
             if let Some(grammar) = grammar_perplexity {
                 let excess = (perplexity / grammar - 1.0) * 100.0;
-                output
-                    .line(format_args!("the grammar's own    {grammar:.3}: no model can do better; this one is {excess:.1} % above it"))?;
+                output.line(format_args!(
+                    "the grammar's own    {grammar:.3}: no model can do better; \
+                        this one is {excess:.1} % above it"
+                ))?;
             }
-            let sample = generate::sample(device, self.trainer.model(), self.description.unit, &self.corpus.vocabulary)?;
+            let sample = generate::sample(
+                device,
+                self.trainer.model(),
+                self.description.unit,
+                &self.corpus.vocabulary,
+            )?;
             output.line(format_args!("\nit writes:\n{sample}\n"))?;
             output.line("try next:")?;
             output.line(format_args!("  elman generate --model {directory}"))?;
-            output.line(format_args!("  echo 'a sentence of yours' | elman score --model {directory} --per-token"))?;
+            output.line(format_args!(
+                "  echo 'a sentence of yours' | elman score --model {directory} --per-token"
+            ))?;
             output.line(format_args!("  elman eval --model {directory} --text FILE"))?;
         }
         if json {
@@ -384,7 +584,11 @@ impl Run<'_> {
     /// Which epoch's weights are the model, where they are not the last one's.
     fn kept(&self) -> String {
         let progress = self.trainer.progress();
-        let kept = progress.history.iter().rev().find(|epoch| Some(epoch.valid_loss) == progress.best_valid_loss);
+        let kept = progress
+            .history
+            .iter()
+            .rev()
+            .find(|epoch| Some(epoch.valid_loss) == progress.best_valid_loss);
         match kept {
             Some(kept) if kept.epoch != progress.epochs => format!(" (kept: epoch {})", kept.epoch),
             _ => String::new(),

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::model::DropoutRates;
 use crate::train::{AverageKind, Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
 
-/// Flags as they were given, by hand or in files; what is not given is as in [`Recipe::default`] and [`Config::default`].
+/// Flags as they were given, by hand or in files; what is not given is as in [`Recipe::default`]
+/// and [`Config::default`].
 #[derive(Debug, Clone, Args)]
 pub(super) struct TrainFlags {
     /// The training text; without it, the built-in corpus
@@ -26,22 +27,34 @@ pub(super) struct TrainFlags {
     /// Replace the model that is there
     #[arg(long)]
     pub(super) force: bool,
-    /// Go on with an interrupted run, to the same bits on the same device. Its model and its recipe stay; --epochs may be others, and --train and
-    /// --valid say where the files have moved
+    /// Go on with an interrupted run, to the same bits on the same device. Its model and its recipe
+    /// stay; --epochs may be others, and --train and --valid say where the files have moved
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "preset", "config"])]
     pub(super) resume: Option<PathBuf>,
     /// Begin with this model, and go on from it on another text
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(super) init: Option<PathBuf>,
-    /// Give the model of --init the types of the training text that it lacks, as --vocab-size, --min-count or --vocab choose them; they begin as
-    /// <unk>
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", requires = "init")]
+    /// Give the model of --init the types of the training text that it lacks, as --vocab-size,
+    /// --min-count or --vocab choose them; they begin as <unk>
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        requires = "init",
+    )]
     pub(super) extend_vocab: Option<bool>,
-    /// Take flags from a file of lines such as `lr = 0.1` or `hidden = [200, 100]`, or from the run that made a model, which is so repeated; flags
-    /// given by hand win
+    /// Take flags from a file of lines such as `lr = 0.1` or `hidden = [200, 100]`, or from the run
+    /// that made a model, which is so repeated; flags given by hand win
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) config: Option<PathBuf>,
-    #[arg(long, value_name = "NAME", value_parser = presets::names(), help = presets::help(), hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = presets::names(),
+        help = presets::help(),
+        hide_possible_values = true,
+    )]
     pub(super) preset: Option<String>,
     /// What is to be told of flags that come from files.
     #[arg(skip)]
@@ -66,12 +79,13 @@ pub(super) struct RecipeFlags {
     /// T, time steps of a window, through which gradients flow back [default: 16]
     #[arg(long, value_name = "T")]
     pub(super) bptt: Option<usize>,
-    /// Update after every K steps, through a history of T of them: windows overlap, and each predicts its last K steps (rnnlm's -bptt-block)
-    /// [default: --bptt]
+    /// Update after every K steps, through a history of T of them: windows overlap, and each
+    /// predicts its last K steps (rnnlm's -bptt-block) [default: --bptt]
     #[arg(long, value_name = "K")]
     pub(super) bptt_block: Option<usize>,
-    /// Draw the length of every window anew: around --bptt, and once in twenty around half of it, with a standard deviation of N steps, at least 5
-    /// and at most --bptt and 2 N; a window of a mean gradient counts by its length (AWD-LSTM, whose N is 5) [default: 0]
+    /// Draw the length of every window anew: around --bptt, and once in twenty around half of it,
+    /// with a standard deviation of N steps, at least 5 and at most --bptt and 2 N; a window of a
+    /// mean gradient counts by its length (AWD-LSTM, whose N is 5) [default: 0]
     #[arg(long, value_name = "N")]
     pub(super) bptt_jitter: Option<usize>,
     /// The most epochs [default: 20]
@@ -91,7 +105,8 @@ pub(super) struct RecipeFlags {
     /// What plateau and step multiply the rate by [default: 0.5]
     #[arg(long, value_name = "FACTOR")]
     pub(super) lr_decay: Option<f64>,
-    /// Epochs in a row without a better validation loss that plateau puts up with before the rate falls [default: 0]
+    /// Epochs in a row without a better validation loss that plateau puts up with before the rate
+    /// falls [default: 0]
     #[arg(long, value_name = "N")]
     pub(super) lr_patience: Option<usize>,
     /// The epoch after which step lowers the rate for the first time [default: 1]
@@ -100,40 +115,47 @@ pub(super) struct RecipeFlags {
     /// The rate at which cosine and linear end [default: 0]
     #[arg(long, value_name = "RATE")]
     pub(super) lr_end: Option<f32>,
-    /// The rate climbs from 0 over the first N updates; not with one-cycle, which climbs by itself [default: 0]
+    /// The rate climbs from 0 over the first N updates; not with one-cycle, which climbs by itself
+    /// [default: 0]
     #[arg(long, value_name = "N")]
     pub(super) warm_up: Option<u32>,
-    /// End training after N epochs in a row without a better validation loss; not with halve, which ends by its own rule [default: never]
+    /// End training after N epochs in a row without a better validation loss; not with halve, which
+    /// ends by its own rule [default: never]
     #[arg(long, value_name = "N")]
     pub(super) patience: Option<usize>,
-    /// Which epoch's weights are the model when training ends; not with halve, which puts worse weights back [default: best]
+    /// Which epoch's weights are the model when training ends; not with halve, which puts worse
+    /// weights back [default: best]
     #[arg(long)]
     pub(super) keep: Option<Keep>,
-    /// An epoch is significant if the validation log-probability improves by this factor [default: 1.003]
+    /// An epoch is significant if the validation log-probability improves by this factor [default:
+    /// 1.003]
     #[arg(long, value_name = "RATIO")]
     pub(super) min_improvement: Option<f64>,
-    /// From when on the mean of the weights after every update is what is validated and kept; not with halve [default: off]
+    /// From when on the mean of the weights after every update is what is validated and kept; not
+    /// with halve [default: off]
     #[arg(long)]
     pub(super) average: Option<AverageKind>,
     /// Whether an update's gradient is the mean or the sum over its tokens [default: mean]
     #[arg(long)]
     pub(super) reduction: Option<Reduction>,
-    /// Windows whose gradients an update takes together; above 1 the looked-up table's gradient is dense [default: 1]
+    /// Windows whose gradients an update takes together; above 1 the looked-up table's gradient is
+    /// dense [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) accumulate: Option<usize>,
-    /// The largest magnitude of a gradient's number, seen to before its norm (rnnlm's cutoff is 15); 0 is no limit [default: 0]
+    /// The largest magnitude of a gradient's number, seen to before its norm (rnnlm's cutoff is
+    /// 15); 0 is no limit [default: 0]
     #[arg(long, value_name = "X")]
     pub(super) clip_value: Option<f32>,
     /// The largest norm of a gradient; 0 is no limit [default: 0]
     #[arg(long, value_name = "NORM")]
     pub(super) clip: Option<f32>,
-    /// L2 regularisation: weights shrink by lr * l2 before every update, for every optimizer apart from the gradient, as in AdamW. PyTorch's
-    /// weight_decay is the same for sgd, but goes through the state of momentum, nesterov, rmsprop and adagrad; for Adam take adamw
-    /// [default: 0]
+    /// L2 regularisation: weights shrink by lr * l2 before every update, for every optimizer apart
+    /// from the gradient, as in AdamW. PyTorch's weight_decay is the same for sgd, but goes through
+    /// the state of momentum, nesterov, rmsprop and adagrad; for Adam take adamw [default: 0]
     #[arg(long)]
     pub(super) l2: Option<f32>,
-    /// Leave numbers out at random in training: of embedded words if there are any, of what each layer hands on to the next, and of what the
-    /// output layer reads [default: 0]
+    /// Leave numbers out at random in training: of embedded words if there are any, of what each
+    /// layer hands on to the next, and of what the output layer reads [default: 0]
     #[arg(long, value_name = "P", help_heading = "Dropout")]
     pub(super) dropout: Option<f32>,
     /// Of embedded words alone [default: --dropout where there is an embedding]
@@ -152,16 +174,23 @@ pub(super) struct RecipeFlags {
     #[arg(long, value_name = "P", help_heading = "Dropout")]
     pub(super) dropout_weights: Option<f32>,
     /// Leave out the same numbers in all steps of a window
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Dropout")]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Dropout",
+    )]
     pub(super) variational: Option<bool>,
-    /// What the biases begin with of the gates that keep: an LSTM's forget gates, a GRU's update gates [default: 1]
+    /// What the biases begin with of the gates that keep: an LSTM's forget gates, a GRU's update
+    /// gates [default: 1]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) forget_bias: Option<f32>,
     /// Begin every sentence with the initial state
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(super) independent: Option<bool>,
-    /// full: products in f32; mixed: their factors rounded to f16, on GPUs only, and faster where they have cooperative matrices
-    /// [default: full]
+    /// full: products in f32; mixed: their factors rounded to f16, on GPUs only, and faster where
+    /// they have cooperative matrices [default: full]
     #[arg(long)]
     pub(super) precision: Option<PrecisionKind>,
     /// Where the initial weights come from [default: 1]
@@ -171,10 +200,15 @@ pub(super) struct RecipeFlags {
 
 /// What --optimizer says, row by row of the table.
 fn optimizer_help() -> String {
-    let rows: String = OPTIMIZERS.iter().map(|row| format!("\n- {}: {}", row.name, row.description)).collect();
+    let rows: String = OPTIMIZERS
+        .iter()
+        .map(|row| format!("\n- {}: {}", row.name, row.description))
+        .collect();
     format!(
-        "How gradients become updates. Adagrad at 0.1 is the default because it reaches what word-by-word SGD reaches, in fewer epochs, with \
-         updates of hundreds of tokens that feed a GPU; plain SGD at 0.1 needs a few streams only; momentum multiplies a rate by up to ten; \
+        "How gradients become updates. Adagrad at 0.1 is the default because it reaches what \
+         word-by-word SGD reaches, in fewer epochs, with \
+         updates of hundreds of tokens that feed a GPU; plain SGD at 0.1 needs a few streams only; \
+         momentum multiplies a rate by up to ten; \
          adam, adamw and rmsprop want an --lr of some thousandths [default: adagrad]{rows}"
     )
 }
@@ -187,13 +221,19 @@ const OF_SCHEDULES: [(&str, &[ScheduleKind], &str); 5] = {
         ("lr-patience", &[Plateau], "plateau"),
         ("lr-decay-after", &[Step], "step"),
         ("lr-end", &[Cosine, Linear], "cosine and linear"),
-        ("keep", &[Constant, Plateau, Step, Cosine, Linear, OneCycle], "every schedule but halve"),
+        (
+            "keep",
+            &[Constant, Plateau, Step, Cosine, Linear, OneCycle],
+            "every schedule but halve",
+        ),
     ]
 };
 
 /// Whether a flag says anything under a schedule.
 pub(super) fn is_looked_at(flag: &str, schedule: ScheduleKind) -> bool {
-    OF_SCHEDULES.iter().all(|(name, schedules, _)| *name != flag || schedules.contains(&schedule))
+    OF_SCHEDULES
+        .iter()
+        .all(|(name, schedules, _)| *name != flag || schedules.contains(&schedule))
 }
 
 impl RecipeFlags {
@@ -257,7 +297,11 @@ impl RecipeFlags {
             self.lr_end.is_some(),
             self.keep.is_some(),
         ];
-        match OF_SCHEDULES.iter().zip(given).find(|((_, schedules, _), given)| *given && !schedules.contains(&schedule)) {
+        match OF_SCHEDULES
+            .iter()
+            .zip(given)
+            .find(|((_, schedules, _), given)| *given && !schedules.contains(&schedule))
+        {
             None => Ok(()),
             Some(((flag, _, users), _)) => Err(Error::usage(
                 format!("--{flag} with --schedule {}", schedule.name()),

@@ -1,4 +1,5 @@
-//! What `elman train` tells while it runs: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
+//! What `elman train` tells while it runs: a bar on a terminal, plain lines elsewhere, and
+//! `log.jsonl`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
@@ -39,41 +40,80 @@ impl Reporter {
     /// Opens the log: at its end for a resumed run, empty for a new one.
     pub(super) fn new(directory: &Path, resumed: bool, trainer: &Trainer) -> Result<Self> {
         let path = directory.join(LOG);
-        let log =
-            OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(&path).map_err(Error::io("open", &path))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(resumed)
+            .truncate(!resumed)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
         let is_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             Some(trainer.windows() as u64),
-            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+            if is_terminal {
+                ProgressDrawTarget::stderr()
+            } else {
+                ProgressDrawTarget::hidden()
+            },
         );
-        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
-        Ok(Self { bar, is_terminal, log, path, last_record: Instant::now() })
+        Ok(Self {
+            bar,
+            is_terminal,
+            log,
+            path,
+            last_record: Instant::now(),
+        })
     }
 
     fn record(&mut self, record: &impl Serialize) -> Result<()> {
         let line = serde_json::to_string(record).expect("plain structs have a JSON form") + "\n";
-        self.log.write_all(line.as_bytes()).map_err(Error::io("write", &self.path))
+        self.log
+            .write_all(line.as_bytes())
+            .map_err(Error::io("write", &self.path))
     }
 
     /// Some windows are done.
-    pub(super) fn windows(&mut self, trainer: &Trainer, loss: f64, gradient_norm: f64, tokens_per_second: f64) -> Result<()> {
+    pub(super) fn windows(
+        &mut self,
+        trainer: &Trainer,
+        loss: f64,
+        gradient_norm: f64,
+        tokens_per_second: f64,
+    ) -> Result<()> {
         let (progress, windows) = (trainer.progress(), trainer.windows());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
-        self.bar.set_prefix(format!("epoch {epoch}/{}", trainer.recipe().epochs));
+        self.bar
+            .set_prefix(format!("epoch {epoch}/{}", trainer.recipe().epochs));
         self.bar.set_length(windows as u64);
         self.bar.set_position(progress.window as u64);
-        self.bar.set_message(format!("loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s", mean.exp()));
+        self.bar.set_message(format!(
+            "loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s",
+            mean.exp()
+        ));
         if self.last_record.elapsed() < BETWEEN_RECORDS {
             return Ok(());
         }
         self.last_record = Instant::now();
         let window = progress.window;
-        self.record(&WindowsRecord { epoch, window, loss, gradient_norm, lr: trainer.rate(), tokens_per_second })?;
+        self.record(&WindowsRecord {
+            epoch,
+            window,
+            loss,
+            gradient_norm,
+            lr: trainer.rate(),
+            tokens_per_second,
+        })?;
         if !self.is_terminal {
-            eprintln!("epoch {epoch}  window {window} of {windows}  loss {mean:.4}  {tokens_per_second:.0} tokens/s");
+            eprintln!(
+                "epoch {epoch}  window {window} of {windows}  loss \
+                 {mean:.4}  {tokens_per_second:.0} tokens/s"
+            );
         }
         Ok(())
     }
@@ -82,7 +122,8 @@ impl Reporter {
     pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         self.record(record)?;
         let line = format!(
-            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} tokens/s  {:.1} s{}{}",
+            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} \
+             tokens/s  {:.1} s{}{}",
             record.epoch,
             record.train_loss,
             record.valid_loss,
@@ -90,8 +131,16 @@ impl Reporter {
             record.lr,
             record.tokens_per_second,
             record.seconds,
-            if record.averaged { "  averaged weights" } else { "" },
-            if record.rolled_back { "  worse: weights put back" } else { "" }
+            if record.averaged {
+                "  averaged weights"
+            } else {
+                ""
+            },
+            if record.rolled_back {
+                "  worse: weights put back"
+            } else {
+                ""
+            }
         );
         // A hidden bar would swallow the line.
         if self.is_terminal {

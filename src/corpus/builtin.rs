@@ -1,4 +1,5 @@
-//! The built-in corpus: sentences drawn from the built-in grammar, whose exact probability is known.
+//! The built-in corpus: sentences drawn from the built-in grammar, whose exact probability is
+//! known.
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
@@ -24,8 +25,13 @@ pub struct Drawn {
 /// # Errors
 /// Never, as long as the grammar's own test passes.
 pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
-    let grammar =
-        Grammar::builtin().map_err(|error| Error::refused("the built-in grammar", error.to_string(), "This is a bug in Elman"))?;
+    let grammar = Grammar::builtin().map_err(|error| {
+        Error::refused(
+            "the built-in grammar",
+            error.to_string(),
+            "This is a bug in Elman",
+        )
+    })?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut text = String::new();
     let mut log10_probabilities = Vec::with_capacity(sentences);
@@ -35,19 +41,31 @@ pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
         text.push('\n');
         log10_probabilities.push(sentence.log10_probability);
     }
-    Ok(Drawn { text, log10_probabilities })
+    Ok(Drawn {
+        text,
+        log10_probabilities,
+    })
 }
 
 impl Drawn {
     /// Words of the text, and an end for every sentence.
     pub fn tokens(&self) -> usize {
-        self.text.lines().map(|line| line.split(' ').count() + 1).sum()
+        self.text
+            .lines()
+            .map(|line| line.split(' ').count() + 1)
+            .sum()
     }
 
-    /// The perplexity a token, ends counted, of the last `sentences` sentences under the process itself: no model can be expected to do better.
+    /// The perplexity a token, ends counted, of the last `sentences` sentences under the process
+    /// itself: no model can be expected to do better.
     pub fn perplexity_of_last(&self, sentences: usize) -> f64 {
         let first = self.log10_probabilities.len() - sentences.min(self.log10_probabilities.len());
-        let words: usize = self.text.lines().skip(first).map(|line| line.split(' ').count() + 1).sum();
+        let words: usize = self
+            .text
+            .lines()
+            .skip(first)
+            .map(|line| line.split(' ').count() + 1)
+            .sum();
         let log10_probability: f64 = self.log10_probabilities[first..].iter().sum();
         10_f64.powf(-log10_probability / words.max(1) as f64)
     }

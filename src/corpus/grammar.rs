@@ -104,14 +104,25 @@ impl Grammar {
         let mut index_of: HashMap<&str, usize> = HashMap::new();
         for (index, rule) in rules.iter().enumerate() {
             if let Some(first) = index_of.insert(rule.name, index) {
-                return Err(GrammarError::DuplicateCategory { line: rule.line, name: rule.name.to_owned(), first_line: rules[first].line });
+                return Err(GrammarError::DuplicateCategory {
+                    line: rule.line,
+                    name: rule.name.to_owned(),
+                    first_line: rules[first].line,
+                });
             }
         }
-        let used = rules.iter().flat_map(|rule| &rule.alternatives).flat_map(|one| &one.symbols);
+        let used = rules
+            .iter()
+            .flat_map(|rule| &rule.alternatives)
+            .flat_map(|one| &one.symbols);
         let mut words: Vec<&str> = used.copied().filter(|name| !is_category(name)).collect();
         words.sort_unstable();
         words.dedup();
-        let word_of: HashMap<&str, usize> = words.iter().enumerate().map(|(index, &word)| (word, index)).collect();
+        let word_of: HashMap<&str, usize> = words
+            .iter()
+            .enumerate()
+            .map(|(index, &word)| (word, index))
+            .collect();
 
         let mut categories = Vec::with_capacity(rules.len());
         for rule in &rules {
@@ -132,17 +143,30 @@ impl Grammar {
                 }
                 let probability = one.weight / total;
                 sum += probability;
-                alternatives.push(Alternative { symbols, probability, cumulative: sum });
+                alternatives.push(Alternative {
+                    symbols,
+                    probability,
+                    cumulative: sum,
+                });
             }
             let (name, line) = (rule.name.to_owned(), rule.line);
-            categories.push(Category { name, line, alternatives });
+            categories.push(Category {
+                name,
+                line,
+                alternatives,
+            });
         }
 
         check_reachable(&categories, start)?;
         let chart = ChartRules::new(&categories, words.len())?;
         let expectations = expectations(&categories)?;
         let words = words.into_iter().map(str::to_owned).collect();
-        Ok(Grammar { categories, words, expectations, chart })
+        Ok(Grammar {
+            categories,
+            words,
+            expectations,
+            chart,
+        })
     }
 
     /// Every word that the grammar has, sorted, each once.
@@ -179,13 +203,18 @@ impl Grammar {
                     let alternatives = &self.categories[category].alternatives;
                     let draw: f64 = random.random();
                     // Rounding may leave the last sum just below 1, and the draw above it.
-                    let chosen = alternatives.partition_point(|one| one.cumulative <= draw).min(alternatives.len() - 1);
+                    let chosen = alternatives
+                        .partition_point(|one| one.cumulative <= draw)
+                        .min(alternatives.len() - 1);
                     log10_probability += alternatives[chosen].probability.log10();
                     open.extend(alternatives[chosen].symbols.iter().rev());
                 }
             }
         }
-        Sentence { words, log10_probability }
+        Sentence {
+            words,
+            log10_probability,
+        }
     }
 
     /// The logarithm to base 10 of the probability that the grammar makes exactly this sentence,
@@ -219,11 +248,17 @@ fn check_reachable(categories: &[Category], start: &str) -> Result<(), GrammarEr
             }
         }
     }
-    match categories.iter().zip(is_reached).find(|(_, is_reached)| !is_reached) {
+    match categories
+        .iter()
+        .zip(is_reached)
+        .find(|(_, is_reached)| !is_reached)
+    {
         None => Ok(()),
-        Some((Category { line, name, .. }, _)) => {
-            Err(GrammarError::UnreachableCategory { line: *line, name: name.clone(), start: start.to_owned() })
-        }
+        Some((Category { line, name, .. }, _)) => Err(GrammarError::UnreachableCategory {
+            line: *line,
+            name: name.clone(),
+            start: start.to_owned(),
+        }),
     }
 }
 
@@ -251,7 +286,12 @@ fn expectations(categories: &[Category]) -> Result<Expectations, GrammarError> {
     let mut rows = vec![vec![0.0; size + 2]; size];
     for (index, (row, category)) in rows.iter_mut().zip(categories).enumerate() {
         row[index] = 1.0;
-        for Alternative { symbols, probability, .. } in &category.alternatives {
+        for Alternative {
+            symbols,
+            probability,
+            ..
+        } in &category.alternatives
+        {
             row[size + 1] += probability * probability.log10();
             for symbol in symbols {
                 match symbol {
@@ -269,7 +309,11 @@ fn expectations(categories: &[Category]) -> Result<Expectations, GrammarError> {
         if pivot < 1e-12 {
             let Category { line, name, .. } = &categories[index];
             let (line, name) = (*line, name.clone());
-            return Err(GrammarError::Endless { line, name, offspring: 1.0 - pivot });
+            return Err(GrammarError::Endless {
+                line,
+                name,
+                offspring: 1.0 - pivot,
+            });
         }
         for other in below.iter_mut().filter(|other| other[index] != 0.0) {
             let factor = other[index] / pivot;
@@ -281,10 +325,15 @@ fn expectations(categories: &[Category]) -> Result<Expectations, GrammarError> {
     let solve = |side: usize| {
         let mut means = vec![0.0; size];
         for index in (0..size).rev() {
-            let known: f64 = (index + 1..size).map(|other| rows[index][other] * means[other]).sum();
+            let known: f64 = (index + 1..size)
+                .map(|other| rows[index][other] * means[other])
+                .sum();
             means[index] = (rows[index][side] - known) / rows[index][index];
         }
         means[0]
     };
-    Ok(Expectations { length: solve(size), log10_probability: solve(size + 1) })
+    Ok(Expectations {
+        length: solve(size),
+        log10_probability: solve(size + 1),
+    })
 }

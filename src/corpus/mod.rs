@@ -1,6 +1,8 @@
-//! Text into tokens into windows: units, vocabulary, subwords, compact token ids, parallel streams, the built-in corpus, and tasks of memory.
+//! Text into tokens into windows: units, vocabulary, subwords, compact token ids, parallel streams,
+//! the built-in corpus, and tasks of memory.
 //!
-//! In: files. Out: token ids on the host, cut into windows. This module knows no model and no device.
+//! In: files. Out: token ids on the host, cut into windows. This module knows no model and no
+//! device.
 
 pub mod builtin;
 pub mod grammar;
@@ -43,13 +45,24 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads a training text and, where `valid` is given, a validation text; otherwise the last tenth of the training text is held out, from
-    /// the next sentence on where a line is one. Subwords are learnt from what is trained on.
+    /// Reads a training text and, where `valid` is given, a validation text; otherwise the last
+    /// tenth of the training text is held out, from the next sentence on where a line is one.
+    /// Subwords are learnt from what is trained on.
     ///
     /// # Errors
-    /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on or to validate with.
-    pub fn read(train: Source<'_>, valid: Option<&Path>, unit: Unit, limits: Limits) -> Result<Self> {
-        let reader::Census { mut tokens, types, report } = reader::census(train, unit)?;
+    /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on
+    /// or to validate with.
+    pub fn read(
+        train: Source<'_>,
+        valid: Option<&Path>,
+        unit: Unit,
+        limits: Limits,
+    ) -> Result<Self> {
+        let reader::Census {
+            mut tokens,
+            types,
+            report,
+        } = reader::census(train, unit)?;
         let counted = match (valid, unit) {
             (Some(_), _) => tokens.len(),
             (None, Unit::Bpe) => {
@@ -74,7 +87,12 @@ impl Corpus {
     ///
     /// # Errors
     /// As [`Corpus::read`].
-    pub fn read_with(vocabulary: Vocabulary, train: Source<'_>, valid: Option<&Path>, unit: Unit) -> Result<Self> {
+    pub fn read_with(
+        vocabulary: Vocabulary,
+        train: Source<'_>,
+        valid: Option<&Path>,
+        unit: Unit,
+    ) -> Result<Self> {
         let (tokens, report) = reader::read_source(train, unit, &vocabulary)?;
         Self::split(tokens, vocabulary, report, train, valid, unit)
     }
@@ -91,11 +109,18 @@ impl Corpus {
             Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
             None => {
                 let lengths = vocabulary.lengths();
-                let held_out = held_out_from(&tokens, unit, |id| lengths.get(id as usize).copied().unwrap_or(1));
+                let held_out = held_out_from(&tokens, unit, |id| {
+                    lengths.get(id as usize).copied().unwrap_or(1)
+                });
                 tokens.split(held_out)
             }
         };
-        let corpus = Self { vocabulary, train: train_tokens, valid: valid_tokens, report };
+        let corpus = Self {
+            vocabulary,
+            train: train_tokens,
+            valid: valid_tokens,
+            report,
+        };
         let name = match train {
             Source::File(path) => path.display().to_string(),
             Source::Memory(_) => "the built-in corpus".to_owned(),
@@ -107,17 +132,27 @@ impl Corpus {
     /// How often each type of the vocabulary occurs in what is trained on.
     pub fn counts(&self) -> Vec<u64> {
         let mut counts = vec![0; self.vocabulary.len()];
-        self.train.iter().filter(|&id| id != NONE).for_each(|id| counts[id as usize] += 1);
+        self.train
+            .iter()
+            .filter(|&id| id != NONE)
+            .for_each(|id| counts[id as usize] += 1);
         counts
     }
 
     fn check(&self, name: String, valid: Option<&Path>) -> Result<()> {
         if self.train.is_empty() {
-            return Err(Error::refused(name, "there is no token to train on", "Give a text with at least a sentence"));
+            return Err(Error::refused(
+                name,
+                "there is no token to train on",
+                "Give a text with at least a sentence",
+            ));
         }
         if self.valid.known() == 0 {
             return Err(Error::refused(
-                valid.map_or_else(|| format!("the held-out tenth of {name}"), |path| path.display().to_string()),
+                valid.map_or_else(
+                    || format!("the held-out tenth of {name}"),
+                    |path| path.display().to_string(),
+                ),
                 "none of its words is in the vocabulary, so it measures nothing",
                 "Give a --valid text like the training text, or a larger vocabulary",
             ));
@@ -126,9 +161,11 @@ impl Corpus {
     }
 }
 
-/// Where the last tenth begins: at 90 % of the tokens, each counted by its length, and where a line is a sentence after the end of that.
+/// Where the last tenth begins: at 90 % of the tokens, each counted by its length, and where a line
+/// is a sentence after the end of that.
 ///
-/// The length of a subword is its bytes, so that the cut is the same line's end however the text is split.
+/// The length of a subword is its bytes, so that the cut is the same line's end however the text is
+/// split.
 fn held_out_from(tokens: &Tokens, unit: Unit, length: impl Fn(u32) -> usize) -> usize {
     let total: usize = tokens.iter().map(&length).sum();
     let cut = total / 10 * 9 + total % 10 * 9 / 10;

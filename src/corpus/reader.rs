@@ -1,9 +1,11 @@
 //! Reading a text in one streaming pass, whatever its size: bytes into pieces into tokens.
 //!
-//! Words: white space separates, every line ends in `</s>` (an empty line is a lone `</s>`, as in rnnlm), a last line without a newline
-//! counts as a line. Subwords: the same ends of lines; the lines are encoded each by itself, their white space as it is, save a carriage return
-//! before a newline. Characters: every scalar value of the text; a carriage return before a newline is dropped. Bytes: the file as it is.
-//! A byte order mark at the beginning is dropped except in byte mode.
+//! Words: white space separates, every line ends in `</s>` (an empty line is a lone `</s>`, as in
+//! rnnlm), a last line without a newline counts as a line. Subwords: the same ends of lines; the
+//! lines are encoded each by itself, their white space as it is, save a carriage return before a
+//! newline. Characters: every scalar value of the text; a carriage return before a newline is
+//! dropped. Bytes: the file as it is. A byte order mark at the beginning is dropped except in byte
+//! mode.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -40,15 +42,24 @@ const CHUNK: usize = 1 << 16;
 /// Bytes of lines that become subwords at a time.
 const BATCH: usize = 1 << 20;
 
-/// Reads a text in a vocabulary that exists; words outside it become `<unk>`, or [`NONE`] where there is no `<unk>`.
+/// Reads a text in a vocabulary that exists; words outside it become `<unk>`, or [`NONE`] where
+/// there is no `<unk>`.
 ///
 /// # Errors
 /// If the file cannot be read, is not UTF-8 where the unit needs it, or is empty.
-pub fn read_tokens(path: &Path, unit: Unit, vocabulary: &Vocabulary) -> Result<(Tokens, TextReport)> {
+pub fn read_tokens(
+    path: &Path,
+    unit: Unit,
+    vocabulary: &Vocabulary,
+) -> Result<(Tokens, TextReport)> {
     read_source(Source::File(path), unit, vocabulary)
 }
 
-pub(super) fn read_source(source: Source<'_>, unit: Unit, vocabulary: &Vocabulary) -> Result<(Tokens, TextReport)> {
+pub(super) fn read_source(
+    source: Source<'_>,
+    unit: Unit,
+    vocabulary: &Vocabulary,
+) -> Result<(Tokens, TextReport)> {
     let mut tokens = Tokens::default();
     let mut replaced = 0;
     let report = match vocabulary.subwords() {
@@ -58,14 +69,16 @@ pub(super) fn read_source(source: Source<'_>, unit: Unit, vocabulary: &Vocabular
             tokens.push(id.unwrap_or(NONE));
         })?,
         Some(subwords) => {
-            let take = |numbers: Vec<u32>| numbers.into_iter().for_each(|number| tokens.push(number));
+            let take =
+                |numbers: Vec<u32>| numbers.into_iter().for_each(|number| tokens.push(number));
             source.read_lines(|line| subwords.encode_line(line), take)?
         }
     };
     Ok((tokens, TextReport { replaced, ..report }))
 }
 
-/// A text whose types are numbered as they come, the boundary first. Of subwords, types are the pieces that they are learnt from.
+/// A text whose types are numbered as they come, the boundary first. Of subwords, types are the
+/// pieces that they are learnt from.
 #[derive(Debug)]
 pub(super) struct Census {
     pub(super) tokens: Tokens,
@@ -88,21 +101,32 @@ pub(super) fn census(source: Source<'_>, unit: Unit) -> Result<Census> {
         tokens.push(id);
     };
     let report = if unit == Unit::Bpe {
-        source.read_lines(pieces_and_end, |pieces| pieces.iter().for_each(|piece| take(piece)))?
+        source.read_lines(pieces_and_end, |pieces| {
+            pieces.iter().for_each(|piece| take(piece))
+        })?
     } else {
         source.read(unit, take)?
     };
     if overflow {
-        return Err(Error::refused("the text", "it has more than 2^32 - 1 types", "Split words into smaller units"));
+        return Err(Error::refused(
+            "the text",
+            "it has more than 2^32 - 1 types",
+            "Split words into smaller units",
+        ));
     }
     let mut types = vec![String::new(); numbers.len()];
     for (token, id) in numbers {
         types[id as usize] = token;
     }
-    Ok(Census { tokens, types, report })
+    Ok(Census {
+        tokens,
+        types,
+        report,
+    })
 }
 
-/// The pieces of a line, and where it has an end the boundary: letters and signs are never in one piece, so none is `</s>`.
+/// The pieces of a line, and where it has an end the boundary: letters and signs are never in one
+/// piece, so none is `</s>`.
 fn pieces_and_end(line: &str) -> Vec<String> {
     match line.strip_suffix('\n') {
         None => pieces(line),
@@ -124,7 +148,8 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Calls `take` with every piece of the text that [`split`](super::split) would find, and an end for its last line.
+    /// Calls `take` with every piece of the text that [`split`](super::split) would find, and an
+    /// end for its last line.
     fn read(self, unit: Unit, take: impl FnMut(&str)) -> Result<TextReport> {
         let path = match self {
             Source::File(path) => path,
@@ -132,14 +157,23 @@ impl Source<'_> {
         };
         let name = path.display().to_string();
         if path.is_dir() {
-            return Err(Error::refused(name, "it is a directory", "Give a text file"));
+            return Err(Error::refused(
+                name,
+                "it is a directory",
+                "Give a text file",
+            ));
         }
         let file = File::open(path).map_err(Error::io("open", path))?;
         read_from(file, &name, unit, take)
     }
 
-    /// Calls `work` with every line, many at a time on all threads, and `take` with the results in the lines' order.
-    fn read_lines<R: Send>(self, work: impl Fn(&str) -> R + Sync, mut take: impl FnMut(R)) -> Result<TextReport> {
+    /// Calls `work` with every line, many at a time on all threads, and `take` with the results in
+    /// the lines' order.
+    fn read_lines<R: Send>(
+        self,
+        work: impl Fn(&str) -> R + Sync,
+        mut take: impl FnMut(R),
+    ) -> Result<TextReport> {
         let (mut lines, mut bytes) = (Vec::<String>::new(), 0);
         let mut work_on = |lines: &mut Vec<String>| {
             let done: Vec<R> = lines.par_iter().map(|line| work(line)).collect();
@@ -159,7 +193,12 @@ impl Source<'_> {
     }
 }
 
-fn read_from(mut source: impl Read, name: &str, unit: Unit, mut take: impl FnMut(&str)) -> Result<TextReport> {
+fn read_from(
+    mut source: impl Read,
+    name: &str,
+    unit: Unit,
+    mut take: impl FnMut(&str),
+) -> Result<TextReport> {
     let mut hash = Hash::default();
     let mut splitter = Splitter::new(unit);
     let mut buffer = vec![0; CHUNK];
@@ -174,11 +213,24 @@ fn read_from(mut source: impl Read, name: &str, unit: Unit, mut take: impl FnMut
         bytes += length as u64;
         // Hashing cannot fail.
         let _ = hash.write_all(&buffer[..length]);
-        splitter.push(&buffer[..length], &mut take).map_err(|bad| bad.in_file(name))?;
+        splitter
+            .push(&buffer[..length], &mut take)
+            .map_err(|bad| bad.in_file(name))?;
     }
-    splitter.finish(&mut take).map_err(|bad| bad.in_file(name))?;
+    splitter
+        .finish(&mut take)
+        .map_err(|bad| bad.in_file(name))?;
     if bytes == 0 {
-        return Err(Error::refused(name, "it is empty", "Give a text with at least a sentence"));
+        return Err(Error::refused(
+            name,
+            "it is empty",
+            "Give a text with at least a sentence",
+        ));
     }
-    Ok(TextReport { bytes, sha256: hash.hexadecimal(), size: splitter.size(), replaced: 0 })
+    Ok(TextReport {
+        bytes,
+        sha256: hash.hexadecimal(),
+        size: splitter.size(),
+        replaced: 0,
+    })
 }

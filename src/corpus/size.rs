@@ -3,9 +3,11 @@
 /// Words and characters of a text, whatever the unit that it is read in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextSize {
-    /// Words between white space and ends of lines: the tokens of [`Unit::Word`](super::Unit::Word).
+    /// Words between white space and ends of lines: the tokens of
+    /// [`Unit::Word`](super::Unit::Word).
     pub words: u64,
-    /// Unicode scalar values, the newline among them: the tokens of [`Unit::Char`](super::Unit::Char).
+    /// Unicode scalar values, the newline among them: the tokens of
+    /// [`Unit::Char`](super::Unit::Char).
     pub characters: u64,
 }
 
@@ -38,7 +40,10 @@ impl Sizer {
 
     /// The end of a file: a last line without a newline is a line.
     pub(super) fn finish(self) -> TextSize {
-        TextSize { words: self.size.words + u64::from(self.line_has_words), ..self.size }
+        TextSize {
+            words: self.size.words + u64::from(self.line_has_words),
+            ..self.size
+        }
     }
 }
 
@@ -50,7 +55,17 @@ mod tests {
 
     #[test]
     fn words_and_characters_are_the_tokens_of_their_units() {
-        for text in ["", "\n", "a", "a b\n", "\u{feff} a\r\n\r\nb\rc\r", "  \n x", "漢字 e\u{301}\u{2028}k\n\n", "a\n  ", "\r\r\n\r"] {
+        for text in [
+            "",
+            "\n",
+            "a",
+            "a b\n",
+            "\u{feff} a\r\n\r\nb\rc\r",
+            "  \n x",
+            "漢字 e\u{301}\u{2028}k\n\n",
+            "a\n  ",
+            "\r\r\n\r",
+        ] {
             let tokens = |unit| {
                 let (mut splitter, mut tokens) = (Splitter::new(unit), 0);
                 // Chunks that cut characters.
@@ -63,7 +78,11 @@ mod tests {
             let ((words, size), (characters, same)) = (tokens(Unit::Word), tokens(Unit::Char));
             assert_eq!(size, TextSize { words, characters }, "{text:?}");
             assert_eq!(size, same, "{text:?}");
-            assert_eq!((size, size), (tokens(Unit::Byte).1, tokens(Unit::Bpe).1), "{text:?}");
+            assert_eq!(
+                (size, size),
+                (tokens(Unit::Byte).1, tokens(Unit::Bpe).1),
+                "{text:?}"
+            );
         }
     }
 }

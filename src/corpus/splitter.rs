@@ -1,7 +1,9 @@
-//! Bytes into pieces of text, in chunks of any size: words, characters, bytes, or lines for [subwords](super::Subwords).
+//! Bytes into pieces of text, in chunks of any size: words, characters, bytes, or lines for
+//! [subwords](super::Subwords).
 //!
-//! In: the bytes of a text as they come. Out: its pieces, and on the way how many words and characters there are. What a piece is to a model
-//! is the [vocabulary](super::Vocabulary)'s to say.
+//! In: the bytes of a text as they come. Out: its pieces, and on the way how many words and
+//! characters there are. What a piece is to a model is the [vocabulary](super::Vocabulary)'s to
+//! say.
 
 use super::size::{Sizer, TextSize};
 use super::unit::Unit;
@@ -9,19 +11,25 @@ use crate::error::{Error, Result};
 
 /// Bytes of a line of subwords from which on it is cut where its pieces end.
 const LONG_LINE: usize = 2048;
-/// Bytes after which it is cut wherever it is: learning takes the square of a piece's length, and a line may be a gigabyte.
+/// Bytes after which it is cut wherever it is: learning takes the square of a piece's length, and a
+/// line may be a gigabyte.
 const LONGEST_PIECE: usize = 2 * LONG_LINE;
 
-/// Splits one text held in memory, such as a prompt or a line to be scored, into what [`Vocabulary::encode`](super::Vocabulary::encode)
-/// takes. There is no end of a line at the end unless there is a newline.
+/// Splits one text held in memory, such as a prompt or a line to be scored, into what
+/// [`Vocabulary::encode`](super::Vocabulary::encode) takes. There is no end of a line at the end
+/// unless there is a newline.
 ///
 /// # Errors
 /// If it is not UTF-8 where the unit needs it.
 pub fn split(text: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<()> {
     let mut splitter = Splitter::new(unit);
-    splitter.push(text, &mut take).map_err(|bad| bad.in_file("the text"))?;
+    splitter
+        .push(text, &mut take)
+        .map_err(|bad| bad.in_file("the text"))?;
     splitter.end_of_word(&mut take);
-    splitter.end_of_text().map_err(|bad| bad.in_file("the text"))
+    splitter
+        .end_of_text()
+        .map_err(|bad| bad.in_file("the text"))
 }
 
 /// Bytes that are no UTF-8.
@@ -35,7 +43,10 @@ pub(super) struct BadByte {
 impl BadByte {
     pub(super) fn in_file(self, name: &str) -> Error {
         Error::refused(
-            format!("{name}, line {}, byte {} (0x{:02x})", self.line, self.byte, self.value),
+            format!(
+                "{name}, line {}, byte {} (0x{:02x})",
+                self.line, self.byte, self.value
+            ),
             "it is not UTF-8",
             "Convert the text to UTF-8, or take --unit byte",
         )
@@ -76,12 +87,18 @@ impl Splitter {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], take: &mut impl FnMut(&str)) -> std::result::Result<(), BadByte> {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        take: &mut impl FnMut(&str),
+    ) -> std::result::Result<(), BadByte> {
         if self.unit != Unit::Byte {
             return self.decode(bytes, take);
         }
         let mut utf8 = [0; 2];
-        bytes.iter().for_each(|&byte| take(char::from(byte).encode_utf8(&mut utf8)));
+        bytes
+            .iter()
+            .for_each(|&byte| take(char::from(byte).encode_utf8(&mut utf8)));
         // Bytes need not be characters; where they are, they are counted.
         if self.sizer.is_some() && self.decode(bytes, take).is_err() {
             self.sizer = None;
@@ -89,7 +106,11 @@ impl Splitter {
         Ok(())
     }
 
-    fn decode(&mut self, bytes: &[u8], take: &mut impl FnMut(&str)) -> std::result::Result<(), BadByte> {
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        take: &mut impl FnMut(&str),
+    ) -> std::result::Result<(), BadByte> {
         let mut joined = std::mem::take(&mut self.partial);
         joined.extend_from_slice(bytes);
         let (text, rest) = match std::str::from_utf8(&joined) {
@@ -110,7 +131,11 @@ impl Splitter {
     }
 
     fn bad(&self, value: u8) -> BadByte {
-        BadByte { line: self.line, byte: self.byte + 1, value }
+        BadByte {
+            line: self.line,
+            byte: self.byte + 1,
+            value,
+        }
     }
 
     fn characters(&mut self, text: &str, take: &mut impl FnMut(&str)) {
@@ -171,10 +196,13 @@ impl Splitter {
         self.word.push(character);
     }
 
-    /// Cuts a long line before `next` if it may be cut there: before the only space between two words, where every piece of a line ends, or
-    /// after far too long a text without any.
+    /// Cuts a long line before `next` if it may be cut there: before the only space between two
+    /// words, where every piece of a line ends, or after far too long a text without any.
     fn cut_line(&mut self, next: char, take: &mut impl FnMut(&str)) {
-        let before = self.word.strip_suffix(' ').filter(|before| !before.ends_with(char::is_whitespace) && !next.is_whitespace());
+        let before = self
+            .word
+            .strip_suffix(' ')
+            .filter(|before| !before.ends_with(char::is_whitespace) && !next.is_whitespace());
         if let Some(length) = before.map(str::len) {
             take(&self.word[..length]);
             self.word.replace_range(..length, "");
@@ -210,7 +238,10 @@ impl Splitter {
     }
 
     /// The end of a file: a last line without a newline is a line.
-    pub(super) fn finish(&mut self, take: &mut impl FnMut(&str)) -> std::result::Result<(), BadByte> {
+    pub(super) fn finish(
+        &mut self,
+        take: &mut impl FnMut(&str),
+    ) -> std::result::Result<(), BadByte> {
         self.end_of_text()?;
         if self.unit == Unit::Bpe {
             if self.line_has_words || !self.word.is_empty() {
@@ -230,6 +261,8 @@ impl Splitter {
 
     /// How much text there was; none where it was not UTF-8.
     pub(super) fn size(self) -> Option<TextSize> {
-        self.sizer.filter(|_| self.partial.is_empty()).map(Sizer::finish)
+        self.sizer
+            .filter(|_| self.partial.is_empty())
+            .map(Sizer::finish)
     }
 }

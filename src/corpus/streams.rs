@@ -6,14 +6,16 @@ use super::tokens::Tokens;
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
 
-/// B contiguous pieces of a text, as even as they can be: the first pieces are a token longer where the text does not divide. Every token is
-/// predicted once, from the one before it; before the text stands the boundary.
+/// B contiguous pieces of a text, as even as they can be: the first pieces are a token longer where
+/// the text does not divide. Every token is predicted once, from the one before it; before the text
+/// stands the boundary.
 #[derive(Debug, Clone)]
 pub struct Streams<'a> {
     tokens: &'a Tokens,
     batch: usize,
     time_steps: usize,
-    /// Where windows begin, and where the last one ends; none where all but the last are equally long.
+    /// Where windows begin, and where the last one ends; none where all but the last are equally
+    /// long.
     cuts: Option<Vec<usize>>,
 }
 
@@ -25,30 +27,55 @@ impl<'a> Streams<'a> {
     pub fn new(tokens: &'a Tokens, batch: usize, time_steps: usize) -> Result<Self> {
         for (flag, value) in [("--batch", batch), ("--bptt", time_steps)] {
             if value == 0 {
-                return Err(Error::usage(format!("{flag} 0"), "it must be at least 1", "Take 1 or more"));
+                return Err(Error::usage(
+                    format!("{flag} 0"),
+                    "it must be at least 1",
+                    "Take 1 or more",
+                ));
             }
         }
         if tokens.len() < batch.saturating_mul(time_steps) {
             let fitting = tokens.len() / time_steps;
             let way_out = match fitting {
-                0 => format!("Take a --bptt or --bptt-block of {} or less with --batch 1, or more text", tokens.len()),
-                _ => format!("At most --batch {fitting} fits, or take a smaller --bptt or --bptt-block, or more text"),
+                0 => format!(
+                    "Take a --bptt or --bptt-block of {} or less with --batch 1, or more text",
+                    tokens.len()
+                ),
+                _ => format!(
+                    "At most --batch {fitting} fits, or take a smaller --bptt or --bptt-block, or \
+                     more text"
+                ),
             };
             return Err(Error::refused(
                 format!("a text of {} tokens", tokens.len()),
-                format!("--batch {batch} streams of one window of {time_steps} steps need {} tokens", batch.saturating_mul(time_steps)),
+                format!(
+                    "--batch {batch} streams of one window of {time_steps} steps need {} tokens",
+                    batch.saturating_mul(time_steps)
+                ),
                 way_out,
             ));
         }
-        Ok(Self { tokens, batch, time_steps, cuts: None })
+        Ok(Self {
+            tokens,
+            batch,
+            time_steps,
+            cuts: None,
+        })
     }
 
-    /// One stream, with windows of up to `time_steps` steps, whatever the text's length: for evaluation.
+    /// One stream, with windows of up to `time_steps` steps, whatever the text's length: for
+    /// evaluation.
     pub fn single(tokens: &'a Tokens, time_steps: usize) -> Self {
-        Self { tokens, batch: 1, time_steps, cuts: None }
+        Self {
+            tokens,
+            batch: 1,
+            time_steps,
+            cuts: None,
+        }
     }
 
-    /// Cuts the text anew, into windows of these lengths; those longer than the longest are cut down to it, those of none have one step.
+    /// Cuts the text anew, into windows of these lengths; those longer than the longest are cut
+    /// down to it, those of none have one step.
     pub fn cut(&mut self, lengths: impl Iterator<Item = usize>) {
         let mut cuts = vec![0];
         let mut end = 0;
@@ -79,12 +106,18 @@ impl<'a> Streams<'a> {
 
     /// Number of windows; the last may be shorter.
     pub fn windows(&self) -> usize {
-        self.cuts.as_ref().map_or_else(|| self.steps().div_ceil(self.time_steps), |cuts| cuts.len() - 1)
+        self.cuts.as_ref().map_or_else(
+            || self.steps().div_ceil(self.time_steps),
+            |cuts| cuts.len() - 1,
+        )
     }
 
     /// The first step of a window; that of the one behind the last is the text's end.
     pub fn begin(&self, window: usize) -> usize {
-        self.cuts.as_ref().map_or_else(|| (window * self.time_steps).min(self.steps()), |cuts| cuts[window])
+        self.cuts.as_ref().map_or_else(
+            || (window * self.time_steps).min(self.steps()),
+            |cuts| cuts[window],
+        )
     }
 
     /// The steps of windows `windows`.
@@ -92,8 +125,9 @@ impl<'a> Streams<'a> {
         self.begin(windows.start)..self.begin(windows.end)
     }
 
-    /// Tokens of a run of steps, time first: row i is what is read at the run's step i and what is predicted at its step i-1, so there is one
-    /// row more than steps. [`NONE`] where a stream has ended.
+    /// Tokens of a run of steps, time first: row i is what is read at the run's step i and what is
+    /// predicted at its step i-1, so there is one row more than steps. [`NONE`] where a stream has
+    /// ended.
     pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
         let mut rows = Vec::with_capacity((steps.len() + 1) * self.batch);
         for step in steps.start..=steps.end {
@@ -111,10 +145,14 @@ impl<'a> Streams<'a> {
         self.history(stream, step, 0)
     }
 
-    /// The token `back` tokens before the one that is read at step `step` of a stream, which has such a step: from the stream before where it
-    /// is not in this one, and the boundary before the text begins.
+    /// The token `back` tokens before the one that is read at step `step` of a stream, which has
+    /// such a step: from the stream before where it is not in this one, and the boundary before the
+    /// text begins.
     pub fn history(&self, stream: usize, step: usize, back: usize) -> u32 {
-        let (length, longer) = (self.tokens.len() / self.batch, self.tokens.len() % self.batch);
+        let (length, longer) = (
+            self.tokens.len() / self.batch,
+            self.tokens.len() % self.batch,
+        );
         match (stream * length + stream.min(longer) + step).saturating_sub(back) {
             0 => 0,
             position => self.tokens.get(position - 1),
@@ -124,7 +162,11 @@ impl<'a> Streams<'a> {
 
 /// The positions of `tokens` sorted by token, equal ones by position.
 pub fn order_by_token(tokens: &[u32]) -> Vec<u32> {
-    let mut keys: Vec<u64> = tokens.iter().zip(0_u64..).map(|(&token, position)| u64::from(token) << 32 | position).collect();
+    let mut keys: Vec<u64> = tokens
+        .iter()
+        .zip(0_u64..)
+        .map(|(&token, position)| u64::from(token) << 32 | position)
+        .collect();
     keys.sort_unstable();
     keys.into_iter().map(|key| key as u32).collect()
 }
@@ -135,7 +177,14 @@ mod tests {
 
     #[test]
     fn every_token_is_predicted_once_from_the_one_before_it() {
-        for (length, batch, time_steps) in [(23, 4, 3), (24, 4, 3), (7, 7, 1), (11, 1, 11), (12, 5, 2), (100, 1, 7)] {
+        for (length, batch, time_steps) in [
+            (23, 4, 3),
+            (24, 4, 3),
+            (7, 7, 1),
+            (11, 1, 11),
+            (12, 5, 2),
+            (100, 1, 7),
+        ] {
             let tokens: Tokens = (1..=length).collect();
             let streams = Streams::new(&tokens, batch, time_steps).expect("it fits");
             let mut pairs = Vec::new();
@@ -143,10 +192,20 @@ mod tests {
                 let rows = streams.rows(streams.steps_of_windows(window..window + 1));
                 let inputs = streams.steps_of_windows(window..window + 1).len() * batch;
                 assert_eq!(rows.len(), inputs + batch);
-                pairs.extend((0..inputs).map(|i| (rows[i], rows[i + batch])).filter(|pair| pair.1 != NONE));
+                pairs.extend(
+                    (0..inputs)
+                        .map(|i| (rows[i], rows[i + batch]))
+                        .filter(|pair| pair.1 != NONE),
+                );
             }
             pairs.sort_unstable();
-            assert_eq!(pairs, (0..length).map(|token| (token, token + 1)).collect::<Vec<_>>(), "{length} {batch} {time_steps}");
+            assert_eq!(
+                pairs,
+                (0..length)
+                    .map(|token| (token, token + 1))
+                    .collect::<Vec<_>>(),
+                "{length} {batch} {time_steps}"
+            );
         }
     }
 
@@ -160,7 +219,9 @@ mod tests {
             (&[4, 5, 4, 3], &[0..4, 4..9, 9..13]),
         ] {
             streams.cut(lengths.iter().copied());
-            let windows: Vec<_> = (0..streams.windows()).map(|window| streams.steps_of_windows(window..window + 1)).collect();
+            let windows: Vec<_> = (0..streams.windows())
+                .map(|window| streams.steps_of_windows(window..window + 1))
+                .collect();
             assert_eq!(windows, want, "{lengths:?}");
         }
     }
@@ -169,14 +230,17 @@ mod tests {
     fn windows_together_are_the_windows_one_by_one() {
         let tokens: Tokens = (1..=50).collect();
         let streams = Streams::new(&tokens, 4, 3).expect("it fits");
-        let [together, alone] = [1..4, 2..3].map(|windows| streams.rows(streams.steps_of_windows(windows)));
+        let [together, alone] =
+            [1..4, 2..3].map(|windows| streams.rows(streams.steps_of_windows(windows)));
         assert_eq!(together[12..12 + alone.len()], alone);
     }
 
     #[test]
     fn a_text_too_short_names_the_largest_batch() {
         let tokens: Tokens = (1..=50).collect();
-        let message = Streams::new(&tokens, 8, 7).expect_err("too short").to_string();
+        let message = Streams::new(&tokens, 8, 7)
+            .expect_err("too short")
+            .to_string();
         assert!(message.contains("--batch 7"), "{message}");
     }
 

@@ -1,7 +1,8 @@
 //! Byte-pair encoding: a line of text into subwords, and subwords into bytes.
 //!
-//! In: the pieces of a text and how often each occurs, or a `tokenizer.json` in Hugging Face's format. Out: numbers of subwords, 0 for the
-//! boundary, and the file again. The letters are GPT-2's, one for each byte, so that no text has an unknown token.
+//! In: the pieces of a text and how often each occurs, or a `tokenizer.json` in Hugging Face's
+//! format. Out: numbers of subwords, 0 for the boundary, and the file again. The letters are
+//! GPT-2's, one for each byte, so that no text has an unknown token.
 
 mod file;
 
@@ -11,7 +12,9 @@ use std::fmt;
 use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
+use tokenizers::{
+    AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
+};
 
 use super::unit::Unit;
 use super::vocabulary::Limits;
@@ -23,7 +26,8 @@ pub const DEFAULT_SUBWORDS: usize = 4096;
 /// The least: a subword a byte, and the boundary.
 pub const FEWEST_SUBWORDS: usize = 257;
 
-/// What splits a line before its pieces become subwords: GPT-2's expression, no space put before the first word.
+/// What splits a line before its pieces become subwords: GPT-2's expression, no space put before
+/// the first word.
 const PIECES: fn() -> ByteLevel = || ByteLevel::new(false, false, true);
 
 /// A tokenizer whose every text comes back as it was.
@@ -50,16 +54,25 @@ impl Eq for Subwords {}
 
 impl fmt::Debug for Subwords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Subwords").field("boundary", &self.boundary).field("len", &self.texts.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Subwords")
+            .field("boundary", &self.boundary)
+            .field("len", &self.texts.len())
+            .finish_non_exhaustive()
     }
 }
 
-/// Splits a line, without its end, into the pieces that subwords do not go beyond, in GPT-2's letters.
+/// Splits a line, without its end, into the pieces that subwords do not go beyond, in GPT-2's
+/// letters.
 pub(super) fn pieces(line: &str) -> Vec<String> {
     let mut split = PreTokenizedString::from(line);
     // It fails for no text.
     let _ = PIECES().pre_tokenize(&mut split);
-    split.get_splits(OffsetReferential::Original, OffsetType::Byte).into_iter().map(|(piece, ..)| piece.to_owned()).collect()
+    split
+        .get_splits(OffsetReferential::Original, OffsetType::Byte)
+        .into_iter()
+        .map(|(piece, ..)| piece.to_owned())
+        .collect()
 }
 
 /// The bytes of pieces or subwords, whose first is the boundary: a newline.
@@ -81,13 +94,15 @@ fn divisor(counts: &[(&str, u64)]) -> u64 {
 }
 
 impl Subwords {
-    /// Learns subwords from the pieces of a text and how often each occurs: pair after pair, the most frequent first, equal ones by their
-    /// numbers, so that a text means one tokenizer.
+    /// Learns subwords from the pieces of a text and how often each occurs: pair after pair, the
+    /// most frequent first, equal ones by their numbers, so that a text means one tokenizer.
     ///
     /// # Errors
     /// If the tokenizer's library refuses.
     pub(super) fn train(counts: &[(&str, u64)], limits: Limits) -> Result<Self> {
-        let failed = |error: tokenizers::Error| Error::refused("byte-pair encoding", error.to_string(), "Report the text");
+        let failed = |error: tokenizers::Error| {
+            Error::refused("byte-pair encoding", error.to_string(), "Report the text")
+        };
         let end = AddedToken::from(Unit::Bpe.boundary(), true);
         let divisor = divisor(counts);
         let trainer = BpeTrainer::builder()
@@ -97,11 +112,16 @@ impl Subwords {
             .special_tokens(vec![end.clone()])
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        let counts = counts.iter().map(|&(piece, count)| (piece.into(), count / divisor)).collect();
+        let counts = counts
+            .iter()
+            .map(|&(piece, count)| (piece.into(), count / divisor))
+            .collect();
         let mut model = BPE::default();
         trainer.do_train(&counts, &mut model).map_err(failed)?;
         let mut tokenizer: Tokenizer = Tokenizer::new(model);
-        tokenizer.with_pre_tokenizer(Some(PIECES())).with_decoder(Some(PIECES()));
+        tokenizer
+            .with_pre_tokenizer(Some(PIECES()))
+            .with_decoder(Some(PIECES()));
         tokenizer.add_special_tokens([end]).map_err(failed)?;
         Self::parse(tokenizer.to_string(true).map_err(failed)?, "tokenizer.json")
     }
@@ -121,7 +141,8 @@ impl Subwords {
         types
     }
 
-    /// A subword's number: the boundary is 0, and what stands before it in the file moves up by one.
+    /// A subword's number: the boundary is 0, and what stands before it in the file moves up by
+    /// one.
     fn number(&self, id: u32) -> u32 {
         match id.cmp(&self.boundary) {
             std::cmp::Ordering::Less => id + 1,
@@ -133,12 +154,17 @@ impl Subwords {
     /// The numbers of a line's subwords, without an end.
     pub fn encode(&self, line: &str) -> Vec<u32> {
         let encoding = self.tokenizer.encode_fast(line, false);
-        let ids = encoding.as_ref().map_or(&[][..], |encoding| encoding.get_ids());
+        let ids = encoding
+            .as_ref()
+            .map_or(&[][..], |encoding| encoding.get_ids());
         if self.spells(ids, line.as_bytes()) {
             return ids.iter().map(|&id| self.number(id)).collect();
         }
-        // Somebody's tokenizer changes this text, or takes a part of it for a mark of its own: letters are always right.
-        line.bytes().map(|byte| self.number(self.letters[usize::from(byte)])).collect()
+        // Somebody's tokenizer changes this text, or takes a part of it for a mark of its own:
+        // letters are always right.
+        line.bytes()
+            .map(|byte| self.number(self.letters[usize::from(byte)]))
+            .collect()
     }
 
     /// The same of a line that may end in a newline, which is then the boundary.
@@ -167,8 +193,15 @@ impl Subwords {
     /// The numbers of the subwords of every piece.
     pub(super) fn encode_pieces(&self, pieces: &[String]) -> Vec<Box<[u32]>> {
         let encode = |piece: &String| {
-            let tokens = self.tokenizer.get_model().tokenize(piece).unwrap_or_default();
-            tokens.into_iter().map(|token| self.number(token.id)).collect()
+            let tokens = self
+                .tokenizer
+                .get_model()
+                .tokenize(piece)
+                .unwrap_or_default();
+            tokens
+                .into_iter()
+                .map(|token| self.number(token.id))
+                .collect()
         };
         pieces.par_iter().map(encode).collect()
     }

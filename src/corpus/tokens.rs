@@ -21,7 +21,10 @@ const NARROW_NONE: u16 = u16::MAX;
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self { ids: Ids::Narrow(Vec::new()), known: 0 }
+        Self {
+            ids: Ids::Narrow(Vec::new()),
+            known: 0,
+        }
     }
 }
 
@@ -85,22 +88,41 @@ impl Tokens {
 
     /// Replaces every id by its entry in `numbers`.
     pub(super) fn renumber(&mut self, numbers: &[u32]) {
-        *self = self.iter().map(|id| if id == NONE { NONE } else { numbers[id as usize] }).collect();
+        *self = self
+            .iter()
+            .map(|id| {
+                if id == NONE {
+                    NONE
+                } else {
+                    numbers[id as usize]
+                }
+            })
+            .collect();
     }
 
     /// Replaces every id by its entries in `numbers`.
     pub(super) fn expand(&mut self, numbers: &[Box<[u32]>]) {
-        *self = self.iter().flat_map(|id| numbers[id as usize].iter().copied()).collect();
+        *self = self
+            .iter()
+            .flat_map(|id| numbers[id as usize].iter().copied())
+            .collect();
     }
 
     /// The tokens before `position` and those from it on.
     pub(super) fn split(self, position: usize) -> (Self, Self) {
-        (self.iter().take(position).collect(), self.iter().skip(position).collect())
+        (
+            self.iter().take(position).collect(),
+            self.iter().skip(position).collect(),
+        )
     }
 }
 
 fn widen(id: u16) -> u32 {
-    if id == NARROW_NONE { NONE } else { u32::from(id) }
+    if id == NARROW_NONE {
+        NONE
+    } else {
+        u32::from(id)
+    }
 }
 
 impl FromIterator<u32> for Tokens {

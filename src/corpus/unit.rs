@@ -12,7 +12,8 @@ pub enum Unit {
     Char,
     /// A byte.
     Byte,
-    /// A subword of byte-pair encoding: no text has an unknown one; the end of a line is the token `</s>`.
+    /// A subword of byte-pair encoding: no text has an unknown one; the end of a line is the token
+    /// `</s>`.
     Bpe,
 }
 
@@ -45,7 +46,8 @@ impl Unit {
         }
     }
 
-    /// Whether the end of a line is the boundary and no character of the text, so that a line is a sentence.
+    /// Whether the end of a line is the boundary and no character of the text, so that a line is a
+    /// sentence.
     pub fn has_sentences(self) -> bool {
         matches!(self, Self::Word | Self::Bpe)
     }

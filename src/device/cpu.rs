@@ -1,7 +1,8 @@
 //! The CPU as a device: buffers are vectors, kernels run at once on slices of them.
 //!
-//! A buffer is borrowed for reading or for writing while a kernel runs, and a kernel that asks for both panics: the rule that a GPU has for
-//! its bindings holds here too, so a kernel that runs on the CPU is not refused on the GPU for that reason.
+//! A buffer is borrowed for reading or for writing while a kernel runs, and a kernel that asks for
+//! both panics: the rule that a GPU has for its bindings holds here too, so a kernel that runs on
+//! the CPU is not refused on the GPU for that reason.
 
 use std::cell::{Ref, RefCell, RefMut};
 
@@ -15,9 +16,17 @@ const SMALLEST_QUESTION: usize = 16 << 20;
 fn available_memory() -> usize {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    let bytes = system.cgroup_limits().map_or(system.available_memory(), |limits| limits.free_memory.min(system.available_memory()));
+    let bytes = system
+        .cgroup_limits()
+        .map_or(system.available_memory(), |limits| {
+            limits.free_memory.min(system.available_memory())
+        });
     // A system that does not say is no reason to refuse.
-    if bytes == 0 { usize::MAX } else { usize::try_from(bytes).unwrap_or(usize::MAX) }
+    if bytes == 0 {
+        usize::MAX
+    } else {
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 /// Checks that the machine can still give so many bytes to this process.
@@ -25,8 +34,16 @@ fn available_memory() -> usize {
 /// # Errors
 /// If it cannot; `what` names them in the message.
 pub fn check_memory(what: &str, bytes: usize) -> Result<()> {
-    let available = if bytes < SMALLEST_QUESTION { usize::MAX } else { available_memory() };
-    if bytes > available { Err(too_large(what, bytes, available)) } else { Ok(()) }
+    let available = if bytes < SMALLEST_QUESTION {
+        usize::MAX
+    } else {
+        available_memory()
+    };
+    if bytes > available {
+        Err(too_large(what, bytes, available))
+    } else {
+        Ok(())
+    }
 }
 
 fn too_large(what: &str, bytes: usize, available: usize) -> Error {
@@ -47,9 +64,13 @@ pub struct Cpu {
 impl Cpu {
     /// A CPU device whose kernels split their work into `threads` equal parts.
     ///
-    /// Results depend on `threads` only through the order of sums, so they repeat to the bit for the same number.
+    /// Results depend on `threads` only through the order of sums, so they repeat to the bit for
+    /// the same number.
     pub fn new(threads: usize) -> Self {
-        Self { buffers: Vec::new(), threads: threads.max(1) }
+        Self {
+            buffers: Vec::new(),
+            threads: threads.max(1),
+        }
     }
 
     /// Number of parts that a kernel splits its work into.
@@ -63,7 +84,9 @@ impl Cpu {
         let mut values = Vec::new();
         let name = format!("{what} [{rows}, {columns}]");
         check_memory(&name, bytes)?;
-        values.try_reserve_exact(elements).map_err(|_| too_large(&name, bytes, available_memory()))?;
+        values
+            .try_reserve_exact(elements)
+            .map_err(|_| too_large(&name, bytes, available_memory()))?;
         // Written now, so that the next question sees what is left.
         values.resize(elements, 0);
         self.buffers.push(RefCell::new(values));
@@ -89,7 +112,9 @@ impl Cpu {
     /// If the same kernel has the buffer for writing.
     pub fn read<T: Element>(&self, tensor: &Tensor<T>) -> Ref<'_, [T]> {
         let range = tensor.offset..tensor.offset + tensor.len();
-        Ref::map(self.buffers[tensor.buffer].borrow(), |buffer| bytemuck::cast_slice(&buffer[range]))
+        Ref::map(self.buffers[tensor.buffer].borrow(), |buffer| {
+            bytemuck::cast_slice(&buffer[range])
+        })
     }
 
     /// The tensor's elements, to be changed by a kernel.
@@ -98,6 +123,8 @@ impl Cpu {
     /// If the same kernel has the buffer already.
     pub fn write<T: Element>(&self, tensor: &Tensor<T>) -> RefMut<'_, [T]> {
         let range = tensor.offset..tensor.offset + tensor.len();
-        RefMut::map(self.buffers[tensor.buffer].borrow_mut(), |buffer| bytemuck::cast_slice_mut(&mut buffer[range]))
+        RefMut::map(self.buffers[tensor.buffer].borrow_mut(), |buffer| {
+            bytemuck::cast_slice_mut(&mut buffer[range])
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What runs kernels: the CPU's memory or a GPU's command stream behind one interface.
 //!
-//! In: tensors' sizes, numbers to upload, kernels. Out: numbers downloaded. This module says what a [`Kernel`] is and knows none of them,
-//! and no model.
+//! In: tensors' sizes, numbers to upload, kernels. Out: numbers downloaded. This module says what a
+//! [`Kernel`] is and knows none of them, and no model.
 
 mod cpu;
 mod gpu;
@@ -9,7 +9,10 @@ mod select;
 
 pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
-pub use gpu::{Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, Piece, SHARED, Shader, adapters, index, workgroups};
+pub use gpu::{
+    Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, Piece, SHARED, Shader,
+    adapters, index, workgroups,
+};
 pub use select::DeviceChoice;
 
 use std::collections::BTreeMap;
@@ -18,7 +21,8 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::tensor::{Element, Tensor};
 
-/// One function on tensors, with a face for each kind of device. Both faces compute the same thing from the same handles.
+/// One function on tensors, with a face for each kind of device. Both faces compute the same thing
+/// from the same handles.
 pub trait Kernel {
     /// The stem that the shader, the Rust file and the test share.
     fn name(&self) -> &'static str;
@@ -38,8 +42,8 @@ enum Backend {
 
 /// A place that holds tensors and runs kernels.
 ///
-/// On a GPU, [`Device::run`] only records: the work starts at [`Device::submit`], and its results are there after [`Device::download`],
-/// which waits.
+/// On a GPU, [`Device::run`] only records: the work starts at [`Device::submit`], and its results
+/// are there after [`Device::download`], which waits.
 #[derive(Debug)]
 pub struct Device {
     backend: Backend,
@@ -55,7 +59,8 @@ pub struct Device {
 /// Seconds and runs of every kernel, by its stem.
 pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 
-/// A tensor's numbers, asked for and perhaps not there yet; for [`Device::end_download`] of the same device.
+/// A tensor's numbers, asked for and perhaps not there yet; for [`Device::end_download`] of the
+/// same device.
 #[derive(Debug)]
 pub struct Download<T: Element>(Arrival<T>);
 
@@ -76,7 +81,10 @@ impl Device {
     /// The CPU, with kernels split into `threads` parts.
     pub fn cpu(threads: usize) -> Self {
         Self {
-            name: format!("CPU ({threads} thread{})", if threads == 1 { "" } else { "s" }),
+            name: format!(
+                "CPU ({threads} thread{})",
+                if threads == 1 { "" } else { "s" }
+            ),
             backend: Backend::Cpu(Cpu::new(threads)),
             sizes: BTreeMap::new(),
             shared: None,
@@ -87,7 +95,13 @@ impl Device {
     /// A GPU that was opened before.
     pub fn gpu(gpu: Gpu) -> Self {
         let sizes = BTreeMap::from([(gpu.scratch().buffer, 4 * Gpu::SCRATCH)]);
-        Self { name: gpu.name().to_owned(), backend: Backend::Gpu(Box::new(gpu)), sizes, shared: None, profile: None }
+        Self {
+            name: gpu.name().to_owned(),
+            backend: Backend::Gpu(Box::new(gpu)),
+            sizes,
+            shared: None,
+            profile: None,
+        }
     }
 
     /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
@@ -108,9 +122,10 @@ impl Device {
     /// Bytes that a block of logits should have beside a weight of `weight_bytes`.
     pub fn logits_block_bytes(&self, weight_bytes: usize) -> usize {
         match &self.backend {
-            // A product packs both its matrices anew for every block: blocks of some hundred rows repay that, and it costs more than logits
-            // that leave the caches (measured in benches/RESULTS.md).
-            // As large as the weight it is multiplied by at least: a block of few rows would pack a weight of millions of numbers for each.
+            // A product packs both its matrices anew for every block: blocks of some hundred rows
+            // repay that, and it costs more than logits that leave the caches (measured in
+            // benches/RESULTS.md). As large as the weight it is multiplied by at least: a block of
+            // few rows would pack a weight of millions of numbers for each.
             Backend::Cpu(_) => weight_bytes.max(44 << 20),
             Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
         }
@@ -119,8 +134,14 @@ impl Device {
     /// A new matrix of zeros in one piece.
     ///
     /// # Errors
-    /// If the matrix is larger than the adapter's limits or the memory that is left; `what` names it in the message.
-    pub fn tensor<T: Element>(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor<T>> {
+    /// If the matrix is larger than the adapter's limits or the memory that is left; `what` names
+    /// it in the message.
+    pub fn tensor<T: Element>(
+        &mut self,
+        what: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Tensor<T>> {
         let buffer = match &mut self.backend {
             Backend::Cpu(cpu) => cpu.allocate(what, rows, columns)?,
             Backend::Gpu(gpu) => gpu.allocate(what, rows, columns)?,
@@ -128,8 +149,8 @@ impl Device {
         Ok(self.count(buffer, rows, columns))
     }
 
-    /// A new matrix of zeros that may lie in several pieces, each of whole rows and within the adapter's limits: for parameters and what has
-    /// their shape. Only kernels that say so take it.
+    /// A new matrix of zeros that may lie in several pieces, each of whole rows and within the
+    /// adapter's limits: for parameters and what has their shape. Only kernels that say so take it.
     ///
     /// # Errors
     /// If one row is larger than the adapter's limits, or the matrix than the memory that is left.
@@ -141,7 +162,8 @@ impl Device {
         Ok(self.count(buffer, rows, columns))
     }
 
-    /// A matrix that holds nothing between two steps of whoever uses it: everyone who asks shares one buffer, as far as it is large enough.
+    /// A matrix that holds nothing between two steps of whoever uses it: everyone who asks shares
+    /// one buffer, as far as it is large enough.
     ///
     /// # Errors
     /// As [`Device::tensor`].
@@ -156,8 +178,8 @@ impl Device {
         }
     }
 
-    /// Gives the memory behind [`Device::shared`] back to the system until it is used again, where that is the CPU's: for moments that need
-    /// much memory for something else.
+    /// Gives the memory behind [`Device::shared`] back to the system until it is used again, where
+    /// that is the CPU's: for moments that need much memory for something else.
     pub fn rest_shared(&mut self) {
         if let (Backend::Cpu(cpu), Some(shared)) = (&mut self.backend, self.shared) {
             cpu.rest(shared.buffer);
@@ -178,7 +200,13 @@ impl Device {
     ///
     /// # Errors
     /// As [`Device::tensor`].
-    pub fn tensor_from<T: Element>(&mut self, what: &str, rows: usize, columns: usize, values: &[T]) -> Result<Tensor<T>> {
+    pub fn tensor_from<T: Element>(
+        &mut self,
+        what: &str,
+        rows: usize,
+        columns: usize,
+        values: &[T],
+    ) -> Result<Tensor<T>> {
         let tensor = self.tensor(what, rows, columns)?;
         self.upload(&tensor, values);
         Ok(tensor)
@@ -235,8 +263,9 @@ impl Device {
         }
     }
 
-    /// Measures every kernel from now on, or no longer; hands out what was measured so far. On a GPU its own clock is read around every
-    /// dispatch; where it has none, each kernel is waited for, so that the whole is slower than its parts.
+    /// Measures every kernel from now on, or no longer; hands out what was measured so far. On a
+    /// GPU its own clock is read around every dispatch; where it has none, each kernel is waited
+    /// for, so that the whole is slower than its parts.
     ///
     /// # Errors
     /// If the device failed.
@@ -273,7 +302,11 @@ impl Device {
         // A failure is seen again, with its message, at the next download.
         let _ = self.wait();
         let seconds = start.elapsed().as_secs_f64();
-        let entry = self.profile.get_or_insert_default().entry(kernel.name()).or_default();
+        let entry = self
+            .profile
+            .get_or_insert_default()
+            .entry(kernel.name())
+            .or_default();
         *entry = (entry.0 + seconds, entry.1 + 1);
     }
 

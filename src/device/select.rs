@@ -8,13 +8,15 @@ use crate::error::{Error, Result};
 /// What `--device` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first real GPU; the CPU, with a word about it, where there is none. Never a software adapter.
+    /// The first real GPU; the CPU, with a word about it, where there is none. Never a software
+    /// adapter.
     Auto,
     /// The CPU.
     Cpu,
     /// The first real GPU, or an error.
     Gpu,
-    /// The first adapter whose name has this in it, software ones too; upper and lower case are the same.
+    /// The first adapter whose name has this in it, software ones too; upper and lower case are the
+    /// same.
     Name(String),
 }
 
@@ -44,9 +46,19 @@ impl DeviceChoice {
         match (self, all.iter().find(|report| self.takes(report))) {
             (_, Some(report)) => {
                 let gpu = Gpu::open(report, GpuOptions::default())?;
-                Ok((Device::gpu(gpu), if *self == Self::Auto { "the first GPU found".into() } else { "as asked".into() }))
+                Ok((
+                    Device::gpu(gpu),
+                    if *self == Self::Auto {
+                        "the first GPU found".into()
+                    } else {
+                        "as asked".into()
+                    },
+                ))
             }
-            (Self::Auto, None) => Ok((Device::cpu(threads), format!("no GPU found{}", software_hint(&all)))),
+            (Self::Auto, None) => Ok((
+                Device::cpu(threads),
+                format!("no GPU found{}", software_hint(&all)),
+            )),
             (Self::Gpu, None) => Err(Error::refused(
                 "--device gpu",
                 format!("there is no GPU here{}", software_hint(&all)),
@@ -74,13 +86,21 @@ impl DeviceChoice {
 }
 
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "is none".into() } else { format!("are: {}", names.join(", ")) }
+    if names.is_empty() {
+        "is none".into()
+    } else {
+        format!("are: {}", names.join(", "))
+    }
 }
 
 fn software_hint(all: &[AdapterReport]) -> String {
     match all.first() {
         Some(report) => {
-            format!(" ({} is software and slower than the CPU path: only --device {} takes it)", report.name, report.short_name())
+            format!(
+                " ({} is software and slower than the CPU path: only --device {} takes it)",
+                report.name,
+                report.short_name()
+            )
         }
         None => String::new(),
     }

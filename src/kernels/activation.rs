@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::math;
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::error::Error;
 use crate::tensor::Tensor;
 
@@ -21,15 +23,20 @@ pub enum Activation {
     Tanh,
     /// `max(z, 0)`.
     Relu,
-    /// The sigmoid with rnnlm's approximate exponential, for models of rnnlm; gradients take it for the sigmoid, as rnnlm's do.
+    /// The sigmoid with rnnlm's approximate exponential, for models of rnnlm; gradients take it for
+    /// the sigmoid, as rnnlm's do.
     #[serde(rename = "rnnlm-sigmoid")]
     RnnlmSigmoid,
 }
 
 impl Activation {
     /// Every activation with the name that flags and files use.
-    pub const TABLE: &[(&str, Self)] =
-        &[("sigmoid", Self::Sigmoid), ("tanh", Self::Tanh), ("relu", Self::Relu), ("rnnlm-sigmoid", Self::RnnlmSigmoid)];
+    pub const TABLE: &[(&str, Self)] = &[
+        ("sigmoid", Self::Sigmoid),
+        ("tanh", Self::Tanh),
+        ("relu", Self::Relu),
+        ("rnnlm-sigmoid", Self::RnnlmSigmoid),
+    ];
 
     /// The number by which shaders know it.
     pub(super) fn constant(self) -> f64 {
@@ -61,7 +68,9 @@ impl Activation {
             || {
                 let pairs = gradient.iter_mut().zip(outputs);
                 match self {
-                    Self::Sigmoid | Self::RnnlmSigmoid => pairs.for_each(|(d, y)| *d *= y * (1.0 - y)),
+                    Self::Sigmoid | Self::RnnlmSigmoid => {
+                        pairs.for_each(|(d, y)| *d *= y * (1.0 - y))
+                    }
                     Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
                     Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
                 }
@@ -72,7 +81,10 @@ impl Activation {
 
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::TABLE.iter().find(|row| row.1 == *self).map_or("", |row| row.0);
+        let name = Self::TABLE
+            .iter()
+            .find(|row| row.1 == *self)
+            .map_or("", |row| row.0);
         f.write_str(name)
     }
 }
@@ -81,10 +93,18 @@ impl FromStr for Activation {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::TABLE.iter().find(|row| row.0 == text).map(|row| row.1).ok_or_else(|| {
-            let names: Vec<_> = Self::TABLE.iter().map(|row| row.0).collect();
-            Error::usage(format!("--activation {text}"), "there is no such activation", format!("It is one of {}", names.join(", ")))
-        })
+        Self::TABLE
+            .iter()
+            .find(|row| row.0 == text)
+            .map(|row| row.1)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::TABLE.iter().map(|row| row.0).collect();
+                Error::usage(
+                    format!("--activation {text}"),
+                    "there is no such activation",
+                    format!("It is one of {}", names.join(", ")),
+                )
+            })
     }
 }
 
@@ -120,7 +140,11 @@ pub(super) static FORWARD: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", bindings: BINDINGS, ..FORWARD };
+pub(super) static BACKWARD: Shader = Shader {
+    entry_point: "backward",
+    bindings: BINDINGS,
+    ..FORWARD
+};
 
 impl Kernel for ActivationForward {
     fn name(&self) -> &'static str {
@@ -128,7 +152,9 @@ impl Kernel for ActivationForward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| self.activation.apply(part));
+        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
+            self.activation.apply(part)
+        });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -137,7 +163,11 @@ impl Kernel for ActivationForward {
             &FORWARD,
             &[("ACTIVATION", self.activation.constant())],
             &[values],
-            &Arguments { count: index(self.values.len()), values_offset, gradient_offset: 0 },
+            &Arguments {
+                count: index(self.values.len()),
+                values_offset,
+                gradient_offset: 0,
+            },
             workgroups(self.values.len(), 256),
         );
     }
@@ -152,18 +182,25 @@ impl Kernel for ActivationBackward {
         let (values, mut gradient) = (cpu.read(&self.values), cpu.write(&self.gradient));
         let values = &*values;
         for_row_parts(cpu.threads(), &mut gradient, 1, |first, part| {
-            self.activation.apply_derivative(part, &values[first..][..part.len()]);
+            self.activation
+                .apply_derivative(part, &values[first..][..part.len()]);
         });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (gradient, gradient_offset)) =
-            (Binding::with_offset(&self.values), Binding::with_offset(&self.gradient));
+        let ((values, values_offset), (gradient, gradient_offset)) = (
+            Binding::with_offset(&self.values),
+            Binding::with_offset(&self.gradient),
+        );
         gpu.launch(
             &BACKWARD,
             &[("ACTIVATION", self.activation.constant())],
             &[values, gradient],
-            &Arguments { count: index(self.gradient.len()), values_offset, gradient_offset },
+            &Arguments {
+                count: index(self.gradient.len()),
+                values_offset,
+                gradient_offset,
+            },
             workgroups(self.gradient.len(), 256),
         );
     }

@@ -4,7 +4,8 @@ use super::rows::{Gradient, Update};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
-/// With `g = scale * gradient`: `squares += g²; parameter -= rate * g / (√squares + 1e-10)` (Duchi 2011, as in PyTorch).
+/// With `g = scale * gradient`: `squares += g²; parameter -= rate * g / (√squares + 1e-10)`
+/// (Duchi 2011, as in PyTorch).
 ///
 /// Where a gradient is zero nothing changes, so a table's untouched rows need no work.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,15 @@ pub struct Adagrad {
     pub rate: f32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
@@ -40,7 +49,11 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+pub(super) static ROWS: Shader = Shader {
+    entry_point: "rows",
+    bindings: BINDINGS,
+    ..DENSE
+};
 
 impl Kernel for Adagrad {
     fn name(&self) -> &'static str {
@@ -49,7 +62,11 @@ impl Kernel for Adagrad {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
-        Update { gradient: self.gradient, tensors: [self.parameter, self.squares] }.on_cpu(
+        Update {
+            gradient: self.gradient,
+            tensors: [self.parameter, self.squares],
+        }
+        .on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, squares], gradient| {
@@ -63,7 +80,10 @@ impl Kernel for Adagrad {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = Update { gradient: self.gradient, tensors: [self.parameter, self.squares] };
+        let update = Update {
+            gradient: self.gradient,
+            tensors: [self.parameter, self.squares],
+        };
         update.on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
             count: sizes.count,
             columns: sizes.columns,

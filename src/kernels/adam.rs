@@ -5,10 +5,11 @@ use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments}
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
-/// `parameter -= rate * first' / (√second' + 1e-8)`, the primes dividing by `1 - 0.9^step` and `1 - 0.999^step` (Kingma and Ba 2015, as in
-/// PyTorch).
+/// `parameter -= rate * first' / (√second' + 1e-8)`, the primes dividing by `1 - 0.9^step` and
+/// `1 - 0.999^step` (Kingma and Ba 2015, as in PyTorch).
 ///
-/// A table's moments fade in every row, touched or not, and so every row moves: this is Adam itself, not its lazy variant.
+/// A table's moments fade in every row, touched or not, and so every row moves: this is Adam
+/// itself, not its lazy variant.
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
     /// Any shape, changed in place.
@@ -27,7 +28,16 @@ pub struct Adam {
     pub step: u32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32, root_correction: f32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+    root_correction: f32,
+}
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
@@ -47,7 +57,11 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+pub(super) static ROWS: Shader = Shader {
+    entry_point: "rows",
+    bindings: BINDINGS,
+    ..DENSE
+};
 
 // In f64, since 1 - 0.999 in f32 is off by 1e-5 of itself.
 const BETA_1: f64 = 0.9;
@@ -67,13 +81,22 @@ impl Adam {
     }
 
     fn update(&self) -> Update<3> {
-        Update { gradient: self.gradient, tensors: [self.parameter, self.first, self.second] }
+        Update {
+            gradient: self.gradient,
+            tensors: [self.parameter, self.first, self.second],
+        }
     }
 }
 
 /// One element's update with the corrected rate and the root of the second moment's correction.
 #[inline(always)]
-fn step((rate, root_correction): (f32, f32), parameter: &mut f32, first: &mut f32, second: &mut f32, g: f32) {
+fn step(
+    (rate, root_correction): (f32, f32),
+    parameter: &mut f32,
+    first: &mut f32,
+    second: &mut f32,
+    g: f32,
+) {
     *first = KEEP[0] * *first + TAKE[0] * g;
     *second = KEEP[1] * *second + TAKE[1] * (g * g);
     *parameter -= rate * *first / (second.sqrt() / root_correction + 1e-8);
@@ -91,7 +114,9 @@ impl Kernel for Adam {
             cpu,
             #[inline(always)]
             |[parameter, first, second], gradient| {
-                for (((parameter, first), second), g) in parameter.iter_mut().zip(first).zip(second).zip(gradient) {
+                for (((parameter, first), second), g) in
+                    parameter.iter_mut().zip(first).zip(second).zip(gradient)
+                {
                     step(corrections, parameter, first, second, scale * g);
                 }
             },
@@ -108,15 +133,16 @@ impl Kernel for Adam {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (rate, root_correction) = self.corrections();
-        self.update().fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
-            count: sizes.count,
-            columns: sizes.columns,
-            tokens_offset: sizes.tokens_offset,
-            order_offset: sizes.order_offset,
-            first_row: sizes.first,
-            end_row: sizes.end,
-            rate,
-            root_correction,
-        });
+        self.update()
+            .fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+                count: sizes.count,
+                columns: sizes.columns,
+                tokens_offset: sizes.tokens_offset,
+                order_offset: sizes.order_offset,
+                first_row: sizes.first,
+                end_row: sizes.end,
+                rate,
+                root_correction,
+            });
     }
 }

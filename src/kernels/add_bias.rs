@@ -1,7 +1,9 @@
 //! Adding a bias to every row.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// `values[row, :] += bias`.
@@ -39,7 +41,9 @@ impl Kernel for AddBias {
                 #[inline(always)]
                 || {
                     for row in part.chunks_exact_mut(columns) {
-                        row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                        row.iter_mut()
+                            .zip(bias)
+                            .for_each(|(value, bias)| *value += bias);
                     }
                 },
             );
@@ -47,12 +51,20 @@ impl Kernel for AddBias {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((bias, bias_offset), (values, values_offset)) = (Binding::with_offset(&self.bias), Binding::with_offset(&self.values));
+        let ((bias, bias_offset), (values, values_offset)) = (
+            Binding::with_offset(&self.bias),
+            Binding::with_offset(&self.values),
+        );
         gpu.launch(
             &SHADER,
             &[],
             &[bias, values],
-            &Arguments { count: index(self.values.len()), columns: index(self.values.columns()), bias_offset, values_offset },
+            &Arguments {
+                count: index(self.values.len()),
+                columns: index(self.values.columns()),
+                bias_offset,
+                values_offset,
+            },
             workgroups(self.values.len(), 256),
         );
     }

@@ -1,10 +1,13 @@
 //! Averaging parameters over the updates of a run.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
-/// `average += weight * (values - average)`: with weight 1/n at the n-th call, the mean of all values so far (Polyak and Juditsky 1992).
+/// `average += weight * (values - average)`: with weight 1/n at the n-th call, the mean of all
+/// values so far (Polyak and Juditsky 1992).
 #[derive(Debug, Clone, Copy)]
 pub struct Average {
     /// Any shape, changed in place; may be a table of several pieces.
@@ -36,19 +39,35 @@ impl Kernel for Average {
         let weight = self.weight;
         let values = cpu.read(&self.values);
         let values = &*values;
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.average), 1, |first, part| {
-            let values = &values[first..][..part.len()];
-            vectorised(
-                #[inline(always)]
-                || part.iter_mut().zip(values).for_each(|(average, value)| *average += weight * (value - *average)),
-            );
-        });
+        for_row_parts(
+            cpu.threads(),
+            &mut cpu.write(&self.average),
+            1,
+            |first, part| {
+                let values = &values[first..][..part.len()];
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        part.iter_mut()
+                            .zip(values)
+                            .for_each(|(average, value)| *average += weight * (value - *average))
+                    },
+                );
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        for (average, values) in gpu.pieces(&self.average).into_iter().zip(gpu.pieces(&self.values)) {
+        for (average, values) in gpu
+            .pieces(&self.average)
+            .into_iter()
+            .zip(gpu.pieces(&self.values))
+        {
             let count = average.tensor.len();
-            let arguments = Arguments { count: index(count), weight: self.weight };
+            let arguments = Arguments {
+                count: index(count),
+                weight: self.weight,
+            };
             let bindings = [average, values].map(|piece| Binding::whole(&piece.tensor));
             gpu.launch(&SHADER, &[], &bindings, &arguments, workgroups(count, 256));
         }

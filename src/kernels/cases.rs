@@ -1,8 +1,10 @@
-//! Cases: for every kernel the sizes and options on which `elman check` and the tests compare its faces, chosen to hurt.
+//! Cases: for every kernel the sizes and options on which `elman check` and the tests compare its
+//! faces, chosen to hurt.
 //!
-//! One, primes, one past a tile or a workgroup, more workgroups than one dimension holds, runs of equal tokens, no token at all, numbers
-//! far outside an activation's slope. In: a device. Out: what the kernel read and what it wrote, by name, and what it wrote where it should
-//! not have. A case says nothing of what is right: that is for whoever compares.
+//! One, primes, one past a tile or a workgroup, more workgroups than one dimension holds, runs of
+//! equal tokens, no token at all, numbers far outside an activation's slope. In: a device. Out:
+//! what the kernel read and what it wrote, by name, and what it wrote where it should not have. A
+//! case says nothing of what is right: that is for whoever compares.
 
 mod bench;
 mod gated;
@@ -251,7 +253,8 @@ pub struct Tokens {
 /// How tokens are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
-    /// Each by itself; about an eighth are [`NONE`](crate::tensor::NONE), about a quarter the boundary 0.
+    /// Each by itself; about an eighth are [`NONE`](crate::tensor::NONE), about a quarter the
+    /// boundary 0.
     Mixed,
     /// At most three different ones, so that each occurs in a long run once sorted.
     Few,
@@ -272,7 +275,8 @@ impl Case {
         format!("{} seed {}", self.setup, self.seed)
     }
 
-    /// Runs the kernel on inputs of its own, in buffers with guard bands, which are given back afterwards.
+    /// Runs the kernel on inputs of its own, in buffers with guard bands, which are given back
+    /// afterwards.
     ///
     /// # Errors
     /// If the device failed or is too small.
@@ -292,16 +296,21 @@ impl Setup {
     /// The stem of the kernel's files.
     fn kernel(&self) -> &'static str {
         match self {
-            Self::Matmul { precision: Precision::Full, .. } => "matmul",
+            Self::Matmul {
+                precision: Precision::Full,
+                ..
+            } => "matmul",
             Self::Matmul { .. } => "matmul_cooperative",
             Self::Transpose { .. } => "transpose",
             Self::AddBias { .. } => "add_bias",
             Self::SumRows { .. } => "sum_rows",
             Self::ActivationForward { .. } | Self::ActivationBackward { .. } => "activation",
-            Self::RecurrenceForward(recurrence) | Self::RecurrenceBackward(recurrence) => match recurrence.walk {
-                Walk::Window => "recurrence",
-                Walk::Steps => "recurrence_step",
-            },
+            Self::RecurrenceForward(recurrence) | Self::RecurrenceBackward(recurrence) => {
+                match recurrence.walk {
+                    Walk::Window => "recurrence",
+                    Walk::Steps => "recurrence_step",
+                }
+            }
             Self::Lstm(_) => "lstm",
             Self::Gru(_) => "gru",
             Self::Copy { .. } => "copy",
@@ -327,56 +336,135 @@ impl Setup {
 
 /// `word` where `on`, with a space in front.
 fn option(on: bool, word: &str) -> String {
-    if on { format!(" {word}") } else { String::new() }
+    if on {
+        format!(" {word}")
+    } else {
+        String::new()
+    }
 }
 
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
-                let turned = |name, transpose| if transpose { format!("{name}ᵀ") } else { format!("{name}") };
+            Self::Matmul {
+                m,
+                n,
+                k,
+                transpose_a,
+                transpose_b,
+                accumulate,
+                precision,
+            } => {
+                let turned = |name, transpose| {
+                    if transpose {
+                        format!("{name}ᵀ")
+                    } else {
+                        format!("{name}")
+                    }
+                };
                 let (a, b) = (turned('a', transpose_a), turned('b', transpose_b));
                 let precision = match precision {
                     Precision::Full => String::new(),
                     Precision::Mixed { scale } => format!(" mixed x {scale}"),
                 };
-                write!(f, "{a}·{b} [{m}, {k}]·[{k}, {n}]{}{precision}", option(accumulate, "accumulate"))
+                write!(
+                    f,
+                    "{a}·{b} [{m}, {k}]·[{k}, {n}]{}{precision}",
+                    option(accumulate, "accumulate")
+                )
             }
-            Self::Transpose { rows, columns } | Self::AddBias { rows, columns } => write!(f, "[{rows}, {columns}]"),
-            Self::SumRows { rows, columns, accumulate } => write!(f, "[{rows}, {columns}]{}", option(accumulate, "accumulate")),
-            Self::ActivationForward { activation, count, bound } => write!(f, "forward {activation} [{count}] below {bound}"),
-            Self::ActivationBackward { activation, count } => write!(f, "backward {activation} [{count}]"),
+            Self::Transpose { rows, columns } | Self::AddBias { rows, columns } => {
+                write!(f, "[{rows}, {columns}]")
+            }
+            Self::SumRows {
+                rows,
+                columns,
+                accumulate,
+            } => write!(f, "[{rows}, {columns}]{}", option(accumulate, "accumulate")),
+            Self::ActivationForward {
+                activation,
+                count,
+                bound,
+            } => write!(f, "forward {activation} [{count}] below {bound}"),
+            Self::ActivationBackward { activation, count } => {
+                write!(f, "backward {activation} [{count}]")
+            }
             Self::RecurrenceForward(recurrence) => write!(f, "forward {recurrence}"),
             Self::RecurrenceBackward(recurrence) => write!(f, "backward {recurrence}"),
             Self::Lstm(gated) | Self::Gru(gated) => gated.fmt(f),
             Self::Copy { count } => write!(f, "[{count}]"),
             Self::Dropout(dropped) => dropped.fmt(f),
-            Self::Gather { vocabulary, columns, tokens } | Self::ScatterAdd { vocabulary, columns, tokens } => {
+            Self::Gather {
+                vocabulary,
+                columns,
+                tokens,
+            }
+            | Self::ScatterAdd {
+                vocabulary,
+                columns,
+                tokens,
+            } => {
                 write!(f, "{tokens} of [{vocabulary}, {columns}]")
             }
             Self::Ragged(ragged) => ragged.fmt(f),
             Self::Sampled(sampled) => sampled.fmt(f),
-            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential } => {
-                let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };
+            Self::SoftmaxCrossEntropy {
+                columns,
+                targets,
+                gradient,
+                scale,
+                bound,
+                exponential,
+            } => {
+                let gradient = if gradient {
+                    format!(" gradient x {scale}")
+                } else {
+                    String::new()
+                };
                 let exponential = option(exponential == Exponential::Rnnlm, "rnnlm");
-                write!(f, "{targets} of {columns} below {bound}{gradient}{exponential}")
+                write!(
+                    f,
+                    "{targets} of {columns} below {bound}{gradient}{exponential}"
+                )
             }
             Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
-            Self::Clip { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),
+            Self::Clip {
+                count,
+                bound,
+                maximum,
+            } => write!(f, "[{count}] below {bound} to {maximum}"),
             Self::Decay { count, factor } => write!(f, "[{count}] x {factor}"),
             Self::Sgd(update) | Self::Adagrad(update) | Self::Rmsprop(update) => update.fmt(f),
             Self::Adam(update, Step(step)) => write!(f, "{update} step {step}"),
-            Self::Momentum { update, nesterov } => write!(f, "{update}{}", option(nesterov, "nesterov")),
+            Self::Momentum { update, nesterov } => {
+                write!(f, "{update}{}", option(nesterov, "nesterov"))
+            }
             Self::Average { count, weight } => write!(f, "[{count}] x {weight}"),
-            Self::Clamp { count, bound, maximum } => write!(f, "[{count}] below {bound} to {maximum}"),
+            Self::Clamp {
+                count,
+                bound,
+                maximum,
+            } => write!(f, "[{count}] below {bound} to {maximum}"),
         }
     }
 }
 
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { activation, time_steps, batch, hidden_size, reset, bound, walk: _ } = self;
-        write!(f, "{activation} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{}", option(*reset, "reset"))
+        let Self {
+            activation,
+            time_steps,
+            batch,
+            hidden_size,
+            reset,
+            bound,
+            walk: _,
+        } = self;
+        write!(
+            f,
+            "{activation} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{}",
+            option(*reset, "reset")
+        )
     }
 }
 
@@ -391,6 +479,11 @@ impl fmt::Display for Update {
 
 impl fmt::Display for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.count, format!("{:?}", self.pattern).to_lowercase())
+        write!(
+            f,
+            "{} {}",
+            self.count,
+            format!("{:?}", self.pattern).to_lowercase()
+        )
     }
 }

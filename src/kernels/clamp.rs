@@ -1,11 +1,13 @@
 //! Clamping a gradient, number by number.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
-/// `values = min(max(values, -maximum), maximum)` (PyTorch's `clip_grad_value_`). NaN stays NaN, so that a gradient that is not a number is
-/// still seen.
+/// `values = min(max(values, -maximum), maximum)` (PyTorch's `clip_grad_value_`). NaN stays NaN, so
+/// that a gradient that is not a number is still seen.
 #[derive(Debug, Clone, Copy)]
 pub struct Clamp {
     /// Any shape, changed in place; may be a table of several pieces.
@@ -36,15 +38,27 @@ impl Kernel for Clamp {
         for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
             vectorised(
                 #[inline(always)]
-                || part.iter_mut().for_each(|value| *value = value.clamp(-maximum, maximum)),
+                || {
+                    part.iter_mut()
+                        .for_each(|value| *value = value.clamp(-maximum, maximum))
+                },
             );
         });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         for Piece { tensor, .. } in gpu.pieces(&self.values) {
-            let arguments = Arguments { count: index(tensor.len()), maximum: self.maximum };
-            gpu.launch(&SHADER, &[], &[Binding::whole(&tensor)], &arguments, workgroups(tensor.len(), 256));
+            let arguments = Arguments {
+                count: index(tensor.len()),
+                maximum: self.maximum,
+            };
+            gpu.launch(
+                &SHADER,
+                &[],
+                &[Binding::whole(&tensor)],
+                &arguments,
+                workgroups(tensor.len(), 256),
+            );
         }
     }
 }

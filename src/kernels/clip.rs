@@ -3,8 +3,9 @@
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
 
-/// `scale = min(1, maximum / (norm + 1e-6))`, the norm being that of all parameters' gradients together (Pascanu 2013, in the form of
-/// PyTorch's `clip_grad_norm_`). Optimisers multiply gradients by the scale.
+/// `scale = min(1, maximum / (norm + 1e-6))`, the norm being that of all parameters' gradients
+/// together (Pascanu 2013, in the form of PyTorch's `clip_grad_norm_`). Optimisers multiply
+/// gradients by the scale.
 #[derive(Debug, Clone, Copy)]
 pub struct Clip {
     /// One number for each parameter: the sum of its gradient's squares.
@@ -41,7 +42,17 @@ impl Kernel for Clip {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (squares, squares_offset) = Binding::with_offset(&self.squares);
-        let arguments = Arguments { count: index(self.squares.len()), squares_offset, maximum: self.maximum };
-        gpu.launch(&SHADER, &[], &[squares, Binding::whole(&self.scale)], &arguments, [1, 1, 1]);
+        let arguments = Arguments {
+            count: index(self.squares.len()),
+            squares_offset,
+            maximum: self.maximum,
+        };
+        gpu.launch(
+            &SHADER,
+            &[],
+            &[squares, Binding::whole(&self.scale)],
+            &arguments,
+            [1, 1, 1],
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! Copying numbers from one tensor to another.
 
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// `output = input`.
@@ -30,13 +32,27 @@ impl Kernel for CopyValues {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        cpu.write(&self.output).copy_from_slice(&cpu.read(&self.input));
+        cpu.write(&self.output)
+            .copy_from_slice(&cpu.read(&self.input));
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((input, input_offset), (output, output_offset)) = (Binding::with_offset(&self.input), Binding::with_offset(&self.output));
+        let ((input, input_offset), (output, output_offset)) = (
+            Binding::with_offset(&self.input),
+            Binding::with_offset(&self.output),
+        );
         let count = index(self.output.len());
-        let arguments = Arguments { count, input_offset, output_offset };
-        gpu.launch(&SHADER, &[], &[input, output], &arguments, workgroups(self.output.len(), 256));
+        let arguments = Arguments {
+            count,
+            input_offset,
+            output_offset,
+        };
+        gpu.launch(
+            &SHADER,
+            &[],
+            &[input, output],
+            &arguments,
+            workgroups(self.output.len(), 256),
+        );
     }
 }

@@ -1,10 +1,13 @@
 //! Shrinking a parameter: L2 regularisation as rnnlm does it, beside the gradient.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
-/// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss plus `l2/2 Σ values²`.
+/// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss
+/// plus `l2/2 Σ values²`.
 #[derive(Debug, Clone, Copy)]
 pub struct Decay {
     /// Any shape, changed in place; may be a table of several pieces.
@@ -41,8 +44,17 @@ impl Kernel for Decay {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         for Piece { tensor, .. } in gpu.pieces(&self.values) {
-            let arguments = Arguments { count: index(tensor.len()), factor: self.factor };
-            gpu.launch(&SHADER, &[], &[Binding::whole(&tensor)], &arguments, workgroups(tensor.len(), 256));
+            let arguments = Arguments {
+                count: index(tensor.len()),
+                factor: self.factor,
+            };
+            gpu.launch(
+                &SHADER,
+                &[],
+                &[Binding::whole(&tensor)],
+                &arguments,
+                workgroups(tensor.len(), 256),
+            );
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Dropout: numbers are left out at random, and the others enlarged so that the expectation stays.
 
 use super::parallel::{for_row_parts, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::{NONE, Tensor};
 
-/// `output = input m`, m being 0 with the mask's probability and `1 / (1 - rate)` else (Srivastava 2014). The gradient of the input is that of
-/// the output under the same mask.
+/// `output = input m`, m being 0 with the mask's probability and `1 / (1 - rate)` else (Srivastava
+/// 2014). The gradient of the input is that of the output under the same mask.
 ///
-/// Masks are a function of their seed and of positions alone (Threefry-2x32, Salmon 2011), so they are the same on every device, and never
-/// stored.
+/// Masks are a function of their seed and of positions alone (Threefry-2x32, Salmon 2011), so they
+/// are the same on every device, and never stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
     /// `[rows, columns]`.
@@ -39,9 +41,11 @@ pub struct Mask {
 pub enum Pattern {
     /// Every number by itself.
     Elements,
-    /// The same in every step of a window of B streams, row after row of `[T*B, columns]` (Gal and Ghahramani 2016).
+    /// The same in every step of a window of B streams, row after row of `[T*B, columns]` (Gal and
+    /// Ghahramani 2016).
     Streams(usize),
-    /// Whole rows, each with the token that it belongs to: a word is left out everywhere or nowhere.
+    /// Whole rows, each with the token that it belongs to: a word is left out everywhere or
+    /// nowhere.
     Words(Tensor<u32>),
 }
 
@@ -63,19 +67,30 @@ pub(super) static COPY: Shader = Shader {
     stem: "dropout",
     source: include_str!("../../shaders/dropout.wgsl"),
     entry_point: "copy",
-    bindings: &[("output", Access::Write), ("tokens", Access::Read), ("input", Access::Read)],
+    bindings: &[
+        ("output", Access::Write),
+        ("tokens", Access::Read),
+        ("input", Access::Read),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: false,
 };
-pub(super) static IN_PLACE: Shader = Shader { entry_point: "in_place", bindings: COPY.bindings.split_at(2).0, ..COPY };
+pub(super) static IN_PLACE: Shader = Shader {
+    entry_point: "in_place",
+    bindings: COPY.bindings.split_at(2).0,
+    ..COPY
+};
 
 /// The first word of Threefry-2x32 with 20 rounds.
 #[inline(always)]
 fn threefry(key: [u32; 2], counter: [u32; 2]) -> u32 {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];
-    let (mut x, mut y) = (counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1]));
+    let (mut x, mut y) = (
+        counter[0].wrapping_add(keys[0]),
+        counter[1].wrapping_add(keys[1]),
+    );
     for group in 0..5 {
         for rotation in ROTATIONS[group % 2] {
             x = x.wrapping_add(y);
@@ -101,10 +116,15 @@ impl Mask {
     /// m of the number that the pattern calls `index`.
     #[inline(always)]
     fn multiplier(&self, threshold: u32, factor: f32, index: u32) -> f32 {
-        if threefry([self.seed, self.site], [index, self.draw]) < threshold { 0.0 } else { factor }
+        if threefry([self.seed, self.site], [index, self.draw]) < threshold {
+            0.0
+        } else {
+            factor
+        }
     }
 
-    /// Multiplies rows of `columns` by their part of the mask; `first` is the number of the first row.
+    /// Multiplies rows of `columns` by their part of the mask; `first` is the number of the first
+    /// row.
     fn apply(&self, rows: &mut [f32], columns: usize, first: usize, tokens: &[u32]) {
         let (threshold, factor) = (self.threshold(), self.factor());
         for (number, row) in rows.chunks_exact_mut(columns).enumerate() {
@@ -122,7 +142,13 @@ impl Mask {
             };
             vectorised(
                 #[inline(always)]
-                || row.iter_mut().zip(index(begin)..).for_each(|(value, index)| *value *= self.multiplier(threshold, factor, index)),
+                || {
+                    row.iter_mut()
+                        .zip(index(begin)..)
+                        .for_each(|(value, index)| {
+                            *value *= self.multiplier(threshold, factor, index)
+                        })
+                },
             );
         }
     }
@@ -135,7 +161,8 @@ impl Kernel for Dropout {
 
     fn on_cpu(&self, cpu: &Cpu) {
         if self.input != self.output {
-            cpu.write(&self.output).copy_from_slice(&cpu.read(&self.input));
+            cpu.write(&self.output)
+                .copy_from_slice(&cpu.read(&self.input));
         }
         let columns = self.output.columns();
         let mut output = cpu.write(&self.output);
@@ -143,11 +170,16 @@ impl Kernel for Dropout {
             Pattern::Words(tokens) => cpu.read(&tokens).to_vec(),
             _ => Vec::new(),
         };
-        for_row_parts(cpu.threads(), &mut output, columns, |first, part| self.mask.apply(part, columns, first, &tokens));
+        for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
+            self.mask.apply(part, columns, first, &tokens)
+        });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((input, input_offset), (output, output_offset)) = (Binding::with_offset(&self.input), Binding::with_offset(&self.output));
+        let ((input, input_offset), (output, output_offset)) = (
+            Binding::with_offset(&self.input),
+            Binding::with_offset(&self.output),
+        );
         let columns = self.output.columns();
         // Where no tokens are read, any buffer is bound in their place.
         let (period, words, (tokens, tokens_offset)) = match self.mask.pattern {
@@ -168,8 +200,18 @@ impl Kernel for Dropout {
             threshold: self.mask.threshold(),
             factor: self.mask.factor(),
         };
-        let (shader, bindings) = if input == output { (&IN_PLACE, &[output, tokens][..]) } else { (&COPY, &[output, tokens, input][..]) };
-        gpu.launch(shader, &[("WORDS", words)], bindings, &arguments, workgroups(self.output.len(), 256));
+        let (shader, bindings) = if input == output {
+            (&IN_PLACE, &[output, tokens][..])
+        } else {
+            (&COPY, &[output, tokens, input][..])
+        };
+        gpu.launch(
+            shader,
+            &[("WORDS", words)],
+            bindings,
+            &arguments,
+            workgroups(self.output.len(), 256),
+        );
     }
 }
 
@@ -180,19 +222,35 @@ mod tests {
     #[test]
     fn the_generators_published_answers() {
         assert_eq!(threefry([0, 0], [0, 0]), 0x6b20_0159);
-        assert_eq!(threefry([u32::MAX, u32::MAX], [u32::MAX, u32::MAX]), 0x1cb9_96fc);
-        assert_eq!(threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]), 0xc492_3a9c);
+        assert_eq!(
+            threefry([u32::MAX, u32::MAX], [u32::MAX, u32::MAX]),
+            0x1cb9_96fc
+        );
+        assert_eq!(
+            threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]),
+            0xc492_3a9c
+        );
     }
 
     #[test]
     fn as_many_are_left_out_as_the_rate_says() {
         for rate in [0.0, 0.1, 0.5, 0.9] {
-            let mask = Mask { rate, seed: 7, site: 3, draw: 11, pattern: Pattern::Elements };
+            let mask = Mask {
+                rate,
+                seed: 7,
+                site: 3,
+                draw: 11,
+                pattern: Pattern::Elements,
+            };
             let mut values = vec![1.0; 100_000];
             mask.apply(&mut values, 100, 0, &[]);
             let dropped = values.iter().filter(|&&value| value == 0.0).count() as f32 / 100_000.0;
             assert!((dropped - rate).abs() < 0.005, "{dropped} for {rate}");
-            assert!(values.iter().all(|&value| value == 0.0 || value == 1.0 / (1.0 - rate)));
+            assert!(
+                values
+                    .iter()
+                    .all(|&value| value == 0.0 || value == 1.0 / (1.0 - rate))
+            );
         }
     }
 }

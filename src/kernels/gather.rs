@@ -1,7 +1,9 @@
 //! Looking up rows of a table: the product with one-hot vectors, never multiplied out.
 
 use super::parallel::for_row_parts;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+};
 use crate::tensor::{NONE, Tensor};
 
 /// `output[row] = table[tokens[row]]`; a row of zeros where the token is [`NONE`].
@@ -15,13 +17,25 @@ pub struct Gather {
     pub output: Tensor,
 }
 
-arguments! { columns: u32, rows: u32, table_offset: u32, tokens_offset: u32, output_offset: u32, first: u32, end: u32 }
+arguments! {
+    columns: u32,
+    rows: u32,
+    table_offset: u32,
+    tokens_offset: u32,
+    output_offset: u32,
+    first: u32,
+    end: u32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "gather",
     source: include_str!("../../shaders/gather.wgsl"),
     entry_point: "main",
-    bindings: &[("table", Access::Read), ("tokens", Access::Read), ("output", Access::Write)],
+    bindings: &[
+        ("table", Access::Read),
+        ("tokens", Access::Read),
+        ("output", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
@@ -34,7 +48,11 @@ impl Kernel for Gather {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.output.columns();
-        let (table, tokens, mut output) = (cpu.read(&self.table), cpu.read(&self.tokens), cpu.write(&self.output));
+        let (table, tokens, mut output) = (
+            cpu.read(&self.table),
+            cpu.read(&self.tokens),
+            cpu.write(&self.output),
+        );
         let (table, tokens) = (&*table, &*tokens);
         for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
             for (row, &token) in part.chunks_exact_mut(columns).zip(&tokens[first..]) {
@@ -48,7 +66,10 @@ impl Kernel for Gather {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((tokens, tokens_offset), (output, output_offset)) = (Binding::with_offset(&self.tokens), Binding::with_offset(&self.output));
+        let ((tokens, tokens_offset), (output, output_offset)) = (
+            Binding::with_offset(&self.tokens),
+            Binding::with_offset(&self.output),
+        );
         let (rows, columns) = (index(self.output.rows()), index(self.output.columns()));
         for Piece { rows: part, tensor } in gpu.pieces(&self.table) {
             let (table, table_offset) = Binding::with_offset(&tensor);
@@ -57,7 +78,15 @@ impl Kernel for Gather {
                 &SHADER,
                 &[],
                 &[table, tokens, output],
-                &Arguments { columns, rows, table_offset, tokens_offset, output_offset, first, end },
+                &Arguments {
+                    columns,
+                    rows,
+                    table_offset,
+                    tokens_offset,
+                    output_offset,
+                    first,
+                    end,
+                },
                 workgroups(self.output.rows(), 1),
             );
         }

@@ -1,5 +1,5 @@
-//! Products of groups of rows, each with a run of a table's rows of its own: the words of a class, say, with the states that wait for one of
-//! them.
+//! Products of groups of rows, each with a run of a table's rows of its own: the words of a class,
+//! say, with the states that wait for one of them.
 
 use std::ops::Range;
 
@@ -7,18 +7,21 @@ use rayon::prelude::*;
 
 use super::matmul::{Product, View, steady_rows};
 use super::parallel::vectorised;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// With rows i of group g and the group's rows `first + j` of the table, one of
 ///
 /// ```text
 /// products[i, j] = rows[i] · table[first + j] + bias[first + j]      Forward
-/// rows[i]        = Σ_j products[i, j] table[first + j]               Input; zeros for rows of no group
-/// table[own + j] = Σ_i products[i, j] rows[i]                        Weight; the bias likewise, without the rows
+/// rows[i]        = Σ_j products[i, j] table[first + j]               Input
+/// table[own + j] = Σ_i products[i, j] rows[i]                        Weight
 /// ```
 ///
-/// Products of a group lie side by side, `[rows of the group, width]`.
+/// `Input` writes zeros to rows of no group; `Weight` also sums the bias. Products of a group lie
+/// side by side, `[rows of the group, width]`.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupedMatmul {
     /// Which of the three.
@@ -27,13 +30,15 @@ pub struct GroupedMatmul {
     pub groups: Groups,
     /// `[rows, columns]`, those of a group side by side, those of no group last.
     pub rows: Tensor,
-    /// `[V, columns]`; where it is written, `[touched, columns]`, the groups' rows one group after another.
+    /// `[V, columns]`; where it is written, `[touched, columns]`, the groups' rows one group after
+    /// another.
     pub table: Tensor,
     /// A number for each row of the table.
     pub bias: Option<Tensor>,
     /// As many numbers as the groups have products.
     pub products: Tensor,
-    /// Whether a row's products may not depend, by rounding, on how many rows its group has: for scores that are compared.
+    /// Whether a row's products may not depend, by rounding, on how many rows its group has: for
+    /// scores that are compared.
     pub steady: bool,
 }
 
@@ -51,8 +56,9 @@ pub enum GroupedProduct {
 /// Which rows go with which of a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Groups {
-    /// `[count + 1, 5]`: the first row, the first row of the table, how many of these, the first product, and the first row of the table's
-    /// gradient. What would be the group after the last ends it.
+    /// `[count + 1, 5]`: the first row, the first row of the table, how many of these, the first
+    /// product, and the first row of the table's gradient. What would be the group after the last
+    /// ends it.
     pub records: Tensor<u32>,
     /// Number of groups.
     pub count: usize,
@@ -65,7 +71,15 @@ pub struct Groups {
 /// Numbers of a record of [`Groups`].
 pub const GROUP_FIELDS: usize = 5;
 
-arguments! { count: u32, rows: u32, columns: u32, parts: u32, groups_offset: u32, rows_offset: u32, products_offset: u32 }
+arguments! {
+    count: u32,
+    rows: u32,
+    columns: u32,
+    parts: u32,
+    groups_offset: u32,
+    rows_offset: u32,
+    products_offset: u32,
+}
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "grouped_matmul",
@@ -84,7 +98,12 @@ pub(super) static FORWARD: Shader = Shader {
 };
 pub(super) static INPUT: Shader = Shader {
     entry_point: "input",
-    bindings: &[("groups", Access::Read), ("rows_gradient", Access::Write), ("table", Access::Read), ("products_gradient", Access::Read)],
+    bindings: &[
+        ("groups", Access::Read),
+        ("rows_gradient", Access::Write),
+        ("table", Access::Read),
+        ("products_gradient", Access::Read),
+    ],
     ..FORWARD
 };
 pub(super) static WEIGHT: Shader = Shader {
@@ -121,9 +140,16 @@ impl Groups {
         let group = |pair: &[u32]| {
             let field = |number: usize| pair[number] as usize;
             let next = |number: usize| pair[GROUP_FIELDS + number] as usize;
-            Group { rows: field(0)..next(0), table: field(1)..field(1) + field(2), products: field(3)..next(3), own: field(4)..next(4) }
+            Group {
+                rows: field(0)..next(0),
+                table: field(1)..field(1) + field(2),
+                products: field(3)..next(3),
+                own: field(4)..next(4),
+            }
         };
-        (0..self.count).map(|number| group(&records[GROUP_FIELDS * number..GROUP_FIELDS * (number + 2)])).collect()
+        (0..self.count)
+            .map(|number| group(&records[GROUP_FIELDS * number..GROUP_FIELDS * (number + 2)]))
+            .collect()
     }
 }
 
@@ -141,8 +167,13 @@ fn shares(groups: &[Group], threads: usize) -> Vec<&[Group]> {
     shares
 }
 
-/// Cuts what the shares of groups write, one part for each; `extent` says where a group's part ends.
-fn parts<'a>(mut values: &'a mut [f32], shares: &[&[Group]], extent: impl Fn(&Group) -> Range<usize>) -> Vec<&'a mut [f32]> {
+/// Cuts what the shares of groups write, one part for each; `extent` says where a group's part
+/// ends.
+fn parts<'a>(
+    mut values: &'a mut [f32],
+    shares: &[&[Group]],
+    extent: impl Fn(&Group) -> Range<usize>,
+) -> Vec<&'a mut [f32]> {
     let mut parts = Vec::new();
     for share in shares {
         let length = share.iter().map(|group| extent(group).len()).sum();
@@ -160,17 +191,26 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     first
 }
 
-/// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind the last: so all rows are multiplied in the
-/// same order, which `gemm` chooses by the sizes of the whole.
+/// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind
+/// the last: so all rows are multiplied in the same order, which `gemm` chooses by the sizes of the
+/// whole.
 fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
     let [rows, width, columns] = product.sizes;
     let height = steady_rows(width);
     let (mut padded, mut all) = (vec![0.0; height * columns], vec![0.0; height * width]);
     for first in (0..rows).step_by(height) {
         let count = height.min(rows - first);
-        padded[..count * columns].copy_from_slice(&product.a.data[first * columns..][..count * columns]);
+        padded[..count * columns]
+            .copy_from_slice(&product.a.data[first * columns..][..count * columns]);
         padded[count * columns..].fill(0.0);
-        let block = Product { sizes: [height, width, columns], a: View { data: &padded, ..product.a }, ..*product };
+        let block = Product {
+            sizes: [height, width, columns],
+            a: View {
+                data: &padded,
+                ..product.a
+            },
+            ..*product
+        };
         block.run(&mut all);
         products[first * width..][..count * width].copy_from_slice(&all[..count * width]);
     }
@@ -201,7 +241,11 @@ impl GroupedMatmul {
 
     fn forward_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
         let columns = self.rows.columns();
-        let (rows, table, mut products) = (cpu.read(&self.rows), cpu.read(&self.table), cpu.write(&self.products));
+        let (rows, table, mut products) = (
+            cpu.read(&self.rows),
+            cpu.read(&self.table),
+            cpu.write(&self.products),
+        );
         let bias = self.bias.map(|bias| cpu.read(&bias).to_vec());
         let (rows, table) = (&*rows, &*table);
         let extent = |group: &Group| group.products.clone();
@@ -209,8 +253,14 @@ impl GroupedMatmul {
             let width = group.table.len();
             let product = Product {
                 sizes: [group.rows.len(), width, columns],
-                a: View { data: &rows[group.rows.start * columns..], strides: [columns, 1] },
-                b: View { data: &table[group.table.start * columns..], strides: [1, columns] },
+                a: View {
+                    data: &rows[group.rows.start * columns..],
+                    strides: [columns, 1],
+                },
+                b: View {
+                    data: &table[group.table.start * columns..],
+                    strides: [1, columns],
+                },
                 accumulate: false,
             };
             if self.steady {
@@ -220,7 +270,9 @@ impl GroupedMatmul {
             }
             if let Some(bias) = &bias {
                 for row in products.chunks_exact_mut(width) {
-                    row.iter_mut().zip(&bias[group.table.clone()]).for_each(|(value, bias)| *value += bias);
+                    row.iter_mut()
+                        .zip(&bias[group.table.clone()])
+                        .for_each(|(value, bias)| *value += bias);
                 }
             }
         });
@@ -228,7 +280,11 @@ impl GroupedMatmul {
 
     fn input_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
         let columns = self.rows.columns();
-        let (products, table, mut rows) = (cpu.read(&self.products), cpu.read(&self.table), cpu.write(&self.rows));
+        let (products, table, mut rows) = (
+            cpu.read(&self.products),
+            cpu.read(&self.table),
+            cpu.write(&self.rows),
+        );
         let (products, table) = (&*products, &*table);
         let end = groups.last().map_or(0, |group| group.rows.end);
         rows[end * columns..].fill(0.0);
@@ -237,8 +293,14 @@ impl GroupedMatmul {
             let width = group.table.len();
             let product = Product {
                 sizes: [group.rows.len(), columns, width],
-                a: View { data: &products[group.products.clone()], strides: [width, 1] },
-                b: View { data: &table[group.table.start * columns..], strides: [columns, 1] },
+                a: View {
+                    data: &products[group.products.clone()],
+                    strides: [width, 1],
+                },
+                b: View {
+                    data: &table[group.table.start * columns..],
+                    strides: [columns, 1],
+                },
                 accumulate: false,
             };
             product.run(rows);
@@ -250,16 +312,28 @@ impl GroupedMatmul {
         let (products, rows) = (cpu.read(&self.products), cpu.read(&self.rows));
         let (products, rows) = (&*products, &*rows);
         let extent = |group: &Group| group.own.start * columns..group.own.end * columns;
-        Self::for_groups(cpu, groups, &mut cpu.write(&self.table), extent, |group, table| {
-            let width = group.table.len();
-            let product = Product {
-                sizes: [width, columns, group.rows.len()],
-                a: View { data: &products[group.products.clone()], strides: [1, width] },
-                b: View { data: &rows[group.rows.start * columns..], strides: [columns, 1] },
-                accumulate: false,
-            };
-            product.run(table);
-        });
+        Self::for_groups(
+            cpu,
+            groups,
+            &mut cpu.write(&self.table),
+            extent,
+            |group, table| {
+                let width = group.table.len();
+                let product = Product {
+                    sizes: [width, columns, group.rows.len()],
+                    a: View {
+                        data: &products[group.products.clone()],
+                        strides: [1, width],
+                    },
+                    b: View {
+                        data: &rows[group.rows.start * columns..],
+                        strides: [columns, 1],
+                    },
+                    accumulate: false,
+                };
+                product.run(table);
+            },
+        );
         let Some(bias) = self.bias else { return };
         let extent = |group: &Group| group.own.clone();
         Self::for_groups(cpu, groups, &mut cpu.write(&bias), extent, |group, bias| {
@@ -268,7 +342,9 @@ impl GroupedMatmul {
                 #[inline(always)]
                 || {
                     for row in products[group.products.clone()].chunks_exact(bias.len()) {
-                        bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                        bias.iter_mut()
+                            .zip(row)
+                            .for_each(|(sum, value)| *sum += value);
                     }
                 },
             );
@@ -293,14 +369,34 @@ impl Kernel for GroupedMatmul {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (groups, groups_offset) = Binding::with_offset(&self.groups.records);
         let (products, products_offset) = Binding::with_offset(&self.products);
-        let ((rows, rows_offset), table) = (Binding::with_offset(&self.rows), Binding::whole(&self.table));
+        let ((rows, rows_offset), table) = (
+            Binding::with_offset(&self.rows),
+            Binding::whole(&self.table),
+        );
         let (columns, with_bias) = (self.rows.columns(), usize::from(self.bias.is_some()));
         // Where there is no bias, any buffer is bound in its place.
-        let bias = self.bias.map_or_else(|| gpu.scratch(), |bias| Binding::whole(&bias));
+        let bias = self
+            .bias
+            .map_or_else(|| gpu.scratch(), |bias| Binding::whole(&bias));
         let (shader, bindings, count, wide) = match self.product {
-            GroupedProduct::Forward => (&FORWARD, &[groups, rows, table, bias, products][..], self.rows.rows(), self.groups.widest),
-            GroupedProduct::Input => (&INPUT, &[groups, rows, table, products][..], self.rows.rows(), columns),
-            GroupedProduct::Weight => (&WEIGHT, &[groups, rows, table, products, bias][..], self.groups.touched, columns + with_bias),
+            GroupedProduct::Forward => (
+                &FORWARD,
+                &[groups, rows, table, bias, products][..],
+                self.rows.rows(),
+                self.groups.widest,
+            ),
+            GroupedProduct::Input => (
+                &INPUT,
+                &[groups, rows, table, products][..],
+                self.rows.rows(),
+                columns,
+            ),
+            GroupedProduct::Weight => (
+                &WEIGHT,
+                &[groups, rows, table, products, bias][..],
+                self.groups.touched,
+                columns + with_bias,
+            ),
         };
         let parts = wide.div_ceil(64);
         gpu.launch(

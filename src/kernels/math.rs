@@ -1,6 +1,7 @@
 //! The exponential function and its relatives in f32, written so that loops over them vectorise.
 //!
-//! Polynomials after Cephes (Moshier 1989: `expf.c`, `tanhf.c`). Errors are measured by the tests below.
+//! Polynomials after Cephes (Moshier 1989: `expf.c`, `tanhf.c`). Errors are measured by the tests
+//! below.
 
 /// e^x within 2e-7 relative for -87 ≤ x ≤ 88; 0 from -87.7 on, infinity from 88.4 on.
 #[inline(always)]
@@ -22,7 +23,8 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 5e-1;
     let value = (p * r) * r + r + 1.0;
-    // n + 127 in the exponent's place makes 2^n: 0 for n = -127 and infinity for n = 128, the ends that the clamp leaves. NaN stays in value.
+    // n + 127 in the exponent's place makes 2^n: 0 for n = -127 and infinity for n = 128, the ends
+    // that the clamp leaves. NaN stays in value.
     value * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
@@ -44,11 +46,15 @@ pub(super) fn tanh(x: f32) -> f32 {
     let p = p * square - 3.333_328_3e-1;
     let small = (p * square) * x + x;
     let large = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
-    if x.abs() < 0.625 { small } else { large.copysign(x) }
+    if x.abs() < 0.625 {
+        small
+    } else {
+        large.copysign(x)
+    }
 }
 
-/// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these (Schraudolph 1999). Up to 3 % off the
-/// exponential function, to either side.
+/// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these
+/// (Schraudolph 1999). Up to 3 % off the exponential function, to either side.
 #[inline(always)]
 pub(super) fn rnnlm_exp(x: f32) -> f32 {
     const BIAS: f32 = 126.942_695;
@@ -94,11 +100,15 @@ mod tests {
     fn the_exponential_of_rnnlm() {
         let within = |x: f32| (f64::from(rnnlm_exp(x)) / f64::from(x).exp() - 1.0).abs() < 0.062;
         assert!((0..=1000).all(|i| within(i as f32 * 0.17 - 86.0)));
-        // Two powers of two, moved by what makes the error even, and a number half way between them.
+        // Two powers of two, moved by what makes the error even, and a number half way between
+        // them.
         let at = |power: f32| rnnlm_exp(power * std::f32::consts::LN_2);
         assert!((at(3.5) - (at(3.0) + at(4.0)) / 2.0).abs() < 0.3);
         assert!(rnnlm_exp(1000.0).is_finite() && rnnlm_exp(-1000.0) > 0.0);
-        assert!((f64::from(rnnlm_sigmoid(0.0)) - 0.5).abs() < 0.02 && rnnlm_sigmoid(1e9) == rnnlm_sigmoid(50.0));
+        assert!(
+            (f64::from(rnnlm_sigmoid(0.0)) - 0.5).abs() < 0.02
+                && rnnlm_sigmoid(1e9) == rnnlm_sigmoid(50.0)
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::tensor::Tensor;
 
 /// `c = op(a) op(b)`, or `c += op(a) op(b)` where `accumulate`.
 ///
-/// op(a) is `[m, k]` and op(b) is `[k, n]`; op turns a matrix over where its `transpose_*` says so. c is `[m, n]`. All three may be tables
-/// of several pieces.
+/// op(a) is `[m, k]` and op(b) is `[k, n]`; op turns a matrix over where its `transpose_*` says so.
+/// c is `[m, n]`. All three may be tables of several pieces.
 #[derive(Debug, Clone, Copy)]
 pub struct Matmul {
     /// `[m, k]`, or `[k, m]` where `transpose_a`.
@@ -38,8 +38,8 @@ pub struct Matmul {
 pub enum Precision {
     /// As they are, f32.
     Full,
-    /// Rounded to f16, those of a after multiplication by `scale`, by which the sums are divided: gradients may be too small for f16 as they
-    /// are.
+    /// Rounded to f16, those of a after multiplication by `scale`, by which the sums are divided:
+    /// gradients may be too small for f16 as they are.
     Mixed {
         /// A power of two.
         scale: f32,
@@ -52,11 +52,23 @@ impl Matmul {
     /// # Panics
     /// If the shapes do not fit together.
     fn sizes(&self) -> [usize; 3] {
-        let turned =
-            |tensor: &Tensor, transpose| if transpose { (tensor.columns(), tensor.rows()) } else { (tensor.rows(), tensor.columns()) };
-        let ((m, k), (k_of_b, n)) = (turned(&self.a, self.transpose_a), turned(&self.b, self.transpose_b));
+        let turned = |tensor: &Tensor, transpose| {
+            if transpose {
+                (tensor.columns(), tensor.rows())
+            } else {
+                (tensor.rows(), tensor.columns())
+            }
+        };
+        let ((m, k), (k_of_b, n)) = (
+            turned(&self.a, self.transpose_a),
+            turned(&self.b, self.transpose_b),
+        );
         assert_eq!(k, k_of_b, "inner sizes of {self:?}");
-        assert_eq!((self.c.rows(), self.c.columns()), (m, n), "result of {self:?}");
+        assert_eq!(
+            (self.c.rows(), self.c.columns()),
+            (m, n),
+            "result of {self:?}"
+        );
         [m, n, k]
     }
 }

@@ -1,5 +1,6 @@
-//! Products in f16 with sums in f32 by cooperative matrices, on adapters that have those of 16 x 16: the face that
-//! [`Precision::Mixed`](super::Precision::Mixed) shows there. Arguments, constants and meaning are those of `matmul`.
+//! Products in f16 with sums in f32 by cooperative matrices, on adapters that have those of 16 x
+//! 16: the face that [`Precision::Mixed`](super::Precision::Mixed) shows there. Arguments,
+//! constants and meaning are those of `matmul`.
 
 use super::matmul::SMALL;
 use crate::device::Shader;

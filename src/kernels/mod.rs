@@ -1,8 +1,9 @@
-//! Kernels: each is a struct of tensor handles whose doc comment is the equation, with a CPU face and a GPU face of the same stem as its
-//! shader.
+//! Kernels: each is a struct of tensor handles whose doc comment is the equation, with a CPU face
+//! and a GPU face of the same stem as its shader.
 //!
-//! In: tensors. Out: tensors. Kernels know [`Device`](crate::device::Device)'s two faces and no model. [`cases`] lists for every kernel the
-//! shapes on which `elman check` and the tests compare the faces.
+//! In: tensors. Out: tensors. Kernels know [`Device`](crate::device::Device)'s two faces and no
+//! model. [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare
+//! the faces.
 
 mod activation;
 mod adagrad;
@@ -73,10 +74,11 @@ pub use walk::{Reset, Walk};
 
 use crate::device::Shader;
 
-/// Turns of loops that an invocation takes in one dispatch; kernels with longer loops go on in another dispatch.
+/// Turns of loops that an invocation takes in one dispatch; kernels with longer loops go on in
+/// another dispatch.
 ///
-/// Mesa's software Vulkan leaves every loop, without a word, once an invocation has taken 65 535 turns of all its loops together; and drivers
-/// end dispatches that take too long.
+/// Mesa's software Vulkan leaves every loop, without a word, once an invocation has taken 65 535
+/// turns of all its loops together; and drivers end dispatches that take too long.
 const MOST_TURNS: usize = 1 << 15;
 
 /// Every shader of the crate, one row for each entry point.

@@ -4,8 +4,9 @@ use super::rows::{Gradient, Update};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
-/// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or as Nesterov has it
-/// `parameter -= rate * (g + 0.9 velocity)` (Sutskever 2013, in the form of PyTorch's `SGD`).
+/// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or as
+/// Nesterov has it `parameter -= rate * (g + 0.9 velocity)` (Sutskever 2013, in the form of
+/// PyTorch's `SGD`).
 ///
 /// A table's velocity fades in every row, touched or not, and so every row moves on.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,15 @@ pub struct Momentum {
     pub nesterov: bool,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
@@ -43,14 +52,21 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+pub(super) static ROWS: Shader = Shader {
+    entry_point: "rows",
+    bindings: BINDINGS,
+    ..DENSE
+};
 
 /// What the velocity keeps of itself.
 const KEEP: f32 = 0.9;
 
 impl Momentum {
     fn update(&self) -> Update<2> {
-        Update { gradient: self.gradient, tensors: [self.parameter, self.velocity] }
+        Update {
+            gradient: self.gradient,
+            tensors: [self.parameter, self.velocity],
+        }
     }
 }
 
@@ -68,7 +84,12 @@ impl Kernel for Momentum {
                 for ((parameter, velocity), g) in parameter.iter_mut().zip(velocity).zip(gradient) {
                     let g = scale * g;
                     *velocity = KEEP * *velocity + g;
-                    *parameter -= rate * if nesterov { g + KEEP * *velocity } else { *velocity };
+                    *parameter -= rate
+                        * if nesterov {
+                            g + KEEP * *velocity
+                        } else {
+                            *velocity
+                        };
                 }
             },
             #[inline(always)]
@@ -87,14 +108,17 @@ impl Kernel for Momentum {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let constants = &[("NESTEROV", f64::from(u8::from(self.nesterov)))];
-        self.update().fading_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| Arguments {
-            count: sizes.count,
-            columns: sizes.columns,
-            tokens_offset: sizes.tokens_offset,
-            order_offset: sizes.order_offset,
-            first_row: sizes.first,
-            end_row: sizes.end,
-            rate: self.rate,
-        });
+        self.update()
+            .fading_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| {
+                Arguments {
+                    count: sizes.count,
+                    columns: sizes.columns,
+                    tokens_offset: sizes.tokens_offset,
+                    order_offset: sizes.order_offset,
+                    first_row: sizes.first,
+                    end_row: sizes.end,
+                    rate: self.rate,
+                }
+            });
     }
 }

@@ -4,16 +4,20 @@ use rayon::prelude::*;
 
 use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::Tensor;
 
-/// For each row of logits and its target k, `losses[place] -= ln softmax(row)[k]` and, where `gradient`,
-/// `row = scale * (softmax(row) - onehot(k))`.
+/// For each row of logits and its target k, `losses[place] -= ln softmax(row)[k]` and, where
+/// `gradient`, `row = scale * (softmax(row) - onehot(k))`.
 #[derive(Debug, Clone, Copy)]
 pub struct RaggedSoftmax {
-    /// The rows, one behind the other, from the first number on; overwritten with their gradient where `gradient`.
+    /// The rows, one behind the other, from the first number on; overwritten with their gradient
+    /// where `gradient`.
     pub logits: Tensor,
-    /// `[count, 4]`: where in `logits` a row begins, its length, its target, and its place in `losses`, which no other row has.
+    /// `[count, 4]`: where in `logits` a row begins, its length, its target, and its place in
+    /// `losses`, which no other row has.
     pub rows: Tensor<u32>,
     /// Losses in nats, which grow by the rows'.
     pub losses: Tensor,
@@ -34,7 +38,11 @@ pub(super) static SHADER: Shader = Shader {
     stem: "ragged_softmax",
     source: include_str!("../../shaders/ragged_softmax.wgsl"),
     entry_point: "main",
-    bindings: &[("logits", Access::Write), ("rows", Access::Read), ("losses", Access::Write)],
+    bindings: &[
+        ("logits", Access::Write),
+        ("rows", Access::Read),
+        ("losses", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
@@ -47,9 +55,15 @@ impl Kernel for RaggedSoftmax {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (mut logits, rows) = (cpu.write(&self.logits), cpu.read(&self.rows));
-        let records: Vec<[usize; ROW_FIELDS]> =
-            rows.chunks_exact(ROW_FIELDS).map(|row| [0, 1, 2, 3].map(|field| row[field] as usize)).collect();
-        let parts = if logits.len() < SMALLEST_SPLIT { 1 } else { cpu.threads() };
+        let records: Vec<[usize; ROW_FIELDS]> = rows
+            .chunks_exact(ROW_FIELDS)
+            .map(|row| [0, 1, 2, 3].map(|field| row[field] as usize))
+            .collect();
+        let parts = if logits.len() < SMALLEST_SPLIT {
+            1
+        } else {
+            cpu.threads()
+        };
         let share = rows_per_part(parts, records.len());
         let mut rest = &mut *logits;
         let mut parts = Vec::new();
@@ -65,7 +79,12 @@ impl Kernel for RaggedSoftmax {
                     let mut losses = Vec::with_capacity(records.len());
                     for &[_, length, target, _] in records {
                         let (row, behind) = part.split_at_mut(length);
-                        losses.push(softmax_row(row, target, self.gradient.then_some(self.scale), self.exponential));
+                        losses.push(softmax_row(
+                            row,
+                            target,
+                            self.gradient.then_some(self.scale),
+                            self.exponential,
+                        ));
                         part = behind;
                     }
                     losses
@@ -81,13 +100,25 @@ impl Kernel for RaggedSoftmax {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (logits, logits_offset) = Binding::with_offset(&self.logits);
-        let ((rows, rows_offset), (losses, losses_offset)) = (Binding::with_offset(&self.rows), Binding::with_offset(&self.losses));
+        let ((rows, rows_offset), (losses, losses_offset)) = (
+            Binding::with_offset(&self.rows),
+            Binding::with_offset(&self.losses),
+        );
         let count = self.rows.len() / ROW_FIELDS;
         gpu.launch(
             &SHADER,
-            &[("GRADIENT", f64::from(u8::from(self.gradient))), ("RNNLM", self.exponential.constant())],
+            &[
+                ("GRADIENT", f64::from(u8::from(self.gradient))),
+                ("RNNLM", self.exponential.constant()),
+            ],
             &[logits, rows, losses],
-            &Arguments { count: index(count), logits_offset, rows_offset, losses_offset, scale: self.scale },
+            &Arguments {
+                count: index(count),
+                logits_offset,
+                rows_offset,
+                losses_offset,
+                scale: self.scale,
+            },
             workgroups(count, 1),
         );
     }

@@ -1,4 +1,5 @@
-//! The Elman recurrence over a window, and back through it; on a GPU in one dispatch, or step by step (`recurrence_step`).
+//! The Elman recurrence over a window, and back through it; on a GPU in one dispatch, or step by
+//! step (`recurrence_step`).
 
 use rayon::prelude::*;
 
@@ -29,7 +30,8 @@ pub struct RecurrenceForward {
     pub walk: Walk,
 }
 
-/// The gradient of [`RecurrenceForward`]: `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
+/// The gradient of [`RecurrenceForward`]:
+/// `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceBackward {
     /// f.
@@ -48,7 +50,15 @@ pub struct RecurrenceBackward {
     pub walk: Walk,
 }
 
-arguments! { time_steps: u32, first: u32, end: u32, batch: u32, hidden_size: u32, tokens_offset: u32, initial: f32 }
+arguments! {
+    time_steps: u32,
+    first: u32,
+    end: u32,
+    batch: u32,
+    hidden_size: u32,
+    tokens_offset: u32,
+    initial: f32,
+}
 
 pub(super) const BINDINGS: &[(&str, Access)] = &[
     ("states", Access::Write),
@@ -66,7 +76,11 @@ pub(super) static FORWARD: Shader = Shader {
     enables: "",
     trusted: true,
 };
-pub(super) static BACKWARD: Shader = Shader { entry_point: "backward", bindings: BINDINGS, ..FORWARD };
+pub(super) static BACKWARD: Shader = Shader {
+    entry_point: "backward",
+    bindings: BINDINGS,
+    ..FORWARD
+};
 
 /// The constants of both directions.
 pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str, f64); 2] {
@@ -86,7 +100,10 @@ fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3])
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
-    dispatches(time_steps, turns).into_iter().map(dispatch).collect()
+    dispatches(time_steps, turns)
+        .into_iter()
+        .map(dispatch)
+        .collect()
 }
 
 impl RecurrenceForward {
@@ -101,7 +118,10 @@ impl RecurrenceForward {
 impl RecurrenceBackward {
     /// B, H and T.
     pub(super) fn sizes(&self) -> [usize; 3] {
-        let (batch, size) = (self.initial_gradient.rows(), self.initial_gradient.columns());
+        let (batch, size) = (
+            self.initial_gradient.rows(),
+            self.initial_gradient.columns(),
+        );
         [batch, size, self.gradient.rows() / batch]
     }
 }
@@ -115,32 +135,58 @@ impl Kernel for RecurrenceForward {
         let [batch, size, time_steps] = self.sizes();
         let share = Share::new(cpu, batch, size);
         let turned = turn_weight(cpu, self.weight, self.turned_weight, time_steps);
-        let weight = cpu.read(if turned { &self.turned_weight } else { &self.weight });
-        let weight = Weight { data: &weight, rows: size, columns: size, turned };
+        let weight = cpu.read(if turned {
+            &self.turned_weight
+        } else {
+            &self.weight
+        });
+        let weight = Weight {
+            data: &weight,
+            rows: size,
+            columns: size,
+            turned,
+        };
         let mut states = cpu.write(&self.states);
-        let (tokens, mut previous) = (cpu.read(&self.reset.tokens), cpu.write(&self.reset.previous));
+        let (tokens, mut previous) = (
+            cpu.read(&self.reset.tokens),
+            cpu.write(&self.reset.previous),
+        );
         let tokens = &*tokens;
         let states = share.split(&mut states, size);
         let previous = share.split_previous(&self.reset, &mut previous, size);
-        states.into_par_iter().zip(previous).enumerate().for_each(|(part, (mut states, mut previous))| {
-            for t in 0..states.len() - 1 {
-                let (before, after) = states.split_at_mut(t + 1);
-                let mut used = &*before[t];
-                if self.reset.enabled {
-                    self.reset.copy_used(used, previous[t], tokens, t * batch + part * share.streams, size);
-                    used = previous[t];
+        states.into_par_iter().zip(previous).enumerate().for_each(
+            |(part, (mut states, mut previous))| {
+                for t in 0..states.len() - 1 {
+                    let (before, after) = states.split_at_mut(t + 1);
+                    let mut used = &*before[t];
+                    if self.reset.enabled {
+                        self.reset.copy_used(
+                            used,
+                            previous[t],
+                            tokens,
+                            t * batch + part * share.streams,
+                            size,
+                        );
+                        used = previous[t];
+                    }
+                    weight.forward(used, after[0], true, share.threads);
+                    for_row_parts(share.threads, after[0], size, |_, part| {
+                        self.activation.apply(part)
+                    });
                 }
-                weight.forward(used, after[0], true, share.threads);
-                for_row_parts(share.threads, after[0], size, |_, part| self.activation.apply(part));
-            }
-        });
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         if self.walk == Walk::Steps {
             return recurrence_step::forward(self, gpu);
         }
-        Transpose { input: self.weight, output: self.turned_weight }.on_gpu(gpu);
+        Transpose {
+            input: self.weight,
+            output: self.turned_weight,
+        }
+        .on_gpu(gpu);
         let sizes = self.sizes();
         for dispatch in &window_arguments(&self.reset, sizes) {
             gpu.launch(
@@ -168,40 +214,51 @@ impl Kernel for RecurrenceBackward {
         let [batch, size, _] = self.sizes();
         let share = Share::new(cpu, batch, size);
         let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
-        let (mut gradient, mut initial_gradient) = (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
+        let (mut gradient, mut initial_gradient) =
+            (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
         let tokens = cpu.read(&self.reset.tokens);
         let (states, tokens) = (&*states, &*tokens);
-        let weight = Weight { data: &weight, rows: size, columns: size, turned: false };
+        let weight = Weight {
+            data: &weight,
+            rows: size,
+            columns: size,
+            turned: false,
+        };
         let gradient = share.split(&mut gradient, size);
-        let parts = gradient.into_par_iter().zip(initial_gradient.par_chunks_mut(share.streams * size));
-        parts.enumerate().for_each(|(part, (mut gradient, initial_gradient))| {
-            let first = part * share.streams;
-            // What flows out of step t into the state before it.
-            let mut passed = vec![0.0; initial_gradient.len()];
-            let mut pass = |t: usize, from: &[f32], to: &mut [f32]| {
-                let mut source = from;
-                if self.reset.enabled {
-                    passed.copy_from_slice(from);
-                    self.reset.cut(&mut passed, tokens, t * batch + first, size);
-                    source = &passed;
+        let parts = gradient
+            .into_par_iter()
+            .zip(initial_gradient.par_chunks_mut(share.streams * size));
+        parts
+            .enumerate()
+            .for_each(|(part, (mut gradient, initial_gradient))| {
+                let first = part * share.streams;
+                // What flows out of step t into the state before it.
+                let mut passed = vec![0.0; initial_gradient.len()];
+                let mut pass = |t: usize, from: &[f32], to: &mut [f32]| {
+                    let mut source = from;
+                    if self.reset.enabled {
+                        passed.copy_from_slice(from);
+                        self.reset.cut(&mut passed, tokens, t * batch + first, size);
+                        source = &passed;
+                    }
+                    weight.backward(source, to, true, share.threads);
+                };
+                for t in (0..gradient.len()).rev() {
+                    let (current, later) = gradient.split_at_mut(t + 1);
+                    if let Some(next) = later.first() {
+                        pass(t + 1, next, current[t]);
+                    }
+                    let outputs = &states[((t + 1) * batch + first) * size..][..current[t].len()];
+                    for_row_parts(share.threads, current[t], size, |row, part| {
+                        self.activation
+                            .apply_derivative(part, &outputs[row * size..][..part.len()]);
+                    });
                 }
-                weight.backward(source, to, true, share.threads);
-            };
-            for t in (0..gradient.len()).rev() {
-                let (current, later) = gradient.split_at_mut(t + 1);
-                if let Some(next) = later.first() {
-                    pass(t + 1, next, current[t]);
+                initial_gradient.fill(0.0);
+                if let Some(step) = gradient.first() {
+                    pass(0, step, initial_gradient);
                 }
-                let outputs = &states[((t + 1) * batch + first) * size..][..current[t].len()];
-                for_row_parts(share.threads, current[t], size, |row, part| {
-                    self.activation.apply_derivative(part, &outputs[row * size..][..part.len()]);
-                });
-            }
-            initial_gradient.fill(0.0);
-            if let Some(step) = gradient.first() {
-                pass(0, step, initial_gradient);
-            }
-        });
+            });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

@@ -39,7 +39,10 @@ pub(super) static PARTIAL: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static TOTAL: Shader = Shader { entry_point: "total", ..PARTIAL };
+pub(super) static TOTAL: Shader = Shader {
+    entry_point: "total",
+    ..PARTIAL
+};
 
 /// Values that one workgroup sums before a second one pays.
 const VALUES_PER_GROUP: usize = 2048;
@@ -65,7 +68,8 @@ fn block_sum(block: &[f32], term: impl Fn(f32) -> f32) -> f64 {
     f64::from(lanes.iter().sum::<f32>() + rest)
 }
 
-/// The sums of blocks. Loops, not `for_each`: that is not inlined here, and would be compiled for narrow vectors.
+/// The sums of blocks. Loops, not `for_each`: that is not inlined here, and would be compiled for
+/// narrow vectors.
 #[inline(always)]
 fn block_sums(sums: &mut [f64], values: &[f32], term: impl Fn(f32) -> f32) {
     for (sum, block) in sums.iter_mut().zip(values.chunks(BLOCK)) {
@@ -83,16 +87,22 @@ impl Kernel for Reduce {
         // Sums of whole blocks, added up in their order: the same bits for every number of threads.
         let mut sums = vec![0.0; values.len().div_ceil(BLOCK)];
         let values = &*values;
-        let part = if values.len() < SMALLEST_SPLIT { sums.len() } else { rows_per_part(cpu.threads(), sums.len()) };
-        sums.par_chunks_mut(part.max(1)).zip(values.par_chunks(part.max(1) * BLOCK)).for_each(|(sums, values)| {
-            vectorised(
-                #[inline(always)]
-                || match self.reduction {
-                    Reduction::Sum => block_sums(sums, values, |value| value),
-                    Reduction::SumOfSquares => block_sums(sums, values, |value| value * value),
-                },
-            );
-        });
+        let part = if values.len() < SMALLEST_SPLIT {
+            sums.len()
+        } else {
+            rows_per_part(cpu.threads(), sums.len())
+        };
+        sums.par_chunks_mut(part.max(1))
+            .zip(values.par_chunks(part.max(1) * BLOCK))
+            .for_each(|(sums, values)| {
+                vectorised(
+                    #[inline(always)]
+                    || match self.reduction {
+                        Reduction::Sum => block_sums(sums, values, |value| value),
+                        Reduction::SumOfSquares => block_sums(sums, values, |value| value * value),
+                    },
+                );
+            });
         output[0] = sums.iter().sum::<f64>() as f32;
     }
 
@@ -101,17 +111,37 @@ impl Kernel for Reduce {
         let partial = Binding::whole(&self.partial);
         let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
         let pieces = gpu.pieces(&self.values);
-        assert!(pieces.len() <= Self::PARTIAL_SUMS, "a table of {} pieces", pieces.len());
+        assert!(
+            pieces.len() <= Self::PARTIAL_SUMS,
+            "a table of {} pieces",
+            pieces.len()
+        );
         let mut sums = 0;
         for piece in &pieces {
             let (values, values_offset) = Binding::with_offset(&piece.tensor);
             let count = piece.tensor.len();
-            let groups = count.div_ceil(VALUES_PER_GROUP).clamp(1, Self::PARTIAL_SUMS / pieces.len());
-            let arguments = Arguments { count: index(count), values_offset, output_offset: index(sums) };
-            gpu.launch(&PARTIAL, &[("SQUARE", square)], &[values, partial], &arguments, [index(groups), 1, 1]);
+            let groups = count
+                .div_ceil(VALUES_PER_GROUP)
+                .clamp(1, Self::PARTIAL_SUMS / pieces.len());
+            let arguments = Arguments {
+                count: index(count),
+                values_offset,
+                output_offset: index(sums),
+            };
+            gpu.launch(
+                &PARTIAL,
+                &[("SQUARE", square)],
+                &[values, partial],
+                &arguments,
+                [index(groups), 1, 1],
+            );
             sums += groups;
         }
-        let arguments = Arguments { count: index(sums), values_offset: 0, output_offset };
+        let arguments = Arguments {
+            count: index(sums),
+            values_offset: 0,
+            output_offset,
+        };
         gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
     }
 }

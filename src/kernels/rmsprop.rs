@@ -4,8 +4,9 @@ use super::rows::{Gradient, Update};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
-/// With `g = scale * gradient`: `squares = 0.99 squares + 0.01 g²; parameter -= rate * g / (√squares + 1e-8)` (Tieleman and Hinton 2012, as
-/// in PyTorch, neither centred nor with momentum).
+/// With `g = scale * gradient`:
+/// `squares = 0.99 squares + 0.01 g²; parameter -= rate * g / (√squares + 1e-8)` (Tieleman and
+/// Hinton 2012, as in PyTorch, neither centred nor with momentum).
 ///
 /// A table's squares fade in every row, touched or not.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,15 @@ pub struct Rmsprop {
     pub rate: f32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
@@ -41,7 +50,11 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+pub(super) static ROWS: Shader = Shader {
+    entry_point: "rows",
+    bindings: BINDINGS,
+    ..DENSE
+};
 
 /// What the mean keeps of itself.
 const KEEP: f32 = 0.99;
@@ -50,7 +63,10 @@ const TAKE: f32 = 0.01;
 
 impl Rmsprop {
     fn update(&self) -> Update<2> {
-        Update { gradient: self.gradient, tensors: [self.parameter, self.squares] }
+        Update {
+            gradient: self.gradient,
+            tensors: [self.parameter, self.squares],
+        }
     }
 }
 
@@ -76,7 +92,8 @@ impl Kernel for Rmsprop {
                 for ((parameter, squares), g) in parameter.iter_mut().zip(squares).zip(gradient) {
                     let g = scale * g;
                     *squares += TAKE / KEEP * (g * g);
-                    // The dense step moves nothing without g, so the parameter takes its step here, by the squares as that step leaves them.
+                    // The dense step moves nothing without g, so the parameter takes its step here,
+                    // by the squares as that step leaves them.
                     *parameter -= rate * g / ((KEEP * *squares).sqrt() + 1e-8);
                 }
             },
@@ -84,14 +101,15 @@ impl Kernel for Rmsprop {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        self.update().fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
-            count: sizes.count,
-            columns: sizes.columns,
-            tokens_offset: sizes.tokens_offset,
-            order_offset: sizes.order_offset,
-            first_row: sizes.first,
-            end_row: sizes.end,
-            rate: self.rate,
-        });
+        self.update()
+            .fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+                count: sizes.count,
+                columns: sizes.columns,
+                tokens_offset: sizes.tokens_offset,
+                order_offset: sizes.order_offset,
+                first_row: sizes.first,
+                end_row: sizes.end,
+                rate: self.rate,
+            });
     }
 }

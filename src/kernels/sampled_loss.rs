@@ -6,15 +6,20 @@ use serde::{Deserialize, Serialize};
 use super::math;
 use super::parallel::{rows_per_part, vectorised};
 use super::softmax_cross_entropy::{LANES, exponentiate, largest};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::{NONE, Tensor};
 
-/// With a the corrected logits, each minus its word's correction, a_0 the target's and a_j those of the K words of the sample:
+/// With a the corrected logits, each minus its word's correction, a_0 the target's and a_j those of
+/// the K words of the sample:
 ///
 /// ```text
-/// loss = -ln (e^a_0 / (e^a_0 + Σ_j e^a_j))           Softmax; without the words j that are the target
+/// loss = -ln (e^a_0 / (e^a_0 + Σ_j e^a_j))           Softmax
 /// loss = -ln σ(a_0) - Σ_j ln (1 - σ(a_j))            Nce
 /// ```
+///
+/// The sum of `Softmax` skips the words j that are the target.
 ///
 /// All logits become the gradient of `scale` times the loss. A row without a target has neither.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +44,12 @@ pub struct SampledLoss {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SampledObjective {
-    /// Which of the target and the sample the target is (Bengio and Senécal 2008, Jean 2015): a softmax over them.
+    /// Which of the target and the sample the target is (Bengio and Senécal 2008, Jean 2015): a
+    /// softmax over them.
     #[default]
     Softmax,
-    /// Of each word, whether it is the text's or noise (Gutmann and Hyvärinen 2010, Mnih and Teh 2012): noise-contrastive estimation.
+    /// Of each word, whether it is the text's or noise (Gutmann and Hyvärinen 2010, Mnih and Teh
+    /// 2012): noise-contrastive estimation.
     Nce,
 }
 
@@ -83,11 +90,22 @@ struct Sample<'a> {
     corrections: &'a [f32],
 }
 
-/// One row of the softmax: `own` is the target's corrected logit. Returns the loss and the gradient of the target's logit.
+/// One row of the softmax: `own` is the target's corrected logit. Returns the loss and the gradient
+/// of the target's logit.
 #[inline(always)]
-fn softmax_row(row: &mut [f32], own: f32, target: u32, sample: Sample<'_>, scale: f32) -> (f32, f32) {
+fn softmax_row(
+    row: &mut [f32],
+    own: f32,
+    target: u32,
+    sample: Sample<'_>,
+    scale: f32,
+) -> (f32, f32) {
     for ((value, correction), &word) in row.iter_mut().zip(sample.corrections).zip(sample.words) {
-        *value = if word == target { f32::NEG_INFINITY } else { *value - correction };
+        *value = if word == target {
+            f32::NEG_INFINITY
+        } else {
+            *value - correction
+        };
     }
     let top = largest(row);
     let top = if own > top { own } else { top };
@@ -98,12 +116,16 @@ fn softmax_row(row: &mut [f32], own: f32, target: u32, sample: Sample<'_>, scale
     (top + sum.ln() - own, share * factor - scale)
 }
 
-/// ln(1 + e^x) and its derivative; the first as a whole part and a factor from 1 to 2, of which the logarithm is missing.
+/// ln(1 + e^x) and its derivative; the first as a whole part and a factor from 1 to 2, of which the
+/// logarithm is missing.
 #[inline(always)]
 fn softplus(x: f32) -> ([f32; 2], f32) {
     let power = math::exp(-x.abs());
     let numerator = if x < 0.0 { power } else { 1.0 };
-    ([if x < 0.0 { 0.0 } else { x }, 1.0 + power], numerator / (1.0 + power))
+    (
+        [if x < 0.0 { 0.0 } else { x }, 1.0 + power],
+        numerator / (1.0 + power),
+    )
 }
 
 /// One row of noise-contrastive estimation, as [`softmax_row`].
@@ -112,11 +134,16 @@ fn nce_row(row: &mut [f32], own: f32, sample: Sample<'_>, scale: f32) -> (f32, f
     let ([whole, factor], derivative) = softplus(-own);
     let mut loss = whole + factor.ln();
     // Logarithms of products of many factors, not of each.
-    for (run, corrections) in row.chunks_mut(FACTORS * LANES).zip(sample.corrections.chunks(FACTORS * LANES)) {
+    for (run, corrections) in row
+        .chunks_mut(FACTORS * LANES)
+        .zip(sample.corrections.chunks(FACTORS * LANES))
+    {
         let (mut wholes, mut factors) = ([0.0_f32; LANES], [1.0_f32; LANES]);
         for (values, corrections) in run.chunks_mut(LANES).zip(corrections.chunks(LANES)) {
             let lanes = wholes.iter_mut().zip(&mut factors);
-            for ((value, correction), (sum, product)) in values.iter_mut().zip(corrections).zip(lanes) {
+            for ((value, correction), (sum, product)) in
+                values.iter_mut().zip(corrections).zip(lanes)
+            {
                 let ([whole, factor], derivative) = softplus(*value - correction);
                 *sum += whole;
                 *product *= factor;
@@ -135,9 +162,14 @@ impl Kernel for SampledLoss {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (rows, columns) = (self.sample.rows(), self.sample.columns());
-        let (mut logits, mut targets, mut losses) = (cpu.write(&self.sample), cpu.write(&self.targets), cpu.write(&self.losses));
+        let (mut logits, mut targets, mut losses) = (
+            cpu.write(&self.sample),
+            cpu.write(&self.targets),
+            cpu.write(&self.losses),
+        );
         let (words, corrections) = (cpu.read(&self.words), cpu.read(&self.corrections));
-        let ((of_rows, words), (own_corrections, corrections)) = (words.split_at(rows), corrections.split_at(rows));
+        let ((of_rows, words), (own_corrections, corrections)) =
+            (words.split_at(rows), corrections.split_at(rows));
         let sample = Sample { words, corrections };
         let one = |row: &mut [f32], own: f32, target: u32| match self.objective {
             _ if target == NONE => {
@@ -148,32 +180,46 @@ impl Kernel for SampledLoss {
             SampledObjective::Nce => nce_row(row, own, sample, self.scale),
         };
         let part = rows_per_part(cpu.threads(), rows);
-        let parts = logits.par_chunks_mut(part * columns).zip(targets.par_chunks_mut(part)).zip(losses.par_chunks_mut(part));
-        parts.zip(of_rows.par_chunks(part)).zip(own_corrections.par_chunks(part)).for_each(
-            |((((logits, targets), losses), words), corrections)| {
+        let parts = logits
+            .par_chunks_mut(part * columns)
+            .zip(targets.par_chunks_mut(part))
+            .zip(losses.par_chunks_mut(part));
+        parts
+            .zip(of_rows.par_chunks(part))
+            .zip(own_corrections.par_chunks(part))
+            .for_each(|((((logits, targets), losses), words), corrections)| {
                 vectorised(
                     #[inline(always)]
                     || {
-                        let rows = logits.chunks_exact_mut(columns).zip(targets.iter_mut().zip(losses)).zip(words.iter().zip(corrections));
+                        let rows = logits
+                            .chunks_exact_mut(columns)
+                            .zip(targets.iter_mut().zip(losses))
+                            .zip(words.iter().zip(corrections));
                         for ((row, (logit, loss)), (&word, correction)) in rows {
                             (*loss, *logit) = one(row, *logit - correction, word);
                         }
                     },
                 );
-            },
-        );
+            });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((sample, sample_offset), (targets, targets_offset)) =
-            (Binding::with_offset(&self.sample), Binding::with_offset(&self.targets));
-        let ((words, words_offset), (corrections, corrections_offset)) =
-            (Binding::with_offset(&self.words), Binding::with_offset(&self.corrections));
+        let ((sample, sample_offset), (targets, targets_offset)) = (
+            Binding::with_offset(&self.sample),
+            Binding::with_offset(&self.targets),
+        );
+        let ((words, words_offset), (corrections, corrections_offset)) = (
+            Binding::with_offset(&self.words),
+            Binding::with_offset(&self.corrections),
+        );
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         let rows = self.sample.rows();
         gpu.launch(
             &SHADER,
-            &[("NCE", f64::from(u8::from(self.objective == SampledObjective::Nce)))],
+            &[(
+                "NCE",
+                f64::from(u8::from(self.objective == SampledObjective::Nce)),
+            )],
             &[sample, targets, words, corrections, losses],
             &Arguments {
                 rows: index(rows),

@@ -1,12 +1,15 @@
-//! The gradient of [`Gather`](super::Gather): rows of equal tokens summed, in an order that never changes.
+//! The gradient of [`Gather`](super::Gather): rows of equal tokens summed, in an order that never
+//! changes.
 
 use super::parallel::{for_row_parts, vectorised};
 use super::rows::Rows;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::{NONE, Tensor};
 
-/// `sums[p] = Σ gradient[i]` over the positions i whose token is that of position `order[p]`, where that token begins in `order`; zeros in
-/// every other row.
+/// `sums[p] = Σ gradient[i]` over the positions i whose token is that of position `order[p]`,
+/// where that token begins in `order`; zeros in every other row.
 #[derive(Debug, Clone, Copy)]
 pub struct ScatterAdd {
     /// `[rows, columns]`: the gradient of what was looked up.
@@ -23,7 +26,12 @@ pub(super) static SHADER: Shader = Shader {
     stem: "scatter_add",
     source: include_str!("../../shaders/scatter_add.wgsl"),
     entry_point: "main",
-    bindings: &[("gradient", Access::Read), ("tokens", Access::Read), ("order", Access::Read), ("sums", Access::Write)],
+    bindings: &[
+        ("gradient", Access::Read),
+        ("tokens", Access::Read),
+        ("order", Access::Read),
+        ("sums", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: false,
@@ -39,7 +47,11 @@ impl Kernel for ScatterAdd {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.gradient.columns();
-        let (gradient, order, mut sums) = (cpu.read(&self.gradient), cpu.read(&self.rows.order), cpu.write(&self.sums));
+        let (gradient, order, mut sums) = (
+            cpu.read(&self.gradient),
+            cpu.read(&self.rows.order),
+            cpu.write(&self.sums),
+        );
         let tokens = cpu.read(&self.rows.tokens);
         let (gradient, order, tokens) = (&*gradient, &*order, &*tokens);
         let token = |p: usize| tokens[order[p] as usize];
@@ -54,7 +66,9 @@ impl Kernel for ScatterAdd {
                         }
                         for q in (p..order.len()).take_while(|&q| token(q) == token(p)) {
                             let row = &gradient[order[q] as usize * columns..][..columns];
-                            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                            sum.iter_mut()
+                                .zip(row)
+                                .for_each(|(sum, value)| *sum += value);
                         }
                     }
                 },
@@ -63,14 +77,26 @@ impl Kernel for ScatterAdd {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((tokens, tokens_offset), (order, order_offset)) =
-            (Binding::with_offset(&self.rows.tokens), Binding::with_offset(&self.rows.order));
+        let ((tokens, tokens_offset), (order, order_offset)) = (
+            Binding::with_offset(&self.rows.tokens),
+            Binding::with_offset(&self.rows.order),
+        );
         let (rows, columns) = (self.gradient.rows(), self.gradient.columns());
         gpu.launch(
             &SHADER,
             &[],
-            &[Binding::whole(&self.gradient), tokens, order, Binding::whole(&self.sums)],
-            &Arguments { columns: index(columns), rows: index(rows), tokens_offset, order_offset },
+            &[
+                Binding::whole(&self.gradient),
+                tokens,
+                order,
+                Binding::whole(&self.sums),
+            ],
+            &Arguments {
+                columns: index(columns),
+                rows: index(rows),
+                tokens_offset,
+                order_offset,
+            },
             workgroups(rows * columns.div_ceil(COLUMNS), 1),
         );
     }

@@ -17,10 +17,23 @@ pub struct Sgd {
     pub rate: f32,
 }
 
-arguments! { count: u32, columns: u32, tokens_offset: u32, order_offset: u32, first_row: u32, end_row: u32, rate: f32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    tokens_offset: u32,
+    order_offset: u32,
+    first_row: u32,
+    end_row: u32,
+    rate: f32,
+}
 
-const BINDINGS: &[(&str, Access)] =
-    &[("parameter", Access::Write), ("gradient", Access::Read), ("scale", Access::Read), ("tokens", Access::Read), ("order", Access::Read)];
+const BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("tokens", Access::Read),
+    ("order", Access::Read),
+];
 pub(super) static DENSE: Shader = Shader {
     stem: "sgd",
     source: include_str!("../../shaders/sgd.wgsl"),
@@ -30,7 +43,11 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader { entry_point: "rows", bindings: BINDINGS, ..DENSE };
+pub(super) static ROWS: Shader = Shader {
+    entry_point: "rows",
+    bindings: BINDINGS,
+    ..DENSE
+};
 
 impl Kernel for Sgd {
     fn name(&self) -> &'static str {
@@ -39,15 +56,27 @@ impl Kernel for Sgd {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let rate = self.rate * cpu.read(&self.scale)[0];
-        Update { gradient: self.gradient, tensors: [self.parameter] }.on_cpu(
+        Update {
+            gradient: self.gradient,
+            tensors: [self.parameter],
+        }
+        .on_cpu(
             cpu,
             #[inline(always)]
-            |[parameter], gradient| parameter.iter_mut().zip(gradient).for_each(|(parameter, g)| *parameter -= rate * g),
+            |[parameter], gradient| {
+                parameter
+                    .iter_mut()
+                    .zip(gradient)
+                    .for_each(|(parameter, g)| *parameter -= rate * g)
+            },
         );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = Update { gradient: self.gradient, tensors: [self.parameter] };
+        let update = Update {
+            gradient: self.gradient,
+            tensors: [self.parameter],
+        };
         update.on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
             count: sizes.count,
             columns: sizes.columns,

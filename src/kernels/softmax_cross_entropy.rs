@@ -4,11 +4,14 @@ use rayon::prelude::*;
 
 use super::math;
 use super::parallel::{rows_per_part, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+};
 use crate::tensor::{NONE, Tensor};
 
 /// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k and, where `gradient`,
-/// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and gradient 0.
+/// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and
+/// gradient 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxCrossEntropy {
     /// `[rows, V]`; overwritten with its gradient where `gradient`, else of no use afterwards.
@@ -31,7 +34,8 @@ pub enum Exponential {
     /// The exponential function.
     #[default]
     Exact,
-    /// rnnlm's approximation, for models of rnnlm; gradients take it for the exponential, as rnnlm's do.
+    /// rnnlm's approximation, for models of rnnlm; gradients take it for the exponential, as
+    /// rnnlm's do.
     Rnnlm,
 }
 
@@ -43,8 +47,14 @@ impl Exponential {
             Self::Exact => f64::from(value - top),
             Self::Rnnlm => f64::from(math::rnnlm_exp(value - top)).ln(),
         };
-        let log_sum = logits.iter().map(|&value| log(value).exp()).sum::<f64>().ln();
-        logits.iter_mut().for_each(|value| *value = (log(*value) - log_sum) as f32);
+        let log_sum = logits
+            .iter()
+            .map(|&value| log(value).exp())
+            .sum::<f64>()
+            .ln();
+        logits
+            .iter_mut()
+            .for_each(|value| *value = (log(*value) - log_sum) as f32);
     }
 
     /// The number by which shaders know it.
@@ -59,7 +69,11 @@ pub(super) static SHADER: Shader = Shader {
     stem: "softmax_cross_entropy",
     source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
     entry_point: "main",
-    bindings: &[("logits", Access::Write), ("targets", Access::Read), ("losses", Access::Write)],
+    bindings: &[
+        ("logits", Access::Write),
+        ("targets", Access::Read),
+        ("losses", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
@@ -79,7 +93,10 @@ pub(super) fn largest(row: &[f32]) -> f32 {
             *lane = if *lane > value { *lane } else { value };
         }
     }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |top, &value| if top > value { top } else { value })
+    rest.iter().chain(&lanes).fold(
+        f32::NEG_INFINITY,
+        |top, &value| if top > value { top } else { value },
+    )
 }
 
 /// Replaces every value by `exp` of what it is above the top, and returns the sum of them.
@@ -114,13 +131,24 @@ impl SoftmaxCrossEntropy {
             }
             return 0.0;
         }
-        softmax_row(logits, target as usize, self.gradient.then_some(self.scale), self.exponential)
+        softmax_row(
+            logits,
+            target as usize,
+            self.gradient.then_some(self.scale),
+            self.exponential,
+        )
     }
 }
 
-/// The loss of one row's target; where there is a `scale`, the logits become the gradient of the scaled loss.
+/// The loss of one row's target; where there is a `scale`, the logits become the gradient of the
+/// scaled loss.
 #[inline(always)]
-pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>, exponential: Exponential) -> f32 {
+pub(super) fn softmax_row(
+    logits: &mut [f32],
+    target: usize,
+    scale: Option<f32>,
+    exponential: Exponential,
+) -> f32 {
     let target_logit = logits[target];
     if logits.len() > LONG && exponential == Exponential::Exact {
         return long_row(logits, target, scale);
@@ -145,8 +173,8 @@ pub(super) fn softmax_row(logits: &mut [f32], target: usize, scale: Option<f32>,
 /// Logits of a row that stay in the cache between two readings.
 const LONG: usize = 16 * 1024;
 
-/// The same for a row so long that every reading of it costs: each run of logits is measured by its own largest, and by the row's in the
-/// reading that makes the gradient.
+/// The same for a row so long that every reading of it costs: each run of logits is measured by its
+/// own largest, and by the row's in the reading that makes the gradient.
 #[inline(always)]
 fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
     let target_logit = logits[target];
@@ -156,8 +184,14 @@ fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
         runs.push((top, exponentiate(run, top, math::exp)));
     }
     // NaN must not be lost here, as it is in `max`.
-    let top = runs.iter().fold(f32::NEG_INFINITY, |top, run| if top > run.0 { top } else { run.0 });
-    let sum: f32 = runs.iter().map(|(own, sum)| sum * math::exp(own - top)).sum();
+    let top = runs.iter().fold(
+        f32::NEG_INFINITY,
+        |top, run| if top > run.0 { top } else { run.0 },
+    );
+    let sum: f32 = runs
+        .iter()
+        .map(|(own, sum)| sum * math::exp(own - top))
+        .sum();
     if let Some(scale) = scale {
         for (run, (own, _)) in logits.chunks_mut(LONG).zip(&runs) {
             let factor = scale / sum * math::exp(own - top);
@@ -175,14 +209,23 @@ impl Kernel for SoftmaxCrossEntropy {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.logits.columns();
-        let (mut logits, targets, mut losses) = (cpu.write(&self.logits), cpu.read(&self.targets), cpu.write(&self.losses));
+        let (mut logits, targets, mut losses) = (
+            cpu.write(&self.logits),
+            cpu.read(&self.targets),
+            cpu.write(&self.losses),
+        );
         let part = rows_per_part(cpu.threads(), targets.len());
-        let parts = logits.par_chunks_mut(part * columns).zip(losses.par_chunks_mut(part)).zip(targets.par_chunks(part));
+        let parts = logits
+            .par_chunks_mut(part * columns)
+            .zip(losses.par_chunks_mut(part))
+            .zip(targets.par_chunks(part));
         parts.for_each(|((logits, losses), targets)| {
             vectorised(
                 #[inline(always)]
                 || {
-                    for ((row, loss), &target) in logits.chunks_exact_mut(columns).zip(losses).zip(targets) {
+                    for ((row, loss), &target) in
+                        logits.chunks_exact_mut(columns).zip(losses).zip(targets)
+                    {
                         *loss = self.row(row, target);
                     }
                 },
@@ -191,11 +234,16 @@ impl Kernel for SoftmaxCrossEntropy {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((targets, targets_offset), (losses, losses_offset)) =
-            (Binding::with_offset(&self.targets), Binding::with_offset(&self.losses));
+        let ((targets, targets_offset), (losses, losses_offset)) = (
+            Binding::with_offset(&self.targets),
+            Binding::with_offset(&self.losses),
+        );
         gpu.launch(
             &SHADER,
-            &[("GRADIENT", f64::from(u8::from(self.gradient))), ("RNNLM", self.exponential.constant())],
+            &[
+                ("GRADIENT", f64::from(u8::from(self.gradient))),
+                ("RNNLM", self.exponential.constant()),
+            ],
             &[Binding::whole(&self.logits), targets, losses],
             &Arguments {
                 rows: index(self.logits.rows()),

@@ -40,34 +40,56 @@ impl Kernel for SumRows {
             output.fill(0.0);
         }
         let (values, columns) = (&*values, output.len());
-        let part = if values.len() < SMALLEST_SPLIT { columns } else { rows_per_part(cpu.threads(), columns) };
-        output.par_chunks_mut(part).enumerate().for_each(|(number, output)| {
-            let (first, width) = (number * part, output.len());
-            vectorised(
-                #[inline(always)]
-                || {
-                    let mut fours = values.chunks_exact(4 * columns);
-                    for rows in &mut fours {
-                        let [a, b, c, d] = [0, 1, 2, 3].map(|row| &rows[row * columns + first..][..width]);
-                        let rows = a.iter().zip(b).zip(c.iter().zip(d));
-                        output.iter_mut().zip(rows).for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
-                    }
-                    for row in fours.remainder().chunks_exact(columns) {
-                        output.iter_mut().zip(&row[first..][..width]).for_each(|(sum, value)| *sum += value);
-                    }
-                },
-            );
-        });
+        let part = if values.len() < SMALLEST_SPLIT {
+            columns
+        } else {
+            rows_per_part(cpu.threads(), columns)
+        };
+        output
+            .par_chunks_mut(part)
+            .enumerate()
+            .for_each(|(number, output)| {
+                let (first, width) = (number * part, output.len());
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        let mut fours = values.chunks_exact(4 * columns);
+                        for rows in &mut fours {
+                            let [a, b, c, d] =
+                                [0, 1, 2, 3].map(|row| &rows[row * columns + first..][..width]);
+                            let rows = a.iter().zip(b).zip(c.iter().zip(d));
+                            output
+                                .iter_mut()
+                                .zip(rows)
+                                .for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
+                        }
+                        for row in fours.remainder().chunks_exact(columns) {
+                            output
+                                .iter_mut()
+                                .zip(&row[first..][..width])
+                                .for_each(|(sum, value)| *sum += value);
+                        }
+                    },
+                );
+            });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (output, output_offset)) = (Binding::with_offset(&self.values), Binding::with_offset(&self.output));
+        let ((values, values_offset), (output, output_offset)) = (
+            Binding::with_offset(&self.values),
+            Binding::with_offset(&self.output),
+        );
         let (rows, columns) = (self.values.rows(), self.values.columns());
         gpu.launch(
             &SHADER,
             &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
             &[values, output],
-            &Arguments { rows: index(rows), columns: index(columns), values_offset, output_offset },
+            &Arguments {
+                rows: index(rows),
+                columns: index(columns),
+                values_offset,
+                output_offset,
+            },
             [index(columns.div_ceil(16)), 1, 1],
         );
     }

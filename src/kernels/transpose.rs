@@ -25,7 +25,8 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-/// Rows of the input that are read side by side: as many as a line of the output's cache has numbers.
+/// Rows of the input that are read side by side: as many as a line of the output's cache has
+/// numbers.
 const BLOCK: usize = 16;
 
 impl Kernel for Transpose {
@@ -41,8 +42,13 @@ impl Kernel for Transpose {
             for begin in (0..rows).step_by(BLOCK) {
                 let block = begin..(begin + BLOCK).min(rows);
                 for (column, line) in part.chunks_exact_mut(rows).enumerate() {
-                    let values = block.clone().map(|row| input[row * columns + first + column]);
-                    line[block.clone()].iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                    let values = block
+                        .clone()
+                        .map(|row| input[row * columns + first + column]);
+                    line[block.clone()]
+                        .iter_mut()
+                        .zip(values)
+                        .for_each(|(to, value)| *to = value);
                 }
             }
         });
@@ -54,7 +60,10 @@ impl Kernel for Transpose {
             &SHADER,
             &[],
             &[Binding::whole(&self.input), Binding::whole(&self.output)],
-            &Arguments { rows: index(rows), columns: index(columns) },
+            &Arguments {
+                rows: index(rows),
+                columns: index(columns),
+            },
             [index(columns.div_ceil(16)), index(rows.div_ceil(16)), 1],
         );
     }

@@ -1,5 +1,5 @@
-//! What all kernels that walk a window have in common: where streams begin afresh, how a GPU goes about it, and how the CPU's threads share
-//! it. The cells' own files say what happens at a step.
+//! What all kernels that walk a window have in common: where streams begin afresh, how a GPU goes
+//! about it, and how the CPU's threads share it. The cells' own files say what happens at a step.
 
 use super::matmul::{Matmul, Precision, Product, View};
 use super::transpose::Transpose;
@@ -9,25 +9,33 @@ use crate::tensor::Tensor;
 /// How a GPU walks a window. Both ways sum in the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
-    /// One dispatch for the whole window: a workgroup walks all steps of one stream, its state in workgroup memory. Nothing is waited for
-    /// between steps, but every workgroup reads the whole recurrent weight in each of them. For narrow layers.
+    /// One dispatch for the whole window: a workgroup walks all steps of one stream, its state in
+    /// workgroup memory. Nothing is waited for between steps, but every workgroup reads the whole
+    /// recurrent weight in each of them. For narrow layers.
     Window,
-    /// Dispatches for each step, over all streams and units. For wide layers, where reading the weight costs more than a dispatch.
+    /// Dispatches for each step, over all streams and units. For wide layers, where reading the
+    /// weight costs more than a dispatch.
     Steps,
 }
 
 impl Walk {
     /// The way for a layer of `hidden_size` units.
     pub fn for_size(hidden_size: usize) -> Self {
-        if hidden_size <= WIDEST_WINDOW { Self::Window } else { Self::Steps }
+        if hidden_size <= WIDEST_WINDOW {
+            Self::Window
+        } else {
+            Self::Steps
+        }
     }
 }
 
-/// The widest layer that is walked in one dispatch. An estimate: a workgroup that reads H² weights from a GPU's second cache at 100 GB/s takes
-/// as long as a dispatch of some 5 µs at H = 350. `cargo bench --bench kernels` measures both ways.
+/// The widest layer that is walked in one dispatch. An estimate: a workgroup that reads H² weights
+/// from a GPU's second cache at 100 GB/s takes as long as a dispatch of some 5 µs at H = 350.
+/// `cargo bench --bench kernels` measures both ways.
 const WIDEST_WINDOW: usize = 384;
 
-/// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token 0.
+/// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token
+/// 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Reset {
     /// Whether there are such places.
@@ -36,7 +44,8 @@ pub struct Reset {
     pub initial: f32,
     /// The window's inputs, T*B tokens.
     pub tokens: Tensor<u32>,
-    /// `[T*B, H]`: receives the previous states as they were used, where `enabled`; else of any size and untouched.
+    /// `[T*B, H]`: receives the previous states as they were used, where `enabled`; else of any
+    /// size and untouched.
     pub previous: Tensor,
 }
 
@@ -46,8 +55,16 @@ impl Reset {
         self.enabled && tokens[position] == 0
     }
 
-    /// Copies states `[streams, size]` with fresh ones in place of those that are not used; the first stream's token is at `position`.
-    pub(super) fn copy_used(&self, states: &[f32], used: &mut [f32], tokens: &[u32], position: usize, size: usize) {
+    /// Copies states `[streams, size]` with fresh ones in place of those that are not used; the
+    /// first stream's token is at `position`.
+    pub(super) fn copy_used(
+        &self,
+        states: &[f32],
+        used: &mut [f32],
+        tokens: &[u32],
+        position: usize,
+        size: usize,
+    ) {
         used.copy_from_slice(states);
         for (stream, row) in used.chunks_exact_mut(size).enumerate() {
             if self.at(tokens, position + stream) {
@@ -56,7 +73,8 @@ impl Reset {
         }
     }
 
-    /// What flows back out of a step into the states before it, `[streams, size]`: nothing where a stream began afresh.
+    /// What flows back out of a step into the states before it, `[streams, size]`: nothing where a
+    /// stream began afresh.
     pub(super) fn cut(&self, gradient: &mut [f32], tokens: &[u32], position: usize, size: usize) {
         for (stream, row) in gradient.chunks_exact_mut(size).enumerate() {
             if self.at(tokens, position + stream) {
@@ -76,19 +94,38 @@ impl Reset {
     }
 }
 
-/// The dispatches that a window is walked in, by time: runs of steps `first..end`. `turns`: loop turns of an invocation in a step.
+/// The dispatches that a window is walked in, by time: runs of steps `first..end`. `turns`: loop
+/// turns of an invocation in a step.
 pub(super) fn dispatches(time_steps: usize, turns: usize) -> Vec<[u32; 2]> {
     let part = (super::MOST_TURNS / turns).max(1);
-    (0..time_steps).step_by(part).map(|first| [index(first), index((first + part).min(time_steps))]).collect()
+    (0..time_steps)
+        .step_by(part)
+        .map(|first| [index(first), index((first + part).min(time_steps))])
+        .collect()
 }
 
-/// A step's product with the recurrent weight, turned over for going forward, replacing or added to what is there.
-pub(super) fn step_product(a: Tensor, weight: Tensor, c: Tensor, [transpose_b, accumulate]: [bool; 2]) -> Matmul {
-    Matmul { a, b: weight, c, transpose_a: false, transpose_b, accumulate, precision: Precision::Full }
+/// A step's product with the recurrent weight, turned over for going forward, replacing or added to
+/// what is there.
+pub(super) fn step_product(
+    a: Tensor,
+    weight: Tensor,
+    c: Tensor,
+    [transpose_b, accumulate]: [bool; 2],
+) -> Matmul {
+    Matmul {
+        a,
+        b: weight,
+        c,
+        transpose_a: false,
+        transpose_b,
+        accumulate,
+        precision: Precision::Full,
+    }
 }
 
-/// Units from which on the weight is larger than a core's cache: then threads share it in every step, each making its part of the units, and
-/// wait for each other between steps. Below, each walks the whole window with its part of the streams.
+/// Units from which on the weight is larger than a core's cache: then threads share it in every
+/// step, each making its part of the units, and wait for each other between steps. Below, each
+/// walks the whole window with its part of the streams.
 const WIDE: usize = 512;
 /// Steps from which on the CPU turns the weight over before it walks them.
 const SHORTEST_TURNED: usize = 4;
@@ -106,34 +143,62 @@ pub(super) struct Share {
 impl Share {
     /// For B streams of layers of `units` units; a unit has a row of the weight for each gate.
     pub(super) fn new(cpu: &Cpu, batch: usize, units: usize) -> Self {
-        let (streams, threads) = if units < WIDE { (batch.div_ceil(cpu.threads()), 1) } else { (batch, cpu.threads()) };
-        Self { batch, streams, threads }
+        let (streams, threads) = if units < WIDE {
+            (batch.div_ceil(cpu.threads()), 1)
+        } else {
+            (batch, cpu.threads())
+        };
+        Self {
+            batch,
+            streams,
+            threads,
+        }
     }
 
     /// Splits `[steps*B, columns]`: for every part, its rows of every step.
     pub(super) fn split<'a>(&self, data: &'a mut [f32], columns: usize) -> Vec<Vec<&'a mut [f32]>> {
-        let mut parts: Vec<Vec<&mut [f32]>> = (0..self.batch.div_ceil(self.streams)).map(|_| Vec::new()).collect();
+        let mut parts: Vec<Vec<&mut [f32]>> = (0..self.batch.div_ceil(self.streams))
+            .map(|_| Vec::new())
+            .collect();
         for step in data.chunks_exact_mut(self.batch * columns) {
-            for (part, rows) in parts.iter_mut().zip(step.chunks_mut(self.streams * columns)) {
+            for (part, rows) in parts
+                .iter_mut()
+                .zip(step.chunks_mut(self.streams * columns))
+            {
                 part.push(rows);
             }
         }
         parts
     }
 
-    /// The same of the previous states where they are kept, and nothing for every part where they are not.
-    pub(super) fn split_previous<'a>(&self, reset: &Reset, previous: &'a mut [f32], size: usize) -> Vec<Vec<&'a mut [f32]>> {
-        let mut parts = if reset.enabled { self.split(previous, size) } else { Vec::new() };
+    /// The same of the previous states where they are kept, and nothing for every part where they
+    /// are not.
+    pub(super) fn split_previous<'a>(
+        &self,
+        reset: &Reset,
+        previous: &'a mut [f32],
+        size: usize,
+    ) -> Vec<Vec<&'a mut [f32]>> {
+        let mut parts = if reset.enabled {
+            self.split(previous, size)
+        } else {
+            Vec::new()
+        };
         parts.resize_with(self.batch.div_ceil(self.streams), Vec::new);
         parts
     }
 }
 
-/// Turns a recurrent weight over where that pays: a product whose second factor lies turned needs no copy of it in every step. Whether it did.
+/// Turns a recurrent weight over where that pays: a product whose second factor lies turned needs
+/// no copy of it in every step. Whether it did.
 pub(super) fn turn_weight(cpu: &Cpu, weight: Tensor, turned: Tensor, time_steps: usize) -> bool {
     let pays = time_steps >= SHORTEST_TURNED;
     if pays {
-        Transpose { input: weight, output: turned }.on_cpu(cpu);
+        Transpose {
+            input: weight,
+            output: turned,
+        }
+        .on_cpu(cpu);
     }
     pays
 }
@@ -150,22 +215,64 @@ pub(super) struct Weight<'a> {
 impl Weight<'_> {
     /// `c = a Wᵀ` for a few rows: from states to gates. Added to c where `accumulate`.
     pub(super) fn forward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
-        let strides = if self.turned { [self.rows, 1] } else { [1, self.columns] };
-        self.product(a, strides, c, [self.columns, self.rows], accumulate, threads);
+        let strides = if self.turned {
+            [self.rows, 1]
+        } else {
+            [1, self.columns]
+        };
+        self.product(
+            a,
+            strides,
+            c,
+            [self.columns, self.rows],
+            accumulate,
+            threads,
+        );
     }
 
-    /// `c = a W` for a few rows: from gradients of gates to those of states. Added to c where `accumulate`.
+    /// `c = a W` for a few rows: from gradients of gates to those of states. Added to c where
+    /// `accumulate`.
     ///
     /// # Panics
     /// If the weight is turned.
     pub(super) fn backward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
-        assert!(!self.turned, "gradients go back through the weight as it is");
-        self.product(a, [self.columns, 1], c, [self.rows, self.columns], accumulate, threads);
+        assert!(
+            !self.turned,
+            "gradients go back through the weight as it is"
+        );
+        self.product(
+            a,
+            [self.columns, 1],
+            c,
+            [self.rows, self.columns],
+            accumulate,
+            threads,
+        );
     }
 
-    fn product(&self, a: &[f32], strides: [usize; 2], c: &mut [f32], [k, n]: [usize; 2], accumulate: bool, threads: usize) {
-        let a = View { data: a, strides: [k, 1] };
-        let b = View { data: self.data, strides };
-        Product { sizes: [c.len() / n, n, k], a, b, accumulate }.run_in_parts(c, threads);
+    fn product(
+        &self,
+        a: &[f32],
+        strides: [usize; 2],
+        c: &mut [f32],
+        [k, n]: [usize; 2],
+        accumulate: bool,
+        threads: usize,
+    ) {
+        let a = View {
+            data: a,
+            strides: [k, 1],
+        };
+        let b = View {
+            data: self.data,
+            strides,
+        };
+        Product {
+            sizes: [c.len() / n, n, k],
+            a,
+            b,
+            accumulate,
+        }
+        .run_in_parts(c, threads);
     }
 }

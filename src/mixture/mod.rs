@@ -1,7 +1,9 @@
-//! Several sources of a text's probabilities as one: networks, an n-gram model, a list made by another program.
+//! Several sources of a text's probabilities as one: networks, an n-gram model, a list made by
+//! another program.
 //!
-//! In: the tokens of a text, and [`Component`]s that say what they think of each. Out: the weighted mean of their probabilities, token by
-//! token, and weights that fit a text best. Above `model` and `ngram`, below the command line.
+//! In: the tokens of a text, and [`Component`]s that say what they think of each. Out: the weighted
+//! mean of their probabilities, token by token, and weights that fit a text best. Above `model` and
+//! `ngram`, below the command line.
 
 mod cache;
 mod listed;
@@ -29,12 +31,13 @@ pub const RUN: usize = 512;
 
 /// A source of probabilities that reads a text from its beginning to its end.
 pub trait Component: Debug {
-    /// ln P of each token of the next run, which begins where the last one ended. What it says of an unknown token, [`NONE`], is not looked
-    /// at.
+    /// ln P of each token of the next run, which begins where the last one ended. What it says of
+    /// an unknown token, [`NONE`], is not looked at.
     ///
     /// # Errors
     /// If the device failed, or the source ends before the text.
-    fn read(&mut self, device: &mut Device, tokens: &Tokens, run: Range<usize>) -> Result<Vec<f64>>;
+    fn read(&mut self, device: &mut Device, tokens: &Tokens, run: Range<usize>)
+    -> Result<Vec<f64>>;
 
     /// Hears that the text has ended.
     ///
@@ -73,7 +76,11 @@ pub fn read(
         if token != NONE {
             nats -= log_probability;
         }
-        take(&Found { token, log_probability, parts })
+        take(&Found {
+            token,
+            log_probability,
+            parts,
+        })
     })?;
     Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
 }
@@ -82,7 +89,11 @@ pub fn read(
 ///
 /// # Errors
 /// As [`read`].
-pub fn tune(device: &mut Device, components: &mut [Box<dyn Component + '_>], tokens: &Tokens) -> Result<Weights> {
+pub fn tune(
+    device: &mut Device,
+    components: &mut [Box<dyn Component + '_>],
+    tokens: &Tokens,
+) -> Result<Weights> {
     let mut all = Vec::new();
     let count = components.len();
     each(device, components, tokens, &mut |token, parts| {
@@ -104,11 +115,19 @@ fn each(
     let mut parts = vec![0.0; components.len()];
     for first in (0..tokens.len()).step_by(RUN) {
         let run = first..(first + RUN).min(tokens.len());
-        let found = components.iter_mut().map(|component| component.read(device, tokens, run.clone())).collect::<Result<Vec<_>>>()?;
+        let found = components
+            .iter_mut()
+            .map(|component| component.read(device, tokens, run.clone()))
+            .collect::<Result<Vec<_>>>()?;
         for (place, position) in run.enumerate() {
-            parts.iter_mut().zip(&found).for_each(|(part, of_component)| *part = of_component[place]);
+            parts
+                .iter_mut()
+                .zip(&found)
+                .for_each(|(part, of_component)| *part = of_component[place]);
             take(tokens.get(position), &parts)?;
         }
     }
-    components.iter_mut().try_for_each(|component| component.finish())
+    components
+        .iter_mut()
+        .try_for_each(|component| component.finish())
 }

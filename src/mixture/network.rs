@@ -1,5 +1,5 @@
-//! A network as a component: it reads with one stream, and may go on learning (Mikolov 2010's dynamic models) or remember (a continuous
-//! cache).
+//! A network as a component: it reads with one stream, and may go on learning (Mikolov 2010's
+//! dynamic models) or remember (a continuous cache).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,8 +17,8 @@ use crate::tensor::Tensor;
 /// How a model goes on learning from what it reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dynamic {
-    /// The learning rate of gradient descent on the sum over a window's tokens: plain, or where there are statistics in units of each number's
-    /// root mean square of gradients.
+    /// The learning rate of gradient descent on the sum over a window's tokens: plain, or where
+    /// there are statistics in units of each number's root mean square of gradients.
     pub rate: f32,
     /// How far, after every step, weights go back to what they were: 0 not at all, 1 all the way.
     pub decay: f32,
@@ -37,15 +37,27 @@ impl Dynamic {
     pub fn validate(&self) -> Result<()> {
         if !(self.rate.is_finite() && self.rate > 0.0) {
             let rule = "a learning rate must be a positive number";
-            return Err(Error::usage(format!("--dynamic {}", self.rate), rule, "0.1 is rnnlm's for sigmoid units; begin lower for others"));
+            return Err(Error::usage(
+                format!("--dynamic {}", self.rate),
+                rule,
+                "0.1 is rnnlm's for sigmoid units; begin lower for others",
+            ));
         }
         if !(0.0..=1.0).contains(&self.decay) {
             let rule = "it must be from 0 to 1";
-            return Err(Error::usage(format!("--dynamic-decay {}", self.decay), rule, "0 never goes back; 0.001 is a usual one"));
+            return Err(Error::usage(
+                format!("--dynamic-decay {}", self.decay),
+                rule,
+                "0 never goes back; 0.001 is a usual one",
+            ));
         }
         if !(1..=RUN).contains(&self.window) {
             let rule = format!("it must be from 1 to {RUN} tokens");
-            return Err(Error::usage(format!("--dynamic-window {}", self.window), rule, "5 to 20 are usual"));
+            return Err(Error::usage(
+                format!("--dynamic-window {}", self.window),
+                rule,
+                "5 to 20 are usual",
+            ));
         }
         Ok(())
     }
@@ -84,15 +96,16 @@ struct Learner {
     squares: Tensor,
     partial: Tensor,
     scale: Tensor,
-    /// Sums of squared gradients over a text, a tensor for each parameter, where steps are measured by them (Krause 2018).
+    /// Sums of squared gradients over a text, a tensor for each parameter, where steps are measured
+    /// by them (Krause 2018).
     statistics: Option<Vec<Tensor>>,
     /// The weights as they were, and how far every step goes back to them.
     start: Option<(Vec<Tensor>, f32)>,
 }
 
 impl<'a> Network<'a> {
-    /// Makes room for a text and begins it. A dynamic model's steps are measured by its gradients on the text of `statistics`, where there is
-    /// one.
+    /// Makes room for a text and begins it. A dynamic model's steps are measured by its gradients
+    /// on the text of `statistics`, where there is one.
     ///
     /// # Errors
     /// If something is too large for the device.
@@ -105,16 +118,36 @@ impl<'a> Network<'a> {
     ) -> Result<Self> {
         let time_steps = options.dynamic.map_or(RUN, |dynamic| dynamic.window);
         let training = options.dynamic.is_some();
-        let capacity = Capacity { batch: 1, time_steps, training, independent: options.independent, ..Capacity::default() };
+        let capacity = Capacity {
+            batch: 1,
+            time_steps,
+            training,
+            independent: options.independent,
+            ..Capacity::default()
+        };
         let workspace = Workspace::new(device, model, capacity)?;
-        let purpose = if training { Purpose::Training { history: 0 } } else { Purpose::Reading };
+        let purpose = if training {
+            Purpose::Training { history: 0 }
+        } else {
+            Purpose::Reading
+        };
         let feed = Feed::new(device, Streams::single(tokens, time_steps), purpose)?;
         let learner = match options.dynamic {
             None => None,
-            Some(dynamic) => Some(Learner::new(device, model, &workspace, dynamic, statistics)?),
+            Some(dynamic) => Some(Learner::new(
+                device, model, &workspace, dynamic, statistics,
+            )?),
         };
         let cache = options.cache.map(Cache::new);
-        Ok(Self { model, workspace, feed, window: 0, ready: VecDeque::new(), cache, learner })
+        Ok(Self {
+            model,
+            workspace,
+            feed,
+            window: 0,
+            ready: VecDeque::new(),
+            cache,
+            learner,
+        })
     }
 
     /// Reads the next window.
@@ -141,17 +174,37 @@ impl<'a> Network<'a> {
 }
 
 impl Learner {
-    fn new(device: &mut Device, model: &Model, workspace: &Workspace, dynamic: Dynamic, statistics: Option<&Tokens>) -> Result<Self> {
+    fn new(
+        device: &mut Device,
+        model: &Model,
+        workspace: &Workspace,
+        dynamic: Dynamic,
+        statistics: Option<&Tokens>,
+    ) -> Result<Self> {
         let parameters = model.parameters();
         let mut like_parameters = |what: &str| -> Result<Vec<Tensor>> {
-            parameters.specifications().iter().map(|one| one.allocate(device, &format!("{what} of {}", one.name))).collect()
+            parameters
+                .specifications()
+                .iter()
+                .map(|one| one.allocate(device, &format!("{what} of {}", one.name)))
+                .collect()
         };
-        let sums = statistics.map(|_| like_parameters("squared gradients")).transpose()?;
-        let start = if dynamic.decay > 0.0 { Some((like_parameters("first weights")?, dynamic.decay)) } else { None };
+        let sums = statistics
+            .map(|_| like_parameters("squared gradients"))
+            .transpose()?;
+        let start = if dynamic.decay > 0.0 {
+            Some((like_parameters("first weights")?, dynamic.decay))
+        } else {
+            None
+        };
         if let Some((first, _)) = &start {
             for (&input, &output) in parameters.tensors().iter().zip(first) {
                 // The first average of one is the thing itself, whatever pieces it lies in.
-                device.run(&Average { average: output, values: input, weight: 1.0 });
+                device.run(&Average {
+                    average: output,
+                    values: input,
+                    weight: 1.0,
+                });
             }
         }
         let mut learner = Self {
@@ -168,19 +221,40 @@ impl Learner {
         Ok(learner)
     }
 
-    /// Sums the squared gradients over a text. In proportion to the sum over its windows, steps are in units of the root of the mean: what is
-    /// still to be read adds little to it.
-    fn measure(&mut self, device: &mut Device, model: &Model, workspace: &Workspace, tokens: &Tokens, time_steps: usize) -> Result<()> {
-        let Some(sums) = &self.statistics else { return Ok(()) };
-        let mut feed = Feed::new(device, Streams::single(tokens, time_steps), Purpose::Training { history: 0 })?;
+    /// Sums the squared gradients over a text. In proportion to the sum over its windows, steps are
+    /// in units of the root of the mean: what is still to be read adds little to it.
+    fn measure(
+        &mut self,
+        device: &mut Device,
+        model: &Model,
+        workspace: &Workspace,
+        tokens: &Tokens,
+        time_steps: usize,
+    ) -> Result<()> {
+        let Some(sums) = &self.statistics else {
+            return Ok(());
+        };
+        let mut feed = Feed::new(
+            device,
+            Streams::single(tokens, time_steps),
+            Purpose::Training { history: 0 },
+        )?;
         let windows = feed.streams().windows();
         for number in 0..windows {
             let (window, _) = feed.window(device, workspace, number, 0);
             model.forward(device, workspace, &window);
             model.backward(device, workspace, &window, 1.0);
             let gradients = workspace.gradients(&window);
-            for ((&parameter, &squares), gradient) in model.parameters().tensors().iter().zip(sums).zip(gradients) {
-                device.run(&Adagrad { parameter, squares, gradient, scale: self.scale, rate: 0.0 });
+            for ((&parameter, &squares), gradient) in
+                model.parameters().tensors().iter().zip(sums).zip(gradients)
+            {
+                device.run(&Adagrad {
+                    parameter,
+                    squares,
+                    gradient,
+                    scale: self.scale,
+                    rate: 0.0,
+                });
             }
             device.submit();
         }
@@ -196,17 +270,47 @@ impl Learner {
         let gradients = workspace.gradients(window);
         for (number, gradient) in gradients.iter().enumerate() {
             let (values, output) = (gradient.values(), self.squares.element(number));
-            device.run(&Reduce { reduction: Reduction::SumOfSquares, values, partial: self.partial, output });
+            device.run(&Reduce {
+                reduction: Reduction::SumOfSquares,
+                values,
+                partial: self.partial,
+                output,
+            });
         }
-        device.run(&Clip { squares: self.squares, maximum: LARGEST_NORM, scale: self.scale });
+        device.run(&Clip {
+            squares: self.squares,
+            maximum: LARGEST_NORM,
+            scale: self.scale,
+        });
         let (scale, rate) = (self.scale, self.rate);
-        for (number, (&parameter, &gradient)) in model.parameters().tensors().iter().zip(&gradients).enumerate() {
+        for (number, (&parameter, &gradient)) in model
+            .parameters()
+            .tensors()
+            .iter()
+            .zip(&gradients)
+            .enumerate()
+        {
             match &self.statistics {
-                Some(squares) => device.run(&Adagrad { parameter, squares: squares[number], gradient, scale, rate }),
-                None => device.run(&Sgd { parameter, gradient, scale, rate }),
+                Some(squares) => device.run(&Adagrad {
+                    parameter,
+                    squares: squares[number],
+                    gradient,
+                    scale,
+                    rate,
+                }),
+                None => device.run(&Sgd {
+                    parameter,
+                    gradient,
+                    scale,
+                    rate,
+                }),
             }
             if let Some((start, decay)) = &self.start {
-                device.run(&Average { average: parameter, values: start[number], weight: *decay });
+                device.run(&Average {
+                    average: parameter,
+                    values: start[number],
+                    weight: *decay,
+                });
             }
         }
         device.submit();
@@ -214,7 +318,12 @@ impl Learner {
 }
 
 impl Component for Network<'_> {
-    fn read(&mut self, device: &mut Device, _tokens: &Tokens, run: Range<usize>) -> Result<Vec<f64>> {
+    fn read(
+        &mut self,
+        device: &mut Device,
+        _tokens: &Tokens,
+        run: Range<usize>,
+    ) -> Result<Vec<f64>> {
         while self.ready.len() < run.len() {
             self.advance(device)?;
         }

@@ -27,11 +27,20 @@ impl Weights {
     /// If one is negative or not finite, or all are 0.
     pub fn new(proportions: &[f64]) -> Result<Self> {
         let sum: f64 = proportions.iter().sum();
-        let fits = sum > 0.0 && proportions.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+        let fits = sum > 0.0
+            && proportions
+                .iter()
+                .all(|weight| weight.is_finite() && *weight >= 0.0);
         if fits {
-            return Ok(Self(proportions.iter().map(|weight| weight / sum).collect()));
+            return Ok(Self(
+                proportions.iter().map(|weight| weight / sum).collect(),
+            ));
         }
-        let list = proportions.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        let list = proportions
+            .iter()
+            .map(f64::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         Err(Error::usage(
             format!("--weights {list}"),
             "weights are numbers from 0 on, of which one is above 0",
@@ -46,9 +55,19 @@ impl Weights {
     pub fn with_other(self, lambda: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&lambda) {
             let rule = "the network's weight beside the other model must be from 0 to 1";
-            return Err(Error::usage(format!("--lambda {lambda}"), rule, "0.5 is a good one to begin with; --tune FILE finds the best"));
+            return Err(Error::usage(
+                format!("--lambda {lambda}"),
+                rule,
+                "0.5 is a good one to begin with; --tune FILE finds the best",
+            ));
         }
-        Ok(Self(self.0.into_iter().map(|weight| weight * lambda).chain([1.0 - lambda]).collect()))
+        Ok(Self(
+            self.0
+                .into_iter()
+                .map(|weight| weight * lambda)
+                .chain([1.0 - lambda])
+                .collect(),
+        ))
     }
 
     /// One after the other.
@@ -56,24 +75,40 @@ impl Weights {
         &self.0
     }
 
-    /// ln of the weighted mean of probabilities that are given by their ln. The largest is taken out before it vanishes.
+    /// ln of the weighted mean of probabilities that are given by their ln. The largest is taken
+    /// out before it vanishes.
     pub fn mean(&self, parts: &[f64]) -> f64 {
         if let [part] = parts {
             return *part;
         }
-        let top = self.0.iter().zip(parts).filter(|(weight, _)| **weight > 0.0).map(|(_, part)| *part).fold(f64::NEG_INFINITY, f64::max);
+        let top = self
+            .0
+            .iter()
+            .zip(parts)
+            .filter(|(weight, _)| **weight > 0.0)
+            .map(|(_, part)| *part)
+            .fold(f64::NEG_INFINITY, f64::max);
         if top == f64::NEG_INFINITY {
-            return if parts.iter().any(|part| part.is_nan()) { f64::NAN } else { top };
+            return if parts.iter().any(|part| part.is_nan()) {
+                f64::NAN
+            } else {
+                top
+            };
         }
         // NaN must not be lost here, as it is in `max`.
-        let sum: f64 =
-            self.0.iter().zip(parts).filter(|(weight, _)| **weight > 0.0).map(|(weight, part)| weight * (part - top).exp()).sum();
+        let sum: f64 = self
+            .0
+            .iter()
+            .zip(parts)
+            .filter(|(weight, _)| **weight > 0.0)
+            .map(|(weight, part)| weight * (part - top).exp())
+            .sum();
         top + sum.ln()
     }
 }
 
-/// The weights under which tokens are likeliest whose ln P are given, a row of `count` numbers a token: expectation maximisation from even
-/// weights on, which never makes a text less likely.
+/// The weights under which tokens are likeliest whose ln P are given, a row of `count` numbers a
+/// token: expectation maximisation from even weights on, which never makes a text less likely.
 pub fn estimate(count: usize, log_probabilities: &[f32]) -> Weights {
     let mut weights = Weights::even(count);
     let tokens = log_probabilities.len() / count;
@@ -88,7 +123,10 @@ pub fn estimate(count: usize, log_probabilities: &[f32]) -> Weights {
             let sum: f64 = weights.0.iter().zip(row).map(joint).sum();
             // A token that none of them can predict says nothing.
             if sum > 0.0 && sum.is_finite() {
-                shares.iter_mut().zip(weights.0.iter().zip(row)).for_each(|(share, pair)| *share += joint(pair) / sum);
+                shares
+                    .iter_mut()
+                    .zip(weights.0.iter().zip(row))
+                    .for_each(|(share, pair)| *share += joint(pair) / sum);
             }
         }
         let whole: f64 = shares.iter().sum();
@@ -96,7 +134,11 @@ pub fn estimate(count: usize, log_probabilities: &[f32]) -> Weights {
             break;
         }
         shares.iter_mut().for_each(|share| *share /= whole);
-        let change = shares.iter().zip(&weights.0).map(|(new, old)| (new - old).abs()).fold(0.0, f64::max);
+        let change = shares
+            .iter()
+            .zip(&weights.0)
+            .map(|(new, old)| (new - old).abs())
+            .fold(0.0, f64::max);
         weights = Weights(shares);
         if change < SMALLEST_CHANGE {
             break;
@@ -111,41 +153,82 @@ mod tests {
 
     #[test]
     fn the_mean_of_probabilities() {
-        let of = |weights: &[f64], parts: &[f64]| Weights::new(weights).expect("weights").mean(parts);
+        let of =
+            |weights: &[f64], parts: &[f64]| Weights::new(weights).expect("weights").mean(parts);
         assert!((of(&[1.0, 1.0], &[0.25_f64.ln(), 0.75_f64.ln()]) - 0.5_f64.ln()).abs() < 1e-15);
-        assert!((of(&[3.0, 1.0], &[0.5_f64.ln(), f64::NEG_INFINITY]) - 0.375_f64.ln()).abs() < 1e-15);
+        assert!(
+            (of(&[3.0, 1.0], &[0.5_f64.ln(), f64::NEG_INFINITY]) - 0.375_f64.ln()).abs() < 1e-15
+        );
         assert_eq!(of(&[1.0, 0.0], &[-2.0, f64::NEG_INFINITY]), -2.0);
         assert_eq!(of(&[1.0, 1.0], &[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
         // Both probabilities are 0 in f64.
-        assert!((of(&[1.0, 1.0], &[-1000.0, -1001.0]) - (-1000.0 - 2.0_f64.ln() + (1.0 + (-1.0_f64).exp()).ln())).abs() < 1e-12);
-        assert!(of(&[1.0, 1.0], &[f64::NAN, -1.0]).is_nan() && of(&[1.0, 1.0], &[-1.0, f64::NAN]).is_nan());
+        assert!(
+            (of(&[1.0, 1.0], &[-1000.0, -1001.0])
+                - (-1000.0 - 2.0_f64.ln() + (1.0 + (-1.0_f64).exp()).ln()))
+            .abs()
+                < 1e-12
+        );
+        assert!(
+            of(&[1.0, 1.0], &[f64::NAN, -1.0]).is_nan()
+                && of(&[1.0, 1.0], &[-1.0, f64::NAN]).is_nan()
+        );
         assert!(of(&[1.0, 1.0], &[f64::NAN, f64::NEG_INFINITY]).is_nan());
     }
 
     #[test]
     fn wrong_weights_are_refused() {
-        for wrong in [&[-1.0, 2.0][..], &[0.0, 0.0], &[f64::NAN], &[f64::INFINITY, 1.0], &[]] {
+        for wrong in [
+            &[-1.0, 2.0][..],
+            &[0.0, 0.0],
+            &[f64::NAN],
+            &[f64::INFINITY, 1.0],
+            &[],
+        ] {
             assert!(Weights::new(wrong).is_err(), "{wrong:?}");
         }
         for lambda in [-0.01, 1.01, f64::NAN] {
             assert!(Weights::even(1).with_other(lambda).is_err(), "{lambda}");
         }
-        assert_eq!(Weights::new(&[1.0, 3.0]).expect("weights").with_other(0.5).expect("a weight").values(), [0.125, 0.375, 0.5]);
+        assert_eq!(
+            Weights::new(&[1.0, 3.0])
+                .expect("weights")
+                .with_other(0.5)
+                .expect("a weight")
+                .values(),
+            [0.125, 0.375, 0.5]
+        );
     }
 
-    /// Tokens that a mixture of known weights draws give the weights back; a component that is always worse gets none.
+    /// Tokens that a mixture of known weights draws give the weights back; a component that is
+    /// always worse gets none.
     #[test]
     fn estimated_weights_fit_best() {
         let log = |p: f64| p.ln() as f32;
         // Of 10 tokens 7 are likely under the first, 3 under the second.
-        let rows: Vec<f32> = (0..10).flat_map(|i| if i < 7 { [log(0.9), log(0.1)] } else { [log(0.1), log(0.9)] }).collect();
+        let rows: Vec<f32> = (0..10)
+            .flat_map(|i| {
+                if i < 7 {
+                    [log(0.9), log(0.1)]
+                } else {
+                    [log(0.1), log(0.9)]
+                }
+            })
+            .collect();
         let found = estimate(2, &rows);
         // The likelihood of the mixture w is (0.1 + 0.8 w)^7 (0.9 - 0.8 w)^3, largest at w = 0.75.
         assert!((found.values()[0] - 0.75).abs() < 1e-4, "{found:?}");
         let worse: Vec<f32> = (0..10).flat_map(|_| [log(0.5), log(0.25)]).collect();
         assert!(estimate(2, &worse).values()[0] > 0.999);
         assert_eq!(estimate(1, &[log(0.5)]).values(), [1.0]);
-        let helpless = estimate(2, &[f32::NEG_INFINITY, f32::NEG_INFINITY, log(0.5), f32::NEG_INFINITY]);
+        let helpless = estimate(
+            2,
+            &[
+                f32::NEG_INFINITY,
+                f32::NEG_INFINITY,
+                log(0.5),
+                f32::NEG_INFINITY,
+            ],
+        );
         assert!(helpless.values()[0] > 0.999, "{helpless:?}");
     }
 }

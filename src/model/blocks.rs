@@ -1,4 +1,5 @@
-//! Logits by blocks of rows, so that those of a large vocabulary need not lie in memory for all rows of a window at once.
+//! Logits by blocks of rows, so that those of a large vocabulary need not lie in memory for all
+//! rows of a window at once.
 
 use std::ops::Range;
 
@@ -15,16 +16,21 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Blocks of up to `rows` rows of `columns` logits, made by a weight of `columns` rows of `size` numbers.
+    /// Blocks of up to `rows` rows of `columns` logits, made by a weight of `columns` rows of
+    /// `size` numbers.
     pub(super) fn new(device: &Device, rows: usize, columns: usize, size: usize) -> Self {
-        let fitting = device.logits_block_bytes(4 * columns * size) / 4 / columns / ROW_STEP * ROW_STEP;
+        let fitting =
+            device.logits_block_bytes(4 * columns * size) / 4 / columns / ROW_STEP * ROW_STEP;
         // The same number of rows in every block, as far as that goes.
         let blocks = rows.div_ceil(fitting.max(ROW_STEP));
-        Self { rows: rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows) }
+        Self {
+            rows: rows.div_ceil(blocks).next_multiple_of(ROW_STEP).min(rows),
+        }
     }
 
     /// Runs of `0..rows`, each at most a block.
     pub(super) fn ranges(self, rows: usize) -> impl Iterator<Item = Range<usize>> {
-        (0..rows.div_ceil(self.rows)).map(move |number| number * self.rows..((number + 1) * self.rows).min(rows))
+        (0..rows.div_ceil(self.rows))
+            .map(move |number| number * self.rows..((number + 1) * self.rows).min(rows))
     }
 }

@@ -1,7 +1,7 @@
 //! What a recurrent cell is, and the table of those that exist.
 //!
-//! The layer's input product with its bias is the same for every cell and belongs to the model; a cell is what happens between it and the
-//! layer's output, step by step.
+//! The layer's input product with its bias is the same for every cell and belongs to the model; a
+//! cell is what happens between it and the layer's output, step by step.
 
 use std::fmt::Debug;
 
@@ -18,7 +18,8 @@ use crate::tensor::Tensor;
 
 /// One layer's cell with its memory for windows of up to T steps of B streams.
 pub trait Cell: Debug {
-    /// `[time_steps*B, G*H]`: where the model puts the input's product, its bias added, before [`Cell::forward`].
+    /// `[time_steps*B, G*H]`: where the model puts the input's product, its bias added, before
+    /// [`Cell::forward`].
     fn inputs(&self, time_steps: usize) -> Tensor;
 
     /// `[time_steps*B, H]`: what the layer hands on after [`Cell::forward`].
@@ -33,14 +34,23 @@ pub trait Cell: Debug {
     /// The states carried from window to window, `[B, H]` each: one for Elman, two for LSTM.
     fn carried(&self) -> Vec<Tensor>;
 
-    /// The gradients of the carried states as they were before the window, after [`Cell::backward`].
+    /// The gradients of the carried states as they were before the window, after
+    /// [`Cell::backward`].
     fn carried_gradient(&self) -> Vec<Tensor>;
 
     /// Walks the window.
     fn forward(&self, device: &mut Device, window: &Window, recurrent: Recurrent);
 
-    /// Walks back through it and overwrites the recurrent parameters' `gradient`; the weight's is a product of this precision.
-    fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, gradient: Recurrent, precision: Precision);
+    /// Walks back through it and overwrites the recurrent parameters' `gradient`; the weight's is a
+    /// product of this precision.
+    fn backward(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        recurrent: Recurrent,
+        gradient: Recurrent,
+        precision: Precision,
+    );
 }
 
 /// A layer's recurrent parameters, or their gradients.
@@ -107,27 +117,35 @@ pub static CELLS: &[CellKind] = &[
         bias: false,
         initial_state: 0.1,
         forget_gate: None,
-        allocate: |device, config, layer, capacity| Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?)),
+        allocate: |device, config, layer, capacity| {
+            Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
+        },
     },
     CellKind {
         name: "gru",
         gates: 3,
         states: 1,
-        description: "two gates mix the state with a new one (Cho 2014, the reset gate after the product as in PyTorch)",
+        description: "two gates mix the state with a new one (Cho 2014, the reset gate after the \
+            product as in PyTorch)",
         bias: true,
         initial_state: 0.0,
         forget_gate: Some(1),
-        allocate: |device, config, layer, capacity| Ok(Box::new(GruCell::new(device, config, layer, capacity)?)),
+        allocate: |device, config, layer, capacity| {
+            Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
+        },
     },
     CellKind {
         name: "lstm",
         gates: 4,
         states: 2,
-        description: "a memory beside the state, written and read through gates (Hochreiter and Schmidhuber 1997)",
+        description: "a memory beside the state, written and read through gates (Hochreiter and \
+            Schmidhuber 1997)",
         bias: true,
         initial_state: 0.0,
         forget_gate: Some(1),
-        allocate: |device, config, layer, capacity| Ok(Box::new(LstmCell::new(device, config, layer, capacity)?)),
+        allocate: |device, config, layer, capacity| {
+            Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
+        },
     },
 ];
 
@@ -136,5 +154,8 @@ pub static CELLS: &[CellKind] = &[
 /// # Panics
 /// If the configuration was not validated.
 pub fn kind(config: &Config) -> &'static CellKind {
-    CELLS.iter().find(|row| row.name == config.cell).expect("a validated configuration names a cell of the table")
+    CELLS
+        .iter()
+        .find(|row| row.name == config.cell)
+        .expect("a validated configuration names a cell of the table")
 }

@@ -1,8 +1,10 @@
-//! The softmax over classes and the words of a class: `P(w) = P(class(w)) P(w | class(w))`, for which only the classes and the words of one
-//! class need logits. Direct connections, where there are any, add to both.
+//! The softmax over classes and the words of a class: `P(w) = P(class(w)) P(w | class(w))`, for
+//! which only the classes and the words of one class need logits. Direct connections, where there
+//! are any, add to both.
 //!
-//! Words are in classes by [`Classes`], each a run of the vocabulary. Rows of a window are sorted by the class of their target, so that the
-//! words of a class are multiplied by all the states that wait for one of them at once.
+//! Words are in classes by [`Classes`], each a run of the vocabulary. Rows of a window are sorted
+//! by the class of their target, so that the words of a class are multiplied by all the states that
+//! wait for one of them at once.
 
 use super::cell::Capacity;
 use super::classes::Classes;
@@ -15,12 +17,14 @@ use super::products::{input_gradient, of_activations, of_gradients, product, wei
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul,
-    PIECE_FIELDS, Precision, ROW_FIELDS, RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
+    Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient,
+    GroupedMatmul, GroupedProduct, Groups, Matmul, PIECE_FIELDS, Precision, ROW_FIELDS,
+    RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// The names of the parameters, in the order of the file; the biases where there are any, the table of direct connections likewise.
+/// The names of the parameters, in the order of the file; the biases where there are any, the table
+/// of direct connections likewise.
 const WORDS: &str = "decoder.weight";
 const WORD_BIAS: &str = "decoder.bias";
 const CLASSES: &str = "decoder.class_weight";
@@ -30,9 +34,10 @@ pub const DIRECT: &str = "direct.weight";
 /// Why the weights are there.
 const ALWAYS: &str = "a model with classes has weights for them";
 
-/// What a plan lists: the class of each row's target; the rows sorted by it, those without a target last, and each row's place in that order;
-/// the groups of rows with the words of their class; where each sorted row's logits lie; the words of these classes; and for direct connections
-/// where runs are added to the logits of classes and of words, and how the gradient is put together.
+/// What a plan lists: the class of each row's target; the rows sorted by it, those without a target
+/// last, and each row's place in that order; the groups of rows with the words of their class;
+/// where each sorted row's logits lie; the words of these classes; and for direct connections where
+/// runs are added to the logits of classes and of words, and how the gradient is put together.
 #[derive(Debug, Clone, Copy)]
 enum List {
     Targets,
@@ -59,7 +64,8 @@ pub struct ClassSoftmax {
     training: bool,
     /// rnnlm's where the hidden units have it too.
     exponential: Exponential,
-    /// `[rows * (classes + widest class), 1]`: the logits of classes, row by row, and behind them those of words; then their gradients.
+    /// `[rows * (classes + widest class), 1]`: the logits of classes, row by row, and behind them
+    /// those of words; then their gradients.
     logits: Tensor,
     /// Hidden states in the order of their targets' classes, `[rows, H]`.
     sorted: Tensor,
@@ -69,33 +75,63 @@ pub struct ClassSoftmax {
     lists: Tensor<u32>,
     /// 0, 1, 2 …: rows that are touched are listed in the order in which they are to be updated.
     ascending: Tensor<u32>,
-    /// `[classes + 1, 2 + order]`, where there are direct connections: the runs of a row's whole distribution.
+    /// `[classes + 1, 2 + order]`, where there are direct connections: the runs of a row's whole
+    /// distribution.
     all_runs: Option<Tensor<u32>>,
-    /// The most words that a window touches, and the most blocks of the table of direct connections.
+    /// The most words that a window touches, and the most blocks of the table of direct
+    /// connections.
     most: [usize; 2],
 }
 
 impl ClassSoftmax {
     pub(super) fn specifications(config: &Config) -> Vec<Specification> {
-        let (words, classes, size) = (config.vocab_size, config.class_sizes().len(), config.decoder_input_size());
+        let (words, classes, size) = (
+            config.vocab_size,
+            config.class_sizes().len(),
+            config.decoder_input_size(),
+        );
         let weight = Specification::weight(WORDS, words, size, of_tables(config));
-        let mut list = vec![Specification { may_be_cut: false, ..weight }];
+        let mut list = vec![Specification {
+            may_be_cut: false,
+            ..weight
+        }];
         if config.decoder_bias {
-            list.push(Specification { layout: Layout::Rows(1), ..Specification::bias(WORD_BIAS, words) });
+            list.push(Specification {
+                layout: Layout::Rows(1),
+                ..Specification::bias(WORD_BIAS, words)
+            });
         }
-        list.push(Specification::weight(CLASSES, classes, size, of_tables(config)));
+        list.push(Specification::weight(
+            CLASSES,
+            classes,
+            size,
+            of_tables(config),
+        ));
         if config.decoder_bias {
             list.push(Specification::bias(CLASS_BIAS, classes));
         }
         if config.direct_size > 0 {
             let table = Specification::bias(DIRECT, config.direct_size);
-            list.push(Specification { layout: Layout::Rows(BLOCK), may_be_cut: true, ..table });
+            list.push(Specification {
+                layout: Layout::Rows(BLOCK),
+                may_be_cut: true,
+                ..table
+            });
         }
         list
     }
 
-    pub(super) fn new(device: &mut Device, config: &Config, rows: usize, capacity: Capacity) -> Result<Self> {
-        let ranges = config.classes.as_ref().map(Classes::ranges).unwrap_or_default();
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        rows: usize,
+        capacity: Capacity,
+    ) -> Result<Self> {
+        let ranges = config
+            .classes
+            .as_ref()
+            .map(Classes::ranges)
+            .unwrap_or_default();
         let size = config.decoder_input_size();
         let mut sizes: Vec<usize> = ranges.iter().map(std::ops::Range::len).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
@@ -107,26 +143,51 @@ impl ClassSoftmax {
             order: config.direct_order,
             independent: capacity.independent,
         });
-        let [of_classes, of_words] = [classes, widest].map(|length| direct.map_or([0; 2], |direct| direct.most_blocks(rows, length)));
-        let [blocks, pieces] = if capacity.training { [0, 1].map(|i| of_classes[i] + of_words[i]) } else { [0; 2] };
+        let [of_classes, of_words] = [classes, widest]
+            .map(|length| direct.map_or([0; 2], |direct| direct.most_blocks(rows, length)));
+        let [blocks, pieces] = if capacity.training {
+            [0, 1].map(|i| of_classes[i] + of_words[i])
+        } else {
+            [0; 2]
+        };
         let blocks = blocks.min(config.direct_size / BLOCK);
         let runs = direct.map_or(0, |direct| rows * (2 + direct.order));
         let touched = if capacity.training { touched } else { 0 };
-        let numbers =
-            3 * rows + (most_groups + 1) * GROUP_FIELDS + ROW_FIELDS * rows + touched + 2 * runs + 2 * blocks + 1 + PIECE_FIELDS * pieces;
+        let numbers = 3 * rows
+            + (most_groups + 1) * GROUP_FIELDS
+            + ROW_FIELDS * rows
+            + touched
+            + 2 * runs
+            + 2 * blocks
+            + 1
+            + PIECE_FIELDS * pieces;
         let ascending: Vec<u32> = (0..touched.max(blocks).max(1) as u32).collect();
-        let gradient_shape = if capacity.training { [rows, size] } else { [1, 1] };
+        let gradient_shape = if capacity.training {
+            [rows, size]
+        } else {
+            [1, 1]
+        };
         Ok(Self {
             logits: device.tensor("logits", rows * (classes + widest), 1)?,
             sorted: device.tensor("sorted states", rows, size)?,
-            sorted_gradient: device.tensor("gradient of the sorted states", gradient_shape[0], gradient_shape[1])?,
+            sorted_gradient: device.tensor(
+                "gradient of the sorted states",
+                gradient_shape[0],
+                gradient_shape[1],
+            )?,
             lists: device.tensor("sorted words", numbers, 1)?,
             ascending: device.tensor_from("rows in order", 1, ascending.len(), &ascending)?,
-            class_of: ranges.iter().zip(0..).flat_map(|(range, class)| range.clone().map(move |_| class)).collect(),
+            class_of: ranges
+                .iter()
+                .zip(0..)
+                .flat_map(|(range, class)| range.clone().map(move |_| class))
+                .collect(),
             ranges,
             all_runs: match direct {
                 None => None,
-                Some(direct) => Some(device.tensor("runs of all words", classes + 1, 2 + direct.order)?),
+                Some(direct) => {
+                    Some(device.tensor("runs of all words", classes + 1, 2 + direct.order)?)
+                }
             },
             direct,
             mixed: capacity.mixed,
@@ -145,40 +206,98 @@ impl ClassSoftmax {
 
     fn groups(&self, plan: Plan) -> Groups {
         let records = self.list(plan, List::Groups, GROUP_FIELDS);
-        let widest = self.ranges.iter().map(std::ops::Range::len).max().unwrap_or(0);
-        Groups { records, count: records.rows() - 1, widest, touched: plan.len(List::Touched as usize) }
+        let widest = self
+            .ranges
+            .iter()
+            .map(std::ops::Range::len)
+            .max()
+            .unwrap_or(0);
+        Groups {
+            records,
+            count: records.rows() - 1,
+            widest,
+            touched: plan.len(List::Touched as usize),
+        }
     }
 
     /// Where the logits of classes lie, `[rows, classes]`, and those of words.
     fn logits(&self, rows: usize) -> [Tensor; 2] {
         let classes = self.ranges.len();
-        [self.logits.reshape(rows, classes), self.logits.tail(rows * classes)]
+        [
+            self.logits.reshape(rows, classes),
+            self.logits.tail(rows * classes),
+        ]
     }
 
-    /// The logits, and from them the losses; the logits become their gradients where there is a `scale`.
-    fn walk(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions, scale: Option<f32>) {
-        let Predictions { hidden, losses, plan, .. } = predictions;
+    /// The logits, and from them the losses; the logits become their gradients where there is a
+    /// `scale`.
+    fn walk(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        predictions: Predictions,
+        scale: Option<f32>,
+    ) {
+        let Predictions {
+            hidden,
+            losses,
+            plan,
+            ..
+        } = predictions;
         let [classes, words] = self.logits(hidden.rows());
-        let precision = if scale.is_some() { of_activations(self.mixed) } else { Precision::Full };
+        let precision = if scale.is_some() {
+            of_activations(self.mixed)
+        } else {
+            Precision::Full
+        };
         self.multiply(device, parameters, hidden, plan, precision);
         let targets = self.list(plan, List::Targets, 1);
-        let (gradient, scale, exponential) = (scale.is_some(), scale.unwrap_or(0.0), self.exponential);
-        device.run(&SoftmaxCrossEntropy { logits: classes, targets, losses, gradient, scale, exponential });
-        device.run(&RaggedSoftmax { logits: words, rows: self.list(plan, List::Rows, ROW_FIELDS), losses, gradient, scale, exponential });
+        let (gradient, scale, exponential) =
+            (scale.is_some(), scale.unwrap_or(0.0), self.exponential);
+        device.run(&SoftmaxCrossEntropy {
+            logits: classes,
+            targets,
+            losses,
+            gradient,
+            scale,
+            exponential,
+        });
+        device.run(&RaggedSoftmax {
+            logits: words,
+            rows: self.list(plan, List::Rows, ROW_FIELDS),
+            losses,
+            gradient,
+            scale,
+            exponential,
+        });
     }
 
     /// The logits of classes, and of the words of the planned targets' classes.
-    fn multiply(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, plan: Plan, precision: Precision) {
+    fn multiply(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        plan: Plan,
+        precision: Precision,
+    ) {
         let [classes, words] = self.logits(hidden.rows());
         let parameter = |name: &str| parameter(parameters, name);
         let weight = |name| parameter(name).expect(ALWAYS);
         device.run(&product(hidden, weight(CLASSES), classes, precision));
         if let Some(bias) = parameter(CLASS_BIAS) {
-            device.run(&AddBias { bias, values: classes });
+            device.run(&AddBias {
+                bias,
+                values: classes,
+            });
         }
         let sorted = self.sorted.slice_rows(0..hidden.rows());
         let order = self.list(plan, List::Order, 1);
-        device.run(&Gather { table: hidden, tokens: order, output: sorted });
+        device.run(&Gather {
+            table: hidden,
+            tokens: order,
+            output: sorted,
+        });
         device.run(&GroupedMatmul {
             product: GroupedProduct::Forward,
             groups: self.groups(plan),
@@ -191,21 +310,39 @@ impl ClassSoftmax {
         if let Some((table, direct)) = parameter(DIRECT).zip(self.direct) {
             for (list, output) in [(List::ClassRuns, classes), (List::WordRuns, words)] {
                 let runs = self.list(plan, list, 2 + direct.order);
-                device.run(&AddRuns { table, runs, output });
+                device.run(&AddRuns {
+                    table,
+                    runs,
+                    output,
+                });
             }
         }
     }
 
-    /// Adds the lists of direct connections to a plan: rows in their order for the classes, and in that of their targets' classes for words.
-    fn push_runs(&self, direct: Direct, lists: &mut Lists, words: &Words<'_>, order: &[u32], rows: &[u32]) {
-        let histories: Vec<Vec<u64>> = (0..words.targets.len()).map(|row| direct.history(words, row)).collect();
+    /// Adds the lists of direct connections to a plan: rows in their order for the classes, and in
+    /// that of their targets' classes for words.
+    fn push_runs(
+        &self,
+        direct: Direct,
+        lists: &mut Lists,
+        words: &Words<'_>,
+        order: &[u32],
+        rows: &[u32],
+    ) {
+        let histories: Vec<Vec<u64>> = (0..words.targets.len())
+            .map(|row| direct.history(words, row))
+            .collect();
         let classes = self.ranges.len();
         let mut of_classes = Vec::new();
         for (row, history) in histories.iter().enumerate() {
             of_classes.extend([(row * classes) as u32, classes as u32]);
             // Nothing is predicted of a row without a target, and nothing is learnt from it.
             let nothing = words.targets[row] == NONE;
-            of_classes.extend(direct.begins(history, None).map(|begin| if nothing { NONE } else { begin }));
+            of_classes.extend(
+                direct
+                    .begins(history, None)
+                    .map(|begin| if nothing { NONE } else { begin }),
+            );
         }
         let mut of_words = Vec::new();
         for (record, &row) in rows.chunks_exact(ROW_FIELDS).zip(order) {
@@ -230,11 +367,20 @@ impl ClassSoftmax {
 impl OutputLayer for ClassSoftmax {
     fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
         let targets = &words.targets;
-        let class = |row: usize| if targets[row] == NONE { NONE } else { self.class_of[targets[row] as usize] };
+        let class = |row: usize| {
+            if targets[row] == NONE {
+                NONE
+            } else {
+                self.class_of[targets[row] as usize]
+            }
+        };
         let mut order: Vec<u32> = (0..targets.len() as u32).collect();
         order.sort_by_key(|&row| class(row as usize));
         let mut places = vec![0; order.len()];
-        order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
+        order
+            .iter()
+            .zip(0..)
+            .for_each(|(&row, place)| places[row as usize] = place);
 
         let (mut groups, mut rows, mut touched) = (Vec::new(), Vec::new(), Vec::new());
         let (mut logits, mut last, mut listed) = (0_u32, NONE, 0_u32);
@@ -286,7 +432,10 @@ impl OutputLayer for ClassSoftmax {
             _ => return None,
         };
         let tokens = self.list(plan, list, 1);
-        Some(Rows { tokens, order: self.ascending.reshape(1, tokens.len()) })
+        Some(Rows {
+            tokens,
+            order: self.ascending.reshape(1, tokens.len()),
+        })
     }
 
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
@@ -320,7 +469,11 @@ impl OutputLayer for ClassSoftmax {
             steady: false,
         };
         device.run(&back);
-        device.run(&Gather { table: sorted, tokens: self.list(plan, List::Places, 1), output: hidden_gradient });
+        device.run(&Gather {
+            table: sorted,
+            tokens: self.list(plan, List::Places, 1),
+            output: hidden_gradient,
+        });
         device.run(&GroupedMatmul {
             product: GroupedProduct::Weight,
             rows: self.sorted.slice_rows(0..hidden.rows()),
@@ -330,11 +483,28 @@ impl OutputLayer for ClassSoftmax {
         });
         let precision = of_gradients(self.mixed, scale);
         let class_weight = weight(CLASSES);
-        let into_hidden = input_gradient(classes, parameters.tensors()[class_weight], hidden_gradient, precision);
-        device.run(&Matmul { accumulate: true, ..into_hidden });
-        device.run(&weight_gradient(classes, hidden, of(class_weight), precision));
+        let into_hidden = input_gradient(
+            classes,
+            parameters.tensors()[class_weight],
+            hidden_gradient,
+            precision,
+        );
+        device.run(&Matmul {
+            accumulate: true,
+            ..into_hidden
+        });
+        device.run(&weight_gradient(
+            classes,
+            hidden,
+            of(class_weight),
+            precision,
+        ));
         if let Some(bias) = number(CLASS_BIAS) {
-            device.run(&SumRows { values: classes, output: of(bias), accumulate: false });
+            device.run(&SumRows {
+                values: classes,
+                output: of(bias),
+                accumulate: false,
+            });
         }
         if let Some(table) = number(DIRECT) {
             device.run(&RunsGradient {
@@ -346,30 +516,65 @@ impl OutputLayer for ClassSoftmax {
         }
     }
 
-    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>) -> Result<Vec<f32>> {
+    fn distribution(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        words: &Words<'_>,
+    ) -> Result<Vec<f32>> {
         let (classes, vocabulary) = (self.ranges.len(), self.class_of.len());
         let of_classes = self.logits.reshape(1, classes);
         let of_words = device.shared("logits of all words", 1, vocabulary)?;
         let mut all = Vec::with_capacity(hidden.rows() * vocabulary);
         for row in 0..hidden.rows() {
             let state = hidden.slice_rows(row..row + 1);
-            for (names, logits) in [([CLASSES, CLASS_BIAS], of_classes), ([WORDS, WORD_BIAS], of_words)] {
+            for (names, logits) in [
+                ([CLASSES, CLASS_BIAS], of_classes),
+                ([WORDS, WORD_BIAS], of_words),
+            ] {
                 let [weight, bias] = names.map(|name| parameter(parameters, name));
-                device.run(&product(state, weight.expect(ALWAYS), logits, Precision::Full));
+                device.run(&product(
+                    state,
+                    weight.expect(ALWAYS),
+                    logits,
+                    Precision::Full,
+                ));
                 if let Some(bias) = bias {
                     // As a row, which it is not in memory where words' gradients are those of rows.
-                    device.run(&AddBias { bias: bias.reshape(1, bias.len()), values: logits });
+                    device.run(&AddBias {
+                        bias: bias.reshape(1, bias.len()),
+                        values: logits,
+                    });
                 }
             }
-            if let (Some(table), Some(direct), Some(memory)) = (parameter(parameters, DIRECT), self.direct, self.all_runs) {
+            if let (Some(table), Some(direct), Some(memory)) =
+                (parameter(parameters, DIRECT), self.direct, self.all_runs)
+            {
                 let history = direct.history(words, row);
-                let runs: Vec<u32> = [0, classes as u32].into_iter().chain(direct.begins(&history, None)).collect();
+                let runs: Vec<u32> = [0, classes as u32]
+                    .into_iter()
+                    .chain(direct.begins(&history, None))
+                    .collect();
                 let of_ranges = self.ranges.iter().enumerate().flat_map(|(class, range)| {
-                    [range.start as u32, range.len() as u32].into_iter().chain(direct.begins(&history, Some(class)))
+                    [range.start as u32, range.len() as u32]
+                        .into_iter()
+                        .chain(direct.begins(&history, Some(class)))
                 });
-                device.upload(&memory, &runs.into_iter().chain(of_ranges).collect::<Vec<_>>());
-                device.run(&AddRuns { table, runs: memory.slice_rows(0..1), output: of_classes });
-                device.run(&AddRuns { table, runs: memory.slice_rows(1..1 + classes), output: of_words });
+                device.upload(
+                    &memory,
+                    &runs.into_iter().chain(of_ranges).collect::<Vec<_>>(),
+                );
+                device.run(&AddRuns {
+                    table,
+                    runs: memory.slice_rows(0..1),
+                    output: of_classes,
+                });
+                device.run(&AddRuns {
+                    table,
+                    runs: memory.slice_rows(1..1 + classes),
+                    output: of_words,
+                });
             }
             let mut class_logits = device.download(&of_classes)?;
             let mut word_logits = device.download(&of_words)?;
@@ -384,22 +589,48 @@ impl OutputLayer for ClassSoftmax {
         Ok(all)
     }
 
-    fn draw(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, words: &Words<'_>, uniform: &[f64]) -> Result<Vec<u32>> {
+    fn draw(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        words: &Words<'_>,
+        uniform: &[f64],
+    ) -> Result<Vec<u32>> {
         // First the classes, for which it does not matter which words are planned.
         let any = vec![0; uniform.len()];
         let mut logits = |targets: Vec<u32>| {
-            let planned = Words { targets, before: Box::new(|row, back| (words.before)(row, back)), draw: 0 };
+            let planned = Words {
+                targets,
+                before: Box::new(|row, back| (words.before)(row, back)),
+                draw: 0,
+            };
             let plan = self.plan(device, &planned);
             self.multiply(device, parameters, hidden, plan, Precision::Full);
             let of = self.logits(hidden.rows());
             let records = device.download(&self.list(plan, List::Rows, ROW_FIELDS))?;
-            let end = records.chunks_exact(ROW_FIELDS).last().map_or(0, |record| (record[0] + record[1]) as usize);
-            Ok::<_, crate::error::Error>((device.download(&of[0])?, device.download(&of[1].reshape(1, end))?, records))
+            let end = records
+                .chunks_exact(ROW_FIELDS)
+                .last()
+                .map_or(0, |record| (record[0] + record[1]) as usize);
+            Ok::<_, crate::error::Error>((
+                device.download(&of[0])?,
+                device.download(&of[1].reshape(1, end))?,
+                records,
+            ))
         };
         let (classes, ..) = logits(any)?;
-        let drawn = classes.chunks_exact(self.ranges.len()).zip(uniform).map(|(row, &uniform)| draw_from(self.probabilities(row), uniform));
+        let drawn = classes
+            .chunks_exact(self.ranges.len())
+            .zip(uniform)
+            .map(|(row, &uniform)| draw_from(self.probabilities(row), uniform));
         let drawn: Vec<(usize, f64)> = drawn.collect();
-        let (_, all, records) = logits(drawn.iter().map(|&(class, _)| self.ranges[class].start as u32).collect())?;
+        let (_, all, records) = logits(
+            drawn
+                .iter()
+                .map(|&(class, _)| self.ranges[class].start as u32)
+                .collect(),
+        )?;
         let mut found = vec![0; uniform.len()];
         for record in records.chunks_exact(ROW_FIELDS) {
             let [begin, length, _, row] = [0, 1, 2, 3].map(|field| record[field] as usize);
@@ -422,5 +653,7 @@ impl ClassSoftmax {
 
 /// The parameter of this name on the device, where the model has it.
 fn parameter(parameters: &Parameters, name: &str) -> Option<Tensor> {
-    parameters.position(name).map(|number| parameters.tensors()[number])
+    parameters
+        .position(name)
+        .map(|number| parameters.tensors()[number])
 }

@@ -1,4 +1,5 @@
-//! Words in classes: runs of the vocabulary, which is sorted by frequency, so that the words of a class are about as frequent.
+//! Words in classes: runs of the vocabulary, which is sorted by frequency, so that the words of a
+//! class are about as frequent.
 
 use std::ops::Range;
 
@@ -10,8 +11,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Binning {
-    /// The sum of the square roots of its words' frequencies, as in rnnlm from 0.3 on: the frequent classes have few words, and no class has
-    /// very many.
+    /// The sum of the square roots of its words' frequencies, as in rnnlm from 0.3 on: the frequent
+    /// classes have few words, and no class has very many.
     #[default]
     Sqrt,
     /// The sum of its words' frequencies, as in rnnlm with -old-classes (Mikolov 2011).
@@ -25,12 +26,14 @@ pub struct Classes {
     pub asked: usize,
     /// How words were put together.
     pub binning: Binning,
-    /// Words of each class: the first so many of the vocabulary are the first class, and so on. rnnlm's models may have classes without words.
+    /// Words of each class: the first so many of the vocabulary are the first class, and so on.
+    /// rnnlm's models may have classes without words.
     pub sizes: Vec<usize>,
 }
 
 impl Classes {
-    /// Puts words with these numbers of occurrences, in the vocabulary's order, into up to `asked` classes.
+    /// Puts words with these numbers of occurrences, in the vocabulary's order, into up to `asked`
+    /// classes.
     ///
     /// # Errors
     /// If there are more classes than words, or none.
@@ -38,8 +41,14 @@ impl Classes {
         if asked == 0 || asked > counts.len() {
             return Err(Error::usage(
                 format!("--classes {asked}"),
-                format!("there must be at least 1 and at most as many as the vocabulary's {} words", counts.len()),
-                format!("{} is near the fastest for this vocabulary", Self::usual(counts.len())),
+                format!(
+                    "there must be at least 1 and at most as many as the vocabulary's {} words",
+                    counts.len()
+                ),
+                format!(
+                    "{} is near the fastest for this vocabulary",
+                    Self::usual(counts.len())
+                ),
             ));
         }
         let whole: f64 = counts.iter().map(|&count| count as f64).sum();
@@ -60,11 +69,15 @@ impl Classes {
             }
         }
         sizes.retain(|&size| size > 0);
-        Ok(Self { asked, binning, sizes })
+        Ok(Self {
+            asked,
+            binning,
+            sizes,
+        })
     }
 
-    /// The number of classes where the user does not say: the root of the vocabulary's size, at which classes and their words cost about the
-    /// same.
+    /// The number of classes where the user does not say: the root of the vocabulary's size, at
+    /// which classes and their words cost about the same.
     pub fn usual(vocab_size: usize) -> usize {
         (vocab_size as f64).sqrt().ceil() as usize
     }
@@ -103,7 +116,12 @@ mod tests {
     #[test]
     fn classes_share_what_they_are_to_share() {
         let counts = [8, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1];
-        assert_eq!(Classes::new(3, Binning::Frequency, &counts).expect("fits").sizes, [1, 2, 8]);
+        assert_eq!(
+            Classes::new(3, Binning::Frequency, &counts)
+                .expect("fits")
+                .sizes,
+            [1, 2, 8]
+        );
         let sqrt = Classes::new(3, Binning::Sqrt, &counts).expect("fits");
         assert_eq!(sqrt.sizes, [3, 4, 4]);
         assert_eq!(sqrt.ranges(), [0..3, 3..7, 7..11]);
@@ -111,12 +129,19 @@ mod tests {
 
     #[test]
     fn every_word_has_a_class_whatever_the_counts() {
-        for counts in [vec![0, 0, 0], vec![1_000_000, 0, 0, 1], vec![1; 7], vec![5, 1]] {
+        for counts in [
+            vec![0, 0, 0],
+            vec![1_000_000, 0, 0, 1],
+            vec![1; 7],
+            vec![5, 1],
+        ] {
             for asked in 1..=counts.len() {
                 for binning in [Binning::Sqrt, Binning::Frequency] {
                     let classes = Classes::new(asked, binning, &counts).expect("fits");
                     assert!(classes.sizes.len() <= asked, "{classes:?}");
-                    classes.validate(counts.len()).expect("they are the vocabulary's");
+                    classes
+                        .validate(counts.len())
+                        .expect("they are the vocabulary's");
                 }
             }
             assert!(Classes::new(counts.len() + 1, Binning::Sqrt, &counts).is_err());

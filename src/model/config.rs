@@ -36,10 +36,12 @@ pub struct Config {
     /// Whether the output layer's weight is the embedding.
     #[serde(default)]
     pub tied: bool,
-    /// Whether a matrix without bias turns the last layer's H numbers into D before the output layer.
+    /// Whether a matrix without bias turns the last layer's H numbers into D before the output
+    /// layer.
     #[serde(default)]
     pub projection: bool,
-    /// Whether and how wide a layer of sigmoid units without bias stands between the last layer and the output layer; 0 for none.
+    /// Whether and how wide a layer of sigmoid units without bias stands between the last layer and
+    /// the output layer; 0 for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub compression_size: usize,
     /// A row of [`OUTPUTS`].
@@ -53,7 +55,8 @@ pub struct Config {
     /// How the output layer that is trained on a sample draws it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
-    /// Numbers of the table of direct connections from the last words to the output layer's classes and words; 0 for none.
+    /// Numbers of the table of direct connections from the last words to the output layer's classes
+    /// and words; 0 for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub direct_size: usize,
     /// Words of the longest n-grams that direct connections know, the predicted one among them.
@@ -61,7 +64,8 @@ pub struct Config {
     pub direct_order: usize,
     /// What every hidden unit is before the first token: 0.1 in rnnlm.
     pub initial_state: f32,
-    /// Whether the model was trained on sentences that each begin with the initial state; it is measured so too.
+    /// Whether the model was trained on sentences that each begin with the initial state; it is
+    /// measured so too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub independent: bool,
 }
@@ -100,9 +104,11 @@ impl Config {
     /// # Errors
     /// If a size is 0 where it may not be, or a cell or output layer is unknown.
     pub fn validate(&self) -> Result<()> {
-        for (flag, value, least) in
-            [("--hidden", self.hidden_size, 1), ("--layers", self.num_layers, 1), ("vocabulary of", self.vocab_size, 2)]
-        {
+        for (flag, value, least) in [
+            ("--hidden", self.hidden_size, 1),
+            ("--layers", self.num_layers, 1),
+            ("vocabulary of", self.vocab_size, 2),
+        ] {
             if value < least {
                 return Err(Error::usage(
                     format!("{flag} {value}"),
@@ -111,10 +117,15 @@ impl Config {
                 ));
             }
         }
-        if !self.hidden_sizes.is_empty() && (self.hidden_sizes.len() != self.num_layers || self.hidden_sizes.contains(&0)) {
+        if !self.hidden_sizes.is_empty()
+            && (self.hidden_sizes.len() != self.num_layers || self.hidden_sizes.contains(&0))
+        {
             return Err(Error::usage(
                 format!("--hidden {}", list(&self.hidden_sizes)),
-                format!("--layers {} need one size of at least 1 each", self.num_layers),
+                format!(
+                    "--layers {} need one size of at least 1 each",
+                    self.num_layers
+                ),
                 "Give one size for all layers, or as many as there are layers",
             ));
         }
@@ -134,13 +145,21 @@ impl Config {
             None if !has_classes => {}
             Some(_) => {
                 let rule = format!("--output {} has none", self.output);
-                return Err(Error::usage("--classes", rule, "Take --output class, or leave --classes out"));
+                return Err(Error::usage(
+                    "--classes",
+                    rule,
+                    "Take --output class, or leave --classes out",
+                ));
             }
             None => return Err(lacks("class", "classes")),
         }
         if self.tied && self.output != "softmax" {
             let rule = "the output layer's weight can be the embedding with --output softmax alone";
-            return Err(Error::usage(format!("--tied with --output {}", self.output), rule, "Leave one of them out"));
+            return Err(Error::usage(
+                format!("--tied with --output {}", self.output),
+                rule,
+                "Leave one of them out",
+            ));
         }
         if self.direct_size == 0 {
             return Ok(());
@@ -148,15 +167,27 @@ impl Config {
         let (size, order) = (self.direct_size, self.direct_order);
         if !has_classes {
             let rule = format!("--output {} has no direct connections", self.output);
-            return Err(Error::usage(format!("--direct {size}"), rule, "Take --output class; with --classes 1 it is the full softmax"));
+            return Err(Error::usage(
+                format!("--direct {size}"),
+                rule,
+                "Take --output class; with --classes 1 it is the full softmax",
+            ));
         }
         if !size.is_multiple_of(BLOCK) || u32::try_from(size).is_err() {
             let rule = format!("it must be a multiple of {BLOCK} below 2^32");
-            return Err(Error::usage(format!("--direct {size}"), rule, format!("Take {}", size.next_multiple_of(BLOCK).min(1 << 31))));
+            return Err(Error::usage(
+                format!("--direct {size}"),
+                rule,
+                format!("Take {}", size.next_multiple_of(BLOCK).min(1 << 31)),
+            ));
         }
         if !(1..=MOST_ORDER).contains(&order) {
             let rule = format!("n-grams have from 1 to {MOST_ORDER} words");
-            return Err(Error::usage(format!("--direct-order {order}"), rule, "3 is the usual one"));
+            return Err(Error::usage(
+                format!("--direct-order {order}"),
+                rule,
+                "3 is the usual one",
+            ));
         }
         Ok(())
     }
@@ -168,7 +199,11 @@ impl Config {
             (None, false) => Ok(()),
             (Some(_), false) => {
                 let rule = format!("--output {} has no clusters", self.output);
-                Err(Error::usage("--cutoffs", rule, "Take --output adaptive, or leave --cutoffs out"))
+                Err(Error::usage(
+                    "--cutoffs",
+                    rule,
+                    "Take --output adaptive, or leave --cutoffs out",
+                ))
             }
             (None, true) => Err(lacks("adaptive", "clusters")),
         }
@@ -181,7 +216,11 @@ impl Config {
             (None, false) => Ok(()),
             (Some(_), false) => {
                 let rule = format!("--output {} has no sample", self.output);
-                Err(Error::usage("--samples", rule, "Take --output sampled, or leave --samples out"))
+                Err(Error::usage(
+                    "--samples",
+                    rule,
+                    "Take --output sampled, or leave --samples out",
+                ))
             }
             (None, true) => Err(lacks("sampled", "noise")),
         }
@@ -197,7 +236,11 @@ impl Config {
         let (size, last) = (self.embedding_size, self.output_size());
         for (flag, is_on) in [("--tied", self.tied), ("--projection", self.projection)] {
             if is_on && size == 0 {
-                return Err(Error::usage(flag, "there is no embedding", "Give --embedding D too"));
+                return Err(Error::usage(
+                    flag,
+                    "there is no embedding",
+                    "Give --embedding D too",
+                ));
             }
         }
         if self.compression_size > 0 && (self.projection || self.tied) {
@@ -210,7 +253,10 @@ impl Config {
         if self.tied && !self.projection && size != last {
             return Err(Error::usage(
                 "--tied",
-                format!("the output layer reads the last layer's {last} numbers, and the embedding has {size}"),
+                format!(
+                    "the output layer reads the last layer's {last} numbers, and the embedding has \
+                     {size}"
+                ),
                 format!("Take --embedding {last}, or let --projection turn {last} into {size}"),
             ));
         }
@@ -219,7 +265,10 @@ impl Config {
 
     /// H of a layer.
     pub fn layer_size(&self, layer: usize) -> usize {
-        self.hidden_sizes.get(layer).copied().unwrap_or(self.hidden_size)
+        self.hidden_sizes
+            .get(layer)
+            .copied()
+            .unwrap_or(self.hidden_size)
     }
 
     /// H of the last layer.
@@ -249,7 +298,11 @@ impl Config {
 /// What is said of a configuration without what its output layer is made of.
 fn lacks(output: &str, what: &str) -> Error {
     let rule = format!("its configuration lists no {what}");
-    Error::refused(format!("a model of --output {output}"), rule, "Restore config.json, or train the model again")
+    Error::refused(
+        format!("a model of --output {output}"),
+        rule,
+        "Restore config.json, or train the model again",
+    )
 }
 
 fn is_zero(value: &usize) -> bool {
@@ -258,13 +311,25 @@ fn is_zero(value: &usize) -> bool {
 
 /// Sizes as flags have them.
 pub(crate) fn list(sizes: &[usize]) -> String {
-    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+    sizes
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
-fn named(name: &str, flag: &str, mut names: impl Iterator<Item = &'static str> + Clone) -> Result<()> {
+fn named(
+    name: &str,
+    flag: &str,
+    mut names: impl Iterator<Item = &'static str> + Clone,
+) -> Result<()> {
     let list = names.clone().collect::<Vec<_>>().join(", ");
     if names.any(|row| row == name) {
         return Ok(());
     }
-    Err(Error::usage(format!("{flag} {name}"), "there is no such thing", format!("It is one of: {list}")))
+    Err(Error::usage(
+        format!("{flag} {name}"),
+        "there is no such thing",
+        format!("It is one of: {list}"),
+    ))
 }

@@ -1,8 +1,10 @@
-//! Direct connections from the last words to the output: maximum-entropy features of n-grams, hashed into one table (Mikolov 2011, "Strategies
-//! for training large scale neural network language models").
+//! Direct connections from the last words to the output: maximum-entropy features of n-grams,
+//! hashed into one table (Mikolov 2011, "Strategies for training large scale neural network
+//! language models").
 //!
-//! A feature is a history of up to order - 1 words with what is predicted; what it adds to the logits of neighbouring classes, or of the words
-//! of a class, are neighbouring numbers of the table. The hash is rnnlm's, so that its tables can be read.
+//! A feature is a history of up to order - 1 words with what is predicted; what it adds to the
+//! logits of neighbouring classes, or of the words of a class, are neighbouring numbers of the
+//! table. The hash is rnnlm's, so that its tables can be read.
 
 use super::plan::{Lists, Words};
 use crate::kernels::{BLOCK, PIECE_FIELDS};
@@ -65,7 +67,8 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// A row's history, the last word first: order - 1 words, or as many as there are before an unknown one.
+    /// A row's history, the last word first: order - 1 words, or as many as there are before an
+    /// unknown one.
     pub(super) fn history(&self, words: &Words<'_>, row: usize) -> Vec<u64> {
         let mut history = Vec::with_capacity(self.order - 1);
         let mut ended = false;
@@ -80,9 +83,13 @@ impl Direct {
         history
     }
 
-    /// Where in the table the runs begin that a history adds to the logits of the classes, or of one class's words: as many as the order, with
-    /// [`NONE`] for those that there are not.
-    pub(super) fn begins(&self, history: &[u64], class: Option<usize>) -> impl Iterator<Item = u32> {
+    /// Where in the table the runs begin that a history adds to the logits of the classes, or of
+    /// one class's words: as many as the order, with [`NONE`] for those that there are not.
+    pub(super) fn begins(
+        &self,
+        history: &[u64],
+        class: Option<usize>,
+    ) -> impl Iterator<Item = u32> {
         let half = self.size as u64 / 2;
         // rnnlm multiplies in 32 bits up to here, and in 64 from here on.
         let unit = u64::from(PRIMES[0].wrapping_mul(PRIMES[1]));
@@ -94,7 +101,10 @@ impl Direct {
                 }
                 let own = class.map_or(unit, |class| unit.wrapping_mul(class as u64 + 1));
                 let hash = (1..=length).fold(own, |hash, back| {
-                    let number = (length as u32).wrapping_mul(PRIMES[back]).wrapping_add(back as u32) as usize % PRIMES.len();
+                    let number = (length as u32)
+                        .wrapping_mul(PRIMES[back])
+                        .wrapping_add(back as u32) as usize
+                        % PRIMES.len();
                     hash.wrapping_add(u64::from(PRIMES[number]).wrapping_mul(history[back - 1] + 1))
                 });
                 let begin = hash % half + if class.is_some() { half } else { 0 };
@@ -106,8 +116,9 @@ impl Direct {
         begins.into_iter()
     }
 
-    /// Adds to a plan how the gradient of the table is put together: the blocks that the records' runs touch, where each block's pieces begin,
-    /// and the pieces. A record is a place in the gradient of the logits, a length and where its runs begin.
+    /// Adds to a plan how the gradient of the table is put together: the blocks that the records'
+    /// runs touch, where each block's pieces begin, and the pieces. A record is a place in the
+    /// gradient of the logits, a length and where its runs begin.
     pub(super) fn push_blocks(&self, lists: &mut Lists, records: &[u32]) {
         let mut keys: Vec<u64> = Vec::new();
         let mut pieces: Vec<[u32; PIECE_FIELDS]> = Vec::new();
@@ -117,8 +128,13 @@ impl Direct {
                 let end = (first + record[1] as usize).min(self.size);
                 for block in first / BLOCK..end.div_ceil(BLOCK) {
                     keys.push((block as u64) << 32 | pieces.len() as u64);
-                    // A run that begins before the block begins a negative number of numbers behind its first.
-                    pieces.push([record[0], begin.wrapping_sub((block * BLOCK) as u32), (end - first) as u32]);
+                    // A run that begins before the block begins a negative number of numbers behind
+                    // its first.
+                    pieces.push([
+                        record[0],
+                        begin.wrapping_sub((block * BLOCK) as u32),
+                        (end - first) as u32,
+                    ]);
                 }
             }
         }

@@ -40,7 +40,9 @@ pub(super) enum Site {
 impl Site {
     /// The number by which masks know it.
     fn number(self) -> u32 {
-        let of_layer = |layer: usize, first: u32| first + 2 * u32::try_from(layer).expect("a model has few layers");
+        let of_layer = |layer: usize, first: u32| {
+            first + 2 * u32::try_from(layer).expect("a model has few layers")
+        };
         match self {
             Self::Words => 0,
             Self::Input => 1,
@@ -64,7 +66,12 @@ impl DropoutRates {
 }
 
 /// What is left out at a place in a window, if anything.
-pub(super) fn mask(capacity: &Capacity, window: &Window, site: Site, layers: usize) -> Option<Mask> {
+pub(super) fn mask(
+    capacity: &Capacity,
+    window: &Window,
+    site: Site,
+    layers: usize,
+) -> Option<Mask> {
     let rates = &capacity.dropout;
     let rate = rates.rate(site, layers);
     let pattern = match site {
@@ -72,5 +79,11 @@ pub(super) fn mask(capacity: &Capacity, window: &Window, site: Site, layers: usi
         Site::Input | Site::Outputs(_) if rates.variational => Pattern::Streams(capacity.batch),
         _ => Pattern::Elements,
     };
-    (rate > 0.0).then(|| Mask { rate, seed: capacity.seed, site: site.number(), draw: window.draw, pattern })
+    (rate > 0.0).then(|| Mask {
+        rate,
+        seed: capacity.seed,
+        site: site.number(),
+        draw: window.draw,
+        pattern,
+    })
 }

@@ -6,7 +6,10 @@ use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Activation, AddBias, CopyValues, Precision, RecurrenceBackward, RecurrenceForward, Reset, SumRows, Walk};
+use crate::kernels::{
+    Activation, AddBias, CopyValues, Precision, RecurrenceBackward, RecurrenceForward, Reset,
+    SumRows, Walk,
+};
 use crate::tensor::Tensor;
 
 /// One layer of Elman cells.
@@ -32,12 +35,31 @@ pub struct ElmanCell {
 }
 
 impl ElmanCell {
-    pub(super) fn new(device: &mut Device, config: &Config, layer: usize, capacity: Capacity) -> Result<Self> {
-        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.layer_size(layer));
-        let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        layer: usize,
+        capacity: Capacity,
+    ) -> Result<Self> {
+        let (batch, steps, size) = (
+            capacity.batch,
+            capacity.time_steps,
+            config.layer_size(layer),
+        );
+        let if_training = |[rows, columns]: [usize; 2]| {
+            if capacity.training {
+                [rows, columns]
+            } else {
+                [1, 1]
+            }
+        };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
         let walk = Walk::for_size(size);
-        let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
+        let previous = if capacity.independent {
+            [steps * batch, size]
+        } else {
+            [1, 1]
+        };
         let cell = Self {
             activation: config.activation,
             initial_state: config.initial_state,
@@ -49,17 +71,27 @@ impl ElmanCell {
             turned_weight: device.tensor("turned recurrent weight", size, size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
-            carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
+            carry_gradient: device.tensor(
+                "gradient of the carried states",
+                carry_gradient[0],
+                carry_gradient[1],
+            )?,
         };
         Ok(cell)
     }
 
     fn reset(&self, window: &Window) -> Reset {
-        Reset { enabled: self.independent, initial: self.initial_state, tokens: window.inputs, previous: self.previous }
+        Reset {
+            enabled: self.independent,
+            initial: self.initial_state,
+            tokens: window.inputs,
+            previous: self.previous,
+        }
     }
 
     fn slot(&self, number: usize) -> Tensor {
-        self.states.slice_rows(number * self.batch..(number + 1) * self.batch)
+        self.states
+            .slice_rows(number * self.batch..(number + 1) * self.batch)
     }
 
     fn slots(&self, time_steps: usize) -> Tensor {
@@ -73,7 +105,8 @@ impl Cell for ElmanCell {
     }
 
     fn outputs(&self, time_steps: usize) -> Tensor {
-        self.states.slice_rows(self.batch..(time_steps + 1) * self.batch)
+        self.states
+            .slice_rows(self.batch..(time_steps + 1) * self.batch)
     }
 
     fn output_gradient(&self, time_steps: usize) -> Tensor {
@@ -94,9 +127,15 @@ impl Cell for ElmanCell {
 
     fn forward(&self, device: &mut Device, window: &Window, Recurrent { weight, bias }: Recurrent) {
         if let Some(bias) = bias {
-            device.run(&AddBias { bias, values: self.inputs(window.time_steps) });
+            device.run(&AddBias {
+                bias,
+                values: self.inputs(window.time_steps),
+            });
         }
-        device.run(&CopyValues { input: self.carry, output: self.slot(0) });
+        device.run(&CopyValues {
+            input: self.carry,
+            output: self.slot(0),
+        });
         device.run(&RecurrenceForward {
             activation: self.activation,
             states: self.slots(window.time_steps),
@@ -105,10 +144,20 @@ impl Cell for ElmanCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        device.run(&CopyValues { input: self.slot(window.advance), output: self.carry });
+        device.run(&CopyValues {
+            input: self.slot(window.advance),
+            output: self.carry,
+        });
     }
 
-    fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {
+    fn backward(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        recurrent: Recurrent,
+        of: Recurrent,
+        precision: Precision,
+    ) {
         let gradient = self.output_gradient(window.time_steps);
         device.run(&RecurrenceBackward {
             activation: self.activation,
@@ -119,11 +168,22 @@ impl Cell for ElmanCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gradient.rows());
+        let previous = if self.independent {
+            self.previous
+        } else {
+            self.states
+        }
+        .slice_rows(0..gradient.rows());
         // dW = Σ dz(t) s(t-1)^T: all steps and streams in one product.
-        device.run(&products::weight_gradient(gradient, previous, of.weight, precision));
+        device.run(&products::weight_gradient(
+            gradient, previous, of.weight, precision,
+        ));
         if let Some(output) = of.bias {
-            device.run(&SumRows { values: gradient, output, accumulate: false });
+            device.run(&SumRows {
+                values: gradient,
+                output,
+                accumulate: false,
+            });
         }
     }
 }

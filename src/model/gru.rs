@@ -35,11 +35,30 @@ pub struct GruCell {
 }
 
 impl GruCell {
-    pub(super) fn new(device: &mut Device, config: &Config, layer: usize, capacity: Capacity) -> Result<Self> {
-        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.layer_size(layer));
-        let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        layer: usize,
+        capacity: Capacity,
+    ) -> Result<Self> {
+        let (batch, steps, size) = (
+            capacity.batch,
+            capacity.time_steps,
+            config.layer_size(layer),
+        );
+        let if_training = |[rows, columns]: [usize; 2]| {
+            if capacity.training {
+                [rows, columns]
+            } else {
+                [1, 1]
+            }
+        };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
-        let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
+        let previous = if capacity.independent {
+            [steps * batch, size]
+        } else {
+            [1, 1]
+        };
         Ok(Self {
             initial_state: config.initial_state,
             independent: capacity.independent,
@@ -52,16 +71,26 @@ impl GruCell {
             turned_weight: device.tensor("turned recurrent weight", size, 3 * size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
-            carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
+            carry_gradient: device.tensor(
+                "gradient of the carried states",
+                carry_gradient[0],
+                carry_gradient[1],
+            )?,
         })
     }
 
     fn reset(&self, window: &Window) -> Reset {
-        Reset { enabled: self.independent, initial: self.initial_state, tokens: window.inputs, previous: self.previous }
+        Reset {
+            enabled: self.independent,
+            initial: self.initial_state,
+            tokens: window.inputs,
+            previous: self.previous,
+        }
     }
 
     fn slot(&self, number: usize) -> Tensor {
-        self.states.slice_rows(number * self.batch..(number + 1) * self.batch)
+        self.states
+            .slice_rows(number * self.batch..(number + 1) * self.batch)
     }
 
     fn slots(&self, time_steps: usize) -> Tensor {
@@ -75,7 +104,8 @@ impl Cell for GruCell {
     }
 
     fn outputs(&self, time_steps: usize) -> Tensor {
-        self.states.slice_rows(self.batch..(time_steps + 1) * self.batch)
+        self.states
+            .slice_rows(self.batch..(time_steps + 1) * self.batch)
     }
 
     fn output_gradient(&self, time_steps: usize) -> Tensor {
@@ -96,7 +126,10 @@ impl Cell for GruCell {
 
     fn forward(&self, device: &mut Device, window: &Window, Recurrent { weight, bias }: Recurrent) {
         let gates = self.inputs(window.time_steps);
-        device.run(&CopyValues { input: self.carry, output: self.slot(0) });
+        device.run(&CopyValues {
+            input: self.carry,
+            output: self.slot(0),
+        });
         device.run(&GruForward {
             gates,
             recurrent: self.recurrent.slice_rows(0..gates.rows()),
@@ -107,10 +140,20 @@ impl Cell for GruCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        device.run(&CopyValues { input: self.slot(window.advance), output: self.carry });
+        device.run(&CopyValues {
+            input: self.slot(window.advance),
+            output: self.carry,
+        });
     }
 
-    fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {
+    fn backward(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        recurrent: Recurrent,
+        of: Recurrent,
+        precision: Precision,
+    ) {
         let gates = self.inputs(window.time_steps);
         let of_recurrent = self.recurrent.slice_rows(0..gates.rows());
         device.run(&GruBackward {
@@ -123,11 +166,25 @@ impl Cell for GruCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gates.rows());
+        let previous = if self.independent {
+            self.previous
+        } else {
+            self.states
+        }
+        .slice_rows(0..gates.rows());
         // dW = Σ du(t) h(t-1)^T: all steps and streams in one product.
-        device.run(&products::weight_gradient(of_recurrent, previous, of.weight, precision));
+        device.run(&products::weight_gradient(
+            of_recurrent,
+            previous,
+            of.weight,
+            precision,
+        ));
         if let Some(output) = of.bias {
-            device.run(&SumRows { values: of_recurrent, output, accumulate: false });
+            device.run(&SumRows {
+                values: of_recurrent,
+                output,
+                accumulate: false,
+            });
         }
     }
 }

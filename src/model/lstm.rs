@@ -6,7 +6,9 @@ use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, CopyValues, LstmBackward, LstmForward, Precision, Reset, SumRows, Walk};
+use crate::kernels::{
+    AddBias, CopyValues, LstmBackward, LstmForward, Precision, Reset, SumRows, Walk,
+};
 use crate::tensor::Tensor;
 
 /// One layer of LSTM cells.
@@ -35,11 +37,31 @@ pub struct LstmCell {
 }
 
 impl LstmCell {
-    pub(super) fn new(device: &mut Device, config: &Config, layer: usize, capacity: Capacity) -> Result<Self> {
-        let (batch, steps, size) = (capacity.batch, capacity.time_steps, config.layer_size(layer));
-        let if_training = |[rows, columns]: [usize; 2]| if capacity.training { [rows, columns] } else { [1, 1] };
-        let [gradient, carry_gradient] = [[steps * batch, size], [2 * batch, size]].map(if_training);
-        let previous = if capacity.independent { [steps * batch, size] } else { [1, 1] };
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        layer: usize,
+        capacity: Capacity,
+    ) -> Result<Self> {
+        let (batch, steps, size) = (
+            capacity.batch,
+            capacity.time_steps,
+            config.layer_size(layer),
+        );
+        let if_training = |[rows, columns]: [usize; 2]| {
+            if capacity.training {
+                [rows, columns]
+            } else {
+                [1, 1]
+            }
+        };
+        let [gradient, carry_gradient] =
+            [[steps * batch, size], [2 * batch, size]].map(if_training);
+        let previous = if capacity.independent {
+            [steps * batch, size]
+        } else {
+            [1, 1]
+        };
         Ok(Self {
             initial_state: config.initial_state,
             independent: capacity.independent,
@@ -52,22 +74,35 @@ impl LstmCell {
             turned_weight: device.tensor("turned recurrent weight", size, 4 * size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
-            carry_gradient: device.tensor("gradient of the carried states", carry_gradient[0], carry_gradient[1])?,
+            carry_gradient: device.tensor(
+                "gradient of the carried states",
+                carry_gradient[0],
+                carry_gradient[1],
+            )?,
         })
     }
 
     fn reset(&self, window: &Window) -> Reset {
-        Reset { enabled: self.independent, initial: self.initial_state, tokens: window.inputs, previous: self.previous }
+        Reset {
+            enabled: self.independent,
+            initial: self.initial_state,
+            tokens: window.inputs,
+            previous: self.previous,
+        }
     }
 
     /// h and c of `carry` or of its gradient.
     fn halves(&self, both: Tensor) -> [Tensor; 2] {
-        [both.slice_rows(0..self.batch), both.slice_rows(self.batch..2 * self.batch)]
+        [
+            both.slice_rows(0..self.batch),
+            both.slice_rows(self.batch..2 * self.batch),
+        ]
     }
 
     /// A slot of h and the one of c.
     fn slot(&self, number: usize) -> [Tensor; 2] {
-        [self.states, self.cells].map(|slots| slots.slice_rows(number * self.batch..(number + 1) * self.batch))
+        [self.states, self.cells]
+            .map(|slots| slots.slice_rows(number * self.batch..(number + 1) * self.batch))
     }
 
     fn slots(&self, slots: Tensor, window: &Window) -> Tensor {
@@ -81,7 +116,8 @@ impl Cell for LstmCell {
     }
 
     fn outputs(&self, time_steps: usize) -> Tensor {
-        self.states.slice_rows(self.batch..(time_steps + 1) * self.batch)
+        self.states
+            .slice_rows(self.batch..(time_steps + 1) * self.batch)
     }
 
     fn output_gradient(&self, time_steps: usize) -> Tensor {
@@ -103,7 +139,10 @@ impl Cell for LstmCell {
     fn forward(&self, device: &mut Device, window: &Window, Recurrent { weight, bias }: Recurrent) {
         let gates = self.inputs(window.time_steps);
         if let Some(bias) = bias {
-            device.run(&AddBias { bias, values: gates });
+            device.run(&AddBias {
+                bias,
+                values: gates,
+            });
         }
         for (input, output) in self.halves(self.carry).into_iter().zip(self.slot(0)) {
             device.run(&CopyValues { input, output });
@@ -117,12 +156,23 @@ impl Cell for LstmCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        for (input, output) in self.slot(window.advance).into_iter().zip(self.halves(self.carry)) {
+        for (input, output) in self
+            .slot(window.advance)
+            .into_iter()
+            .zip(self.halves(self.carry))
+        {
             device.run(&CopyValues { input, output });
         }
     }
 
-    fn backward(&self, device: &mut Device, window: &Window, recurrent: Recurrent, of: Recurrent, precision: Precision) {
+    fn backward(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        recurrent: Recurrent,
+        of: Recurrent,
+        precision: Precision,
+    ) {
         let gates = self.inputs(window.time_steps);
         device.run(&LstmBackward {
             gates,
@@ -133,11 +183,22 @@ impl Cell for LstmCell {
             reset: self.reset(window),
             walk: self.walk,
         });
-        let previous = if self.independent { self.previous } else { self.states }.slice_rows(0..gates.rows());
+        let previous = if self.independent {
+            self.previous
+        } else {
+            self.states
+        }
+        .slice_rows(0..gates.rows());
         // dW = Σ dz(t) h(t-1)^T: all steps and streams in one product.
-        device.run(&products::weight_gradient(gates, previous, of.weight, precision));
+        device.run(&products::weight_gradient(
+            gates, previous, of.weight, precision,
+        ));
         if let Some(output) = of.bias {
-            device.run(&SumRows { values: gates, output, accumulate: false });
+            device.run(&SumRows {
+                values: gates,
+                output,
+                accumulate: false,
+            });
         }
     }
 }

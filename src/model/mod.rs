@@ -1,4 +1,5 @@
-//! The model: parameters, and the step that walks a window forward and back. It knows kernels, and never which device runs them.
+//! The model: parameters, and the step that walks a window forward and back. It knows kernels, and
+//! never which device runs them.
 //!
 //! In: windows of tokens. Out: losses, gradients, distributions.
 
@@ -36,19 +37,24 @@ pub use direct::LONGEST_HISTORY;
 pub use dropout::DropoutRates;
 pub use noise::{Draws, Noise};
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
-pub use parameters::{Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications};
+pub use parameters::{
+    Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications,
+};
 pub use plan::{Plan, Words};
 pub use window::Window;
 pub use workspace::Workspace;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows};
+use crate::kernels::{
+    ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows,
+};
 use crate::tensor::Tensor;
 use dropout::Site;
 use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 
-/// A model on a device: its configuration and its parameters. What a run needs besides is in a [`Workspace`].
+/// A model on a device: its configuration and its parameters. What a run needs besides is in a
+/// [`Workspace`].
 #[derive(Debug)]
 pub struct Model {
     config: Config,
@@ -64,21 +70,37 @@ impl Model {
     pub fn new(device: &mut Device, config: Config, values: &[Vec<f32>]) -> Result<Self> {
         config.validate()?;
         let parameters = Parameters::new(device, &config, values)?;
-        Ok(Self { config, parameters, beginning: None })
+        Ok(Self {
+            config,
+            parameters,
+            beginning: None,
+        })
     }
 
-    /// Lets texts begin with these states, a carried state's each, instead of one number in every unit.
+    /// Lets texts begin with these states, a carried state's each, instead of one number in every
+    /// unit.
     ///
     /// # Errors
     /// If they are not those of the model's cells.
     pub fn begin_with(mut self, states: Option<Vec<Vec<f32>>>) -> Result<Self> {
         let sizes: Vec<usize> = (0..self.config.num_layers)
-            .flat_map(|layer| std::iter::repeat_n(self.config.layer_size(layer), cell::kind(&self.config).states))
+            .flat_map(|layer| {
+                std::iter::repeat_n(
+                    self.config.layer_size(layer),
+                    cell::kind(&self.config).states,
+                )
+            })
             .collect();
-        if states.as_ref().is_some_and(|states| states.iter().map(Vec::len).ne(sizes.iter().copied())) {
+        if states
+            .as_ref()
+            .is_some_and(|states| states.iter().map(Vec::len).ne(sizes.iter().copied()))
+        {
             return Err(Error::refused(
                 "the states that a text begins with",
-                format!("they do not have the sizes {} of the model's states", list(&sizes)),
+                format!(
+                    "they do not have the sizes {} of the model's states",
+                    list(&sizes)
+                ),
                 "Restore model.safetensors from a copy, or import the model again",
             ));
         }
@@ -102,7 +124,11 @@ impl Model {
 
     /// The name of the weight between the last layer and the output layer, where there is one.
     fn projection(&self) -> &'static str {
-        if self.config.compression_size > 0 { "compression.weight" } else { "projection.weight" }
+        if self.config.compression_size > 0 {
+            "compression.weight"
+        } else {
+            "projection.weight"
+        }
     }
 
     /// The function of the compression layer's units: the sigmoid, as the hidden units have it.
@@ -114,16 +140,22 @@ impl Model {
     }
 
     fn number(&self, name: &str) -> usize {
-        self.parameters.position(name).expect("the configuration says which parameters there are")
+        self.parameters
+            .position(name)
+            .expect("the configuration says which parameters there are")
     }
 
     /// A layer's recurrent parameters out of `tensors`, one for each parameter.
     fn recurrent(&self, layer: usize, tensor: impl Fn(usize) -> Tensor) -> Recurrent {
         let number = |part: &str| self.number(&format!("rnn.{part}_hh_l{layer}"));
-        Recurrent { weight: tensor(number("weight")), bias: self.config.bias.then(|| tensor(number("bias"))) }
+        Recurrent {
+            weight: tensor(number("weight")),
+            bias: self.config.bias.then(|| tensor(number("bias"))),
+        }
     }
 
-    /// Walks the window from the carried state to the new one, layer by layer, up to what the output layer reads.
+    /// Walks the window from the carried state to the new one, layer by layer, up to what the
+    /// output layer reads.
     pub fn forward(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
         let steps = window.time_steps;
         let precision = of_activations(workspace.capacity().mixed);
@@ -132,7 +164,11 @@ impl Model {
             let inputs = cell.inputs(steps);
             match (layer, workspace.embedded(steps), &workspace.table) {
                 (0, None, _) => {
-                    device.run(&Gather { table: weight, tokens: window.inputs, output: inputs });
+                    device.run(&Gather {
+                        table: weight,
+                        tokens: window.inputs,
+                        output: inputs,
+                    });
                     workspace.drop(device, window, Site::Words, inputs);
                 }
                 (0, Some(_), Some(table)) => {
@@ -141,68 +177,145 @@ impl Model {
                     workspace.drop(device, window, Site::Words, inputs);
                 }
                 (0, Some(embedded), None) => {
-                    device.run(&Gather { table: self.tensor("embedding.weight"), tokens: window.inputs, output: embedded });
+                    device.run(&Gather {
+                        table: self.tensor("embedding.weight"),
+                        tokens: window.inputs,
+                        output: embedded,
+                    });
                     workspace.drop(device, window, Site::Words, embedded);
                     workspace.drop(device, window, Site::Input, embedded);
                     device.run(&product(embedded, weight, inputs, precision));
                 }
-                _ => device.run(&product(workspace.handed_on(layer - 1, steps), weight, inputs, precision)),
+                _ => device.run(&product(
+                    workspace.handed_on(layer - 1, steps),
+                    weight,
+                    inputs,
+                    precision,
+                )),
             }
             if self.config.bias {
-                device.run(&AddBias { bias: self.tensor(&format!("rnn.bias_ih_l{layer}")), values: inputs });
+                device.run(&AddBias {
+                    bias: self.tensor(&format!("rnn.bias_ih_l{layer}")),
+                    values: inputs,
+                });
             }
             let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
             let weight = workspace.use_weight(device, window, layer, recurrent.weight);
-            cell.forward(device, window, Recurrent { weight, ..recurrent });
+            cell.forward(
+                device,
+                window,
+                Recurrent {
+                    weight,
+                    ..recurrent
+                },
+            );
             workspace.hand_on(device, window, layer);
         }
         if let Some([projected, _]) = workspace.projected(steps) {
             let top = workspace.handed_on(workspace.cells.len() - 1, steps);
-            device.run(&product(top, self.tensor(self.projection()), projected, precision));
+            device.run(&product(
+                top,
+                self.tensor(self.projection()),
+                projected,
+                precision,
+            ));
             if self.config.compression_size > 0 {
-                device.run(&ActivationForward { activation: self.compression(), values: projected });
+                device.run(&ActivationForward {
+                    activation: self.compression(),
+                    values: projected,
+                });
             }
         }
     }
 
     /// After [`Model::forward`]: -ln P of every target of the window, in [`Workspace::losses`].
     pub fn losses(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
-        workspace.output.losses(device, &self.parameters, workspace.predictions(window));
+        workspace
+            .output
+            .losses(device, &self.parameters, workspace.predictions(window));
     }
 
-    /// After [`Model::forward`]: the losses, and the gradient of `scale` times their sum for every parameter and every carried state.
+    /// After [`Model::forward`]: the losses, and the gradient of `scale` times their sum for every
+    /// parameter and every carried state.
     ///
-    /// This is back-propagation through time, cut at the window's first step; parameters are shared by all steps, so their gradients are
-    /// sums over them.
-    pub fn backward(&self, device: &mut Device, workspace: &Workspace, window: &Window, scale: f32) {
+    /// This is back-propagation through time, cut at the window's first step; parameters are shared
+    /// by all steps, so their gradients are sums over them.
+    pub fn backward(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        window: &Window,
+        scale: f32,
+    ) {
         let steps = window.time_steps;
         let gradients = workspace.gradients(window);
         let precision = of_gradients(workspace.capacity().mixed, scale);
         let last = workspace.cells.len() - 1;
         let top = workspace.cells[last].output_gradient(steps);
         let predictions = workspace.predictions(window);
-        let read = workspace.projected(steps).map_or(top, |[_, gradient]| gradient);
+        let read = workspace
+            .projected(steps)
+            .map_or(top, |[_, gradient]| gradient);
         let read = workspace.predicting_part(device, window, read);
-        workspace.output.losses_and_gradient(device, &self.parameters, predictions, scale, read, &gradients);
+        workspace.output.losses_and_gradient(
+            device,
+            &self.parameters,
+            predictions,
+            scale,
+            read,
+            &gradients,
+        );
         if let Some([projected, gradient]) = workspace.projected(steps) {
             if self.config.compression_size > 0 {
-                device.run(&ActivationBackward { activation: self.compression(), values: projected, gradient });
+                device.run(&ActivationBackward {
+                    activation: self.compression(),
+                    values: projected,
+                    gradient,
+                });
             }
             let number = self.number(self.projection());
-            device.run(&weight_gradient(gradient, workspace.handed_on(last, steps), gradients[number].values(), precision));
-            device.run(&input_gradient(gradient, self.parameters.tensors()[number], top, precision));
+            device.run(&weight_gradient(
+                gradient,
+                workspace.handed_on(last, steps),
+                gradients[number].values(),
+                precision,
+            ));
+            device.run(&input_gradient(
+                gradient,
+                self.parameters.tensors()[number],
+                top,
+                precision,
+            ));
         }
         for (layer, cell) in workspace.cells.iter().enumerate().rev() {
-            workspace.drop(device, window, Site::Outputs(layer), cell.output_gradient(steps));
+            workspace.drop(
+                device,
+                window,
+                Site::Outputs(layer),
+                cell.output_gradient(steps),
+            );
             let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
             let of_recurrent = self.recurrent(layer, |number| gradients[number].values());
             let weight = workspace.used_weight(layer, recurrent.weight);
-            cell.backward(device, window, Recurrent { weight, ..recurrent }, of_recurrent, precision);
+            cell.backward(
+                device,
+                window,
+                Recurrent {
+                    weight,
+                    ..recurrent
+                },
+                of_recurrent,
+                precision,
+            );
             workspace.drop(device, window, Site::Weights(layer), of_recurrent.weight);
             let gradient = cell.input_gradient(steps);
             if self.config.bias {
                 let output = gradients[self.number(&format!("rnn.bias_ih_l{layer}"))].values();
-                device.run(&SumRows { values: gradient, output, accumulate: false });
+                device.run(&SumRows {
+                    values: gradient,
+                    output,
+                    accumulate: false,
+                });
             }
             let input = self.number(&format!("rnn.weight_ih_l{layer}"));
             let weight = self.parameters.tensors()[input];
@@ -213,51 +326,126 @@ impl Model {
                 }
                 (0, Some(_), Some(table)) => {
                     workspace.drop(device, window, Site::Words, gradient);
-                    let of = [self.number("embedding.weight"), input].map(|number| gradients[number].values());
+                    let of = [self.number("embedding.weight"), input]
+                        .map(|number| gradients[number].values());
                     let rows = (window.rows(), self.config.tied);
-                    table.back(device, [self.tensor("embedding.weight"), weight], of, gradient, rows, precision);
+                    table.back(
+                        device,
+                        [self.tensor("embedding.weight"), weight],
+                        of,
+                        gradient,
+                        rows,
+                        precision,
+                    );
                 }
                 (0, Some(embedded), None) => {
-                    device.run(&weight_gradient(gradient, embedded, gradients[input].values(), precision));
+                    device.run(&weight_gradient(
+                        gradient,
+                        embedded,
+                        gradients[input].values(),
+                        precision,
+                    ));
                     // The looked-up rows are not needed any more: their gradient takes their place.
                     device.run(&input_gradient(gradient, weight, embedded, precision));
                     workspace.drop(device, window, Site::Input, embedded);
                     workspace.drop(device, window, Site::Words, embedded);
-                    self.looked_up(device, workspace, embedded, window, gradients[self.number("embedding.weight")]);
+                    self.looked_up(
+                        device,
+                        workspace,
+                        embedded,
+                        window,
+                        gradients[self.number("embedding.weight")],
+                    );
                 }
                 _ => {
-                    device.run(&weight_gradient(gradient, workspace.handed_on(layer - 1, steps), gradients[input].values(), precision));
-                    device.run(&input_gradient(gradient, weight, workspace.cells[layer - 1].output_gradient(steps), precision));
+                    device.run(&weight_gradient(
+                        gradient,
+                        workspace.handed_on(layer - 1, steps),
+                        gradients[input].values(),
+                        precision,
+                    ));
+                    device.run(&input_gradient(
+                        gradient,
+                        weight,
+                        workspace.cells[layer - 1].output_gradient(steps),
+                        precision,
+                    ));
                 }
             }
         }
     }
 
-    /// The gradient of a table from that of the rows looked up in it; added to the output layer's where it is the same table.
-    fn looked_up(&self, device: &mut Device, workspace: &Workspace, gradient: Tensor, window: &Window, table: Gradient) {
+    /// The gradient of a table from that of the rows looked up in it; added to the output layer's
+    /// where it is the same table.
+    fn looked_up(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        gradient: Tensor,
+        window: &Window,
+        table: Gradient,
+    ) {
         let Some([sums, one]) = workspace.tied else {
-            return device.run(&ScatterAdd { gradient, rows: window.rows(), sums: table.values() });
+            return device.run(&ScatterAdd {
+                gradient,
+                rows: window.rows(),
+                sums: table.values(),
+            });
         };
         let (rows, sums) = (window.rows(), sums.slice_rows(0..gradient.rows()));
-        device.run(&ScatterAdd { gradient, rows, sums });
+        device.run(&ScatterAdd {
+            gradient,
+            rows,
+            sums,
+        });
         // A step of descent at the rate -1 adds the rows.
-        device.run(&Sgd { parameter: table.values(), gradient: Gradient::Rows(sums, rows), scale: one, rate: -1.0 });
+        device.run(&Sgd {
+            parameter: table.values(),
+            gradient: Gradient::Rows(sums, rows),
+            scale: one,
+            rate: -1.0,
+        });
     }
 
-    /// After [`Model::forward`] of a window of one step: a word for each stream, drawn from its distribution with the stream's number of
-    /// `uniform`, from 0 to below 1. `words` says what came before.
+    /// After [`Model::forward`] of a window of one step: a word for each stream, drawn from its
+    /// distribution with the stream's number of `uniform`, from 0 to below 1. `words` says what
+    /// came before.
     ///
     /// # Errors
     /// If the device failed.
-    pub fn draw(&self, device: &mut Device, workspace: &Workspace, words: &Words<'_>, uniform: &[f64]) -> Result<Vec<u32>> {
-        workspace.output.draw(device, &self.parameters, workspace.decoder_input(1), words, uniform)
+    pub fn draw(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        words: &Words<'_>,
+        uniform: &[f64],
+    ) -> Result<Vec<u32>> {
+        workspace.output.draw(
+            device,
+            &self.parameters,
+            workspace.decoder_input(1),
+            words,
+            uniform,
+        )
     }
 
-    /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`. `words` says what came before.
+    /// After [`Model::forward`]: ln P of every word after each step of each stream, `[T*B, V]`.
+    /// `words` says what came before.
     ///
     /// # Errors
     /// If the device failed.
-    pub fn distribution(&self, device: &mut Device, workspace: &Workspace, time_steps: usize, words: &Words<'_>) -> Result<Vec<f32>> {
-        workspace.output.distribution(device, &self.parameters, workspace.decoder_input(time_steps), words)
+    pub fn distribution(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        time_steps: usize,
+        words: &Words<'_>,
+    ) -> Result<Vec<f32>> {
+        workspace.output.distribution(
+            device,
+            &self.parameters,
+            workspace.decoder_input(time_steps),
+            words,
+        )
     }
 }

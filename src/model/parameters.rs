@@ -49,17 +49,36 @@ pub struct Specification {
 }
 
 impl Specification {
-    pub(super) fn weight(name: impl Into<String>, rows: usize, columns: usize, initial: Initial) -> Self {
-        Self { name: name.into(), shape: vec![rows, columns], layout: Layout::Plain, initial, may_be_cut: true }
+    pub(super) fn weight(
+        name: impl Into<String>,
+        rows: usize,
+        columns: usize,
+        initial: Initial,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            shape: vec![rows, columns],
+            layout: Layout::Plain,
+            initial,
+            may_be_cut: true,
+        }
     }
 
     pub(super) fn bias(name: impl Into<String>, size: usize) -> Self {
-        Self { name: name.into(), shape: vec![size], layout: Layout::Plain, initial: Initial::Zero, may_be_cut: false }
+        Self {
+            name: name.into(),
+            shape: vec![size],
+            layout: Layout::Plain,
+            initial: Initial::Zero,
+            may_be_cut: false,
+        }
     }
 
     /// Number of elements; the largest number there is where it would be more.
     pub fn len(&self) -> usize {
-        self.shape.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
+        self.shape
+            .iter()
+            .fold(1, |product: usize, &size| product.saturating_mul(size))
     }
 
     /// Whether there is no element.
@@ -77,16 +96,22 @@ impl Specification {
         }
     }
 
-    /// A tensor of the parameter's shape in memory, cut as the parameter is: the parameter itself, its gradient, an optimiser's state.
+    /// A tensor of the parameter's shape in memory, cut as the parameter is: the parameter itself,
+    /// its gradient, an optimiser's state.
     ///
     /// # Errors
     /// If it is too large for the device.
     pub fn allocate(&self, device: &mut Device, what: &str) -> Result<Tensor> {
         let [rows, columns] = self.memory_shape();
-        if self.may_be_cut { device.table(what, rows, columns) } else { device.tensor(what, rows, columns) }
+        if self.may_be_cut {
+            device.table(what, rows, columns)
+        } else {
+            device.tensor(what, rows, columns)
+        }
     }
 
-    /// Values from the file's order into memory's, or back again: turning over is its own inverse but for the shape.
+    /// Values from the file's order into memory's, or back again: turning over is its own inverse
+    /// but for the shape.
     fn reorder<'a>(&self, values: impl Into<Cow<'a, [f32]>>, from: [usize; 2]) -> Cow<'a, [f32]> {
         let values = values.into();
         if self.layout != Layout::Turned {
@@ -94,7 +119,9 @@ impl Specification {
         }
         let [rows, columns] = from;
         let values = &*values;
-        (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+        (0..columns)
+            .flat_map(|column| (0..rows).map(move |row| values[row * columns + column]))
+            .collect()
     }
 }
 
@@ -104,16 +131,34 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
     let of_layer = |size: usize| of_layer(config, size);
     let mut list = Vec::new();
     if config.embedding_size > 0 {
-        list.push(Specification::weight("embedding.weight", config.vocab_size, config.embedding_size, of_tables(config)));
+        list.push(Specification::weight(
+            "embedding.weight",
+            config.vocab_size,
+            config.embedding_size,
+            of_tables(config),
+        ));
     }
     for layer in 0..config.num_layers {
         let hidden = config.layer_size(layer);
-        let layout = if layer == 0 && config.embedding_size == 0 { Layout::Turned } else { Layout::Plain };
+        let layout = if layer == 0 && config.embedding_size == 0 {
+            Layout::Turned
+        } else {
+            Layout::Plain
+        };
         let name = |part: &str| format!("rnn.{part}_l{layer}");
-        let input = Specification::weight(name("weight_ih"), gates * hidden, config.input_size(layer), of_layer(hidden));
+        let input = Specification::weight(
+            name("weight_ih"),
+            gates * hidden,
+            config.input_size(layer),
+            of_layer(hidden),
+        );
         list.push(Specification { layout, ..input });
-        let recurrent = Specification::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
-        list.push(Specification { may_be_cut: false, ..recurrent });
+        let recurrent =
+            Specification::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
+        list.push(Specification {
+            may_be_cut: false,
+            ..recurrent
+        });
         if config.bias {
             list.push(Specification::bias(name("bias_ih"), gates * hidden));
             list.push(Specification::bias(name("bias_hh"), gates * hidden));
@@ -121,11 +166,21 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
     }
     if config.projection {
         let last = config.output_size();
-        list.push(Specification::weight("projection.weight", config.embedding_size, last, of_layer(last)));
+        list.push(Specification::weight(
+            "projection.weight",
+            config.embedding_size,
+            last,
+            of_layer(last),
+        ));
     }
     if config.compression_size > 0 {
         let last = config.output_size();
-        list.push(Specification::weight("compression.weight", config.compression_size, last, of_layer(last)));
+        list.push(Specification::weight(
+            "compression.weight",
+            config.compression_size,
+            last,
+            of_layer(last),
+        ));
     }
     list.extend((output::kind(config).specifications)(config));
     list
@@ -133,31 +188,44 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
 
 /// How a layer of this size begins: rnnlm's network as rnnlm does, cells with gates as PyTorch's.
 fn of_layer(config: &Config, size: usize) -> Initial {
-    if cell::kind(config).gates == 1 { Initial::ThreeUniform } else { Initial::Uniform(size) }
+    if cell::kind(config).gates == 1 {
+        Initial::ThreeUniform
+    } else {
+        Initial::Uniform(size)
+    }
 }
 
-/// How tables of words begin: beside cells with gates between -0.1 and 0.1, as in PyTorch's examples.
+/// How tables of words begin: beside cells with gates between -0.1 and 0.1, as in PyTorch's
+/// examples.
 pub(super) fn of_tables(config: &Config) -> Initial {
     of_layer(config, 100)
 }
 
-/// Initial values of every parameter in the file's order, the same for the same seed on every machine.
+/// Initial values of every parameter in the file's order, the same for the same seed on every
+/// machine.
 pub fn initial_values(config: &Config, seed: u64) -> Vec<Vec<f32>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut uniform = move |bound: f32| random.random_range(-bound..bound);
     specifications(config)
         .iter()
         .map(|specification| match specification.initial {
-            Initial::ThreeUniform => (0..specification.len()).map(|_| uniform(0.1) + uniform(0.1) + uniform(0.1)).collect(),
-            Initial::Uniform(size) => (0..specification.len()).map(|_| uniform(1.0 / (size as f32).sqrt())).collect(),
+            Initial::ThreeUniform => (0..specification.len())
+                .map(|_| uniform(0.1) + uniform(0.1) + uniform(0.1))
+                .collect(),
+            Initial::Uniform(size) => (0..specification.len())
+                .map(|_| uniform(1.0 / (size as f32).sqrt()))
+                .collect(),
             Initial::Zero => vec![0.0; specification.len()],
         })
         .collect()
 }
 
-/// Sets the biases of the gates that decide what is kept, in every layer that has such: 1 lets a new network remember (Jozefowicz 2015).
+/// Sets the biases of the gates that decide what is kept, in every layer that has such: 1 lets a
+/// new network remember (Jozefowicz 2015).
 pub fn set_forget_bias(config: &Config, values: &mut [Vec<f32>], bias: f32) {
-    let Some(gate) = cell::kind(config).forget_gate else { return };
+    let Some(gate) = cell::kind(config).forget_gate else {
+        return;
+    };
     for (specification, values) in specifications(config).iter().zip(values) {
         if let Some(layer) = specification.name.strip_prefix("rnn.bias_ih_l") {
             let size = config.layer_size(layer.parse().expect("the name was made from a number"));
@@ -184,7 +252,10 @@ impl Parameters {
         for specification in &specifications {
             tensors.push(specification.allocate(device, &specification.name)?);
         }
-        let parameters = Self { specifications, tensors };
+        let parameters = Self {
+            specifications,
+            tensors,
+        };
         parameters.upload(device, values)?;
         Ok(parameters)
     }
@@ -201,8 +272,17 @@ impl Parameters {
     ///
     /// # Errors
     /// As [`Parameters::upload`].
-    pub fn upload_like(&self, device: &mut Device, tensors: &[Tensor], values: &[Vec<f32>]) -> Result<()> {
-        let lengths_fit = values.len() == tensors.len() && values.iter().zip(tensors).all(|(value, tensor)| value.len() == tensor.len());
+    pub fn upload_like(
+        &self,
+        device: &mut Device,
+        tensors: &[Tensor],
+        values: &[Vec<f32>],
+    ) -> Result<()> {
+        let lengths_fit = values.len() == tensors.len()
+            && values
+                .iter()
+                .zip(tensors)
+                .all(|(value, tensor)| value.len() == tensor.len());
         if !lengths_fit {
             return Err(Error::refused(
                 "the parameters",
@@ -210,9 +290,14 @@ impl Parameters {
                 "Train or import the model again",
             ));
         }
-        for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values) {
+        for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values)
+        {
             let shape = specification.memory_shape();
-            let file_shape = if specification.layout == Layout::Turned { [shape[1], shape[0]] } else { shape };
+            let file_shape = if specification.layout == Layout::Turned {
+                [shape[1], shape[0]]
+            } else {
+                shape
+            };
             device.upload(tensor, &specification.reorder(value, file_shape));
         }
         Ok(())
@@ -234,14 +319,21 @@ impl Parameters {
         self.specifications
             .iter()
             .zip(tensors)
-            .map(|(specification, tensor)| Ok(specification.reorder(device.download(tensor)?, specification.memory_shape()).into_owned()))
+            .map(|(specification, tensor)| {
+                Ok(specification
+                    .reorder(device.download(tensor)?, specification.memory_shape())
+                    .into_owned())
+            })
             .collect()
     }
 
-    /// Turns numbers in memory's layout of parameter `number` into the file's; for gradients and optimisers' states.
+    /// Turns numbers in memory's layout of parameter `number` into the file's; for gradients and
+    /// optimisers' states.
     pub fn to_file_layout(&self, number: usize, values: &[f32]) -> Vec<f32> {
         let specification = &self.specifications[number];
-        specification.reorder(values, specification.memory_shape()).into_owned()
+        specification
+            .reorder(values, specification.memory_shape())
+            .into_owned()
     }
 
     /// Names, shapes and layouts.
@@ -256,7 +348,9 @@ impl Parameters {
 
     /// The number of the parameter called `name`, if the model has it.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.specifications.iter().position(|specification| specification.name == name)
+        self.specifications
+            .iter()
+            .position(|specification| specification.name == name)
     }
 
     /// Elements of all parameters together.

@@ -1,4 +1,5 @@
-//! What an output layer finds out about a window's words on the host, before the window is walked: sorted orders, lists of what is touched.
+//! What an output layer finds out about a window's words on the host, before the window is walked:
+//! sorted orders, lists of what is touched.
 
 use std::ops::Range;
 
@@ -9,8 +10,8 @@ use crate::tensor::Tensor;
 pub struct Words<'a> {
     /// What is predicted: a token for each row that predicts, or [`NONE`](crate::tensor::NONE).
     pub targets: Vec<u32>,
-    /// The words before a row's target: `before(row, 0)` is what the row's step reads, `before(row, 1)` the word before that, and so on; the
-    /// boundary before the text begins.
+    /// The words before a row's target: `before(row, 0)` is what the row's step reads,
+    /// `before(row, 1)` the word before that, and so on; the boundary before the text begins.
     pub before: Box<dyn Fn(usize, usize) -> u32 + 'a>,
     /// The number of the draw, where a plan has something to draw.
     pub draw: u32,
@@ -18,14 +19,18 @@ pub struct Words<'a> {
 
 impl std::fmt::Debug for Words<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Words").field("targets", &self.targets).field("draw", &self.draw).finish_non_exhaustive()
+        f.debug_struct("Words")
+            .field("targets", &self.targets)
+            .field("draw", &self.draw)
+            .finish_non_exhaustive()
     }
 }
 
 /// The most sections of a plan.
 pub(super) const SECTIONS: usize = 104;
 
-/// Where in its layer's memory the lists of a plan lie. It holds until the layer makes its next plan.
+/// Where in its layer's memory the lists of a plan lie. It holds until the layer makes its next
+/// plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     ends: [usize; SECTIONS],
@@ -34,14 +39,20 @@ pub struct Plan {
 impl Default for Plan {
     /// No list has anything.
     fn default() -> Self {
-        Self { ends: [0; SECTIONS] }
+        Self {
+            ends: [0; SECTIONS],
+        }
     }
 }
 
 impl Plan {
     /// Where the list of this number lies.
     fn range(&self, number: usize) -> Range<usize> {
-        let begin = if number == 0 { 0 } else { self.ends[number - 1] };
+        let begin = if number == 0 {
+            0
+        } else {
+            self.ends[number - 1]
+        };
         begin..self.ends[number]
     }
 
@@ -77,7 +88,11 @@ impl Lists {
     /// # Panics
     /// If the memory is too small, or there are more lists than a plan has.
     pub(super) fn upload(self, device: &mut Device, memory: &Tensor<u32>) -> Plan {
-        assert!(self.ends.len() <= SECTIONS, "a plan of {} lists", self.ends.len());
+        assert!(
+            self.ends.len() <= SECTIONS,
+            "a plan of {} lists",
+            self.ends.len()
+        );
         device.upload(&memory.slice_rows(0..self.numbers.len()), &self.numbers);
         let mut ends = [self.numbers.len(); SECTIONS];
         ends[..self.ends.len()].copy_from_slice(&self.ends);

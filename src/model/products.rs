@@ -3,31 +3,81 @@
 use crate::kernels::{Matmul, Precision};
 use crate::tensor::Tensor;
 
-/// What gradients are multiplied by before they are rounded to f16, relative to the factor of the loss: the largest gradient of a logit then
-/// has 10 bits before the point, and one of a millionth of it is still a normal number.
+/// What gradients are multiplied by before they are rounded to f16, relative to the factor of the
+/// loss: the largest gradient of a logit then has 10 bits before the point, and one of a millionth
+/// of it is still a normal number.
 const HEADROOM: f32 = 1024.0;
 
 /// The precision of products of activations, which are near 1.
 pub(super) fn of_activations(mixed: bool) -> Precision {
-    if mixed { Precision::Mixed { scale: 1.0 } } else { Precision::Full }
+    if mixed {
+        Precision::Mixed { scale: 1.0 }
+    } else {
+        Precision::Full
+    }
 }
 
 /// The precision of products of gradients of `scale` times the loss.
 pub(super) fn of_gradients(mixed: bool, scale: f32) -> Precision {
-    if mixed { Precision::Mixed { scale: (HEADROOM / scale).log2().floor().exp2() } } else { Precision::Full }
+    if mixed {
+        Precision::Mixed {
+            scale: (HEADROOM / scale).log2().floor().exp2(),
+        }
+    } else {
+        Precision::Full
+    }
 }
 
 /// `output = input weightᵀ`.
-pub(super) fn product(input: Tensor, weight: Tensor, output: Tensor, precision: Precision) -> Matmul {
-    Matmul { a: input, b: weight, c: output, transpose_a: false, transpose_b: true, accumulate: false, precision }
+pub(super) fn product(
+    input: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    precision: Precision,
+) -> Matmul {
+    Matmul {
+        a: input,
+        b: weight,
+        c: output,
+        transpose_a: false,
+        transpose_b: true,
+        accumulate: false,
+        precision,
+    }
 }
 
 /// `d weight = d outputᵀ input`.
-pub(super) fn weight_gradient(output_gradient: Tensor, input: Tensor, gradient: Tensor, precision: Precision) -> Matmul {
-    Matmul { a: output_gradient, b: input, c: gradient, transpose_a: true, transpose_b: false, accumulate: false, precision }
+pub(super) fn weight_gradient(
+    output_gradient: Tensor,
+    input: Tensor,
+    gradient: Tensor,
+    precision: Precision,
+) -> Matmul {
+    Matmul {
+        a: output_gradient,
+        b: input,
+        c: gradient,
+        transpose_a: true,
+        transpose_b: false,
+        accumulate: false,
+        precision,
+    }
 }
 
 /// `d input = d output weight`.
-pub(super) fn input_gradient(output_gradient: Tensor, weight: Tensor, gradient: Tensor, precision: Precision) -> Matmul {
-    Matmul { a: output_gradient, b: weight, c: gradient, transpose_a: false, transpose_b: false, accumulate: false, precision }
+pub(super) fn input_gradient(
+    output_gradient: Tensor,
+    weight: Tensor,
+    gradient: Tensor,
+    precision: Precision,
+) -> Matmul {
+    Matmul {
+        a: output_gradient,
+        b: weight,
+        c: gradient,
+        transpose_a: false,
+        transpose_b: false,
+        accumulate: false,
+        precision,
+    }
 }

@@ -8,7 +8,9 @@ use super::plan::Words;
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows};
+use crate::kernels::{
+    AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows,
+};
 use crate::tensor::Tensor;
 
 /// The names of its parameters.
@@ -30,7 +32,12 @@ impl Softmax {
     pub(super) fn specifications(config: &Config) -> Vec<Specification> {
         let mut list = Vec::new();
         if !config.tied {
-            list.push(Specification::weight(WEIGHT, config.vocab_size, config.decoder_input_size(), of_tables(config)));
+            list.push(Specification::weight(
+                WEIGHT,
+                config.vocab_size,
+                config.decoder_input_size(),
+                of_tables(config),
+            ));
         }
         if config.decoder_bias {
             list.push(Specification::bias(BIAS, config.vocab_size));
@@ -38,35 +45,69 @@ impl Softmax {
         list
     }
 
-    pub(super) fn new(device: &mut Device, config: &Config, rows: usize, mixed: bool) -> Result<Self> {
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        rows: usize,
+        mixed: bool,
+    ) -> Result<Self> {
         let blocks = Blocks::new(device, rows, config.vocab_size, config.decoder_input_size());
-        Ok(Self { logits: device.shared("logits", blocks.rows, config.vocab_size)?, blocks, mixed })
+        Ok(Self {
+            logits: device.shared("logits", blocks.rows, config.vocab_size)?,
+            blocks,
+            mixed,
+        })
     }
 
     /// The logits of a block of hidden states.
-    fn logits(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, precision: Precision) -> Tensor {
+    fn logits(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        precision: Precision,
+    ) -> Tensor {
         let logits = self.logits.slice_rows(0..hidden.rows());
         let (weight, bias) = self.parameters(parameters);
-        device.run(&product(hidden, parameters.tensors()[weight], logits, precision));
+        device.run(&product(
+            hidden,
+            parameters.tensors()[weight],
+            logits,
+            precision,
+        ));
         if let Some(bias) = bias {
             let bias = parameters.tensors()[bias];
             // As a row, which it is not in memory where only some of its numbers have gradients.
-            device.run(&AddBias { bias: bias.reshape(1, bias.len()), values: logits });
+            device.run(&AddBias {
+                bias: bias.reshape(1, bias.len()),
+                values: logits,
+            });
         }
         logits
     }
 
-    /// The numbers of the weight, which is the embedding where there is none of its own, and of the bias where there is one.
+    /// The numbers of the weight, which is the embedding where there is none of its own, and of the
+    /// bias where there is one.
     fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
-        let weight = parameters.position(WEIGHT).or_else(|| parameters.position("embedding.weight"));
-        (weight.expect("every model has a decoder"), parameters.position(BIAS))
+        let weight = parameters
+            .position(WEIGHT)
+            .or_else(|| parameters.position("embedding.weight"));
+        (
+            weight.expect("every model has a decoder"),
+            parameters.position(BIAS),
+        )
     }
 }
 
 impl OutputLayer for Softmax {
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
-            let logits = self.logits(device, parameters, predictions.hidden.slice_rows(rows.clone()), Precision::Full);
+            let logits = self.logits(
+                device,
+                parameters,
+                predictions.hidden.slice_rows(rows.clone()),
+                Precision::Full,
+            );
             let predictions = predictions.slice_rows(rows);
             device.run(&SoftmaxCrossEntropy {
                 logits,
@@ -94,23 +135,51 @@ impl OutputLayer for Softmax {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
             let logits = self.logits(device, parameters, block.hidden, of_activations(self.mixed));
-            device.run(&SoftmaxCrossEntropy { logits, targets: block.targets, losses: block.losses, gradient: true, scale, exponential });
+            device.run(&SoftmaxCrossEntropy {
+                logits,
+                targets: block.targets,
+                losses: block.losses,
+                gradient: true,
+                scale,
+                exponential,
+            });
             let precision = of_gradients(self.mixed, scale);
-            device.run(&input_gradient(logits, parameters.tensors()[weight], hidden_gradient.slice_rows(rows), precision));
-            let product = weight_gradient(logits, block.hidden, gradients[weight].values(), precision);
-            device.run(&Matmul { accumulate, ..product });
+            device.run(&input_gradient(
+                logits,
+                parameters.tensors()[weight],
+                hidden_gradient.slice_rows(rows),
+                precision,
+            ));
+            let product =
+                weight_gradient(logits, block.hidden, gradients[weight].values(), precision);
+            device.run(&Matmul {
+                accumulate,
+                ..product
+            });
             if let Some(bias) = bias {
-                device.run(&SumRows { values: logits, output: gradients[bias].values(), accumulate });
+                device.run(&SumRows {
+                    values: logits,
+                    output: gradients[bias].values(),
+                    accumulate,
+                });
             }
         }
     }
 
-    fn distribution(&self, device: &mut Device, parameters: &Parameters, hidden: Tensor, _words: &Words<'_>) -> Result<Vec<f32>> {
+    fn distribution(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        _words: &Words<'_>,
+    ) -> Result<Vec<f32>> {
         let mut all = Vec::new();
         for rows in self.blocks.ranges(hidden.rows()) {
             let logits = self.logits(device, parameters, hidden.slice_rows(rows), Precision::Full);
             let mut values = device.download(&logits)?;
-            values.chunks_exact_mut(logits.columns()).for_each(log_softmax);
+            values
+                .chunks_exact_mut(logits.columns())
+                .for_each(log_softmax);
             all.append(&mut values);
         }
         Ok(all)

@@ -1,8 +1,9 @@
-//! The first layer's input where a window has many more words than there are types, as with characters: a product for each type and not for
-//! each word.
+//! The first layer's input where a window has many more words than there are types, as with
+//! characters: a product for each type and not for each word.
 //!
-//! A word's part of the first layer's sums is its row of the embedding times the layer's weight, so the product of the whole embedding with the
-//! weight is a table in which it can be looked up. Going back, gradients of words of one type are summed before they are multiplied.
+//! A word's part of the first layer's sums is its row of the embedding times the layer's weight, so
+//! the product of the whole embedding with the weight is a table in which it can be looked up.
+//! Going back, gradients of words of one type are summed before they are multiplied.
 
 use super::cell::{self, Capacity};
 use super::config::Config;
@@ -13,7 +14,8 @@ use crate::error::Result;
 use crate::kernels::{CopyValues, Gather, Gradient, Matmul, Precision, Rows, ScatterAdd, Sgd};
 use crate::tensor::Tensor;
 
-/// Words of a window for each type from which on the table pays: below, it has more rows than it saves.
+/// Words of a window for each type from which on the table pays: below, it has more rows than it
+/// saves.
 const WORDS_A_TYPE: usize = 2;
 
 /// The table and its gradient.
@@ -33,17 +35,37 @@ pub(super) struct Table {
 
 impl Table {
     /// Allocates the table where it pays: in training, where nothing is left out of embedded words.
-    pub(super) fn new(device: &mut Device, config: &Config, capacity: &Capacity) -> Result<Option<Self>> {
-        let (rows, columns) = (capacity.time_steps * capacity.batch, cell::kind(config).gates * config.layer_size(0));
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        capacity: &Capacity,
+    ) -> Result<Option<Self>> {
+        let (rows, columns) = (
+            capacity.time_steps * capacity.batch,
+            cell::kind(config).gates * config.layer_size(0),
+        );
         let whole = capacity.dropout.rate(Site::Input, config.num_layers) == 0.0;
-        if !capacity.training || !whole || config.embedding_size == 0 || rows / WORDS_A_TYPE < config.vocab_size {
+        if !capacity.training
+            || !whole
+            || config.embedding_size == 0
+            || rows / WORDS_A_TYPE < config.vocab_size
+        {
             return Ok(None);
         }
         let mut table = |what| device.tensor(what, config.vocab_size, columns);
-        let [products, gradient, zeros] =
-            [table("inputs of every type")?, table("gradient of the inputs of every type")?, table("zeros for every type")?];
+        let [products, gradient, zeros] = [
+            table("inputs of every type")?,
+            table("gradient of the inputs of every type")?,
+            table("zeros for every type")?,
+        ];
         let sums = device.tensor("gradient of the inputs by type", rows, columns)?;
-        Ok(Some(Self { products, sums, gradient, zeros, one: device.tensor_from("one", 1, 1, &[1.0])? }))
+        Ok(Some(Self {
+            products,
+            sums,
+            gradient,
+            zeros,
+            one: device.tensor_from("one", 1, 1, &[1.0])?,
+        }))
     }
 
     /// The layer's sums of what `tokens` say.
@@ -56,11 +78,15 @@ impl Table {
         precision: Precision,
     ) {
         device.run(&product(embedding, weight, self.products, precision));
-        device.run(&Gather { table: self.products, tokens, output: inputs });
+        device.run(&Gather {
+            table: self.products,
+            tokens,
+            output: inputs,
+        });
     }
 
-    /// The gradients of embedding and weight from that of the sums; the embedding's is added to what is there where it is the output layer's
-    /// too.
+    /// The gradients of embedding and weight from that of the sums; the embedding's is added to
+    /// what is there where it is the output layer's too.
     pub(super) fn back(
         &self,
         device: &mut Device,
@@ -71,11 +97,26 @@ impl Table {
         precision: Precision,
     ) {
         let sums = self.sums.slice_rows(0..gradient.rows());
-        device.run(&ScatterAdd { gradient, rows, sums });
-        device.run(&CopyValues { input: self.zeros, output: self.gradient });
+        device.run(&ScatterAdd {
+            gradient,
+            rows,
+            sums,
+        });
+        device.run(&CopyValues {
+            input: self.zeros,
+            output: self.gradient,
+        });
         // A step of descent at the rate -1 adds the rows.
-        device.run(&Sgd { parameter: self.gradient, gradient: Gradient::Rows(sums, rows), scale: self.one, rate: -1.0 });
+        device.run(&Sgd {
+            parameter: self.gradient,
+            gradient: Gradient::Rows(sums, rows),
+            scale: self.one,
+            rate: -1.0,
+        });
         device.run(&weight_gradient(self.gradient, embedding, of[1], precision));
-        device.run(&Matmul { accumulate: is_tied, ..input_gradient(self.gradient, weight, of[0], precision) });
+        device.run(&Matmul {
+            accumulate: is_tied,
+            ..input_gradient(self.gradient, weight, of[0], precision)
+        });
     }
 }

@@ -4,9 +4,11 @@ use super::plan::Plan;
 use crate::kernels::Rows;
 use crate::tensor::Tensor;
 
-/// T steps of B streams. Tokens lie time first, `[T, B]`; [`NONE`](crate::tensor::NONE) stands for no word.
+/// T steps of B streams. Tokens lie time first, `[T, B]`; [`NONE`](crate::tensor::NONE) stands for
+/// no word.
 ///
-/// Windows may overlap: then the first `history` steps of one were predicted in windows before, and gradients flow back through them.
+/// Windows may overlap: then the first `history` steps of one were predicted in windows before, and
+/// gradients flow back through them.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// T, at most what the workspace was made for.
@@ -19,18 +21,29 @@ pub struct Window {
     pub inputs: Tensor<u32>,
     /// What each step predicts.
     pub targets: Tensor<u32>,
-    /// Positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; needed for gradients only.
+    /// Positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; needed for
+    /// gradients only.
     pub order: Option<Tensor<u32>>,
     /// The number of the draw of dropout's masks, such as the update's.
     pub draw: u32,
-    /// What the output layer planned for the targets; see [`Workspace::plan`](super::Workspace::plan).
+    /// What the output layer planned for the targets; see
+    /// [`Workspace::plan`](super::Workspace::plan).
     pub plan: Plan,
 }
 
 impl Window {
     /// A window that begins where the one before it ended.
     pub fn new(time_steps: usize, inputs: Tensor<u32>, targets: Tensor<u32>) -> Self {
-        Self { time_steps, history: 0, advance: time_steps, inputs, targets, order: None, draw: 0, plan: Plan::default() }
+        Self {
+            time_steps,
+            history: 0,
+            advance: time_steps,
+            inputs,
+            targets,
+            order: None,
+            draw: 0,
+            plan: Plan::default(),
+        }
     }
 
     /// The inputs as a table's gradient is summed over them.
@@ -38,6 +51,9 @@ impl Window {
     /// # Panics
     /// If the window has no order.
     pub(super) fn rows(&self) -> Rows {
-        Rows { tokens: self.inputs, order: self.order.expect("a window for training has an order") }
+        Rows {
+            tokens: self.inputs,
+            order: self.order.expect("a window for training has an order"),
+        }
     }
 }

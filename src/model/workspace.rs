@@ -1,4 +1,5 @@
-//! What a run of a model needs besides its parameters: activations, carried states, gradients, scratch.
+//! What a run of a model needs besides its parameters: activations, carried states, gradients,
+//! scratch.
 
 use super::Model;
 use super::cell::{self, Capacity, Cell};
@@ -12,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::kernels::{CopyValues, Dropout, Gradient, Mask};
 use crate::tensor::Tensor;
 
-/// Memory for windows of B streams and up to T steps. One model may have several: one to train in, one to evaluate in.
+/// Memory for windows of B streams and up to T steps. One model may have several: one to train in,
+/// one to evaluate in.
 #[derive(Debug)]
 pub struct Workspace {
     capacity: Capacity,
@@ -39,8 +41,9 @@ pub struct Workspace {
     gradients: Vec<Tensor>,
     /// The parameters' names.
     names: Vec<String>,
-    /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each position of the window, and a one. Where
-    /// neither is, the table's entry of `gradients` is of that shape.
+    /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each
+    /// position of the window, and a one. Where neither is, the table's entry of `gradients` is of
+    /// that shape.
     pub(super) tied: Option<[Tensor; 2]>,
 }
 
@@ -49,8 +52,10 @@ fn check_beginning(model: &Model, capacity: Capacity) -> Result<()> {
     if capacity.independent && model.beginning.is_some() {
         return Err(Error::usage(
             "--independent",
-            "the model begins a text with a state that it brought along, and a sentence inside a text can begin with one number in every unit alone",
-            "Leave --independent out, or score line by line with elman score, which begins every line with that state",
+            "the model begins a text with a state that it brought along, and a sentence inside a \
+             text can begin with one number in every unit alone",
+            "Leave --independent out, or score line by line with elman score, which begins every \
+             line with that state",
         ));
     }
     Ok(())
@@ -63,21 +68,30 @@ impl Workspace {
     /// Allocates the memory; every carried state is the initial one.
     ///
     /// # Errors
-    /// If something is too large for the device, or sentences are to be independent and the model's texts begin with a state of their own.
+    /// If something is too large for the device, or sentences are to be independent and the model's
+    /// texts begin with a state of their own.
     pub fn new(device: &mut Device, model: &Model, capacity: Capacity) -> Result<Self> {
         Self::with_counts(device, model, capacity, &[])
     }
 
-    /// The same for training on a text in which words occur so often: what output layers that sample draw by.
+    /// The same for training on a text in which words occur so often: what output layers that
+    /// sample draw by.
     ///
     /// # Errors
     /// As [`Workspace::new`].
-    pub fn with_counts(device: &mut Device, model: &Model, capacity: Capacity, counts: &[u64]) -> Result<Self> {
+    pub fn with_counts(
+        device: &mut Device,
+        model: &Model,
+        capacity: Capacity,
+        counts: &[u64],
+    ) -> Result<Self> {
         let config = model.config();
         check_beginning(model, capacity)?;
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
-        let cells = (0..config.num_layers).map(|layer| allocate(device, config, layer, capacity)).collect::<Result<_>>()?;
+        let cells = (0..config.num_layers)
+            .map(|layer| allocate(device, config, layer, capacity))
+            .collect::<Result<_>>()?;
         let output = (output::kind(config).allocate)(device, config, rows, capacity, counts)?;
         let embedded = match config.embedding_size {
             0 => None,
@@ -89,11 +103,23 @@ impl Workspace {
             let size = config.layer_size(layer);
             let has = |site| capacity.dropout.rate(site, config.num_layers) > 0.0;
             let mut if_dropped = |site, what, [rows, columns]: [usize; 2]| -> Result<_> {
-                if has(site) { device.tensor(what, rows, columns).map(Some) } else { Ok(None) }
+                if has(site) {
+                    device.tensor(what, rows, columns).map(Some)
+                } else {
+                    Ok(None)
+                }
             };
-            dropped.push(if_dropped(Site::Outputs(layer), "states with some left out", [rows, size])?);
+            dropped.push(if_dropped(
+                Site::Outputs(layer),
+                "states with some left out",
+                [rows, size],
+            )?);
             let weight = [cell::kind(config).gates * size, size];
-            dropped_weights.push(if_dropped(Site::Weights(layer), "recurrent weight with some left out", weight)?);
+            dropped_weights.push(if_dropped(
+                Site::Weights(layer),
+                "recurrent weight with some left out",
+                weight,
+            )?);
         }
         let projected = match config.projection || config.compression_size > 0 {
             false => None,
@@ -112,7 +138,9 @@ impl Workspace {
         if capacity.training {
             for (number, specification) in model.parameters().specifications().iter().enumerate() {
                 let what = format!("gradient of {}", specification.name);
-                let by_position = |device: &mut Device| device.tensor(&what, rows, specification.memory_shape()[1]);
+                let by_position = |device: &mut Device| {
+                    device.tensor(&what, rows, specification.memory_shape()[1])
+                };
                 let columns = specification.memory_shape()[1];
                 gradients.push(match output.most_rows(&specification.name) {
                     Some(most) => device.tensor(&what, most, columns)?,
@@ -120,17 +148,27 @@ impl Workspace {
                     None => specification.allocate(device, &what)?,
                 });
                 if number == TABLE && config.tied && table.is_none() {
-                    tied = Some([by_position(device)?, device.tensor_from("one", 1, 1, &[1.0])?]);
+                    tied = Some([
+                        by_position(device)?,
+                        device.tensor_from("one", 1, 1, &[1.0])?,
+                    ]);
                 }
             }
         }
         let losses = device.tensor("losses", rows, 1)?;
         let zeros = match capacity.history {
             0 => None,
-            steps => Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?),
+            steps => {
+                Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?)
+            }
         };
         let initial_state = config.initial_state;
-        let names = model.parameters().specifications().iter().map(|specification| specification.name.clone()).collect();
+        let names = model
+            .parameters()
+            .specifications()
+            .iter()
+            .map(|specification| specification.name.clone())
+            .collect();
         let workspace = Self {
             capacity,
             names,
@@ -157,7 +195,8 @@ impl Workspace {
         self.capacity
     }
 
-    /// Lets the output layer look at a window's words before the window is walked. The plan is the window's, and holds until the next.
+    /// Lets the output layer look at a window's words before the window is walked. The plan is the
+    /// window's, and holds until the next.
     pub fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
         self.output.plan(device, words)
     }
@@ -179,10 +218,14 @@ impl Workspace {
 
     /// The gradients of the carried states as they were before the window, in the same order.
     pub fn carried_gradient(&self) -> Vec<Tensor> {
-        self.cells.iter().flat_map(|cell| cell.carried_gradient()).collect()
+        self.cells
+            .iter()
+            .flat_map(|cell| cell.carried_gradient())
+            .collect()
     }
 
-    /// The losses of a window in nats, for each step that predicts and each stream; 0 where nothing was predicted.
+    /// The losses of a window in nats, for each step that predicts and each stream; 0 where nothing
+    /// was predicted.
     pub fn losses(&self, window: &Window) -> Tensor {
         self.losses.slice_rows(0..self.predicting(window).len())
     }
@@ -192,12 +235,21 @@ impl Workspace {
         window.history * self.capacity.batch..window.time_steps * self.capacity.batch
     }
 
-    /// Of the gradient of what the output layer reads, `[T*B, …]`: the rows that it writes. The others become zero.
-    pub(super) fn predicting_part(&self, device: &mut Device, window: &Window, gradient: Tensor) -> Tensor {
+    /// Of the gradient of what the output layer reads, `[T*B, …]`: the rows that it writes. The
+    /// others become zero.
+    pub(super) fn predicting_part(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        gradient: Tensor,
+    ) -> Tensor {
         let rows = self.predicting(window);
         if let (Some(zeros), true) = (self.zeros, rows.start > 0) {
             let history = gradient.slice_rows(0..rows.start);
-            device.run(&CopyValues { input: zeros.reshape(history.rows(), history.columns()), output: history });
+            device.run(&CopyValues {
+                input: zeros.reshape(history.rows(), history.columns()),
+                output: history,
+            });
         }
         gradient.slice_rows(rows)
     }
@@ -208,16 +260,26 @@ impl Workspace {
         self.gradients
             .iter()
             .enumerate()
-            .map(|(number, &values)| match (number, self.output.touched_rows(&self.names[number], window.plan)) {
-                (_, Some(touched)) => Gradient::Rows(values.slice_rows(0..touched.tokens.len()), touched),
-                (TABLE, None) if self.tied.is_none() && self.table.is_none() => Gradient::Rows(values.slice_rows(0..rows), window.rows()),
-                _ => Gradient::Dense(values),
+            .map(|(number, &values)| {
+                match (
+                    number,
+                    self.output.touched_rows(&self.names[number], window.plan),
+                ) {
+                    (_, Some(touched)) => {
+                        Gradient::Rows(values.slice_rows(0..touched.tokens.len()), touched)
+                    }
+                    (TABLE, None) if self.tied.is_none() && self.table.is_none() => {
+                        Gradient::Rows(values.slice_rows(0..rows), window.rows())
+                    }
+                    _ => Gradient::Dense(values),
+                }
             })
             .collect()
     }
 
     pub(super) fn embedded(&self, time_steps: usize) -> Option<Tensor> {
-        self.embedded.map(|tensor| tensor.slice_rows(0..time_steps * self.capacity.batch))
+        self.embedded
+            .map(|tensor| tensor.slice_rows(0..time_steps * self.capacity.batch))
     }
 
     /// What is left out at a place in a window, if anything.
@@ -225,10 +287,15 @@ impl Workspace {
         dropout::mask(&self.capacity, window, site, self.cells.len())
     }
 
-    /// Leaves out of a tensor what the place's mask says: going forward, or of its gradient going back.
+    /// Leaves out of a tensor what the place's mask says: going forward, or of its gradient going
+    /// back.
     pub(super) fn drop(&self, device: &mut Device, window: &Window, site: Site, values: Tensor) {
         if let Some(mask) = self.mask(window, site) {
-            device.run(&Dropout { input: values, output: values, mask });
+            device.run(&Dropout {
+                input: values,
+                output: values,
+                mask,
+            });
         }
     }
 
@@ -236,20 +303,37 @@ impl Workspace {
     pub(super) fn hand_on(&self, device: &mut Device, window: &Window, layer: usize) {
         if let Some(mask) = self.mask(window, Site::Outputs(layer)) {
             let input = self.cells[layer].outputs(window.time_steps);
-            device.run(&Dropout { input, output: self.handed_on(layer, window.time_steps), mask });
+            device.run(&Dropout {
+                input,
+                output: self.handed_on(layer, window.time_steps),
+                mask,
+            });
         }
     }
 
     /// `[T*B, H]`: what a layer hands on to the next.
     pub(super) fn handed_on(&self, layer: usize, time_steps: usize) -> Tensor {
         let rows = 0..time_steps * self.capacity.batch;
-        self.dropped[layer].map_or_else(|| self.cells[layer].outputs(time_steps), |dropped| dropped.slice_rows(rows))
+        self.dropped[layer].map_or_else(
+            || self.cells[layer].outputs(time_steps),
+            |dropped| dropped.slice_rows(rows),
+        )
     }
 
     /// Makes a layer's recurrent weight as the window uses it, and returns it.
-    pub(super) fn use_weight(&self, device: &mut Device, window: &Window, layer: usize, weight: Tensor) -> Tensor {
+    pub(super) fn use_weight(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        layer: usize,
+        weight: Tensor,
+    ) -> Tensor {
         if let Some(mask) = self.mask(window, Site::Weights(layer)) {
-            device.run(&Dropout { input: weight, output: self.used_weight(layer, weight), mask });
+            device.run(&Dropout {
+                input: weight,
+                output: self.used_weight(layer, weight),
+                mask,
+            });
         }
         self.used_weight(layer, weight)
     }
@@ -261,23 +345,39 @@ impl Workspace {
 
     /// `[T*B, D]`, and its gradient, where there is a projection or a compression layer.
     pub(super) fn projected(&self, time_steps: usize) -> Option<[Tensor; 2]> {
-        self.projected.map(|both| both.map(|tensor| tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))))
+        self.projected.map(|both| {
+            both.map(|tensor| {
+                tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))
+            })
+        })
     }
 
     /// What the output layer reads at the steps of a window that predict, `[rows, size]`.
     pub fn states(&self, window: &Window) -> Tensor {
-        self.decoder_input(window.time_steps).slice_rows(self.predicting(window))
+        self.decoder_input(window.time_steps)
+            .slice_rows(self.predicting(window))
     }
 
     /// What the output layer reads.
     pub(super) fn decoder_input(&self, time_steps: usize) -> Tensor {
-        self.projected(time_steps).map_or_else(|| self.handed_on(self.cells.len() - 1, time_steps), |[projected, _]| projected)
+        self.projected(time_steps).map_or_else(
+            || self.handed_on(self.cells.len() - 1, time_steps),
+            |[projected, _]| projected,
+        )
     }
 
     pub(super) fn predictions(&self, window: &Window) -> Predictions {
         let rows = self.predicting(window);
-        let targets = window.targets.reshape(window.targets.len(), 1).slice_rows(rows.clone());
+        let targets = window
+            .targets
+            .reshape(window.targets.len(), 1)
+            .slice_rows(rows.clone());
         let hidden = self.decoder_input(window.time_steps).slice_rows(rows);
-        Predictions { hidden, targets, losses: self.losses(window), plan: window.plan }
+        Predictions {
+            hidden,
+            targets,
+            losses: self.losses(window),
+            plan: window.plan,
+        }
     }
 }

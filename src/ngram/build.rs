@@ -16,7 +16,10 @@ pub(super) struct Numbers {
 }
 
 /// A context that is no n-gram itself.
-const PUT_IN: Numbers = Numbers { probability: f32::NAN, backoff: 0.0 };
+const PUT_IN: Numbers = Numbers {
+    probability: f32::NAN,
+    backoff: 0.0,
+};
 
 /// An n-gram whose context is there.
 #[derive(Debug, Clone, Copy)]
@@ -63,17 +66,34 @@ impl Builder {
 
     /// Adds a unigram; false if it is there already.
     pub(super) fn add_unigram(&mut self, token: &str, numbers: Numbers) -> bool {
-        let Some(word) = self.words.add(token) else { return false };
-        self.entries.push(Entry { context: 0, word, numbers, line: 0 });
+        let Some(word) = self.words.add(token) else {
+            return false;
+        };
+        self.entries.push(Entry {
+            context: 0,
+            word,
+            numbers,
+            line: 0,
+        });
         true
     }
 
-    /// Adds an n-gram of the order after the last that was finished; there must be two words or more.
+    /// Adds an n-gram of the order after the last that was finished; there must be two words or
+    /// more.
     pub(super) fn add(&mut self, words: &[u32], numbers: Numbers, line: u32) {
         let (context, word) = words.split_at(words.len() - 1);
         match self.trie.find(context) {
-            Some(context) => self.entries.push(Entry { context, word: word[0], numbers, line }),
-            None => self.orphans.push(Orphan { words: words.to_vec(), numbers, line }),
+            Some(context) => self.entries.push(Entry {
+                context,
+                word: word[0],
+                numbers,
+                line,
+            }),
+            None => self.orphans.push(Orphan {
+                words: words.to_vec(),
+                numbers,
+                line,
+            }),
         }
     }
 
@@ -84,21 +104,38 @@ impl Builder {
         }
         let mut entries = std::mem::take(&mut self.entries);
         entries.sort_unstable_by_key(|entry| (entry.context, entry.word, entry.line));
-        let twice = entries.windows(2).find(|pair| (pair[0].context, pair[0].word) == (pair[1].context, pair[1].word));
+        let twice = entries
+            .windows(2)
+            .find(|pair| (pair[0].context, pair[0].word) == (pair[1].context, pair[1].word));
         if let Some(pair) = twice {
-            return Err(Twice { first: pair[0].line, second: pair[1].line });
+            return Err(Twice {
+                first: pair[0].line,
+                second: pair[1].line,
+            });
         }
         if let Some(below) = self.trie.levels.last_mut() {
             let mut begin = 0;
             for context in 0..below.words.len() as u32 {
                 below.children.push(begin as u32);
-                begin += entries[begin..].iter().take_while(|entry| entry.context == context).count();
+                begin += entries[begin..]
+                    .iter()
+                    .take_while(|entry| entry.context == context)
+                    .count();
             }
             below.children.push(begin as u32);
         }
-        self.trie.levels.push(Level { words: entries.iter().map(|entry| entry.word).collect(), children: Vec::new() });
-        self.probabilities.push(entries.iter().map(|entry| entry.numbers.probability).collect());
-        self.backoffs.push(entries.iter().map(|entry| entry.numbers.backoff).collect());
+        self.trie.levels.push(Level {
+            words: entries.iter().map(|entry| entry.word).collect(),
+            children: Vec::new(),
+        });
+        self.probabilities.push(
+            entries
+                .iter()
+                .map(|entry| entry.numbers.probability)
+                .collect(),
+        );
+        self.backoffs
+            .push(entries.iter().map(|entry| entry.numbers.backoff).collect());
         Ok(())
     }
 
@@ -109,29 +146,41 @@ impl Builder {
         NgramModel::new(self.words, self.trie, self.probabilities, self.backoffs)
     }
 
-    /// Puts in the contexts that are not there, from the shortest to the longest, and makes entries of the orphans.
+    /// Puts in the contexts that are not there, from the shortest to the longest, and makes entries
+    /// of the orphans.
     fn adopt(&mut self) {
         let orphans = std::mem::take(&mut self.orphans);
         for order in 2..=self.trie.order() {
             let places = orphans.iter().filter_map(|orphan| {
                 let context = self.trie.find(&orphan.words[..order - 1])?;
                 let word = orphan.words[order - 1];
-                self.trie.child(order - 1, context, word).is_none().then_some((context, word))
+                self.trie
+                    .child(order - 1, context, word)
+                    .is_none()
+                    .then_some((context, word))
             });
             let mut places: Vec<(u32, u32)> = places.collect();
             places.sort_unstable();
             places.dedup();
             let moved = self.insert(order, &places);
             if order == self.trie.order() {
-                self.entries.iter_mut().for_each(|entry| entry.context = moved[entry.context as usize]);
+                self.entries
+                    .iter_mut()
+                    .for_each(|entry| entry.context = moved[entry.context as usize]);
             }
         }
-        for Orphan { words, numbers, line } in orphans {
+        for Orphan {
+            words,
+            numbers,
+            line,
+        } in orphans
+        {
             self.add(&words, numbers, line);
         }
     }
 
-    /// Inserts nodes, given by context and word in rising order, that are not there, and tells where each old node of the order is now.
+    /// Inserts nodes, given by context and word in rising order, that are not there, and tells
+    /// where each old node of the order is now.
     fn insert(&mut self, order: usize, places: &[(u32, u32)]) -> Vec<u32> {
         let starts = std::mem::take(&mut self.trie.levels[order - 2].children);
         let old = std::mem::take(&mut self.trie.levels[order - 1]);
@@ -143,11 +192,16 @@ impl Builder {
         for (context, range) in (0..).zip(starts.windows(2)) {
             new_starts.push(self.trie.level(order).words.len() as u32);
             for node in range[0] as usize..range[1] as usize {
-                while let Some((_, word)) = places.next_if(|&place| place < (context, old.words[node])) {
+                while let Some((_, word)) =
+                    places.next_if(|&place| place < (context, old.words[node]))
+                {
                     self.push(order, word, old.children.get(node), PUT_IN);
                 }
                 moved.push(self.trie.level(order).words.len() as u32);
-                let numbers = Numbers { probability: probabilities[node], backoff: backoffs[node] };
+                let numbers = Numbers {
+                    probability: probabilities[node],
+                    backoff: backoffs[node],
+                };
                 self.push(order, old.words[node], old.children.get(node), numbers);
             }
             while let Some((_, word)) = places.next_if(|place| place.0 == context) {
@@ -156,7 +210,9 @@ impl Builder {
         }
         new_starts.push(self.trie.level(order).words.len() as u32);
         self.trie.levels[order - 2].children = new_starts;
-        self.trie.levels[order - 1].children.extend(old.children.last());
+        self.trie.levels[order - 1]
+            .children
+            .extend(old.children.last());
         moved
     }
 

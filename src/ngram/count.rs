@@ -1,8 +1,11 @@
-//! Counting n-grams: the text as one list of words, whose places are sorted by the words that follow.
+//! Counting n-grams: the text as one list of words, whose places are sorted by the words that
+//! follow.
 //!
-//! In: sentences of word numbers. Out: the trie of all n-grams up to an order, with the number of times each occurs. Sorting goes word by
-//! word: the places that share n words are sorted by the next one, as 64-bit numbers of word and place, and each run of equal words is a
-//! node. So any order and any vocabulary is sorted by fast comparisons of integers, and the nodes come in the order of the trie.
+//! In: sentences of word numbers. Out: the trie of all n-grams up to an order, with the number of
+//! times each occurs. Sorting goes word by
+//! word: the places that share n words are sorted by the next one, as 64-bit numbers of word and
+//! place, and each run of equal words is a node. So any order and any vocabulary is sorted by fast
+//! comparisons of integers, and the nodes come in the order of the trie.
 
 use super::kneser_ney::{self, Estimate};
 use super::trie::{Level, Trie};
@@ -16,7 +19,8 @@ const END: u32 = u32::MAX;
 
 /// Bytes a word of the text takes: its number, and its place while sorting.
 const BYTES_PER_WORD: usize = size_of::<u32>() + size_of::<u64>();
-/// Bytes an n-gram takes while counting: its last word, its count, and where its continuations begin.
+/// Bytes an n-gram takes while counting: its last word, its count, and where its continuations
+/// begin.
 const BYTES_PER_NGRAM: usize = 3 * size_of::<u32>();
 const MOST_ORDERS: usize = 64;
 
@@ -25,9 +29,10 @@ const MOST_ORDERS: usize = 64;
 pub struct KneserNeyOptions {
     /// Words in the longest n-grams.
     pub order: usize,
-    /// How often an n-gram must occur to be kept, for the orders 3, 4, … in turn; the last goes for all orders above. They must not fall.
-    /// None: everything is kept. What is dropped still counts in discounts and in lower orders, and its share of the probability goes to
-    /// the words that are reached by backing off.
+    /// How often an n-gram must occur to be kept, for the orders 3, 4, … in turn; the last goes
+    /// for all orders above. They must not fall.
+    /// None: everything is kept. What is dropped still counts in discounts and in lower orders, and
+    /// its share of the probability goes to the words that are reached by backing off.
     pub min_counts: Vec<u32>,
     /// Bytes of memory that counting and estimating may take, about.
     pub memory: usize,
@@ -36,14 +41,20 @@ pub struct KneserNeyOptions {
 impl Default for KneserNeyOptions {
     /// Order 5, every n-gram, 8 GiB.
     fn default() -> Self {
-        Self { order: 5, min_counts: Vec::new(), memory: usize::try_from(8_u64 << 30).unwrap_or(usize::MAX) }
+        Self {
+            order: 5,
+            min_counts: Vec::new(),
+            memory: usize::try_from(8_u64 << 30).unwrap_or(usize::MAX),
+        }
     }
 }
 
 impl KneserNeyOptions {
     /// How often an n-gram of an order must occur to be kept.
     pub(super) fn min_count(&self, order: usize) -> u32 {
-        let of_order = order.checked_sub(3).and_then(|place| self.min_counts.get(place).or(self.min_counts.last()));
+        let of_order = order
+            .checked_sub(3)
+            .and_then(|place| self.min_counts.get(place).or(self.min_counts.last()));
         of_order.copied().unwrap_or(1)
     }
 
@@ -58,7 +69,11 @@ impl KneserNeyOptions {
         if let Some(pair) = self.min_counts.windows(2).find(|pair| pair[0] > pair[1]) {
             return Err(Error::usage(
                 format!("the least counts {:?}", self.min_counts),
-                format!("they must not fall from order to order, as {} to {} does: an n-gram needs its context", pair[0], pair[1]),
+                format!(
+                    "they must not fall from order to order, as {} to {} does: an n-gram needs its \
+                     context",
+                    pair[0], pair[1]
+                ),
                 "Give rising numbers",
             ));
         }
@@ -88,14 +103,18 @@ impl KneserNey {
     /// If an option is out of its range.
     pub fn new(options: KneserNeyOptions) -> Result<Self> {
         options.validate()?;
-        Ok(Self { options, text: Vec::new() })
+        Ok(Self {
+            options,
+            text: Vec::new(),
+        })
     }
 
-    /// Adds a sentence of word numbers without `<s>` and `</s>`, which are put around it; it may be empty.
+    /// Adds a sentence of word numbers without `<s>` and `</s>`, which are put around it; it may be
+    /// empty.
     ///
     /// # Errors
-    /// If the text takes more memory than was allowed or has more than 2^32 - 2 words, or a word's number is above 2^32 - 3. The sentence
-    /// is not added then.
+    /// If the text takes more memory than was allowed or has more than 2^32 - 2 words, or a word's
+    /// number is above 2^32 - 3. The sentence is not added then.
     pub fn add_sentence(&mut self, words: &[u32]) -> Result<()> {
         let length = self.text.len() + words.len() + 2;
         if length > u32::MAX as usize - 1 {
@@ -117,16 +136,21 @@ impl KneserNey {
         Ok(())
     }
 
-    /// Estimates the model of the sentences that were added. A word's number is its place in `vocabulary` and stays it in the model; `<s>`
-    /// and `</s>` are appended where the vocabulary lacks them. Every type but `<s>` has a probability after every history, whether it
-    /// occurs or not. One text gives one model, to the bit.
+    /// Estimates the model of the sentences that were added. A word's number is its place in
+    /// `vocabulary` and stays it in the model; `<s>` and `</s>` are appended where the vocabulary
+    /// lacks them. Every type but `<s>` has a probability after every history, whether it occurs or
+    /// not. One text gives one model, to the bit.
     ///
     /// # Errors
-    /// If there is no sentence, a word has no place in the vocabulary or is `<s>` or `</s>`, a type stands twice in it, or the memory that
-    /// was allowed does not suffice.
+    /// If there is no sentence, a word has no place in the vocabulary or is `<s>` or `</s>`, a type
+    /// stands twice in it, or the memory that was allowed does not suffice.
     pub fn estimate(mut self, vocabulary: &[String]) -> Result<Estimate> {
         if self.text.is_empty() {
-            return Err(Error::refused("the text", "it has no sentence", "Give at least one"));
+            return Err(Error::refused(
+                "the text",
+                "it has no sentence",
+                "Give at least one",
+            ));
         }
         let (words, [start, end]) = number(vocabulary)?;
         self.place_boundaries(vocabulary, start, end)?;
@@ -140,10 +164,15 @@ impl KneserNey {
             match *word {
                 START => *word = start,
                 END => *word = end,
-                found if found as usize >= vocabulary.len() => return Err(no_such_word(found, vocabulary.len())),
+                found if found as usize >= vocabulary.len() => {
+                    return Err(no_such_word(found, vocabulary.len()));
+                }
                 found if found == start || found == end => {
                     return Err(Error::refused(
-                        format!("the token {:?} inside a sentence", vocabulary[found as usize]),
+                        format!(
+                            "the token {:?} inside a sentence",
+                            vocabulary[found as usize]
+                        ),
                         "<s> and </s> are put around sentences, and no sentence has them inside",
                         "Take them out of the text, or give them other names",
                     ));
@@ -158,7 +187,10 @@ impl KneserNey {
     fn count(&mut self, types: usize, end: u32) -> Result<Counted> {
         let text = std::mem::take(&mut self.text);
         let order = self.options.order;
-        let left = self.options.memory.saturating_sub(text.len() * BYTES_PER_WORD);
+        let left = self
+            .options
+            .memory
+            .saturating_sub(text.len() * BYTES_PER_WORD);
         let mut counter = Counter {
             text: &text,
             end,
@@ -168,13 +200,18 @@ impl KneserNey {
             most: left / BYTES_PER_NGRAM,
         };
         let mut places: Vec<u64> = (0..text.len() as u64).collect();
-        counter.branch(&mut places, 0).map_err(|TooMany(ngrams)| self.over_budget(text.len(), ngrams))?;
+        counter
+            .branch(&mut places, 0)
+            .map_err(|TooMany(ngrams)| self.over_budget(text.len(), ngrams))?;
         counter.unseen(types);
         Ok(counter.finish())
     }
 
     fn over_budget(&self, words: usize, ngrams: usize) -> Error {
-        over_budget(&self.options, &format!("a text of {words} words with {ngrams} n-grams so far"))
+        over_budget(
+            &self.options,
+            &format!("a text of {words} words with {ngrams} n-grams so far"),
+        )
     }
 }
 
@@ -182,7 +219,10 @@ impl KneserNey {
 pub(super) fn over_budget(options: &KneserNeyOptions, what: &str) -> Error {
     Error::refused(
         format!("{what} at order {}", options.order),
-        format!("it takes more than the {} bytes of memory that are allowed", options.memory),
+        format!(
+            "it takes more than the {} bytes of memory that are allowed",
+            options.memory
+        ),
         "Allow more memory, or take a smaller order, higher least counts or less text",
     )
 }
@@ -191,7 +231,8 @@ fn no_such_word(found: u32, types: usize) -> Error {
     Error::refused(
         format!("the word number {found}"),
         format!("a vocabulary of {types} types has no such word"),
-        "Give the vocabulary by which the text was numbered, and leave out or replace words that it lacks",
+        "Give the vocabulary by which the text was numbered, and leave out or replace words that \
+         it lacks",
     )
 }
 
@@ -199,17 +240,26 @@ fn no_such_word(found: u32, types: usize) -> Error {
 fn number(vocabulary: &[String]) -> Result<(Words, [u32; 2])> {
     let mut words = Words::default();
     if vocabulary.len() > START as usize - 2 {
-        return Err(Error::refused(format!("a vocabulary of {} types", vocabulary.len()), "types are numbered in 32 bits", "Cut it"));
+        return Err(Error::refused(
+            format!("a vocabulary of {} types", vocabulary.len()),
+            "types are numbered in 32 bits",
+            "Cut it",
+        ));
     }
     for token in vocabulary {
         if words.add(token).is_none() {
-            return Err(Error::refused(format!("the vocabulary's type {token:?}"), "it stands there twice", "Remove one of them"));
+            return Err(Error::refused(
+                format!("the vocabulary's type {token:?}"),
+                "it stands there twice",
+                "Remove one of them",
+            ));
         }
     }
     for token in [SENTENCE_START, SENTENCE_END] {
         words.add(token);
     }
-    let boundaries = [SENTENCE_START, SENTENCE_END].map(|token| words.id(token).unwrap_or_default());
+    let boundaries =
+        [SENTENCE_START, SENTENCE_END].map(|token| words.id(token).unwrap_or_default());
     Ok((words, boundaries))
 }
 
@@ -228,8 +278,8 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    /// Counts the n-grams that begin at the given places, which share their first `depth` words. A place is in the lower half of a number;
-    /// its upper half is scratch.
+    /// Counts the n-grams that begin at the given places, which share their first `depth` words. A
+    /// place is in the lower half of a number; its upper half is scratch.
     fn branch(&mut self, places: &mut [u64], depth: usize) -> std::result::Result<(), TooMany> {
         for place in &mut *places {
             let begin = *place as u32;
@@ -254,7 +304,8 @@ impl Counter<'_> {
         Ok(())
     }
 
-    /// Counts the n-grams from `depth` words on that begin at a place no other shares so many words with.
+    /// Counts the n-grams from `depth` words on that begin at a place no other shares so many words
+    /// with.
     fn chain(&mut self, place: u32, depth: usize) {
         for depth in depth..self.levels.len() {
             let word = self.text[place as usize + depth];
@@ -295,7 +346,12 @@ impl Counter<'_> {
             let end = self.levels[depth].words.len() as u32;
             self.levels[depth - 1].children.push(end);
         }
-        Counted { trie: Trie { levels: self.levels }, counts: self.counts }
+        Counted {
+            trie: Trie {
+                levels: self.levels,
+            },
+            counts: self.counts,
+        }
     }
 }
 
@@ -304,8 +360,13 @@ impl KneserNey {
     /// The n-grams of a text whose words are numbered below `types`, and the number of `<s>`.
     pub(super) fn counted_with_boundaries(mut self, types: u32) -> (Counted, u32) {
         let vocabulary: Vec<String> = (0..types).map(|word| word.to_string()).collect();
-        self.place_boundaries(&vocabulary, types, types + 1).expect("good words");
-        (self.count(types as usize + 2, types + 1).expect("there is room"), types)
+        self.place_boundaries(&vocabulary, types, types + 1)
+            .expect("good words");
+        (
+            self.count(types as usize + 2, types + 1)
+                .expect("there is room"),
+            types,
+        )
     }
 }
 
@@ -315,14 +376,23 @@ mod tests {
 
     #[test]
     fn counts_of_a_small_text() {
-        let mut text = KneserNey::new(KneserNeyOptions { order: 3, ..KneserNeyOptions::default() }).expect("an order");
+        let mut text = KneserNey::new(KneserNeyOptions {
+            order: 3,
+            ..KneserNeyOptions::default()
+        })
+        .expect("an order");
         for sentence in [&[0, 1, 0, 1][..], &[], &[0, 1]] {
             text.add_sentence(sentence).expect("there is room");
         }
         // 2 does not occur; `<s>` is 3 and `</s>` 4.
         let (counted, _) = text.counted_with_boundaries(3);
         assert_eq!(counted.counts[0], [3, 3, 0, 3, 3]);
-        let count = |words: &[u32]| counted.trie.find(words).map(|node| counted.counts[words.len() - 1][node as usize]);
+        let count = |words: &[u32]| {
+            counted
+                .trie
+                .find(words)
+                .map(|node| counted.counts[words.len() - 1][node as usize])
+        };
         for (words, expected) in [
             (&[0, 1][..], Some(3)),
             (&[1, 0], Some(1)),
@@ -336,6 +406,9 @@ mod tests {
         ] {
             assert_eq!(count(words), expected, "{words:?}");
         }
-        assert_eq!(counted.counts.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 4]);
+        assert_eq!(
+            counted.counts.iter().map(Vec::len).collect::<Vec<_>>(),
+            [5, 5, 4]
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! How much is taken off counts: the three discounts of modified Kneser-Ney smoothing (Chen and Goodman 1999, section 4.2).
+//! How much is taken off counts: the three discounts of modified Kneser-Ney smoothing (Chen and
+//! Goodman 1999, section 4.2).
 //!
-//! In: the counts of an order's n-grams. Out: what to take off a count of 1, of 2, and of 3 or more.
+//! In: the counts of an order's n-grams. Out: what to take off a count of 1, of 2, and of 3 or
+//! more.
 
 /// What is taken off the counts of one order.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,13 +29,31 @@ impl Discounts {
     pub(super) fn new(counts_of_counts: [u64; 4]) -> Self {
         let [n1, n2, n3, n4] = counts_of_counts.map(|number| number as f64);
         if n1 == 0.0 || n2 == 0.0 {
-            return Self { values: [0.5; 3], origin: DiscountOrigin::Fixed };
+            return Self {
+                values: [0.5; 3],
+                origin: DiscountOrigin::Fixed,
+            };
         }
         let y = n1 / (n1 + 2.0 * n2);
-        let values = [1.0 - 2.0 * y * n2 / n1, 2.0 - 3.0 * y * n3 / n2, 3.0 - 4.0 * y * n4 / n3];
-        // A discount of 0 would leave nothing for words that did not follow. A comparison with NaN (n3 = n4 = 0) is false.
+        let values = [
+            1.0 - 2.0 * y * n2 / n1,
+            2.0 - 3.0 * y * n3 / n2,
+            3.0 - 4.0 * y * n4 / n3,
+        ];
+        // A discount of 0 would leave nothing for words that did not follow. A comparison with NaN
+        // (n3 = n4 = 0) is false.
         let is_usable = n3 > 0.0 && n4 > 0.0 && values.iter().all(|&value| value > 0.0);
-        if is_usable { Self { values, origin: DiscountOrigin::Modified } } else { Self { values: [y; 3], origin: DiscountOrigin::Single } }
+        if is_usable {
+            Self {
+                values,
+                origin: DiscountOrigin::Modified,
+            }
+        } else {
+            Self {
+                values: [y; 3],
+                origin: DiscountOrigin::Single,
+            }
+        }
     }
 
     /// What is taken off a count.
@@ -50,7 +70,10 @@ impl Discounts {
 /// How many of the counts are 1, 2, 3 and 4.
 pub(super) fn counts_of_counts(counts: &[u32]) -> [u64; 4] {
     let mut numbers = [0; 4];
-    counts.iter().filter(|count| (1..=4).contains(*count)).for_each(|&count| numbers[count as usize - 1] += 1);
+    counts
+        .iter()
+        .filter(|count| (1..=4).contains(*count))
+        .for_each(|&count| numbers[count as usize - 1] += 1);
     numbers
 }
 
@@ -62,8 +85,17 @@ mod tests {
     fn from_the_formulas() {
         // Y = 100 / (100 + 2 · 50) = 0.5.
         let discounts = Discounts::new([100, 50, 25, 10]);
-        assert_eq!(discounts, Discounts { values: [0.5, 2.0 - 3.0 * 0.5 * 0.5, 3.0 - 4.0 * 0.5 * 0.4], origin: DiscountOrigin::Modified });
-        assert_eq!([0, 1, 2, 3, 9].map(|count| discounts.of(count)), [0.0, 0.5, 1.25, 2.2, 2.2]);
+        assert_eq!(
+            discounts,
+            Discounts {
+                values: [0.5, 2.0 - 3.0 * 0.5 * 0.5, 3.0 - 4.0 * 0.5 * 0.4],
+                origin: DiscountOrigin::Modified
+            }
+        );
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|count| discounts.of(count)),
+            [0.0, 0.5, 1.25, 2.2, 2.2]
+        );
         assert_eq!(counts_of_counts(&[4, 1, 0, 2, 1, 5, 3, 1]), [3, 1, 1, 1]);
     }
 
@@ -80,7 +112,14 @@ mod tests {
             ([3, 0, 0, 0], DiscountOrigin::Fixed, 0.5),
             ([2, 3, 0, 0], DiscountOrigin::Single, 0.25),
         ] {
-            assert_eq!(Discounts::new(numbers), Discounts { values: [value; 3], origin }, "{numbers:?}");
+            assert_eq!(
+                Discounts::new(numbers),
+                Discounts {
+                    values: [value; 3],
+                    origin
+                },
+                "{numbers:?}"
+            );
         }
     }
 }

@@ -23,24 +23,41 @@ pub(super) struct Lines<R> {
 pub(super) fn open(path: &Path) -> Result<Lines<Box<dyn BufRead>>> {
     let name = path.display().to_string();
     if path.is_dir() {
-        return Err(Error::refused(name, "it is a directory", "Give an n-gram model in ARPA format"));
+        return Err(Error::refused(
+            name,
+            "it is a directory",
+            "Give an n-gram model in ARPA format",
+        ));
     }
     Ok(Lines::new(gzip::open(path)?, &name))
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(source: R, name: &str) -> Self {
-        Self { source, name: name.to_owned(), line: Vec::new(), number: 0 }
+        Self {
+            source,
+            name: name.to_owned(),
+            line: Vec::new(),
+            number: 0,
+        }
     }
 
     /// Goes to the next line; false at the file's end.
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.line.clear();
         self.number += 1;
-        let read = self.source.by_ref().take(LONGEST).read_until(b'\n', &mut self.line);
+        let read = self
+            .source
+            .by_ref()
+            .take(LONGEST)
+            .read_until(b'\n', &mut self.line);
         let bytes = read.map_err(|error| self.failed(error))?;
         if bytes as u64 == LONGEST && self.line.last() != Some(&b'\n') {
-            return Err(self.refused("the line", &format!("it is longer than {LONGEST} bytes"), "Give an n-gram model in ARPA format"));
+            return Err(self.refused(
+                "the line",
+                &format!("it is longer than {LONGEST} bytes"),
+                "Give an n-gram model in ARPA format",
+            ));
         }
         if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
             self.line.drain(..BYTE_ORDER_MARK.len());
@@ -57,7 +74,11 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.bytes()).map_err(|error| {
             let byte = self.bytes()[error.valid_up_to()];
-            self.refused(&format!("the byte 0x{byte:02x}"), "it is not UTF-8", "Convert the file to UTF-8")
+            self.refused(
+                &format!("the byte 0x{byte:02x}"),
+                "it is not UTF-8",
+                "Convert the file to UTF-8",
+            )
         })
     }
 
@@ -85,11 +106,12 @@ impl<R: BufRead> Lines<R> {
     fn failed(&self, error: std::io::Error) -> Error {
         match error.kind() {
             // What the decoder says; reading a plain file never fails with these.
-            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self.refused(
-                "the compressed data",
-                &format!("it is cut off or damaged here or a little before ({error})"),
-                "Copy the file again, and look at it with `gzip -t`",
-            ),
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self
+                .refused(
+                    "the compressed data",
+                    &format!("it is cut off or damaged here or a little before ({error})"),
+                    "Copy the file again, and look at it with `gzip -t`",
+                ),
             _ => Error::io("read", Path::new(&self.name))(error),
         }
     }

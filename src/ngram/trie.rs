@@ -1,7 +1,8 @@
 //! N-grams as a trie of sorted arrays: an n-gram is a node, its context the node above it.
 //!
-//! A node of order n is its place among the n-grams of that order. The n-grams that share a context stand together, sorted by their last
-//! word, and contexts stand in their own order: so a node needs its last word and the place where its continuations begin, 8 bytes.
+//! A node of order n is its place among the n-grams of that order. The n-grams that share a context
+//! stand together, sorted by their last word, and contexts stand in their own order: so a node
+//! needs its last word and the place where its continuations begin, 8 bytes.
 
 use std::ops::Range;
 
@@ -10,7 +11,8 @@ use std::ops::Range;
 pub(super) struct Level {
     /// The last word of each n-gram.
     pub(super) words: Vec<u32>,
-    /// Where the continuations of each n-gram begin in the level above, and the end of the last; empty for the highest order.
+    /// Where the continuations of each n-gram begin in the level above, and the end of the last;
+    /// empty for the highest order.
     pub(super) children: Vec<u32>,
 }
 
@@ -31,7 +33,8 @@ impl Trie {
         &self.levels[order - 1]
     }
 
-    /// The continuations of a node of an order from 1 on, as places in the next order; none in the highest order.
+    /// The continuations of a node of an order from 1 on, as places in the next order; none in the
+    /// highest order.
     pub(super) fn children(&self, order: usize, node: u32) -> Range<usize> {
         let children = &self.level(order).children;
         match children.get(node as usize + 1) {
@@ -47,25 +50,39 @@ impl Trie {
             return None;
         }
         let begin = range.start;
-        self.level(order + 1).words[range].binary_search(&word).ok().map(|place| (begin + place) as u32)
+        self.level(order + 1).words[range]
+            .binary_search(&word)
+            .ok()
+            .map(|place| (begin + place) as u32)
     }
 
     /// The node of an n-gram of at least one word.
     pub(super) fn find(&self, words: &[u32]) -> Option<u32> {
         let (&first, rest) = words.split_first()?;
-        let known = self.levels.first().is_some_and(|level| (first as usize) < level.words.len());
+        let known = self
+            .levels
+            .first()
+            .is_some_and(|level| (first as usize) < level.words.len());
         let first = known.then_some(first)?;
-        rest.iter().zip(1..).try_fold(first, |node, (&word, order)| self.child(order, node, word))
+        rest.iter()
+            .zip(1..)
+            .try_fold(first, |node, (&word, order)| self.child(order, node, word))
     }
 
-    /// Keeps the nodes marked in `keep`, one list an order. The context of a node that is kept must be kept.
+    /// Keeps the nodes marked in `keep`, one list an order. The context of a node that is kept must
+    /// be kept.
     pub(super) fn retain(&mut self, keep: &[Vec<bool>]) {
         for (number, marks) in keep.iter().enumerate() {
             let level = &mut self.levels[number];
             retain(&mut level.words, marks);
             if let Some(above) = keep.get(number + 1) {
                 let ranks = ranks(above);
-                let kept = level.children.iter().zip(marks).filter(|&(_, &mark)| mark).map(|(&start, _)| ranks[start as usize]);
+                let kept = level
+                    .children
+                    .iter()
+                    .zip(marks)
+                    .filter(|&(_, &mark)| mark)
+                    .map(|(&start, _)| ranks[start as usize]);
                 level.children = kept.chain([ranks[above.len()]]).collect();
             }
         }
@@ -73,7 +90,10 @@ impl Trie {
 
     /// Bytes taken.
     pub(super) fn bytes(&self) -> usize {
-        self.levels.iter().map(|level| (level.words.capacity() + level.children.capacity()) * size_of::<u32>()).sum()
+        self.levels
+            .iter()
+            .map(|level| (level.words.capacity() + level.children.capacity()) * size_of::<u32>())
+            .sum()
     }
 }
 
@@ -104,11 +124,22 @@ mod tests {
     /// Words 0 and 1; 0 0, 0 1, 1 0; 0 0 1, 1 0 0, 1 0 1.
     fn trie() -> Trie {
         let levels = [
-            Level { words: vec![0, 1], children: vec![0, 2, 3] },
-            Level { words: vec![0, 1, 0], children: vec![0, 1, 1, 3] },
-            Level { words: vec![1, 0, 1], children: Vec::new() },
+            Level {
+                words: vec![0, 1],
+                children: vec![0, 2, 3],
+            },
+            Level {
+                words: vec![0, 1, 0],
+                children: vec![0, 1, 1, 3],
+            },
+            Level {
+                words: vec![1, 0, 1],
+                children: Vec::new(),
+            },
         ];
-        Trie { levels: levels.into() }
+        Trie {
+            levels: levels.into(),
+        }
     }
 
     #[test]
@@ -124,10 +155,17 @@ mod tests {
     #[test]
     fn retaining() {
         let mut trie = trie();
-        trie.retain(&[vec![true, true], vec![false, true, true], vec![false, false, true]]);
+        trie.retain(&[
+            vec![true, true],
+            vec![false, true, true],
+            vec![false, false, true],
+        ]);
         assert_eq!(trie.find(&[0, 0]), None);
         assert_eq!(trie.find(&[0, 1]), Some(0));
         assert_eq!(trie.find(&[1, 0]), Some(1));
-        assert_eq!((trie.find(&[1, 0, 1]), trie.find(&[1, 0, 0])), (Some(0), None));
+        assert_eq!(
+            (trie.find(&[1, 0, 1]), trie.find(&[1, 0, 0])),
+            (Some(0), None)
+        );
     }
 }

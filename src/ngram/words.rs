@@ -1,4 +1,5 @@
-//! The types of an n-gram model and their numbers: one block of text and a table of hashes, about 12 bytes a type beside its text.
+//! The types of an n-gram model and their numbers: one block of text and a table of hashes, about
+//! 12 bytes a type beside its text.
 
 /// The tokens in the order in which they came; a token's number is its place.
 #[derive(Debug, Clone, Default)]
@@ -6,7 +7,8 @@ pub(super) struct Words {
     text: String,
     /// Where each token ends in the text.
     ends: Vec<usize>,
-    /// Numbers at the place of their token's hash or after it; a power of two of places, at most half of them taken.
+    /// Numbers at the place of their token's hash or after it; a power of two of places, at most
+    /// half of them taken.
     table: Vec<u32>,
 }
 
@@ -14,7 +16,9 @@ const FREE: u32 = u32::MAX;
 
 /// FNV-1a, whose low bits are mixed well enough for a table.
 fn hash(token: &str) -> usize {
-    let hash = token.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = token.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     (hash ^ (hash >> 32)) as usize
 }
 
@@ -59,7 +63,9 @@ impl Words {
 
     /// Bytes taken.
     pub(super) fn bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * size_of::<usize>() + self.table.capacity() * size_of::<u32>()
+        self.text.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.table.capacity() * size_of::<u32>()
     }
 
     /// Where a token stands in the table, or would.
@@ -94,7 +100,18 @@ mod tests {
         }
         assert_eq!(words.add("w7"), None);
         assert_eq!(words.add(""), Some(1000));
-        assert!((0..1000).all(|number| words.id(&format!("w{number}")) == Some(number) && words.token(number) == format!("w{number}")));
-        assert_eq!((words.id(""), words.token(1000), words.id("w1000"), words.len()), (Some(1000), "", None, 1001));
+        assert!(
+            (0..1000).all(|number| words.id(&format!("w{number}")) == Some(number)
+                && words.token(number) == format!("w{number}"))
+        );
+        assert_eq!(
+            (
+                words.id(""),
+                words.token(1000),
+                words.id("w1000"),
+                words.len()
+            ),
+            (Some(1000), "", None, 1001)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Writing the ARPA format.
 //!
-//! In: a model. Out: a text in which n-grams stand in the model's order, so that one model gives one text, byte for byte.
+//! In: a model. Out: a text in which n-grams stand in the model's order, so that one model gives
+//! one text, byte for byte.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,11 +17,20 @@ use crate::error::{Error, Result};
 pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
     check_tokens(model)?;
     let Some(name) = path.file_name() else {
-        return Err(Error::refused(path.display().to_string(), "it names no file", "Give the name of a file to write"));
+        return Err(Error::refused(
+            path.display().to_string(),
+            "it names no file",
+            "Give the name of a file to write",
+        ));
     };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let new = directory.join(format!(".{}.new", name.to_string_lossy()));
-    let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let is_compressed = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let written = write_new(model, &new, is_compressed).map_err(Error::io("write", path));
     let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
     if placed.is_err() {
@@ -55,7 +65,8 @@ fn check_tokens(model: &NgramModel) -> Result<()> {
         if token.is_empty() || token.bytes().any(|byte| byte.is_ascii_whitespace()) {
             return Err(Error::refused(
                 format!("the token {token:?}"),
-                "in an ARPA file white space stands between tokens, so none may be empty or have any in it",
+                "in an ARPA file white space stands between tokens, so none may be empty or have \
+                 any in it",
                 "Give such tokens other names",
             ));
         }
@@ -76,7 +87,8 @@ pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result
     writeln!(out, "\n\\end\\")
 }
 
-/// Writes the n-grams of an order. Contexts that were put in are left out: reading puts them in again.
+/// Writes the n-grams of an order. Contexts that were put in are left out: reading puts them in
+/// again.
 fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Result<()> {
     // The node of each prefix of the n-gram; they only ever move forward.
     let mut path = vec![0_u32; order];
@@ -91,11 +103,17 @@ fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Re
             continue;
         }
         write!(out, "{}", text(probability))?;
-        let words = path.iter().zip(1..).map(|(&node, order)| model.trie.level(order).words[node as usize]);
+        let words = path
+            .iter()
+            .zip(1..)
+            .map(|(&node, order)| model.trie.level(order).words[node as usize]);
         for (word, separator) in words.zip(std::iter::once('\t').chain(std::iter::repeat(' '))) {
             write!(out, "{separator}{}", model.token(word))?;
         }
-        let backoff = model.backoffs.get(order - 1).map_or(0.0, |weights| weights[node as usize]);
+        let backoff = model
+            .backoffs
+            .get(order - 1)
+            .map_or(0.0, |weights| weights[node as usize]);
         if backoff != 0.0 {
             write!(out, "\t{}", text(backoff))?;
         }

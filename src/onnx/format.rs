@@ -1,4 +1,5 @@
-//! The part of ONNX's protobuf messages that a network needs, under the names and numbers of `onnx.proto`.
+//! The part of ONNX's protobuf messages that a network needs, under the names and numbers of
+//! `onnx.proto`.
 
 use prost::Message;
 
@@ -115,18 +116,36 @@ pub struct Attribute {
 impl Attribute {
     /// An integer.
     pub fn integer(name: &str, value: i64) -> Self {
-        Self { name: name.to_owned(), i: Some(value), kind: 2, ..Self::default() }
+        Self {
+            name: name.to_owned(),
+            i: Some(value),
+            kind: 2,
+            ..Self::default()
+        }
     }
 
     /// Integers.
     pub fn integers(name: &str, values: &[i64]) -> Self {
-        Self { name: name.to_owned(), ints: values.to_vec(), kind: 7, ..Self::default() }
+        Self {
+            name: name.to_owned(),
+            ints: values.to_vec(),
+            kind: 7,
+            ..Self::default()
+        }
     }
 
     /// Texts.
     pub fn texts(name: &str, values: &[&str]) -> Self {
-        let strings = values.iter().map(|value| value.as_bytes().to_vec()).collect();
-        Self { name: name.to_owned(), strings, kind: 8, ..Self::default() }
+        let strings = values
+            .iter()
+            .map(|value| value.as_bytes().to_vec())
+            .collect();
+        Self {
+            name: name.to_owned(),
+            strings,
+            kind: 8,
+            ..Self::default()
+        }
     }
 }
 
@@ -199,11 +218,17 @@ pub struct Dimension {
 impl Dimension {
     /// A fixed size.
     pub fn fixed(size: usize) -> Self {
-        Self { dim_value: Some(size as i64), dim_param: None }
+        Self {
+            dim_value: Some(size as i64),
+            dim_param: None,
+        }
     }
 
     /// A size that each call chooses.
     pub fn named(name: &str) -> Self {
-        Self { dim_value: None, dim_param: Some(name.to_owned()) }
+        Self {
+            dim_value: None,
+            dim_param: Some(name.to_owned()),
+        }
     }
 }

@@ -1,18 +1,23 @@
 //! A model as an ONNX file, for programs that run such files: ONNX Runtime, sherpa-onnx, tract.
 //!
-//! In: a checkpoint, or a [`Network`] of named parameters. Out: the bytes of one file that holds graph and parameters. No device is needed.
+//! In: a checkpoint, or a [`Network`] of named parameters. Out: the bytes of one file that holds
+//! graph and parameters. No device is needed.
 //!
-//! Inputs, outputs and metadata are those of icefall's exporter of RNN language models (`icefall/rnn_lm/export-onnx.py` in k2-fsa/icefall),
-//! which sherpa-onnx reads (`offline-rnn-lm.cc`, `online-rnn-lm.cc` in k2-fsa/sherpa-onnx):
+//! Inputs, outputs and metadata are those of icefall's exporter of RNN language models
+//! (`icefall/rnn_lm/export-onnx.py` in k2-fsa/icefall), which sherpa-onnx reads
+//! (`offline-rnn-lm.cc`, `online-rnn-lm.cc` in k2-fsa/sherpa-onnx):
 //!
-//! | form | inputs | outputs | metadata beside the common ones |
-//! | --- | --- | --- | --- |
-//! | [`Form::Sentence`] | `x` int64 `[N, L]`, `x_lens` int64 `[N]` | `nll` f32 `[N]` | |
-//! | [`Form::Step`] | `x` int64 `[N, 1]`, `h0` f32 `[layers, N, H]`, and `c0` for LSTM | `log_softmax` f32 `[N, V]`, `next_h0`, `next_c0` | `num_layers`, `hidden_size`, `embedding_dim` |
+//! - [`Form::Sentence`]: inputs `x` int64 `[N, L]` and `x_lens` int64 `[N]`; output `nll` f32
+//!   `[N]`.
+//! - [`Form::Step`]: inputs `x` int64 `[N, 1]`, `h0` f32 `[layers, N, H]`, and `c0` for an LSTM;
+//!   outputs `log_softmax` f32 `[N, V]`, `next_h0`, and `next_c0`; additional metadata
+//!   `num_layers`, `hidden_size`, `embedding_dim`.
 //!
-//! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and `eos_id` (both 0, the boundary),
-//! `vocab_size`; and, of this program, `cell`, `unit` and `initial_state`, what every number of `h0` and `c0` is before the first token.
-//! sherpa-onnx passes two states and begins with zeros: its streaming decoders take the step of an LSTM whose `initial_state` is 0.
+//! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and
+//! `eos_id` (both 0, the boundary), `vocab_size`; and, of this program, `cell`, `unit` and
+//! `initial_state`, what every number of `h0` and `c0` is before the first token. sherpa-onnx
+//! passes two states and begins with zeros: its streaming decoders take the step of an LSTM whose
+//! `initial_state` is 0.
 
 pub mod format;
 mod forms;
@@ -39,7 +44,8 @@ pub enum Form {
     Step,
 }
 
-/// The version of the set of operators, and that of the format which came with it: icefall's, so that whatever reads its files reads these.
+/// The version of the set of operators, and that of the format which came with it: icefall's, so
+/// that whatever reads its files reads these.
 const OPERATORS: i64 = 13;
 const FORMAT: i64 = 7;
 
@@ -68,12 +74,20 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>
         ));
     }
     let activation = config.activation.to_string();
-    let parameters = specifications(config).into_iter().zip(&checkpoint.parameters);
+    let parameters = specifications(config)
+        .into_iter()
+        .zip(&checkpoint.parameters);
     let network = Network {
         cell: &config.cell,
         activation: &activation,
         initial_state: config.initial_state,
-        parameters: parameters.map(|(one, values)| Parameter { name: one.name, shape: one.shape, values }).collect(),
+        parameters: parameters
+            .map(|(one, values)| Parameter {
+                name: one.name,
+                shape: one.shape,
+                values,
+            })
+            .collect(),
     };
     network_to_onnx(&network, checkpoint.description.unit.name(), form)
 }
@@ -81,8 +95,8 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>
 /// The bytes of a network's file. `unit` is told in the metadata.
 ///
 /// # Errors
-/// If a parameter is missing, unknown or of a wrong shape, the file would be larger than protobuf allows, or layers of several sizes are to
-/// be written as a step.
+/// If a parameter is missing, unknown or of a wrong shape, the file would be larger than protobuf
+/// allows, or layers of several sizes are to be written as a step.
 pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: Form) -> Result<Vec<u8>> {
     let arranged = network.arrange()?;
     let graph = match form {
@@ -94,7 +108,10 @@ pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: Form) -> Result<
         producer_name: "elman".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(graph),
-        opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
+        opset_import: vec![OperatorSet {
+            domain: String::new(),
+            version: OPERATORS,
+        }],
         metadata_props: metadata(network.cell, unit, &arranged, form),
     };
     check_size(model.encoded_len() as u64)?;
@@ -125,7 +142,12 @@ fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: Form) -> Vec<P
             ("embedding_dim", network.embedding_size.to_string()),
         ]);
     }
-    rows.into_iter().map(|(key, value)| Property { key: key.to_owned(), value }).collect()
+    rows.into_iter()
+        .map(|(key, value)| Property {
+            key: key.to_owned(),
+            value,
+        })
+        .collect()
 }
 
 fn check_size(bytes: u64) -> Result<()> {
@@ -135,7 +157,8 @@ fn check_size(bytes: u64) -> Result<()> {
     Err(Error::refused(
         format!("an ONNX file of {bytes} bytes"),
         format!("protobuf allows {LARGEST} bytes in one file"),
-        "Keep the model as safetensors, which PyTorch reads, or train it with a smaller vocabulary (--vocab-size) or fewer units (--hidden)",
+        "Keep the model as safetensors, which PyTorch reads, or train it with a smaller vocabulary \
+         (--vocab-size) or fewer units (--hidden)",
     ))
 }
 
@@ -149,11 +172,31 @@ mod tests {
         // One-hot input of 8000 LSTM units: the identity alone is too large.
         let (weight, recurrent) = (vec![0.0; 32_000 * 2], [0.0]);
         let parameters = vec![
-            Parameter { name: "rnn.weight_ih_l0".into(), shape: vec![32_000, 2], values: &weight },
-            Parameter { name: "rnn.weight_hh_l0".into(), shape: vec![1, 1], values: &recurrent },
+            Parameter {
+                name: "rnn.weight_ih_l0".into(),
+                shape: vec![32_000, 2],
+                values: &weight,
+            },
+            Parameter {
+                name: "rnn.weight_hh_l0".into(),
+                shape: vec![1, 1],
+                values: &recurrent,
+            },
         ];
-        let network = Network { cell: "lstm", activation: "tanh", initial_state: 0.0, parameters };
-        let message = network_to_onnx(&network, "word", Form::Sentence).expect_err("too large").to_string();
-        assert!(message.contains("4096256004 bytes") && message.contains("2147483647") && message.contains("--hidden"), "{message}");
+        let network = Network {
+            cell: "lstm",
+            activation: "tanh",
+            initial_state: 0.0,
+            parameters,
+        };
+        let message = network_to_onnx(&network, "word", Form::Sentence)
+            .expect_err("too large")
+            .to_string();
+        assert!(
+            message.contains("4096256004 bytes")
+                && message.contains("2147483647")
+                && message.contains("--hidden"),
+            "{message}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! A network as ONNX's operators take it, from parameters under PyTorch's names.
 //!
-//! In: names, shapes, values, whoever made them. Out: matrices in the operators' order of gates, one table to look tokens up in, the output.
+//! In: names, shapes, values, whoever made them. Out: matrices in the operators' order of gates,
+//! one table to look tokens up in, the output.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,11 +22,13 @@ pub struct Parameter<'a> {
 
 /// What a file is made of. Sizes, layers, biases and the kind of input are those of the parameters:
 ///
-/// - `embedding.weight [V, D]`; without it, `rnn.weight_ih_l0` is `[G*H, V]`, a product with one-hot vectors;
-/// - `rnn.weight_ih_l{k} [G*H, in]`, `rnn.weight_hh_l{k} [G*H, H]`, and both or neither of `rnn.bias_ih_l{k}`, `rnn.bias_hh_l{k} [G*H]`, with
-///   the gates in PyTorch's order;
+/// - `embedding.weight [V, D]`; without it, `rnn.weight_ih_l0` is `[G*H, V]`, a product with
+///   one-hot vectors;
+/// - `rnn.weight_ih_l{k} [G*H, in]`, `rnn.weight_hh_l{k} [G*H, H]`, and both or neither of
+///   `rnn.bias_ih_l{k}`, `rnn.bias_hh_l{k} [G*H]`, with the gates in PyTorch's order;
 /// - `projection.weight [D, H]`, where the output has one;
-/// - `decoder.weight [V, in]`; without it, the embedding's table; and `decoder.bias [V]`, where there is one.
+/// - `decoder.weight [V, in]`; without it, the embedding's table; and `decoder.bias [V]`, where
+///   there is one.
 #[derive(Debug, Clone)]
 pub struct Network<'a> {
     /// "elman", "gru" or "lstm".
@@ -52,11 +55,26 @@ pub(super) struct Operator {
 }
 
 static OPERATORS: [Operator; 3] = [
-    Operator { cell: "elman", name: "RNN", gates: &[0], states: 1 },
+    Operator {
+        cell: "elman",
+        name: "RNN",
+        gates: &[0],
+        states: 1,
+    },
     // z, r, h from r, z, n.
-    Operator { cell: "gru", name: "GRU", gates: &[1, 0, 2], states: 1 },
+    Operator {
+        cell: "gru",
+        name: "GRU",
+        gates: &[1, 0, 2],
+        states: 1,
+    },
     // i, o, f, c from i, f, g, o.
-    Operator { cell: "lstm", name: "LSTM", gates: &[0, 3, 1, 2], states: 2 },
+    Operator {
+        cell: "lstm",
+        name: "LSTM",
+        gates: &[0, 3, 1, 2],
+        states: 2,
+    },
 ];
 
 const ACTIVATIONS: [(&str, &str); 3] = [("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("relu", "Relu")];
@@ -103,19 +121,37 @@ pub(super) struct Arranged<'a> {
 impl<'a> Network<'a> {
     /// Puts everything into the order of ONNX's operators.
     ///
-    /// A one-hot layer looks its rows up in the turned weight. The operators multiply whatever they are given, so they get the identity to
-    /// multiply by: exact, and small beside the output layer; a cell made of single operations in a loop would be spared the product and
-    /// lose the fused kernels that runtimes have for these operators.
+    /// A one-hot layer looks its rows up in the turned weight. The operators multiply whatever they
+    /// are given, so they get the identity to multiply by: exact, and small beside the output
+    /// layer; a cell made of single operations in a loop would be spared the product and lose the
+    /// fused kernels that runtimes have for these operators.
     pub(super) fn arrange(&self) -> Result<Arranged<'a>> {
-        let operator = find(OPERATORS.iter().map(|row| (row.cell, row)), "cell", self.cell)?;
+        let operator = find(
+            OPERATORS.iter().map(|row| (row.cell, row)),
+            "cell",
+            self.cell,
+        )?;
         let activation = find(ACTIVATIONS.iter().copied(), "activation", self.activation)?;
         let mut source = Source::new(&self.parameters);
         let layers = source.count_layers();
         let embedding = source.matrix_if_any("embedding.weight")?;
-        let one_hot = if embedding.is_none() { Some(source.matrix("rnn.weight_ih_l0")?) } else { None };
+        let one_hot = if embedding.is_none() {
+            Some(source.matrix("rnn.weight_ih_l0")?)
+        } else {
+            None
+        };
         let bytes = |elements: usize| (elements as u64).saturating_mul(4);
-        let identity = one_hot.as_ref().map_or(0, |weight| weight.rows.saturating_mul(weight.rows));
-        check_size(bytes(identity).saturating_add(self.parameters.iter().map(|one| bytes(one.values.len())).sum()))?;
+        let identity = one_hot
+            .as_ref()
+            .map_or(0, |weight| weight.rows.saturating_mul(weight.rows));
+        check_size(
+            bytes(identity).saturating_add(
+                self.parameters
+                    .iter()
+                    .map(|one| bytes(one.values.len()))
+                    .sum(),
+            ),
+        )?;
 
         let layers = (0..layers)
             .map(|number| {
@@ -155,7 +191,11 @@ impl Arranged<'_> {
     fn check(&self) -> Result<()> {
         let mut width = self.table.columns;
         for (number, layer) in self.layers.iter().enumerate() {
-            fits(&format!("rnn.weight_ih_l{number}"), layer.input.columns, width)?;
+            fits(
+                &format!("rnn.weight_ih_l{number}"),
+                layer.input.columns,
+                width,
+            )?;
             width = layer.hidden;
         }
         if let Some(projection) = &self.projection {
@@ -165,20 +205,37 @@ impl Arranged<'_> {
         let decoder = self.decoder.as_ref().unwrap_or(&self.table);
         fits("decoder.weight", decoder.columns, width)?;
         fits("the output's words", decoder.rows, self.vocabulary())?;
-        self.decoder_bias.map_or(Ok(()), |bias| fits("decoder.bias", bias.len(), decoder.rows))
+        self.decoder_bias.map_or(Ok(()), |bias| {
+            fits("decoder.bias", bias.len(), decoder.rows)
+        })
     }
 }
 
 impl<'a> Matrix<'a> {
     fn identity(size: usize) -> Self {
         let mut values = vec![0.0; size * size];
-        values.iter_mut().step_by(size + 1).for_each(|value| *value = 1.0);
-        Self { rows: size, columns: size, values: values.into() }
+        values
+            .iter_mut()
+            .step_by(size + 1)
+            .for_each(|value| *value = 1.0);
+        Self {
+            rows: size,
+            columns: size,
+            values: values.into(),
+        }
     }
 
     fn turned(&self) -> Self {
-        let values = (0..self.columns).flat_map(|column| (0..self.rows).map(move |row| self.values[row * self.columns + column])).collect();
-        Self { rows: self.columns, columns: self.rows, values }
+        let values = (0..self.columns)
+            .flat_map(|column| {
+                (0..self.rows).map(move |row| self.values[row * self.columns + column])
+            })
+            .collect();
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            values,
+        }
     }
 
     /// Blocks of `size` rows in another order.
@@ -193,7 +250,11 @@ impl<'a> Matrix<'a> {
 
 /// Blocks of `size` elements in another order.
 fn reordered(values: &[f32], blocks: &[usize], size: usize) -> Vec<f32> {
-    blocks.iter().flat_map(|block| &values[block * size..][..size]).copied().collect()
+    blocks
+        .iter()
+        .flat_map(|block| &values[block * size..][..size])
+        .copied()
+        .collect()
 }
 
 /// The parameters that no part of the network has taken yet.
@@ -201,11 +262,22 @@ struct Source<'a, 'n>(BTreeMap<&'n str, &'n Parameter<'a>>);
 
 impl<'a, 'n> Source<'a, 'n> {
     fn new(parameters: &'n [Parameter<'a>]) -> Self {
-        Self(parameters.iter().map(|one| (one.name.as_str(), one)).collect())
+        Self(
+            parameters
+                .iter()
+                .map(|one| (one.name.as_str(), one))
+                .collect(),
+        )
     }
 
     fn count_layers(&self) -> usize {
-        (0..).take_while(|number| self.0.contains_key(format!("rnn.weight_hh_l{number}").as_str())).count().max(1)
+        (0..)
+            .take_while(|number| {
+                self.0
+                    .contains_key(format!("rnn.weight_hh_l{number}").as_str())
+            })
+            .count()
+            .max(1)
     }
 
     fn take(&mut self, name: &str) -> Option<&'n Parameter<'a>> {
@@ -213,14 +285,24 @@ impl<'a, 'n> Source<'a, 'n> {
     }
 
     fn matrix_if_any(&mut self, name: &str) -> Result<Option<Matrix<'a>>> {
-        let Some(one) = self.take(name) else { return Ok(None) };
+        let Some(one) = self.take(name) else {
+            return Ok(None);
+        };
         match *one.shape.as_slice() {
             [rows, columns] if rows * columns == one.values.len() && !one.values.is_empty() => {
-                Ok(Some(Matrix { rows, columns, values: Cow::Borrowed(one.values) }))
+                Ok(Some(Matrix {
+                    rows,
+                    columns,
+                    values: Cow::Borrowed(one.values),
+                }))
             }
             _ => Err(Error::refused(
                 name,
-                format!("its shape is {:?}, with {} elements", one.shape, one.values.len()),
+                format!(
+                    "its shape is {:?}, with {} elements",
+                    one.shape,
+                    one.values.len()
+                ),
                 "It must be a matrix with as many elements as its shape says",
             )),
         }
@@ -230,7 +312,12 @@ impl<'a, 'n> Source<'a, 'n> {
         self.matrix_if_any(name)?.ok_or_else(|| missing(name))
     }
 
-    fn layer(&mut self, operator: &Operator, number: usize, input: Matrix<'a>) -> Result<Layer<'a>> {
+    fn layer(
+        &mut self,
+        operator: &Operator,
+        number: usize,
+        input: Matrix<'a>,
+    ) -> Result<Layer<'a>> {
         let recurrent = self.matrix(&format!("rnn.weight_hh_l{number}"))?;
         let hidden = recurrent.columns;
         let rows = operator.gates.len() * hidden;
@@ -244,11 +331,22 @@ impl<'a, 'n> Source<'a, 'n> {
             [Some(of_input), Some(of_state)] => {
                 fits(&biases[0], of_input.values.len(), rows)?;
                 fits(&biases[1], of_state.values.len(), rows)?;
-                Some([of_input, of_state].iter().flat_map(|one| reordered(one.values, operator.gates, hidden)).collect())
+                Some(
+                    [of_input, of_state]
+                        .iter()
+                        .flat_map(|one| reordered(one.values, operator.gates, hidden))
+                        .collect(),
+                )
             }
         };
-        let [input, recurrent] = [input, recurrent].map(|matrix| matrix.reordered(operator.gates, hidden));
-        Ok(Layer { hidden, input, recurrent, bias })
+        let [input, recurrent] =
+            [input, recurrent].map(|matrix| matrix.reordered(operator.gates, hidden));
+        Ok(Layer {
+            hidden,
+            input,
+            recurrent,
+            bias,
+        })
     }
 
     /// Nothing may be left that the graph would pass over.
@@ -264,15 +362,33 @@ impl<'a, 'n> Source<'a, 'n> {
     }
 }
 
-fn find<T>(rows: impl Iterator<Item = (&'static str, T)> + Clone, what: &str, name: &str) -> Result<T> {
-    let names = rows.clone().map(|(row, _)| row).collect::<Vec<_>>().join(", ");
-    rows.into_iter().find_map(|(row, value)| (row == name).then_some(value)).ok_or_else(|| {
-        Error::refused(format!("the {what} {name}"), "ONNX has no operator for it", format!("It can be written for one of: {names}"))
-    })
+fn find<T>(
+    rows: impl Iterator<Item = (&'static str, T)> + Clone,
+    what: &str,
+    name: &str,
+) -> Result<T> {
+    let names = rows
+        .clone()
+        .map(|(row, _)| row)
+        .collect::<Vec<_>>()
+        .join(", ");
+    rows.into_iter()
+        .find_map(|(row, value)| (row == name).then_some(value))
+        .ok_or_else(|| {
+            Error::refused(
+                format!("the {what} {name}"),
+                "ONNX has no operator for it",
+                format!("It can be written for one of: {names}"),
+            )
+        })
 }
 
 fn missing(name: &str) -> Error {
-    Error::refused(name, "the network lacks this parameter", "Give it, or restore the model from a copy")
+    Error::refused(
+        name,
+        "the network lacks this parameter",
+        "Give it, or restore the model from a copy",
+    )
 }
 
 fn fits(what: &str, found: usize, wanted: usize) -> Result<()> {

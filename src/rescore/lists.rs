@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 pub enum Form {
     /// Words alone, as for rnnlm -nbest.
     Rnnlm,
-    /// The acoustic score, the language model's score and the number of words, all before the words; scores are log10 (SRILM's nbest-format).
+    /// The acoustic score, the language model's score and the number of words, all before the
+    /// words; scores are log10 (SRILM's nbest-format).
     Srilm,
 }
 
@@ -59,14 +60,25 @@ pub struct ListReader {
 
 impl std::fmt::Debug for ListReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ListReader").field("path", &self.path).field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("ListReader")
+            .field("path", &self.path)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
     }
 }
 
 impl ListReader {
     /// Begins to read; `path` is for messages.
     pub fn new(reader: Box<dyn BufRead>, path: &Path, form: Form, ids: Ids) -> Self {
-        Self { reader, path: path.to_owned(), form, ids, line: 0, lists: 0, next: None }
+        Self {
+            reader,
+            path: path.to_owned(),
+            form,
+            ids,
+            line: 0,
+            lists: 0,
+            next: None,
+        }
     }
 
     /// The next list; none at the end.
@@ -74,7 +86,10 @@ impl ListReader {
     /// # Errors
     /// If the stream cannot be read, or a line is no hypothesis.
     pub fn next_list(&mut self) -> Result<Option<List>> {
-        let mut list = self.next.take().map(|(id, first)| List { id, hypotheses: vec![first] });
+        let mut list = self.next.take().map(|(id, first)| List {
+            id,
+            hypotheses: vec![first],
+        });
         while let Some(line) = self.next_line()? {
             let is_empty = line.split_ascii_whitespace().next().is_none();
             if is_empty && self.ids == Ids::None {
@@ -85,12 +100,19 @@ impl ListReader {
             }
             let (id, hypothesis) = self.parse(&line)?;
             match &mut list {
-                Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => list.hypotheses.push(hypothesis),
+                Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => {
+                    list.hypotheses.push(hypothesis)
+                }
                 Some(_) => {
                     self.next = id.map(|id| (id, hypothesis));
                     break;
                 }
-                None => list = Some(List { id: id.unwrap_or_else(|| (self.lists + 1).to_string()), hypotheses: vec![hypothesis] }),
+                None => {
+                    list = Some(List {
+                        id: id.unwrap_or_else(|| (self.lists + 1).to_string()),
+                        hypotheses: vec![hypothesis],
+                    })
+                }
             }
         }
         self.lists += u64::from(list.is_some());
@@ -99,16 +121,31 @@ impl ListReader {
 
     fn next_line(&mut self) -> Result<Option<String>> {
         let mut bytes = Vec::new();
-        if self.reader.read_until(b'\n', &mut bytes).map_err(Error::io("read", &self.path))? == 0 {
+        if self
+            .reader
+            .read_until(b'\n', &mut bytes)
+            .map_err(Error::io("read", &self.path))?
+            == 0
+        {
             return Ok(None);
         }
         self.line += 1;
-        String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("", "it is not UTF-8", "Convert the lists to UTF-8"))
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| self.wrong("", "it is not UTF-8", "Convert the lists to UTF-8"))
     }
 
     fn wrong(&self, line: &str, rule: impl Into<String>, way_out: &str) -> Error {
-        let line = if line.is_empty() { String::new() } else { format!(": {:?}", line.trim_end()) };
-        Error::refused(format!("{}, line {}{line}", self.path.display(), self.line), rule, way_out)
+        let line = if line.is_empty() {
+            String::new()
+        } else {
+            format!(": {:?}", line.trim_end())
+        };
+        Error::refused(
+            format!("{}, line {}{line}", self.path.display(), self.line),
+            rule,
+            way_out,
+        )
     }
 
     fn parse(&self, line: &str) -> Result<(Option<String>, Hypothesis)> {
@@ -119,7 +156,8 @@ impl ListReader {
                 self.wrong(
                     line,
                     "the name of its list is missing",
-                    "Begin every line with one, or take --ids none, where an empty line ends a list",
+                    "Begin every line with one, or take --ids none, where an empty line ends a \
+                     list",
                 )
             })?),
         };
@@ -127,13 +165,19 @@ impl ListReader {
         if self.form == Form::Srilm {
             let mut number = |what: &str| {
                 let field = fields.next().unwrap_or("");
-                field.parse::<f64>().ok().filter(|score| score.is_finite()).ok_or_else(|| {
-                    self.wrong(
-                        line,
-                        format!("{what}, {field:?}, is no finite number"),
-                        "SRILM's lines are `acoustic-score lm-score number-of-words words …`, behind the list's name where --ids is first-column",
-                    )
-                })
+                field
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|score| score.is_finite())
+                    .ok_or_else(|| {
+                        self.wrong(
+                            line,
+                            format!("{what}, {field:?}, is no finite number"),
+                            "SRILM's lines are `acoustic-score lm-score number-of-words words \
+                             …`, \
+                         behind the list's name where --ids is first-column",
+                        )
+                    })
             };
             acoustic = number("the acoustic score")?;
             language = Some(number("the language model's score")?);
@@ -141,19 +185,45 @@ impl ListReader {
         }
         let words: Vec<String> = fields.map(str::to_owned).collect();
         if words.is_empty() {
-            return Err(self.wrong(line, "it has no words", "Give every hypothesis a word at least, or leave it out"));
+            return Err(self.wrong(
+                line,
+                "it has no words",
+                "Give every hypothesis a word at least, or leave it out",
+            ));
         }
         // SRILM counts the words between <s> and </s> and may write these too.
-        let inner = words.iter().filter(|word| !["<s>", "</s>"].contains(&word.as_str())).count();
+        let inner = words
+            .iter()
+            .filter(|word| !["<s>", "</s>"].contains(&word.as_str()))
+            .count();
         if count.is_some_and(|count| count != inner as f64 && count != words.len() as f64) {
-            let rule = format!("it says {} words and has {}", count.unwrap_or_default(), words.len());
-            return Err(self.wrong(line, rule, "Restore the list, or take --form rnnlm for lines of words alone"));
+            let rule = format!(
+                "it says {} words and has {}",
+                count.unwrap_or_default(),
+                words.len()
+            );
+            return Err(self.wrong(
+                line,
+                rule,
+                "Restore the list, or take --form rnnlm for lines of words alone",
+            ));
         }
         let words = match self.form {
-            Form::Srilm => words.into_iter().filter(|word| !["<s>", "</s>"].contains(&word.as_str())).collect(),
+            Form::Srilm => words
+                .into_iter()
+                .filter(|word| !["<s>", "</s>"].contains(&word.as_str()))
+                .collect(),
             Form::Rnnlm => words,
         };
-        Ok((id, Hypothesis { line: self.line, acoustic, language, words }))
+        Ok((
+            id,
+            Hypothesis {
+                line: self.line,
+                acoustic,
+                language,
+                words,
+            },
+        ))
     }
 }
 
@@ -162,7 +232,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str, form: Form, ids: Ids) -> Result<Vec<List>> {
-        let mut reader = ListReader::new(Box::new(std::io::Cursor::new(text.to_owned())), Path::new("lists"), form, ids);
+        let mut reader = ListReader::new(
+            Box::new(std::io::Cursor::new(text.to_owned())),
+            Path::new("lists"),
+            form,
+            ids,
+        );
         let mut lists = Vec::new();
         while let Some(list) = reader.next_list()? {
             lists.push(list);
@@ -171,20 +246,60 @@ mod tests {
     }
 
     fn shape(lists: &[List]) -> Vec<(&str, Vec<String>)> {
-        lists.iter().map(|list| (list.id.as_str(), list.hypotheses.iter().map(|one| one.words.join(" ")).collect())).collect()
+        lists
+            .iter()
+            .map(|list| {
+                (
+                    list.id.as_str(),
+                    list.hypotheses
+                        .iter()
+                        .map(|one| one.words.join(" "))
+                        .collect(),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn lists_of_every_form() {
-        let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let lists = read("u1 a b\nu1 a c\nu2\td\r\nu1 e\n", Form::Rnnlm, Ids::FirstColumn).expect("lists");
-        assert_eq!(shape(&lists), [("u1", own(&["a b", "a c"])), ("u2", own(&["d"])), ("u1", own(&["e"]))]);
+        let own = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let lists = read(
+            "u1 a b\nu1 a c\nu2\td\r\nu1 e\n",
+            Form::Rnnlm,
+            Ids::FirstColumn,
+        )
+        .expect("lists");
+        assert_eq!(
+            shape(&lists),
+            [
+                ("u1", own(&["a b", "a c"])),
+                ("u2", own(&["d"])),
+                ("u1", own(&["e"]))
+            ]
+        );
         let lists = read("\na b\na\n\n\nc", Form::Rnnlm, Ids::None).expect("lists");
-        assert_eq!(shape(&lists), [("1", own(&["a b", "a"])), ("2", own(&["c"]))]);
-        let lists = read("u -100.5 -7 2 <s> a b </s>\nu -99 -8.25 1 a\n", Form::Srilm, Ids::FirstColumn).expect("lists");
+        assert_eq!(
+            shape(&lists),
+            [("1", own(&["a b", "a"])), ("2", own(&["c"]))]
+        );
+        let lists = read(
+            "u -100.5 -7 2 <s> a b </s>\nu -99 -8.25 1 a\n",
+            Form::Srilm,
+            Ids::FirstColumn,
+        )
+        .expect("lists");
         assert_eq!(shape(&lists), [("u", own(&["a b", "a"]))]);
         assert_eq!(
-            (lists[0].hypotheses[1].acoustic, lists[0].hypotheses[1].language, lists[0].hypotheses[1].line),
+            (
+                lists[0].hypotheses[1].acoustic,
+                lists[0].hypotheses[1].language,
+                lists[0].hypotheses[1].line
+            ),
             (-99.0, Some(-8.25), 2)
         );
         assert_eq!(read("", Form::Rnnlm, Ids::None).expect("nothing"), []);
@@ -193,16 +308,55 @@ mod tests {
     #[test]
     fn bad_lines_are_named() {
         for (text, form, ids, line, why) in [
-            ("u a\nu\n", Form::Rnnlm, Ids::FirstColumn, "line 2", "no words"),
-            ("u a\n \n", Form::Rnnlm, Ids::FirstColumn, "line 2", "name of its list"),
-            ("-1 x 1 a\n", Form::Srilm, Ids::None, "line 1", "language model's score"),
+            (
+                "u a\nu\n",
+                Form::Rnnlm,
+                Ids::FirstColumn,
+                "line 2",
+                "no words",
+            ),
+            (
+                "u a\n \n",
+                Form::Rnnlm,
+                Ids::FirstColumn,
+                "line 2",
+                "name of its list",
+            ),
+            (
+                "-1 x 1 a\n",
+                Form::Srilm,
+                Ids::None,
+                "line 1",
+                "language model's score",
+            ),
             ("-1 -2 1\n", Form::Srilm, Ids::None, "line 1", "no words"),
-            ("-1 -2 3 a b\n", Form::Srilm, Ids::None, "line 1", "says 3 words"),
-            ("-1 nan 1 a\n", Form::Srilm, Ids::None, "line 1", "no finite number"),
-            ("u -1 -2\n", Form::Srilm, Ids::FirstColumn, "line 1", "number of words"),
+            (
+                "-1 -2 3 a b\n",
+                Form::Srilm,
+                Ids::None,
+                "line 1",
+                "says 3 words",
+            ),
+            (
+                "-1 nan 1 a\n",
+                Form::Srilm,
+                Ids::None,
+                "line 1",
+                "no finite number",
+            ),
+            (
+                "u -1 -2\n",
+                Form::Srilm,
+                Ids::FirstColumn,
+                "line 1",
+                "number of words",
+            ),
         ] {
             let message = read(text, form, ids).expect_err(text).to_string();
-            assert!(message.contains(line) && message.contains(why), "{text:?}: {message}");
+            assert!(
+                message.contains(line) && message.contains(why),
+                "{text:?}: {message}"
+            );
         }
     }
 }

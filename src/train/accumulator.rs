@@ -22,13 +22,27 @@ impl Accumulator {
     pub(super) fn new(device: &mut Device, parameters: &Parameters) -> Result<Self> {
         let mut sums = Vec::new();
         for specification in parameters.specifications() {
-            sums.push(specification.allocate(device, &format!("summed gradient of {}", specification.name))?);
+            sums.push(specification.allocate(
+                device,
+                &format!("summed gradient of {}", specification.name),
+            )?);
         }
-        Ok(Self { sums, one: device.tensor_from("one", 1, 1, &[1.0])?, is_new: true, tokens: 0 })
+        Ok(Self {
+            sums,
+            one: device.tensor_from("one", 1, 1, &[1.0])?,
+            is_new: true,
+            tokens: 0,
+        })
     }
 
-    /// Adds a window's gradients, those of the sum of its losses, to those of the update's windows before it; the sums so far.
-    pub(super) fn add(&mut self, device: &mut Device, gradients: &[Gradient], tokens: usize) -> Vec<Gradient> {
+    /// Adds a window's gradients, those of the sum of its losses, to those of the update's windows
+    /// before it; the sums so far.
+    pub(super) fn add(
+        &mut self,
+        device: &mut Device,
+        gradients: &[Gradient],
+        tokens: usize,
+    ) -> Vec<Gradient> {
         if self.is_new {
             (self.is_new, self.tokens) = (false, 0);
             self.multiply(device, 0.0);
@@ -36,7 +50,12 @@ impl Accumulator {
         self.tokens += tokens;
         for (&sum, &gradient) in self.sums.iter().zip(gradients) {
             // sum -= -1 * gradient, which knows what rows a gradient belongs to.
-            device.run(&Sgd { parameter: sum, gradient, scale: self.one, rate: -1.0 });
+            device.run(&Sgd {
+                parameter: sum,
+                gradient,
+                scale: self.one,
+                rate: -1.0,
+            });
         }
         self.sums.iter().map(|&sum| Gradient::Dense(sum)).collect()
     }

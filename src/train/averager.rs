@@ -1,4 +1,5 @@
-//! Averaged SGD: the mean of the weights after every update since some update (Polyak and Juditsky 1992).
+//! Averaged SGD: the mean of the weights after every update since some update (Polyak and Juditsky
+//! 1992).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use crate::error::Result;
 use crate::kernels::Average;
 use crate::model::{Config, Model};
 
-/// From when on weights are averaged. Averages are what is validated and kept; training itself goes on from the weights as they are.
+/// From when on weights are averaged. Averages are what is validated and kept; training itself goes
+/// on from the weights as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum AverageKind {
@@ -16,7 +18,8 @@ pub enum AverageKind {
     Off,
     /// From the first update on.
     Always,
-    /// From the end of the first epoch whose validation loss is worse than the best before the last 5 epochs (Merity 2017).
+    /// From the end of the first epoch whose validation loss is worse than the best before the last
+    /// 5 epochs (Merity 2017).
     Triggered,
 }
 
@@ -24,7 +27,8 @@ pub enum AverageKind {
 const LEFT_OUT: usize = 5;
 
 impl AverageKind {
-    /// Whether an epoch of this validation loss begins the average, after epochs with those of `before`.
+    /// Whether an epoch of this validation loss begins the average, after epochs with those of
+    /// `before`.
     pub(super) fn begins(self, before: &[f64], loss: f64) -> bool {
         let earlier = &before[..before.len().saturating_sub(LEFT_OUT)];
         self == Self::Triggered && earlier.iter().any(|&earlier| loss > earlier)
@@ -40,14 +44,29 @@ pub(super) struct Averager {
 impl Averager {
     /// Averages of no weights yet, of the sizes of `values`.
     pub(super) fn new(device: &mut Device, config: &Config, values: &[Vec<f32>]) -> Result<Self> {
-        let zeros: Vec<_> = values.iter().map(|values| vec![0.0; values.len()]).collect();
-        Ok(Self { model: Model::new(device, config.clone(), &zeros)? })
+        let zeros: Vec<_> = values
+            .iter()
+            .map(|values| vec![0.0; values.len()])
+            .collect();
+        Ok(Self {
+            model: Model::new(device, config.clone(), &zeros)?,
+        })
     }
 
     /// Takes a model's weights in as the `count`th.
     pub(super) fn add(&self, device: &mut Device, model: &Model, count: u32) {
-        for (&average, &values) in self.model.parameters().tensors().iter().zip(model.parameters().tensors()) {
-            device.run(&Average { average, values, weight: 1.0 / count as f32 });
+        for (&average, &values) in self
+            .model
+            .parameters()
+            .tensors()
+            .iter()
+            .zip(model.parameters().tensors())
+        {
+            device.run(&Average {
+                average,
+                values,
+                weight: 1.0 / count as f32,
+            });
         }
     }
 }
@@ -58,12 +77,18 @@ mod tests {
 
     #[test]
     fn the_trigger_leaves_out_the_last_five_epochs() {
-        // The fourth loss is the best; the sixth epoch after it is the first that may be compared with it.
+        // The fourth loss is the best; the sixth epoch after it is the first that may be compared
+        // with it.
         let losses = [5.0, 4.5, 4.2, 4.0, 4.1, 4.1, 4.1, 4.1, 4.1, 4.1];
-        let begins = |kind: AverageKind| (0..losses.len()).position(|epoch| kind.begins(&losses[..epoch], losses[epoch]));
+        let begins = |kind: AverageKind| {
+            (0..losses.len()).position(|epoch| kind.begins(&losses[..epoch], losses[epoch]))
+        };
         assert_eq!(begins(AverageKind::Triggered), Some(9));
         assert_eq!(begins(AverageKind::Always), None);
-        assert!(!AverageKind::Triggered.begins(&[4.0, 5.0, 5.0, 5.0, 5.0, 5.0], 4.0), "no worse than the best");
+        assert!(
+            !AverageKind::Triggered.begins(&[4.0, 5.0, 5.0, 5.0, 5.0, 5.0], 4.0),
+            "no worse than the best"
+        );
         assert!(AverageKind::Triggered.begins(&[4.0, 5.0, 5.0, 5.0, 5.0, 5.0], 4.001));
     }
 }

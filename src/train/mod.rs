@@ -1,7 +1,8 @@
-//! Training: epochs of windows, one update for every window or every few, steered by the validation text.
+//! Training: epochs of windows, one update for every window or every few, steered by the validation
+//! text.
 //!
-//! In: a corpus, a model, a [`Recipe`]. Out: a model that got better, and what happened on the way. [`Trainer`] is one run that can be saved
-//! at any window and resumed to the same bits.
+//! In: a corpus, a model, a [`Recipe`]. Out: a model that got better, and what happened on the way.
+//! [`Trainer`] is one run that can be saved at any window and resumed to the same bits.
 
 mod accumulator;
 mod averager;

@@ -40,14 +40,42 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
         name: "sgd",
         description: "plain stochastic gradient descent, the article's",
         state: &[],
-        update: |device, Update { parameter, gradient, scale, rate, .. }| device.run(&Sgd { parameter, gradient, scale, rate }),
+        update: |device,
+                 Update {
+                     parameter,
+                     gradient,
+                     scale,
+                     rate,
+                     ..
+                 }| {
+            device.run(&Sgd {
+                parameter,
+                gradient,
+                scale,
+                rate,
+            })
+        },
     },
     OptimizerKind {
         name: "adagrad",
         description: "a rate for every parameter that falls with its gradients (Duchi 2011)",
         state: &["squares"],
-        update: |device, Update { parameter, gradient, state, scale, rate, .. }| {
-            device.run(&Adagrad { parameter, squares: state[0], gradient, scale, rate });
+        update: |device,
+                 Update {
+                     parameter,
+                     gradient,
+                     state,
+                     scale,
+                     rate,
+                     ..
+                 }| {
+            device.run(&Adagrad {
+                parameter,
+                squares: state[0],
+                gradient,
+                scale,
+                rate,
+            });
         },
     },
     OptimizerKind {
@@ -58,7 +86,8 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
     },
     OptimizerKind {
         name: "adamw",
-        description: "Adam with --l2, which shrinks weights apart from the gradient (Loshchilov and Hutter 2019)",
+        description: "Adam with --l2, which shrinks weights apart from the gradient (Loshchilov \
+            and Hutter 2019)",
         state: &["first", "second"],
         update: adam,
     },
@@ -76,18 +105,69 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
     },
     OptimizerKind {
         name: "rmsprop",
-        description: "the gradient divided by the root of its running square (Tieleman and Hinton 2012)",
+        description: "the gradient divided by the root of its running square (Tieleman and Hinton \
+            2012)",
         state: &["squares"],
-        update: |device, Update { parameter, gradient, state, scale, rate, .. }| {
-            device.run(&Rmsprop { parameter, squares: state[0], gradient, scale, rate });
+        update: |device,
+                 Update {
+                     parameter,
+                     gradient,
+                     state,
+                     scale,
+                     rate,
+                     ..
+                 }| {
+            device.run(&Rmsprop {
+                parameter,
+                squares: state[0],
+                gradient,
+                scale,
+                rate,
+            });
         },
     },
 ];
 
-fn adam(device: &mut Device, Update { parameter, gradient, state, scale, rate, step }: Update<'_>) {
-    device.run(&Adam { parameter, first: state[0], second: state[1], gradient, scale, rate, step });
+fn adam(
+    device: &mut Device,
+    Update {
+        parameter,
+        gradient,
+        state,
+        scale,
+        rate,
+        step,
+    }: Update<'_>,
+) {
+    device.run(&Adam {
+        parameter,
+        first: state[0],
+        second: state[1],
+        gradient,
+        scale,
+        rate,
+        step,
+    });
 }
 
-fn momentum(device: &mut Device, Update { parameter, gradient, state, scale, rate, .. }: Update<'_>, nesterov: bool) {
-    device.run(&Momentum { parameter, velocity: state[0], gradient, scale, rate, nesterov });
+fn momentum(
+    device: &mut Device,
+    Update {
+        parameter,
+        gradient,
+        state,
+        scale,
+        rate,
+        ..
+    }: Update<'_>,
+    nesterov: bool,
+) {
+    device.run(&Momentum {
+        parameter,
+        velocity: state[0],
+        gradient,
+        scale,
+        rate,
+        nesterov,
+    });
 }

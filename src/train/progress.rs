@@ -61,18 +61,21 @@ pub struct Progress {
 /// What [`Trainer::advance`](super::Trainer::advance) came to.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Some windows are done. On a GPU the next ones are under way already, and count in [`Progress::window`].
+    /// Some windows are done. On a GPU the next ones are under way already, and count in
+    /// [`Progress::window`].
     Windows {
         /// Nats a token, averaged over them.
         loss: f64,
         /// The sum of the losses of each of them in nats.
         sums: Vec<f32>,
-        /// The norm of the last update's gradient, clamped by its numbers and not yet clipped by its norm.
+        /// The norm of the last update's gradient, clamped by its numbers and not yet clipped by
+        /// its norm.
         gradient_norm: f64,
         /// Tokens predicted in a second.
         tokens_per_second: f64,
     },
-    /// An epoch is done and validated; its weights are kept, put back, or gone on from without being kept.
+    /// An epoch is done and validated; its weights are kept, put back, or gone on from without
+    /// being kept.
     Epoch(EpochRecord),
     /// There is nothing left to do; the model has the kept weights.
     Finished,

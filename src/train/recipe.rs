@@ -9,8 +9,8 @@ use super::schedule::{Keep, ScheduleKind};
 use crate::error::{Error, Result};
 use crate::model::{DIRECT, DropoutRates};
 
-/// The learning rate of direct connections in proportion to the others', where nothing is said of it: most features are seen a few times, and a
-/// few large steps would learn them by heart.
+/// The learning rate of direct connections in proportion to the others', where nothing is said of
+/// it: most features are seen a few times, and a few large steps would learn them by heart.
 const DIRECT_FACTOR: f32 = 0.1;
 
 /// Whether a window's gradient is the sum over its tokens or their mean.
@@ -30,7 +30,8 @@ pub enum PrecisionKind {
     /// f32.
     #[default]
     Full,
-    /// Factors rounded to f16, sums and weights in f32, by cooperative matrices where the adapter has them: for GPUs only.
+    /// Factors rounded to f16, sums and weights in f32, by cooperative matrices where the adapter
+    /// has them: for GPUs only.
     Mixed,
 }
 
@@ -41,10 +42,12 @@ pub struct Recipe {
     pub batch: usize,
     /// T: time steps of a window, through which gradients flow back.
     pub bptt: usize,
-    /// Steps that a window predicts, its last ones: the next window begins so many later. None: all of them.
+    /// Steps that a window predicts, its last ones: the next window begins so many later. None: all
+    /// of them.
     #[serde(default)]
     pub bptt_block: Option<usize>,
-    /// The standard deviation of a window's steps, which are drawn anew in every epoch; 0 where all windows have `bptt` of them.
+    /// The standard deviation of a window's steps, which are drawn anew in every epoch; 0 where all
+    /// windows have `bptt` of them.
     #[serde(default)]
     pub bptt_jitter: usize,
     /// The most epochs.
@@ -53,7 +56,8 @@ pub struct Recipe {
     pub optimizer: String,
     /// The learning rate at the start; under [`ScheduleKind::OneCycle`] the highest.
     pub lr: f32,
-    /// The learning rate of direct connections at the start, where they have one of their own; the schedule is the same for both.
+    /// The learning rate of direct connections at the start, where they have one of their own; the
+    /// schedule is the same for both.
     #[serde(default)]
     pub direct_lr: Option<f32>,
     /// How the learning rate changes.
@@ -61,7 +65,8 @@ pub struct Recipe {
     /// What [`ScheduleKind::Plateau`] and [`ScheduleKind::Step`] multiply the rate by.
     #[serde(default = "half")]
     pub lr_decay: f64,
-    /// Epochs in a row without a better validation loss that [`ScheduleKind::Plateau`] puts up with.
+    /// Epochs in a row without a better validation loss that [`ScheduleKind::Plateau`] puts up
+    /// with.
     #[serde(default)]
     pub lr_patience: usize,
     /// The epoch after which [`ScheduleKind::Step`] multiplies for the first time.
@@ -79,7 +84,8 @@ pub struct Recipe {
     /// Which weights are the model at the end.
     #[serde(default = "last")]
     pub keep: Keep,
-    /// The ratio of validation log-probabilities below which an epoch did not improve significantly.
+    /// The ratio of validation log-probabilities below which an epoch did not improve
+    /// significantly.
     pub min_improvement: f64,
     /// From when on weights are averaged.
     #[serde(default)]
@@ -94,7 +100,8 @@ pub struct Recipe {
     pub clip_value: f32,
     /// The largest norm of a gradient; 0 for no limit.
     pub clip: f32,
-    /// L2 regularisation: before an update, parameters shrink by `lr * l2`, apart from the gradient whatever the optimiser.
+    /// L2 regularisation: before an update, parameters shrink by `lr * l2`, apart from the gradient
+    /// whatever the optimiser.
     pub l2: f32,
     /// Whether every sentence begins with the initial state.
     pub independent: bool,
@@ -170,9 +177,18 @@ impl Recipe {
     /// # Errors
     /// If a number is outside its range, an optimiser unknown or not made for what is asked of it.
     pub fn validate(&self) -> Result<()> {
-        for (flag, value) in [("--batch", self.batch), ("--bptt", self.bptt), ("--epochs", self.epochs)] {
+        for (flag, value) in [
+            ("--batch", self.batch),
+            ("--bptt", self.bptt),
+            ("--epochs", self.epochs),
+        ] {
             if value == 0 {
-                return wrong(flag, value.to_string(), "it must be at least 1", "Take 1 or more");
+                return wrong(
+                    flag,
+                    value.to_string(),
+                    "it must be at least 1",
+                    "Take 1 or more",
+                );
             }
         }
         if !(1..=LARGEST_RUN).contains(&self.accumulate) {
@@ -185,42 +201,103 @@ impl Recipe {
             );
         }
         if self.block() == 0 || self.block() > self.bptt {
-            let rule =
-                format!("an update predicts at least 1 step and at most the {} of --bptt, through which its gradients flow", self.bptt);
-            return wrong("--bptt-block", self.block().to_string(), &rule, "Take a larger --bptt, or a smaller block");
+            let rule = format!(
+                "an update predicts at least 1 step and at most the {} of --bptt, through which \
+                 its gradients flow",
+                self.bptt
+            );
+            return wrong(
+                "--bptt-block",
+                self.block().to_string(),
+                &rule,
+                "Take a larger --bptt, or a smaller block",
+            );
         }
         self.validate_jitter()?;
         if !(self.lr.is_finite() && self.lr > 0.0) {
-            return wrong("--lr", self.lr.to_string(), "a learning rate must be a positive number", "0.1 is the usual one");
+            return wrong(
+                "--lr",
+                self.lr.to_string(),
+                "a learning rate must be a positive number",
+                "0.1 is the usual one",
+            );
         }
         if let Some(lr) = self.direct_lr.filter(|lr| !(lr.is_finite() && *lr > 0.0)) {
-            return wrong("--direct-lr", lr.to_string(), "a learning rate must be a positive number", "A tenth of --lr is a good one");
+            return wrong(
+                "--direct-lr",
+                lr.to_string(),
+                "a learning rate must be a positive number",
+                "A tenth of --lr is a good one",
+            );
         }
-        for (flag, value) in [("--clip-value", self.clip_value), ("--clip", self.clip), ("--l2", self.l2)] {
+        for (flag, value) in [
+            ("--clip-value", self.clip_value),
+            ("--clip", self.clip),
+            ("--l2", self.l2),
+        ] {
             if !(value.is_finite() && value >= 0.0) {
-                return wrong(flag, value.to_string(), "it must be a number from 0 on", "0 turns it off");
+                return wrong(
+                    flag,
+                    value.to_string(),
+                    "it must be a number from 0 on",
+                    "0 turns it off",
+                );
             }
         }
-        let DropoutRates { words, input, hidden, output, weights, variational: _ } = self.dropout;
-        for (place, rate) in [("words", words), ("input", input), ("hidden", hidden), ("output", output), ("weights", weights)] {
+        let DropoutRates {
+            words,
+            input,
+            hidden,
+            output,
+            weights,
+            variational: _,
+        } = self.dropout;
+        for (place, rate) in [
+            ("words", words),
+            ("input", input),
+            ("hidden", hidden),
+            ("output", output),
+            ("weights", weights),
+        ] {
             if !(0.0..1.0).contains(&rate) {
-                return wrong(&format!("--dropout-{place}"), rate.to_string(), "it must be at least 0 and below 1", "0.5 is much already");
+                return wrong(
+                    &format!("--dropout-{place}"),
+                    rate.to_string(),
+                    "it must be at least 0 and below 1",
+                    "0.5 is much already",
+                );
             }
         }
         if !self.forget_bias.is_finite() {
-            return wrong("--forget-bias", self.forget_bias.to_string(), "it must be a number", "1 is the usual one");
+            return wrong(
+                "--forget-bias",
+                self.forget_bias.to_string(),
+                "it must be a number",
+                "1 is the usual one",
+            );
         }
         self.validate_schedule()?;
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
-            return wrong("--min-improvement", self.min_improvement.to_string(), "it must be a number from 0 on", "1.003 is rnnlm's");
+            return wrong(
+                "--min-improvement",
+                self.min_improvement.to_string(),
+                "it must be a number from 0 on",
+                "1.003 is rnnlm's",
+            );
         }
         if !OPTIMIZERS.iter().any(|row| row.name == self.optimizer) {
             let names: Vec<_> = OPTIMIZERS.iter().map(|row| row.name).collect();
             let way_out = format!("It is one of: {}", names.join(", "));
-            return wrong("--optimizer", self.optimizer.clone(), "there is no such optimiser", &way_out);
+            return wrong(
+                "--optimizer",
+                self.optimizer.clone(),
+                "there is no such optimiser",
+                &way_out,
+            );
         }
         if self.optimizer == "adam" && self.l2 > 0.0 {
-            let rule = "Adam's own L2 would be a part of the gradient and pass through its moments, and --l2 shrinks weights apart from it";
+            let rule = "Adam's own L2 would be a part of the gradient and pass through its \
+                moments, and --l2 shrinks weights apart from it";
             return wrong(
                 "--l2",
                 format!("{} with --optimizer adam", self.l2),
@@ -252,46 +329,101 @@ impl Recipe {
         }
         let value = self.bptt_jitter.to_string();
         if self.bptt_jitter > self.bptt {
-            let rule = format!("it must be at most the {} of --bptt around which lengths are drawn", self.bptt);
+            let rule = format!(
+                "it must be at most the {} of --bptt around which lengths are drawn",
+                self.bptt
+            );
             return wrong("--bptt-jitter", value, &rule, "AWD-LSTM has 5 around 70");
         }
         let others = [
-            ("--bptt-block", self.block() < self.bptt, "windows that overlap have one length"),
-            ("--accumulate", self.accumulate > 1, "updates of several windows have windows of one length"),
-            ("--schedule", self.schedule.runs_to_an_end(), "cosine, linear and one-cycle are laid out over a known number of windows"),
+            (
+                "--bptt-block",
+                self.block() < self.bptt,
+                "windows that overlap have one length",
+            ),
+            (
+                "--accumulate",
+                self.accumulate > 1,
+                "updates of several windows have windows of one length",
+            ),
+            (
+                "--schedule",
+                self.schedule.runs_to_an_end(),
+                "cosine, linear and one-cycle are laid out over a known number of windows",
+            ),
         ];
         match others.iter().find(|(_, is_on, _)| *is_on) {
             None => Ok(()),
-            Some((flag, _, rule)) => {
-                wrong("--bptt-jitter", format!("{value} with {flag}"), rule, "Take --bptt-jitter 0, or leave the other out")
-            }
+            Some((flag, _, rule)) => wrong(
+                "--bptt-jitter",
+                format!("{value} with {flag}"),
+                rule,
+                "Take --bptt-jitter 0, or leave the other out",
+            ),
         }
     }
 
     fn validate_schedule(&self) -> Result<()> {
         if !(self.lr_end.is_finite() && self.lr_end >= 0.0) {
-            return wrong("--lr-end", self.lr_end.to_string(), "it must be a number from 0 on", "0 is the usual one");
+            return wrong(
+                "--lr-end",
+                self.lr_end.to_string(),
+                "it must be a number from 0 on",
+                "0 is the usual one",
+            );
         }
         if !(self.lr_decay > 0.0 && self.lr_decay < 1.0) {
-            return wrong("--lr-decay", self.lr_decay.to_string(), "it must lie between 0 and 1", "0.5 is the usual one");
+            return wrong(
+                "--lr-decay",
+                self.lr_decay.to_string(),
+                "it must lie between 0 and 1",
+                "0.5 is the usual one",
+            );
         }
         if self.lr_decay_after == 0 {
-            return wrong("--lr-decay-after", "0".into(), "epochs are counted from 1", "Take 1 or more, or a smaller --lr");
+            return wrong(
+                "--lr-decay-after",
+                "0".into(),
+                "epochs are counted from 1",
+                "Take 1 or more, or a smaller --lr",
+            );
         }
         if self.patience == Some(0) {
-            return wrong("--patience", "0".into(), "it must be at least 1", "Leave it out to train for all --epochs");
+            return wrong(
+                "--patience",
+                "0".into(),
+                "it must be at least 1",
+                "Leave it out to train for all --epochs",
+            );
         }
         if let (ScheduleKind::Halve, Some(patience)) = (self.schedule, self.patience) {
             let rule = "--schedule halve ends training by its own rule";
-            return wrong("--patience", patience.to_string(), rule, "Leave it out, or take another --schedule, such as plateau");
+            return wrong(
+                "--patience",
+                patience.to_string(),
+                rule,
+                "Leave it out, or take another --schedule, such as plateau",
+            );
         }
         if self.schedule == ScheduleKind::Halve && self.average != AverageKind::Off {
-            let rule = "--schedule halve puts worse weights back, and an average is of weights that go on";
-            return wrong("--average", "always or triggered".into(), rule, "Leave it out, or take another --schedule, such as constant");
+            let rule =
+                "--schedule halve puts worse weights back, and an average is of weights that go on";
+            return wrong(
+                "--average",
+                "always or triggered".into(),
+                rule,
+                "Leave it out, or take another --schedule, such as constant",
+            );
         }
         if self.schedule == ScheduleKind::OneCycle && self.warm_up > 0 {
-            let rule = "--schedule one-cycle begins with a climb of its own, over the first 30 % of the updates";
-            return wrong("--warm-up", self.warm_up.to_string(), rule, "Leave it out, or take another --schedule");
+            let rule = "--schedule one-cycle begins with a climb of its own, over the first 30 % \
+                of the updates";
+            return wrong(
+                "--warm-up",
+                self.warm_up.to_string(),
+                rule,
+                "Leave it out, or take another --schedule",
+            );
         }
         Ok(())
     }
@@ -304,7 +436,11 @@ impl Recipe {
         if self.schedule.runs_to_an_end() && epochs != self.epochs {
             return Err(Error::usage(
                 format!("--epochs {epochs}"),
-                format!("--schedule {} of this run was laid out over {} epochs", self.schedule.name(), self.epochs),
+                format!(
+                    "--schedule {} of this run was laid out over {} epochs",
+                    self.schedule.name(),
+                    self.epochs
+                ),
                 "Leave it out, or start a new run with --out",
             ));
         }

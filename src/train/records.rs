@@ -1,4 +1,5 @@
-//! The losses and the gradients' norms of windows: summed on the device, read for a run of windows at a time, while the next run goes on.
+//! The losses and the gradients' norms of windows: summed on the device, read for a run of windows
+//! at a time, while the next run goes on.
 
 use crate::device::{Device, Download};
 use crate::error::Result;
@@ -11,7 +12,8 @@ pub(super) const LARGEST_RUN: usize = 256;
 /// Records of two runs: one may be read while the other is written.
 #[derive(Debug)]
 pub(super) struct Records {
-    /// `[2 * LARGEST_RUN, 1 + parameters]`: for each window its sum of losses and each gradient's sum of squares.
+    /// `[2 * LARGEST_RUN, 1 + parameters]`: for each window its sum of losses and each gradient's
+    /// sum of squares.
     tensor: Tensor,
     partial: Tensor,
     /// The first record of the run being written.
@@ -39,7 +41,8 @@ pub(super) struct Look {
     pub(super) sums: Vec<f32>,
     /// The norm of the last window's gradient.
     pub(super) gradient_norm: f64,
-    /// The first window, counted in the run, with a number that is not finite: its loss, or else the gradient of that parameter.
+    /// The first window, counted in the run, with a number that is not finite: its loss, or else
+    /// the gradient of that parameter.
     pub(super) not_finite: Option<(usize, Option<usize>)>,
 }
 
@@ -53,13 +56,29 @@ impl Records {
     }
 
     /// Sums a window's losses and the squares of its gradients into record `number` of the run.
-    pub(super) fn write(&self, device: &mut Device, number: usize, losses: Tensor, gradients: &[Gradient]) {
+    pub(super) fn write(
+        &self,
+        device: &mut Device,
+        number: usize,
+        losses: Tensor,
+        gradients: &[Gradient],
+    ) {
         let row = self.row(number);
         let partial = self.partial;
-        device.run(&Reduce { reduction: Reduction::Sum, values: losses, partial, output: row.element(0) });
+        device.run(&Reduce {
+            reduction: Reduction::Sum,
+            values: losses,
+            partial,
+            output: row.element(0),
+        });
         for (parameter, gradient) in gradients.iter().enumerate() {
             let output = row.element(1 + parameter);
-            device.run(&Reduce { reduction: Reduction::SumOfSquares, values: gradient.values(), partial, output });
+            device.run(&Reduce {
+                reduction: Reduction::SumOfSquares,
+                values: gradient.values(),
+                partial,
+                output,
+            });
         }
     }
 
@@ -69,14 +88,29 @@ impl Records {
     }
 
     fn row(&self, number: usize) -> Tensor {
-        self.tensor.slice_rows(self.first + number..self.first + number + 1)
+        self.tensor
+            .slice_rows(self.first + number..self.first + number + 1)
     }
 
     /// Ends a run of `count` windows: asks for its records and goes on with the other half.
-    pub(super) fn end_run(&mut self, device: &mut Device, first: usize, count: usize, tokens: usize, seconds: f64) -> Run {
-        let download = device.begin_download(&self.tensor.slice_rows(self.first..self.first + count));
+    pub(super) fn end_run(
+        &mut self,
+        device: &mut Device,
+        first: usize,
+        count: usize,
+        tokens: usize,
+        seconds: f64,
+    ) -> Run {
+        let download =
+            device.begin_download(&self.tensor.slice_rows(self.first..self.first + count));
         self.first = LARGEST_RUN - self.first;
-        Run { first, count, tokens, seconds, download }
+        Run {
+            first,
+            count,
+            tokens,
+            seconds,
+            download,
+        }
     }
 }
 
@@ -89,13 +123,24 @@ impl Run {
     /// Waits for the records and reads them.
     pub(super) fn look(self, device: &mut Device) -> Result<Look> {
         let values = device.end_download(self.download)?;
-        let mut look = Look { sums: Vec::with_capacity(self.count), gradient_norm: 0.0, not_finite: None };
+        let mut look = Look {
+            sums: Vec::with_capacity(self.count),
+            gradient_norm: 0.0,
+            not_finite: None,
+        };
         for (window, record) in values.chunks_exact(values.len() / self.count).enumerate() {
-            if let (Some(bad), None) = (record.iter().position(|value| !value.is_finite()), look.not_finite) {
+            if let (Some(bad), None) = (
+                record.iter().position(|value| !value.is_finite()),
+                look.not_finite,
+            ) {
                 look.not_finite = Some((window, bad.checked_sub(1)));
             }
             look.sums.push(record[0]);
-            look.gradient_norm = record[1..].iter().map(|&value| f64::from(value)).sum::<f64>().sqrt();
+            look.gradient_norm = record[1..]
+                .iter()
+                .map(|&value| f64::from(value))
+                .sum::<f64>()
+                .sqrt();
         }
         Ok(look)
     }

@@ -10,11 +10,13 @@ use super::recipe::Recipe;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// Halved before every epoch from the first insignificant improvement on; the second ends training (rnnlm).
+    /// Halved before every epoch from the first insignificant improvement on; the second ends
+    /// training (rnnlm).
     Halve,
     /// It stays as it is.
     Constant,
-    /// Multiplied by --lr-decay after more than --lr-patience epochs in a row without a better validation loss.
+    /// Multiplied by --lr-decay after more than --lr-patience epochs in a row without a better
+    /// validation loss.
     Plateau,
     /// Multiplied by --lr-decay after every epoch from --lr-decay-after on.
     Step,
@@ -22,7 +24,8 @@ pub enum ScheduleKind {
     Cosine,
     /// From --lr straight to --lr-end over all updates.
     Linear,
-    /// From 1/25 of --lr up to it over the first 30 % of all updates, then down to 1/250 000 of it, by half cosines (Smith 2018).
+    /// From 1/25 of --lr up to it over the first 30 % of all updates, then down to 1/250 000 of it,
+    /// by half cosines (Smith 2018).
     OneCycle,
 }
 
@@ -69,9 +72,10 @@ pub struct Verdict {
 
 /// What a schedule remembers of the epochs; what it was told to do stands in the [`Recipe`].
 ///
-/// rnnlm's: with r = previous validation log-probability / new one, both negative, r > 1 is better. A worse epoch puts the previous weights
-/// back. r < `min_improvement` for the first time: from now on the rate is halved before every epoch. A second time: stop. The new
-/// log-probability counts as the previous one for the next epoch even after weights were put back, as in rnnlm.
+/// rnnlm's: with r = previous validation log-probability / new one, both negative, r > 1 is better.
+/// A worse epoch puts the previous weights back. r < `min_improvement` for the first time: from now
+/// on the rate is halved before every epoch. A second time: stop. The new log-probability counts as
+/// the previous one for the next epoch even after weights were put back, as in rnnlm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The rate that the epochs so far have left.
@@ -93,15 +97,26 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule at its start.
     pub fn new(recipe: &Recipe) -> Self {
-        Self { rate: recipe.lr, halving: false, previous: None, best: None, since_best: 0, since_fall: 0 }
+        Self {
+            rate: recipe.lr,
+            halving: false,
+            previous: None,
+            best: None,
+            since_best: 0,
+            since_fall: 0,
+        }
     }
 
-    /// The learning rate of update `step`, counted from 1, of `updates` in all: the same bits whenever it is asked for.
+    /// The learning rate of update `step`, counted from 1, of `updates` in all: the same bits
+    /// whenever it is asked for.
     pub fn rate(&self, recipe: &Recipe, step: u32, updates: u64) -> f32 {
         let (first, last) = (f64::from(recipe.lr), f64::from(recipe.lr_end));
         let (before, all) = (f64::from(step) - 1.0, updates as f64);
         let rate = match recipe.schedule {
-            ScheduleKind::Halve | ScheduleKind::Constant | ScheduleKind::Plateau | ScheduleKind::Step => f64::from(self.rate),
+            ScheduleKind::Halve
+            | ScheduleKind::Constant
+            | ScheduleKind::Plateau
+            | ScheduleKind::Step => f64::from(self.rate),
             ScheduleKind::Cosine => half_cosine(first, last, before / all),
             ScheduleKind::Linear => first + (last - first) * (before / all),
             ScheduleKind::OneCycle => one_cycle(first, before, all),
@@ -113,7 +128,8 @@ impl Schedule {
         (rate * warmth) as f32
     }
 
-    /// Takes the validation text's log-probability after epoch `epoch`, counted from 1; any base of the logarithm does.
+    /// Takes the validation text's log-probability after epoch `epoch`, counted from 1; any base of
+    /// the logarithm does.
     pub fn after_epoch(&mut self, recipe: &Recipe, epoch: usize, log_probability: f64) -> Verdict {
         // NaN is no improvement.
         let better = log_probability > self.best.unwrap_or(f64::NEG_INFINITY);
@@ -125,12 +141,20 @@ impl Schedule {
         }
         match recipe.schedule {
             ScheduleKind::Halve => return self.halve(recipe.min_improvement, log_probability),
-            ScheduleKind::Plateau if self.since_fall > recipe.lr_patience => self.fall(recipe.lr_decay),
+            ScheduleKind::Plateau if self.since_fall > recipe.lr_patience => {
+                self.fall(recipe.lr_decay)
+            }
             ScheduleKind::Step if epoch >= recipe.lr_decay_after => self.fall(recipe.lr_decay),
             _ => {}
         }
-        let stop = recipe.patience.is_some_and(|patience| self.since_best >= patience);
-        Verdict { roll_back: false, keep: better || recipe.keep == Keep::Last, stop }
+        let stop = recipe
+            .patience
+            .is_some_and(|patience| self.since_best >= patience);
+        Verdict {
+            roll_back: false,
+            keep: better || recipe.keep == Keep::Last,
+            stop,
+        }
     }
 
     fn fall(&mut self, factor: f64) {
@@ -139,7 +163,9 @@ impl Schedule {
     }
 
     fn halve(&mut self, min_improvement: f64, log_probability: f64) -> Verdict {
-        let ratio = self.previous.map_or(f64::INFINITY, |previous| previous / log_probability);
+        let ratio = self
+            .previous
+            .map_or(f64::INFINITY, |previous| previous / log_probability);
         self.previous = Some(log_probability);
         let falls_short_of = |least: f64| ratio.is_nan() || ratio < least;
         let insignificant = falls_short_of(min_improvement);
@@ -149,7 +175,11 @@ impl Schedule {
         if self.halving {
             self.rate /= 2.0;
         }
-        Verdict { roll_back, keep: !roll_back, stop }
+        Verdict {
+            roll_back,
+            keep: !roll_back,
+            stop,
+        }
     }
 }
 
@@ -158,7 +188,8 @@ fn half_cosine(first: f64, last: f64, way: f64) -> f64 {
     last + (first - last) * (1.0 + (PI * way).cos()) / 2.0
 }
 
-/// PyTorch's OneCycleLR as it stands: `before` updates are done, the last of `all` has the lowest rate.
+/// PyTorch's OneCycleLR as it stands: `before` updates are done, the last of `all` has the lowest
+/// rate.
 fn one_cycle(highest: f64, before: f64, all: f64) -> f64 {
     let lowest = highest / 25.0;
     let (turn, end) = (0.3 * all - 1.0, all - 1.0);
@@ -182,16 +213,30 @@ mod tests {
             .map(|(&value, epoch)| {
                 let verdict = schedule.after_epoch(&recipe, epoch, value);
                 assert_eq!(verdict.keep, !verdict.roll_back);
-                (schedule.rate(&recipe, 1, 1), verdict.roll_back, verdict.stop)
+                (
+                    schedule.rate(&recipe, 1, 1),
+                    verdict.roll_back,
+                    verdict.stop,
+                )
             })
             .collect()
     }
 
     #[test]
     fn rnnlms_schedule_step_by_step() {
-        // 1000/900 is better; 900/899 is not significantly so: halve; 899/850 is better and halves again; 850/860 is worse: back, and stop.
+        // 1000/900 is better; 900/899 is not significantly so: halve; 899/850 is better and halves
+        // again; 850/860 is worse: back, and stop.
         let steps = run(&[-1000.0, -900.0, -899.0, -850.0, -860.0]);
-        assert_eq!(steps, [(0.1, false, false), (0.1, false, false), (0.05, false, false), (0.025, false, false), (0.0125, true, true)]);
+        assert_eq!(
+            steps,
+            [
+                (0.1, false, false),
+                (0.1, false, false),
+                (0.05, false, false),
+                (0.025, false, false),
+                (0.0125, true, true)
+            ]
+        );
     }
 
     #[test]
@@ -222,7 +267,11 @@ mod tests {
         let got: Vec<_> = got.into_iter().collect();
         assert_eq!(got.len(), want.len());
         for (number, (got, want)) in got.iter().zip(want).enumerate() {
-            assert!((f64::from(*got) - want).abs() <= 1e-6 * want, "{} {number}: {got} and {want}", recipe.schedule.name());
+            assert!(
+                (f64::from(*got) - want).abs() <= 1e-6 * want,
+                "{} {number}: {got} and {want}",
+                recipe.schedule.name()
+            );
         }
     }
 
@@ -242,11 +291,40 @@ mod tests {
     /// ```
     #[test]
     fn rates_of_updates_are_pytorchs() {
-        let constant = Recipe { schedule: ScheduleKind::Constant, ..Recipe::default() };
-        let of = |schedule| Recipe { schedule, lr_end: 0.004, ..constant.clone() };
+        let constant = Recipe {
+            schedule: ScheduleKind::Constant,
+            ..Recipe::default()
+        };
+        let of = |schedule| Recipe {
+            schedule,
+            lr_end: 0.004,
+            ..constant.clone()
+        };
         let cases: [(Recipe, &[f64]); 6] = [
-            (of(ScheduleKind::Cosine), &[0.1, 0.095246506, 0.08192751, 0.062681005, 0.041318995, 0.02207249, 0.0087534943]),
-            (of(ScheduleKind::Linear), &[0.1, 0.086285714, 0.072571429, 0.058857143, 0.045142857, 0.031428571, 0.017714286]),
+            (
+                of(ScheduleKind::Cosine),
+                &[
+                    0.1,
+                    0.095246506,
+                    0.08192751,
+                    0.062681005,
+                    0.041318995,
+                    0.02207249,
+                    0.0087534943,
+                ],
+            ),
+            (
+                of(ScheduleKind::Linear),
+                &[
+                    0.1,
+                    0.086285714,
+                    0.072571429,
+                    0.058857143,
+                    0.045142857,
+                    0.031428571,
+                    0.017714286,
+                ],
+            ),
             (of(ScheduleKind::OneCycle), &[4e-7]),
             (of(ScheduleKind::OneCycle), &[0.081174565, 4e-7]),
             (
@@ -265,48 +343,115 @@ mod tests {
                     4e-7,
                 ],
             ),
-            (Recipe { warm_up: 5, ..constant }, &[0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1]),
+            (
+                Recipe {
+                    warm_up: 5,
+                    ..constant
+                },
+                &[0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1],
+            ),
         ];
         for (recipe, want) in cases {
             let schedule = Schedule::new(&recipe);
-            assert_rates(&recipe, (1..=want.len() as u32).map(|step| schedule.rate(&recipe, step, want.len() as u64)), want);
+            assert_rates(
+                &recipe,
+                (1..=want.len() as u32).map(|step| schedule.rate(&recipe, step, want.len() as u64)),
+                want,
+            );
         }
     }
 
     /// ```python
     /// losses = [5, 4, 4, 4.5, 3.9, 3.95, 3.9, 4, 4.1, 3.8, 3.7, 3.8]
-    /// rates(lambda o: ReduceLROnPlateau(o, factor=0.7, patience=n, threshold=0), 13, losses + [0])  # for n in 0, 1, 2
-    /// rates(lambda o: MultiplicativeLR(o, lambda epoch: 0.7 if epoch >= n else 1), 7)  # for n in 1, 4
+    /// for n in 0, 1, 2:
+    ///     plateau = lambda o: ReduceLROnPlateau(o, factor=0.7, patience=n, threshold=0)
+    ///     rates(plateau, 13, losses + [0])
+    /// for n in 1, 4:
+    ///     rates(lambda o: MultiplicativeLR(o, lambda epoch: 0.7 if epoch >= n else 1), 7)
     /// ```
     #[test]
     fn rates_of_epochs_are_pytorchs() {
         let losses = [5.0, 4.0, 4.0, 4.5, 3.9, 3.95, 3.9, 4.0, 4.1, 3.8, 3.7, 3.8];
         let log_probabilities = losses.map(|loss| -1000.0 * loss);
-        let of = |schedule| Recipe { schedule, lr_decay: 0.7, ..Recipe::default() };
-        let plateau = |lr_patience| Recipe { lr_patience, ..of(ScheduleKind::Plateau) };
-        let step = |lr_decay_after| Recipe { lr_decay_after, ..of(ScheduleKind::Step) };
+        let of = |schedule| Recipe {
+            schedule,
+            lr_decay: 0.7,
+            ..Recipe::default()
+        };
+        let plateau = |lr_patience| Recipe {
+            lr_patience,
+            ..of(ScheduleKind::Plateau)
+        };
+        let step = |lr_decay_after| Recipe {
+            lr_decay_after,
+            ..of(ScheduleKind::Step)
+        };
         let cases: [(Recipe, &[f64]); 5] = [
-            (plateau(0), &[0.1, 0.1, 0.1, 0.07, 0.049, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649, 0.0117649, 0.0117649, 0.00823543]),
-            (plateau(1), &[0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.049, 0.049, 0.0343, 0.0343, 0.0343, 0.0343]),
-            (plateau(2), &[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.07, 0.07]),
-            (step(1), &[0.1, 0.07, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649]),
+            (
+                plateau(0),
+                &[
+                    0.1, 0.1, 0.1, 0.07, 0.049, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649,
+                    0.0117649, 0.0117649, 0.00823543,
+                ],
+            ),
+            (
+                plateau(1),
+                &[
+                    0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.049, 0.049, 0.0343, 0.0343, 0.0343,
+                    0.0343,
+                ],
+            ),
+            (
+                plateau(2),
+                &[
+                    0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.07, 0.07, 0.07, 0.07, 0.07,
+                ],
+            ),
+            (
+                step(1),
+                &[0.1, 0.07, 0.049, 0.0343, 0.02401, 0.016807, 0.0117649],
+            ),
             (step(4), &[0.1, 0.1, 0.1, 0.1, 0.07, 0.049, 0.0343]),
         ];
         for (recipe, want) in cases {
             let epochs = &log_probabilities[..want.len() - 1];
-            assert_rates(&recipe, [recipe.lr].into_iter().chain(verdicts(&recipe, epochs).0), want);
+            assert_rates(
+                &recipe,
+                [recipe.lr].into_iter().chain(verdicts(&recipe, epochs).0),
+                want,
+            );
         }
     }
 
     #[test]
     fn the_best_epoch_is_kept_and_patience_ends() {
         let log_probabilities = [-9.0, -8.0, -8.0, f64::NAN, -7.0, -7.5, -7.2, -7.0];
-        let best = Recipe { schedule: ScheduleKind::Constant, patience: Some(3), ..Recipe::default() };
-        for (recipe, keeps) in
-            [(best.clone(), [true, true, false, false, true, false, false, false]), (Recipe { keep: Keep::Last, ..best }, [true; 8])]
-        {
+        let best = Recipe {
+            schedule: ScheduleKind::Constant,
+            patience: Some(3),
+            ..Recipe::default()
+        };
+        for (recipe, keeps) in [
+            (
+                best.clone(),
+                [true, true, false, false, true, false, false, false],
+            ),
+            (
+                Recipe {
+                    keep: Keep::Last,
+                    ..best
+                },
+                [true; 8],
+            ),
+        ] {
             let (_, verdicts) = verdicts(&recipe, &log_probabilities);
-            assert_eq!(verdicts.iter().map(|verdict| verdict.keep).collect::<Vec<_>>(), keeps);
+            assert_eq!(
+                verdicts
+                    .iter()
+                    .map(|verdict| verdict.keep)
+                    .collect::<Vec<_>>(),
+                keeps
+            );
             assert!(verdicts.iter().all(|verdict| !verdict.roll_back));
             assert_eq!(verdicts.iter().position(|verdict| verdict.stop), Some(7));
         }

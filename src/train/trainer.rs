@@ -61,10 +61,20 @@ impl<'a> Trainer<'a> {
     /// A run at its beginning, from parameters in the file's layout.
     ///
     /// # Errors
-    /// If the recipe or the configuration is wrong, the corpus too short for it, or the device too small.
-    pub fn new(device: &mut Device, config: Config, values: &[Vec<f32>], recipe: Recipe, corpus: &'a Corpus) -> Result<Self> {
+    /// If the recipe or the configuration is wrong, the corpus too short for it, or the device too
+    /// small.
+    pub fn new(
+        device: &mut Device,
+        config: Config,
+        values: &[Vec<f32>],
+        recipe: Recipe,
+        corpus: &'a Corpus,
+    ) -> Result<Self> {
         recipe.validate()?;
-        let optimizer = OPTIMIZERS.iter().find(|row| row.name == recipe.optimizer).expect("the recipe was validated");
+        let optimizer = OPTIMIZERS
+            .iter()
+            .find(|row| row.name == recipe.optimizer)
+            .expect("the recipe was validated");
         let mixed = recipe.precision == PrecisionKind::Mixed;
         if mixed && !device.has_f16() {
             return Err(Error::refused(
@@ -74,8 +84,16 @@ impl<'a> Trainer<'a> {
             ));
         }
         let history = recipe.bptt - recipe.block();
-        let streams = Streams::new(&corpus.train, recipe.batch, recipe.longest_window() - history)?;
-        let averager = if recipe.average == AverageKind::Off { None } else { Some(Averager::new(device, &config, values)?) };
+        let streams = Streams::new(
+            &corpus.train,
+            recipe.batch,
+            recipe.longest_window() - history,
+        )?;
+        let averager = if recipe.average == AverageKind::Off {
+            None
+        } else {
+            Some(Averager::new(device, &config, values)?)
+        };
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
             batch: recipe.batch,
@@ -93,8 +111,16 @@ impl<'a> Trainer<'a> {
         let feed = Feed::new(device, streams, Purpose::Training { history })?;
         let mut optimizer_state = Vec::new();
         for specification in model.parameters().specifications() {
-            let allocate = |name: &&str| specification.allocate(device, &format!("{name} of {}", specification.name));
-            optimizer_state.push(optimizer.state.iter().map(allocate).collect::<Result<Vec<_>>>()?);
+            let allocate = |name: &&str| {
+                specification.allocate(device, &format!("{name} of {}", specification.name))
+            };
+            optimizer_state.push(
+                optimizer
+                    .state
+                    .iter()
+                    .map(allocate)
+                    .collect::<Result<Vec<_>>>()?,
+            );
         }
         let parameters = model.parameters().tensors().len();
         let progress = Progress {
@@ -110,7 +136,11 @@ impl<'a> Trainer<'a> {
             history: Vec::new(),
             best_valid_loss: None,
         };
-        let accumulator = if recipe.accumulate > 1 { Some(Accumulator::new(device, model.parameters())?) } else { None };
+        let accumulator = if recipe.accumulate > 1 {
+            Some(Accumulator::new(device, model.parameters())?)
+        } else {
+            None
+        };
         let mut trainer = Self {
             optimizer,
             corpus,
@@ -166,7 +196,9 @@ impl<'a> Trainer<'a> {
     /// The learning rate of the last update, or before the first one its rate.
     pub fn rate(&self) -> f32 {
         let updates = self.windows().div_ceil(self.recipe.accumulate) * self.recipe.epochs;
-        self.progress.schedule.rate(&self.recipe, self.progress.step.max(1), updates as u64)
+        self.progress
+            .schedule
+            .rate(&self.recipe, self.progress.step.max(1), updates as u64)
     }
 
     /// Trains until there is something to tell.
@@ -190,7 +222,8 @@ impl<'a> Trainer<'a> {
         }
         match self.pending.replace(run) {
             Some(previous) => self.look(device, previous),
-            // The first run of all, or of an epoch: the next one is handed over before this one is waited for.
+            // The first run of all, or of an epoch: the next one is handed over before this one is
+            // waited for.
             None => self.advance(device),
         }
     }
@@ -205,25 +238,43 @@ impl<'a> Trainer<'a> {
         }
         // A run ends where an update does, so that nothing need be kept of half an update.
         let update = self.recipe.accumulate;
-        let count = self.interval.next_multiple_of(update).min(LARGEST_RUN / update * update).min(self.windows() - first);
+        let count = self
+            .interval
+            .next_multiple_of(update)
+            .min(LARGEST_RUN / update * update)
+            .min(self.windows() - first);
         let mut tokens = 0;
         for record in 0..count {
             tokens += self.window(device, first + record, record);
         }
         self.progress.window += count;
-        self.records.end_run(device, first, count, tokens, start.elapsed().as_secs_f64())
+        self.records
+            .end_run(device, first, count, tokens, start.elapsed().as_secs_f64())
     }
 
     /// Waits for a run and takes account of it.
     fn look(&mut self, device: &mut Device, run: Run) -> Result<Event> {
-        let Run { first, count, tokens, .. } = run;
+        let Run {
+            first,
+            count,
+            tokens,
+            ..
+        } = run;
         let (is_here, spent) = (run.is_here(), run.seconds);
-        let Look { sums, gradient_norm, not_finite } = run.look(device)?;
+        let Look {
+            sums,
+            gradient_norm,
+            not_finite,
+        } = run.look(device)?;
         if let Some((window, parameter)) = not_finite {
             return Err(self.not_finite(parameter, first + window + 1));
         }
         // Where runs overlap, one takes the time between two looks.
-        let seconds = if is_here { spent } else { self.looked.elapsed().as_secs_f64() };
+        let seconds = if is_here {
+            spent
+        } else {
+            self.looked.elapsed().as_secs_f64()
+        };
         self.looked = Instant::now();
         let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.nats += nats;
@@ -232,14 +283,27 @@ impl<'a> Trainer<'a> {
         // How often one looks changes nothing but the wait.
         let fitting = count as f64 * SECONDS_BETWEEN_LOOKS / seconds.max(1e-6);
         self.interval = (fitting as usize).clamp(1, LARGEST_RUN);
-        let (loss, tokens_per_second) = (nats / tokens.max(1) as f64, tokens as f64 / seconds.max(1e-9));
-        Ok(Event::Windows { loss, sums, gradient_norm, tokens_per_second })
+        let (loss, tokens_per_second) = (
+            nats / tokens.max(1) as f64,
+            tokens as f64 / seconds.max(1e-9),
+        );
+        Ok(Event::Windows {
+            loss,
+            sums,
+            gradient_norm,
+            tokens_per_second,
+        })
     }
 
-    /// One window: forward, back, and where it is the last one of an update, update. Returns the tokens predicted.
+    /// One window: forward, back, and where it is the last one of an update, update. Returns the
+    /// tokens predicted.
     fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
         // Every window of the run has masks of its own.
-        let most = self.feed.streams().steps().div_ceil(self.recipe.shortest_window());
+        let most = self
+            .feed
+            .streams()
+            .steps()
+            .div_ceil(self.recipe.shortest_window());
         let draw = (self.progress.epochs * most + number) as u32;
         let (window, predicted) = self.feed.window(device, &self.workspace, number, draw);
         let scale = match (self.recipe.reduction, &self.accumulator) {
@@ -249,7 +313,8 @@ impl<'a> Trainer<'a> {
         self.model.forward(device, &self.workspace, &window);
         self.model.backward(device, &self.workspace, &window, scale);
         let mut gradients = self.workspace.gradients(&window);
-        let is_last = (number + 1).is_multiple_of(self.recipe.accumulate) || number + 1 == self.windows();
+        let is_last =
+            (number + 1).is_multiple_of(self.recipe.accumulate) || number + 1 == self.windows();
         if let Some(accumulator) = &mut self.accumulator {
             gradients = accumulator.add(device, &gradients, predicted);
             if is_last {
@@ -258,13 +323,21 @@ impl<'a> Trainer<'a> {
         }
         if is_last && self.recipe.clip_value > 0.0 {
             for gradient in &gradients {
-                device.run(&Clamp { values: gradient.values(), maximum: self.recipe.clip_value });
+                device.run(&Clamp {
+                    values: gradient.values(),
+                    maximum: self.recipe.clip_value,
+                });
             }
         }
-        self.records.write(device, record, self.workspace.losses(&window), &gradients);
+        self.records
+            .write(device, record, self.workspace.losses(&window), &gradients);
         if is_last {
             if self.recipe.clip > 0.0 {
-                device.run(&Clip { squares: self.records.squares(record), maximum: self.recipe.clip, scale: self.scale });
+                device.run(&Clip {
+                    squares: self.records.squares(record),
+                    maximum: self.recipe.clip,
+                    scale: self.scale,
+                });
             }
             self.update(device, &window, &gradients);
         }
@@ -276,16 +349,38 @@ impl<'a> Trainer<'a> {
         self.progress.step += 1;
         let rate = match self.recipe.reduction {
             // A mean over a short window counts as much less as there is less in it.
-            Reduction::Mean if self.recipe.bptt_jitter > 0 => self.rate() * (window.time_steps as f32 / self.recipe.bptt as f32),
+            Reduction::Mean if self.recipe.bptt_jitter > 0 => {
+                self.rate() * (window.time_steps as f32 / self.recipe.bptt as f32)
+            }
             _ => self.rate(),
         };
-        for (number, (&parameter, &gradient)) in self.model.parameters().tensors().iter().zip(gradients).enumerate() {
-            let rate = rate * self.recipe.rate_factor(&self.model.parameters().specifications()[number].name);
+        for (number, (&parameter, &gradient)) in self
+            .model
+            .parameters()
+            .tensors()
+            .iter()
+            .zip(gradients)
+            .enumerate()
+        {
+            let rate = rate
+                * self
+                    .recipe
+                    .rate_factor(&self.model.parameters().specifications()[number].name);
             if self.recipe.l2 > 0.0 {
-                device.run(&Decay { values: parameter, factor: 1.0 - rate * self.recipe.l2 });
+                device.run(&Decay {
+                    values: parameter,
+                    factor: 1.0 - rate * self.recipe.l2,
+                });
             }
             let state = &self.optimizer_state[number];
-            let update = Update { parameter, gradient, state, scale: self.scale, rate, step: self.progress.step };
+            let update = Update {
+                parameter,
+                gradient,
+                state,
+                scale: self.scale,
+                rate,
+                step: self.progress.step,
+            };
             (self.optimizer.update)(device, update);
         }
         if let Some((averager, before)) = self.averaging() {
@@ -300,34 +395,48 @@ impl<'a> Trainer<'a> {
 
     /// The weights that are validated and kept.
     fn validated(&self) -> &Model {
-        self.averaging().map_or(&self.model, |(averager, _)| &averager.model)
+        self.averaging()
+            .map_or(&self.model, |(averager, _)| &averager.model)
     }
 
     /// `parameter`: the one whose gradient is not finite; none for the loss.
     fn not_finite(&self, parameter: Option<usize>, window: usize) -> Error {
         let tensor = match parameter {
             None => "the loss".to_owned(),
-            Some(number) => format!("the gradient of {}", self.model.parameters().specifications()[number].name),
+            Some(number) => format!(
+                "the gradient of {}",
+                self.model.parameters().specifications()[number].name
+            ),
         };
         Error::NotFinite {
             tensor,
             window,
             epoch: self.progress.epochs + 1,
-            way_out: format!("Take a smaller --lr than {} or a --clip such as 1", self.rate()),
+            way_out: format!(
+                "Take a smaller --lr than {} or a --clip such as 1",
+                self.rate()
+            ),
         }
     }
 
     fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
         let start = Instant::now();
-        let evaluation = self.evaluator.evaluate(device, self.validated(), &self.corpus.valid)?;
+        let evaluation = self
+            .evaluator
+            .evaluate(device, self.validated(), &self.corpus.valid)?;
         let averaged = self.progress.averaged_after.is_some();
         let lr = self.rate();
-        let verdict = self.progress.schedule.after_epoch(&self.recipe, self.progress.epochs + 1, evaluation.log10_prob);
+        let verdict = self.progress.schedule.after_epoch(
+            &self.recipe,
+            self.progress.epochs + 1,
+            evaluation.log10_prob,
+        );
         let keep = verdict.keep || self.best.is_none();
         match &self.best {
             Some(best) if verdict.roll_back => self.model.parameters().upload(device, best)?,
             _ if keep => {
-                // The former weights and the logits make room first: all of them at a time would be the most memory that a run ever takes.
+                // The former weights and the logits make room first: all of them at a time would be
+                // the most memory that a run ever takes.
                 self.best = None;
                 device.rest_shared();
                 self.best = Some(Arc::new(self.validated().parameters().download(device)?));
@@ -336,7 +445,12 @@ impl<'a> Trainer<'a> {
             _ => {}
         }
         self.past_best = averaged || !(keep || verdict.roll_back);
-        let before: Vec<_> = self.progress.history.iter().map(|epoch| epoch.valid_loss).collect();
+        let before: Vec<_> = self
+            .progress
+            .history
+            .iter()
+            .map(|epoch| epoch.valid_loss)
+            .collect();
         if !averaged && self.recipe.average.begins(&before, evaluation.loss()) {
             self.progress.averaged_after = Some(self.progress.step);
         }
@@ -355,7 +469,12 @@ impl<'a> Trainer<'a> {
         };
         progress.stopped = verdict.stop;
         progress.history.push(record.clone());
-        (progress.window, progress.nats, progress.tokens, progress.seconds) = (0, 0.0, 0, 0.0);
+        (
+            progress.window,
+            progress.nats,
+            progress.tokens,
+            progress.seconds,
+        ) = (0, 0.0, 0, 0.0);
         self.cut();
         Ok(record)
     }

@@ -40,16 +40,73 @@ pub const PLAIN: Made = Made {
 
 pub const NETWORKS: &[Made] = &[
     PLAIN,
-    Made { activation: "tanh", embedding: 3, sizes: &[7, 7], bias: true, ..PLAIN },
-    Made { activation: "relu", sizes: &[1], decoder_bias: true, ..PLAIN },
-    Made { cell: "gru", initial_state: 0.0, embedding: 3, bias: true, decoder_bias: true, ..PLAIN },
-    Made { cell: "gru", initial_state: -0.25, sizes: &[3, 3, 3], ..PLAIN },
-    Made { cell: "lstm", initial_state: 0.0, embedding: 4, sizes: &[5, 5], bias: true, decoder_bias: true, ..PLAIN },
-    Made { cell: "lstm", initial_state: 0.2, sizes: &[2], bias: true, ..PLAIN },
-    Made { cell: "lstm", embedding: 3, sizes: &[5, 5], projection: 3, tied: true, decoder_bias: true, bias: true, ..PLAIN },
-    Made { cell: "gru", embedding: 5, tied: true, ..PLAIN },
+    Made {
+        activation: "tanh",
+        embedding: 3,
+        sizes: &[7, 7],
+        bias: true,
+        ..PLAIN
+    },
+    Made {
+        activation: "relu",
+        sizes: &[1],
+        decoder_bias: true,
+        ..PLAIN
+    },
+    Made {
+        cell: "gru",
+        initial_state: 0.0,
+        embedding: 3,
+        bias: true,
+        decoder_bias: true,
+        ..PLAIN
+    },
+    Made {
+        cell: "gru",
+        initial_state: -0.25,
+        sizes: &[3, 3, 3],
+        ..PLAIN
+    },
+    Made {
+        cell: "lstm",
+        initial_state: 0.0,
+        embedding: 4,
+        sizes: &[5, 5],
+        bias: true,
+        decoder_bias: true,
+        ..PLAIN
+    },
+    Made {
+        cell: "lstm",
+        initial_state: 0.2,
+        sizes: &[2],
+        bias: true,
+        ..PLAIN
+    },
+    Made {
+        cell: "lstm",
+        embedding: 3,
+        sizes: &[5, 5],
+        projection: 3,
+        tied: true,
+        decoder_bias: true,
+        bias: true,
+        ..PLAIN
+    },
+    Made {
+        cell: "gru",
+        embedding: 5,
+        tied: true,
+        ..PLAIN
+    },
     // Layers of several sizes have no step.
-    Made { cell: "lstm", embedding: 3, sizes: &[2, 5], bias: true, ..PLAIN },
+    Made {
+        cell: "lstm",
+        embedding: 3,
+        sizes: &[2, 5],
+        bias: true,
+        ..PLAIN
+    },
 ];
 
 pub type Parameters = Vec<(String, Vec<usize>, Vec<f32>)>;
@@ -69,9 +126,16 @@ impl Made {
 
     pub fn parameters(&self, seed: u64) -> Parameters {
         let mut shapes = Vec::new();
-        let mut width = if self.embedding > 0 { self.embedding } else { VOCABULARY };
+        let mut width = if self.embedding > 0 {
+            self.embedding
+        } else {
+            VOCABULARY
+        };
         if self.embedding > 0 {
-            shapes.push(("embedding.weight".to_owned(), vec![VOCABULARY, self.embedding]));
+            shapes.push((
+                "embedding.weight".to_owned(),
+                vec![VOCABULARY, self.embedding],
+            ));
         }
         for (layer, &hidden) in self.sizes.iter().enumerate() {
             let rows = self.gates() * hidden;
@@ -95,19 +159,31 @@ impl Made {
         }
         let mut generator = Generator::new(seed);
         let numbers = |(name, shape): (String, Vec<usize>)| {
-            let values = (0..shape.iter().product()).map(|_| generator.uniform(1.0) as f32).collect();
+            let values = (0..shape.iter().product())
+                .map(|_| generator.uniform(1.0) as f32)
+                .collect();
             (name, shape, values)
         };
         shapes.into_iter().map(numbers).collect()
     }
 
     pub fn network<'a>(&'a self, parameters: &'a Parameters) -> Network<'a> {
-        let parameters = parameters.iter().map(|(name, shape, values)| Parameter { name: name.clone(), shape: shape.clone(), values });
-        Network { cell: self.cell, activation: self.activation, initial_state: self.initial_state, parameters: parameters.collect() }
+        let parameters = parameters.iter().map(|(name, shape, values)| Parameter {
+            name: name.clone(),
+            shape: shape.clone(),
+            values,
+        });
+        Network {
+            cell: self.cell,
+            activation: self.activation,
+            initial_state: self.initial_state,
+            parameters: parameters.collect(),
+        }
     }
 
     pub fn file(&self, parameters: &Parameters, form: Form) -> Vec<u8> {
-        network_to_onnx(&self.network(parameters), "word", form).unwrap_or_else(|error| panic!("{}: {error}", self.cell))
+        network_to_onnx(&self.network(parameters), "word", form)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.cell))
     }
 
     pub fn model(&self, form: Form) -> Model {
@@ -117,22 +193,43 @@ impl Made {
     /// log10 P of tokens and end, from PyTorch's equations in f64.
     pub fn log10_probability(&self, parameters: &Parameters, tokens: &[usize]) -> f64 {
         let find = |name: &str| parameters.iter().find(|one| one.0 == name);
-        let bias = |name: &str| find(name).map(|(_, _, values)| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
+        let bias = |name: &str| {
+            find(name).map(|(_, _, values)| {
+                values
+                    .iter()
+                    .map(|&value| f64::from(value))
+                    .collect::<Vec<_>>()
+            })
+        };
         let product = |name: &str, x: &[f64]| -> Vec<f64> {
             let (_, _, values) = find(name).unwrap_or_else(|| panic!("no {name}"));
-            values.chunks(x.len()).map(|row| row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum()).collect()
+            values
+                .chunks(x.len())
+                .map(|row| row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum())
+                .collect()
         };
         let add = |values: &mut Vec<f64>, name: &str| {
-            values.iter_mut().zip(bias(name).unwrap_or_default()).for_each(|(value, bias)| *value += bias);
+            values
+                .iter_mut()
+                .zip(bias(name).unwrap_or_default())
+                .for_each(|(value, bias)| *value += bias);
         };
-        let mut states: Vec<[Vec<f64>; 2]> =
-            self.sizes.iter().map(|&size| [(); 2].map(|()| vec![f64::from(self.initial_state); size])).collect();
+        let mut states: Vec<[Vec<f64>; 2]> = self
+            .sizes
+            .iter()
+            .map(|&size| [(); 2].map(|()| vec![f64::from(self.initial_state); size]))
+            .collect();
         let mut sum = 0.0;
         let mut token = 0;
         for &target in tokens.iter().chain(&[0]) {
             let mut x: Vec<f64> = match find("embedding.weight") {
-                Some((_, shape, table)) => table[token * shape[1]..][..shape[1]].iter().map(|&value| f64::from(value)).collect(),
-                None => (0..VOCABULARY).map(|word| f64::from(u8::from(word == token))).collect(),
+                Some((_, shape, table)) => table[token * shape[1]..][..shape[1]]
+                    .iter()
+                    .map(|&value| f64::from(value))
+                    .collect(),
+                None => (0..VOCABULARY)
+                    .map(|word| f64::from(u8::from(word == token)))
+                    .collect(),
             };
             for (layer, state) in states.iter_mut().enumerate() {
                 let mut input = product(&format!("rnn.weight_ih_l{layer}"), &x);
@@ -145,7 +242,14 @@ impl Made {
             if self.projection > 0 {
                 x = product("projection.weight", &x);
             }
-            let mut logits = product(if self.tied { "embedding.weight" } else { "decoder.weight" }, &x);
+            let mut logits = product(
+                if self.tied {
+                    "embedding.weight"
+                } else {
+                    "decoder.weight"
+                },
+                &x,
+            );
             add(&mut logits, "decoder.bias");
             sum += logits[target] - logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
             token = target;
@@ -167,7 +271,8 @@ impl Made {
                     state[0][unit] = (1.0 - z) * n + z * state[0][unit];
                 }
                 "lstm" => {
-                    state[1][unit] = sigmoid(sum(1)) * state[1][unit] + sigmoid(sum(0)) * sum(2).tanh();
+                    state[1][unit] =
+                        sigmoid(sum(1)) * state[1][unit] + sigmoid(sum(0)) * sum(2).tanh();
                     state[0][unit] = sigmoid(sum(3)) * state[1][unit].tanh();
                 }
                 _ => {

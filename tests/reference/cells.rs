@@ -1,6 +1,8 @@
-//! The recurrent cells: one plain forward and one plain backward function each, of one unit at one step.
+//! The recurrent cells: one plain forward and one plain backward function each, of one unit at one
+//! step.
 //!
-//! The argument of every gate has a part that comes from the input and one that comes from the state, gate by gate in PyTorch's order:
+//! The argument of every gate has a part that comes from the input and one that comes from the
+//! state, gate by gate in PyTorch's order:
 //!
 //! ```text
 //! p = W_ih x(t) + b_ih            q = W_hh h(t-1) + b_hh            σ(z) = 1 / (1 + e^-z)
@@ -10,7 +12,8 @@
 //! GRU     r = σ(p_r + q_r)        z = σ(p_z + q_z)        n = tanh(p_n + r q_n)
 //!         h(t) = (1 - z) n + z h(t-1)
 //!
-//! LSTM    i = σ(p_i + q_i)        f = σ(p_f + q_f)        g = tanh(p_g + q_g)        o = σ(p_o + q_o)
+//! LSTM    i = σ(p_i + q_i)        f = σ(p_f + q_f)
+//!         g = tanh(p_g + q_g)     o = σ(p_o + q_o)
 //!         c(t) = f c(t-1) + i g
 //!         h(t) = o tanh(c(t))
 //! ```
@@ -30,7 +33,11 @@ pub enum Cell {
 
 impl Cell {
     /// Every cell, with its name in files and flags.
-    pub const TABLE: [(&'static str, Self); 3] = [("elman", Self::Elman), ("gru", Self::Gru), ("lstm", Self::Lstm)];
+    pub const TABLE: [(&'static str, Self); 3] = [
+        ("elman", Self::Elman),
+        ("gru", Self::Gru),
+        ("lstm", Self::Lstm),
+    ];
 
     /// G.
     pub fn gates(self) -> usize {
@@ -93,12 +100,23 @@ impl Layer {
         states
     }
 
-    /// From the gradients of the states after a step to those of the gates' arguments, and to the part of those of the states before it
-    /// that does not come through q.
-    pub fn backward(&self, arguments: &Arguments, previous: &[Vec<f64>], gradients: &[Vec<f64>]) -> (Arguments, Vec<Vec<f64>>) {
+    /// From the gradients of the states after a step to those of the gates' arguments, and to the
+    /// part of those of the states before it that does not come through q.
+    pub fn backward(
+        &self,
+        arguments: &Arguments,
+        previous: &[Vec<f64>],
+        gradients: &[Vec<f64>],
+    ) -> (Arguments, Vec<Vec<f64>>) {
         let zeros = || vec![0.0; arguments.from_input.len()];
-        let mut back = Arguments { from_input: zeros(), from_state: zeros() };
-        let mut to_previous: Vec<Vec<f64>> = previous.iter().map(|state| vec![0.0; state.len()]).collect();
+        let mut back = Arguments {
+            from_input: zeros(),
+            from_state: zeros(),
+        };
+        let mut to_previous: Vec<Vec<f64>> = previous
+            .iter()
+            .map(|state| vec![0.0; state.len()])
+            .collect();
         for unit in 0..previous[0].len() {
             match self.cell {
                 Cell::Elman => {
@@ -108,13 +126,19 @@ impl Layer {
                 }
                 Cell::Gru => {
                     let (p, q) = self.gates(arguments, unit);
-                    let (from_input, from_state, h) = gru_backward(p, q, previous[0][unit], gradients[0][unit]);
+                    let (from_input, from_state, h) =
+                        gru_backward(p, q, previous[0][unit], gradients[0][unit]);
                     self.set_gates(&mut back, unit, from_input, from_state);
                     to_previous[0][unit] = h;
                 }
                 Cell::Lstm => {
                     let (p, q) = self.gates(arguments, unit);
-                    let (argument, c) = lstm_backward(p, q, previous[1][unit], [gradients[0][unit], gradients[1][unit]]);
+                    let (argument, c) = lstm_backward(
+                        p,
+                        q,
+                        previous[1][unit],
+                        [gradients[0][unit], gradients[1][unit]],
+                    );
                     self.set_gates(&mut back, unit, argument, argument);
                     to_previous[1][unit] = c;
                 }
@@ -130,7 +154,13 @@ impl Layer {
     }
 
     /// Writes what [`gates`](Self::gates) reads.
-    fn set_gates<const G: usize>(&self, arguments: &mut Arguments, unit: usize, p: [f64; G], q: [f64; G]) {
+    fn set_gates<const G: usize>(
+        &self,
+        arguments: &mut Arguments,
+        unit: usize,
+        p: [f64; G],
+        q: [f64; G],
+    ) {
         for gate in 0..G {
             let place = self.place::<G>(unit, gate);
             (arguments.from_input[place], arguments.from_state[place]) = (p[gate], q[gate]);
@@ -174,12 +204,21 @@ fn gru_backward(p: [f64; 3], q: [f64; 3], h: f64, gradient: f64) -> ([f64; 3], [
     let n_argument = gradient * (1.0 - z) * Activation::Tanh.derivative(n);
     let r_argument = n_argument * q[2] * Activation::Sigmoid.derivative(r);
     let z_argument = gradient * (h - n) * Activation::Sigmoid.derivative(z);
-    ([r_argument, z_argument, n_argument], [r_argument, z_argument, n_argument * r], gradient * z)
+    (
+        [r_argument, z_argument, n_argument],
+        [r_argument, z_argument, n_argument * r],
+        gradient * z,
+    )
 }
 
 /// i, f, g and o.
 fn lstm_gates(p: [f64; 4], q: [f64; 4]) -> [f64; 4] {
-    let functions = [Activation::Sigmoid, Activation::Sigmoid, Activation::Tanh, Activation::Sigmoid];
+    let functions = [
+        Activation::Sigmoid,
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Sigmoid,
+    ];
     std::array::from_fn(|gate| functions[gate].value(p[gate] + q[gate]))
 }
 

@@ -1,11 +1,14 @@
-//! Finite differences: every gradient of the reference network against its own loss, which knows nothing of back-propagation.
+//! Finite differences: every gradient of the reference network against its own loss, which knows
+//! nothing of back-propagation.
 //!
-//! The five-point central difference `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is off by h⁴/30 of the fifth
+//! The five-point central difference
+//! `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is off by h⁴/30 of the fifth
 //! derivative and by about 1e-16 loss / h of rounding; [`STEP`] makes both small.
 //!
-//! ReLU has a kink where its argument is zero, and a difference across a kink is not a derivative. So the units that are on are compared at
-//! all five points, and where one switched the whole network is thrown away for that of another seed: nothing is skipped within a network.
-//! So is a network with a layer whose units are all on or all off, in which there would be little to see.
+//! ReLU has a kink where its argument is zero, and a difference across a kink is not a derivative.
+//! So the units that are on are compared at all five points, and where one switched the whole
+//! network is thrown away for that of another seed: nothing is skipped within a network. So is a
+//! network with a layer whose units are all on or all off, in which there would be little to see.
 
 use super::Test;
 use super::cells::Cell;
@@ -29,12 +32,14 @@ const SIZES: (usize, usize, usize) = (7, 3, 5);
 const BIASES: [(bool, bool); 4] = [(false, false), (true, true), (true, false), (false, true)];
 /// Networks tried for one that is far enough from ReLU's kinks.
 const SEEDS: u64 = 200;
-/// Parameters are drawn from ± this: far from zero, so that no gradient vanishes, and from saturation.
+/// Parameters are drawn from ± this: far from zero, so that no gradient vanishes, and from
+/// saturation.
 const PARAMETER_SCALE: f64 = 0.75;
 /// Factor of the loss; anything but 1.
 const LOSS_SCALE: f64 = 0.7;
 
-/// What surrounds the cells: a name, D, whether the tables are tied, and whether there is a projection.
+/// What surrounds the cells: a name, D, whether the tables are tied, and whether there is a
+/// projection.
 const LAYOUTS: [(&str, usize, bool, bool); 5] = [
     ("one_hot", 0, false, false),
     ("embedding", 3, false, false),
@@ -42,50 +47,91 @@ const LAYOUTS: [(&str, usize, bool, bool); 5] = [
     ("projection", 2, false, true),
     ("tied_projection", 2, true, true),
 ];
-/// V of the layouts, and H of their layers from the last one back: of D's size or, where there is a projection, not.
+/// V of the layouts, and H of their layers from the last one back: of D's size or, where there is a
+/// projection, not.
 const LAYOUT_SIZES: (usize, [usize; 3]) = (5, [3, 2, 4]);
 /// T and B of their windows.
 const LAYOUT_WINDOWS: [(usize, usize); 3] = [(3, 2), (1, 1), (4, 1)];
 
-/// Output layers beside the softmax, each with a name and the units of a compression layer. Few numbers of a table of direct connections are
-/// shared by many features, and runs end where it does.
+/// Output layers beside the softmax, each with a name and the units of a compression layer. Few
+/// numbers of a table of direct connections are shared by many features, and runs end where it
+/// does.
 fn outputs() -> Vec<(&'static str, Output, usize)> {
-    let class = |sizes: &[usize], direct| Output::Class { sizes: sizes.to_vec(), direct };
-    let adaptive = |cutoffs: &[usize], divisor| Output::Adaptive { cutoffs: cutoffs.to_vec(), divisor };
+    let class = |sizes: &[usize], direct| Output::Class {
+        sizes: sizes.to_vec(),
+        direct,
+    };
+    let adaptive = |cutoffs: &[usize], divisor| Output::Adaptive {
+        cutoffs: cutoffs.to_vec(),
+        divisor,
+    };
     // Words that are drawn twice, and one that is not drawn and does not occur.
     let sampled = |objective| {
-        let words = if objective == Objective::Softmax { vec![0, 1, 3, 4] } else { vec![0, 3, 3, 1, 0, 4] };
-        Output::Sampled(Sampled { objective, counts: vec![7, 1, 0, 3, 2], power: 0.75, draws: 6, words })
+        let words = if objective == Objective::Softmax {
+            vec![0, 1, 3, 4]
+        } else {
+            vec![0, 3, 3, 1, 0, 4]
+        };
+        Output::Sampled(Sampled {
+            objective,
+            counts: vec![7, 1, 0, 3, 2],
+            power: 0.75,
+            draws: 6,
+            words,
+        })
     };
     vec![
         ("compression", Output::Softmax, 2),
         ("class", class(&[1, 3, 1], None), 0),
         ("class_compression", class(&[2, 3], None), 4),
-        ("class_direct", class(&[2, 3], Some(Direct { size: 40, order: 3 })), 0),
+        (
+            "class_direct",
+            class(&[2, 3], Some(Direct { size: 40, order: 3 })),
+            0,
+        ),
         ("adaptive", adaptive(&[2], 2.0), 0),
         ("adaptive_clusters", adaptive(&[1, 2, 4], 1.5), 0),
         ("adaptive_compression", adaptive(&[1, 3], 4.0), 6),
         ("sampled_softmax", sampled(Objective::Softmax), 0),
-        ("sampled_softmax_compression", sampled(Objective::Softmax), 3),
+        (
+            "sampled_softmax_compression",
+            sampled(Objective::Softmax),
+            3,
+        ),
         ("nce", sampled(Objective::Nce(1.5)), 0),
-        ("one_class_direct", class(&[5], Some(Direct { size: 12, order: 2 })), 0),
+        (
+            "one_class_direct",
+            class(&[5], Some(Direct { size: 12, order: 2 })),
+            0,
+        ),
     ]
 }
 
-/// One test for every activation, number of layers and kind of input, and one for every cell, number of layers and layout; each walks the
-/// biases, the windows, and streams that begin afresh; those of the layouts also masks.
+/// One test for every activation, number of layers and kind of input, and one for every cell,
+/// number of layers and layout; each walks the biases, the windows, and streams that begin afresh;
+/// those of the layouts also masks.
 pub fn all() -> Vec<Test> {
     let mut tests: Vec<Test> = Vec::new();
     for (name, activation) in Activation::TABLE {
         for num_layers in 1..=3 {
             for embedding_size in [0, SIZES.1] {
-                let name = format!("reference::finite_differences::{name}_layers_{num_layers}_embedding_{embedding_size}");
-                tests.push((name, Box::new(move || check_family(activation, num_layers, embedding_size))));
+                let sizes = format!("layers_{num_layers}_embedding_{embedding_size}");
+                let name = format!("reference::finite_differences::{name}_{sizes}");
+                tests.push((
+                    name,
+                    Box::new(move || check_family(activation, num_layers, embedding_size)),
+                ));
             }
         }
     }
     for (name, output, compression_size) in outputs() {
-        let architecture = Architecture { vocab_size: 5, hidden_sizes: vec![4, 3], output, compression_size, ..Architecture::default() };
+        let architecture = Architecture {
+            vocab_size: 5,
+            hidden_sizes: vec![4, 3],
+            output,
+            compression_size,
+            ..Architecture::default()
+        };
         let name = format!("reference::finite_differences::output_{name}");
         tests.push((name, Box::new(move || check_layout(&architecture))));
     }
@@ -94,9 +140,18 @@ pub fn all() -> Vec<Test> {
             for (layout, embedding_size, tied, projection) in LAYOUTS {
                 let (vocab_size, sizes) = LAYOUT_SIZES;
                 let hidden_sizes = sizes[..num_layers].iter().rev().copied().collect();
-                let architecture =
-                    Architecture { cell, vocab_size, embedding_size, hidden_sizes, tied, projection, ..Architecture::default() };
-                let name = format!("reference::finite_differences::{cell_name}_layers_{num_layers}_{layout}");
+                let architecture = Architecture {
+                    cell,
+                    vocab_size,
+                    embedding_size,
+                    hidden_sizes,
+                    tied,
+                    projection,
+                    ..Architecture::default()
+                };
+                let name = format!(
+                    "reference::finite_differences::{cell_name}_layers_{num_layers}_{layout}"
+                );
                 tests.push((name, Box::new(move || check_layout(&architecture))));
             }
         }
@@ -115,15 +170,28 @@ pub fn check_family(activation: Activation, num_layers: usize, embedding_size: u
         for independent in [None, Some(0.3)] {
             for (time_steps, batch) in WINDOWS {
                 let hidden_sizes = hidden_sizes.clone();
-                let architecture =
-                    Architecture { activation, vocab_size, embedding_size, hidden_sizes, bias, decoder_bias, ..Architecture::default() };
+                let architecture = Architecture {
+                    activation,
+                    vocab_size,
+                    embedding_size,
+                    hidden_sizes,
+                    bias,
+                    decoder_bias,
+                    ..Architecture::default()
+                };
                 let found = (0..SEEDS).find(|&seed| {
                     let network = Network::new(architecture.clone(), seed, PARAMETER_SCALE);
                     let window = Window::random(seed, time_steps, batch, vocab_size, independent);
-                    let what = format!("{architecture:?}, T {time_steps}, B {batch}, independent {independent:?}, seed {seed}");
+                    let what = format!(
+                        "{architecture:?}, T {time_steps}, B {batch}, independent \
+                        {independent:?}, seed {seed}"
+                    );
                     check(&what, &network, &window)
                 });
-                assert!(found.is_some(), "{architecture:?}: no network of {SEEDS} without a unit near its kink");
+                assert!(
+                    found.is_some(),
+                    "{architecture:?}: no network of {SEEDS} without a unit near its kink"
+                );
             }
         }
     }
@@ -135,29 +203,59 @@ pub fn check_family(activation: Activation, num_layers: usize, embedding_size: u
 /// If a gradient differs.
 pub fn check_layout(architecture: &Architecture) {
     for (bias, decoder_bias) in BIASES {
-        let network = Network::new(Architecture { bias, decoder_bias, ..architecture.clone() }, 1, PARAMETER_SCALE);
+        let network = Network::new(
+            Architecture {
+                bias,
+                decoder_bias,
+                ..architecture.clone()
+            },
+            1,
+            PARAMETER_SCALE,
+        );
         for independent in [None, Some(0.3)] {
             for (seed, (time_steps, batch)) in (1..).zip(LAYOUT_WINDOWS) {
-                let mut window = Window::random(seed, time_steps, batch, architecture.vocab_size, independent);
-                let what = format!("{:?}, T {time_steps}, B {batch}, independent {independent:?}", network.architecture);
-                assert!(check(&what, &network, &window), "{what}: refused, though no unit has a kink");
+                let mut window = Window::random(
+                    seed,
+                    time_steps,
+                    batch,
+                    architecture.vocab_size,
+                    independent,
+                );
+                let what = format!(
+                    "{:?}, T {time_steps}, B {batch}, independent {independent:?}",
+                    network.architecture
+                );
+                assert!(
+                    check(&what, &network, &window),
+                    "{what}: refused, though no unit has a kink"
+                );
                 window.masks = Masks::random(&network.architecture, time_steps, batch, seed);
-                assert!(check(&format!("{what}, masks"), &network, &window), "{what}: refused, though no unit has a kink");
+                assert!(
+                    check(&format!("{what}, masks"), &network, &window),
+                    "{what}: refused, though no unit has a kink"
+                );
             }
         }
     }
 }
 
-/// Checks all gradients of one network on one window. False, and nothing checked, where ReLU forbids it.
+/// Checks all gradients of one network on one window. False, and nothing checked, where ReLU
+/// forbids it.
 ///
 /// # Panics
 /// If a gradient differs.
-#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "`error > allowed` would let NaN pass")]
+#[expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "`error > allowed` would let NaN pass"
+)]
 pub fn check(what: &str, network: &Network, window: &Window) -> bool {
     let states = network.random_states(window.inputs.len() as u64, window.batch, 0.5);
     let outcome = network.run(window, &states, LOSS_SCALE);
     let pattern = active_units(network, window, &states).1;
-    if pattern.iter().any(|layer| layer.iter().all(|&on| on) || !layer.iter().any(|&on| on)) {
+    if pattern
+        .iter()
+        .any(|layer| layer.iter().all(|&on| on) || !layer.iter().any(|&on| on))
+    {
         return false;
     }
     // Differences first, judgement after: a network near a kink must be refused as a whole.
@@ -167,10 +265,15 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
         for (i, &claimed) in gradient.iter().enumerate() {
             let loss = |shift: f64| {
                 let mut moved = network.clone();
-                moved.parameters.get_mut(name).expect("a parameter for every gradient")[i] += shift;
+                moved
+                    .parameters
+                    .get_mut(name)
+                    .expect("a parameter for every gradient")[i] += shift;
                 active_units(&moved, window, &states)
             };
-            let Some(difference) = five_points(loss, &pattern) else { return false };
+            let Some(difference) = five_points(loss, &pattern) else {
+                return false;
+            };
             pairs.push((format!("{name}[{i}]"), claimed, difference));
         }
     }
@@ -181,7 +284,9 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
                 moved[number][i] += shift;
                 active_units(network, window, &moved)
             };
-            let Some(difference) = five_points(loss, &pattern) else { return false };
+            let Some(difference) = five_points(loss, &pattern) else {
+                return false;
+            };
             pairs.push((format!("initial state {number}[{i}]"), claimed, difference));
         }
     }
@@ -190,7 +295,10 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
         let error = (claimed - difference).abs();
         let allowed = RELATIVE * claimed.abs().max(difference.abs()) + ABSOLUTE;
         if !(error <= allowed) {
-            panic!("{what}: gradient of {name} is {claimed:e}, by differences {difference:e}; error {error:e}, allowed {allowed:e}");
+            panic!(
+                "{what}: gradient of {name} is {claimed:e}, by differences {difference:e}; error \
+                 {error:e}, allowed {allowed:e}"
+            );
         }
     }
     true
@@ -213,6 +321,13 @@ fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64
     let a = &network.architecture;
     let kinked = a.cell == Cell::Elman && a.activation == Activation::Relu;
     let layers = (0..a.num_layers()).filter(|_| kinked);
-    let on = |k: usize| forward.steps.iter().flat_map(|step| &step.layers[k].states[0]).map(|&y| y > 0.0).collect();
+    let on = |k: usize| {
+        forward
+            .steps
+            .iter()
+            .flat_map(|step| &step.layers[k].states[0])
+            .map(|&y| y > 0.0)
+            .collect()
+    };
     (forward.loss, layers.map(on).collect())
 }

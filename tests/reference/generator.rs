@@ -1,4 +1,5 @@
-//! A small deterministic generator, so that every failure can be replayed from its seed on every machine.
+//! A small deterministic generator, so that every failure can be replayed from its seed on every
+//! machine.
 
 /// SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
 #[derive(Debug, Clone)]
@@ -21,9 +22,11 @@ impl Generator {
         bits ^ (bits >> 31)
     }
 
-    /// A number of [-bound, bound), equally likely everywhere, that an f32 holds exactly where `bound` is a power of two.
+    /// A number of [-bound, bound), equally likely everywhere, that an f32 holds exactly where
+    /// `bound` is a power of two.
     ///
-    /// 23 random bits: what is computed from it in f32 and in f64 then starts from the same numbers.
+    /// 23 random bits: what is computed from it in f32 and in f64 then starts from the same
+    /// numbers.
     pub fn uniform(&mut self, bound: f64) -> f64 {
         let unit = (self.next() >> 41) as f64 / (1_u64 << 23) as f64;
         bound * (2.0 * unit - 1.0)
@@ -31,7 +34,9 @@ impl Generator {
 
     /// `count` numbers as of [`uniform`](Self::uniform), each rounded to f32.
     pub fn vector(&mut self, count: usize, bound: f64) -> Vec<f64> {
-        (0..count).map(|_| f64::from(self.uniform(bound) as f32)).collect()
+        (0..count)
+            .map(|_| f64::from(self.uniform(bound) as f32))
+            .collect()
     }
 
     /// A whole number below `bound`; the bias of the remainder does not matter for tests.

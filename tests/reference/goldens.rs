@@ -1,7 +1,9 @@
-//! PyTorch's numbers: small networks of every cell, one window each, and three updates with some or all optimizers.
+//! PyTorch's numbers: small networks of every cell, one window each, and three updates with some or
+//! all optimizers.
 //!
-//! They are stored in `tests/pytorch/goldens.json`, which `tests/pytorch/make_goldens.py` writes and explains. This module reads them, for
-//! whoever is to be compared with them, and holds the reference to them. It needs serde_json.
+//! They are stored in `tests/pytorch/goldens.json`, which `tests/pytorch/make_goldens.py` writes
+//! and explains. This module reads them, for whoever is to be compared with them, and holds the
+//! reference to them. It needs serde_json.
 
 use std::path::Path;
 
@@ -61,17 +63,28 @@ pub struct Training {
 /// If the file is missing or not what [`Golden`] says.
 pub fn load() -> Vec<Golden> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pytorch/goldens.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     array(&file["cases"]).iter().map(golden).collect()
 }
 
 /// The tests that hold the reference to PyTorch's numbers.
 pub fn tests() -> Vec<Test> {
     vec![
-        ("reference::goldens::window".to_string(), Box::new(check_windows)),
-        ("reference::goldens::training".to_string(), Box::new(check_training)),
-        ("reference::goldens::cases".to_string(), Box::new(check_cases)),
+        (
+            "reference::goldens::window".to_string(),
+            Box::new(check_windows),
+        ),
+        (
+            "reference::goldens::training".to_string(),
+            Box::new(check_training),
+        ),
+        (
+            "reference::goldens::cases".to_string(),
+            Box::new(check_cases),
+        ),
     ]
 }
 
@@ -81,16 +94,37 @@ pub fn tests() -> Vec<Test> {
 /// If one differs.
 pub fn check_windows() {
     for golden in load() {
-        let got = golden.network.run(&golden.window, &golden.initial_states, golden.scale);
+        let got = golden
+            .network
+            .run(&golden.window, &golden.initial_states, golden.scale);
         let want = &golden.outcome;
         let name = &golden.name;
         check(&format!("{name}: loss"), &[got.loss], &[want.loss]);
-        check(&format!("{name}: log-probabilities"), &got.log_probabilities, &want.log_probabilities);
-        check_named(&format!("{name}: gradient"), &got.gradients, &want.gradients);
+        check(
+            &format!("{name}: log-probabilities"),
+            &got.log_probabilities,
+            &want.log_probabilities,
+        );
+        check_named(
+            &format!("{name}: gradient"),
+            &got.gradients,
+            &want.gradients,
+        );
         for number in 0..golden.initial_states.len() {
-            check(&format!("{name}: final state {number}"), &got.final_states[number], &want.final_states[number]);
-            let (got, want) = (&got.initial_state_gradients[number], &want.initial_state_gradients[number]);
-            check(&format!("{name}: initial state gradient {number}"), got, want);
+            check(
+                &format!("{name}: final state {number}"),
+                &got.final_states[number],
+                &want.final_states[number],
+            );
+            let (got, want) = (
+                &got.initial_state_gradients[number],
+                &want.initial_state_gradients[number],
+            );
+            check(
+                &format!("{name}: initial state gradient {number}"),
+                got,
+                want,
+            );
         }
     }
 }
@@ -104,7 +138,12 @@ pub fn check_training() {
         for training in &golden.training {
             let name = format!("{}: {:?}", golden.name, training.rule);
             let mut network = golden.network.clone();
-            let mut optimizer = Optimizer::new(training.rule, training.learning_rate, Some(training.max_norm), 0.0);
+            let mut optimizer = Optimizer::new(
+                training.rule,
+                training.learning_rate,
+                Some(training.max_norm),
+                0.0,
+            );
             let (mut losses, mut norms) = (Vec::new(), Vec::new());
             for _ in &training.losses {
                 let outcome = network.run(&golden.window, &golden.initial_states, golden.scale);
@@ -113,7 +152,11 @@ pub fn check_training() {
             }
             check(&format!("{name}: losses"), &losses, &training.losses);
             check(&format!("{name}: norms"), &norms, &training.norms);
-            check_named(&format!("{name}: parameter"), &network.parameters, &training.parameters);
+            check_named(
+                &format!("{name}: parameter"),
+                &network.parameters,
+                &training.parameters,
+            );
         }
     }
 }
@@ -124,39 +167,109 @@ pub fn check_training() {
 /// If it does not.
 pub fn check_cases() {
     let goldens = load();
-    let any = |holds: &dyn Fn(&Architecture) -> bool| goldens.iter().any(|golden| holds(&golden.network.architecture));
+    let any = |holds: &dyn Fn(&Architecture) -> bool| {
+        goldens
+            .iter()
+            .any(|golden| holds(&golden.network.architecture))
+    };
     for (name, activation) in Activation::TABLE {
-        assert!(any(&|a| a.cell == Cell::Elman && a.activation == activation), "no case of {name}");
+        assert!(
+            any(&|a| a.cell == Cell::Elman && a.activation == activation),
+            "no case of {name}"
+        );
     }
-    assert!(any(&|a| a.embedding_size == 0 && !a.bias), "no case of one-hot input without biases");
+    assert!(
+        any(&|a| a.embedding_size == 0 && !a.bias),
+        "no case of one-hot input without biases"
+    );
     for (name, cell) in Cell::TABLE {
         for layers in [1, 2] {
-            assert!(any(&|a| a.cell == cell && a.num_layers() == layers && a.bias), "no case of {name} with {layers} layers and biases");
+            assert!(
+                any(&|a| a.cell == cell && a.num_layers() == layers && a.bias),
+                "no case of {name} with {layers} layers and biases"
+            );
         }
-        let adam = |golden: &Golden| golden.training.iter().any(|training| training.rule == Rule::Adam);
-        assert!(goldens.iter().any(|golden| golden.network.architecture.cell == cell && adam(golden)), "no case of {name} with Adam");
+        let adam = |golden: &Golden| {
+            golden
+                .training
+                .iter()
+                .any(|training| training.rule == Rule::Adam)
+        };
+        assert!(
+            goldens
+                .iter()
+                .any(|golden| golden.network.architecture.cell == cell && adam(golden)),
+            "no case of {name} with Adam"
+        );
     }
-    assert!(any(&|a| a.tied && a.projection), "no case of tied tables with a projection");
-    for Golden { name, network, window, initial_states, scale, training, .. } in &goldens {
-        assert!((scale * window.predicted() as f64 - 1.0).abs() < 1e-15, "{name}: scale");
+    assert!(
+        any(&|a| a.tied && a.projection),
+        "no case of tied tables with a projection"
+    );
+    for Golden {
+        name,
+        network,
+        window,
+        initial_states,
+        scale,
+        training,
+        ..
+    } in &goldens
+    {
+        assert!(
+            (scale * window.predicted() as f64 - 1.0).abs() < 1e-15,
+            "{name}: scale"
+        );
         for (parameter, shape) in network.architecture.shapes() {
-            assert_eq!(network.parameters[&parameter].len(), shape.iter().product::<usize>(), "{name}: {parameter}");
+            assert_eq!(
+                network.parameters[&parameter].len(),
+                shape.iter().product::<usize>(),
+                "{name}: {parameter}"
+            );
         }
-        assert!(initial_states.iter().all(|state| state.iter().all(|&number| number != 0.0)), "{name}: states of zero");
+        assert!(
+            initial_states
+                .iter()
+                .all(|state| state.iter().all(|&number| number != 0.0)),
+            "{name}: states of zero"
+        );
         let start = network.parameters.values().chain(initial_states).flatten();
-        assert!(start.copied().all(|number| f64::from(number as f32) == number), "{name}: f32 does not hold what is started from");
+        assert!(
+            start
+                .copied()
+                .all(|number| f64::from(number as f32) == number),
+            "{name}: f32 does not hold what is started from"
+        );
         let rules: Vec<Rule> = training.iter().map(|training| training.rule).collect();
         // Optimizers know no cells: with one cell they are all seen.
         let all = [Rule::Sgd, Rule::Adagrad, Rule::Adam];
-        assert!(rules == all || network.architecture.cell != Cell::Elman && rules.contains(&Rule::Sgd), "{name}: optimizers {rules:?}");
-        assert!(training.iter().all(|training| training.norms[0] > training.max_norm), "{name}: clipping is not exercised");
-        assert!(training.iter().all(|training| training.parameters != network.parameters), "{name}: nothing was learnt");
+        assert!(
+            rules == all || network.architecture.cell != Cell::Elman && rules.contains(&Rule::Sgd),
+            "{name}: optimizers {rules:?}"
+        );
+        assert!(
+            training
+                .iter()
+                .all(|training| training.norms[0] > training.max_norm),
+            "{name}: clipping is not exercised"
+        );
+        assert!(
+            training
+                .iter()
+                .all(|training| training.parameters != network.parameters),
+            "{name}: nothing was learnt"
+        );
     }
 }
 
 /// Demands the same names and compares what belongs to them.
 fn check_named(what: &str, got: &Named, want: &Named) {
-    assert!(got.keys().eq(want.keys()), "{what}: names {:?}, in PyTorch {:?}", got.keys(), want.keys());
+    assert!(
+        got.keys().eq(want.keys()),
+        "{what}: names {:?}, in PyTorch {:?}",
+        got.keys(),
+        want.keys()
+    );
     for (name, want) in want {
         check(&format!("{what} {name}"), &got[name], want);
     }
@@ -169,14 +282,20 @@ fn check(what: &str, got: &[f64], want: &[f64]) {
         let error = (got - want).abs();
         let allowed = ABSOLUTE + RELATIVE * want.abs();
         if !(want.is_finite() && error <= allowed) {
-            panic!("{what}[{i}] is {got:e}, in PyTorch {want:e}; error {error:e}, allowed {allowed:e}");
+            panic!(
+                "{what}[{i}] is {got:e}, in PyTorch {want:e}; error {error:e}, allowed {allowed:e}"
+            );
         }
     }
 }
 
 /// One case of the file.
 fn golden(case: &Value) -> Golden {
-    let flag = |key: &str| case[key].as_bool().unwrap_or_else(|| panic!("{key} is neither true nor false"));
+    let flag = |key: &str| {
+        case[key]
+            .as_bool()
+            .unwrap_or_else(|| panic!("{key} is neither true nor false"))
+    };
     let architecture = Architecture {
         cell: named(&Cell::TABLE, text(&case["cell"])),
         activation: named(&Activation::TABLE, text(&case["activation"])),
@@ -191,7 +310,10 @@ fn golden(case: &Value) -> Golden {
     };
     Golden {
         name: text(&case["name"]).to_string(),
-        network: Network { architecture, parameters: tensors(&case["parameters"]) },
+        network: Network {
+            architecture,
+            parameters: tensors(&case["parameters"]),
+        },
         window: Window {
             time_steps: size(&case["time_steps"]),
             batch: size(&case["batch"]),
@@ -227,27 +349,39 @@ fn training(record: &Value) -> Training {
 
 /// The row of a table that has this name.
 fn named<T: Copy>(table: &[(&str, T)], name: &str) -> T {
-    table.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name} is not in the table")).1
+    table
+        .iter()
+        .find(|row| row.0 == name)
+        .unwrap_or_else(|| panic!("{name} is not in the table"))
+        .1
 }
 
 /// A JSON array.
 fn array(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("not an array: {value}"))
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("not an array: {value}"))
 }
 
 /// A JSON string.
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
 /// A JSON number.
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
 /// A JSON number that counts something.
 fn size(value: &Value) -> usize {
-    value.as_u64().unwrap_or_else(|| panic!("not a size: {value}")) as usize
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("not a size: {value}")) as usize
 }
 
 /// A flat tensor.
@@ -262,11 +396,19 @@ fn states(value: &Value) -> Vec<Vec<f64>> {
 
 /// Tokens; null is None.
 fn tokens(value: &Value) -> Vec<Option<usize>> {
-    array(value).iter().map(|token| (!token.is_null()).then(|| size(token))).collect()
+    array(value)
+        .iter()
+        .map(|token| (!token.is_null()).then(|| size(token)))
+        .collect()
 }
 
 /// Flat tensors by name.
 fn tensors(value: &Value) -> Named {
-    let tensors = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));
-    tensors.iter().map(|(name, values)| (name.clone(), numbers(values))).collect()
+    let tensors = value
+        .as_object()
+        .unwrap_or_else(|| panic!("not an object: {value}"));
+    tensors
+        .iter()
+        .map(|(name, values)| (name.clone(), numbers(values)))
+        .collect()
 }

@@ -1,24 +1,27 @@
 //! Dropout: the multipliers of a window, and the generator that draws them.
 //!
-//! A number is dropped with probability p, its rate, and what is kept is multiplied by 1 / (1 - p) (Srivastava 2014, as in PyTorch). Which
-//! are dropped is a function of four numbers and of nothing else: the run's seed, the [site](sites) in the network, the draw (which window,
-//! epoch or step it is), and the index within the mask. Its randomness is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw 2011,
-//! "Parallel random numbers: as easy as 1, 2, 3").
+//! A number is dropped with probability p, its rate, and what is kept is multiplied by 1 / (1 - p)
+//! (Srivastava 2014, as in PyTorch). Which are dropped is a function of four numbers and of nothing
+//! else: the run's seed, the [site](sites) in the network, the draw (which window, epoch or step it
+//! is), and the index within the mask. Its randomness is Threefry-2x32 with 20 rounds (Salmon,
+//! Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3").
 
 use super::generator::Generator;
 use super::network::Architecture;
 
-/// What numbers of a window are multiplied by: 0 or 1 / (1 - p), though any number will do. None: by 1.
+/// What numbers of a window are multiplied by: 0 or 1 / (1 - p), though any number will do. None:
+/// by 1.
 #[derive(Debug, Clone, Default)]
 pub struct Masks {
     /// `[T, B]`: the word's whole row, embedded or one-hot.
     pub words: Option<Vec<f64>>,
     /// `[T, B, D]`: the embedded word. Without an embedding `[T, B, V]`: the one-hot vector.
     pub input: Option<Vec<f64>>,
-    /// `[T, B, H_k]` a layer: what layer k hands on to the next layer, to the projection or to the output layer. Its own next step sees the
-    /// state as it is. Layers beyond the list have none.
+    /// `[T, B, H_k]` a layer: what layer k hands on to the next layer, to the projection or to the
+    /// output layer. Its own next step sees the state as it is. Layers beyond the list have none.
     pub outputs: Vec<Option<Vec<f64>>>,
-    /// `[G*H_k, H_k]` a layer: the recurrent weight of the whole window. Layers beyond the list have none.
+    /// `[G*H_k, H_k]` a layer: the recurrent weight of the whole window. Layers beyond the list
+    /// have none.
     pub weights: Vec<Option<Vec<f64>>>,
 }
 
@@ -37,7 +40,13 @@ impl Masks {
     pub fn random(architecture: &Architecture, time_steps: usize, batch: usize, seed: u64) -> Self {
         let mut generator = Generator::new(seed);
         let mut mask = |count: usize| {
-            let values = (0..count).map(|_| if generator.below(4) == 0 { 0.0 } else { generator.vector(1, 1.5)[0] });
+            let values = (0..count).map(|_| {
+                if generator.below(4) == 0 {
+                    0.0
+                } else {
+                    generator.vector(1, 1.5)[0]
+                }
+            });
             Some(values.collect::<Vec<_>>())
         };
         let rows = time_steps * batch;
@@ -45,8 +54,13 @@ impl Masks {
         Self {
             words: mask(rows),
             input: mask(rows * architecture.input_size(0)),
-            outputs: layers.clone().map(|k| mask(rows * architecture.layer_size(k))).collect(),
-            weights: layers.map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k))).collect(),
+            outputs: layers
+                .clone()
+                .map(|k| mask(rows * architecture.layer_size(k)))
+                .collect(),
+            weights: layers
+                .map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k)))
+                .collect(),
         }
     }
 
@@ -57,15 +71,34 @@ impl Masks {
     pub fn check(&self, architecture: &Architecture, time_steps: usize, batch: usize) {
         let rows = time_steps * batch;
         let check = |what: &str, mask: Option<&[f64]>, count: usize| {
-            assert!(mask.is_none_or(|mask| mask.len() == count), "mask of {what}: {:?} numbers instead of {count}", mask.map(<[f64]>::len));
+            assert!(
+                mask.is_none_or(|mask| mask.len() == count),
+                "mask of {what}: {:?} numbers instead of {count}",
+                mask.map(<[f64]>::len)
+            );
         };
         check("words", self.words.as_deref(), rows);
-        check("the input", self.input.as_deref(), rows * architecture.input_size(0));
+        check(
+            "the input",
+            self.input.as_deref(),
+            rows * architecture.input_size(0),
+        );
         let layers = architecture.num_layers();
-        assert!(self.outputs.len() <= layers && self.weights.len() <= layers, "masks of more than {layers} layers");
+        assert!(
+            self.outputs.len() <= layers && self.weights.len() <= layers,
+            "masks of more than {layers} layers"
+        );
         for k in 0..layers {
-            check(&format!("outputs of layer {k}"), self.output(k), rows * architecture.layer_size(k));
-            check(&format!("weights of layer {k}"), self.weight(k), architecture.gates_size(k) * architecture.layer_size(k));
+            check(
+                &format!("outputs of layer {k}"),
+                self.output(k),
+                rows * architecture.layer_size(k),
+            );
+            check(
+                &format!("weights of layer {k}"),
+                self.weight(k),
+                architecture.gates_size(k) * architecture.layer_size(k),
+            );
         }
     }
 }
@@ -96,14 +129,19 @@ const PARITY: u32 = 0x1BD1_1BDA;
 /// Threefry-2x32 with 20 rounds.
 pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let keys = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
-    let mut x = [counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1])];
+    let mut x = [
+        counter[0].wrapping_add(keys[0]),
+        counter[1].wrapping_add(keys[1]),
+    ];
     for round in 0..20 {
         x[0] = x[0].wrapping_add(x[1]);
         x[1] = x[1].rotate_left(ROTATIONS[round % 8]) ^ x[0];
         if round % 4 == 3 {
             let injection = round / 4 + 1;
             x[0] = x[0].wrapping_add(keys[injection % 3]);
-            x[1] = x[1].wrapping_add(keys[(injection + 1) % 3]).wrapping_add(injection as u32);
+            x[1] = x[1]
+                .wrapping_add(keys[(injection + 1) % 3])
+                .wrapping_add(injection as u32);
         }
     }
     x
@@ -113,7 +151,11 @@ pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
 pub fn multiplier(seed: u32, site: u32, draw: u32, index: u32, rate: f64) -> f64 {
     let [x, _] = threefry([seed, site], [index, draw]);
     let threshold = (rate * 4_294_967_296.0).floor();
-    if f64::from(x) < threshold { 0.0 } else { f64::from((1.0 / (1.0 - rate)) as f32) }
+    if f64::from(x) < threshold {
+        0.0
+    } else {
+        f64::from((1.0 / (1.0 - rate)) as f32)
+    }
 }
 
 /// One draw at one site.
@@ -132,7 +174,13 @@ pub struct Draw {
 impl Draw {
     /// The multiplier of one index.
     fn at(&self, index: usize) -> f64 {
-        multiplier(self.seed, self.site, self.draw, u32::try_from(index).expect("a small index"), self.rate)
+        multiplier(
+            self.seed,
+            self.site,
+            self.draw,
+            u32::try_from(index).expect("a small index"),
+            self.rate,
+        )
     }
 
     /// Each number for itself: the index is the position.
@@ -140,13 +188,18 @@ impl Draw {
         (0..count).map(|index| self.at(index)).collect()
     }
 
-    /// `[T, B, columns]`: the same for all steps (Gal and Ghahramani 2016), the index of stream b and column c being b * columns + c.
+    /// `[T, B, columns]`: the same for all steps (Gal and Ghahramani 2016), the index of stream b
+    /// and column c being b * columns + c.
     pub fn streams(&self, time_steps: usize, batch: usize, columns: usize) -> Vec<f64> {
         self.elements(batch * columns).repeat(time_steps)
     }
 
-    /// `[T, B]`: the same wherever the same word stands; the index is the token. 1 where there is no word.
+    /// `[T, B]`: the same wherever the same word stands; the index is the token. 1 where there is
+    /// no word.
     pub fn words(&self, tokens: &[Option<usize>]) -> Vec<f64> {
-        tokens.iter().map(|token| token.map_or(1.0, |token| self.at(token))).collect()
+        tokens
+            .iter()
+            .map(|token| token.map_or(1.0, |token| self.at(token)))
+            .collect()
     }
 }

@@ -1,9 +1,12 @@
-//! The reference: the network of Mikolov 2010 and its gated cells in f64, as plain scalar loops straight from the equations.
+//! The reference: the network of Mikolov 2010 and its gated cells in f64, as plain scalar loops
+//! straight from the equations.
 //!
-//! Nothing here imports anything from the crate under test, so a mistake there cannot be repeated here by sharing code. The chain of trust
-//! begins in this directory: [`finite_differences`] vouch for the gradients of [`network`], [`goldens`] (PyTorch's numbers) for its values
-//! and for the [`optimizers`], [`properties`] for the [`kernels`] and the [`masks`], [`network_properties`] for what none of the others can
-//! see. Only [`goldens`] needs more than the standard library: it reads JSON.
+//! Nothing here imports anything from the crate under test, so a mistake there cannot be repeated
+//! here by sharing code. The chain of trust begins in this directory: [`finite_differences`] vouch
+//! for the gradients of [`network`], [`goldens`] (PyTorch's numbers) for its values and for the
+//! [`optimizers`], [`properties`] for the [`kernels`] and the [`masks`], [`network_properties`] for
+//! what none of the others can see. Only [`goldens`] needs more than the standard library: it reads
+//! JSON.
 
 pub mod arpa;
 pub mod cells;

@@ -1,17 +1,22 @@
-//! The network of Mikolov 2010 with PyTorch's options and cells: what it is made of, what it is given and what it gives.
+//! The network of Mikolov 2010 with PyTorch's options and cells: what it is made of, what it is
+//! given and what it gives.
 //!
-//! For every stream of the batch, layer k of L and step t, with x_0(t) the word's one-hot vector w(t) or its embedding E w(t):
+//! For every stream of the batch, layer k of L and step t, with x_0(t) the word's one-hot vector
+//! w(t) or its embedding E w(t):
 //!
 //! ```text
 //! h_k(t) = cell_k(x_k(t), h_k(t-1))     x_{k+1}(t) = h_k(t)          the cells: see `cells`
-//! y(t)   = softmax(W_decoder h_{L-1}(t) + b_decoder)                 or, with a projection,
-//! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               tied tables: W_decoder = E, or, with a compression layer,
-//! y(t)   = softmax(W_decoder sigmoid(C h_{L-1}(t)) + b_decoder)      other output layers: see `outputs`
+//! y(t)   = softmax(W_decoder h_{L-1}(t) + b_decoder)
+//! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               with a projection
+//! y(t)   = softmax(W_decoder sigmoid(C h_{L-1}(t)) + b_decoder)      with a compression layer
 //! loss   = -scale Σ_t ln y(t)[target(t)]
 //! ```
 //!
-//! Masks multiply x_0(t), what a layer hands on (x_{k+1} and the h_{L-1} that the output layer or the projection reads, never the h_k(t-1)
-//! that the layer itself reads) and W_hh. [`passes`](super::passes) go forward over a window and back.
+//! Tied tables: W_decoder = E. Other output layers: see `outputs`.
+//!
+//! Masks multiply x_0(t), what a layer hands on (x_{k+1} and the h_{L-1} that the output layer or
+//! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh.
+//! [`passes`](super::passes) go forward over a window and back.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +46,11 @@ pub struct Architecture {
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
-    /// Whether the output layer's weight is the embedding's table. It then reads D numbers, from a last layer of that size or a projection.
+    /// Whether the output layer's weight is the embedding's table. It then reads D numbers, from a
+    /// last layer of that size or a projection.
     pub tied: bool,
-    /// Whether a matrix without bias, `[D, H_last]`, stands between the last layer and the output layer.
+    /// Whether a matrix without bias, `[D, H_last]`, stands between the last layer and the output
+    /// layer.
     pub projection: bool,
     /// Sigmoid units without bias between the last layer and the output layer; 0: none.
     pub compression_size: usize,
@@ -93,10 +100,15 @@ impl Architecture {
 
     /// The units of layer k.
     pub fn layer(&self, k: usize) -> Layer {
-        Layer { cell: self.cell, activation: self.activation, size: self.layer_size(k) }
+        Layer {
+            cell: self.cell,
+            activation: self.activation,
+            size: self.layer_size(k),
+        }
     }
 
-    /// Size of the input of layer k: V or D for the first, that of the layer before it for the others.
+    /// Size of the input of layer k: V or D for the first, that of the layer before it for the
+    /// others.
     pub fn input_size(&self, k: usize) -> usize {
         match (k, self.embedding_size) {
             (0, 0) => self.vocab_size,
@@ -116,12 +128,19 @@ impl Architecture {
 
     /// The name of the output layer's weight, `[V, D]` or `[V, H_last]`.
     pub fn decoder_weight(&self) -> &'static str {
-        if self.tied { "embedding.weight" } else { "decoder.weight" }
+        if self.tied {
+            "embedding.weight"
+        } else {
+            "decoder.weight"
+        }
     }
 
     /// Units of every carried state, layer by layer; of an LSTM's h and then of its c.
     pub fn state_sizes(&self) -> Vec<usize> {
-        self.hidden_sizes.iter().flat_map(|&size| vec![size; self.cell.states()]).collect()
+        self.hidden_sizes
+            .iter()
+            .flat_map(|&size| vec![size; self.cell.states()])
+            .collect()
     }
 
     /// Name and shape of every parameter, in the order of the file.
@@ -130,16 +149,28 @@ impl Architecture {
     /// If the tables cannot be tied, or there is no embedding whose size a projection could have.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let (v, d) = (self.vocab_size, self.embedding_size);
-        assert!(d > 0 || !(self.projection || self.tied), "no embedding in {self:?}");
-        assert!(!self.tied || self.decoder_input_size() == d, "tables of two sizes in {self:?}");
+        assert!(
+            d > 0 || !(self.projection || self.tied),
+            "no embedding in {self:?}"
+        );
+        assert!(
+            !self.tied || self.decoder_input_size() == d,
+            "tables of two sizes in {self:?}"
+        );
         let mut shapes = Vec::new();
         if d > 0 {
             shapes.push(("embedding.weight".to_string(), vec![v, d]));
         }
         for k in 0..self.num_layers() {
             let rows = self.gates_size(k);
-            shapes.push((format!("rnn.weight_ih_l{k}"), vec![rows, self.input_size(k)]));
-            shapes.push((format!("rnn.weight_hh_l{k}"), vec![rows, self.layer_size(k)]));
+            shapes.push((
+                format!("rnn.weight_ih_l{k}"),
+                vec![rows, self.input_size(k)],
+            ));
+            shapes.push((
+                format!("rnn.weight_hh_l{k}"),
+                vec![rows, self.layer_size(k)],
+            ));
             if self.bias {
                 shapes.push((format!("rnn.bias_ih_l{k}"), vec![rows]));
                 shapes.push((format!("rnn.bias_hh_l{k}"), vec![rows]));
@@ -149,28 +180,42 @@ impl Architecture {
             shapes.push(("projection.weight".to_string(), vec![d, self.output_size()]));
         }
         if self.compression_size > 0 {
-            shapes.push(("compression.weight".to_string(), vec![self.compression_size, self.output_size()]));
+            shapes.push((
+                "compression.weight".to_string(),
+                vec![self.compression_size, self.output_size()],
+            ));
         }
         let entries = match &self.output {
             Output::Adaptive { cutoffs, .. } => cutoffs[0] + cutoffs.len(),
             _ => v,
         };
         if !self.tied {
-            shapes.push(("decoder.weight".to_string(), vec![entries, self.decoder_input_size()]));
+            shapes.push((
+                "decoder.weight".to_string(),
+                vec![entries, self.decoder_input_size()],
+            ));
         }
         if self.decoder_bias {
             shapes.push(("decoder.bias".to_string(), vec![entries]));
         }
         if let Output::Adaptive { cutoffs, divisor } = &self.output {
             for (i, &begin) in cutoffs.iter().enumerate() {
-                let size = ((self.decoder_input_size() as f64 / divisor.powi(i as i32 + 1)).floor() as usize).max(1);
+                let size = ((self.decoder_input_size() as f64 / divisor.powi(i as i32 + 1)).floor()
+                    as usize)
+                    .max(1);
                 let words = cutoffs.get(i + 1).copied().unwrap_or(v) - begin;
-                shapes.push((format!("decoder.tail_projection_{i}"), vec![size, self.decoder_input_size()]));
+                shapes.push((
+                    format!("decoder.tail_projection_{i}"),
+                    vec![size, self.decoder_input_size()],
+                ));
                 shapes.push((format!("decoder.tail_weight_{i}"), vec![words, size]));
             }
         }
         if let Output::Class { sizes, direct } = &self.output {
-            shapes.push(("decoder.class_weight".to_string(), vec![sizes.len(), self.decoder_input_size()]));
+            shapes.push((
+                "decoder.class_weight".to_string(),
+                vec![sizes.len(), self.decoder_input_size()],
+            ));
             if self.decoder_bias {
                 shapes.push(("decoder.class_bias".to_string(), vec![sizes.len()]));
             }
@@ -190,18 +235,28 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network whose parameters are drawn from [-scale, scale), the same for the same seed; f32 holds each of them exactly.
+    /// A network whose parameters are drawn from [-scale, scale), the same for the same seed; f32
+    /// holds each of them exactly.
     pub fn new(architecture: Architecture, seed: u64, scale: f64) -> Self {
         let mut generator = Generator::new(seed);
-        let draw = |(name, shape): (String, Vec<usize>)| (name, generator.vector(shape.iter().product(), scale));
+        let draw = |(name, shape): (String, Vec<usize>)| {
+            (name, generator.vector(shape.iter().product(), scale))
+        };
         let parameters = architecture.shapes().into_iter().map(draw).collect();
-        Self { architecture, parameters }
+        Self {
+            architecture,
+            parameters,
+        }
     }
 
     /// Carried states, `[B, H_k]` each, drawn from [-scale, scale).
     pub fn random_states(&self, seed: u64, batch: usize, scale: f64) -> Vec<Vec<f64>> {
         let mut generator = Generator::new(seed);
-        self.architecture.state_sizes().into_iter().map(|size| generator.vector(batch * size, scale)).collect()
+        self.architecture
+            .state_sizes()
+            .into_iter()
+            .map(|size| generator.vector(batch * size, scale))
+            .collect()
     }
 }
 
@@ -216,8 +271,9 @@ pub struct Window {
     pub inputs: Vec<Option<usize>>,
     /// `[T, B]`, time first. None: nothing is predicted here; no loss and no gradient.
     pub targets: Vec<Option<usize>>,
-    /// Where Some and the input is the boundary, `Some(0)`, dropped or not, the stream's previous states are replaced in every layer by
-    /// this number in every unit, and no gradient flows past it.
+    /// Where Some and the input is the boundary, `Some(0)`, dropped or not, the stream's previous
+    /// states are replaced in every layer by this number in every unit, and no gradient flows past
+    /// it.
     pub independent: Option<f64>,
     /// What is dropped.
     pub masks: Masks,
@@ -239,9 +295,15 @@ impl Window {
         self.targets.iter().flatten().count()
     }
 
-    /// A window of random tokens without masks: about an eighth are missing and, so that streams begin afresh often, about a quarter are
-    /// boundaries. The first target is never missing.
-    pub fn random(seed: u64, time_steps: usize, batch: usize, vocab_size: usize, independent: Option<f64>) -> Self {
+    /// A window of random tokens without masks: about an eighth are missing and, so that streams
+    /// begin afresh often, about a quarter are boundaries. The first target is never missing.
+    pub fn random(
+        seed: u64,
+        time_steps: usize,
+        batch: usize,
+        vocab_size: usize,
+        independent: Option<f64>,
+    ) -> Self {
         let mut generator = Generator::new(seed);
         let mut token = || match generator.below(8) {
             0 => None,
@@ -251,7 +313,14 @@ impl Window {
         let inputs = (0..time_steps * batch).map(|_| token()).collect();
         let mut targets: Vec<_> = (0..time_steps * batch).map(|_| token()).collect();
         targets[0] = targets[0].or(Some(vocab_size - 1));
-        Self { time_steps, batch, inputs, targets, independent, masks: Masks::default() }
+        Self {
+            time_steps,
+            batch,
+            inputs,
+            targets,
+            independent,
+            masks: Masks::default(),
+        }
     }
 }
 

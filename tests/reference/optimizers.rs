@@ -1,4 +1,5 @@
-//! What one update of the parameters is, element by element. w: parameter, g: its gradient, lr: learning rate.
+//! What one update of the parameters is, element by element. w: parameter, g: its gradient, lr:
+//! learning rate.
 //!
 //! Order within a step: the gradients are clipped, the parameters decay, the rule updates them.
 
@@ -23,11 +24,15 @@ pub const RMSPROP_EPSILON: f64 = 1e-8;
 
 /// The root of the sum of the squares of all gradients together.
 pub fn global_norm(gradients: &Named) -> f64 {
-    gradients.values().map(|gradient| sum_of_squares(gradient)).fold(0.0, |sum, squares| sum + squares).sqrt()
+    gradients
+        .values()
+        .map(|gradient| sum_of_squares(gradient))
+        .fold(0.0, |sum, squares| sum + squares)
+        .sqrt()
 }
 
-/// What every gradient is multiplied by so that their global norm is at most `max_norm` (PyTorch's clip_grad_norm_):
-/// `min(1, max_norm / (norm + 1e-6))`.
+/// What every gradient is multiplied by so that their global norm is at most `max_norm` (PyTorch's
+/// clip_grad_norm_): `min(1, max_norm / (norm + 1e-6))`.
 pub fn clip_coefficient(norm: f64, max_norm: f64) -> f64 {
     (max_norm / (norm + 1e-6)).min(1.0)
 }
@@ -71,7 +76,14 @@ pub fn adagrad(parameter: &mut [f64], gradient: &[f64], squares: &mut [f64], lea
 /// `w -= lr m / (1 - β₁^step) / (√(v / (1 - β₂^step)) + ε)`.
 ///
 /// `step` is 1 at the first update; `first` is m and `second` v.
-pub fn adam(parameter: &mut [f64], gradient: &[f64], first: &mut [f64], second: &mut [f64], step: i32, learning_rate: f64) {
+pub fn adam(
+    parameter: &mut [f64],
+    gradient: &[f64],
+    first: &mut [f64],
+    second: &mut [f64],
+    step: i32,
+    learning_rate: f64,
+) {
     let (beta_1, beta_2) = ADAM_BETAS;
     for (i, (w, g)) in parameter.iter_mut().zip(gradient).enumerate() {
         first[i] = beta_1 * first[i] + (1.0 - beta_1) * g;
@@ -82,8 +94,15 @@ pub fn adam(parameter: &mut [f64], gradient: &[f64], first: &mut [f64], second: 
     }
 }
 
-/// Momentum (as in PyTorch's SGD, dampening 0): `v = μ v + g`, `w -= lr v`, or as Nesterov has it `w -= lr (g + μ v)`.
-pub fn momentum(parameter: &mut [f64], gradient: &[f64], velocity: &mut [f64], nesterov: bool, learning_rate: f64) {
+/// Momentum (as in PyTorch's SGD, dampening 0): `v = μ v + g`, `w -= lr v`, or as Nesterov has it
+/// `w -= lr (g + μ v)`.
+pub fn momentum(
+    parameter: &mut [f64],
+    gradient: &[f64],
+    velocity: &mut [f64],
+    nesterov: bool,
+    learning_rate: f64,
+) {
     for ((w, g), v) in parameter.iter_mut().zip(gradient).zip(velocity) {
         *v = MOMENTUM * *v + g;
         let step = if nesterov { g + MOMENTUM * *v } else { *v };
@@ -99,7 +118,8 @@ pub fn rmsprop(parameter: &mut [f64], gradient: &[f64], squares: &mut [f64], lea
     }
 }
 
-/// The average of weights (Polyak and Juditsky 1992) with `weight` of one more: `average = (1 - weight) average + weight w`.
+/// The average of weights (Polyak and Juditsky 1992) with `weight` of one more:
+/// `average = (1 - weight) average + weight w`.
 pub fn join_average(average: &mut [f64], parameter: &[f64], weight: f64) {
     for (average, w) in average.iter_mut().zip(parameter) {
         *average = (1.0 - weight) * *average + weight * w;
@@ -160,7 +180,15 @@ pub struct Optimizer {
 impl Optimizer {
     /// An optimizer that has seen nothing yet.
     pub fn new(rule: Rule, learning_rate: f64, max_norm: Option<f64>, l2: f64) -> Self {
-        Self { rule, learning_rate, max_norm, l2, step: 0, squares: BTreeMap::new(), means: BTreeMap::new() }
+        Self {
+            rule,
+            learning_rate,
+            max_norm,
+            l2,
+            step: 0,
+            squares: BTreeMap::new(),
+            means: BTreeMap::new(),
+        }
     }
 
     /// One update of all parameters. Returns the gradients' global norm before it was clipped.
@@ -170,16 +198,31 @@ impl Optimizer {
     pub fn update(&mut self, parameters: &mut Named, gradients: &Named) -> f64 {
         self.step += 1;
         let norm = global_norm(gradients);
-        let coefficient = self.max_norm.map_or(1.0, |max_norm| clip_coefficient(norm, max_norm));
+        let coefficient = self
+            .max_norm
+            .map_or(1.0, |max_norm| clip_coefficient(norm, max_norm));
         for (name, parameter) in parameters {
             let gradient: Vec<f64> = gradients[name].iter().map(|g| coefficient * g).collect();
             decay(parameter, self.learning_rate, self.l2);
-            let squares = self.squares.entry(name.clone()).or_insert_with(|| vec![0.0; gradient.len()]);
-            let means = self.means.entry(name.clone()).or_insert_with(|| vec![0.0; gradient.len()]);
+            let squares = self
+                .squares
+                .entry(name.clone())
+                .or_insert_with(|| vec![0.0; gradient.len()]);
+            let means = self
+                .means
+                .entry(name.clone())
+                .or_insert_with(|| vec![0.0; gradient.len()]);
             match self.rule {
                 Rule::Sgd => sgd(parameter, &gradient, self.learning_rate),
                 Rule::Adagrad => adagrad(parameter, &gradient, squares, self.learning_rate),
-                Rule::Adam | Rule::Adamw => adam(parameter, &gradient, means, squares, self.step, self.learning_rate),
+                Rule::Adam | Rule::Adamw => adam(
+                    parameter,
+                    &gradient,
+                    means,
+                    squares,
+                    self.step,
+                    self.learning_rate,
+                ),
                 Rule::Momentum => momentum(parameter, &gradient, means, false, self.learning_rate),
                 Rule::Nesterov => momentum(parameter, &gradient, means, true, self.learning_rate),
                 Rule::Rmsprop => rmsprop(parameter, &gradient, squares, self.learning_rate),
@@ -192,8 +235,14 @@ impl Optimizer {
 /// The tests of what PyTorch's stored numbers and the kernels' cases leave out.
 pub fn tests() -> Vec<Test> {
     vec![
-        ("reference::optimizers::pytorch".to_string(), Box::new(check_pytorch)),
-        ("reference::optimizers::by_hand".to_string(), Box::new(check_by_hand)),
+        (
+            "reference::optimizers::pytorch".to_string(),
+            Box::new(check_pytorch),
+        ),
+        (
+            "reference::optimizers::by_hand".to_string(),
+            Box::new(check_by_hand),
+        ),
     ]
 }
 
@@ -202,11 +251,15 @@ fn check(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         // Written so that NaN fails.
-        assert!((got - want).abs() <= 1e-13 * (1.0 + want.abs()) && want.is_finite(), "{what}[{i}] is {got:e} instead of {want:e}");
+        assert!(
+            (got - want).abs() <= 1e-13 * (1.0 + want.abs()) && want.is_finite(),
+            "{what}[{i}] is {got:e} instead of {want:e}"
+        );
     }
 }
 
-/// PyTorch 2.15's numbers for the rules that its stored ones do not know, the third update being one without a gradient:
+/// PyTorch 2.15's numbers for the rules that its stored ones do not know, the third update being
+/// one without a gradient:
 ///
 /// ```python
 /// import torch
@@ -218,19 +271,65 @@ fn check(what: &str, got: &[f64], want: &[f64]) {
 /// ]:
 ///     w = torch.nn.Parameter(torch.tensor([0.5, -1.0, 0.25, 2.0], dtype=torch.float64))
 ///     optimizer = optimizer([w], **options)
-///     for g in [[0.25, -0.5, 0.0, 1e-9], [0.125, 0.75, -0.5, 0.0], [0.0] * 4, [-1.0, 0.5, 0.0, -2.0]]:
+///     gradients = [[0.25, -0.5, 0.0, 1e-9], [0.125, 0.75, -0.5, 0.0]]
+///     for g in gradients + [[0.0] * 4, [-1.0, 0.5, 0.0, -2.0]]:
 ///         w.grad = torch.tensor(g, dtype=torch.float64)
 ///         optimizer.step()
 ///     print(w.tolist())
 /// ```
 fn check_pytorch() {
-    let gradients = [[0.25, -0.5, 0.0, 1e-9], [0.125, 0.75, -0.5, 0.0], [0.0; 4], [-1.0, 0.5, 0.0, -2.0]];
+    let gradients = [
+        [0.25, -0.5, 0.0, 1e-9],
+        [0.125, 0.75, -0.5, 0.0],
+        [0.0; 4],
+        [-1.0, 0.5, 0.0, -2.0],
+    ];
     let one = |values: [f64; 4]| Named::from([("w".to_string(), values.to_vec())]);
     for (rule, learning_rate, l2, want) in [
-        (Rule::Momentum, 0.1, 0.0, [0.48014999999999997, -1.0813, 0.38549999999999995, 2.1999999996560997]),
-        (Rule::Nesterov, 0.1, 0.0, [0.5446350000000001, -1.1481700000000001, 0.42194999999999994, 2.37999999959049]),
-        (Rule::Rmsprop, 0.01, 0.0, [0.4515043499788459, -1.0322711467366505, 0.349999980000004, 2.099009895990099]),
-        (Rule::Adamw, 0.01, 0.5, [0.46783593727876127, -0.9788487941947508, 0.26283980495151027, 1.9644955931232686]),
+        (
+            Rule::Momentum,
+            0.1,
+            0.0,
+            [
+                0.48014999999999997,
+                -1.0813,
+                0.38549999999999995,
+                2.1999999996560997,
+            ],
+        ),
+        (
+            Rule::Nesterov,
+            0.1,
+            0.0,
+            [
+                0.5446350000000001,
+                -1.1481700000000001,
+                0.42194999999999994,
+                2.37999999959049,
+            ],
+        ),
+        (
+            Rule::Rmsprop,
+            0.01,
+            0.0,
+            [
+                0.4515043499788459,
+                -1.0322711467366505,
+                0.349999980000004,
+                2.099009895990099,
+            ],
+        ),
+        (
+            Rule::Adamw,
+            0.01,
+            0.5,
+            [
+                0.46783593727876127,
+                -0.9788487941947508,
+                0.26283980495151027,
+                1.9644955931232686,
+            ],
+        ),
     ] {
         let mut parameters = one([0.5, -1.0, 0.25, 2.0]);
         let mut optimizer = Optimizer::new(rule, learning_rate, None, l2);
@@ -244,12 +343,28 @@ fn check_pytorch() {
 /// Averages and clamping by hand.
 fn check_by_hand() {
     let mut average = [7.0, -7.0];
-    for (weight, values) in [(1.0, [1.0, 2.0]), (1.0 / 2.0, [3.0, 4.0]), (1.0 / 3.0, [8.0, -9.0])] {
+    for (weight, values) in [
+        (1.0, [1.0, 2.0]),
+        (1.0 / 2.0, [3.0, 4.0]),
+        (1.0 / 3.0, [8.0, -9.0]),
+    ] {
         join_average(&mut average, &values, weight);
     }
     check("average", &average, &[4.0, -1.0]);
-    let mut gradient = [0.5, -0.5, 3.0, -3.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let mut gradient = [
+        0.5,
+        -0.5,
+        3.0,
+        -3.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
     clamp(&mut gradient, 1.0);
-    check("clamped", &gradient[..6], &[0.5, -0.5, 1.0, -1.0, 1.0, -1.0]);
+    check(
+        "clamped",
+        &gradient[..6],
+        &[0.5, -0.5, 1.0, -1.0, 1.0, -1.0],
+    );
     assert!(gradient[6].is_nan(), "NaN became {}", gradient[6]);
 }

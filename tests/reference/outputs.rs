@@ -1,13 +1,18 @@
-//! Output layers: how the numbers that the last layer hands on become the probability of a word, one row at a time.
+//! Output layers: how the numbers that the last layer hands on become the probability of a word,
+//! one row at a time.
 //!
-//! Every layer is one softmax or a chain of them, [`Level`]s: with h the numbers handed on, level i over `count` choices has the logits
+//! Every layer is one softmax or a chain of them, [`Level`]s: with h the numbers handed on, level i
+//! over `count` choices has the logits
 //!
 //! ```text
-//! z_j = w_(first+j) · h + b_(first+j) + Σ_k d_(begin_k + j)          and the word's probability is  Π_i softmax(z_i)[choice_i]
+//! z_j  = w_(first+j) · h + b_(first+j) + Σ_k d_(begin_k + j)
+//! P(w) = Π_i softmax(z_i)[choice_i]
 //! ```
 //!
-//! where w and b are rows of the level's weight and bias and d is the table of direct connections, if there is one. A level may have a
-//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have the softmaxes of classes and their words.
+//! where w and b are rows of the level's weight and bias and d is the table of direct connections,
+//! if there is one. A level may have a
+//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have
+//! the softmaxes of classes and their words.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +32,8 @@ pub enum Output {
         /// Direct connections from the last words, if there are any.
         direct: Option<Direct>,
     },
-    /// A softmax over the head and an entry for each cluster behind it, then one over the words of a cluster after a projection (Grave 2017).
+    /// A softmax over the head and an entry for each cluster behind it, then one over the words of
+    /// a cluster after a projection (Grave 2017).
     Adaptive {
         /// Where the head ends and every cluster but the last.
         cutoffs: Vec<usize>,
@@ -65,19 +71,30 @@ impl Level {
     /// One over rows of the decoder's weight.
     fn new(first: usize, count: usize, choice: usize) -> Self {
         let (weight, bias) = ("decoder.weight".to_string(), "decoder.bias");
-        Self { projection: None, weight, bias, first, count, choice, begins: Vec::new() }
+        Self {
+            projection: None,
+            weight,
+            bias,
+            first,
+            count,
+            choice,
+            begins: Vec::new(),
+        }
     }
 }
 
 /// The multipliers of rnnlm's hash (rnnlmlib.h).
 const PRIMES: [u32; 36] = [
-    108641969, 116049371, 125925907, 133333309, 145678979, 175308587, 197530793, 234567803, 251851741, 264197411, 330864029, 399999781,
-    407407183, 459258997, 479012069, 545678687, 560493491, 607407037, 629629243, 656789717, 716048933, 718518067, 725925469, 733332871,
-    753085943, 755555077, 782715551, 790122953, 812345159, 814814293, 893826581, 923456189, 940740127, 953085797, 985184539, 990122807,
+    108641969, 116049371, 125925907, 133333309, 145678979, 175308587, 197530793, 234567803,
+    251851741, 264197411, 330864029, 399999781, 407407183, 459258997, 479012069, 545678687,
+    560493491, 607407037, 629629243, 656789717, 716048933, 718518067, 725925469, 733332871,
+    753085943, 755555077, 782715551, 790122953, 812345159, 814814293, 893826581, 923456189,
+    940740127, 953085797, 985184539, 990122807,
 ];
 
 impl Direct {
-    /// Where the runs begin for a history, the last word first, and the classes (none) or the words of a class.
+    /// Where the runs begin for a history, the last word first, and the classes (none) or the words
+    /// of a class.
     fn begins(&self, history: &[Option<usize>], class: Option<usize>) -> Vec<usize> {
         let half = self.size as u64 / 2;
         let mut begins = Vec::new();
@@ -90,8 +107,12 @@ impl Direct {
                 hash = hash.wrapping_mul(class as u64 + 1);
             }
             for b in 1..=a {
-                let prime = PRIMES[((a as u32).wrapping_mul(PRIMES[b]).wrapping_add(b as u32) % 36) as usize];
-                hash = hash.wrapping_add(u64::from(prime).wrapping_mul(history[b - 1].expect("looked at above") as u64 + 1));
+                let prime = PRIMES
+                    [((a as u32).wrapping_mul(PRIMES[b]).wrapping_add(b as u32) % 36) as usize];
+                hash = hash.wrapping_add(
+                    u64::from(prime)
+                        .wrapping_mul(history[b - 1].expect("looked at above") as u64 + 1),
+                );
             }
             let begin = hash % half + if class.is_some() { half } else { 0 };
             if begin == 0 {
@@ -104,8 +125,8 @@ impl Direct {
 }
 
 impl Window {
-    /// The words before the target of step t and stream b, the last one first. Before the window stands the boundary; where streams begin
-    /// afresh, so it does before every boundary.
+    /// The words before the target of step t and stream b, the last one first. Before the window
+    /// stands the boundary; where streams begin afresh, so it does before every boundary.
     pub fn history(&self, t: usize, b: usize, words: usize) -> Vec<Option<usize>> {
         let mut history: Vec<_> = (0..=t).rev().map(|step| self.inputs_at(step)[b]).collect();
         if self.independent.is_some()
@@ -123,7 +144,10 @@ impl Network {
     /// The longest history that the output layer looks at.
     pub fn history_size(&self) -> usize {
         match &self.architecture.output {
-            Output::Class { direct: Some(direct), .. } => direct.order,
+            Output::Class {
+                direct: Some(direct),
+                ..
+            } => direct.order,
             _ => 0,
         }
     }
@@ -133,7 +157,10 @@ impl Network {
         let a = &self.architecture;
         match &a.output {
             Output::Softmax | Output::Sampled(_) => {
-                vec![Level { weight: a.decoder_weight().to_string(), ..Level::new(0, a.vocab_size, word) }]
+                vec![Level {
+                    weight: a.decoder_weight().to_string(),
+                    ..Level::new(0, a.vocab_size, word)
+                }]
             }
             Output::Class { sizes, direct } => {
                 let (mut class, mut first) = (0, 0);
@@ -141,21 +168,37 @@ impl Network {
                     first += sizes[class];
                     class += 1;
                 }
-                let begins = |class| direct.map_or_else(Vec::new, |direct| direct.begins(history, class));
+                let begins =
+                    |class| direct.map_or_else(Vec::new, |direct| direct.begins(history, class));
                 let (weight, bias) = ("decoder.class_weight".to_string(), "decoder.class_bias");
-                let of_class = Level { weight, bias, begins: begins(None), ..Level::new(0, sizes.len(), class) };
-                let of_word = Level { begins: begins(Some(class)), ..Level::new(first, sizes[class], word - first) };
+                let of_class = Level {
+                    weight,
+                    bias,
+                    begins: begins(None),
+                    ..Level::new(0, sizes.len(), class)
+                };
+                let of_word = Level {
+                    begins: begins(Some(class)),
+                    ..Level::new(first, sizes[class], word - first)
+                };
                 vec![of_class, of_word]
             }
             Output::Adaptive { cutoffs, .. } => {
                 let entries = cutoffs[0] + cutoffs.len();
                 let cluster = (0..cutoffs.len()).rev().find(|&i| word >= cutoffs[i]);
-                let Some(i) = cluster else { return vec![Level::new(0, entries, word)] };
+                let Some(i) = cluster else {
+                    return vec![Level::new(0, entries, word)];
+                };
                 let end = cutoffs.get(i + 1).copied().unwrap_or(a.vocab_size);
                 let of_cluster = Level::new(0, entries, cutoffs[0] + i);
                 let projection = Some(format!("decoder.tail_projection_{i}"));
                 let weight = format!("decoder.tail_weight_{i}");
-                let of_word = Level { projection, weight, bias: "", ..Level::new(0, end - cutoffs[i], word - cutoffs[i]) };
+                let of_word = Level {
+                    projection,
+                    weight,
+                    bias: "",
+                    ..Level::new(0, end - cutoffs[i], word - cutoffs[i])
+                };
                 vec![of_cluster, of_word]
             }
         }
@@ -163,8 +206,13 @@ impl Network {
 
     /// What a level reads: P h, or h.
     fn read(&self, level: &Level, input: &[f64]) -> Vec<f64> {
-        let Some(projection) = &level.projection else { return input.to_vec() };
-        self.parameter(projection).chunks_exact(input.len()).map(|row| row.iter().zip(input).map(|(p, h)| p * h).sum()).collect()
+        let Some(projection) = &level.projection else {
+            return input.to_vec();
+        };
+        self.parameter(projection)
+            .chunks_exact(input.len())
+            .map(|row| row.iter().zip(input).map(|(p, h)| p * h).sum())
+            .collect()
     }
 
     fn logits(&self, level: &Level, input: &[f64]) -> Vec<f64> {
@@ -173,10 +221,16 @@ impl Network {
             .map(|j| {
                 let row = &weight[(level.first + j) * input.len()..][..input.len()];
                 let mut logit: f64 = row.iter().zip(&input).map(|(w, h)| w * h).sum();
-                logit += self.bias(level.bias).map_or(0.0, |bias| bias[level.first + j]);
+                logit += self
+                    .bias(level.bias)
+                    .map_or(0.0, |bias| bias[level.first + j]);
                 for begin in &level.begins {
                     // A run ends where the table does.
-                    logit += self.parameter("direct.weight").get(begin + j).copied().unwrap_or(0.0);
+                    logit += self
+                        .parameter("direct.weight")
+                        .get(begin + j)
+                        .copied()
+                        .unwrap_or(0.0);
                 }
                 logit
             })
@@ -186,18 +240,31 @@ impl Network {
     /// The loss of one choice and `scale` times its gradient.
     fn cross_entropy(&self, logits: &[f64], choice: usize, scale: f64) -> (f64, Vec<f64>) {
         let a = &self.architecture;
-        let is_rnnlm = a.activation == Activation::RnnlmSigmoid && matches!(a.output, Output::Class { .. });
-        let cross_entropy = if is_rnnlm { rnnlm_softmax_cross_entropy } else { softmax_cross_entropy };
+        let is_rnnlm =
+            a.activation == Activation::RnnlmSigmoid && matches!(a.output, Output::Class { .. });
+        let cross_entropy = if is_rnnlm {
+            rnnlm_softmax_cross_entropy
+        } else {
+            softmax_cross_entropy
+        };
         cross_entropy(logits, Some(choice), scale)
     }
 
     /// ln P(word) after a row of numbers and a history; 0 where there is no word.
-    pub fn log_probability(&self, word: Option<usize>, input: &[f64], history: &[Option<usize>]) -> f64 {
+    pub fn log_probability(
+        &self,
+        word: Option<usize>,
+        input: &[f64],
+        history: &[Option<usize>],
+    ) -> f64 {
         let Some(word) = word else { return 0.0 };
         if let Output::Sampled(sampled) = &self.architecture.output {
             return -self.sampled_loss(sampled, word, input).0;
         }
-        let loss = |level: &Level| self.cross_entropy(&self.logits(level, input), level.choice, 1.0).0;
+        let loss = |level: &Level| {
+            self.cross_entropy(&self.logits(level, input), level.choice, 1.0)
+                .0
+        };
         -self.levels(word, history).iter().map(loss).sum::<f64>()
     }
 
@@ -208,15 +275,20 @@ impl Network {
             let levels = self.levels(word, history).into_iter();
             let of_level = |level: Level| {
                 let key = (level.weight.clone(), level.first);
-                let logits = known.entry(key).or_insert_with(|| self.logits(&level, input));
+                let logits = known
+                    .entry(key)
+                    .or_insert_with(|| self.logits(&level, input));
                 -self.cross_entropy(logits, level.choice, 1.0).0
             };
             levels.map(of_level).sum()
         };
-        (0..self.architecture.vocab_size).map(&mut of_word).collect()
+        (0..self.architecture.vocab_size)
+            .map(&mut of_word)
+            .collect()
     }
 
-    /// Adds the gradient of `-scale ln P(word)` to the parameters' and returns that of the row of numbers.
+    /// Adds the gradient of `-scale ln P(word)` to the parameters' and returns that of the row of
+    /// numbers.
     pub fn output_gradient(
         &self,
         word: Option<usize>,
@@ -231,14 +303,19 @@ impl Network {
             return self.sampled_gradient(sampled, word, input, scale, gradients);
         }
         for level in self.levels(word, history) {
-            let of_logits = self.cross_entropy(&self.logits(&level, input), level.choice, scale).1;
-            let of_read = self.level_gradient(&level, &of_logits, &self.read(&level, input), gradients);
+            let of_logits = self
+                .cross_entropy(&self.logits(&level, input), level.choice, scale)
+                .1;
+            let of_read =
+                self.level_gradient(&level, &of_logits, &self.read(&level, input), gradients);
             let Some(projection) = &level.projection else {
                 back.iter_mut().zip(of_read).for_each(|(sum, d)| *sum += d);
                 continue;
             };
             let weight = self.parameter(projection);
-            let gradient = gradients.get_mut(projection).expect("a gradient for every parameter");
+            let gradient = gradients
+                .get_mut(projection)
+                .expect("a gradient for every parameter");
             for (k, d) in of_read.into_iter().enumerate() {
                 for (m, h) in input.iter().enumerate() {
                     back[m] += d * weight[k * input.len() + m];
@@ -249,21 +326,39 @@ impl Network {
         back
     }
 
-    /// Adds what the gradient of a level's logits says of its weight, bias and direct connections; the gradient of what it read.
-    fn level_gradient(&self, level: &Level, of_logits: &[f64], input: &[f64], gradients: &mut Named) -> Vec<f64> {
+    /// Adds what the gradient of a level's logits says of its weight, bias and direct connections;
+    /// the gradient of what it read.
+    fn level_gradient(
+        &self,
+        level: &Level,
+        of_logits: &[f64],
+        input: &[f64],
+        gradients: &mut Named,
+    ) -> Vec<f64> {
         let mut back = vec![0.0; input.len()];
         for (j, &d) in of_logits.iter().enumerate() {
             let first = (level.first + j) * input.len();
             let weight = &self.parameter(&level.weight)[first..first + input.len()];
-            back.iter_mut().zip(weight).for_each(|(sum, w)| *sum += d * w);
+            back.iter_mut()
+                .zip(weight)
+                .for_each(|(sum, w)| *sum += d * w);
             let mut add = |name: &str, index: usize, value: f64| {
-                if let Some(number) = gradients.get_mut(name).and_then(|values| values.get_mut(index)) {
+                if let Some(number) = gradients
+                    .get_mut(name)
+                    .and_then(|values| values.get_mut(index))
+                {
                     *number += value;
                 }
             };
-            input.iter().enumerate().for_each(|(k, h)| add(&level.weight, first + k, d * h));
+            input
+                .iter()
+                .enumerate()
+                .for_each(|(k, h)| add(&level.weight, first + k, d * h));
             add(level.bias, level.first + j, d);
-            level.begins.iter().for_each(|begin| add("direct.weight", begin + j, d));
+            level
+                .begins
+                .iter()
+                .for_each(|begin| add("direct.weight", begin + j, d));
         }
         back
     }

@@ -1,4 +1,5 @@
-//! Forward over a window and back through time (Werbos 1990), as the equations of [`network`](super::network) say it.
+//! Forward over a window and back through time (Werbos 1990), as the equations of
+//! [`network`](super::network) say it.
 
 use super::cells::Arguments;
 use super::kernels::{Activation, Matmul, add_bias, column_sums, one_hot, sum};
@@ -9,7 +10,8 @@ use super::network::{Named, Network, Outcome, Window};
 pub struct LayerStep {
     /// x_k(t), `[B, in]`.
     pub input: Vec<f64>,
-    /// The states of step t-1 as the layer saw them, `[B, H_k]` each: where a stream began afresh, the fresh states.
+    /// The states of step t-1 as the layer saw them, `[B, H_k]` each: where a stream began afresh,
+    /// the fresh states.
     pub previous: Vec<Vec<f64>>,
     /// The arguments of the gates.
     pub arguments: Arguments,
@@ -48,24 +50,45 @@ impl Network {
         self.check(window, initial_states);
         let a = &self.architecture;
         let kept = a.cell.states();
-        let recurrent: Vec<_> = (0..a.num_layers()).map(|k| self.recurrent_weight(window, k)).collect();
+        let recurrent: Vec<_> = (0..a.num_layers())
+            .map(|k| self.recurrent_weight(window, k))
+            .collect();
         let mut steps: Vec<Step> = Vec::new();
         let mut log_probabilities = Vec::new();
         for t in 0..window.time_steps {
             let mut input = self.embed(window, t);
             let mut layers = Vec::new();
             for k in 0..a.num_layers() {
-                let carried = if t == 0 { &initial_states[k * kept..][..kept] } else { &steps[t - 1].layers[k].states };
+                let carried = if t == 0 {
+                    &initial_states[k * kept..][..kept]
+                } else {
+                    &steps[t - 1].layers[k].states
+                };
                 let previous = seen(window, t, carried);
                 let weight_ih = self.parameter(&format!("rnn.weight_ih_l{k}"));
                 let arguments = Arguments {
-                    from_input: linear(&input, a.input_size(k), weight_ih, self.bias(&format!("rnn.bias_ih_l{k}"))),
-                    from_state: linear(&previous[0], a.layer_size(k), &recurrent[k], self.bias(&format!("rnn.bias_hh_l{k}"))),
+                    from_input: linear(
+                        &input,
+                        a.input_size(k),
+                        weight_ih,
+                        self.bias(&format!("rnn.bias_ih_l{k}")),
+                    ),
+                    from_state: linear(
+                        &previous[0],
+                        a.layer_size(k),
+                        &recurrent[k],
+                        self.bias(&format!("rnn.bias_hh_l{k}")),
+                    ),
                 };
                 let states = a.layer(k).forward(&arguments, &previous);
                 let mut output = states[0].clone();
                 multiply_step(&mut output, window.masks.output(k), t);
-                layers.push(LayerStep { input, previous, arguments, states });
+                layers.push(LayerStep {
+                    input,
+                    previous,
+                    arguments,
+                    states,
+                });
                 input = output;
             }
             let handed_on = input;
@@ -75,21 +98,40 @@ impl Network {
             };
             let decoder_input = match a.compression_size {
                 0 => decoder_input,
-                _ => decoder_input.into_iter().map(|z| self.compression().value(z)).collect(),
+                _ => decoder_input
+                    .into_iter()
+                    .map(|z| self.compression().value(z))
+                    .collect(),
             };
-            for (b, row) in decoder_input.chunks_exact(a.decoder_input_size()).enumerate() {
+            for (b, row) in decoder_input
+                .chunks_exact(a.decoder_input_size())
+                .enumerate()
+            {
                 let history = window.history(t, b, self.history_size());
-                log_probabilities.push(self.log_probability(window.targets[t * window.batch + b], row, &history));
+                log_probabilities.push(self.log_probability(
+                    window.targets[t * window.batch + b],
+                    row,
+                    &history,
+                ));
             }
-            steps.push(Step { layers, handed_on, decoder_input });
+            steps.push(Step {
+                layers,
+                handed_on,
+                decoder_input,
+            });
         }
         let loss = -scale * sum(&log_probabilities);
-        Forward { steps, log_probabilities, loss }
+        Forward {
+            steps,
+            log_probabilities,
+            loss,
+        }
     }
 
     /// Forward over a window and back through time.
     ///
-    /// `initial_states` is `[B, H_k]` for each of [`Architecture::state_sizes`](super::network::Architecture::state_sizes). The gradient is
+    /// `initial_states` is `[B, H_k]` for each of
+    /// [`Architecture::state_sizes`](super::network::Architecture::state_sizes). The gradient is
     /// that of `scale` times the sum over the window's predicted tokens, cut at the window's edge.
     ///
     /// # Panics
@@ -97,11 +139,25 @@ impl Network {
     pub fn run(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Outcome {
         let a = &self.architecture;
         let kept = a.cell.states();
-        let Forward { steps, log_probabilities, loss } = self.forward(window, initial_states, scale);
-        let recurrent: Vec<_> = (0..a.num_layers()).map(|k| self.recurrent_weight(window, k)).collect();
-        let mut gradients: Named = self.parameters.iter().map(|(name, values)| (name.clone(), vec![0.0; values.len()])).collect();
-        // The gradients that reach the states of step t from step t+1; nothing comes from beyond the window.
-        let mut from_future: Vec<Vec<f64>> = initial_states.iter().map(|state| vec![0.0; state.len()]).collect();
+        let Forward {
+            steps,
+            log_probabilities,
+            loss,
+        } = self.forward(window, initial_states, scale);
+        let recurrent: Vec<_> = (0..a.num_layers())
+            .map(|k| self.recurrent_weight(window, k))
+            .collect();
+        let mut gradients: Named = self
+            .parameters
+            .iter()
+            .map(|(name, values)| (name.clone(), vec![0.0; values.len()]))
+            .collect();
+        // The gradients that reach the states of step t from step t+1; nothing comes from beyond
+        // the window.
+        let mut from_future: Vec<Vec<f64>> = initial_states
+            .iter()
+            .map(|state| vec![0.0; state.len()])
+            .collect();
 
         for (t, step) in steps.iter().enumerate().rev() {
             let mut from_above = self.output_backward(window, t, step, scale, &mut gradients);
@@ -109,12 +165,27 @@ impl Network {
                 multiply_step(&mut from_above, window.masks.output(k), t);
                 let reached = &mut from_future[k * kept..][..kept];
                 add(&mut reached[0], &from_above);
-                let (arguments, mut to_past) = a.layer(k).backward(&layer.arguments, &layer.previous, reached);
+                let (arguments, mut to_past) =
+                    a.layer(k)
+                        .backward(&layer.arguments, &layer.previous, reached);
 
-                let mut state_part = linear_backward(&arguments.from_state, &layer.previous[0], a.layer_size(k), &recurrent[k]);
+                let mut state_part = linear_backward(
+                    &arguments.from_state,
+                    &layer.previous[0],
+                    a.layer_size(k),
+                    &recurrent[k],
+                );
                 multiply(&mut state_part.weight, window.masks.weight(k));
-                add_to(&mut gradients, &format!("rnn.weight_hh_l{k}"), &state_part.weight);
-                self.add_bias_gradient(&mut gradients, &format!("rnn.bias_hh_l{k}"), &arguments.from_state);
+                add_to(
+                    &mut gradients,
+                    &format!("rnn.weight_hh_l{k}"),
+                    &state_part.weight,
+                );
+                self.add_bias_gradient(
+                    &mut gradients,
+                    &format!("rnn.bias_hh_l{k}"),
+                    &arguments.from_state,
+                );
                 add(&mut to_past[0], &state_part.input);
                 for state in &mut to_past {
                     for b in (0..window.batch).filter(|&b| window.fresh_state(t, b).is_some()) {
@@ -124,25 +195,51 @@ impl Network {
                 reached.clone_from_slice(&to_past);
 
                 let weight_ih = format!("rnn.weight_ih_l{k}");
-                let input_part = linear_backward(&arguments.from_input, &layer.input, a.input_size(k), self.parameter(&weight_ih));
+                let input_part = linear_backward(
+                    &arguments.from_input,
+                    &layer.input,
+                    a.input_size(k),
+                    self.parameter(&weight_ih),
+                );
                 add_to(&mut gradients, &weight_ih, &input_part.weight);
-                self.add_bias_gradient(&mut gradients, &format!("rnn.bias_ih_l{k}"), &arguments.from_input);
+                self.add_bias_gradient(
+                    &mut gradients,
+                    &format!("rnn.bias_ih_l{k}"),
+                    &arguments.from_input,
+                );
                 from_above = input_part.input;
             }
             self.embed_backward(window, t, from_above, &mut gradients);
         }
-        let last_states = |step: &Step| step.layers.iter().flat_map(|layer| layer.states.clone()).collect();
-        let final_states = steps.last().map_or_else(|| initial_states.to_vec(), last_states);
-        Outcome { log_probabilities, loss, final_states, gradients, initial_state_gradients: from_future }
+        let last_states = |step: &Step| {
+            step.layers
+                .iter()
+                .flat_map(|layer| layer.states.clone())
+                .collect()
+        };
+        let final_states = steps
+            .last()
+            .map_or_else(|| initial_states.to_vec(), last_states);
+        Outcome {
+            log_probabilities,
+            loss,
+            final_states,
+            gradients,
+            initial_state_gradients: from_future,
+        }
     }
 
     /// ln P of every word after every step of a forward walk, `[T, B, V]`.
     pub fn log_distributions(&self, window: &Window, forward: &Forward) -> Vec<f64> {
         let size = self.architecture.decoder_input_size();
         let rows = forward.steps.iter().enumerate().flat_map(|(t, step)| {
-            step.decoder_input.chunks_exact(size).enumerate().map(move |(b, row)| (row, window.history(t, b, self.history_size())))
+            step.decoder_input
+                .chunks_exact(size)
+                .enumerate()
+                .map(move |(b, row)| (row, window.history(t, b, self.history_size())))
         });
-        rows.flat_map(|(row, history)| self.log_distribution(row, &history)).collect()
+        rows.flat_map(|(row, history)| self.log_distribution(row, &history))
+            .collect()
     }
 
     /// The weight between the last layer and the output layer, where there is one.
@@ -154,7 +251,8 @@ impl Network {
         }
     }
 
-    /// The function of the compression layer's units: a sigmoid, with rnnlm's exponential where the hidden units have it.
+    /// The function of the compression layer's units: a sigmoid, with rnnlm's exponential where the
+    /// hidden units have it.
     fn compression(&self) -> Activation {
         match self.architecture.activation {
             Activation::RnnlmSigmoid => Activation::RnnlmSigmoid,
@@ -162,19 +260,46 @@ impl Network {
         }
     }
 
-    /// Back through the output layer of step t and what stands before it: the gradient of what the last layer handed on.
-    fn output_backward(&self, window: &Window, t: usize, step: &Step, scale: f64, gradients: &mut Named) -> Vec<f64> {
+    /// Back through the output layer of step t and what stands before it: the gradient of what the
+    /// last layer handed on.
+    fn output_backward(
+        &self,
+        window: &Window,
+        t: usize,
+        step: &Step,
+        scale: f64,
+        gradients: &mut Named,
+    ) -> Vec<f64> {
         let a = &self.architecture;
         let mut back = Vec::new();
-        for (b, row) in step.decoder_input.chunks_exact(a.decoder_input_size()).enumerate() {
+        for (b, row) in step
+            .decoder_input
+            .chunks_exact(a.decoder_input_size())
+            .enumerate()
+        {
             let history = window.history(t, b, self.history_size());
-            back.extend(self.output_gradient(window.targets[t * window.batch + b], row, &history, scale, gradients));
+            back.extend(self.output_gradient(
+                window.targets[t * window.batch + b],
+                row,
+                &history,
+                scale,
+                gradients,
+            ));
         }
-        let Some(weight) = self.between() else { return back };
+        let Some(weight) = self.between() else {
+            return back;
+        };
         if a.compression_size > 0 {
-            back.iter_mut().zip(&step.decoder_input).for_each(|(d, &y)| *d *= self.compression().derivative(y));
+            back.iter_mut()
+                .zip(&step.decoder_input)
+                .for_each(|(d, &y)| *d *= self.compression().derivative(y));
         }
-        let projected = linear_backward(&back, &step.handed_on, a.output_size(), self.parameter(weight));
+        let projected = linear_backward(
+            &back,
+            &step.handed_on,
+            a.output_size(),
+            self.parameter(weight),
+        );
         add_to(gradients, weight, &projected.weight);
         projected.input
     }
@@ -182,10 +307,17 @@ impl Network {
     /// x_0(t), `[B, V]` or `[B, D]`.
     fn embed(&self, window: &Window, t: usize) -> Vec<f64> {
         let a = &self.architecture;
-        // One-hot vectors are multiplied out, as in the equation: looking rows up is what is to be tested against this.
+        // One-hot vectors are multiplied out, as in the equation: looking rows up is what is to be
+        // tested against this.
         let mut input = one_hot(window.inputs_at(t), a.vocab_size);
         if a.embedding_size > 0 {
-            let product = Matmul { m: window.batch, n: a.embedding_size, k: a.vocab_size, transpose_left: false, transpose_right: false };
+            let product = Matmul {
+                m: window.batch,
+                n: a.embedding_size,
+                k: a.vocab_size,
+                transpose_left: false,
+                transpose_right: false,
+            };
             input = product.product(&input, self.parameter("embedding.weight"));
         }
         mask_words(&mut input, window, t);
@@ -193,13 +325,29 @@ impl Network {
     }
 
     /// Adds to the gradient of the embedding, where there is one, from that of x_0(t).
-    fn embed_backward(&self, window: &Window, t: usize, mut gradient: Vec<f64>, gradients: &mut Named) {
+    fn embed_backward(
+        &self,
+        window: &Window,
+        t: usize,
+        mut gradient: Vec<f64>,
+        gradients: &mut Named,
+    ) {
         let a = &self.architecture;
         if a.embedding_size > 0 {
             mask_words(&mut gradient, window, t);
             let words = one_hot(window.inputs_at(t), a.vocab_size);
-            let product = Matmul { m: a.vocab_size, n: a.embedding_size, k: window.batch, transpose_left: true, transpose_right: false };
-            add_to(gradients, "embedding.weight", &product.product(&words, &gradient));
+            let product = Matmul {
+                m: a.vocab_size,
+                n: a.embedding_size,
+                k: window.batch,
+                transpose_left: true,
+                transpose_right: false,
+            };
+            add_to(
+                gradients,
+                "embedding.weight",
+                &product.product(&words, &gradient),
+            );
         }
     }
 
@@ -212,7 +360,9 @@ impl Network {
 
     /// The parameter called `name`.
     pub(super) fn parameter(&self, name: &str) -> &[f64] {
-        self.parameters.get(name).unwrap_or_else(|| panic!("no parameter {name} in {:?}", self.architecture))
+        self.parameters
+            .get(name)
+            .unwrap_or_else(|| panic!("no parameter {name} in {:?}", self.architecture))
     }
 
     /// The bias called `name`, where the network has it.
@@ -220,7 +370,8 @@ impl Network {
         self.parameters.get(name).map(Vec::as_slice)
     }
 
-    /// Adds to the gradient of the bias called `name`, where the network has it, from that of the rows it was added to.
+    /// Adds to the gradient of the bias called `name`, where the network has it, from that of the
+    /// rows it was added to.
     fn add_bias_gradient(&self, gradients: &mut Named, name: &str, rows: &[f64]) {
         if let Some(bias) = self.bias(name) {
             add_to(gradients, name, &column_sums(rows, bias.len()));
@@ -231,14 +382,35 @@ impl Network {
     fn check(&self, window: &Window, initial_states: &[Vec<f64>]) {
         let a = &self.architecture;
         let (time_steps, batch) = (window.time_steps, window.batch);
-        assert_eq!((window.inputs.len(), window.targets.len()), (time_steps * batch, time_steps * batch), "tokens of the window");
+        assert_eq!(
+            (window.inputs.len(), window.targets.len()),
+            (time_steps * batch, time_steps * batch),
+            "tokens of the window"
+        );
         window.masks.check(a, time_steps, batch);
-        let states: Vec<usize> = a.state_sizes().into_iter().map(|size| batch * size).collect();
-        assert_eq!(initial_states.iter().map(Vec::len).collect::<Vec<_>>(), states, "states of {batch} streams");
+        let states: Vec<usize> = a
+            .state_sizes()
+            .into_iter()
+            .map(|size| batch * size)
+            .collect();
+        assert_eq!(
+            initial_states.iter().map(Vec::len).collect::<Vec<_>>(),
+            states,
+            "states of {batch} streams"
+        );
         let shapes = a.shapes();
-        assert_eq!(self.parameters.len(), shapes.len(), "parameters {:?} of {a:?}", self.parameters.keys());
+        assert_eq!(
+            self.parameters.len(),
+            shapes.len(),
+            "parameters {:?} of {a:?}",
+            self.parameters.keys()
+        );
         for (name, shape) in shapes {
-            assert_eq!(self.parameter(&name).len(), shape.iter().product::<usize>(), "{name} of {a:?}");
+            assert_eq!(
+                self.parameter(&name).len(),
+                shape.iter().product::<usize>(),
+                "{name} of {a:?}"
+            );
         }
     }
 }
@@ -257,9 +429,16 @@ fn seen(window: &Window, t: usize, carried: &[Vec<f64>]) -> Vec<Vec<f64>> {
     states
 }
 
-/// `input Wᵀ`, plus a bias where there is one: PyTorch's nn.Linear. input is `[rows, inputs]`, the weight `[outputs, inputs]`.
+/// `input Wᵀ`, plus a bias where there is one: PyTorch's nn.Linear. input is `[rows, inputs]`,
+/// the weight `[outputs, inputs]`.
 fn linear(input: &[f64], inputs: usize, weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-    let product = Matmul { m: input.len() / inputs, n: weight.len() / inputs, k: inputs, transpose_left: false, transpose_right: true };
+    let product = Matmul {
+        m: input.len() / inputs,
+        n: weight.len() / inputs,
+        k: inputs,
+        transpose_left: false,
+        transpose_right: true,
+    };
     let mut output = product.product(input, weight);
     if let Some(bias) = bias {
         add_bias(&mut output, bias);
@@ -276,11 +455,30 @@ struct LinearGradients {
 }
 
 /// Back through [`linear`] from the gradient of its output.
-fn linear_backward(gradient: &[f64], input: &[f64], inputs: usize, weight: &[f64]) -> LinearGradients {
+fn linear_backward(
+    gradient: &[f64],
+    input: &[f64],
+    inputs: usize,
+    weight: &[f64],
+) -> LinearGradients {
     let (rows, outputs) = (input.len() / inputs, weight.len() / inputs);
     LinearGradients {
-        input: Matmul { m: rows, n: inputs, k: outputs, transpose_left: false, transpose_right: false }.product(gradient, weight),
-        weight: Matmul { m: outputs, n: inputs, k: rows, transpose_left: true, transpose_right: false }.product(gradient, input),
+        input: Matmul {
+            m: rows,
+            n: inputs,
+            k: outputs,
+            transpose_left: false,
+            transpose_right: false,
+        }
+        .product(gradient, weight),
+        weight: Matmul {
+            m: outputs,
+            n: inputs,
+            k: rows,
+            transpose_left: true,
+            transpose_right: false,
+        }
+        .product(gradient, input),
     }
 }
 
@@ -294,7 +492,12 @@ fn add(values: &mut [f64], more: &[f64]) {
 
 /// Adds to the gradient of the parameter called `name`.
 fn add_to(gradients: &mut Named, name: &str, more: &[f64]) {
-    add(gradients.get_mut(name).expect("a gradient for every parameter"), more);
+    add(
+        gradients
+            .get_mut(name)
+            .expect("a gradient for every parameter"),
+        more,
+    );
 }
 
 /// `values *= mask`, where there is one.
@@ -308,16 +511,21 @@ fn multiply(values: &mut [f64], mask: Option<&[f64]>) {
 
 /// Multiplies the rows of step t by their part of a mask of the whole window.
 fn multiply_step(values: &mut [f64], mask: Option<&[f64]>, t: usize) {
-    multiply(values, mask.map(|mask| &mask[t * values.len()..][..values.len()]));
+    multiply(
+        values,
+        mask.map(|mask| &mask[t * values.len()..][..values.len()]),
+    );
 }
 
-/// Multiplies the words' rows of step t, or their gradient, by the masks of whole words and of their elements.
+/// Multiplies the words' rows of step t, or their gradient, by the masks of whole words and of
+/// their elements.
 fn mask_words(rows: &mut [f64], window: &Window, t: usize) {
     multiply_step(rows, window.masks.input.as_deref(), t);
     if let Some(words) = &window.masks.words {
         let columns = rows.len() / window.batch;
         for (b, row) in rows.chunks_exact_mut(columns).enumerate() {
-            row.iter_mut().for_each(|value| *value *= words[t * window.batch + b]);
+            row.iter_mut()
+                .for_each(|value| *value *= words[t * window.batch + b]);
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Models of other programs: their files in, a [`Checkpoint`] without training state out. No device is needed.
+//! Models of other programs: their files in, a [`Checkpoint`] without training state out. No device
+//! is needed.
 //!
-//! A reader of one program's files gives an [`Imported`]: what the network is made of in words of its own ([`Layout`]), and its numbers under
-//! Elman's names. Only here a layout becomes a [`Config`].
+//! A reader of one program's files gives an [`Imported`]: what the network is made of in words of
+//! its own ([`Layout`]), and its numbers under Elman's names. Only here a layout becomes a
+//! [`Config`].
 
 mod names;
 pub mod pytorch;
@@ -49,7 +51,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The configuration of such a network; what tensors do not tell (activation, initial state, output layer) is `untold`'s.
+    /// The configuration of such a network; what tensors do not tell (activation, initial state,
+    /// output layer) is `untold`'s.
     ///
     /// # Errors
     /// If Elman has no such cell or no such shape of network.
@@ -61,7 +64,11 @@ impl Layout {
             vocab_size: self.vocab_size,
             embedding_size: self.embedding_size,
             hidden_size,
-            hidden_sizes: if differ { self.hidden_sizes.clone() } else { Vec::new() },
+            hidden_sizes: if differ {
+                self.hidden_sizes.clone()
+            } else {
+                Vec::new()
+            },
             tied: self.tied,
             projection: self.projection,
             num_layers: self.hidden_sizes.len(),
@@ -83,7 +90,8 @@ pub struct Imported {
     pub unit: Unit,
     /// The types, the boundary first.
     pub vocabulary: Vocabulary,
-    /// The numbers in the layout of Elman's files, under its names; a tied output layer's weight is not among them.
+    /// The numbers in the layout of Elman's files, under its names; a tied output layer's weight is
+    /// not among them.
     pub values: HashMap<String, Vec<f32>>,
     /// Whether the program skips words outside the vocabulary even where it has `<unk>`.
     pub skip_unknown: bool,
@@ -102,10 +110,30 @@ impl Imported {
         let config = self.layout.config(untold)?;
         let specifications = specifications(&config);
         let take = |name: &str| {
-            self.values.remove(name).ok_or_else(|| Error::refused(name, "the import did not find its numbers", "This is a bug in Elman"))
+            self.values.remove(name).ok_or_else(|| {
+                Error::refused(
+                    name,
+                    "the import did not find its numbers",
+                    "This is a bug in Elman",
+                )
+            })
         };
-        let parameters = specifications.iter().map(|one| one.name.as_str()).map(take).collect::<Result<_>>()?;
-        let description = Description { version: FORMAT, unit: self.unit, skip_unknown: self.skip_unknown, config };
-        Ok(Checkpoint { description, vocabulary: self.vocabulary, parameters, beginning: self.beginning })
+        let parameters = specifications
+            .iter()
+            .map(|one| one.name.as_str())
+            .map(take)
+            .collect::<Result<_>>()?;
+        let description = Description {
+            version: FORMAT,
+            unit: self.unit,
+            skip_unknown: self.skip_unknown,
+            config,
+        };
+        Ok(Checkpoint {
+            description,
+            vocabulary: self.vocabulary,
+            parameters,
+            beginning: self.beginning,
+        })
     }
 }

@@ -31,11 +31,14 @@ impl Names {
         refuse_other_networks(file)?;
         let prefix = common_prefix(file.names());
         let most_layers = file.names().count();
-        let (mut in_file, mut surplus, mut layers) = (BTreeMap::<String, String>::new(), Vec::new(), 1);
+        let (mut in_file, mut surplus, mut layers) =
+            (BTreeMap::<String, String>::new(), Vec::new(), 1);
         for name in file.names() {
             let known = name.strip_prefix(&prefix).and_then(own_name);
             // A layer's number is below the number of tensors, or layers are missing without end.
-            match known.filter(|own| !in_file.contains_key(own) && layer(own).is_none_or(|layer| layer < most_layers)) {
+            match known.filter(|own| {
+                !in_file.contains_key(own) && layer(own).is_none_or(|layer| layer < most_layers)
+            }) {
                 Some(own) => {
                     layers = layers.max(layer(&own).map_or(1, |layer| layer + 1));
                     in_file.insert(own, name.to_owned());
@@ -44,7 +47,12 @@ impl Names {
             }
         }
         let bias = in_file.keys().any(|name| name.starts_with("rnn.bias"));
-        let names = Self { prefix, in_file, layers, bias };
+        let names = Self {
+            prefix,
+            in_file,
+            layers,
+            bias,
+        };
         let missing = names.missing(file);
         if names.has(PROJECTION) && !names.has(EMBEDDING) {
             surplus.push(names.in_file(PROJECTION));
@@ -57,24 +65,38 @@ impl Names {
             rule.push(format!("it lacks {}", missing.join(", ")));
         }
         if !surplus.is_empty() {
-            rule.push(format!("it holds what no model of Elman's has: {}", surplus.join(", ")));
+            rule.push(format!(
+                "it holds what no model of Elman's has: {}",
+                surplus.join(", ")
+            ));
         }
         Err(Error::refused(
             file.file(),
             rule.join("; "),
-            "Save a model of one nn.RNN, nn.GRU or nn.LSTM called rnn, an nn.Linear called decoder, and an nn.Embedding called encoder or none",
+            "Save a model of one nn.RNN, nn.GRU or nn.LSTM called rnn, an nn.Linear called \
+             decoder, and an nn.Embedding called encoder or none",
         ))
     }
 
     /// Parameters that the others call for, under the names that the file would have for them.
     fn missing(&self, file: &ForeignTensors<'_>) -> Vec<String> {
-        let parts = if self.bias { &LAYER_PARTS[..] } else { &LAYER_PARTS[..2] };
-        let mut wanted: Vec<String> =
-            (0..self.layers).flat_map(|layer| parts.iter().map(move |part| format!("rnn.{part}_l{layer}"))).collect();
+        let parts = if self.bias {
+            &LAYER_PARTS[..]
+        } else {
+            &LAYER_PARTS[..2]
+        };
+        let mut wanted: Vec<String> = (0..self.layers)
+            .flat_map(|layer| parts.iter().map(move |part| format!("rnn.{part}_l{layer}")))
+            .collect();
         // The output layer may be the embedding, where that is as wide as what it is given.
-        let width = |name: &str| file.shape(&self.in_file(name)).and_then(<[usize]>::last).copied();
+        let width = |name: &str| {
+            file.shape(&self.in_file(name))
+                .and_then(<[usize]>::last)
+                .copied()
+        };
         let hidden = width(&format!("rnn.weight_hh_l{}", self.layers - 1));
-        let can_be_tied = self.has(EMBEDDING) && (self.has(PROJECTION) || hidden.is_none() || width(EMBEDDING) == hidden);
+        let can_be_tied = self.has(EMBEDDING)
+            && (self.has(PROJECTION) || hidden.is_none() || width(EMBEDDING) == hidden);
         if !can_be_tied {
             wanted.push(DECODER.to_owned());
         }
@@ -89,7 +111,10 @@ impl Names {
 
     /// The file's name for Elman's `own`, there or not.
     pub(super) fn in_file(&self, own: &str) -> String {
-        self.in_file.get(own).cloned().unwrap_or_else(|| format!("{}{own}", self.prefix))
+        self.in_file
+            .get(own)
+            .cloned()
+            .unwrap_or_else(|| format!("{}{own}", self.prefix))
     }
 }
 
@@ -98,15 +123,23 @@ fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
     for name in file.names() {
         let (rule, way_out) = if name.ends_with("_reverse") {
             (
-                "it belongs to a bidirectional network, which reads the words that a language model is to predict",
+                "it belongs to a bidirectional network, which reads the words that a language \
+                 model is to predict",
                 "Train it without bidirectional",
             )
         } else if name.contains("weight_hr_l") {
-            ("it belongs to an LSTM with projections, which Elman does not have", "Train it without proj_size")
+            (
+                "it belongs to an LSTM with projections, which Elman does not have",
+                "Train it without proj_size",
+            )
         } else {
             continue;
         };
-        return Err(Error::refused(format!("{name} of {}", file.file()), rule, way_out));
+        return Err(Error::refused(
+            format!("{name} of {}", file.file()),
+            rule,
+            way_out,
+        ));
     }
     Ok(())
 }
@@ -136,6 +169,8 @@ fn common_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
             *votes.entry(&name[..start]).or_default() += 1;
         }
     }
-    let winner = votes.into_iter().max_by_key(|&(prefix, count)| (count, Reverse(prefix.len())));
+    let winner = votes
+        .into_iter()
+        .max_by_key(|&(prefix, count)| (count, Reverse(prefix.len())));
     winner.map_or_else(String::new, |(prefix, _)| prefix.to_owned())
 }

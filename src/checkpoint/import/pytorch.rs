@@ -1,8 +1,9 @@
-//! PyTorch's files: the `state_dict` of a network of nn.Embedding, nn.RNN, nn.GRU or nn.LSTM, and nn.Linear, saved as safetensors, and a
-//! vocabulary.
+//! PyTorch's files: the `state_dict` of a network of nn.Embedding, nn.RNN, nn.GRU or nn.LSTM, and
+//! nn.Linear, saved as safetensors, and a vocabulary.
 //!
-//! Tensors are called as in PyTorch's word_language_model example (`encoder.weight`, `rnn.weight_ih_l0`, …, `decoder.bias`) or as in Elman's
-//! own files (`embedding.weight`), under any prefix that all of them share. Sizes, cell and parts follow from names and shapes.
+//! Tensors are called as in PyTorch's word_language_model example (`encoder.weight`,
+//! `rnn.weight_ih_l0`, …, `decoder.bias`) or as in Elman's own files (`embedding.weight`), under
+//! any prefix that all of them share. Sizes, cell and parts follow from names and shapes.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,8 +22,8 @@ const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 /// Reads and checks a network and the vocabulary that belongs to it.
 ///
 /// # Errors
-/// If a file cannot be read, a tensor is missing, surplus, of a wrong shape or type or not finite, or the vocabulary is no such thing or has
-/// another length.
+/// If a file cannot be read, a tensor is missing, surplus, of a wrong shape or type or not finite,
+/// or the vocabulary is no such thing or has another length.
 pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let mut file = ForeignTensors::open(path, &bytes)?;
@@ -32,7 +33,12 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     if types.vocabulary.len() != layout.vocab_size {
         return Err(Error::refused(
             vocabulary.display().to_string(),
-            format!("it has {} types, and the tables of {} have {} rows", types.vocabulary.len(), file.file(), layout.vocab_size),
+            format!(
+                "it has {} types, and the tables of {} have {} rows",
+                types.vocabulary.len(),
+                file.file(),
+                layout.vocab_size
+            ),
             "Give the vocabulary that the model was trained with, one type a line",
         ));
     }
@@ -43,7 +49,15 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
         values.insert(name, numbers);
     }
     let notes = file.notes().chain(types.notes).collect();
-    Ok(Imported { layout, unit, vocabulary: types.vocabulary, values, skip_unknown: false, beginning: None, notes })
+    Ok(Imported {
+        layout,
+        unit,
+        vocabulary: types.vocabulary,
+        values,
+        skip_unknown: false,
+        beginning: None,
+        notes,
+    })
 }
 
 impl Layout {
@@ -52,9 +66,14 @@ impl Layout {
         let matrix = |name: &str| matrix(file, &names.in_file(name));
         let has_embedding = names.has(EMBEDDING);
         let [vocab_size, _] = matrix(if has_embedding { EMBEDDING } else { DECODER })?;
-        let embedding_size = if has_embedding { matrix(EMBEDDING)?[1] } else { 0 };
-        let hidden_sizes =
-            (0..names.layers).map(|layer| Ok(matrix(&format!("rnn.weight_hh_l{layer}"))?[1])).collect::<Result<Vec<usize>>>()?;
+        let embedding_size = if has_embedding {
+            matrix(EMBEDDING)?[1]
+        } else {
+            0
+        };
+        let hidden_sizes = (0..names.layers)
+            .map(|layer| Ok(matrix(&format!("rnn.weight_hh_l{layer}"))?[1]))
+            .collect::<Result<Vec<usize>>>()?;
         let (gates, cell) = cell(file, names, hidden_sizes[0])?;
         let layout = Self {
             cell,
@@ -64,7 +83,9 @@ impl Layout {
             hidden_sizes,
             bias: names.bias,
             decoder_bias: names.has(DECODER_BIAS),
-            tied: has_embedding && (!names.has(DECODER) || file.are_equal(&names.in_file(EMBEDDING), &names.in_file(DECODER))),
+            tied: has_embedding
+                && (!names.has(DECODER)
+                    || file.are_equal(&names.in_file(EMBEDDING), &names.in_file(DECODER))),
             projection: names.has(PROJECTION),
         };
         for (name, wanted) in layout.shapes() {
@@ -94,7 +115,9 @@ impl Layout {
             list.push((format!("rnn.weight_ih_l{layer}"), vec![rows, input]));
             list.push((format!("rnn.weight_hh_l{layer}"), vec![rows, hidden]));
             if self.bias {
-                list.extend(["ih", "hh"].map(|part| (format!("rnn.bias_{part}_l{layer}"), vec![rows])));
+                list.extend(
+                    ["ih", "hh"].map(|part| (format!("rnn.bias_{part}_l{layer}"), vec![rows])),
+                );
             }
             input = hidden;
         }
@@ -119,7 +142,9 @@ impl Layout {
                 values[..(number + 1) * width].rotate_right(width);
             }
             INPUT_WEIGHT if self.embedding_size == 0 => {
-                values.chunks_exact_mut(self.vocab_size).for_each(|row| row[..=number].rotate_right(1));
+                values
+                    .chunks_exact_mut(self.vocab_size)
+                    .for_each(|row| row[..=number].rotate_right(1));
             }
             _ => {}
         }
@@ -142,17 +167,21 @@ fn matrix(file: &ForeignTensors<'_>, name: &str) -> Result<[usize; 2]> {
 fn cell(file: &ForeignTensors<'_>, names: &Names, hidden: usize) -> Result<(usize, &'static str)> {
     let name = names.in_file(INPUT_WEIGHT);
     let [rows, columns] = matrix(file, &name)?;
-    CELLS.into_iter().find(|(gates, _)| gates.checked_mul(hidden) == Some(rows)).ok_or_else(|| {
-        Error::refused(
-            format!("{name} of {}", file.file()),
-            format!(
-                "its shape is {:?}, and {} has {hidden} columns: {rows} rows are not 1, 3 or 4 times as many",
-                [rows, columns],
-                names.in_file("rnn.weight_hh_l0")
-            ),
-            "nn.RNN has 1 row a hidden unit, nn.GRU 3, nn.LSTM 4",
-        )
-    })
+    CELLS
+        .into_iter()
+        .find(|(gates, _)| gates.checked_mul(hidden) == Some(rows))
+        .ok_or_else(|| {
+            Error::refused(
+                format!("{name} of {}", file.file()),
+                format!(
+                    "its shape is {:?}, and {} has {hidden} columns: {rows} rows are not 1, 3 or 4 \
+                 times as many",
+                    [rows, columns],
+                    names.in_file("rnn.weight_hh_l0")
+                ),
+                "nn.RNN has 1 row a hidden unit, nn.GRU 3, nn.LSTM 4",
+            )
+        })
 }
 
 #[cfg(test)]
@@ -167,13 +196,22 @@ mod tests {
             .zip(tensors)
             .map(|(number, (_, shape))| {
                 let value = 1.0 + f32::from(number) / 64.0;
-                std::iter::repeat_n(value.to_le_bytes(), shape.iter().product()).flatten().collect()
+                std::iter::repeat_n(value.to_le_bytes(), shape.iter().product())
+                    .flatten()
+                    .collect()
             })
             .collect();
         let views = tensors.iter().zip(&values).map(|((name, shape), bytes)| {
-            (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many bytes as the shape says"))
+            (
+                *name,
+                TensorView::new(Dtype::F32, shape.clone(), bytes)
+                    .expect("as many bytes as the shape says"),
+            )
         });
-        let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let metadata = metadata
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         safetensors::serialize(views, Some(metadata)).expect("tensors in a file")
     }
 
@@ -197,15 +235,28 @@ mod tests {
     fn the_cell_is_read_off_the_shapes() {
         for (gates, name) in CELLS {
             let found = layout(&network(gates), &[]).expect("a network");
-            assert_eq!((found.cell, found.gates, found.hidden_sizes.as_slice()), (name, gates, &[3][..]));
+            assert_eq!(
+                (found.cell, found.gates, found.hidden_sizes.as_slice()),
+                (name, gates, &[3][..])
+            );
             assert_eq!((found.vocab_size, found.embedding_size), (7, 2));
             assert!(!found.bias && !found.decoder_bias && !found.tied && !found.projection);
         }
         let message = layout(&network(2), &[]).expect_err("two gates").to_string();
-        assert!(message.contains("[6, 2]") && message.contains("nn.GRU 3"), "{message}");
+        assert!(
+            message.contains("[6, 2]") && message.contains("nn.GRU 3"),
+            "{message}"
+        );
         for cell in ["gru", "lstm"] {
-            let found = layout(&network(if cell == "gru" { 3 } else { 4 }), &[]).expect("a network");
-            assert_eq!(found.config(crate::model::Config::default()).expect("a model of Elman's").cell, cell);
+            let found =
+                layout(&network(if cell == "gru" { 3 } else { 4 }), &[]).expect("a network");
+            assert_eq!(
+                found
+                    .config(crate::model::Config::default())
+                    .expect("a model of Elman's")
+                    .cell,
+                cell
+            );
         }
     }
 
@@ -224,7 +275,10 @@ mod tests {
             ("decoder.bias", vec![7]),
         ]);
         let found = layout(&tensors, &[]).expect("a network");
-        assert_eq!((found.cell, found.hidden_sizes.as_slice()), ("lstm", &[3, 5][..]));
+        assert_eq!(
+            (found.cell, found.hidden_sizes.as_slice()),
+            ("lstm", &[3, 5][..])
+        );
         assert!(found.bias && found.decoder_bias && found.projection && !found.tied);
         // Tied, for there is a projection back to D.
         tensors.retain(|(name, _)| *name != "decoder.weight");
@@ -240,11 +294,17 @@ mod tests {
         let only_encoder = &tensors[..3];
         assert!(layout(only_encoder, &[]).expect("one table").tied);
         let only_decoder = &tensors[1..];
-        let found = layout(only_decoder, &[("encoder.weight", "decoder.weight")]).expect("one table");
+        let found =
+            layout(only_decoder, &[("encoder.weight", "decoder.weight")]).expect("one table");
         assert_eq!((found.tied, found.embedding_size), (true, 3));
         // Without the word of the metadata the network would take one-hot vectors.
-        let message = layout(only_decoder, &[]).expect_err("a table is missing").to_string();
-        assert!(message.contains("[3, 3]") && message.contains("[3, 7]"), "{message}");
+        let message = layout(only_decoder, &[])
+            .expect_err("a table is missing")
+            .to_string();
+        assert!(
+            message.contains("[3, 3]") && message.contains("[3, 7]"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -252,7 +312,16 @@ mod tests {
         let mut layout = layout(&network(1), &[]).expect("a network");
         layout.projection = true;
         layout.hidden_sizes = vec![3, 5];
-        let config = layout.config(crate::model::Config::default()).expect("a model of Elman's");
-        assert_eq!((config.projection, config.hidden_sizes.as_slice(), config.num_layers), (true, &[3, 5][..], 2));
+        let config = layout
+            .config(crate::model::Config::default())
+            .expect("a model of Elman's");
+        assert_eq!(
+            (
+                config.projection,
+                config.hidden_sizes.as_slice(),
+                config.num_layers
+            ),
+            (true, &[3, 5][..], 2)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Models of Mikolov's rnnlm (rnnlm 0.3 and 0.4, format version 10), text or binary: classes, direct connections, a compression layer, the state
-//! after the validation text.
+//! Models of Mikolov's rnnlm (rnnlm 0.3 and 0.4, format version 10), text or binary: classes,
+//! direct connections, a compression layer, the state after the validation text.
 //!
 //! In: a file that `rnnlm -train` wrote. Out: an [`Imported`] and what its tensors do not tell.
 
@@ -19,8 +19,8 @@ const INDEPENDENT_STATE: f32 = 1.0;
 /// Reads a model: the network, and the configuration with what the layout does not say.
 ///
 /// # Errors
-/// If the file cannot be read, is of another version, is cut short or longer than its sizes say, or has words twice, words that are not UTF-8,
-/// or classes that are no runs of the vocabulary.
+/// If the file cannot be read, is of another version, is cut short or longer than its sizes say, or
+/// has words twice, words that are not UTF-8, or classes that are no runs of the vocabulary.
 pub fn read(path: &Path) -> Result<(Imported, Config)> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     parse(&bytes, &path.display().to_string())
@@ -44,14 +44,19 @@ struct Sizes {
 }
 
 fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
-    let mut reader = Reader { bytes, position: 0, file };
+    let mut reader = Reader {
+        bytes,
+        position: 0,
+        file,
+    };
     let head = reader.head()?;
     let number = |name: &str| head.number(name, file);
     if number("version")? != VERSION {
         return Err(Error::refused(
             format!("{file}, version {}", number("version")?),
             format!("Elman reads version {VERSION}, which rnnlm 0.3 and 0.4 write"),
-            "Train with one of these, or let one go on with the model for no epoch: it writes its own version",
+            "Train with one of these, or let one go on with the model for no epoch: it writes its \
+             own version",
         ));
     }
     let is_binary = match number("file format")? {
@@ -72,7 +77,11 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         classes: number("class size")?,
         direct: number("direct connections")?,
     };
-    sizes.check(number("input layer size")?, number("output layer size")?, file)?;
+    sizes.check(
+        number("input layer size")?,
+        number("output layer size")?,
+        file,
+    )?;
     let (vocabulary, class_sizes) = reader.vocabulary(&sizes)?;
     let (state, values) = reader.numbers(&sizes, is_binary)?;
     let independent = number("independent sentences mode")? != 0;
@@ -89,38 +98,70 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         tied: false,
         projection: false,
     };
-    let binning = if old_classes { Binning::Frequency } else { Binning::Sqrt };
+    let binning = if old_classes {
+        Binning::Frequency
+    } else {
+        Binning::Sqrt
+    };
     let config = Config {
         activation: Activation::RnnlmSigmoid,
         compression_size: sizes.compression,
         output: "class".into(),
-        classes: Some(Classes { asked: sizes.classes, binning, sizes: class_sizes }),
+        classes: Some(Classes {
+            asked: sizes.classes,
+            binning,
+            sizes: class_sizes,
+        }),
         direct_size: sizes.direct,
-        direct_order: if sizes.direct > 0 { number("direct order")? } else { 0 },
-        initial_state: if independent { INDEPENDENT_STATE } else { Config::default().initial_state },
+        direct_order: if sizes.direct > 0 {
+            number("direct order")?
+        } else {
+            0
+        },
+        initial_state: if independent {
+            INDEPENDENT_STATE
+        } else {
+            Config::default().initial_state
+        },
         independent,
         ..Config::default()
     };
     let mut notes = Vec::new();
     if !is_binary {
-        notes.push("rnnlm's text format keeps four decimals of every number; -binary keeps them all".to_owned());
+        notes.push(
+            "rnnlm's text format keeps four decimals of every number; -binary keeps them all"
+                .to_owned(),
+        );
     }
     // In the independent mode no text begins with the state.
     let beginning = (!independent).then(|| vec![state]);
-    Ok((Imported { layout, unit: Unit::Word, vocabulary, values, skip_unknown: true, beginning, notes }, config))
+    Ok((
+        Imported {
+            layout,
+            unit: Unit::Word,
+            vocabulary,
+            values,
+            skip_unknown: true,
+            beginning,
+            notes,
+        },
+        config,
+    ))
 }
 
 impl Sizes {
     /// The sizes of whole layers must follow from their parts.
     fn check(&self, input: usize, output: usize, file: &str) -> Result<()> {
-        let fits = input.checked_sub(self.hidden) == Some(self.words) && output.checked_sub(self.classes) == Some(self.words);
+        let fits = input.checked_sub(self.hidden) == Some(self.words)
+            && output.checked_sub(self.classes) == Some(self.words);
         if fits && self.words > 0 && self.hidden > 0 && (1..=self.words).contains(&self.classes) {
             return Ok(());
         }
         Err(Error::refused(
             file,
             format!(
-                "an input layer of {input}, a hidden layer of {}, an output layer of {output}, {} words and {} classes make no network",
+                "an input layer of {input}, a hidden layer of {}, an output layer of {output}, {} \
+                 words and {} classes make no network",
                 self.hidden, self.words, self.classes
             ),
             "Restore the file from a copy",
@@ -142,7 +183,11 @@ impl Head {
                 None => "it is not there, so this is no model of rnnlm".to_owned(),
                 Some(value) => format!("{value:?} is no number from 0 on"),
             };
-            Error::refused(format!("`{name}:` in the head of {file}"), rule, "Give the file that `rnnlm -train -rnnlm FILE` wrote")
+            Error::refused(
+                format!("`{name}:` in the head of {file}"),
+                rule,
+                "Give the file that `rnnlm -train -rnnlm FILE` wrote",
+            )
         })
     }
 }
@@ -150,7 +195,11 @@ impl Head {
 impl<'a> Reader<'a> {
     fn cut_short(&self, what: &str) -> Error {
         let rule = format!("the file ends before {what}");
-        Error::refused(self.file, rule, "It is cut short: restore it from a copy, or train it again")
+        Error::refused(
+            self.file,
+            rule,
+            "It is cut short: restore it from a copy, or train it again",
+        )
     }
 
     /// The next line, without its end; none at the end of the file.
@@ -171,12 +220,20 @@ impl<'a> Reader<'a> {
             let line = self.line().map(String::from_utf8_lossy);
             match line.as_deref().and_then(|line| line.split_once(':')) {
                 Some(("Vocabulary", _)) => return Ok(Head(head)),
-                Some((name, value)) => drop(head.insert(name.trim().to_owned(), value.trim().to_owned())),
+                Some((name, value)) => {
+                    drop(head.insert(name.trim().to_owned(), value.trim().to_owned()))
+                }
                 None if line.is_some() => {}
-                None if head.contains_key("version") => return Err(self.cut_short("its vocabulary")),
+                None if head.contains_key("version") => {
+                    return Err(self.cut_short("its vocabulary"));
+                }
                 None => {
                     let way_out = "Give the file that `rnnlm -train -rnnlm FILE` wrote";
-                    return Err(Error::refused(self.file, "it is no model of rnnlm", way_out));
+                    return Err(Error::refused(
+                        self.file,
+                        "it is no model of rnnlm",
+                        way_out,
+                    ));
                 }
             }
         }
@@ -186,20 +243,34 @@ impl<'a> Reader<'a> {
     fn vocabulary(&mut self, sizes: &Sizes) -> Result<(Vocabulary, Vec<usize>)> {
         // A word takes a line: no memory for more than the file can hold, whatever it says.
         if sizes.words > self.bytes.len() {
-            return Err(self.cut_short(&format!("the end of its vocabulary of {} words", sizes.words)));
+            return Err(self.cut_short(&format!(
+                "the end of its vocabulary of {} words",
+                sizes.words
+            )));
         }
         let mut types = Vec::with_capacity(sizes.words);
         let (mut classes, mut last, mut words) = (vec![0; sizes.classes], 0, HashSet::new());
         while types.len() < sizes.words {
-            let line = self.line().ok_or_else(|| self.cut_short(&format!("word {} of {}", types.len(), sizes.words)))?;
+            let line = self.line().ok_or_else(|| {
+                self.cut_short(&format!("word {} of {}", types.len(), sizes.words))
+            })?;
             let place = format!("{}, word {}", self.file, types.len());
-            let text = std::str::from_utf8(line)
-                .map_err(|_| Error::refused(&*place, "it is not UTF-8", "Convert the training text to UTF-8 and train again"))?;
+            let text = std::str::from_utf8(line).map_err(|_| {
+                Error::refused(
+                    &*place,
+                    "it is not UTF-8",
+                    "Convert the training text to UTF-8 and train again",
+                )
+            })?;
             if text.trim().is_empty() {
                 continue;
             }
             let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-            let number = |field: usize| fields.get(field).and_then(|field| field.parse::<usize>().ok());
+            let number = |field: usize| {
+                fields
+                    .get(field)
+                    .and_then(|field| field.parse::<usize>().ok())
+            };
             let (true, Some(index), Some(class)) = (fields.len() == 4, number(0), number(3)) else {
                 return Err(Error::refused(
                     format!("{place}: {text:?}"),
@@ -208,25 +279,49 @@ impl<'a> Reader<'a> {
                 ));
             };
             if index != types.len() || class < last || class >= sizes.classes {
-                let rule = format!("words count up from 0, and their classes ascend below {}", sizes.classes);
-                return Err(Error::refused(format!("{place}: {text:?}"), rule, "Restore the file from a copy"));
+                let rule = format!(
+                    "words count up from 0, and their classes ascend below {}",
+                    sizes.classes
+                );
+                return Err(Error::refused(
+                    format!("{place}: {text:?}"),
+                    rule,
+                    "Restore the file from a copy",
+                ));
             }
             if !words.insert(fields[2]) {
-                return Err(Error::refused(format!("{place}: {text:?}"), "the word stands there twice", "Restore the file from a copy"));
+                return Err(Error::refused(
+                    format!("{place}: {text:?}"),
+                    "the word stands there twice",
+                    "Restore the file from a copy",
+                ));
             }
             last = class;
             classes[class] += 1;
             types.push(fields[2].to_owned());
         }
-        if types.first().is_none_or(|first| first != Unit::Word.boundary()) {
-            return Err(Error::refused(self.file, "its first word is not </s>", "Restore the file from a copy"));
+        if types
+            .first()
+            .is_none_or(|first| first != Unit::Word.boundary())
+        {
+            return Err(Error::refused(
+                self.file,
+                "its first word is not </s>",
+                "Restore the file from a copy",
+            ));
         }
         Ok((Vocabulary::new(types)?, classes))
     }
 
     /// The state, and the parameters under Elman's names.
     fn numbers(&mut self, sizes: &Sizes, is_binary: bool) -> Result<Numbers> {
-        let &Sizes { words, hidden, compression, classes, direct } = sizes;
+        let &Sizes {
+            words,
+            hidden,
+            compression,
+            classes,
+            direct,
+        } = sizes;
         let input = words + hidden;
         let read = if is_binary { Self::binary } else { Self::text };
         let state = read(self, "the hidden layer's state", hidden)?;
@@ -235,57 +330,98 @@ impl<'a> Reader<'a> {
         let last = match compression {
             0 => hidden,
             _ => {
-                values.insert(COMPRESSION.to_owned(), read(self, "the weights 1->c", compression.saturating_mul(hidden))?);
+                values.insert(
+                    COMPRESSION.to_owned(),
+                    read(self, "the weights 1->c", compression.saturating_mul(hidden))?,
+                );
                 compression
             }
         };
-        let mut output = read(self, "the weights to the output layer", (words + classes).saturating_mul(last))?;
+        let mut output = read(
+            self,
+            "the weights to the output layer",
+            (words + classes).saturating_mul(last),
+        )?;
         values.insert(CLASS_WEIGHT.to_owned(), output.split_off(words * last));
         values.insert(DECODER.to_owned(), output);
         if direct > 0 {
-            values.insert(DIRECT.to_owned(), read(self, "the direct connections", direct)?);
+            values.insert(
+                DIRECT.to_owned(),
+                read(self, "the direct connections", direct)?,
+            );
         }
-        if self.bytes[self.position..].iter().any(|byte| is_binary || !byte.is_ascii_whitespace()) && !self.ends_with_title(is_binary) {
+        if self.bytes[self.position..]
+            .iter()
+            .any(|byte| is_binary || !byte.is_ascii_whitespace())
+            && !self.ends_with_title(is_binary)
+        {
             let rule = format!("{} bytes are left over", self.bytes.len() - self.position);
-            return Err(Error::refused(self.file, rule, "The sizes in its head are wrong, or something was written behind the model"));
+            return Err(Error::refused(
+                self.file,
+                rule,
+                "The sizes in its head are wrong, or something was written behind the model",
+            ));
         }
         // A row has a unit's weights from the words, then those from the previous state.
         let rows = || first.chunks_exact(input);
-        values.insert("rnn.weight_ih_l0".to_owned(), rows().flat_map(|row| &row[..words]).copied().collect());
-        values.insert("rnn.weight_hh_l0".to_owned(), rows().flat_map(|row| &row[words..]).copied().collect());
+        values.insert(
+            "rnn.weight_ih_l0".to_owned(),
+            rows().flat_map(|row| &row[..words]).copied().collect(),
+        );
+        values.insert(
+            "rnn.weight_hh_l0".to_owned(),
+            rows().flat_map(|row| &row[words..]).copied().collect(),
+        );
         Ok((state, values))
     }
 
     /// In text the title of the direct connections stands there where there are none.
     fn ends_with_title(&self, is_binary: bool) -> bool {
-        !is_binary && String::from_utf8_lossy(&self.bytes[self.position..]).trim().ends_with(':')
+        !is_binary
+            && String::from_utf8_lossy(&self.bytes[self.position..])
+                .trim()
+                .ends_with(':')
     }
 
     /// The next numbers of a binary file.
     fn binary(&mut self, what: &str, count: usize) -> Result<Vec<f32>> {
-        let bytes =
-            self.bytes[self.position..].get(..count.saturating_mul(4)).ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
+        let bytes = self.bytes[self.position..]
+            .get(..count.saturating_mul(4))
+            .ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
         self.position += bytes.len();
-        let numbers = bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap_or_default()));
+        let numbers = bytes
+            .chunks_exact(4)
+            .map(|four| f32::from_le_bytes(four.try_into().unwrap_or_default()));
         self.finite(what, numbers.collect())
     }
 
     /// The next numbers of a text file, behind their title.
     fn text(&mut self, what: &str, count: usize) -> Result<Vec<f32>> {
-        let title = self.bytes[self.position..].iter().position(|&byte| byte == b':');
+        let title = self.bytes[self.position..]
+            .iter()
+            .position(|&byte| byte == b':');
         self.position += title.ok_or_else(|| self.cut_short(what))? + 1;
         let mut numbers = Vec::with_capacity(count.min(self.bytes.len()));
         while numbers.len() < count {
             let rest = &self.bytes[self.position..];
-            let begin =
-                rest.iter().position(|byte| !byte.is_ascii_whitespace()).ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
+            let begin = rest
+                .iter()
+                .position(|byte| !byte.is_ascii_whitespace())
+                .ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
             // A number that the file ends with may have lost digits: rnnlm ends every line.
             let length = rest[begin..].iter().position(u8::is_ascii_whitespace);
             let length = length.ok_or_else(|| self.cut_short(&format!("the end of {what}")))?;
             let word = String::from_utf8_lossy(&rest[begin..begin + length]);
             let number = word.parse().map_err(|_| {
-                let rule = format!("{word:?} is no number, and {} of {count} are still to come", count - numbers.len());
-                Error::refused(format!("{what} of {}", self.file), rule, "It is cut short or damaged: restore it from a copy")
+                let rule = format!(
+                    "{word:?} is no number, and {} of {count} are still to come",
+                    count - numbers.len()
+                );
+                Error::refused(
+                    format!("{what} of {}", self.file),
+                    rule,
+                    "It is cut short or damaged: restore it from a copy",
+                )
             })?;
             numbers.push(number);
             self.position += begin + length;
@@ -299,7 +435,8 @@ impl<'a> Reader<'a> {
             Some(number) => Err(Error::refused(
                 format!("{what} of {}", self.file),
                 format!("{number} is among them, and all must be finite"),
-                "Its training diverged, or the file is damaged: train it again with a smaller -alpha",
+                "Its training diverged, or the file is damaged: train it again with a smaller \
+                 -alpha",
             )),
         }
     }

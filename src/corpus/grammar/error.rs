@@ -57,7 +57,8 @@ pub enum GrammarError {
     },
     /// A weight is not a positive number of usable size, or not at the end of its alternative.
     #[error(
-        "line {line}: `{value}` in `{category}` is not a weight; a weight is a number from 0.000001 \
+        "line {line}: `{value}` in `{category}` is not a weight; a weight is a number from \
+         0.000001 \
          to 1000000 in brackets at the end of an alternative, such as `[3]`"
     )]
     Weight {
@@ -70,7 +71,8 @@ pub enum GrammarError {
     },
     /// A category is used and has no rule.
     #[error(
-        "line {line}: `{name}` has no rule; add `{name} -> …`, or begin it with a lower-case letter \
+        "line {line}: `{name}` has no rule; add `{name} -> …`, or begin it with a lower-case \
+         letter \
          if it is a word"
     )]
     UndefinedCategory {

@@ -6,7 +6,11 @@ impl Grammar {
     /// The inside algorithm: the sum over the derivations of a sentence of the products of their
     /// rules' values; `None` where there is no derivation.
     pub(super) fn inside<T: Tally>(&self, sentence: &[&str]) -> Option<T> {
-        let find = |word: &&str| self.words.binary_search_by(|known| known.as_str().cmp(word)).ok();
+        let find = |word: &&str| {
+            self.words
+                .binary_search_by(|known| known.as_str().cmp(word))
+                .ok()
+        };
         let sentence: Vec<usize> = sentence.iter().map(find).collect::<Option<_>>()?;
         let chart = &self.chart;
         let count = sentence.len();
@@ -50,7 +54,10 @@ impl Grammar {
             }
         }
         let whole = cells.get(count.checked_sub(1)? * count)?;
-        whole.iter().find(|(item, _)| *item == 0).map(|&(_, value)| value)
+        whole
+            .iter()
+            .find(|(item, _)| *item == 0)
+            .map(|&(_, value)| value)
     }
 }
 
@@ -147,36 +154,60 @@ impl ChartRules {
         for (parent, category) in categories.iter().enumerate() {
             for alternative in &category.alternatives {
                 let probability = alternative.probability;
-                let Some((&last, before)) = alternative.symbols.split_last() else { continue };
+                let Some((&last, before)) = alternative.symbols.split_last() else {
+                    continue;
+                };
                 let Some((&head, middle)) = before.split_first() else {
-                    chains[parent].push(Single { parent, child: item(last), probability });
+                    chains[parent].push(Single {
+                        parent,
+                        child: item(last),
+                        probability,
+                    });
                     continue;
                 };
                 let mut left = item(head);
                 for &symbol in middle {
                     let beginning = pairs.len();
                     let right = item(symbol);
-                    pairs[left].push(Pair { parent: beginning, right, probability: 1.0 });
+                    pairs[left].push(Pair {
+                        parent: beginning,
+                        right,
+                        probability: 1.0,
+                    });
                     pairs.push(Vec::new());
                     left = beginning;
                 }
-                pairs[left].push(Pair { parent, right: item(last), probability });
+                pairs[left].push(Pair {
+                    parent,
+                    right: item(last),
+                    probability,
+                });
             }
         }
         let singles = order_singles(chains, categories)?;
-        Ok(ChartRules { items: pairs.len(), first_word, singles, pairs })
+        Ok(ChartRules {
+            items: pairs.len(),
+            first_word,
+            singles,
+            pairs,
+        })
     }
 }
 
 /// Puts the one-child rules in an order in which a category's own come before those that use it.
-fn order_singles(mut chains: Vec<Vec<Single>>, categories: &[Category]) -> Result<Vec<Single>, GrammarError> {
+fn order_singles(
+    mut chains: Vec<Vec<Single>>,
+    categories: &[Category],
+) -> Result<Vec<Single>, GrammarError> {
     let mut singles: Vec<Single> = Vec::new();
     let mut placed = vec![false; categories.len()];
     let mut waiting: Vec<usize> = (0..categories.len()).collect();
     while let Some(&stuck) = waiting.first() {
         let before = waiting.len();
         waiting.retain(|&category| {
-            let is_ready = chains[category].iter().all(|single| placed.get(single.child).is_none_or(|&is| is));
+            let is_ready = chains[category]
+                .iter()
+                .all(|single| placed.get(single.child).is_none_or(|&is| is));
             if is_ready {
                 placed[category] = true;
                 singles.append(&mut chains[category]);
@@ -190,10 +221,16 @@ fn order_singles(mut chains: Vec<Vec<Single>>, categories: &[Category]) -> Resul
             while !is_visited[category] {
                 is_visited[category] = true;
                 let next = chains[category].iter().map(|single| single.child);
-                category = next.filter(|&child| placed.get(child) == Some(&false)).min().unwrap_or(category);
+                category = next
+                    .filter(|&child| placed.get(child) == Some(&false))
+                    .min()
+                    .unwrap_or(category);
             }
             let Category { line, name, .. } = &categories[category];
-            return Err(GrammarError::Cycle { line: *line, name: name.clone() });
+            return Err(GrammarError::Cycle {
+                line: *line,
+                name: name.clone(),
+            });
         }
     }
     Ok(singles)

@@ -38,47 +38,84 @@ pub(super) fn read_rules(text: &str) -> Result<Vec<RuleText<'_>>, GrammarError> 
             (None, Some((name, alternatives))) => {
                 let name = name.trim();
                 if !is_category(name) || name.contains(|c: char| c.is_whitespace() || c == '|') {
-                    return Err(GrammarError::CategoryName { line, name: name.to_owned() });
+                    return Err(GrammarError::CategoryName {
+                        line,
+                        name: name.to_owned(),
+                    });
                 }
-                rules.push(RuleText { line, name, alternatives: Vec::new() });
+                rules.push(RuleText {
+                    line,
+                    name,
+                    alternatives: Vec::new(),
+                });
                 alternatives
             }
-            _ => return Err(GrammarError::NotARule { line, text: content.to_owned() }),
+            _ => {
+                return Err(GrammarError::NotARule {
+                    line,
+                    text: content.to_owned(),
+                });
+            }
         };
         // Two rules on one line, most likely.
         if alternatives.contains("->") {
-            return Err(GrammarError::NotARule { line, text: content.to_owned() });
+            return Err(GrammarError::NotARule {
+                line,
+                text: content.to_owned(),
+            });
         }
         if let Some(rule) = rules.last_mut() {
             for alternative in alternatives.split('|') {
-                rule.alternatives.push(read_alternative(alternative, line, rule.name)?);
+                rule.alternatives
+                    .push(read_alternative(alternative, line, rule.name)?);
             }
         }
     }
     Ok(rules)
 }
 
-fn read_alternative<'a>(text: &'a str, line: usize, category: &str) -> Result<AlternativeText<'a>, GrammarError> {
+fn read_alternative<'a>(
+    text: &'a str,
+    line: usize,
+    category: &str,
+) -> Result<AlternativeText<'a>, GrammarError> {
     let mut symbols: Vec<&str> = text.split_whitespace().collect();
     let mut weight = 1.0;
     if let Some(last) = symbols.pop_if(|last| last.starts_with('[')) {
-        let number = last.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let number = last
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
         let usable = SMALLEST_WEIGHT..=1.0 / SMALLEST_WEIGHT;
         weight = match number.and_then(|number| number.parse::<f64>().ok()) {
             Some(number) if usable.contains(&number) => number,
             _ => {
                 let (value, category) = (last.to_owned(), category.to_owned());
-                return Err(GrammarError::Weight { line, value, category });
+                return Err(GrammarError::Weight {
+                    line,
+                    value,
+                    category,
+                });
             }
         };
     }
     // A bracket anywhere else is a weight that strayed, or one with a space in it.
     if let Some(stray) = symbols.iter().find(|symbol| symbol.contains(['[', ']'])) {
         let (value, category) = ((*stray).to_owned(), category.to_owned());
-        return Err(GrammarError::Weight { line, value, category });
+        return Err(GrammarError::Weight {
+            line,
+            value,
+            category,
+        });
     }
     if symbols.is_empty() {
-        return Err(GrammarError::EmptyAlternative { line, category: category.to_owned() });
+        return Err(GrammarError::EmptyAlternative {
+            line,
+            category: category.to_owned(),
+        });
     }
-    Ok(AlternativeText { line, symbols, weight })
+    Ok(AlternativeText {
+        line,
+        symbols,
+        weight,
+    })
 }

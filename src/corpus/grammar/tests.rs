@@ -18,7 +18,11 @@ fn builtin_grammar_has_a_few_hundred_sorted_words() {
     let words = grammar.words();
     assert!((220..=320).contains(&words.len()), "{} words", words.len());
     assert!(words.windows(2).all(|pair| pair[0] < pair[1]));
-    assert!(words.iter().all(|word| word.chars().all(|c| c.is_ascii_lowercase())));
+    assert!(
+        words
+            .iter()
+            .all(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+    );
     // One spelling in two categories is what ambiguity would begin with.
     let mut uses = vec![0; words.len()];
     for category in &grammar.categories {
@@ -28,7 +32,11 @@ fn builtin_grammar_has_a_few_hundred_sorted_words() {
             }
         }
     }
-    let twice: Vec<_> = words.iter().zip(uses).filter(|(_, uses)| *uses > 1).collect();
+    let twice: Vec<_> = words
+        .iter()
+        .zip(uses)
+        .filter(|(_, uses)| *uses > 1)
+        .collect();
     assert_eq!(twice, [(&"the".to_owned(), 2)]);
 }
 
@@ -39,9 +47,14 @@ fn sampled_sentences_have_one_derivation_of_the_same_probability() {
     for _ in 0..2_000 {
         let sentence = grammar.sample(&mut random);
         assert_eq!(grammar.derivations(&sentence.words), 1, "{sentence}");
-        let inside = grammar.log10_probability(&sentence.words).expect("it was derived");
+        let inside = grammar
+            .log10_probability(&sentence.words)
+            .expect("it was derived");
         let drawn = sentence.log10_probability;
-        assert!((inside - drawn).abs() <= 1e-9 * drawn.abs(), "{sentence}: {inside} {drawn}");
+        assert!(
+            (inside - drawn).abs() <= 1e-9 * drawn.abs(),
+            "{sentence}: {inside} {drawn}"
+        );
     }
 }
 
@@ -55,14 +68,20 @@ fn grammatical_sentences_derive_once() {
         "john and mary sleep",
         "the girls near the dog laugh",
         "the boy who the girls who the man sees chase often sleeps",
-        "the books which the boy reads fall".replace("reads", "finds").as_str(),
+        "the books which the boy reads fall"
+            .replace("reads", "finds")
+            .as_str(),
         "today the child who thinks that the king draws paints a picture",
         "the letter which the doctors steal burns",
         "dogs hunt",
         "dogs hunt cats",
     ] {
         assert_eq!(grammar.derivations(&split(sentence)), 1, "{sentence}");
-        assert!(grammar.log10_probability(&split(sentence)).is_some_and(|log| log < 0.0));
+        assert!(
+            grammar
+                .log10_probability(&split(sentence))
+                .is_some_and(|log| log < 0.0)
+        );
     }
 }
 
@@ -99,7 +118,11 @@ fn ungrammatical_sentences_do_not_derive() {
         "",
     ] {
         assert_eq!(grammar.derivations(&split(sentence)), 0, "{sentence}");
-        assert_eq!(grammar.log10_probability(&split(sentence)), None, "{sentence}");
+        assert_eq!(
+            grammar.log10_probability(&split(sentence)),
+            None,
+            "{sentence}"
+        );
     }
 }
 
@@ -120,7 +143,10 @@ fn expectations_are_the_means_of_samples() {
     assert!((mean - expected).abs() < 0.1, "{mean} {expected}");
     assert!((6.0..9.0).contains(&expected), "{expected}");
     let perplexity = 10f64.powf(-log10_probability / (words as f64 + f64::from(count)));
-    assert!((perplexity / grammar.perplexity() - 1.0).abs() < 0.01, "{perplexity}");
+    assert!(
+        (perplexity / grammar.perplexity() - 1.0).abs() < 0.01,
+        "{perplexity}"
+    );
 }
 
 #[test]
@@ -141,7 +167,9 @@ fn same_seed_same_sentences() {
     let grammar = english();
     let draw = |seed| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..50).map(|_| grammar.sample(&mut random).to_string()).collect::<Vec<_>>()
+        (0..50)
+            .map(|_| grammar.sample(&mut random).to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));
@@ -153,12 +181,19 @@ fn frequencies_follow_the_weights() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut counts = HashMap::new();
     for _ in 0..20_000 {
-        *counts.entry(grammar.sample(&mut random).to_string()).or_insert(0) += 1;
+        *counts
+            .entry(grammar.sample(&mut random).to_string())
+            .or_insert(0) += 1;
     }
     for (sentence, share) in [("x", 0.5), ("y", 0.3), ("z z", 0.2)] {
         // Four standard deviations of 20 000 draws are below 0.015.
-        assert!((f64::from(counts[sentence]) / 20_000.0 - share).abs() < 0.015, "{counts:?}");
-        let log10 = grammar.log10_probability(&split(sentence)).expect("it derives");
+        assert!(
+            (f64::from(counts[sentence]) / 20_000.0 - share).abs() < 0.015,
+            "{counts:?}"
+        );
+        let log10 = grammar
+            .log10_probability(&split(sentence))
+            .expect("it derives");
         assert!((log10 - f64::log10(share)).abs() < 1e-12);
     }
     assert_eq!(counts.len(), 3);
@@ -187,10 +222,23 @@ fn derivations_and_probabilities_add_up_in_an_ambiguous_grammar() {
 #[test]
 fn bad_grammars_are_named() {
     let name = |name: &str| name.to_owned();
-    let weight = |line, value: &str| GrammarError::Weight { line, value: name(value), category: name("A") };
-    let category = |line, text: &str| GrammarError::CategoryName { line, name: name(text) };
-    let not_a_rule = |line, text: &str| GrammarError::NotARule { line, text: name(text) };
-    let empty = |line| GrammarError::EmptyAlternative { line, category: name("A") };
+    let weight = |line, value: &str| GrammarError::Weight {
+        line,
+        value: name(value),
+        category: name("A"),
+    };
+    let category = |line, text: &str| GrammarError::CategoryName {
+        line,
+        name: name(text),
+    };
+    let not_a_rule = |line, text: &str| GrammarError::NotARule {
+        line,
+        text: name(text),
+    };
+    let empty = |line| GrammarError::EmptyAlternative {
+        line,
+        category: name("A"),
+    };
     for (text, error) in [
         ("", GrammarError::Empty),
         ("# nothing\n\n", GrammarError::Empty),
@@ -211,11 +259,43 @@ fn bad_grammars_are_named() {
         ("A -> x [2", weight(1, "[2")),
         ("A -> x [2] y", weight(1, "[2]")),
         ("A -> x[2]", weight(1, "x[2]")),
-        ("A -> x\n\nA -> y", GrammarError::DuplicateCategory { line: 3, name: name("A"), first_line: 1 }),
-        ("A -> x\n| B", GrammarError::UndefinedCategory { line: 2, name: name("B") }),
-        ("A -> x\nB -> y B | z", GrammarError::UnreachableCategory { line: 2, name: name("B"), start: name("A") }),
-        ("A -> x | B\nB -> C\nC -> B | y", GrammarError::Cycle { line: 2, name: name("B") }),
-        ("A -> A [1] | x [9]", GrammarError::Cycle { line: 1, name: name("A") }),
+        (
+            "A -> x\n\nA -> y",
+            GrammarError::DuplicateCategory {
+                line: 3,
+                name: name("A"),
+                first_line: 1,
+            },
+        ),
+        (
+            "A -> x\n| B",
+            GrammarError::UndefinedCategory {
+                line: 2,
+                name: name("B"),
+            },
+        ),
+        (
+            "A -> x\nB -> y B | z",
+            GrammarError::UnreachableCategory {
+                line: 2,
+                name: name("B"),
+                start: name("A"),
+            },
+        ),
+        (
+            "A -> x | B\nB -> C\nC -> B | y",
+            GrammarError::Cycle {
+                line: 2,
+                name: name("B"),
+            },
+        ),
+        (
+            "A -> A [1] | x [9]",
+            GrammarError::Cycle {
+                line: 1,
+                name: name("A"),
+            },
+        ),
     ] {
         let found = Grammar::parse(text).expect_err(text);
         assert_eq!(found, error, "{text}");
@@ -232,7 +312,11 @@ fn grammars_without_end_are_refused() {
         ("A -> x | y B\nB -> A A A A A A | z", 2, 1.5),
     ] {
         match Grammar::parse(text) {
-            Err(GrammarError::Endless { line: found, offspring, .. }) => {
+            Err(GrammarError::Endless {
+                line: found,
+                offspring,
+                ..
+            }) => {
                 assert_eq!(found, line, "{text}");
                 assert!((offspring - expected).abs() < 1e-9, "{text}: {offspring}");
             }

@@ -23,7 +23,8 @@ pub struct AdapterReport {
     pub workgroup_memory: u32,
     /// Whether shaders may use f16.
     pub f16: bool,
-    /// Whether it multiplies 16 x 16 matrices of f16 with sums in f32, by subgroups of 32 invocations.
+    /// Whether it multiplies 16 x 16 matrices of f16 with sums in f32, by subgroups of 32
+    /// invocations.
     pub cooperative: bool,
     /// Whether a dispatch's arguments can travel as immediates.
     pub immediates: bool,
@@ -47,14 +48,20 @@ impl AdapterReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
             kind,
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
             largest_binding: largest_binding(&limits),
             largest_buffer: limits.max_buffer_size,
             workgroup_memory: limits.max_compute_workgroup_storage_size,
             f16: features.contains(wgpu::Features::SHADER_F16),
-            cooperative: features.contains(wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
-                && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
-                && adapter.cooperative_matrix_properties().iter().any(is_usable),
+            cooperative: features.contains(
+                wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+            ) && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
+                && adapter
+                    .cooperative_matrix_properties()
+                    .iter()
+                    .any(is_usable),
             immediates: features.contains(wgpu::Features::IMMEDIATES),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             rank,
@@ -80,52 +87,85 @@ impl AdapterReport {
 
 /// Whether these are the cooperative matrices that the kernel is written for.
 fn is_usable(properties: &wgpu::CooperativeMatrixProperties) -> bool {
-    let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = *properties;
-    (m_size, n_size, k_size) == (16, 16, 16) && (ab_type, cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
+    let wgpu::CooperativeMatrixProperties {
+        m_size,
+        n_size,
+        k_size,
+        ab_type,
+        cr_type,
+        ..
+    } = *properties;
+    (m_size, n_size, k_size) == (16, 16, 16)
+        && (ab_type, cr_type)
+            == (
+                wgpu::CooperativeScalarType::F16,
+                wgpu::CooperativeScalarType::F32,
+            )
 }
 
-/// The largest binding in bytes. wgpu binds less than 2 GiB whatever the adapter says (gfx-rs/wgpu#8105).
+/// The largest binding in bytes. wgpu binds less than 2 GiB whatever the adapter says
+/// (gfx-rs/wgpu#8105).
 pub(super) fn largest_binding(limits: &wgpu::Limits) -> u64 {
     limits.max_storage_buffer_binding_size.min(i32::MAX as u64) & !255
 }
 
-/// Every adapter that can run compute shaders, the best first: discrete, integrated, virtual, other, software.
+/// Every adapter that can run compute shaders, the best first: discrete, integrated, virtual,
+/// other, software.
 pub fn adapters() -> Vec<AdapterReport> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     let instance = wgpu::Instance::new(descriptor);
     let mut reports: Vec<_> =
-        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY)).into_iter().map(AdapterReport::new).collect();
+        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+            .into_iter()
+            .map(AdapterReport::new)
+            .collect();
     reports.sort_by_key(|report| report.rank);
     reports
 }
 
-/// The first thing that went wrong on a device since it was opened; drivers report failures when they please.
+/// The first thing that went wrong on a device since it was opened; drivers report failures when
+/// they please.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fault(Arc<Mutex<Option<String>>>);
 
 impl Fault {
     fn set(&self, message: String) {
         // A poisoned lock still holds the first message, which is the one that matters.
-        let mut slot = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         slot.get_or_insert(message);
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let slot = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        slot.as_ref().map_or(Ok(()), |message| Err(Error::Gpu(message.clone())))
+        let slot = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        slot.as_ref()
+            .map_or(Ok(()), |message| Err(Error::Gpu(message.clone())))
     }
 }
 
-/// Opens a device with the adapter's own limits; the defaults of WebGPU would cut bindings to 128 MiB.
-pub(super) fn open(report: &AdapterReport, immediates: bool) -> Result<(wgpu::Device, wgpu::Queue, Fault)> {
+/// Opens a device with the adapter's own limits; the defaults of WebGPU would cut bindings to 128
+/// MiB.
+pub(super) fn open(
+    report: &AdapterReport,
+    immediates: bool,
+) -> Result<(wgpu::Device, wgpu::Queue, Fault)> {
     let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
     wanted.set(wgpu::Features::IMMEDIATES, immediates);
-    wanted.set(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, report.cooperative);
+    wanted.set(
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        report.cooperative,
+    );
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
     if report.cooperative {
         #[expect(unsafe_code, reason = "cooperative matrices are experimental in wgpu")]
-        // SAFETY: one kernel uses them, and a run that wants it checks its results on this driver first.
+        // SAFETY: one kernel uses them, and a run that wants it checks its results on this driver
+        // first.
         unsafe {
             experimental_features = wgpu::ExperimentalFeatures::enabled();
         }

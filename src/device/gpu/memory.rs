@@ -1,6 +1,8 @@
-//! Buffers by number. A table, whose rows may take more than one binding, lies in several buffers of whole rows.
+//! Buffers by number. A table, whose rows may take more than one binding, lies in several buffers
+//! of whole rows.
 //!
-//! Kernels that take tables ask for their [`Piece`]s and make a dispatch of each; every other tensor is one piece.
+//! Kernels that take tables ask for their [`Piece`]s and make a dispatch of each; every other
+//! tensor is one piece.
 
 use std::ops::Range;
 
@@ -40,10 +42,20 @@ impl Memory {
         self.slots.len() - 1
     }
 
-    /// Keeps the buffers of a table of which each but the last has `rows` rows; returns the table's number.
-    pub(super) fn keep_table(&mut self, buffers: Vec<wgpu::Buffer>, rows: usize, columns: usize) -> usize {
+    /// Keeps the buffers of a table of which each but the last has `rows` rows; returns the table's
+    /// number.
+    pub(super) fn keep_table(
+        &mut self,
+        buffers: Vec<wgpu::Buffer>,
+        rows: usize,
+        columns: usize,
+    ) -> usize {
         let number = self.slots.len();
-        self.slots.push(Slot::Table { parts: buffers.len(), rows, columns });
+        self.slots.push(Slot::Table {
+            parts: buffers.len(),
+            rows,
+            columns,
+        });
         self.slots.extend(buffers.into_iter().map(Slot::Buffer));
         number
     }
@@ -71,10 +83,21 @@ impl Memory {
 
     /// The tensor's rows, buffer by buffer.
     pub(super) fn pieces<T: Element>(&self, tensor: &Tensor<T>) -> Vec<Piece<T>> {
-        let Slot::Table { rows: part, columns, .. } = self.slots[tensor.buffer] else {
-            return vec![Piece { rows: 0..tensor.rows(), tensor: *tensor }];
+        let Slot::Table {
+            rows: part,
+            columns,
+            ..
+        } = self.slots[tensor.buffer]
+        else {
+            return vec![Piece {
+                rows: 0..tensor.rows(),
+                tensor: *tensor,
+            }];
         };
-        assert!(tensor.columns() == columns && tensor.offset.is_multiple_of(columns), "a table is cut between rows only");
+        assert!(
+            tensor.columns() == columns && tensor.offset.is_multiple_of(columns),
+            "a table is cut between rows only"
+        );
         let first = tensor.offset / columns;
         let last = first + tensor.rows();
         let parts = first / part..last.div_ceil(part);

@@ -1,6 +1,8 @@
-//! A GPU as a device: wgpu buffers, pipelines and bind groups made once, and a list of dispatches that becomes one compute pass.
+//! A GPU as a device: wgpu buffers, pipelines and bind groups made once, and a list of dispatches
+//! that becomes one compute pass.
 //!
-//! Kernels call [`Gpu::launch`]; nothing runs before [`Gpu::submit`]. wgpu orders dispatches that touch the same buffers.
+//! Kernels call [`Gpu::launch`]; nothing runs before [`Gpu::submit`]. wgpu orders dispatches that
+//! touch the same buffers.
 
 mod adapter;
 mod memory;
@@ -36,15 +38,20 @@ const LARGEST_DIMENSION: usize = 65_535;
 /// Switches for tests; the default is what users get.
 #[derive(Debug, Clone, Copy)]
 pub struct GpuOptions {
-    /// Arguments travel as immediates where the adapter has them; otherwise always in a uniform buffer.
+    /// Arguments travel as immediates where the adapter has them; otherwise always in a uniform
+    /// buffer.
     pub immediates: bool,
-    /// Bytes of the buffers that tables are cut into, where that is less than the adapter's largest binding.
+    /// Bytes of the buffers that tables are cut into, where that is less than the adapter's largest
+    /// binding.
     pub largest_part: usize,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { immediates: true, largest_part: usize::MAX }
+        Self {
+            immediates: true,
+            largest_part: usize::MAX,
+        }
     }
 }
 
@@ -118,9 +125,12 @@ impl Gpu {
     /// Numbers that the scratch memory holds.
     pub const SCRATCH: usize = 4 << 20;
 
-    /// Memory for a kernel that launches several dispatches: what one leaves there, the next may read. The next kernel overwrites it.
+    /// Memory for a kernel that launches several dispatches: what one leaves there, the next may
+    /// read. The next kernel overwrites it.
     pub fn scratch(&self) -> Binding {
-        Binding { buffer: self.scratch }
+        Binding {
+            buffer: self.scratch,
+        }
     }
 
     /// The adapter in words.
@@ -135,7 +145,9 @@ impl Gpu {
 
     /// Whether kernels may use cooperative matrices of 16 x 16.
     pub fn multiplies_cooperatively(&self) -> bool {
-        self.device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        self.device
+            .features()
+            .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
     }
 
     /// Bytes of the largest storage binding.
@@ -145,18 +157,29 @@ impl Gpu {
 
     /// The limits that a buffer must keep, by name, in bytes.
     fn buffer_limits(&self) -> [(&'static str, u64); 2] {
-        [("max_storage_buffer_binding_size", adapter::largest_binding(&self.limits)), ("max_buffer_size", self.limits.max_buffer_size)]
+        [
+            (
+                "max_storage_buffer_binding_size",
+                adapter::largest_binding(&self.limits),
+            ),
+            ("max_buffer_size", self.limits.max_buffer_size),
+        ]
     }
 
     /// One buffer for the whole matrix.
     pub(super) fn allocate(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {
         let bytes = (rows * columns).max(1) as u64 * 4;
-        if let Some((limit, number)) = self.buffer_limits().into_iter().find(|&(_, number)| bytes > number) {
+        if let Some((limit, number)) = self
+            .buffer_limits()
+            .into_iter()
+            .find(|&(_, number)| bytes > number)
+        {
             return Err(Error::refused(
                 format!("{what} [{rows}, {columns}] of {bytes} bytes"),
                 format!("{} has {limit} = {number} bytes", self.name),
                 format!(
-                    "At most {} rows of {columns} fit: take a smaller --vocab-size, --hidden or --batch, or --device cpu",
+                    "At most {} rows of {columns} fit: take a smaller --vocab-size, --hidden or \
+                     --batch, or --device cpu",
                     number / 4 / columns.max(1) as u64
                 ),
             ));
@@ -166,8 +189,17 @@ impl Gpu {
     }
 
     /// One buffer, or as many as the adapter's limits ask for, cut between rows.
-    pub(super) fn allocate_table(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {
-        let limit = self.buffer_limits().map(|(_, bytes)| usize::try_from(bytes).unwrap_or(usize::MAX)).into_iter().min();
+    pub(super) fn allocate_table(
+        &mut self,
+        what: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<usize> {
+        let limit = self
+            .buffer_limits()
+            .map(|(_, bytes)| usize::try_from(bytes).unwrap_or(usize::MAX))
+            .into_iter()
+            .min();
         let limit = limit.unwrap_or(usize::MAX);
         let part = (limit.min(self.largest_part) / 4 / columns.max(1)).max(1);
         if part >= rows || columns * 4 > limit {
@@ -186,14 +218,17 @@ impl Gpu {
             label: Some(what),
             // Shaders that read four numbers at a time see the last ones too.
             size: bytes.next_multiple_of(16),
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(Error::refused(
                 format!("{what} of {} MiB", bytes >> 20),
                 format!("{} has no memory left for it ({error})", self.name),
-                "Take a smaller --vocab-size, --hidden, --batch or --bptt, an optimizer that keeps less, or --device cpu",
+                "Take a smaller --vocab-size, --hidden, --batch or --bptt, an optimizer that keeps \
+                 less, or --device cpu",
             ));
         }
         self.fault.check()?;
@@ -203,10 +238,15 @@ impl Gpu {
     pub(super) fn release(&mut self, buffer: usize) {
         self.submit();
         let released = self.memory.release(buffer);
-        self.bind_groups.retain(|(_, bindings), _| bindings.iter().all(|binding| !released.contains(&binding.buffer)));
+        self.bind_groups.retain(|(_, bindings), _| {
+            bindings
+                .iter()
+                .all(|binding| !released.contains(&binding.buffer))
+        });
     }
 
-    /// The tensor's rows, buffer by buffer: one piece, unless the tensor is a table larger than a binding.
+    /// The tensor's rows, buffer by buffer: one piece, unless the tensor is a table larger than a
+    /// binding.
     pub fn pieces<T: Element>(&self, tensor: &Tensor<T>) -> Vec<Piece<T>> {
         self.memory.pieces(tensor)
     }
@@ -214,19 +254,36 @@ impl Gpu {
     pub(super) fn upload<T: Element>(&mut self, tensor: &Tensor<T>, values: &[T]) {
         // Writes of a queue come before the next submission, so what was recorded must go first.
         self.submit();
-        for Piece { rows, tensor: piece } in self.pieces(tensor) {
+        for Piece {
+            rows,
+            tensor: piece,
+        } in self.pieces(tensor)
+        {
             let values = &values[rows.start * tensor.columns()..rows.end * tensor.columns()];
-            self.queue.write_buffer(self.memory.buffer(piece.buffer), piece.offset as u64 * 4, bytemuck::cast_slice(values));
+            self.queue.write_buffer(
+                self.memory.buffer(piece.buffer),
+                piece.offset as u64 * 4,
+                bytemuck::cast_slice(values),
+            );
         }
     }
 
-    /// Measures every dispatch by the GPU's clock from now on, or no longer; what was measured so far, by label. Whether it can.
+    /// Measures every dispatch by the GPU's clock from now on, or no longer; what was measured so
+    /// far, by label. Whether it can.
     pub(super) fn time(&mut self, on: bool) -> Result<Option<timer::Seconds>> {
         self.wait()?;
-        if !self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        if !self
+            .device
+            .features()
+            .contains(wgpu::Features::TIMESTAMP_QUERY)
+        {
             return Ok(None);
         }
-        let measured = self.timer.take().map(|timer| timer.seconds).unwrap_or_default();
+        let measured = self
+            .timer
+            .take()
+            .map(|timer| timer.seconds)
+            .unwrap_or_default();
         self.timer = on.then(|| Timer::new(&self.device, &self.queue, LARGEST_SUBMISSION));
         Ok(Some(measured))
     }
@@ -234,12 +291,15 @@ impl Gpu {
     /// Waits until everything recorded so far is done.
     pub(super) fn wait(&mut self) -> Result<()> {
         self.submit();
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::Gpu(error.to_string()))?;
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| Error::Gpu(error.to_string()))?;
         self.in_flight.clear();
         self.fault.check()
     }
 
-    /// Records one dispatch of `shader` with its `constants` (WGSL overrides), bindings in the shader's order, and arguments.
+    /// Records one dispatch of `shader` with its `constants` (WGSL overrides), bindings in the
+    /// shader's order, and arguments.
     ///
     /// # Panics
     /// If the bindings are not as many as the shader declares.
@@ -251,7 +311,12 @@ impl Gpu {
         arguments: &A,
         workgroups: [u32; 3],
     ) {
-        assert_eq!(shader.bindings.len(), bindings.len(), "bindings of {}", shader.stem);
+        assert_eq!(
+            shader.bindings.len(),
+            bindings.len(),
+            "bindings of {}",
+            shader.stem
+        );
         assert_eq!(shader.arguments, A::FIELDS, "arguments of {}", shader.stem);
         if workgroups.contains(&0) {
             return;
@@ -261,8 +326,16 @@ impl Gpu {
         let start = self.argument_bytes.len();
         let bytes = bytemuck::bytes_of(arguments);
         self.argument_bytes.extend_from_slice(bytes);
-        self.argument_bytes.resize(self.argument_bytes.len().next_multiple_of(UNIFORM_STRIDE), 0);
-        self.recorded.push(Dispatch { pipeline, bind_group, arguments: (start, bytes.len()), workgroups });
+        self.argument_bytes.resize(
+            self.argument_bytes.len().next_multiple_of(UNIFORM_STRIDE),
+            0,
+        );
+        self.recorded.push(Dispatch {
+            pipeline,
+            bind_group,
+            arguments: (start, bytes.len()),
+            workgroups,
+        });
         if self.recorded.len() >= LARGEST_SUBMISSION {
             self.submit();
         }
@@ -273,7 +346,12 @@ impl Gpu {
         if let Some(&number) = self.pipeline_numbers.get(&key) {
             return number;
         }
-        self.pipelines.push(Pipeline::new(&self.device, shader, constants, self.immediates));
+        self.pipelines.push(Pipeline::new(
+            &self.device,
+            shader,
+            constants,
+            self.immediates,
+        ));
         self.pipeline_numbers.insert(key, self.pipelines.len() - 1);
         self.pipelines.len() - 1
     }
@@ -308,20 +386,32 @@ impl Gpu {
         if !self.immediates {
             self.write_uniform();
         }
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("window") });
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+                label: Some("window"),
+            });
         match &self.timer {
             None => self.encode(&mut encoder, &self.recorded, None),
             // A pass for each dispatch: timestamps stand at the ends of passes.
             Some(timer) => {
                 for (number, dispatch) in self.recorded.iter().enumerate() {
-                    self.encode(&mut encoder, std::slice::from_ref(dispatch), Some(timer.writes(number)));
+                    self.encode(
+                        &mut encoder,
+                        std::slice::from_ref(dispatch),
+                        Some(timer.writes(number)),
+                    );
                 }
                 timer.resolve(&mut encoder, self.recorded.len());
             }
         }
         let submission = self.queue.submit([encoder.finish()]);
         if let Some(timer) = &mut self.timer {
-            let labels: Vec<_> = self.recorded.iter().map(|dispatch| self.pipelines[dispatch.pipeline].label).collect();
+            let labels: Vec<_> = self
+                .recorded
+                .iter()
+                .map(|dispatch| self.pipelines[dispatch.pipeline].label)
+                .collect();
             // A failure here is seen again, with its message, at the next download.
             let _ = timer.read(&self.device, &labels);
         }
@@ -331,7 +421,10 @@ impl Gpu {
         if self.in_flight.len() > LARGEST_QUEUE {
             let oldest = self.in_flight.pop_front();
             // As above.
-            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None });
+            let _ = self.device.poll(wgpu::PollType::Wait {
+                submission_index: oldest,
+                timeout: None,
+            });
         }
     }
 
@@ -342,7 +435,10 @@ impl Gpu {
         dispatches: &[Dispatch],
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("window"), timestamp_writes });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("window"),
+            timestamp_writes,
+        });
         let mut current = usize::MAX;
         for dispatch in dispatches {
             if dispatch.pipeline != current {
@@ -363,7 +459,11 @@ impl Gpu {
 
     fn write_uniform(&mut self) {
         let bytes = self.argument_bytes.len() as u64;
-        if self.uniform.as_ref().is_none_or(|uniform| uniform.size() < bytes) {
+        if self
+            .uniform
+            .as_ref()
+            .is_none_or(|uniform| uniform.size() < bytes)
+        {
             let uniform = self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("arguments"),
                 size: bytes.next_power_of_two(),
@@ -390,8 +490,8 @@ impl Gpu {
     }
 }
 
-/// Workgroups for `count` independent pieces, `per_group` to a workgroup, spread over x and y where x alone is too short.
-/// A shader finds its number by `flat_workgroup` of the shared prefix.
+/// Workgroups for `count` independent pieces, `per_group` to a workgroup, spread over x and y where
+/// x alone is too short. A shader finds its number by `flat_workgroup` of the shared prefix.
 pub fn workgroups(count: usize, per_group: usize) -> [u32; 3] {
     let groups = count.div_ceil(per_group);
     let y = groups.div_ceil(LARGEST_DIMENSION).max(1);

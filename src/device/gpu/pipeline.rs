@@ -15,7 +15,10 @@ impl Key {
         Self {
             stem: shader.stem,
             entry_point: shader.entry_point,
-            constants: constants.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
+            constants: constants
+                .iter()
+                .map(|&(name, value)| (name, value.to_bits()))
+                .collect(),
         }
     }
 }
@@ -35,48 +38,75 @@ pub(super) fn uniform_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
     })
 }
 
-fn layout_entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+fn layout_entry(
+    binding: u32,
+    ty: wgpu::BufferBindingType,
+    has_dynamic_offset: bool,
+) -> wgpu::BindGroupLayoutEntry {
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset,
+            min_binding_size: None,
+        },
         count: None,
     }
 }
 
 fn module(device: &wgpu::Device, shader: &Shader, immediates: bool) -> wgpu::ShaderModule {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(shader.stem), source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()) };
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(shader.stem),
+        source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
+    };
     if !shader.trusted {
         return device.create_shader_module(descriptor);
     }
     #[expect(unsafe_code, reason = "naga's checks cost much in hot loops")]
-    // SAFETY: a trusted shader's indices follow from its arguments, which kernels derive from the sizes of the tensors they bind, and its
-    // loops end; `Shader::trusted` says what shows it.
+    // SAFETY: a trusted shader's indices follow from its arguments, which kernels derive from the
+    // sizes of the tensors they bind, and its loops end; `Shader::trusted` says what shows it.
     unsafe {
         device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     }
 }
 
 impl Pipeline {
-    pub(super) fn new(device: &wgpu::Device, shader: &Shader, constants: &[(&'static str, f64)], immediates: bool) -> Self {
+    pub(super) fn new(
+        device: &wgpu::Device,
+        shader: &Shader,
+        constants: &[(&'static str, f64)],
+        immediates: bool,
+    ) -> Self {
         let entries: Vec<_> = shader
             .bindings
             .iter()
             .zip(0..)
             .map(|(&(_, access), number)| {
-                layout_entry(number, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }, false)
+                layout_entry(
+                    number,
+                    wgpu::BufferBindingType::Storage {
+                        read_only: access == Access::Read,
+                    },
+                    false,
+                )
             })
             .collect();
-        let storage_layout =
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.stem), entries: &entries });
+        let storage_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(shader.stem),
+            entries: &entries,
+        });
         let uniform = (!immediates).then(|| uniform_layout(device));
         let mut groups = vec![Some(&storage_layout)];
         groups.extend(uniform.as_ref().map(Some));
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.stem),
             bind_group_layouts: &groups,
-            immediate_size: if immediates { super::index(shader.arguments.len() * 4) } else { 0 },
+            immediate_size: if immediates {
+                super::index(shader.arguments.len() * 4)
+            } else {
+                0
+            },
         });
         let module = module(device, shader, immediates);
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -84,9 +114,16 @@ impl Pipeline {
             layout: Some(&layout),
             module: &module,
             entry_point: Some(shader.entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory: !shader.trusted },
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                zero_initialize_workgroup_memory: !shader.trusted,
+            },
             cache: None,
         });
-        Self { label: shader.stem, pipeline, storage_layout }
+        Self {
+            label: shader.stem,
+            pipeline,
+            storage_layout,
+        }
     }
 }

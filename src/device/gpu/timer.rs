@@ -1,4 +1,5 @@
-//! Seconds by kernel, from the GPU's own clock: a pass for each dispatch, with a timestamp before and after it.
+//! Seconds by kernel, from the GPU's own clock: a pass for each dispatch, with a timestamp before
+//! and after it.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,14 @@ impl Timer {
                 ty: wgpu::QueryType::Timestamp,
                 count,
             }),
-            resolved: buffer("timestamps", wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
-            staging: buffer("timestamps on the host", wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
+            resolved: buffer(
+                "timestamps",
+                wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            ),
+            staging: buffer(
+                "timestamps on the host",
+                wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            ),
             period: f64::from(queue.get_timestamp_period()),
             seconds: Seconds::new(),
         }
@@ -55,7 +62,12 @@ impl Timer {
 
     /// Records the copying of the timestamps behind `dispatches` dispatches.
     pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, dispatches: usize) {
-        encoder.resolve_query_set(&self.queries, 0..super::index(2 * dispatches), &self.resolved, 0);
+        encoder.resolve_query_set(
+            &self.queries,
+            0..super::index(2 * dispatches),
+            &self.resolved,
+            0,
+        );
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, dispatches as u64 * 16);
     }
 
@@ -63,12 +75,19 @@ impl Timer {
     pub(super) fn read(&mut self, device: &wgpu::Device, labels: &[&'static str]) -> Result<()> {
         let slice = self.staging.slice(..labels.len() as u64 * 16);
         slice.map_async(wgpu::MapMode::Read, |_| {});
-        device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::Gpu(error.to_string()))?;
-        let view = slice.get_mapped_range().map_err(|error| Error::Gpu(error.to_string()))?;
+        device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|error| Error::Gpu(error.to_string()))?;
+        let view = slice
+            .get_mapped_range()
+            .map_err(|error| Error::Gpu(error.to_string()))?;
         let ticks: &[u64] = bytemuck::cast_slice(&view);
         for (label, times) in labels.iter().zip(ticks.chunks_exact(2)) {
             let entry = self.seconds.entry(label).or_default();
-            *entry = (entry.0 + times[1].saturating_sub(times[0]) as f64 * self.period * 1e-9, entry.1 + 1);
+            *entry = (
+                entry.0 + times[1].saturating_sub(times[0]) as f64 * self.period * 1e-9,
+                entry.1 + 1,
+            );
         }
         drop(view);
         self.staging.unmap();

@@ -7,7 +7,8 @@ use crate::device::{Device, Kernel};
 use crate::error::Result;
 use crate::tensor::{Element, NONE, Tensor};
 
-/// What outputs and guard bands hold before the kernel runs: large, so that no tolerance hides it, and still finite when doubled.
+/// What outputs and guard bands hold before the kernel runs: large, so that no tolerance hides it,
+/// and still finite when doubled.
 const POISON: f32 = -1.25e30;
 /// Elements after every tensor that nothing may change: more than a tile is wide.
 const BAND: usize = 144;
@@ -51,7 +52,10 @@ impl Outcome {
 
     /// The output called `name`.
     pub fn output(&self, name: &str) -> Option<&[f32]> {
-        self.outputs.iter().find(|(output, _)| *output == name).map(|(_, values)| values.as_slice())
+        self.outputs
+            .iter()
+            .find(|(output, _)| *output == name)
+            .map(|(_, values)| values.as_slice())
     }
 }
 
@@ -60,7 +64,8 @@ impl Outcome {
 pub(super) enum Place {
     /// At the beginning, for kernels that take no part of a buffer.
     Whole,
-    /// Behind a guard band, of another length for every tensor so that offsets cannot be exchanged unseen.
+    /// Behind a guard band, of another length for every tensor so that offsets cannot be exchanged
+    /// unseen.
     Part,
 }
 
@@ -98,12 +103,19 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(device: &'a mut Device, seed: u64) -> Self {
-        Self { device, random: ChaCha8Rng::seed_from_u64(seed), slots: Vec::new(), inputs: Vec::new() }
+        Self {
+            device,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            slots: Vec::new(),
+            inputs: Vec::new(),
+        }
     }
 
     /// `count` numbers of [-bound, bound).
     pub(super) fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
-        (0..count).map(|_| self.random.random_range(-bound..bound)).collect()
+        (0..count)
+            .map(|_| self.random.random_range(-bound..bound))
+            .collect()
     }
 
     /// Tokens below `vocabulary`.
@@ -126,14 +138,25 @@ impl<'a> Bench<'a> {
     }
 
     /// An input of these numbers.
-    pub(super) fn input(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+    pub(super) fn input(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+        values: Vec<f32>,
+    ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Input, place, shape, &values)?;
         self.inputs.push((name, Values::Numbers(values)));
         Ok(tensor)
     }
 
     /// An input of numbers of [-1, 1).
-    pub(super) fn random_input(&mut self, name: &'static str, place: Place, shape: [usize; 2]) -> Result<Tensor> {
+    pub(super) fn random_input(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+    ) -> Result<Tensor> {
         let values = self.uniform(shape[0] * shape[1], 1.0);
         self.input(name, place, shape, values)
     }
@@ -146,19 +169,42 @@ impl<'a> Bench<'a> {
     }
 
     /// An output, poisoned: what the kernel leaves out shows.
-    pub(super) fn output(&mut self, name: &'static str, place: Place, shape: [usize; 2]) -> Result<Tensor> {
-        self.allocate(name, Role::Output, place, shape, &vec![POISON; shape[0] * shape[1]])
+    pub(super) fn output(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+    ) -> Result<Tensor> {
+        self.allocate(
+            name,
+            Role::Output,
+            place,
+            shape,
+            &vec![POISON; shape[0] * shape[1]],
+        )
     }
 
     /// An input that is changed in place, and so an output too.
-    pub(super) fn changed(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+    pub(super) fn changed(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+        values: Vec<f32>,
+    ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Output, place, shape, &values)?;
         self.inputs.push((name, Values::Numbers(values)));
         Ok(tensor)
     }
 
     /// An input that the kernel may use as scratch: nothing is said of what it holds afterwards.
-    pub(super) fn consumed(&mut self, name: &'static str, place: Place, shape: [usize; 2], values: Vec<f32>) -> Result<Tensor> {
+    pub(super) fn consumed(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+        values: Vec<f32>,
+    ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Scratch, place, shape, &values)?;
         self.inputs.push((name, Values::Numbers(values)));
         Ok(tensor)
@@ -166,10 +212,23 @@ impl<'a> Bench<'a> {
 
     /// Room that a kernel may use as it likes.
     pub(super) fn scratch(&mut self, name: &'static str, shape: [usize; 2]) -> Result<Tensor> {
-        self.allocate(name, Role::Scratch, Place::Whole, shape, &vec![POISON; shape[0] * shape[1]])
+        self.allocate(
+            name,
+            Role::Scratch,
+            Place::Whole,
+            shape,
+            &vec![POISON; shape[0] * shape[1]],
+        )
     }
 
-    fn allocate<T: Element>(&mut self, name: &'static str, role: Role, place: Place, shape: [usize; 2], values: &[T]) -> Result<Tensor<T>> {
+    fn allocate<T: Element>(
+        &mut self,
+        name: &'static str,
+        role: Role,
+        place: Place,
+        shape: [usize; 2],
+        values: &[T],
+    ) -> Result<Tensor<T>> {
         let front = match place {
             Place::Whole => 0,
             Place::Part => 3 + 7 * self.slots.len(),
@@ -179,8 +238,17 @@ impl<'a> Bench<'a> {
         before.extend_from_slice(bytemuck::cast_slice(values));
         before.resize(front + length + BAND, POISON.to_bits());
         let whole: Tensor<u32> = self.device.tensor_from(name, 1, before.len(), &before)?;
-        let tensor = Tensor::new(whole.buffer, 1, before.len()).tail(front).reshape(shape[0], shape[1]);
-        self.slots.push(Slot { name, role, whole, front, length, before });
+        let tensor = Tensor::new(whole.buffer, 1, before.len())
+            .tail(front)
+            .reshape(shape[0], shape[1]);
+        self.slots.push(Slot {
+            name,
+            role,
+            whole,
+            front,
+            length,
+            before,
+        });
         Ok(tensor)
     }
 
@@ -191,21 +259,47 @@ impl<'a> Bench<'a> {
 
     /// Reads everything back, looks for damage and gives the buffers back.
     pub(super) fn finish(self) -> Result<Outcome> {
-        let mut outcome = Outcome { inputs: self.inputs, ..Outcome::default() };
-        for Slot { name, role, whole, front, length, before } in self.slots {
+        let mut outcome = Outcome {
+            inputs: self.inputs,
+            ..Outcome::default()
+        };
+        for Slot {
+            name,
+            role,
+            whole,
+            front,
+            length,
+            before,
+        } in self.slots
+        {
             let after: Vec<u32> = self.device.download(&whole)?;
             self.device.release(whole);
             let guarded = |i: &usize| role == Role::Input || !(front..front + length).contains(i);
-            if let Some(i) = (0..after.len()).filter(guarded).find(|&i| before[i] != after[i]) {
+            if let Some(i) = (0..after.len())
+                .filter(guarded)
+                .find(|&i| before[i] != after[i])
+            {
                 let value = f32::from_bits(after[i]);
                 outcome.damage.push(match i.checked_sub(front) {
-                    None => format!("{name}: {value:e} was written {} before its beginning", front - i),
-                    Some(i) if i >= length => format!("{name}: {value:e} was written {} after its end", i - length + 1),
+                    None => format!(
+                        "{name}: {value:e} was written {} before its beginning",
+                        front - i
+                    ),
+                    Some(i) if i >= length => format!(
+                        "{name}: {value:e} was written {} after its end",
+                        i - length + 1
+                    ),
                     Some(i) => format!("{name}[{i}]: {value:e} was written over an input"),
                 });
             }
             if role == Role::Output {
-                outcome.outputs.push((name, after[front..front + length].iter().map(|&bits| f32::from_bits(bits)).collect()));
+                outcome.outputs.push((
+                    name,
+                    after[front..front + length]
+                        .iter()
+                        .map(|&bits| f32::from_bits(bits))
+                        .collect(),
+                ));
             }
         }
         Ok(outcome)

@@ -6,7 +6,10 @@ use super::bench::{Bench, Place::Part, Place::Whole};
 use super::run::{INITIAL, in_place_if};
 use super::{Pattern, Setup, Tokens, option};
 use crate::error::Result;
-use crate::kernels::{Dropout, GruBackward, GruForward, LstmBackward, LstmForward, Mask, Pattern as MaskPattern, Reset, Walk};
+use crate::kernels::{
+    Dropout, GruBackward, GruForward, LstmBackward, LstmForward, Mask, Pattern as MaskPattern,
+    Reset, Walk,
+};
 use crate::tensor::Tensor;
 
 /// Which way a window is walked.
@@ -68,33 +71,88 @@ pub const MASK: [u32; 3] = [0xdead_beef, 5, 12_345];
 
 impl fmt::Display for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { direction, time_steps, batch, hidden_size, reset, bound, walk } = self;
-        let (direction, walk) = (format!("{direction:?}").to_lowercase(), if *walk == Walk::Steps { " by steps" } else { "" });
-        write!(f, "{direction} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{walk}{}", option(*reset, "reset"))
+        let Self {
+            direction,
+            time_steps,
+            batch,
+            hidden_size,
+            reset,
+            bound,
+            walk,
+        } = self;
+        let (direction, walk) = (
+            format!("{direction:?}").to_lowercase(),
+            if *walk == Walk::Steps {
+                " by steps"
+            } else {
+                ""
+            },
+        );
+        write!(
+            f,
+            "{direction} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{walk}{}",
+            option(*reset, "reset")
+        )
     }
 }
 
 impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, columns, together, rate, in_place } = self;
+        let Self {
+            rows,
+            columns,
+            together,
+            rate,
+            in_place,
+        } = self;
         let together = match together {
             Together::Elements => "elements".to_owned(),
             Together::Streams(streams) => format!("{streams} streams"),
             Together::Words => "words".to_owned(),
         };
-        write!(f, "{together} of [{rows}, {columns}] at {rate}{}", option(*in_place, "in place"))
+        write!(
+            f,
+            "{together} of [{rows}, {columns}] at {rate}{}",
+            option(*in_place, "in place")
+        )
     }
 }
 
-/// Both walks and both directions: streams that begin afresh and not, sizes around a workgroup and a tile, a window of several dispatches.
+/// Both walks and both directions: streams that begin afresh and not, sizes around a workgroup and
+/// a tile, a window of several dispatches.
 pub(super) fn setups(setups: &mut Vec<Setup>) {
-    let sizes = [(5, 3, 7, true, 1.0), (5, 3, 7, false, 100.0), (1, 1, 1, false, 1.0), (1, 5, 63, true, 1.0), (7, 1, 65, false, 1.0)];
-    let wider = [(3, 2, 257, true, 1.0), (2, 67, 5, true, 1.0), (17, 2, 64, false, 1.0), (2, 33, 33, true, 1.0)];
+    let sizes = [
+        (5, 3, 7, true, 1.0),
+        (5, 3, 7, false, 100.0),
+        (1, 1, 1, false, 1.0),
+        (1, 5, 63, true, 1.0),
+        (7, 1, 65, false, 1.0),
+    ];
+    let wider = [
+        (3, 2, 257, true, 1.0),
+        (2, 67, 5, true, 1.0),
+        (17, 2, 64, false, 1.0),
+        (2, 33, 33, true, 1.0),
+    ];
     for walk in [Walk::Window, Walk::Steps] {
-        let long = if walk == Walk::Window { (67, 2, 301, true, 1.0) } else { (9, 2, 301, false, 1.0) };
-        for (time_steps, batch, hidden_size, reset, bound) in sizes.into_iter().chain(wider).chain([long]) {
+        let long = if walk == Walk::Window {
+            (67, 2, 301, true, 1.0)
+        } else {
+            (9, 2, 301, false, 1.0)
+        };
+        for (time_steps, batch, hidden_size, reset, bound) in
+            sizes.into_iter().chain(wider).chain([long])
+        {
             for direction in [Direction::Forward, Direction::Backward] {
-                let gated = Gated { direction, time_steps, batch, hidden_size, reset, bound, walk };
+                let gated = Gated {
+                    direction,
+                    time_steps,
+                    batch,
+                    hidden_size,
+                    reset,
+                    bound,
+                    walk,
+                };
                 setups.extend([Setup::Lstm(gated), Setup::Gru(gated)]);
             }
         }
@@ -113,30 +171,64 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
         (65_537, 1, Together::Elements, 0.75),
     ] {
         for in_place in [false, true] {
-            setups.push(Setup::Dropout(Dropped { rows, columns, together, rate, in_place }));
+            setups.push(Setup::Dropout(Dropped {
+                rows,
+                columns,
+                together,
+                rate,
+                in_place,
+            }));
         }
     }
 }
 
 fn reset(bench: &mut Bench<'_>, gated: Gated) -> Result<Reset> {
-    let Gated { direction, time_steps, batch, hidden_size, reset, .. } = gated;
-    let inputs = bench.draw(Tokens { pattern: Pattern::Mixed, count: time_steps * batch }, 5);
+    let Gated {
+        direction,
+        time_steps,
+        batch,
+        hidden_size,
+        reset,
+        ..
+    } = gated;
+    let inputs = bench.draw(
+        Tokens {
+            pattern: Pattern::Mixed,
+            count: time_steps * batch,
+        },
+        5,
+    );
     let tokens = bench.tokens("tokens", inputs)?;
     let previous = match direction {
-        Direction::Forward if reset => bench.output("previous", Whole, [time_steps * batch, hidden_size])?,
+        Direction::Forward if reset => {
+            bench.output("previous", Whole, [time_steps * batch, hidden_size])?
+        }
         _ => bench.input("previous", Whole, [1, 1], vec![7.0])?,
     };
-    Ok(Reset { enabled: reset, initial: INITIAL, tokens, previous })
+    Ok(Reset {
+        enabled: reset,
+        initial: INITIAL,
+        tokens,
+        previous,
+    })
 }
 
 /// A recurrent weight of G gates under which states and gradients neither grow nor vanish.
 fn recurrent_weight(bench: &mut Bench<'_>, gates: usize, hidden_size: usize) -> Result<Tensor> {
-    let values = bench.uniform(gates * hidden_size * hidden_size, 1.5 / (hidden_size as f32).sqrt());
+    let values = bench.uniform(
+        gates * hidden_size * hidden_size,
+        1.5 / (hidden_size as f32).sqrt(),
+    );
     bench.input("weight", Whole, [gates * hidden_size, hidden_size], values)
 }
 
-/// Gates as they come out of their functions; `tanh` is the number of the one that is between -1 and 1.
-fn gates_of(bench: &mut Bench<'_>, [rows, gates, hidden_size]: [usize; 3], tanh: usize) -> Vec<f32> {
+/// Gates as they come out of their functions; `tanh` is the number of the one that is between -1
+/// and 1.
+fn gates_of(
+    bench: &mut Bench<'_>,
+    [rows, gates, hidden_size]: [usize; 3],
+    tanh: usize,
+) -> Vec<f32> {
     let mut values = bench.uniform(rows * gates * hidden_size, 1.0);
     for (i, value) in values.iter_mut().enumerate() {
         if i / hidden_size % gates != tanh {
@@ -147,22 +239,43 @@ fn gates_of(bench: &mut Bench<'_>, [rows, gates, hidden_size]: [usize; 3], tanh:
 }
 
 /// Slots of which the first is given, and the others are overwritten.
-fn slots(bench: &mut Bench<'_>, name: &'static str, [rows, batch, hidden_size]: [usize; 3]) -> Result<Tensor> {
+fn slots(
+    bench: &mut Bench<'_>,
+    name: &'static str,
+    [rows, batch, hidden_size]: [usize; 3],
+) -> Result<Tensor> {
     let values = bench.uniform((rows + batch) * hidden_size, 1.0);
     bench.changed(name, Whole, [rows + batch, hidden_size], values)
 }
 
 pub(super) fn lstm(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
-    let Gated { direction, time_steps, batch, hidden_size, bound, walk, .. } = gated;
+    let Gated {
+        direction,
+        time_steps,
+        batch,
+        hidden_size,
+        bound,
+        walk,
+        ..
+    } = gated;
     let rows = time_steps * batch;
     let weight = recurrent_weight(bench, 4, hidden_size)?;
     if direction == Direction::Forward {
         let inputs = bench.uniform(rows * 4 * hidden_size, bound);
         let gates = bench.changed("gates", Whole, [rows, 4 * hidden_size], inputs)?;
-        let [cells, states] = ["cells", "states"].map(|name| slots(bench, name, [rows, batch, hidden_size]));
+        let [cells, states] =
+            ["cells", "states"].map(|name| slots(bench, name, [rows, batch, hidden_size]));
         let turned_weight = bench.scratch("turned_weight", [hidden_size, 4 * hidden_size])?;
         let reset = reset(bench, gated)?;
-        bench.run(&LstmForward { gates, cells: cells?, states: states?, weight, turned_weight, reset, walk });
+        bench.run(&LstmForward {
+            gates,
+            cells: cells?,
+            states: states?,
+            weight,
+            turned_weight,
+            reset,
+            walk,
+        });
     } else {
         let values = gates_of(bench, [rows, 4, hidden_size], 2);
         let gates = bench.changed("gates", Whole, [rows, 4 * hidden_size], values)?;
@@ -172,13 +285,29 @@ pub(super) fn lstm(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         let gradient = bench.input("gradient", Whole, [rows, hidden_size], values)?;
         let initial_gradient = bench.output("initial_gradient", Whole, [2 * batch, hidden_size])?;
         let reset = reset(bench, gated)?;
-        bench.run(&LstmBackward { gates, cells, weight, gradient, initial_gradient, reset, walk });
+        bench.run(&LstmBackward {
+            gates,
+            cells,
+            weight,
+            gradient,
+            initial_gradient,
+            reset,
+            walk,
+        });
     }
     Ok(())
 }
 
 pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
-    let Gated { direction, time_steps, batch, hidden_size, bound, walk, .. } = gated;
+    let Gated {
+        direction,
+        time_steps,
+        batch,
+        hidden_size,
+        bound,
+        walk,
+        ..
+    } = gated;
     let rows = time_steps * batch;
     let weight = recurrent_weight(bench, 3, hidden_size)?;
     if direction == Direction::Forward {
@@ -188,9 +317,22 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         let states = slots(bench, "states", [rows, batch, hidden_size])?;
         let turned_weight = bench.scratch("turned_weight", [hidden_size, 3 * hidden_size])?;
         // Odd streams: with a bias.
-        let bias = if batch % 2 == 1 { Some(bench.random_input("bias", Whole, [1, 3 * hidden_size])?) } else { None };
+        let bias = if batch % 2 == 1 {
+            Some(bench.random_input("bias", Whole, [1, 3 * hidden_size])?)
+        } else {
+            None
+        };
         let reset = reset(bench, gated)?;
-        bench.run(&GruForward { gates, recurrent, states, weight, turned_weight, bias, reset, walk });
+        bench.run(&GruForward {
+            gates,
+            recurrent,
+            states,
+            weight,
+            turned_weight,
+            bias,
+            reset,
+            walk,
+        });
     } else {
         let values = gates_of(bench, [rows, 3, hidden_size], 2);
         let gates = bench.changed("gates", Whole, [rows, 3 * hidden_size], values)?;
@@ -202,31 +344,65 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         let gradient = bench.input("gradient", Whole, [rows, hidden_size], values)?;
         let initial_gradient = bench.output("initial_gradient", Whole, [batch, hidden_size])?;
         let reset = reset(bench, gated)?;
-        bench.run(&GruBackward { gates, recurrent, states, weight, gradient, initial_gradient, reset, walk });
+        bench.run(&GruBackward {
+            gates,
+            recurrent,
+            states,
+            weight,
+            gradient,
+            initial_gradient,
+            reset,
+            walk,
+        });
     }
     Ok(())
 }
 
 pub(super) fn dropout(bench: &mut Bench<'_>, dropped: Dropped) -> Result<()> {
-    let Dropped { rows, columns, together, rate, in_place } = dropped;
+    let Dropped {
+        rows,
+        columns,
+        together,
+        rate,
+        in_place,
+    } = dropped;
     let shape = [rows, columns];
     let pattern = match together {
         Together::Elements => MaskPattern::Elements,
         Together::Streams(streams) => MaskPattern::Streams(streams),
         Together::Words => {
-            let drawn = bench.draw(Tokens { pattern: Pattern::Mixed, count: rows }, 300);
+            let drawn = bench.draw(
+                Tokens {
+                    pattern: Pattern::Mixed,
+                    count: rows,
+                },
+                300,
+            );
             MaskPattern::Words(bench.tokens("tokens", drawn)?)
         }
     };
     let [seed, site, draw] = MASK;
-    let mask = Mask { rate, seed, site, draw, pattern };
+    let mask = Mask {
+        rate,
+        seed,
+        site,
+        draw,
+        pattern,
+    };
     let (input, output) = match in_place {
         true => {
             let values = in_place_if(bench, "output", Part, shape, true)?;
             (values, values)
         }
-        false => (bench.random_input("input", Part, shape)?, bench.output("output", Part, shape)?),
+        false => (
+            bench.random_input("input", Part, shape)?,
+            bench.output("output", Part, shape)?,
+        ),
     };
-    bench.run(&Dropout { input, output, mask });
+    bench.run(&Dropout {
+        input,
+        output,
+        mask,
+    });
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Cases of the kernels for rows and runs of different lengths: products of groups, softmaxes of classes, hashed features.
+//! Cases of the kernels for rows and runs of different lengths: products of groups, softmaxes of
+//! classes, hashed features.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use super::run::in_place_if;
 use super::{Setup, option};
 use crate::error::Result;
 use crate::kernels::{
-    AddRuns, BLOCK, Exponential, GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups, PIECE_FIELDS, ROW_FIELDS, RaggedSoftmax, RunsGradient,
+    AddRuns, BLOCK, Exponential, GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups, PIECE_FIELDS,
+    ROW_FIELDS, RaggedSoftmax, RunsGradient,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -78,15 +80,30 @@ impl Ragged {
     /// Makes the tensors and runs the kernel.
     pub(super) fn run(self, bench: &mut Bench<'_>) -> Result<()> {
         match self {
-            Self::Product { product, groups, widest, columns, bias, steady } => {
-                grouped(bench, product, [groups, widest, columns], [bias, steady])
-            }
-            Self::Softmax { rows, widest, gradient, scale, bound, exponential } => {
+            Self::Product {
+                product,
+                groups,
+                widest,
+                columns,
+                bias,
+                steady,
+            } => grouped(bench, product, [groups, widest, columns], [bias, steady]),
+            Self::Softmax {
+                rows,
+                widest,
+                gradient,
+                scale,
+                bound,
+                exponential,
+            } => {
                 let mut records = Vec::with_capacity(rows * ROW_FIELDS);
                 let mut begin = 0;
                 for row in 0..rows {
                     let length = odd(row, 5, widest);
-                    records.extend([begin, length, odd(row, 3, length) - 1, rows - 1 - row].map(|number| number as u32));
+                    records.extend(
+                        [begin, length, odd(row, 3, length) - 1, rows - 1 - row]
+                            .map(|number| number as u32),
+                    );
                     begin += length;
                 }
                 let values = bench.uniform(begin, bound);
@@ -96,10 +113,22 @@ impl Ragged {
                 };
                 let rows_on_device = bench.tokens("rows", records)?;
                 let losses = in_place_if(bench, "losses", Part, [rows, 1], true)?;
-                bench.run(&RaggedSoftmax { logits, rows: rows_on_device, losses, gradient, scale, exponential });
+                bench.run(&RaggedSoftmax {
+                    logits,
+                    rows: rows_on_device,
+                    losses,
+                    gradient,
+                    scale,
+                    exponential,
+                });
                 Ok(())
             }
-            Self::AddRuns { records, order, longest, blocks } => {
+            Self::AddRuns {
+                records,
+                order,
+                longest,
+                blocks,
+            } => {
                 let table = bench.random_input("table", Whole, [blocks, BLOCK])?;
                 let mut runs = Vec::new();
                 let mut place = 1;
@@ -115,7 +144,11 @@ impl Ragged {
                 }
                 let output = in_place_if(bench, "output", Part, [1, place + 2], true)?;
                 let runs = bench.tokens("runs", runs)?.reshape(records, 2 + order);
-                bench.run(&AddRuns { table, runs, output });
+                bench.run(&AddRuns {
+                    table,
+                    runs,
+                    output,
+                });
                 Ok(())
             }
             Self::RunsGradient { blocks, most } => runs_gradient(bench, blocks, most),
@@ -145,15 +178,28 @@ fn grouped(
     records.extend([rows, 0, 0, products, touched].map(|number| number as u32));
     // Two rows more, of no group.
     let shape = [rows + 2, columns];
-    let records = bench.tokens("groups", records)?.reshape(count + 1, GROUP_FIELDS);
-    let groups = Groups { records, count, widest, touched };
+    let records = bench
+        .tokens("groups", records)?
+        .reshape(count + 1, GROUP_FIELDS);
+    let groups = Groups {
+        records,
+        count,
+        widest,
+        touched,
+    };
     let is = |other| product == other;
     let written = |bench: &mut Bench<'_>, name, place, shape, is_written| match is_written {
         true => bench.output(name, place, shape),
         false => bench.random_input(name, place, shape),
     };
     let rows = written(bench, "rows", Part, shape, is(GroupedProduct::Input))?;
-    let products = written(bench, "products", Part, [1, products], is(GroupedProduct::Forward))?;
+    let products = written(
+        bench,
+        "products",
+        Part,
+        [1, products],
+        is(GroupedProduct::Forward),
+    )?;
     let is_weight = is(GroupedProduct::Weight);
     let table_rows = if is_weight { touched } else { table_rows };
     let table = written(bench, "table", Whole, [table_rows, columns], is_weight)?;
@@ -161,7 +207,15 @@ fn grouped(
         true => Some(written(bench, "bias", Whole, [table_rows, 1], is_weight)?),
         false => None,
     };
-    bench.run(&GroupedMatmul { product, groups, rows, table, bias, products, steady });
+    bench.run(&GroupedMatmul {
+        product,
+        groups,
+        rows,
+        table,
+        bias,
+        products,
+        steady,
+    });
     Ok(())
 }
 
@@ -185,34 +239,82 @@ fn runs_gradient(bench: &mut Bench<'_>, blocks: usize, most: usize) -> Result<()
     let count = pieces.len() / PIECE_FIELDS;
     let pieces = bench.tokens("pieces", pieces)?.reshape(count, PIECE_FIELDS);
     let sums: Tensor = bench.output("sums", Whole, [blocks, BLOCK])?;
-    bench.run(&RunsGradient { gradient, begins, pieces, sums });
+    bench.run(&RunsGradient {
+        gradient,
+        begins,
+        pieces,
+        sums,
+    });
     Ok(())
 }
 
-/// One group and many, widths around a workgroup; rows of one logit and of more than a workgroup's; runs past the table's end; more work than
-/// one dimension of a dispatch holds.
+/// One group and many, widths around a workgroup; rows of one logit and of more than a workgroup's;
+/// runs past the table's end; more work than one dimension of a dispatch holds.
 pub(super) fn setups(setups: &mut Vec<Setup>) {
-    for product in [GroupedProduct::Forward, GroupedProduct::Input, GroupedProduct::Weight] {
-        for (groups, widest, columns, bias) in
-            [(1, 1, 1, false), (3, 5, 7, true), (17, 67, 65, false), (131, 9, 64, true), (5, 301, 33, true)]
-        {
-            setups.push(Setup::Ragged(Ragged::Product { product, groups, widest, columns, bias, steady: false }));
+    for product in [
+        GroupedProduct::Forward,
+        GroupedProduct::Input,
+        GroupedProduct::Weight,
+    ] {
+        for (groups, widest, columns, bias) in [
+            (1, 1, 1, false),
+            (3, 5, 7, true),
+            (17, 67, 65, false),
+            (131, 9, 64, true),
+            (5, 301, 33, true),
+        ] {
+            setups.push(Setup::Ragged(Ragged::Product {
+                product,
+                groups,
+                widest,
+                columns,
+                bias,
+                steady: false,
+            }));
             if product == GroupedProduct::Forward {
-                setups.push(Setup::Ragged(Ragged::Product { product, groups, widest, columns, bias, steady: true }));
+                setups.push(Setup::Ragged(Ragged::Product {
+                    product,
+                    groups,
+                    widest,
+                    columns,
+                    bias,
+                    steady: true,
+                }));
             }
         }
     }
     for exponential in [Exponential::Exact, Exponential::Rnnlm] {
-        for (rows, widest, scale, bound) in
-            [(1, 1, 1.0, 4.0), (7, 3, 0.25, 1.0), (67, 131, 1.0, 20.0), (13, 1031, 0.5, 4.0), (70_001, 2, 1.0, 4.0)]
-        {
+        for (rows, widest, scale, bound) in [
+            (1, 1, 1.0, 4.0),
+            (7, 3, 0.25, 1.0),
+            (67, 131, 1.0, 20.0),
+            (13, 1031, 0.5, 4.0),
+            (70_001, 2, 1.0, 4.0),
+        ] {
             for gradient in [false, true] {
-                setups.push(Setup::Ragged(Ragged::Softmax { rows, widest, gradient, scale, bound, exponential }));
+                setups.push(Setup::Ragged(Ragged::Softmax {
+                    rows,
+                    widest,
+                    gradient,
+                    scale,
+                    bound,
+                    exponential,
+                }));
             }
         }
     }
-    for (records, order, longest, blocks) in [(1, 1, 1, 1), (5, 3, 7, 2), (67, 4, 131, 31), (1031, 3, 65, 97)] {
-        setups.push(Setup::Ragged(Ragged::AddRuns { records, order, longest, blocks }));
+    for (records, order, longest, blocks) in [
+        (1, 1, 1, 1),
+        (5, 3, 7, 2),
+        (67, 4, 131, 31),
+        (1031, 3, 65, 97),
+    ] {
+        setups.push(Setup::Ragged(Ragged::AddRuns {
+            records,
+            order,
+            longest,
+            blocks,
+        }));
     }
     for (blocks, most) in [(1, 1), (3, 2), (67, 9), (1031, 5)] {
         setups.push(Setup::Ragged(Ragged::RunsGradient { blocks, most }));
@@ -222,19 +324,55 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
 impl fmt::Display for Ragged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Product { product, groups, widest, columns, bias, steady } => {
+            Self::Product {
+                product,
+                groups,
+                widest,
+                columns,
+                bias,
+                steady,
+            } => {
                 let product = format!("{product:?}").to_lowercase();
-                write!(f, "{product} {groups} groups of up to {widest} x {columns}{}{}", option(bias, "bias"), option(steady, "steady"))
+                write!(
+                    f,
+                    "{product} {groups} groups of up to {widest} x {columns}{}{}",
+                    option(bias, "bias"),
+                    option(steady, "steady")
+                )
             }
-            Self::Softmax { rows, widest, gradient, scale, bound, exponential } => {
-                let gradient = if gradient { format!(" gradient x {scale}") } else { String::new() };
+            Self::Softmax {
+                rows,
+                widest,
+                gradient,
+                scale,
+                bound,
+                exponential,
+            } => {
+                let gradient = if gradient {
+                    format!(" gradient x {scale}")
+                } else {
+                    String::new()
+                };
                 let exponential = option(exponential == Exponential::Rnnlm, "rnnlm");
-                write!(f, "{rows} rows of up to {widest} below {bound}{gradient}{exponential}")
+                write!(
+                    f,
+                    "{rows} rows of up to {widest} below {bound}{gradient}{exponential}"
+                )
             }
-            Self::AddRuns { records, order, longest, blocks } => {
-                write!(f, "{records} x {order} runs of up to {longest} of {blocks} blocks")
+            Self::AddRuns {
+                records,
+                order,
+                longest,
+                blocks,
+            } => {
+                write!(
+                    f,
+                    "{records} x {order} runs of up to {longest} of {blocks} blocks"
+                )
             }
-            Self::RunsGradient { blocks, most } => write!(f, "{blocks} blocks of up to {most} pieces"),
+            Self::RunsGradient { blocks, most } => {
+                write!(f, "{blocks} blocks of up to {most} pieces")
+            }
         }
     }
 }

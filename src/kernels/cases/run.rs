@@ -4,16 +4,35 @@ use super::bench::{Bench, Place};
 use super::{Recurrence, Setup, Step, Tokens, Update, gated};
 use crate::error::Result;
 use crate::kernels::{
-    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average, Clamp, Clip, CopyValues, Decay, Gather, Gradient,
-    Matmul, Momentum, RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rmsprop, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows,
+    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average, Clamp,
+    Clip, CopyValues, Decay, Gather, Gradient, Matmul, Momentum, RecurrenceBackward,
+    RecurrenceForward, Reduce, Reset, Rmsprop, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows,
     Transpose,
 };
 use crate::tensor::Tensor;
 
 use Place::{Part, Whole};
 
-/// Arguments at which exponentials in f32 overflow or vanish, or at which an implementation changes its formula.
-const ENDS: [f32; 16] = [0.0, -0.0, 100.0, -100.0, 44.5, -44.5, 88.9, -88.9, 3e4, -3e4, 0.625, -0.624_999_9, 1e-3, -1e-6, 80.5, -80.5];
+/// Arguments at which exponentials in f32 overflow or vanish, or at which an implementation changes
+/// its formula.
+const ENDS: [f32; 16] = [
+    0.0,
+    -0.0,
+    100.0,
+    -100.0,
+    44.5,
+    -44.5,
+    88.9,
+    -88.9,
+    3e4,
+    -3e4,
+    0.625,
+    -0.624_999_9,
+    1e-3,
+    -1e-6,
+    80.5,
+    -80.5,
+];
 /// The optimisers' learning rate.
 pub const RATE: f32 = 0.1;
 /// What optimisers multiply gradients by.
@@ -25,11 +44,27 @@ impl Setup {
     /// Makes the tensors and runs the kernel.
     pub(super) fn run(&self, bench: &mut Bench<'_>) -> Result<()> {
         match *self {
-            Self::Matmul { m, n, k, transpose_a, transpose_b, accumulate, precision } => {
+            Self::Matmul {
+                m,
+                n,
+                k,
+                transpose_a,
+                transpose_b,
+                accumulate,
+                precision,
+            } => {
                 let a = bench.random_input("a", Part, if transpose_a { [k, m] } else { [m, k] })?;
                 let b = bench.random_input("b", Part, if transpose_b { [n, k] } else { [k, n] })?;
                 let c = in_place_if(bench, "c", Part, [m, n], accumulate)?;
-                bench.run(&Matmul { a, b, c, transpose_a, transpose_b, accumulate, precision });
+                bench.run(&Matmul {
+                    a,
+                    b,
+                    c,
+                    transpose_a,
+                    transpose_b,
+                    accumulate,
+                    precision,
+                });
             }
             Self::Transpose { rows, columns } => {
                 let input = bench.random_input("input", Whole, [rows, columns])?;
@@ -41,14 +76,31 @@ impl Setup {
                 let values = in_place_if(bench, "values", Part, [rows, columns], true)?;
                 bench.run(&AddBias { bias, values });
             }
-            Self::SumRows { rows, columns, accumulate } => {
+            Self::SumRows {
+                rows,
+                columns,
+                accumulate,
+            } => {
                 let values = bench.random_input("values", Part, [rows, columns])?;
                 let output = in_place_if(bench, "output", Part, [1, columns], accumulate)?;
-                bench.run(&SumRows { values, output, accumulate });
+                bench.run(&SumRows {
+                    values,
+                    output,
+                    accumulate,
+                });
             }
-            Self::ActivationForward { activation, count, bound } => {
+            Self::ActivationForward {
+                activation,
+                count,
+                bound,
+            } => {
                 let mut values = bench.uniform(count, bound);
-                values.iter_mut().skip(1).step_by(3).zip(ENDS).for_each(|(value, end)| *value = end);
+                values
+                    .iter_mut()
+                    .skip(1)
+                    .step_by(3)
+                    .zip(ENDS)
+                    .for_each(|(value, end)| *value = end);
                 let values = bench.changed("values", Part, [1, count], values)?;
                 bench.run(&ActivationForward { activation, values });
             }
@@ -56,7 +108,11 @@ impl Setup {
                 let outputs = states_of(bench, activation, count);
                 let values = bench.input("values", Part, [1, count], outputs)?;
                 let gradient = in_place_if(bench, "gradient", Part, [1, count], true)?;
-                bench.run(&ActivationBackward { activation, values, gradient });
+                bench.run(&ActivationBackward {
+                    activation,
+                    values,
+                    gradient,
+                });
             }
             Self::RecurrenceForward(recurrence) => recurrence_forward(bench, recurrence)?,
             Self::RecurrenceBackward(recurrence) => recurrence_backward(bench, recurrence)?,
@@ -68,20 +124,43 @@ impl Setup {
                 bench.run(&CopyValues { input, output });
             }
             Self::Dropout(dropped) => gated::dropout(bench, dropped)?,
-            Self::Gather { vocabulary, columns, tokens } => {
+            Self::Gather {
+                vocabulary,
+                columns,
+                tokens,
+            } => {
                 let table = bench.random_input("table", Whole, [vocabulary, columns])?;
                 let drawn = bench.draw(tokens, vocabulary);
                 let tokens_on_device = bench.tokens("tokens", drawn)?;
                 let output = bench.output("output", Part, [tokens.count, columns])?;
-                bench.run(&Gather { table, tokens: tokens_on_device, output });
+                bench.run(&Gather {
+                    table,
+                    tokens: tokens_on_device,
+                    output,
+                });
             }
-            Self::ScatterAdd { vocabulary, columns, tokens } => {
+            Self::ScatterAdd {
+                vocabulary,
+                columns,
+                tokens,
+            } => {
                 let gradient = bench.random_input("gradient", Whole, [tokens.count, columns])?;
                 let rows = rows(bench, tokens, vocabulary)?.0;
                 let sums = bench.output("sums", Whole, [tokens.count, columns])?;
-                bench.run(&ScatterAdd { gradient, rows, sums });
+                bench.run(&ScatterAdd {
+                    gradient,
+                    rows,
+                    sums,
+                });
             }
-            Self::SoftmaxCrossEntropy { columns, targets, gradient, scale, bound, exponential } => {
+            Self::SoftmaxCrossEntropy {
+                columns,
+                targets,
+                gradient,
+                scale,
+                bound,
+                exponential,
+            } => {
                 let values = bench.uniform(targets.count * columns, bound);
                 let shape = [targets.count, columns];
                 let logits = match gradient {
@@ -91,7 +170,14 @@ impl Setup {
                 let drawn = bench.draw(targets, columns);
                 let targets_on_device = bench.tokens("targets", drawn)?;
                 let losses = bench.output("losses", Part, [targets.count, 1])?;
-                bench.run(&SoftmaxCrossEntropy { logits, targets: targets_on_device, losses, gradient, scale, exponential });
+                bench.run(&SoftmaxCrossEntropy {
+                    logits,
+                    targets: targets_on_device,
+                    losses,
+                    gradient,
+                    scale,
+                    exponential,
+                });
             }
             Self::Ragged(ragged) => ragged.run(bench)?,
             Self::Sampled(sampled) => sampled.run(bench)?,
@@ -99,13 +185,35 @@ impl Setup {
                 let values = bench.random_input("values", Part, [1, count])?;
                 let partial = bench.scratch("partial", [1, Reduce::PARTIAL_SUMS])?;
                 let output = bench.output("output", Part, [1, 1])?;
-                bench.run(&Reduce { reduction, values, partial, output });
+                bench.run(&Reduce {
+                    reduction,
+                    values,
+                    partial,
+                    output,
+                });
             }
-            Self::Clip { count, bound, maximum } => {
-                let values = if bound > 0.0 { bench.uniform(count, bound) } else { vec![0.0; count] };
-                let squares = bench.input("squares", Part, [1, count], values.iter().map(|value| value.abs()).collect())?;
+            Self::Clip {
+                count,
+                bound,
+                maximum,
+            } => {
+                let values = if bound > 0.0 {
+                    bench.uniform(count, bound)
+                } else {
+                    vec![0.0; count]
+                };
+                let squares = bench.input(
+                    "squares",
+                    Part,
+                    [1, count],
+                    values.iter().map(|value| value.abs()).collect(),
+                )?;
                 let scale = bench.output("scale", Whole, [1, 1])?;
-                bench.run(&Clip { squares, maximum, scale });
+                bench.run(&Clip {
+                    squares,
+                    maximum,
+                    scale,
+                });
             }
             Self::Decay { count, factor } => {
                 let values = in_place_if(bench, "values", Whole, [1, count], true)?;
@@ -113,12 +221,23 @@ impl Setup {
             }
             Self::Sgd(update) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
-                bench.run(&Sgd { parameter, gradient, scale, rate: RATE });
+                bench.run(&Sgd {
+                    parameter,
+                    gradient,
+                    scale,
+                    rate: RATE,
+                });
             }
             Self::Adagrad(update) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
                 let squares = squares(bench, update)?;
-                bench.run(&Adagrad { parameter, squares, gradient, scale, rate: RATE });
+                bench.run(&Adagrad {
+                    parameter,
+                    squares,
+                    gradient,
+                    scale,
+                    rate: RATE,
+                });
             }
             Self::Adam(update, Step(step)) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
@@ -128,25 +247,55 @@ impl Setup {
                 let squares = means.iter().map(|mean| mean * mean * 1.5).collect();
                 let first = bench.changed("first", Whole, shape, means)?;
                 let second = bench.changed("second", Whole, shape, squares)?;
-                bench.run(&Adam { parameter, first, second, gradient, scale, rate: RATE, step });
+                bench.run(&Adam {
+                    parameter,
+                    first,
+                    second,
+                    gradient,
+                    scale,
+                    rate: RATE,
+                    step,
+                });
             }
             Self::Momentum { update, nesterov } => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
                 let velocity: Vec<f32> = every_other(bench.uniform(parameter.len(), 1.0)).collect();
-                let velocity = bench.changed("velocity", Whole, [update.rows, update.columns], velocity)?;
-                bench.run(&Momentum { parameter, velocity, gradient, scale, rate: RATE, nesterov });
+                let velocity =
+                    bench.changed("velocity", Whole, [update.rows, update.columns], velocity)?;
+                bench.run(&Momentum {
+                    parameter,
+                    velocity,
+                    gradient,
+                    scale,
+                    rate: RATE,
+                    nesterov,
+                });
             }
             Self::Rmsprop(update) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
                 let squares = squares(bench, update)?;
-                bench.run(&Rmsprop { parameter, squares, gradient, scale, rate: RATE });
+                bench.run(&Rmsprop {
+                    parameter,
+                    squares,
+                    gradient,
+                    scale,
+                    rate: RATE,
+                });
             }
             Self::Average { count, weight } => {
                 let values = bench.random_input("values", Whole, [1, count])?;
                 let average = in_place_if(bench, "average", Whole, [1, count], true)?;
-                bench.run(&Average { average, values, weight });
+                bench.run(&Average {
+                    average,
+                    values,
+                    weight,
+                });
             }
-            Self::Clamp { count, bound, maximum } => {
+            Self::Clamp {
+                count,
+                bound,
+                maximum,
+            } => {
                 let values = bench.uniform(count, bound);
                 let values = bench.changed("values", Whole, [1, count], values)?;
                 bench.run(&Clamp { values, maximum });
@@ -157,7 +306,13 @@ impl Setup {
 }
 
 /// A tensor that the kernel changes in place, or one that it overwrites.
-pub(super) fn in_place_if(bench: &mut Bench<'_>, name: &'static str, place: Place, shape: [usize; 2], in_place: bool) -> Result<Tensor> {
+pub(super) fn in_place_if(
+    bench: &mut Bench<'_>,
+    name: &'static str,
+    place: Place,
+    shape: [usize; 2],
+    in_place: bool,
+) -> Result<Tensor> {
     if !in_place {
         return bench.output(name, place, shape);
     }
@@ -167,12 +322,17 @@ pub(super) fn in_place_if(bench: &mut Bench<'_>, name: &'static str, place: Plac
 
 /// The numbers, every other one replaced by 0.
 fn every_other(values: Vec<f32>) -> impl Iterator<Item = f32> {
-    values.into_iter().enumerate().map(|(i, value)| if i % 2 == 0 { value } else { 0.0 })
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(i, value)| if i % 2 == 0 { value } else { 0.0 })
 }
 
 /// Sums or means of squared gradients; every other number has seen no gradient yet.
 fn squares(bench: &mut Bench<'_>, update: Update) -> Result<Tensor> {
-    let squares = every_other(bench.uniform(update.rows * update.columns, 1.0)).map(|value| value * value).collect();
+    let squares = every_other(bench.uniform(update.rows * update.columns, 1.0))
+        .map(|value| value * value)
+        .collect();
     bench.changed("squares", Whole, [update.rows, update.columns], squares)
 }
 
@@ -188,11 +348,18 @@ fn states_of(bench: &mut Bench<'_>, activation: Activation, count: usize) -> Vec
 }
 
 /// Tokens on the device with their order, and the tokens and the order themselves.
-fn rows(bench: &mut Bench<'_>, tokens: Tokens, vocabulary: usize) -> Result<(Rows, Vec<u32>, Vec<u32>)> {
+fn rows(
+    bench: &mut Bench<'_>,
+    tokens: Tokens,
+    vocabulary: usize,
+) -> Result<(Rows, Vec<u32>, Vec<u32>)> {
     let drawn = bench.draw(tokens, vocabulary);
     let mut order: Vec<u32> = (0..drawn.len() as u32).collect();
     order.sort_by_key(|&position| (drawn[position as usize], position));
-    let rows = Rows { tokens: bench.tokens("tokens", drawn.clone())?, order: bench.tokens("order", order.clone())? };
+    let rows = Rows {
+        tokens: bench.tokens("tokens", drawn.clone())?,
+        order: bench.tokens("order", order.clone())?,
+    };
     Ok((rows, drawn, order))
 }
 
@@ -211,25 +378,46 @@ fn updated(bench: &mut Bench<'_>, update: Update) -> Result<(Tensor, Gradient, T
                     row.fill(0.0);
                 }
             }
-            Gradient::Rows(bench.input("gradient", Whole, [tokens.count, columns], sums)?, rows)
+            Gradient::Rows(
+                bench.input("gradient", Whole, [tokens.count, columns], sums)?,
+                rows,
+            )
         }
     };
     let scale = bench.input("scale", Whole, [1, 1], vec![SCALE])?;
     Ok((parameter, gradient, scale))
 }
 
-/// Inputs of a window, the boundary among them, and where the previous states go: a place of its own only where they are kept.
+/// Inputs of a window, the boundary among them, and where the previous states go: a place of its
+/// own only where they are kept.
 fn reset(bench: &mut Bench<'_>, recurrence: Recurrence, forward: bool) -> Result<Reset> {
-    let Recurrence { time_steps, batch, hidden_size, reset, .. } = recurrence;
+    let Recurrence {
+        time_steps,
+        batch,
+        hidden_size,
+        reset,
+        ..
+    } = recurrence;
     let rows = time_steps * batch;
-    let inputs = bench.draw(Tokens { pattern: super::Pattern::Mixed, count: rows }, 5);
+    let inputs = bench.draw(
+        Tokens {
+            pattern: super::Pattern::Mixed,
+            count: rows,
+        },
+        5,
+    );
     let tokens = bench.tokens("tokens", inputs)?;
     let previous = if reset && forward {
         bench.output("previous", Whole, [rows, hidden_size])?
     } else {
         bench.input("previous", Whole, [1, 1], vec![7.0])?
     };
-    Ok(Reset { enabled: reset, initial: INITIAL, tokens, previous })
+    Ok(Reset {
+        enabled: reset,
+        initial: INITIAL,
+        tokens,
+        previous,
+    })
 }
 
 /// A recurrent weight under which states and gradients neither grow nor vanish.
@@ -239,19 +427,42 @@ fn recurrent_weight(bench: &mut Bench<'_>, hidden_size: usize) -> Result<Tensor>
 }
 
 fn recurrence_forward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<()> {
-    let Recurrence { activation, time_steps, batch, hidden_size, bound, walk, .. } = recurrence;
+    let Recurrence {
+        activation,
+        time_steps,
+        batch,
+        hidden_size,
+        bound,
+        walk,
+        ..
+    } = recurrence;
     let slots = [(time_steps + 1) * batch, hidden_size];
     let z = bench.uniform(slots[0] * slots[1], bound);
     let states = bench.changed("states", Whole, slots, z)?;
     let weight = recurrent_weight(bench, hidden_size)?;
     let turned_weight = bench.scratch("turned_weight", [hidden_size, hidden_size])?;
     let reset = reset(bench, recurrence, true)?;
-    bench.run(&RecurrenceForward { activation, states, weight, turned_weight, reset, walk });
+    bench.run(&RecurrenceForward {
+        activation,
+        states,
+        weight,
+        turned_weight,
+        reset,
+        walk,
+    });
     Ok(())
 }
 
 fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<()> {
-    let Recurrence { activation, time_steps, batch, hidden_size, bound, walk, .. } = recurrence;
+    let Recurrence {
+        activation,
+        time_steps,
+        batch,
+        hidden_size,
+        bound,
+        walk,
+        ..
+    } = recurrence;
     let rows = time_steps * batch;
     let outputs = states_of(bench, activation, (rows + batch) * hidden_size);
     let states = bench.input("states", Whole, [rows + batch, hidden_size], outputs)?;
@@ -260,6 +471,14 @@ fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<
     let gradient = bench.changed("gradient", Whole, [rows, hidden_size], from_above)?;
     let initial_gradient = bench.output("initial_gradient", Whole, [batch, hidden_size])?;
     let reset = reset(bench, recurrence, false)?;
-    bench.run(&RecurrenceBackward { activation, states, weight, gradient, initial_gradient, reset, walk });
+    bench.run(&RecurrenceBackward {
+        activation,
+        states,
+        weight,
+        gradient,
+        initial_gradient,
+        reset,
+        walk,
+    });
     Ok(())
 }

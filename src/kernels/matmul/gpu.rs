@@ -1,10 +1,13 @@
-//! A GPU's face of a product: tiles and parts chosen by its sizes, one dispatch for each block that lies in single buffers.
+//! A GPU's face of a product: tiles and parts chosen by its sizes, one dispatch for each block that
+//! lies in single buffers.
 
 use std::ops::Range;
 
 use super::super::matmul_cooperative;
 use super::{Matmul, Precision};
-use crate::device::{Access, Arguments as _, Binding, Gpu, Piece, Shader, arguments, index, workgroups};
+use crate::device::{
+    Access, Arguments as _, Binding, Gpu, Piece, Shader, arguments, index, workgroups,
+};
 
 arguments! {
     m: u32,
@@ -24,15 +27,32 @@ pub(in crate::kernels) static SMALL: Shader = Shader {
     stem: "matmul",
     source: include_str!("../../../shaders/matmul.wgsl"),
     entry_point: "small",
-    bindings: &[("a", Access::Read), ("b", Access::Read), ("c", Access::Write)],
+    bindings: &[
+        ("a", Access::Read),
+        ("b", Access::Read),
+        ("c", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
 };
-pub(in crate::kernels) static LARGE: Shader = Shader { entry_point: "large", ..SMALL };
-pub(in crate::kernels) static LARGE_VECTOR: Shader =
-    Shader { entry_point: "large_vector", bindings: &[("a4", Access::Read), ("b4", Access::Read), ("c", Access::Write)], ..SMALL };
-pub(in crate::kernels) static SUM_PARTS: Shader = Shader { entry_point: "sum_parts", ..SMALL };
+pub(in crate::kernels) static LARGE: Shader = Shader {
+    entry_point: "large",
+    ..SMALL
+};
+pub(in crate::kernels) static LARGE_VECTOR: Shader = Shader {
+    entry_point: "large_vector",
+    bindings: &[
+        ("a4", Access::Read),
+        ("b4", Access::Read),
+        ("c", Access::Write),
+    ],
+    ..SMALL
+};
+pub(in crate::kernels) static SUM_PARTS: Shader = Shader {
+    entry_point: "sum_parts",
+    ..SMALL
+};
 
 /// Parts of a sum are multiples of this: whole loads of every tile.
 const DEPTH: usize = 16;
@@ -50,17 +70,39 @@ impl Matmul {
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
         let [m, n, k] = self.sizes();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.pieces(tensor));
-        let along = |pieces: &[Piece], here: bool| if here { pieces.iter().map(|piece| piece.rows.end).collect() } else { Vec::new() };
-        let rows = cut(m, LARGEST_SIDE, [along(&c, true), along(&a, !self.transpose_a)]);
+        let along = |pieces: &[Piece], here: bool| {
+            if here {
+                pieces.iter().map(|piece| piece.rows.end).collect()
+            } else {
+                Vec::new()
+            }
+        };
+        let rows = cut(
+            m,
+            LARGEST_SIDE,
+            [along(&c, true), along(&a, !self.transpose_a)],
+        );
         let columns = cut(n, LARGEST_SIDE, [along(&b, self.transpose_b), Vec::new()]);
-        let terms = cut(k, TERMS, [along(&a, self.transpose_a), along(&b, !self.transpose_b)]);
+        let terms = cut(
+            k,
+            TERMS,
+            [along(&a, self.transpose_a), along(&b, !self.transpose_b)],
+        );
         for rows in &rows {
             for columns in &columns {
                 for (number, terms) in terms.iter().enumerate() {
                     let block = Block {
                         sizes: [rows.len(), columns.len(), terms.len()],
-                        a: if self.transpose_a { corner(&a, terms, rows) } else { corner(&a, rows, terms) },
-                        b: if self.transpose_b { corner(&b, columns, terms) } else { corner(&b, terms, columns) },
+                        a: if self.transpose_a {
+                            corner(&a, terms, rows)
+                        } else {
+                            corner(&a, rows, terms)
+                        },
+                        b: if self.transpose_b {
+                            corner(&b, columns, terms)
+                        } else {
+                            corner(&b, terms, columns)
+                        },
                         c: corner(&c, rows, columns),
                         transposed: [self.transpose_a, self.transpose_b],
                         // One dispatch overwrites c, those after it add to what is there.
@@ -74,14 +116,21 @@ impl Matmul {
     }
 }
 
-/// Cuts `0..whole` after every `largest` and at every place given; a single empty run where there is nothing.
+/// Cuts `0..whole` after every `largest` and at every place given; a single empty run where there
+/// is nothing.
 fn cut(whole: usize, largest: usize, places: [Vec<usize>; 2]) -> Vec<Range<usize>> {
-    let mut ends: Vec<usize> = places.into_iter().flatten().chain((1..=whole / largest).map(|number| number * largest)).collect();
+    let mut ends: Vec<usize> = places
+        .into_iter()
+        .flatten()
+        .chain((1..=whole / largest).map(|number| number * largest))
+        .collect();
     ends.push(whole);
     ends.sort_unstable();
     ends.dedup();
     let mut start = 0;
-    ends.into_iter().map(|end| std::mem::replace(&mut start, end)..end).collect()
+    ends.into_iter()
+        .map(|end| std::mem::replace(&mut start, end)..end)
+        .collect()
 }
 
 /// Where in a GPU's memory a block of a matrix begins, and how far apart its rows are.
@@ -94,10 +143,17 @@ struct Corner {
 
 /// The corner of the block of `rows` and `columns`, which lies in one piece.
 fn corner(pieces: &[Piece], rows: &Range<usize>, columns: &Range<usize>) -> Corner {
-    let piece = pieces.iter().find(|piece| piece.rows.contains(&rows.start)).unwrap_or(&pieces[0]);
+    let piece = pieces
+        .iter()
+        .find(|piece| piece.rows.contains(&rows.start))
+        .unwrap_or(&pieces[0]);
     let stride = piece.tensor.columns();
     let (binding, offset) = Binding::with_offset(&piece.tensor);
-    Corner { binding, offset: offset as usize + (rows.start - piece.rows.start) * stride + columns.start, stride }
+    Corner {
+        binding,
+        offset: offset as usize + (rows.start - piece.rows.start) * stride + columns.start,
+        stride,
+    }
 }
 
 /// A block of a product that one dispatch makes, or one for its parts and one for their sum.
@@ -113,17 +169,32 @@ struct Block {
 }
 
 impl Block {
-    /// The side of a tile, and the number of parts that the sums are split into: enough workgroups, and large tiles as far as that allows.
-    /// The choice depends on sizes alone, so that results repeat.
+    /// The side of a tile, and the number of parts that the sums are split into: enough workgroups,
+    /// and large tiles as far as that allows. The choice depends on sizes alone, so that results
+    /// repeat.
     fn tile_and_parts(&self) -> (usize, usize) {
         let [m, n, k] = self.sizes;
         let parts = |tile: usize| {
             let tiles = m.div_ceil(tile) * n.div_ceil(tile);
-            let wanted = if tiles < MANY_GROUPS { (2 * MANY_GROUPS).div_ceil(tiles) } else { 1 };
-            (tiles, wanted.min(k / SHORTEST_PART).min(Gpu::SCRATCH / (m * n)).max(1))
+            let wanted = if tiles < MANY_GROUPS {
+                (2 * MANY_GROUPS).div_ceil(tiles)
+            } else {
+                1
+            };
+            (
+                tiles,
+                wanted
+                    .min(k / SHORTEST_PART)
+                    .min(Gpu::SCRATCH / (m * n))
+                    .max(1),
+            )
         };
         let (tiles, split) = parts(128);
-        if tiles * split >= FEW_GROUPS { (128, split) } else { (64, parts(64).1) }
+        if tiles * split >= FEW_GROUPS {
+            (128, split)
+        } else {
+            (64, parts(64).1)
+        }
     }
 
     /// Whether all rows that are read begin at multiples of four and end there.
@@ -131,7 +202,16 @@ impl Block {
         let [m, n, k] = self.sizes;
         let a_length = if self.transposed[0] { m } else { k };
         let b_length = if self.transposed[1] { k } else { n };
-        [a_length, b_length, self.a.offset, self.a.stride, self.b.offset, self.b.stride].iter().all(|size| size.is_multiple_of(4))
+        [
+            a_length,
+            b_length,
+            self.a.offset,
+            self.a.stride,
+            self.b.offset,
+            self.b.stride,
+        ]
+        .iter()
+        .all(|size| size.is_multiple_of(4))
     }
 
     fn launch(&self, gpu: &mut Gpu) {
@@ -150,9 +230,15 @@ impl Block {
         let constant = |on: bool| f64::from(u8::from(on));
         let [transpose_a, transpose_b] = self.transposed.map(constant);
         let accumulate = constant(self.accumulate);
-        let mut constants = vec![("TRANSPOSE_A", transpose_a), ("TRANSPOSE_B", transpose_b), ("ACCUMULATE", accumulate)];
+        let mut constants = vec![
+            ("TRANSPOSE_A", transpose_a),
+            ("TRANSPOSE_B", transpose_b),
+            ("ACCUMULATE", accumulate),
+        ];
         let (shader, [rows, columns]) = match tile {
-            _ if round && gpu.multiplies_cooperatively() => (&matmul_cooperative::SHADER, matmul_cooperative::TILE),
+            _ if round && gpu.multiplies_cooperatively() => {
+                (&matmul_cooperative::SHADER, matmul_cooperative::TILE)
+            }
             64 => (&SMALL, [64, 64]),
             _ if self.is_vectorisable() => (&LARGE_VECTOR, [128, 128]),
             _ => (&LARGE, [128, 128]),
@@ -173,15 +259,44 @@ impl Block {
             c_stride: index(self.c.stride),
             a_scale,
         };
-        let groups = [index(n.div_ceil(columns)), index(m.div_ceil(rows)), index(parts)];
+        let groups = [
+            index(n.div_ceil(columns)),
+            index(m.div_ceil(rows)),
+            index(parts),
+        ];
         if parts == 1 {
-            return gpu.launch(shader, &constants, &[self.a.binding, self.b.binding, self.c.binding], &arguments, groups);
+            return gpu.launch(
+                shader,
+                &constants,
+                &[self.a.binding, self.b.binding, self.c.binding],
+                &arguments,
+                groups,
+            );
         }
         let scratch = gpu.scratch();
-        let in_scratch = Arguments { c_offset: 0, c_stride: index(n), ..arguments };
+        let in_scratch = Arguments {
+            c_offset: 0,
+            c_stride: index(n),
+            ..arguments
+        };
         constants[2].1 = 0.0;
-        gpu.launch(shader, &constants, &[self.a.binding, self.b.binding, scratch], &in_scratch, groups);
-        let sum = Arguments { part: index(parts), ..arguments };
-        gpu.launch(&SUM_PARTS, &[("ACCUMULATE", accumulate)], &[scratch, scratch, self.c.binding], &sum, workgroups(m * n, 256));
+        gpu.launch(
+            shader,
+            &constants,
+            &[self.a.binding, self.b.binding, scratch],
+            &in_scratch,
+            groups,
+        );
+        let sum = Arguments {
+            part: index(parts),
+            ..arguments
+        };
+        gpu.launch(
+            &SUM_PARTS,
+            &[("ACCUMULATE", accumulate)],
+            &[scratch, scratch, self.c.binding],
+            &sum,
+            workgroups(m * n, 256),
+        );
     }
 }

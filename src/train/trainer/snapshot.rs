@@ -26,7 +26,11 @@ impl<'a> Trainer<'a> {
         let mut trainer = Self::new(device, config, parameters, recipe, corpus)?;
         let carried = trainer.workspace.carried();
         let lengths_fit = snapshot.carried.len() == carried.len()
-            && snapshot.carried.iter().zip(&carried).all(|(values, tensor)| values.len() == tensor.len())
+            && snapshot
+                .carried
+                .iter()
+                .zip(&carried)
+                .all(|(values, tensor)| values.len() == tensor.len())
             && snapshot.optimizer.len() == trainer.optimizer.state.len()
             && snapshot.average.is_some() == progress.averaged_after.is_some();
         if !lengths_fit {
@@ -40,8 +44,15 @@ impl<'a> Trainer<'a> {
             device.upload(tensor, values);
         }
         for (number, values) in snapshot.optimizer.iter().enumerate() {
-            let tensors: Vec<_> = trainer.optimizer_state.iter().map(|state| state[number]).collect();
-            trainer.model.parameters().upload_like(device, &tensors, values)?;
+            let tensors: Vec<_> = trainer
+                .optimizer_state
+                .iter()
+                .map(|state| state[number])
+                .collect();
+            trainer
+                .model
+                .parameters()
+                .upload_like(device, &tensors, values)?;
         }
         if let (Some(averager), Some(values)) = (&trainer.averager, &snapshot.average) {
             averager.model.parameters().upload(device, values)?;
@@ -69,10 +80,17 @@ impl<'a> Trainer<'a> {
         let parameters = self.model.parameters();
         let mut optimizer = Vec::new();
         for number in 0..self.optimizer.state.len() {
-            let tensors: Vec<_> = self.optimizer_state.iter().map(|state| state[number]).collect();
+            let tensors: Vec<_> = self
+                .optimizer_state
+                .iter()
+                .map(|state| state[number])
+                .collect();
             optimizer.push(parameters.download_like(device, &tensors)?);
         }
-        let average = self.averaging().map(|(averager, _)| averager.model.parameters().download(device)).transpose()?;
+        let average = self
+            .averaging()
+            .map(|(averager, _)| averager.model.parameters().download(device))
+            .transpose()?;
         // Between epochs the kept weights are the model.
         let (now, best, last) = match &self.best {
             Some(best) if self.progress.window == 0 => {
@@ -90,16 +108,27 @@ impl<'a> Trainer<'a> {
             last,
             average,
             optimizer,
-            carried: self.workspace.carried().iter().map(|tensor| device.download(tensor)).collect::<Result<_>>()?,
+            carried: self
+                .workspace
+                .carried()
+                .iter()
+                .map(|tensor| device.download(tensor))
+                .collect::<Result<_>>()?,
         })
     }
 
-    /// Bytes of the host's memory that taking a snapshot needs at most: copies of the parameters as they are, as they were best, averaged where
-    /// they are, and of the optimiser's state; and one tensor more in the device's layout.
+    /// Bytes of the host's memory that taking a snapshot needs at most: copies of the parameters as
+    /// they are, as they were best, averaged where they are, and of the optimiser's state; and one
+    /// tensor more in the device's layout.
     pub fn snapshot_bytes(&self) -> usize {
         let parameters = self.model.parameters();
         let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());
-        let largest = parameters.specifications().iter().map(Specification::len).max().unwrap_or(0);
+        let largest = parameters
+            .specifications()
+            .iter()
+            .map(Specification::len)
+            .max()
+            .unwrap_or(0);
         4 * (copies * parameters.len() + largest)
     }
 }
