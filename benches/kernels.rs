@@ -10,8 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Decay, Exponential, Matmul, Precision, RecurrenceBackward, RecurrenceForward,
-    Reduce, Reduction, Reset, SoftmaxCrossEntropy, Walk,
+    Activation, Exponential, Matmul, Precision, RecurrenceBackward, RecurrenceForward,
+    RecurrentSchedule, Reduce, Reduction, Reset, Scale, SoftmaxCrossEntropy,
 };
 use elman::tensor::Tensor;
 
@@ -146,7 +146,7 @@ fn recurrences(criterion: &mut Criterion) {
     let (time_steps, batch) = (35, 32);
     for size in [100, 200, 384, 500, 1024] {
         let states = numbers(&mut device, (time_steps + 1) * batch, size);
-        let [weight, turned_weight] = std::array::from_fn(|_| numbers(&mut device, size, size));
+        let [weight, weight_t] = std::array::from_fn(|_| numbers(&mut device, size, size));
         let initial_gradient = numbers(&mut device, batch, size);
         let gradient = numbers(&mut device, time_steps * batch, size);
         let previous = numbers(&mut device, 1, 1);
@@ -160,15 +160,18 @@ fn recurrences(criterion: &mut Criterion) {
             previous,
         };
         let activation = Activation::Sigmoid;
-        for (walk, way) in [(Walk::Window, "window"), (Walk::Steps, "steps")] {
+        for (schedule, way) in [
+            (RecurrentSchedule::Fused, "window"),
+            (RecurrentSchedule::PerStep, "steps"),
+        ] {
             let flops = 2 * time_steps * batch * size * size;
             let forward = RecurrenceForward {
                 activation,
                 states,
                 weight,
-                turned_weight,
+                weight_t,
                 reset,
-                walk,
+                schedule,
             };
             measure(
                 criterion,
@@ -185,7 +188,7 @@ fn recurrences(criterion: &mut Criterion) {
                 gradient,
                 initial_gradient,
                 reset,
-                walk,
+                schedule,
             };
             measure(
                 criterion,
@@ -245,7 +248,7 @@ fn elementwise(criterion: &mut Criterion) {
         "elementwise",
         "decay",
         values.len(),
-        &Decay {
+        &Scale {
             values,
             factor: 1.0,
         },

@@ -35,7 +35,7 @@ override BIAS: bool = false;
 @group(0) @binding(1) var<storage, read_write> recurrent: array<f32>;
 // [T+1, B, H]: slot 0 holds h(-1), slot t+1 h(t).
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, 3H to]; backward: W as it is, [3H to, H from]. Neighbouring
+// forward: W transposed, [H from, 3H to]; backward: W as it is, [3H to, H from]. Neighbouring
 // invocations read neighbouring words of both.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 // forward: b, [3H]; backward: [T, B, H], the gradient of h(t) from above.

@@ -30,7 +30,7 @@ override RESET: bool = false;
 // forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 h(t); backward: [T, B, H], the gradient of
 // h(t) from above.
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, 4H to]; backward: W as it is, [4H to, H from]. Neighbouring
+// forward: W transposed, [H from, 4H to]; backward: W as it is, [4H to, H from]. Neighbouring
 // invocations read neighbouring words of both.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;

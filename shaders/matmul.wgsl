@@ -90,7 +90,7 @@ fn small(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
     let lane_row = lane / 16u;
     let lane_column = lane % 16u;
     // Neighbouring invocations read neighbouring words: along the rows of a stored matrix,
-    // whichever way it is turned.
+    // whichever way it is transposed.
     let a_place = select(vec2<u32>(lane % 16u, lane / 16u), vec2<u32>(lane / 16u, lane % 16u),
         TRANSPOSE_A);
     let b_place = select(vec2<u32>(lane / 16u, lane % 16u), vec2<u32>(lane % 16u, lane / 16u),

@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sum_31 = sum_00;
     let end = min((workgroup.z + 1u) * arguments.part, arguments.k);
     for (var start = workgroup.z * arguments.part; start < end; start += DEPTH) {
-        // Neighbouring invocations read neighbouring words, whichever way the matrix is turned.
+        // Neighbouring invocations read neighbouring words, whichever way the matrix is transposed.
         for (var i = lane; i < ROWS * DEPTH; i += 32u) {
             let place =
                 select(vec2<u32>(i / DEPTH, i % DEPTH), vec2<u32>(i % ROWS, i / ROWS), TRANSPOSE_A);

@@ -26,7 +26,7 @@ override RESET: bool = false;
 
 // forward: [T+1, B, H] read and written; backward: read.
 @group(0) @binding(0) var<storage, read_write> states: array<f32>;
-// forward: W turned over, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring
+// forward: W transposed, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring
 // invocations read neighbouring words of both.
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;

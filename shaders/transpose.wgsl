@@ -1,4 +1,4 @@
-// output [columns, rows] = input [rows, columns] turned over. One workgroup turns 16 x 16.
+// output [columns, rows] = input [rows, columns] transposed. One workgroup turns 16 x 16.
 struct Arguments { rows: u32, columns: u32 }
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::feed::{Feed, Purpose};
 use crate::generate::{Generator, Sampling};
-use crate::kernels::{Activation, Decay, Matmul, Precision, Sgd};
+use crate::kernels::{Activation, Matmul, Precision, Scale, Sgd};
 use crate::model::{CELLS, Capacity, Config, Model, Workspace, initial_values};
 use crate::tensor::Tensor;
 use crate::train::{Event, Recipe, ScheduleKind, Trainer};
@@ -241,7 +241,7 @@ pub fn ceilings(device: &mut Device, product_size: usize, seconds: f64) -> Resul
     product.release(device);
     let values = device.tensor::<f32>("values", 4096, 4096)?;
     let time = seconds_of(device, seconds, |device| {
-        device.run(&Decay {
+        device.run(&Scale {
             values,
             factor: 1.0,
         });

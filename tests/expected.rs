@@ -1,7 +1,7 @@
 //! What every kernel is to compute, from its inputs by the reference's equations in f64, and how
 //! far f32 may be from it.
 
-use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, Update};
+use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, UpdateCase};
 use elman::kernels::{Activation, Exponential, Precision, Reduction};
 use elman::tensor::NONE;
 
@@ -189,14 +189,14 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
                 }],
             )]
         }
-        Setup::Clip { maximum, .. } => {
+        Setup::ClipGradNorm { maximum, .. } => {
             let norm = reference::sum(&numbers(run, "squares")).sqrt();
             vec![(
                 "scale",
                 vec![optimizers::clip_coefficient(norm, f64::from(maximum))],
             )]
         }
-        Setup::Decay { factor, .. } => {
+        Setup::Scale { factor, .. } => {
             vec![(
                 "values",
                 numbers(run, "values")
@@ -257,7 +257,7 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             optimizers::join_average(&mut average, &numbers(run, "values"), f64::from(weight));
             vec![("average", average)]
         }
-        Setup::Clamp { maximum, .. } => {
+        Setup::ClipGradValue { maximum, .. } => {
             let mut values = numbers(run, "values");
             optimizers::clamp(&mut values, f64::from(maximum));
             vec![("values", values)]
@@ -277,7 +277,7 @@ fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
 }
 
 /// A parameter, and its gradient times the scale with a number for each of the parameter's.
-fn updated(update: Update, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
+fn updated(update: UpdateCase, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
     let (parameter, values, scale) = (
         numbers(run, "parameter"),
         numbers(run, "gradient"),
@@ -393,14 +393,14 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         relative: EPSILON,
     };
     match *setup {
-        Setup::Clamp { .. }
+        Setup::ClipGradValue { .. }
         | Setup::Copy { .. }
         | Setup::Transpose { .. }
         | Setup::Gather { .. } => Tolerance {
             absolute: 0.0,
             relative: 0.0,
         },
-        Setup::AddBias { .. } | Setup::Decay { .. } | Setup::Dropout(_) => Tolerance {
+        Setup::AddBias { .. } | Setup::Scale { .. } | Setup::Dropout(_) => Tolerance {
             absolute: 0.0,
             relative: EPSILON,
         },
@@ -472,7 +472,7 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             absolute: 16.0 * EPSILON,
             relative: 2.0 * EPSILON,
         },
-        Setup::Clip { .. } => bits(2.0),
+        Setup::ClipGradNorm { .. } => bits(2.0),
         Setup::Sgd(_) => bits(1.0),
         Setup::Average { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) | Setup::Momentum { .. } => bits(4.0),

@@ -152,8 +152,8 @@ fn scores_are_those_of_score() {
 fn equal_hypotheses_have_equal_scores() {
     let models = ["elman", "lstm", "direct", "adaptive", "sampled"];
     let workbench = workbench(&models);
-    // Turned round, one list alone, and among others with other prefixes.
-    let turned: Vec<_> = LISTS.iter().rev().copied().collect();
+    // Transposed round, one list alone, and among others with other prefixes.
+    let transposed: Vec<_> = LISTS.iter().rev().copied().collect();
     let alone = LISTS[6..].to_vec();
     let more: Vec<String> = (0..40)
         .map(|number| {
@@ -172,7 +172,7 @@ fn equal_hypotheses_have_equal_scores() {
     for model in models {
         let mut known: std::collections::BTreeMap<String, String> =
             std::collections::BTreeMap::new();
-        for lists in [LISTS, &turned, &alone, &among] {
+        for lists in [LISTS, &transposed, &alone, &among] {
             workbench.write("lists.txt", lines(lists));
             let run = rescore(&workbench, &format!("--model {model} --json")).succeeds();
             for ((_, words), score) in lists.iter().zip(of_lists(&run, "log10_prob")) {

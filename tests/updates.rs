@@ -3,10 +3,12 @@
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
-use elman::kernels::{Average, Clamp, Clip, Decay, Gradient, Reduce, Reduction, Rows};
+use elman::kernels::{
+    Average, ClipGradNorm, ClipGradValue, Gradient, Reduce, Reduction, Rows, Scale,
+};
 use elman::model::{Capacity, Model};
 use elman::tensor::{NONE, Tensor};
-use elman::train::{OPTIMIZERS, OptimizerKind, Update};
+use elman::train::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
@@ -163,7 +165,7 @@ impl Updates {
             });
         }
         if let Some(maximum) = self.max_norm {
-            device.run(&Clip {
+            device.run(&ClipGradNorm {
                 squares: self.squares,
                 maximum,
                 scale: self.scale,
@@ -180,14 +182,14 @@ impl Updates {
             .zip(&self.state)
         {
             if self.l2 > 0.0 {
-                device.run(&Decay {
+                device.run(&Scale {
                     values: parameter,
                     factor: 1.0 - rate * self.l2,
                 });
             }
             (self.optimizer.update)(
                 device,
-                Update {
+                ParameterUpdate {
                     parameter,
                     gradient,
                     state,
@@ -250,7 +252,7 @@ fn golden_updates(device: &mut Device) {
     }
 }
 
-/// Decay of the weights with every optimiser, without clipping: PyTorch's numbers have none of it.
+/// Scale of the weights with every optimiser, without clipping: PyTorch's numbers have none of it.
 fn decay(device: &mut Device) {
     let golden = goldens::load().swap_remove(0);
     for (name, rule) in Rule::TABLE {
@@ -370,7 +372,7 @@ fn tables(device: &mut Device) {
                 };
                 (optimizer.update)(
                     device,
-                    Update {
+                    ParameterUpdate {
                         parameter,
                         gradient,
                         state: &state,
@@ -445,7 +447,7 @@ fn clamped_tables(device: &mut Device) {
         values[place] = value;
     }
     let clamped = table(device, &values);
-    device.run(&Clamp {
+    device.run(&ClipGradValue {
         values: clamped,
         maximum: 0.25,
     });

@@ -68,7 +68,7 @@ pub(super) struct Splitter {
     line: u64,
     /// Bytes of the line before what comes next.
     byte: u64,
-    /// None where bytes turned out to be no UTF-8.
+    /// None where bytes transposed out to be no UTF-8.
     sizer: Option<Sizer>,
 }
 

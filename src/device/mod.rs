@@ -167,7 +167,7 @@ impl Device {
     ///
     /// # Errors
     /// As [`Device::tensor`].
-    pub fn shared(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
+    pub fn scratch(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
         match self.shared {
             Some(shared) if shared.len() >= rows * columns => Ok(shared.reshape(rows, columns)),
             _ => {
@@ -180,7 +180,7 @@ impl Device {
 
     /// Gives the memory behind [`Device::shared`] back to the system until it is used again, where
     /// that is the CPU's: for moments that need much memory for something else.
-    pub fn rest_shared(&mut self) {
+    pub fn release_scratch(&mut self) {
         if let (Backend::Cpu(cpu), Some(shared)) = (&mut self.backend, self.shared) {
             cpu.rest(shared.buffer);
         }

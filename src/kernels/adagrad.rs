@@ -1,6 +1,6 @@
 //! Adagrad: every parameter has a rate of its own, which falls with the gradients it has seen.
 
-use super::rows::{Gradient, Update};
+use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
@@ -16,7 +16,7 @@ pub struct Adagrad {
     pub squares: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -62,7 +62,7 @@ impl Kernel for Adagrad {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
-        Update {
+        RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.squares],
         }
@@ -80,7 +80,7 @@ impl Kernel for Adagrad {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = Update {
+        let update = RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.squares],
         };

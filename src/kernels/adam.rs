@@ -1,6 +1,6 @@
 //! Adam: the gradient's running mean, divided by the root of its running square.
 
-use super::rows::{Gradient, Update};
+use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
@@ -20,7 +20,7 @@ pub struct Adam {
     pub second: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -80,8 +80,8 @@ impl Adam {
         ((f64::from(self.rate) / first) as f32, second.sqrt() as f32)
     }
 
-    fn update(&self) -> Update<3> {
-        Update {
+    fn update(&self) -> RowwiseUpdate<3> {
+        RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.first, self.second],
         }
@@ -110,7 +110,7 @@ impl Kernel for Adam {
     fn on_cpu(&self, cpu: &Cpu) {
         let corrections = self.corrections();
         let scale = cpu.read(&self.scale)[0];
-        self.update().fading_on_cpu(
+        self.update().decaying_state_on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, first, second], gradient| {
@@ -134,7 +134,7 @@ impl Kernel for Adam {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (rate, root_correction) = self.corrections();
         self.update()
-            .fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+            .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
                 count: sizes.count,
                 columns: sizes.columns,
                 tokens_offset: sizes.tokens_offset,

@@ -24,7 +24,7 @@ pub use run::{INITIAL, RATE};
 pub use sampled::Sampled;
 pub use tolerance::Tolerance;
 
-use super::{Activation, Exponential, Precision, Reduction, Walk};
+use super::{Activation, Exponential, Precision, RecurrentSchedule, Reduction};
 use crate::device::Device;
 use crate::error::Result;
 use bench::Bench;
@@ -51,9 +51,9 @@ pub enum Setup {
         n: usize,
         /// The size summed over.
         k: usize,
-        /// Whether a is stored turned over.
+        /// Whether a is stored transposed.
         transpose_a: bool,
-        /// Whether b is stored turned over.
+        /// Whether b is stored transposed.
         transpose_b: bool,
         /// Whether the product is added.
         accumulate: bool,
@@ -121,7 +121,7 @@ pub enum Setup {
         /// Columns of the table.
         columns: usize,
         /// The tokens.
-        tokens: Tokens,
+        tokens: TokenDraw,
     },
     /// [`ScatterAdd`](super::ScatterAdd).
     ScatterAdd {
@@ -130,14 +130,14 @@ pub enum Setup {
         /// Columns of the gradient.
         columns: usize,
         /// The tokens.
-        tokens: Tokens,
+        tokens: TokenDraw,
     },
     /// [`SoftmaxCrossEntropy`](super::SoftmaxCrossEntropy).
     SoftmaxCrossEntropy {
         /// V.
         columns: usize,
         /// A target for each row.
-        targets: Tokens,
+        targets: TokenDraw,
         /// Whether the logits become their gradient.
         gradient: bool,
         /// Factor of the gradient.
@@ -158,8 +158,8 @@ pub enum Setup {
         /// Number of values.
         count: usize,
     },
-    /// [`Clip`](super::Clip).
-    Clip {
+    /// [`ClipGradNorm`](super::ClipGradNorm).
+    ClipGradNorm {
         /// Number of sums of squares.
         count: usize,
         /// Largest sum of squares.
@@ -167,28 +167,28 @@ pub enum Setup {
         /// The largest norm that passes.
         maximum: f32,
     },
-    /// [`Decay`](super::Decay).
-    Decay {
+    /// [`Scale`](super::Scale).
+    Scale {
         /// Number of values.
         count: usize,
         /// What they are multiplied by.
         factor: f32,
     },
     /// [`Sgd`](super::Sgd).
-    Sgd(Update),
+    Sgd(UpdateCase),
     /// [`Adagrad`](super::Adagrad).
-    Adagrad(Update),
+    Adagrad(UpdateCase),
     /// [`Adam`](super::Adam).
-    Adam(Update, Step),
+    Adam(UpdateCase, Step),
     /// [`Momentum`](super::Momentum).
     Momentum {
         /// The parameter and its gradient.
-        update: Update,
+        update: UpdateCase,
         /// Whether a step looks ahead.
         nesterov: bool,
     },
     /// [`Rmsprop`](super::Rmsprop).
-    Rmsprop(Update),
+    Rmsprop(UpdateCase),
     /// [`Average`](super::Average).
     Average {
         /// Number of values.
@@ -196,8 +196,8 @@ pub enum Setup {
         /// How much of them joins the average.
         weight: f32,
     },
-    /// [`Clamp`](super::Clamp).
-    Clamp {
+    /// [`ClipGradValue`](super::ClipGradValue).
+    ClipGradValue {
         /// Number of values.
         count: usize,
         /// Largest value.
@@ -223,18 +223,18 @@ pub struct Recurrence {
     /// Largest z going forward, largest gradient from above going back.
     pub bound: f32,
     /// How a GPU goes about it.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// A parameter and the form of its gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Update {
+pub struct UpdateCase {
     /// Rows of the parameter.
     pub rows: usize,
     /// Columns of the parameter.
     pub columns: usize,
     /// Where the gradient is one of looked-up rows, the tokens that were looked up.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<TokenDraw>,
 }
 
 /// Number of the update, from 1.
@@ -243,16 +243,16 @@ pub struct Step(pub u32);
 
 /// Some tokens below a vocabulary's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tokens {
+pub struct TokenDraw {
     /// Which ones.
-    pub pattern: Pattern,
+    pub pattern: TokenPattern,
     /// How many.
     pub count: usize,
 }
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pattern {
+pub enum TokenPattern {
     /// Each by itself; about an eighth are [`NONE`](crate::tensor::NONE), about a quarter the
     /// boundary 0.
     Mixed,
@@ -306,9 +306,9 @@ impl Setup {
             Self::SumRows { .. } => "sum_rows",
             Self::ActivationForward { .. } | Self::ActivationBackward { .. } => "activation",
             Self::RecurrenceForward(recurrence) | Self::RecurrenceBackward(recurrence) => {
-                match recurrence.walk {
-                    Walk::Window => "recurrence",
-                    Walk::Steps => "recurrence_step",
+                match recurrence.schedule {
+                    RecurrentSchedule::Fused => "recurrence",
+                    RecurrentSchedule::PerStep => "recurrence_step",
                 }
             }
             Self::Lstm(_) => "lstm",
@@ -321,15 +321,15 @@ impl Setup {
             Self::Ragged(ragged) => ragged.kernel(),
             Self::Sampled(_) => "sampled_loss",
             Self::Reduce { .. } => "reduce",
-            Self::Clip { .. } => "clip",
-            Self::Decay { .. } => "decay",
+            Self::ClipGradNorm { .. } => "clip_grad_norm",
+            Self::Scale { .. } => "scale",
             Self::Sgd(_) => "sgd",
             Self::Adagrad(_) => "adagrad",
             Self::Adam(..) => "adam",
             Self::Momentum { .. } => "momentum",
             Self::Rmsprop(_) => "rmsprop",
             Self::Average { .. } => "average",
-            Self::Clamp { .. } => "clamp",
+            Self::ClipGradValue { .. } => "clip_grad_value",
         }
     }
 }
@@ -355,14 +355,14 @@ impl fmt::Display for Setup {
                 accumulate,
                 precision,
             } => {
-                let turned = |name, transpose| {
+                let transposed = |name, transpose| {
                     if transpose {
                         format!("{name}ᵀ")
                     } else {
                         format!("{name}")
                     }
                 };
-                let (a, b) = (turned('a', transpose_a), turned('b', transpose_b));
+                let (a, b) = (transposed('a', transpose_a), transposed('b', transpose_b));
                 let precision = match precision {
                     Precision::Full => String::new(),
                     Precision::Mixed { scale } => format!(" mixed x {scale}"),
@@ -428,19 +428,19 @@ impl fmt::Display for Setup {
                 )
             }
             Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
-            Self::Clip {
+            Self::ClipGradNorm {
                 count,
                 bound,
                 maximum,
             } => write!(f, "[{count}] below {bound} to {maximum}"),
-            Self::Decay { count, factor } => write!(f, "[{count}] x {factor}"),
+            Self::Scale { count, factor } => write!(f, "[{count}] x {factor}"),
             Self::Sgd(update) | Self::Adagrad(update) | Self::Rmsprop(update) => update.fmt(f),
             Self::Adam(update, Step(step)) => write!(f, "{update} step {step}"),
             Self::Momentum { update, nesterov } => {
                 write!(f, "{update}{}", option(nesterov, "nesterov"))
             }
             Self::Average { count, weight } => write!(f, "[{count}] x {weight}"),
-            Self::Clamp {
+            Self::ClipGradValue {
                 count,
                 bound,
                 maximum,
@@ -458,7 +458,7 @@ impl fmt::Display for Recurrence {
             hidden_size,
             reset,
             bound,
-            walk: _,
+            schedule: _,
         } = self;
         write!(
             f,
@@ -468,7 +468,7 @@ impl fmt::Display for Recurrence {
     }
 }
 
-impl fmt::Display for Update {
+impl fmt::Display for UpdateCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.tokens {
             Some(tokens) => write!(f, "{tokens} of [{}, {}]", self.rows, self.columns),
@@ -477,7 +477,7 @@ impl fmt::Display for Update {
     }
 }
 
-impl fmt::Display for Tokens {
+impl fmt::Display for TokenDraw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

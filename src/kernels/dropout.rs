@@ -33,12 +33,12 @@ pub struct Mask {
     /// The number of the draw, such as the update's.
     pub draw: u32,
     /// What is left out together.
-    pub pattern: Pattern,
+    pub pattern: MaskPattern,
 }
 
 /// What a mask leaves out together.
 #[derive(Debug, Clone, Copy)]
-pub enum Pattern {
+pub enum MaskPattern {
     /// Every number by itself.
     Elements,
     /// The same in every step of a window of B streams, row after row of `[T*B, columns]` (Gal and
@@ -130,9 +130,9 @@ impl Mask {
         for (number, row) in rows.chunks_exact_mut(columns).enumerate() {
             let number = first + number;
             let begin = match self.pattern {
-                Pattern::Elements => number * columns,
-                Pattern::Streams(batch) => number % batch * columns,
-                Pattern::Words(_) => {
+                MaskPattern::Elements => number * columns,
+                MaskPattern::Streams(batch) => number % batch * columns,
+                MaskPattern::Words(_) => {
                     if tokens[number] != NONE {
                         let multiplier = self.multiplier(threshold, factor, tokens[number]);
                         row.iter_mut().for_each(|value| *value *= multiplier);
@@ -167,7 +167,7 @@ impl Kernel for Dropout {
         let columns = self.output.columns();
         let mut output = cpu.write(&self.output);
         let tokens = match self.mask.pattern {
-            Pattern::Words(tokens) => cpu.read(&tokens).to_vec(),
+            MaskPattern::Words(tokens) => cpu.read(&tokens).to_vec(),
             _ => Vec::new(),
         };
         for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
@@ -183,9 +183,9 @@ impl Kernel for Dropout {
         let columns = self.output.columns();
         // Where no tokens are read, any buffer is bound in their place.
         let (period, words, (tokens, tokens_offset)) = match self.mask.pattern {
-            Pattern::Elements => (self.output.len(), 0.0, (gpu.scratch(), 0)),
-            Pattern::Streams(batch) => (batch * columns, 0.0, (gpu.scratch(), 0)),
-            Pattern::Words(tokens) => (self.output.len(), 1.0, Binding::with_offset(&tokens)),
+            MaskPattern::Elements => (self.output.len(), 0.0, (gpu.scratch(), 0)),
+            MaskPattern::Streams(batch) => (batch * columns, 0.0, (gpu.scratch(), 0)),
+            MaskPattern::Words(tokens) => (self.output.len(), 1.0, Binding::with_offset(&tokens)),
         };
         let arguments = Arguments {
             count: index(self.output.len()),
@@ -240,7 +240,7 @@ mod tests {
                 seed: 7,
                 site: 3,
                 draw: 11,
-                pattern: Pattern::Elements,
+                pattern: MaskPattern::Elements,
             };
             let mut values = vec![1.0; 100_000];
             mask.apply(&mut values, 100, 0, &[]);

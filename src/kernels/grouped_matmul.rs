@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Product, View, steady_rows};
+use super::matmul::{Product, View, batch_invariant_rows};
 use super::parallel::vectorised;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
@@ -39,7 +39,7 @@ pub struct GroupedMatmul {
     pub products: Tensor,
     /// Whether a row's products may not depend, by rounding, on how many rows its group has: for
     /// scores that are compared.
-    pub steady: bool,
+    pub batch_invariant: bool,
 }
 
 /// What [`GroupedMatmul`] computes: the product itself, or the gradient of one of its factors.
@@ -196,7 +196,7 @@ fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 /// whole.
 fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
     let [rows, width, columns] = product.sizes;
-    let height = steady_rows(width);
+    let height = batch_invariant_rows(width);
     let (mut padded, mut all) = (vec![0.0; height * columns], vec![0.0; height * width]);
     for first in (0..rows).step_by(height) {
         let count = height.min(rows - first);
@@ -263,7 +263,7 @@ impl GroupedMatmul {
                 },
                 accumulate: false,
             };
-            if self.steady {
+            if self.batch_invariant {
                 run_steadily(&product, products);
             } else {
                 product.run(products);

@@ -5,8 +5,10 @@ use rayon::prelude::*;
 
 use super::math;
 use super::parallel::{rows_per_part, vectorised};
+use super::recurrent::{
+    RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, step_product, transpose_weight,
+};
 use super::transpose::Transpose;
-use super::walk::{Reset, Share, Walk, Weight, dispatches, step_product, turn_weight};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
 };
@@ -32,14 +34,14 @@ pub struct GruForward {
     pub states: Tensor,
     /// W, `[3H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 3H]`, overwritten with W turned over, where the device reads it better so.
-    pub turned_weight: Tensor,
+    /// `[H, 3H]`, overwritten with W transposed, where the device reads it better so.
+    pub weight_t: Tensor,
     /// b, `[1, 3H]`; none is zero.
     pub bias: Option<Tensor>,
     /// Where a stream begins afresh, if anywhere.
     pub reset: Reset,
     /// How a GPU goes about it.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// The gradient of [`GruForward`], with d for the gradient of the loss with respect to what follows
@@ -70,7 +72,7 @@ pub struct GruBackward {
     /// As in the forward kernel.
     pub reset: Reset,
     /// As in the forward kernel.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// G.
@@ -221,10 +223,10 @@ impl Kernel for GruForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = sizes(&self.states, &self.gates);
-        let share = Share::new(cpu, batch, size);
-        let turned = turn_weight(cpu, self.weight, self.turned_weight, time_steps);
-        let weight = cpu.read(if turned {
-            &self.turned_weight
+        let share = WorkSplit::new(cpu, batch, size);
+        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
+        let weight = cpu.read(if transposed {
+            &self.weight_t
         } else {
             &self.weight
         });
@@ -232,7 +234,7 @@ impl Kernel for GruForward {
             data: &weight,
             rows: GATES * size,
             columns: size,
-            turned,
+            transposed,
         };
         let (mut gates, mut recurrent, mut states) = (
             cpu.write(&self.gates),
@@ -310,8 +312,8 @@ impl Kernel for GruForward {
             self.reset.constant(),
             ("BIAS", f64::from(u8::from(self.bias.is_some()))),
         ];
-        let weight = if self.walk == Walk::Window {
-            self.turned_weight
+        let weight = if self.schedule == RecurrentSchedule::Fused {
+            self.weight_t
         } else {
             self.weight
         };
@@ -333,10 +335,10 @@ impl Kernel for GruForward {
             self.reset.tokens().0,
             previous,
         ];
-        if self.walk == Walk::Window {
+        if self.schedule == RecurrentSchedule::Fused {
             Transpose {
                 input: self.weight,
-                output: self.turned_weight,
+                output: self.weight_t,
             }
             .on_gpu(gpu);
             for steps in dispatches(time_steps, turns(size)) {
@@ -389,7 +391,7 @@ impl Kernel for GruBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, _] = sizes(&self.states, &self.gates);
-        let share = Share::new(cpu, batch, size);
+        let share = WorkSplit::new(cpu, batch, size);
         let (weight, states, gradient, tokens) = (
             cpu.read(&self.weight),
             cpu.read(&self.states),
@@ -400,7 +402,7 @@ impl Kernel for GruBackward {
             data: &weight,
             rows: GATES * size,
             columns: size,
-            turned: false,
+            transposed: false,
         };
         let (states, gradient, tokens, fresh) = (
             &*states,
@@ -480,7 +482,7 @@ impl Kernel for GruBackward {
             self.reset.tokens().0,
             initial_gradient,
         ];
-        if self.walk == Walk::Window {
+        if self.schedule == RecurrentSchedule::Fused {
             for steps in dispatches(time_steps, turns(size)).into_iter().rev() {
                 gpu.launch(
                     &BACKWARD,

@@ -4,8 +4,10 @@ use rayon::prelude::*;
 
 use super::math;
 use super::parallel::{rows_per_part, vectorised};
+use super::recurrent::{
+    RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, step_product, transpose_weight,
+};
 use super::transpose::Transpose;
-use super::walk::{Reset, Share, Walk, Weight, dispatches, step_product, turn_weight};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
 };
@@ -30,12 +32,12 @@ pub struct LstmForward {
     pub states: Tensor,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 4H]`, overwritten with W turned over, where the device reads it better so.
-    pub turned_weight: Tensor,
+    /// `[H, 4H]`, overwritten with W transposed, where the device reads it better so.
+    pub weight_t: Tensor,
     /// Where a stream begins afresh, if anywhere: in h and in c.
     pub reset: Reset,
     /// How a GPU goes about it.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// The gradient of [`LstmForward`], with d for the gradient of the loss with respect to what
@@ -61,7 +63,7 @@ pub struct LstmBackward {
     /// As in the forward kernel.
     pub reset: Reset,
     /// As in the forward kernel.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// G.
@@ -223,10 +225,10 @@ impl Kernel for LstmForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = self.sizes();
-        let share = Share::new(cpu, batch, size);
-        let turned = turn_weight(cpu, self.weight, self.turned_weight, time_steps);
-        let weight = cpu.read(if turned {
-            &self.turned_weight
+        let share = WorkSplit::new(cpu, batch, size);
+        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
+        let weight = cpu.read(if transposed {
+            &self.weight_t
         } else {
             &self.weight
         });
@@ -234,7 +236,7 @@ impl Kernel for LstmForward {
             data: &weight,
             rows: GATES * size,
             columns: size,
-            turned,
+            transposed,
         };
         let (mut gates, mut cells, mut states) = (
             cpu.write(&self.gates),
@@ -313,10 +315,10 @@ impl Kernel for LstmForward {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let [batch, size, time_steps] = self.sizes();
         let constants = [self.reset.constant()];
-        if self.walk == Walk::Window {
+        if self.schedule == RecurrentSchedule::Fused {
             Transpose {
                 input: self.weight,
-                output: self.turned_weight,
+                output: self.weight_t,
             }
             .on_gpu(gpu);
             for steps in dispatches(time_steps, turns(size)) {
@@ -324,7 +326,7 @@ impl Kernel for LstmForward {
                 gpu.launch(
                     &FORWARD,
                     &constants,
-                    &self.bindings(&self.turned_weight),
+                    &self.bindings(&self.weight_t),
                     &arguments,
                     [index(batch), 1, 1],
                 );
@@ -383,7 +385,7 @@ impl Kernel for LstmBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, _] = self.sizes();
-        let share = Share::new(cpu, batch, size);
+        let share = WorkSplit::new(cpu, batch, size);
         let (weight, cells, gradient, tokens) = (
             cpu.read(&self.weight),
             cpu.read(&self.cells),
@@ -394,7 +396,7 @@ impl Kernel for LstmBackward {
             data: &weight,
             rows: GATES * size,
             columns: size,
-            turned: false,
+            transposed: false,
         };
         let (cells, gradient, tokens, fresh) = (
             &*cells,
@@ -483,7 +485,7 @@ impl Kernel for LstmBackward {
             self.reset.tokens().0,
             initial_gradient,
         ];
-        if self.walk == Walk::Window {
+        if self.schedule == RecurrentSchedule::Fused {
             for steps in dispatches(time_steps, turns(size)).into_iter().rev() {
                 let arguments = arguments_of(&self.reset, [batch, size, time_steps], steps);
                 gpu.launch(

@@ -4,7 +4,7 @@ mod cpu;
 mod gpu;
 mod narrow;
 
-pub use cpu::steady_rows;
+pub use cpu::batch_invariant_rows;
 pub(super) use cpu::{Product, View};
 pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
 
@@ -23,9 +23,9 @@ pub struct Matmul {
     pub b: Tensor,
     /// `[m, n]`.
     pub c: Tensor,
-    /// Whether a is stored turned over.
+    /// Whether a is stored transposed.
     pub transpose_a: bool,
-    /// Whether b is stored turned over.
+    /// Whether b is stored transposed.
     pub transpose_b: bool,
     /// Whether the product is added to c instead of replacing it.
     pub accumulate: bool,
@@ -52,7 +52,7 @@ impl Matmul {
     /// # Panics
     /// If the shapes do not fit together.
     fn sizes(&self) -> [usize; 3] {
-        let turned = |tensor: &Tensor, transpose| {
+        let transposed = |tensor: &Tensor, transpose| {
             if transpose {
                 (tensor.columns(), tensor.rows())
             } else {
@@ -60,8 +60,8 @@ impl Matmul {
             }
         };
         let ((m, k), (k_of_b, n)) = (
-            turned(&self.a, self.transpose_a),
-            turned(&self.b, self.transpose_b),
+            transposed(&self.a, self.transpose_a),
+            transposed(&self.b, self.transpose_b),
         );
         assert_eq!(k, k_of_b, "inner sizes of {self:?}");
         assert_eq!(

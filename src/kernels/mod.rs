@@ -12,10 +12,9 @@ mod add_bias;
 mod add_runs;
 mod average;
 pub mod cases;
-mod clamp;
-mod clip;
+mod clip_grad_norm;
+mod clip_grad_value;
 mod copy;
-mod decay;
 mod dropout;
 mod gather;
 mod grouped_matmul;
@@ -29,17 +28,18 @@ mod parallel;
 mod ragged_softmax;
 mod recurrence;
 mod recurrence_step;
+mod recurrent;
 mod reduce;
 mod rmsprop;
 mod rows;
 mod runs_gradient;
 mod sampled_loss;
+mod scale;
 mod scatter_add;
 mod sgd;
 mod softmax_cross_entropy;
 mod sum_rows;
 mod transpose;
-mod walk;
 
 pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adagrad::Adagrad;
@@ -47,30 +47,30 @@ pub use adam::Adam;
 pub use add_bias::AddBias;
 pub use add_runs::AddRuns;
 pub use average::Average;
-pub use clamp::Clamp;
-pub use clip::Clip;
+pub use clip_grad_norm::ClipGradNorm;
+pub use clip_grad_value::ClipGradValue;
 pub use copy::CopyValues;
-pub use decay::Decay;
-pub use dropout::{Dropout, Mask, Pattern};
+pub use dropout::{Dropout, Mask, MaskPattern};
 pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
-pub use matmul::{Matmul, Precision, steady_rows};
+pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use momentum::Momentum;
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
+pub use recurrent::{RecurrentSchedule, Reset};
 pub use reduce::{Reduce, Reduction};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
 pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
 pub use sampled_loss::{SampledLoss, SampledObjective};
+pub use scale::Scale;
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
-pub use walk::{Reset, Walk};
 
 use crate::device::Shader;
 
@@ -124,9 +124,9 @@ pub static SHADERS: &[&Shader] = &[
     &sum_rows::SHADER,
     &reduce::PARTIAL,
     &reduce::TOTAL,
-    &clip::SHADER,
-    &clamp::SHADER,
-    &decay::SHADER,
+    &clip_grad_norm::SHADER,
+    &clip_grad_value::SHADER,
+    &scale::SHADER,
     &sgd::DENSE,
     &sgd::ROWS,
     &adagrad::DENSE,

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum: steps go along a velocity that gradients push.
 
-use super::rows::{Gradient, Update};
+use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
@@ -17,7 +17,7 @@ pub struct Momentum {
     pub velocity: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -62,8 +62,8 @@ pub(super) static ROWS: Shader = Shader {
 const KEEP: f32 = 0.9;
 
 impl Momentum {
-    fn update(&self) -> Update<2> {
-        Update {
+    fn update(&self) -> RowwiseUpdate<2> {
+        RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.velocity],
         }
@@ -77,7 +77,7 @@ impl Kernel for Momentum {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (rate, nesterov, scale) = (self.rate, self.nesterov, cpu.read(&self.scale)[0]);
-        self.update().fading_on_cpu(
+        self.update().decaying_state_on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, velocity], gradient| {
@@ -109,7 +109,7 @@ impl Kernel for Momentum {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let constants = &[("NESTEROV", f64::from(u8::from(self.nesterov)))];
         self.update()
-            .fading_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| {
+            .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| {
                 Arguments {
                     count: sizes.count,
                     columns: sizes.columns,

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use super::activation::Activation;
 use super::parallel::for_row_parts;
 use super::recurrence_step;
+use super::recurrent::{RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, transpose_weight};
 use super::transpose::Transpose;
-use super::walk::{Reset, Share, Walk, Weight, dispatches, turn_weight};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
 use crate::tensor::Tensor;
 
@@ -22,12 +22,12 @@ pub struct RecurrenceForward {
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, overwritten with W turned over, where the device reads it better so.
-    pub turned_weight: Tensor,
+    /// `[H, H]`, overwritten with W transposed, where the device reads it better so.
+    pub weight_t: Tensor,
     /// Where a stream begins afresh, if anywhere.
     pub reset: Reset,
     /// How a GPU goes about it.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// The gradient of [`RecurrenceForward`]:
@@ -47,7 +47,7 @@ pub struct RecurrenceBackward {
     /// As in the forward kernel.
     pub reset: Reset,
     /// As in the forward kernel.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 arguments! {
@@ -133,10 +133,10 @@ impl Kernel for RecurrenceForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = self.sizes();
-        let share = Share::new(cpu, batch, size);
-        let turned = turn_weight(cpu, self.weight, self.turned_weight, time_steps);
-        let weight = cpu.read(if turned {
-            &self.turned_weight
+        let share = WorkSplit::new(cpu, batch, size);
+        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
+        let weight = cpu.read(if transposed {
+            &self.weight_t
         } else {
             &self.weight
         });
@@ -144,7 +144,7 @@ impl Kernel for RecurrenceForward {
             data: &weight,
             rows: size,
             columns: size,
-            turned,
+            transposed,
         };
         let mut states = cpu.write(&self.states);
         let (tokens, mut previous) = (
@@ -179,12 +179,12 @@ impl Kernel for RecurrenceForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        if self.walk == Walk::Steps {
+        if self.schedule == RecurrentSchedule::PerStep {
             return recurrence_step::forward(self, gpu);
         }
         Transpose {
             input: self.weight,
-            output: self.turned_weight,
+            output: self.weight_t,
         }
         .on_gpu(gpu);
         let sizes = self.sizes();
@@ -194,7 +194,7 @@ impl Kernel for RecurrenceForward {
                 &constants(&self.reset, self.activation),
                 &[
                     Binding::whole(&self.states),
-                    Binding::whole(&self.turned_weight),
+                    Binding::whole(&self.weight_t),
                     self.reset.tokens().0,
                     Binding::whole(&self.reset.previous),
                 ],
@@ -212,7 +212,7 @@ impl Kernel for RecurrenceBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, _] = self.sizes();
-        let share = Share::new(cpu, batch, size);
+        let share = WorkSplit::new(cpu, batch, size);
         let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
         let (mut gradient, mut initial_gradient) =
             (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
@@ -222,7 +222,7 @@ impl Kernel for RecurrenceBackward {
             data: &weight,
             rows: size,
             columns: size,
-            turned: false,
+            transposed: false,
         };
         let gradient = share.split(&mut gradient, size);
         let parts = gradient
@@ -262,7 +262,7 @@ impl Kernel for RecurrenceBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        if self.walk == Walk::Steps {
+        if self.schedule == RecurrentSchedule::PerStep {
             return recurrence_step::backward(self, gpu);
         }
         let sizes = self.sizes();

@@ -1,9 +1,9 @@
 //! How a GPU walks the Elman recurrence step by step: the product with the recurrent weight and the
-//! cell in one dispatch, spread over the whole GPU. [`Walk::Window`](super::Walk::Window) is the
-//! other way.
+//! cell in one dispatch, spread over the whole GPU.
+//! [`RecurrentSchedule::Fused`](super::RecurrentSchedule::Fused) is the other way.
 
 use super::recurrence::{BINDINGS, RecurrenceBackward, RecurrenceForward, constants};
-use super::walk::Reset;
+use super::recurrent::Reset;
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, index};
 
 arguments! {

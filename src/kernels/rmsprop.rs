@@ -1,6 +1,6 @@
 //! RMSprop: the gradient divided by the root of its running square.
 
-use super::rows::{Gradient, Update};
+use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
@@ -17,7 +17,7 @@ pub struct Rmsprop {
     pub squares: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -62,8 +62,8 @@ const KEEP: f32 = 0.99;
 const TAKE: f32 = 0.01;
 
 impl Rmsprop {
-    fn update(&self) -> Update<2> {
-        Update {
+    fn update(&self) -> RowwiseUpdate<2> {
+        RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.squares],
         }
@@ -77,7 +77,7 @@ impl Kernel for Rmsprop {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
-        self.update().fading_on_cpu(
+        self.update().decaying_state_on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, squares], gradient| {
@@ -102,7 +102,7 @@ impl Kernel for Rmsprop {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         self.update()
-            .fading_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+            .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
                 count: sizes.count,
                 columns: sizes.columns,
                 tokens_offset: sizes.tokens_offset,

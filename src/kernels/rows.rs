@@ -53,17 +53,17 @@ const NO_GRADIENT: &[f32] = &[0.0; 1024];
 
 /// What one thread updates: positions and rows, the tensors' parts that hold these rows, and how
 /// many numbers stand before these parts.
-type Share<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
+type RowShare<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
 
 /// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows
 /// that occurred. They may be tables of several pieces, and a dense gradient too.
 ///
 /// An optimiser that changes nothing where the gradient is zero needs only the rows that occurred
 /// (`on_cpu`, `on_gpu`). One whose state fades in every row goes over a table twice
-/// (`fading_on_cpu`, `fading_on_gpu`): first the rows that occurred take the gradient, so enlarged
-/// by what the fading takes away that the dense step, which follows over all rows and without a
-/// gradient, makes it that of a dense gradient.
-pub(super) struct Update<const N: usize> {
+/// (`decaying_state_on_cpu`, `decaying_state_on_gpu`): first the rows that occurred take the
+/// gradient, so enlarged by what the fading takes away that the dense step, which follows over all
+/// rows and without a gradient, makes it that of a dense gradient.
+pub(super) struct RowwiseUpdate<const N: usize> {
     pub(super) gradient: Gradient,
     /// The parameter and the optimiser's state of the same shape.
     pub(super) tensors: [Tensor; N],
@@ -81,7 +81,7 @@ pub(super) struct UpdateSizes {
     pub(super) end: u32,
 }
 
-impl<const N: usize> Update<N> {
+impl<const N: usize> RowwiseUpdate<N> {
     /// Calls `step` with runs of the tensors and of the gradient that belong together.
     #[inline(always)]
     pub(super) fn on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], &[f32]) + Sync) {
@@ -122,7 +122,7 @@ impl<const N: usize> Update<N> {
                     parts.push((own, here, first));
                     first += end.unwrap_or(0);
                 }
-                let work = |(own, mut tensors, first): Share<'_, N>| {
+                let work = |(own, mut tensors, first): RowShare<'_, N>| {
                     for &(p, row) in own {
                         let slices = tensors
                             .each_mut()
@@ -145,7 +145,7 @@ impl<const N: usize> Update<N> {
     /// As [`Self::on_cpu`] for a state that fades; `enlarged` adds a gradient's runs to what they
     /// belong to, enlarged.
     #[inline(always)]
-    pub(super) fn fading_on_cpu(
+    pub(super) fn decaying_state_on_cpu(
         &self,
         cpu: &Cpu,
         step: impl Fn([&mut [f32]; N], &[f32]) + Sync,
@@ -247,7 +247,7 @@ impl<const N: usize> Update<N> {
 
     /// As [`Self::on_gpu`] for a state that fades: the rows entry point enlarges, the dense one has
     /// no gradient where the override `GRADIENT` is false.
-    pub(super) fn fading_on_gpu<A: Arguments>(
+    pub(super) fn decaying_state_on_gpu<A: Arguments>(
         &self,
         gpu: &mut Gpu,
         shaders: [&'static Shader; 2],

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::rows::{Gradient, Update};
+use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
@@ -11,7 +11,7 @@ pub struct Sgd {
     pub parameter: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`Clip`](super::Clip).
+    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -56,7 +56,7 @@ impl Kernel for Sgd {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let rate = self.rate * cpu.read(&self.scale)[0];
-        Update {
+        RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter],
         }
@@ -73,7 +73,7 @@ impl Kernel for Sgd {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = Update {
+        let update = RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter],
         };

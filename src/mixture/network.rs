@@ -10,7 +10,7 @@ use crate::corpus::{Streams, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, Purpose};
-use crate::kernels::{Adagrad, Average, Clip, Reduce, Reduction, Sgd};
+use crate::kernels::{Adagrad, Average, ClipGradNorm, Reduce, Reduction, Sgd};
 use crate::model::{Capacity, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
@@ -277,7 +277,7 @@ impl Learner {
                 output,
             });
         }
-        device.run(&Clip {
+        device.run(&ClipGradNorm {
             squares: self.squares,
             maximum: LARGEST_NORM,
             scale: self.scale,

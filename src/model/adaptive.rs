@@ -24,7 +24,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     AddBias, Exponential, Gather, Gradient, Matmul, Precision, ROW_FIELDS, RaggedSoftmax,
-    SoftmaxCrossEntropy, SumRows, steady_rows,
+    SoftmaxCrossEntropy, SumRows, batch_invariant_rows,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -69,7 +69,7 @@ pub struct AdaptiveSoftmax {
     head_blocks: Blocks,
     clusters: Vec<Cluster>,
     /// Whether all blocks of a cluster have as many rows.
-    steady: bool,
+    batch_invariant: bool,
     mixed: bool,
     /// As many numbers as the largest block of logits of head or cluster has.
     logits: Tensor,
@@ -137,7 +137,7 @@ impl AdaptiveSoftmax {
             let [projected, blocks] = match capacity.training {
                 true => [Blocks { rows }, Blocks::new(device, rows, words.len(), own)],
                 false => [own, words.len()].map(|width| Blocks {
-                    rows: steady_rows(width),
+                    rows: batch_invariant_rows(width),
                 }),
             };
             Cluster {
@@ -183,9 +183,9 @@ impl AdaptiveSoftmax {
         Ok(Self {
             head,
             head_blocks,
-            steady: !capacity.training,
+            batch_invariant: !capacity.training,
             mixed: capacity.mixed,
-            logits: device.shared("logits", 1, logits)?,
+            logits: device.scratch("logits", 1, logits)?,
             gathered: device.tensor("gathered states", gathered, size)?,
             gathered_gradient: device.tensor("gradient of the gathered states", trained, size)?,
             projected: device.tensor("projected states of a cluster", gathered, widest)?,
@@ -322,7 +322,11 @@ impl AdaptiveSoftmax {
             return;
         }
         // For the gradients the gathered states of all clusters lie one behind the other.
-        let first = if self.steady { 0 } else { places.start };
+        let first = if self.batch_invariant {
+            0
+        } else {
+            places.start
+        };
         let count = places.len();
         let states = |rows: Range<usize>| {
             self.gathered
@@ -363,7 +367,7 @@ impl AdaptiveSoftmax {
 
     /// The block with as many rows as every other one, where they are to have.
     fn whole(&self, block: Range<usize>, blocks: Blocks) -> Range<usize> {
-        if self.steady {
+        if self.batch_invariant {
             block.start..block.start + blocks.rows
         } else {
             block

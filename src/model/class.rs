@@ -305,7 +305,7 @@ impl ClassSoftmax {
             table: weight(WORDS),
             bias: parameter(WORD_BIAS),
             products: words,
-            steady: !self.training,
+            batch_invariant: !self.training,
         });
         if let Some((table, direct)) = parameter(DIRECT).zip(self.direct) {
             for (list, output) in [(List::ClassRuns, classes), (List::WordRuns, words)] {
@@ -466,7 +466,7 @@ impl OutputLayer for ClassSoftmax {
             table: parameters.tensors()[weight(WORDS)],
             bias: None,
             products: words,
-            steady: false,
+            batch_invariant: false,
         };
         device.run(&back);
         device.run(&Gather {
@@ -525,7 +525,7 @@ impl OutputLayer for ClassSoftmax {
     ) -> Result<Vec<f32>> {
         let (classes, vocabulary) = (self.ranges.len(), self.class_of.len());
         let of_classes = self.logits.reshape(1, classes);
-        let of_words = device.shared("logits of all words", 1, vocabulary)?;
+        let of_words = device.scratch("logits of all words", 1, vocabulary)?;
         let mut all = Vec::with_capacity(hidden.rows() * vocabulary);
         for row in 0..hidden.rows() {
             let state = hidden.slice_rows(row..row + 1);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::Capacity;
 use super::window::Window;
-use crate::kernels::{Mask, Pattern};
+use crate::kernels::{Mask, MaskPattern};
 
 /// The probability of leaving a number out, place by place; 0 where none is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -75,9 +75,9 @@ pub(super) fn mask(
     let rates = &capacity.dropout;
     let rate = rates.rate(site, layers);
     let pattern = match site {
-        Site::Words => Pattern::Words(window.inputs),
-        Site::Input | Site::Outputs(_) if rates.variational => Pattern::Streams(capacity.batch),
-        _ => Pattern::Elements,
+        Site::Words => MaskPattern::Words(window.inputs),
+        Site::Input | Site::Outputs(_) if rates.variational => MaskPattern::Streams(capacity.batch),
+        _ => MaskPattern::Elements,
     };
     (rate > 0.0).then(|| Mask {
         rate,

@@ -7,8 +7,8 @@ use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    Activation, AddBias, CopyValues, Precision, RecurrenceBackward, RecurrenceForward, Reset,
-    SumRows, Walk,
+    Activation, AddBias, CopyValues, Precision, RecurrenceBackward, RecurrenceForward,
+    RecurrentSchedule, Reset, SumRows,
 };
 use crate::tensor::Tensor;
 
@@ -19,13 +19,13 @@ pub struct ElmanCell {
     initial_state: f32,
     independent: bool,
     batch: usize,
-    walk: Walk,
+    schedule: RecurrentSchedule,
     /// `[(T+1)*B, H]`: slot 0 is s(-1), slot t+1 holds z(t) and then s(t).
     states: Tensor,
     /// `[B, H]`: the state from window to window.
     carry: Tensor,
     /// `[H, H]`: scratch of the recurrence kernel.
-    turned_weight: Tensor,
+    weight_t: Tensor,
     /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
     previous: Tensor,
     /// `[T*B, H]`: the gradient of s, then that of z. One number where nothing is trained.
@@ -54,7 +54,7 @@ impl ElmanCell {
             }
         };
         let [gradient, carry_gradient] = [[steps * batch, size], [batch, size]].map(if_training);
-        let walk = Walk::for_size(size);
+        let schedule = RecurrentSchedule::for_size(size);
         let previous = if capacity.independent {
             [steps * batch, size]
         } else {
@@ -65,10 +65,10 @@ impl ElmanCell {
             initial_state: config.initial_state,
             independent: capacity.independent,
             batch,
-            walk,
+            schedule,
             states: device.tensor("hidden states", (steps + 1) * batch, size)?,
             carry: device.tensor("carried states", batch, size)?,
-            turned_weight: device.tensor("turned recurrent weight", size, size)?,
+            weight_t: device.tensor("transposed recurrent weight", size, size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
             carry_gradient: device.tensor(
@@ -140,9 +140,9 @@ impl Cell for ElmanCell {
             activation: self.activation,
             states: self.slots(window.time_steps),
             weight,
-            turned_weight: self.turned_weight,
+            weight_t: self.weight_t,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         device.run(&CopyValues {
             input: self.slot(window.advance),
@@ -166,7 +166,7 @@ impl Cell for ElmanCell {
             gradient,
             initial_gradient: self.carry_gradient,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         let previous = if self.independent {
             self.previous

@@ -6,7 +6,9 @@ use super::products;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{CopyValues, GruBackward, GruForward, Precision, Reset, SumRows, Walk};
+use crate::kernels::{
+    CopyValues, GruBackward, GruForward, Precision, RecurrentSchedule, Reset, SumRows,
+};
 use crate::tensor::Tensor;
 
 /// One layer of GRU cells.
@@ -15,7 +17,7 @@ pub struct GruCell {
     initial_state: f32,
     independent: bool,
     batch: usize,
-    walk: Walk,
+    schedule: RecurrentSchedule,
     /// `[T*B, 3H]`: the inputs' part, the gates, then the gradient of the inputs.
     gates: Tensor,
     /// `[T*B, 3H]`: the recurrent part, then its gradient.
@@ -25,7 +27,7 @@ pub struct GruCell {
     /// `[B, H]`: the state from window to window.
     carry: Tensor,
     /// `[H, 3H]`: scratch of the kernel.
-    turned_weight: Tensor,
+    weight_t: Tensor,
     /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
     previous: Tensor,
     /// `[T*B, H]`: the gradient of h from above. One number where nothing is trained.
@@ -63,12 +65,12 @@ impl GruCell {
             initial_state: config.initial_state,
             independent: capacity.independent,
             batch,
-            walk: Walk::for_size(size),
+            schedule: RecurrentSchedule::for_size(size),
             gates: device.tensor("gates", steps * batch, 3 * size)?,
             recurrent: device.tensor("recurrent part of the gates", steps * batch, 3 * size)?,
             states: device.tensor("hidden states", (steps + 1) * batch, size)?,
             carry: device.tensor("carried states", batch, size)?,
-            turned_weight: device.tensor("turned recurrent weight", size, 3 * size)?,
+            weight_t: device.tensor("transposed recurrent weight", size, 3 * size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
             carry_gradient: device.tensor(
@@ -135,10 +137,10 @@ impl Cell for GruCell {
             recurrent: self.recurrent.slice_rows(0..gates.rows()),
             states: self.slots(window.time_steps),
             weight,
-            turned_weight: self.turned_weight,
+            weight_t: self.weight_t,
             bias,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         device.run(&CopyValues {
             input: self.slot(window.advance),
@@ -164,7 +166,7 @@ impl Cell for GruCell {
             gradient: self.output_gradient(window.time_steps),
             initial_gradient: self.carry_gradient,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         let previous = if self.independent {
             self.previous

@@ -7,7 +7,7 @@ use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, CopyValues, LstmBackward, LstmForward, Precision, Reset, SumRows, Walk,
+    AddBias, CopyValues, LstmBackward, LstmForward, Precision, RecurrentSchedule, Reset, SumRows,
 };
 use crate::tensor::Tensor;
 
@@ -17,7 +17,7 @@ pub struct LstmCell {
     initial_state: f32,
     independent: bool,
     batch: usize,
-    walk: Walk,
+    schedule: RecurrentSchedule,
     /// `[T*B, 4H]`: the inputs' part, the gates, then the gradient of the inputs.
     gates: Tensor,
     /// `[(T+1)*B, H]`: slot 0 is c(-1), slot t+1 c(t).
@@ -27,7 +27,7 @@ pub struct LstmCell {
     /// `[2*B, H]`: h, and behind it c, from window to window.
     carry: Tensor,
     /// `[H, 4H]`: scratch of the kernel.
-    turned_weight: Tensor,
+    weight_t: Tensor,
     /// `[T*B, H]` where sentences are independent, else one number: the previous states as used.
     previous: Tensor,
     /// `[T*B, H]`: the gradient of h from above. One number where nothing is trained.
@@ -66,12 +66,12 @@ impl LstmCell {
             initial_state: config.initial_state,
             independent: capacity.independent,
             batch,
-            walk: Walk::for_size(size),
+            schedule: RecurrentSchedule::for_size(size),
             gates: device.tensor("gates", steps * batch, 4 * size)?,
             cells: device.tensor("memory cells", (steps + 1) * batch, size)?,
             states: device.tensor("hidden states", (steps + 1) * batch, size)?,
             carry: device.tensor("carried states", 2 * batch, size)?,
-            turned_weight: device.tensor("turned recurrent weight", size, 4 * size)?,
+            weight_t: device.tensor("transposed recurrent weight", size, 4 * size)?,
             previous: device.tensor("previous states", previous[0], previous[1])?,
             gradient: device.tensor("gradient of the states", gradient[0], gradient[1])?,
             carry_gradient: device.tensor(
@@ -152,9 +152,9 @@ impl Cell for LstmCell {
             cells: self.slots(self.cells, window),
             states: self.slots(self.states, window),
             weight,
-            turned_weight: self.turned_weight,
+            weight_t: self.weight_t,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         for (input, output) in self
             .slot(window.advance)
@@ -181,7 +181,7 @@ impl Cell for LstmCell {
             gradient: self.output_gradient(window.time_steps),
             initial_gradient: self.carry_gradient,
             reset: self.reset(window),
-            walk: self.walk,
+            schedule: self.schedule,
         });
         let previous = if self.independent {
             self.previous

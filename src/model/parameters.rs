@@ -27,8 +27,8 @@ pub enum Initial {
 pub enum Layout {
     /// A matrix as it is, a vector as a row.
     Plain,
-    /// A matrix turned over: the looked-up rows of a one-hot weight are its columns.
-    Turned,
+    /// A matrix transposed: the looked-up rows of a one-hot weight are its columns.
+    Transposed,
     /// A vector as rows of so many numbers each, for gradients of which only some rows are touched.
     Rows(usize),
 }
@@ -89,7 +89,7 @@ impl Specification {
     /// Rows and columns in memory.
     pub fn memory_shape(&self) -> [usize; 2] {
         match (self.shape.as_slice(), self.layout) {
-            ([rows, columns], Layout::Turned) => [*columns, *rows],
+            ([rows, columns], Layout::Transposed) => [*columns, *rows],
             ([rows, columns], _) => [*rows, *columns],
             (_, Layout::Rows(columns)) => [self.len() / columns, columns],
             _ => [1, self.len()],
@@ -114,7 +114,7 @@ impl Specification {
     /// but for the shape.
     fn reorder<'a>(&self, values: impl Into<Cow<'a, [f32]>>, from: [usize; 2]) -> Cow<'a, [f32]> {
         let values = values.into();
-        if self.layout != Layout::Turned {
+        if self.layout != Layout::Transposed {
             return values;
         }
         let [rows, columns] = from;
@@ -141,7 +141,7 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
     for layer in 0..config.num_layers {
         let hidden = config.layer_size(layer);
         let layout = if layer == 0 && config.embedding_size == 0 {
-            Layout::Turned
+            Layout::Transposed
         } else {
             Layout::Plain
         };
@@ -293,7 +293,7 @@ impl Parameters {
         for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values)
         {
             let shape = specification.memory_shape();
-            let file_shape = if specification.layout == Layout::Turned {
+            let file_shape = if specification.layout == Layout::Transposed {
                 [shape[1], shape[0]]
             } else {
                 shape

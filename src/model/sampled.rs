@@ -92,7 +92,7 @@ impl Sampled {
             noise,
             draws: Draws::new(counts, noise.power, capacity.seed),
             mixed: capacity.mixed,
-            sample_logits: device.shared("logits of the sample", rows, noise.samples)?,
+            sample_logits: device.scratch("logits of the sample", rows, noise.samples)?,
             full: Softmax::new(device, config, 1, capacity.mixed)?,
             target_logits: device.tensor("logits of the targets", rows, 1)?,
             weights: device.tensor("weights of targets and sample", all, size)?,
@@ -138,7 +138,7 @@ impl Sampled {
             table: self.weights.slice_rows(0..count),
             bias: biases.map(|biases| biases.slice_rows(0..count)),
             products: self.target_logits.slice_rows(0..count),
-            steady: false,
+            batch_invariant: false,
         }
     }
 

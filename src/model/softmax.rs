@@ -53,7 +53,7 @@ impl Softmax {
     ) -> Result<Self> {
         let blocks = Blocks::new(device, rows, config.vocab_size, config.decoder_input_size());
         Ok(Self {
-            logits: device.shared("logits", blocks.rows, config.vocab_size)?,
+            logits: device.scratch("logits", blocks.rows, config.vocab_size)?,
             blocks,
             mixed,
         })

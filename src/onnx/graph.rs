@@ -189,12 +189,12 @@ impl Builder {
         hidden: &str,
         name: &str,
     ) -> String {
-        let turned = || vec![Attribute::integer("transB", 1)];
+        let transposed = || vec![Attribute::integer("transB", 1)];
         let projected = match &network.projection {
             None => hidden.to_owned(),
             Some(projection) => {
                 let weight = self.matrix("projection", projection);
-                self.node("projected", "Gemm", &[hidden, &weight], turned())
+                self.node("projected", "Gemm", &[hidden, &weight], transposed())
             }
         };
         let decoder = match &network.decoder {
@@ -209,7 +209,7 @@ impl Builder {
             .chain(&bias)
             .map(String::as_str)
             .collect();
-        let logits = self.node("logits", "Gemm", &inputs, turned());
+        let logits = self.node("logits", "Gemm", &inputs, transposed());
         self.node(
             name,
             "LogSoftmax",

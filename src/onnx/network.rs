@@ -121,8 +121,8 @@ pub(super) struct Arranged<'a> {
 impl<'a> Network<'a> {
     /// Puts everything into the order of ONNX's operators.
     ///
-    /// A one-hot layer looks its rows up in the turned weight. The operators multiply whatever they
-    /// are given, so they get the identity to multiply by: exact, and small beside the output
+    /// A one-hot layer looks its rows up in the transposed weight. The operators multiply whatever
+    /// they are given, so they get the identity to multiply by: exact, and small beside the output
     /// layer; a cell made of single operations in a loop would be spared the product and lose the
     /// fused kernels that runtimes have for these operators.
     pub(super) fn arrange(&self) -> Result<Arranged<'a>> {
@@ -163,7 +163,7 @@ impl<'a> Network<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let embedding_size = embedding.as_ref().map_or(0, |table| table.columns);
-        let table = embedding.or_else(|| one_hot.map(|weight| weight.turned()));
+        let table = embedding.or_else(|| one_hot.map(|weight| weight.transposed()));
         let arranged = Arranged {
             operator,
             activation: (operator.name == "RNN").then_some(activation),
@@ -225,7 +225,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn turned(&self) -> Self {
+    fn transposed(&self) -> Self {
         let values = (0..self.columns)
             .flat_map(|column| {
                 (0..self.rows).map(move |row| self.values[row * self.columns + column])

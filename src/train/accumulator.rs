@@ -3,7 +3,7 @@
 use super::recipe::Reduction;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Decay, Gradient, Sgd};
+use crate::kernels::{Gradient, Scale, Sgd};
 use crate::model::Parameters;
 use crate::tensor::Tensor;
 
@@ -70,7 +70,7 @@ impl Accumulator {
 
     fn multiply(&self, device: &mut Device, factor: f32) {
         for &values in &self.sums {
-            device.run(&Decay { values, factor });
+            device.run(&Scale { values, factor });
         }
     }
 }

@@ -15,7 +15,7 @@ mod schedule;
 mod trainer;
 
 pub use averager::AverageKind;
-pub use optimizer::{OPTIMIZERS, OptimizerKind, Update};
+pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 pub use progress::{EpochRecord, Event, Progress, Snapshot};
 pub use recipe::{PrecisionKind, Recipe, Reduction};
 pub use schedule::{Keep, Schedule, ScheduleKind, Verdict};

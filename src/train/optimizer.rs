@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 
 /// One parameter's update.
 #[derive(Debug, Clone, Copy)]
-pub struct Update<'a> {
+pub struct ParameterUpdate<'a> {
     /// The parameter.
     pub parameter: Tensor,
     /// Its gradient.
@@ -31,7 +31,7 @@ pub struct OptimizerKind {
     /// Names of the tensors it keeps for every parameter.
     pub state: &'static [&'static str],
     /// Changes a parameter.
-    pub update: fn(&mut Device, Update<'_>),
+    pub update: fn(&mut Device, ParameterUpdate<'_>),
 }
 
 /// Every optimiser there is.
@@ -41,7 +41,7 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
         description: "plain stochastic gradient descent, the article's",
         state: &[],
         update: |device,
-                 Update {
+                 ParameterUpdate {
                      parameter,
                      gradient,
                      scale,
@@ -61,7 +61,7 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
         description: "a rate for every parameter that falls with its gradients (Duchi 2011)",
         state: &["squares"],
         update: |device,
-                 Update {
+                 ParameterUpdate {
                      parameter,
                      gradient,
                      state,
@@ -109,7 +109,7 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
             2012)",
         state: &["squares"],
         update: |device,
-                 Update {
+                 ParameterUpdate {
                      parameter,
                      gradient,
                      state,
@@ -130,14 +130,14 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
 
 fn adam(
     device: &mut Device,
-    Update {
+    ParameterUpdate {
         parameter,
         gradient,
         state,
         scale,
         rate,
         step,
-    }: Update<'_>,
+    }: ParameterUpdate<'_>,
 ) {
     device.run(&Adam {
         parameter,
@@ -152,14 +152,14 @@ fn adam(
 
 fn momentum(
     device: &mut Device,
-    Update {
+    ParameterUpdate {
         parameter,
         gradient,
         state,
         scale,
         rate,
         ..
-    }: Update<'_>,
+    }: ParameterUpdate<'_>,
     nesterov: bool,
 ) {
     device.run(&Momentum {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::accumulator::Accumulator;
 use super::averager::{AverageKind, Averager};
-use super::optimizer::{OPTIMIZERS, OptimizerKind, Update};
+use super::optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 use super::progress::{EpochRecord, Event, Progress};
 use super::recipe::{PrecisionKind, Recipe, Reduction};
 use super::records::{LARGEST_RUN, Look, Records, Run};
@@ -17,7 +17,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::feed::{Feed, Purpose};
-use crate::kernels::{Clamp, Clip, Decay, Gradient};
+use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
 use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
@@ -323,7 +323,7 @@ impl<'a> Trainer<'a> {
         }
         if is_last && self.recipe.clip_value > 0.0 {
             for gradient in &gradients {
-                device.run(&Clamp {
+                device.run(&ClipGradValue {
                     values: gradient.values(),
                     maximum: self.recipe.clip_value,
                 });
@@ -333,7 +333,7 @@ impl<'a> Trainer<'a> {
             .write(device, record, self.workspace.losses(&window), &gradients);
         if is_last {
             if self.recipe.clip > 0.0 {
-                device.run(&Clip {
+                device.run(&ClipGradNorm {
                     squares: self.records.squares(record),
                     maximum: self.recipe.clip,
                     scale: self.scale,
@@ -367,13 +367,13 @@ impl<'a> Trainer<'a> {
                     .recipe
                     .rate_factor(&self.model.parameters().specifications()[number].name);
             if self.recipe.l2 > 0.0 {
-                device.run(&Decay {
+                device.run(&Scale {
                     values: parameter,
                     factor: 1.0 - rate * self.recipe.l2,
                 });
             }
             let state = &self.optimizer_state[number];
-            let update = Update {
+            let update = ParameterUpdate {
                 parameter,
                 gradient,
                 state,
@@ -438,7 +438,7 @@ impl<'a> Trainer<'a> {
                 // The former weights and the logits make room first: all of them at a time would be
                 // the most memory that a run ever takes.
                 self.best = None;
-                device.rest_shared();
+                device.release_scratch();
                 self.best = Some(Arc::new(self.validated().parameters().download(device)?));
                 self.progress.best_valid_loss = Some(evaluation.loss());
             }

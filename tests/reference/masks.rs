@@ -121,7 +121,7 @@ pub mod sites {
     }
 }
 
-/// How far the first word is turned in each round; the list is walked over and over.
+/// How far the first word is transposed in each round; the list is walked over and over.
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 /// Makes a key of zeros as good as any other.
 const PARITY: u32 = 0x1BD1_1BDA;

@@ -50,7 +50,7 @@ pub fn clamp(gradient: &mut [f64], maximum: f64) {
     }
 }
 
-/// Decay of the weights, apart from the gradient (Loshchilov and Hutter 2019): `w -= lr l2 w`.
+/// Scale of the weights, apart from the gradient (Loshchilov and Hutter 2019): `w -= lr l2 w`.
 pub fn decay(parameter: &mut [f64], learning_rate: f64, l2: f64) {
     for w in parameter {
         *w -= learning_rate * l2 * *w;
@@ -167,7 +167,7 @@ pub struct Optimizer {
     pub learning_rate: f64,
     /// The largest global norm of the gradients, if they are clipped.
     pub max_norm: Option<f64>,
-    /// Decay of the weights; 0: none.
+    /// Scale of the weights; 0: none.
     pub l2: f64,
     /// Updates so far.
     pub step: i32,

@@ -114,7 +114,7 @@ fn check_gather_and_scatter_add() {
     let mut got = table;
     scatter_add(&mut got, columns, &tokens, &values);
     check(
-        "scatter_add is the product with one-hot vectors turned over",
+        "scatter_add is the product with one-hot vectors transposed",
         &got,
         &want,
     );
@@ -360,12 +360,12 @@ fn check_masks() {
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5], "sites");
 }
 
-/// Decay by hand, alone and within an update.
+/// Scale by hand, alone and within an update.
 fn check_decay() {
     let mut parameter = [2.0, -4.0];
     decay(&mut parameter, 0.1, 0.5);
     check("decay", &parameter, &[1.9, -3.8]);
-    // Decay comes before the update and sees neither the gradient nor its clipping: 2 (1 - 0.1 *
+    // Scale comes before the update and sees neither the gradient nor its clipping: 2 (1 - 0.1 *
     // 0.5) - 0.1 * 3 * 1 / (3 + 1e-6).
     let one = |value: f64| [("w".to_string(), vec![value])].into_iter().collect();
     let mut parameters = one(2.0);

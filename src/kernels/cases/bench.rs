@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-use super::{Pattern, Tokens};
+use super::{TokenDraw, TokenPattern};
 use crate::device::{Device, Kernel};
 use crate::error::Result;
 use crate::tensor::{Element, NONE, Tensor};
@@ -29,8 +29,8 @@ pub struct Outcome {
 pub enum Values {
     /// Numbers.
     Numbers(Vec<f32>),
-    /// Tokens, or positions.
-    Tokens(Vec<u32>),
+    /// TokenDraw, or positions.
+    TokenDraw(Vec<u32>),
 }
 
 impl Outcome {
@@ -45,7 +45,7 @@ impl Outcome {
     /// The input called `name`, if it is one of tokens.
     pub fn tokens(&self, name: &str) -> Option<&[u32]> {
         self.inputs.iter().find_map(|(input, values)| match values {
-            Values::Tokens(values) if *input == name => Some(values.as_slice()),
+            Values::TokenDraw(values) if *input == name => Some(values.as_slice()),
             _ => None,
         })
     }
@@ -118,21 +118,21 @@ impl<'a> Bench<'a> {
             .collect()
     }
 
-    /// Tokens below `vocabulary`.
-    pub(super) fn draw(&mut self, tokens: Tokens, vocabulary: usize) -> Vec<u32> {
+    /// TokenDraw below `vocabulary`.
+    pub(super) fn draw(&mut self, tokens: TokenDraw, vocabulary: usize) -> Vec<u32> {
         let below = |random: &mut ChaCha8Rng, bound: usize| random.random_range(0..bound as u32);
         let random = &mut self.random;
         let few: Vec<u32> = (0..3).map(|_| below(random, vocabulary)).collect();
         (0..tokens.count)
             .map(|_| match tokens.pattern {
-                Pattern::Mixed => match below(random, 8) {
+                TokenPattern::Mixed => match below(random, 8) {
                     0 => NONE,
                     1 | 2 => 0,
                     _ => below(random, vocabulary),
                 },
-                Pattern::Few => few[below(random, 3) as usize],
-                Pattern::Same => vocabulary as u32 - 1,
-                Pattern::Nothing => NONE,
+                TokenPattern::Few => few[below(random, 3) as usize],
+                TokenPattern::Same => vocabulary as u32 - 1,
+                TokenPattern::Nothing => NONE,
             })
             .collect()
     }
@@ -164,7 +164,7 @@ impl<'a> Bench<'a> {
     /// An input of tokens or positions. Kernels take them from anywhere in a buffer.
     pub(super) fn tokens(&mut self, name: &'static str, values: Vec<u32>) -> Result<Tensor<u32>> {
         let tensor = self.allocate(name, Role::Input, Place::Part, [1, values.len()], &values)?;
-        self.inputs.push((name, Values::Tokens(values)));
+        self.inputs.push((name, Values::TokenDraw(values)));
         Ok(tensor)
     }
 

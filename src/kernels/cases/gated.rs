@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::bench::{Bench, Place::Part, Place::Whole};
 use super::run::{INITIAL, in_place_if};
-use super::{Pattern, Setup, Tokens, option};
+use super::{Setup, TokenDraw, TokenPattern, option};
 use crate::error::Result;
 use crate::kernels::{
-    Dropout, GruBackward, GruForward, LstmBackward, LstmForward, Mask, Pattern as MaskPattern,
-    Reset, Walk,
+    Dropout, GruBackward, GruForward, LstmBackward, LstmForward, Mask, MaskPattern,
+    RecurrentSchedule, Reset,
 };
 use crate::tensor::Tensor;
 
@@ -37,7 +37,7 @@ pub struct Gated {
     /// Largest number of the inputs' part, and of the gradient from above.
     pub bound: f32,
     /// How a GPU goes about it.
-    pub walk: Walk,
+    pub schedule: RecurrentSchedule,
 }
 
 /// Sizes and options of dropout.
@@ -78,11 +78,11 @@ impl fmt::Display for Gated {
             hidden_size,
             reset,
             bound,
-            walk,
+            schedule,
         } = self;
-        let (direction, walk) = (
+        let (direction, schedule) = (
             format!("{direction:?}").to_lowercase(),
-            if *walk == Walk::Steps {
+            if *schedule == RecurrentSchedule::PerStep {
                 " by steps"
             } else {
                 ""
@@ -90,7 +90,7 @@ impl fmt::Display for Gated {
         );
         write!(
             f,
-            "{direction} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{walk}{}",
+            "{direction} [T {time_steps}, B {batch}, H {hidden_size}] below {bound}{schedule}{}",
             option(*reset, "reset")
         )
     }
@@ -134,8 +134,8 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
         (17, 2, 64, false, 1.0),
         (2, 33, 33, true, 1.0),
     ];
-    for walk in [Walk::Window, Walk::Steps] {
-        let long = if walk == Walk::Window {
+    for schedule in [RecurrentSchedule::Fused, RecurrentSchedule::PerStep] {
+        let long = if schedule == RecurrentSchedule::Fused {
             (67, 2, 301, true, 1.0)
         } else {
             (9, 2, 301, false, 1.0)
@@ -151,7 +151,7 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
                     hidden_size,
                     reset,
                     bound,
-                    walk,
+                    schedule,
                 };
                 setups.extend([Setup::Lstm(gated), Setup::Gru(gated)]);
             }
@@ -192,8 +192,8 @@ fn reset(bench: &mut Bench<'_>, gated: Gated) -> Result<Reset> {
         ..
     } = gated;
     let inputs = bench.draw(
-        Tokens {
-            pattern: Pattern::Mixed,
+        TokenDraw {
+            pattern: TokenPattern::Mixed,
             count: time_steps * batch,
         },
         5,
@@ -255,7 +255,7 @@ pub(super) fn lstm(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         batch,
         hidden_size,
         bound,
-        walk,
+        schedule,
         ..
     } = gated;
     let rows = time_steps * batch;
@@ -265,16 +265,16 @@ pub(super) fn lstm(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         let gates = bench.changed("gates", Whole, [rows, 4 * hidden_size], inputs)?;
         let [cells, states] =
             ["cells", "states"].map(|name| slots(bench, name, [rows, batch, hidden_size]));
-        let turned_weight = bench.scratch("turned_weight", [hidden_size, 4 * hidden_size])?;
+        let weight_t = bench.scratch("weight_t", [hidden_size, 4 * hidden_size])?;
         let reset = reset(bench, gated)?;
         bench.run(&LstmForward {
             gates,
             cells: cells?,
             states: states?,
             weight,
-            turned_weight,
+            weight_t,
             reset,
-            walk,
+            schedule,
         });
     } else {
         let values = gates_of(bench, [rows, 4, hidden_size], 2);
@@ -292,7 +292,7 @@ pub(super) fn lstm(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
             gradient,
             initial_gradient,
             reset,
-            walk,
+            schedule,
         });
     }
     Ok(())
@@ -305,7 +305,7 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         batch,
         hidden_size,
         bound,
-        walk,
+        schedule,
         ..
     } = gated;
     let rows = time_steps * batch;
@@ -315,7 +315,7 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
         let gates = bench.changed("gates", Whole, [rows, 3 * hidden_size], inputs)?;
         let recurrent = bench.output("recurrent", Whole, [rows, 3 * hidden_size])?;
         let states = slots(bench, "states", [rows, batch, hidden_size])?;
-        let turned_weight = bench.scratch("turned_weight", [hidden_size, 3 * hidden_size])?;
+        let weight_t = bench.scratch("weight_t", [hidden_size, 3 * hidden_size])?;
         // Odd streams: with a bias.
         let bias = if batch % 2 == 1 {
             Some(bench.random_input("bias", Whole, [1, 3 * hidden_size])?)
@@ -328,10 +328,10 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
             recurrent,
             states,
             weight,
-            turned_weight,
+            weight_t,
             bias,
             reset,
-            walk,
+            schedule,
         });
     } else {
         let values = gates_of(bench, [rows, 3, hidden_size], 2);
@@ -352,7 +352,7 @@ pub(super) fn gru(bench: &mut Bench<'_>, gated: Gated) -> Result<()> {
             gradient,
             initial_gradient,
             reset,
-            walk,
+            schedule,
         });
     }
     Ok(())
@@ -372,8 +372,8 @@ pub(super) fn dropout(bench: &mut Bench<'_>, dropped: Dropped) -> Result<()> {
         Together::Streams(streams) => MaskPattern::Streams(streams),
         Together::Words => {
             let drawn = bench.draw(
-                Tokens {
-                    pattern: Pattern::Mixed,
+                TokenDraw {
+                    pattern: TokenPattern::Mixed,
                     count: rows,
                 },
                 300,

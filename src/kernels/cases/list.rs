@@ -1,7 +1,7 @@
 //! The cases themselves.
 
-use super::{Case, Pattern, Recurrence, Setup, Step, Tokens, Update};
-use crate::kernels::{Activation, Exponential, Precision, Reduction, Walk};
+use super::{Case, Recurrence, Setup, Step, TokenDraw, TokenPattern, UpdateCase};
+use crate::kernels::{Activation, Exponential, Precision, RecurrentSchedule, Reduction};
 
 /// More rows than a dispatch has workgroups in one dimension.
 const MANY: usize = 65_537;
@@ -33,8 +33,8 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-fn tokens(pattern: Pattern, count: usize) -> Tokens {
-    Tokens { pattern, count }
+fn tokens(pattern: TokenPattern, count: usize) -> TokenDraw {
+    TokenDraw { pattern, count }
 }
 
 /// All four ways to turn the factors over, with and without accumulation: a tile and one past it,
@@ -155,7 +155,7 @@ fn matrices(setups: &mut Vec<Setup>) {
         }
     }
     for count in [1, 257, 20_011] {
-        setups.push(Setup::Decay {
+        setups.push(Setup::Scale {
             count,
             factor: 0.999,
         });
@@ -190,7 +190,7 @@ fn activation(setups: &mut Vec<Setup>) {
 /// Both walks. Every activation with streams that begin afresh and without; then sizes around a
 /// workgroup and around a tile, more streams than threads, and a window of several dispatches.
 fn recurrence(setups: &mut Vec<Setup>) {
-    for walk in [Walk::Window, Walk::Steps] {
+    for schedule in [RecurrentSchedule::Fused, RecurrentSchedule::PerStep] {
         let mut push = |recurrence| {
             setups.extend([
                 Setup::RecurrenceForward(recurrence),
@@ -206,7 +206,7 @@ fn recurrence(setups: &mut Vec<Setup>) {
                     hidden_size: 7,
                     reset,
                     bound: 1.0,
-                    walk,
+                    schedule,
                 });
                 push(Recurrence {
                     activation,
@@ -215,11 +215,11 @@ fn recurrence(setups: &mut Vec<Setup>) {
                     hidden_size: 5,
                     reset,
                     bound: 100.0,
-                    walk,
+                    schedule,
                 });
             }
         }
-        let long = if walk == Walk::Window {
+        let long = if schedule == RecurrentSchedule::Fused {
             (401, 2, 301)
         } else {
             (19, 2, 301)
@@ -243,7 +243,7 @@ fn recurrence(setups: &mut Vec<Setup>) {
                     hidden_size,
                     reset,
                     bound: 1.0,
-                    walk,
+                    schedule,
                 });
             }
         }
@@ -254,13 +254,13 @@ fn recurrence(setups: &mut Vec<Setup>) {
 /// longer than its height.
 fn tables(setups: &mut Vec<Setup>) {
     for (vocabulary, columns, pattern, count) in [
-        (2, 1, Pattern::Same, 1),
-        (7, 3, Pattern::Mixed, 5),
-        (300, 65, Pattern::Mixed, 67),
-        (5, 64, Pattern::Nothing, 4),
-        (11, 67, Pattern::Same, 63),
-        (301, 131, Pattern::Few, 137),
-        (4099, 1, Pattern::Mixed, MANY),
+        (2, 1, TokenPattern::Same, 1),
+        (7, 3, TokenPattern::Mixed, 5),
+        (300, 65, TokenPattern::Mixed, 67),
+        (5, 64, TokenPattern::Nothing, 4),
+        (11, 67, TokenPattern::Same, 63),
+        (301, 131, TokenPattern::Few, 137),
+        (4099, 1, TokenPattern::Mixed, MANY),
     ] {
         setups.push(Setup::Gather {
             vocabulary,
@@ -269,13 +269,13 @@ fn tables(setups: &mut Vec<Setup>) {
         });
     }
     for (vocabulary, columns, pattern, count) in [
-        (2, 1, Pattern::Same, 1),
-        (7, 3, Pattern::Mixed, 5),
-        (300, 15, Pattern::Mixed, 67),
-        (5, 64, Pattern::Nothing, 4),
-        (11, 33, Pattern::Same, 63),
-        (301, 17, Pattern::Few, 1031),
-        (65_521, 1, Pattern::Mixed, MANY),
+        (2, 1, TokenPattern::Same, 1),
+        (7, 3, TokenPattern::Mixed, 5),
+        (300, 15, TokenPattern::Mixed, 67),
+        (5, 64, TokenPattern::Nothing, 4),
+        (11, 33, TokenPattern::Same, 63),
+        (301, 17, TokenPattern::Few, 1031),
+        (65_521, 1, TokenPattern::Mixed, MANY),
     ] {
         setups.push(Setup::ScatterAdd {
             vocabulary,
@@ -288,17 +288,17 @@ fn tables(setups: &mut Vec<Setup>) {
 /// Vocabularies around a workgroup's width, logits from small to far beyond what e^z holds.
 fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
     for (columns, pattern, rows, bound) in [
-        (2, Pattern::Same, 1, 1.0),
-        (3, Pattern::Mixed, 67, 4.0),
-        (255, Pattern::Mixed, 5, 4.0),
-        (256, Pattern::Few, 3, 4.0),
-        (257, Pattern::Same, 7, 4.0),
-        (1031, Pattern::Mixed, 17, 4.0),
-        (40_013, Pattern::Mixed, 3, 40.0),
-        (301, Pattern::Mixed, 13, 100.0),
-        (67, Pattern::Mixed, 11, 1e4),
-        (65, Pattern::Nothing, 3, 4.0),
-        (2, Pattern::Mixed, MANY, 4.0),
+        (2, TokenPattern::Same, 1, 1.0),
+        (3, TokenPattern::Mixed, 67, 4.0),
+        (255, TokenPattern::Mixed, 5, 4.0),
+        (256, TokenPattern::Few, 3, 4.0),
+        (257, TokenPattern::Same, 7, 4.0),
+        (1031, TokenPattern::Mixed, 17, 4.0),
+        (40_013, TokenPattern::Mixed, 3, 40.0),
+        (301, TokenPattern::Mixed, 13, 100.0),
+        (67, TokenPattern::Mixed, 11, 1e4),
+        (65, TokenPattern::Nothing, 3, 4.0),
+        (2, TokenPattern::Mixed, MANY, 4.0),
     ] {
         let targets = tokens(pattern, rows);
         for gradient in [false, true] {
@@ -344,7 +344,7 @@ fn reductions(setups: &mut Vec<Setup>) {
         (13, 1e-6, 0.25),
         (257, 4.0, 0.5),
     ] {
-        setups.push(Setup::Clip {
+        setups.push(Setup::ClipGradNorm {
             count,
             bound,
             maximum,
@@ -356,7 +356,7 @@ fn reductions(setups: &mut Vec<Setup>) {
         (257, 4.0, 1.0),
         (20_011, 100.0, 5.0),
     ] {
-        setups.push(Setup::Clamp {
+        setups.push(Setup::ClipGradValue {
             count,
             bound,
             maximum,
@@ -366,21 +366,21 @@ fn reductions(setups: &mut Vec<Setup>) {
 
 /// Whole gradients, and those of tables with few rows touched, all of them, or none.
 fn optimizers(setups: &mut Vec<Setup>) {
-    let dense = [(1, 1), (7, 3), (67, 65), (131, 137)].map(|(rows, columns)| Update {
+    let dense = [(1, 1), (7, 3), (67, 65), (131, 137)].map(|(rows, columns)| UpdateCase {
         rows,
         columns,
         tokens: None,
     });
     let looked_up = [
-        (2, 1, Pattern::Same, 1),
-        (7, 3, Pattern::Mixed, 5),
-        (300, 65, Pattern::Mixed, 67),
-        (5, 64, Pattern::Nothing, 4),
-        (11, 67, Pattern::Same, 63),
-        (5, 7, Pattern::Few, 1031),
-        (65_521, 1, Pattern::Mixed, MANY),
+        (2, 1, TokenPattern::Same, 1),
+        (7, 3, TokenPattern::Mixed, 5),
+        (300, 65, TokenPattern::Mixed, 67),
+        (5, 64, TokenPattern::Nothing, 4),
+        (11, 67, TokenPattern::Same, 63),
+        (5, 7, TokenPattern::Few, 1031),
+        (65_521, 1, TokenPattern::Mixed, MANY),
     ]
-    .map(|(rows, columns, pattern, count)| Update {
+    .map(|(rows, columns, pattern, count)| UpdateCase {
         rows,
         columns,
         tokens: Some(tokens(pattern, count)),

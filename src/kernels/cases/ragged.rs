@@ -29,7 +29,7 @@ pub enum Ragged {
         /// Whether there is a bias.
         bias: bool,
         /// Whether rows may not depend on each other.
-        steady: bool,
+        batch_invariant: bool,
     },
     /// [`RaggedSoftmax`].
     Softmax {
@@ -86,8 +86,13 @@ impl Ragged {
                 widest,
                 columns,
                 bias,
-                steady,
-            } => grouped(bench, product, [groups, widest, columns], [bias, steady]),
+                batch_invariant,
+            } => grouped(
+                bench,
+                product,
+                [groups, widest, columns],
+                [bias, batch_invariant],
+            ),
             Self::Softmax {
                 rows,
                 widest,
@@ -165,7 +170,7 @@ fn grouped(
     bench: &mut Bench<'_>,
     product: GroupedProduct,
     [count, widest, columns]: [usize; 3],
-    [with_bias, steady]: [bool; 2],
+    [with_bias, batch_invariant]: [bool; 2],
 ) -> Result<()> {
     let table_rows = 3 * widest;
     let (mut records, mut rows, mut products, mut touched) = (Vec::new(), 0, 0, 0);
@@ -214,7 +219,7 @@ fn grouped(
         table,
         bias,
         products,
-        steady,
+        batch_invariant,
     });
     Ok(())
 }
@@ -269,7 +274,7 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
                 widest,
                 columns,
                 bias,
-                steady: false,
+                batch_invariant: false,
             }));
             if product == GroupedProduct::Forward {
                 setups.push(Setup::Ragged(Ragged::Product {
@@ -278,7 +283,7 @@ pub(super) fn setups(setups: &mut Vec<Setup>) {
                     widest,
                     columns,
                     bias,
-                    steady: true,
+                    batch_invariant: true,
                 }));
             }
         }
@@ -330,14 +335,14 @@ impl fmt::Display for Ragged {
                 widest,
                 columns,
                 bias,
-                steady,
+                batch_invariant,
             } => {
                 let product = format!("{product:?}").to_lowercase();
                 write!(
                     f,
                     "{product} {groups} groups of up to {widest} x {columns}{}{}",
                     option(bias, "bias"),
-                    option(steady, "steady")
+                    option(batch_invariant, "batch_invariant")
                 )
             }
             Self::Softmax {

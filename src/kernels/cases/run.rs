@@ -1,13 +1,13 @@
 //! How each kernel is set up: its tensors, what they hold, and the call.
 
 use super::bench::{Bench, Place};
-use super::{Recurrence, Setup, Step, Tokens, Update, gated};
+use super::{Recurrence, Setup, Step, TokenDraw, UpdateCase, gated};
 use crate::error::Result;
 use crate::kernels::{
-    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average, Clamp,
-    Clip, CopyValues, Decay, Gather, Gradient, Matmul, Momentum, RecurrenceBackward,
-    RecurrenceForward, Reduce, Reset, Rmsprop, Rows, ScatterAdd, Sgd, SoftmaxCrossEntropy, SumRows,
-    Transpose,
+    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average,
+    ClipGradNorm, ClipGradValue, CopyValues, Gather, Gradient, Matmul, Momentum,
+    RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rmsprop, Rows, Scale, ScatterAdd, Sgd,
+    SoftmaxCrossEntropy, SumRows, Transpose,
 };
 use crate::tensor::Tensor;
 
@@ -192,7 +192,7 @@ impl Setup {
                     output,
                 });
             }
-            Self::Clip {
+            Self::ClipGradNorm {
                 count,
                 bound,
                 maximum,
@@ -209,15 +209,15 @@ impl Setup {
                     values.iter().map(|value| value.abs()).collect(),
                 )?;
                 let scale = bench.output("scale", Whole, [1, 1])?;
-                bench.run(&Clip {
+                bench.run(&ClipGradNorm {
                     squares,
                     maximum,
                     scale,
                 });
             }
-            Self::Decay { count, factor } => {
+            Self::Scale { count, factor } => {
                 let values = in_place_if(bench, "values", Whole, [1, count], true)?;
-                bench.run(&Decay { values, factor });
+                bench.run(&Scale { values, factor });
             }
             Self::Sgd(update) => {
                 let (parameter, gradient, scale) = updated(bench, update)?;
@@ -291,14 +291,14 @@ impl Setup {
                     weight,
                 });
             }
-            Self::Clamp {
+            Self::ClipGradValue {
                 count,
                 bound,
                 maximum,
             } => {
                 let values = bench.uniform(count, bound);
                 let values = bench.changed("values", Whole, [1, count], values)?;
-                bench.run(&Clamp { values, maximum });
+                bench.run(&ClipGradValue { values, maximum });
             }
         }
         Ok(())
@@ -329,7 +329,7 @@ fn every_other(values: Vec<f32>) -> impl Iterator<Item = f32> {
 }
 
 /// Sums or means of squared gradients; every other number has seen no gradient yet.
-fn squares(bench: &mut Bench<'_>, update: Update) -> Result<Tensor> {
+fn squares(bench: &mut Bench<'_>, update: UpdateCase) -> Result<Tensor> {
     let squares = every_other(bench.uniform(update.rows * update.columns, 1.0))
         .map(|value| value * value)
         .collect();
@@ -347,10 +347,10 @@ fn states_of(bench: &mut Bench<'_>, activation: Activation, count: usize) -> Vec
     states.collect()
 }
 
-/// Tokens on the device with their order, and the tokens and the order themselves.
+/// TokenDraw on the device with their order, and the tokens and the order themselves.
 fn rows(
     bench: &mut Bench<'_>,
-    tokens: Tokens,
+    tokens: TokenDraw,
     vocabulary: usize,
 ) -> Result<(Rows, Vec<u32>, Vec<u32>)> {
     let drawn = bench.draw(tokens, vocabulary);
@@ -364,7 +364,7 @@ fn rows(
 }
 
 /// A parameter, its gradient and the gradient's factor.
-fn updated(bench: &mut Bench<'_>, update: Update) -> Result<(Tensor, Gradient, Tensor)> {
+fn updated(bench: &mut Bench<'_>, update: UpdateCase) -> Result<(Tensor, Gradient, Tensor)> {
     let shape @ [_, columns] = [update.rows, update.columns];
     let parameter = in_place_if(bench, "parameter", Whole, shape, true)?;
     let gradient = match update.tokens {
@@ -400,8 +400,8 @@ fn reset(bench: &mut Bench<'_>, recurrence: Recurrence, forward: bool) -> Result
     } = recurrence;
     let rows = time_steps * batch;
     let inputs = bench.draw(
-        Tokens {
-            pattern: super::Pattern::Mixed,
+        TokenDraw {
+            pattern: super::TokenPattern::Mixed,
             count: rows,
         },
         5,
@@ -433,22 +433,22 @@ fn recurrence_forward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<(
         batch,
         hidden_size,
         bound,
-        walk,
+        schedule,
         ..
     } = recurrence;
     let slots = [(time_steps + 1) * batch, hidden_size];
     let z = bench.uniform(slots[0] * slots[1], bound);
     let states = bench.changed("states", Whole, slots, z)?;
     let weight = recurrent_weight(bench, hidden_size)?;
-    let turned_weight = bench.scratch("turned_weight", [hidden_size, hidden_size])?;
+    let weight_t = bench.scratch("weight_t", [hidden_size, hidden_size])?;
     let reset = reset(bench, recurrence, true)?;
     bench.run(&RecurrenceForward {
         activation,
         states,
         weight,
-        turned_weight,
+        weight_t,
         reset,
-        walk,
+        schedule,
     });
     Ok(())
 }
@@ -460,7 +460,7 @@ fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<
         batch,
         hidden_size,
         bound,
-        walk,
+        schedule,
         ..
     } = recurrence;
     let rows = time_steps * batch;
@@ -478,7 +478,7 @@ fn recurrence_backward(bench: &mut Bench<'_>, recurrence: Recurrence) -> Result<
         gradient,
         initial_gradient,
         reset,
-        walk,
+        schedule,
     });
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::bench::{Bench, Place::Part};
-use super::{Pattern, Setup, Tokens};
+use super::{Setup, TokenDraw, TokenPattern};
 use crate::error::Result;
 use crate::kernels::{SampledLoss, SampledObjective};
 
@@ -36,8 +36,8 @@ impl Sampled {
             bound,
         } = self;
         let of_targets = bench.draw(
-            Tokens {
-                pattern: Pattern::Mixed,
+            TokenDraw {
+                pattern: TokenPattern::Mixed,
                 count: rows,
             },
             vocabulary,

@@ -44,13 +44,13 @@ fn bits(parts: f64) -> Tolerance {
 /// The tolerance of one output of one case.
 pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
     match *setup {
-        Setup::Clamp { .. }
+        Setup::ClipGradValue { .. }
         | Setup::Copy { .. }
         | Setup::Dropout(_)
         | Setup::Transpose { .. }
         | Setup::Gather { .. }
         | Setup::AddBias { .. }
-        | Setup::Decay { .. } => EXACT,
+        | Setup::Scale { .. } => EXACT,
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
@@ -165,7 +165,7 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             },
             Reduction::SumOfSquares => bits(8.0),
         },
-        Setup::Clip { .. } => bits(4.0),
+        Setup::ClipGradNorm { .. } => bits(4.0),
         Setup::Sgd(_) | Setup::Average { .. } => bits(1.0),
         Setup::Momentum { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) => bits(4.0),

@@ -72,7 +72,7 @@ const DEEP: usize = 4;
 /// Rows of a block of products of `width` columns in which a row's numbers, to the bit, depend
 /// neither on the others nor on their place, if every block has as many. In products of other
 /// numbers of rows sums may be rounded in another order.
-pub const fn steady_rows(width: usize) -> usize {
+pub const fn batch_invariant_rows(width: usize) -> usize {
     (SMALL_PRODUCT / width + 1).next_multiple_of(16)
 }
 
@@ -205,12 +205,12 @@ impl Product<'_> {
         let is_turned = self.a.strides[0] == 1 && k >= SHALLOWEST_TURNED;
         if is_turned && columns.len() <= NARROW && rows.len() >= 4 * columns.len() {
             let chunk = (CHUNK / columns.len()).min(rows.len());
-            let mut turned = vec![0.0; columns.len() * chunk];
+            let mut transposed = vec![0.0; columns.len() * chunk];
             for first in rows.clone().step_by(chunk) {
-                self.turned_block(
+                self.transposed_block(
                     c,
                     [first..(first + chunk).min(rows.end), columns.clone()],
-                    &mut turned,
+                    &mut transposed,
                 );
             }
             return;
@@ -233,22 +233,27 @@ impl Product<'_> {
     }
 
     /// A block of c by way of its transpose, which stays in the cache: c is too narrow to multiply
-    /// well as it is, and a lies turned over, so that its columns are vectors. `turned` has room
+    /// well as it is, and a lies transposed, so that its columns are vectors. `transposed` has room
     /// for the block.
-    fn turned_block(&self, c: Destination, [rows, columns]: [Range<usize>; 2], turned: &mut [f32]) {
+    fn transposed_block(
+        &self,
+        c: Destination,
+        [rows, columns]: [Range<usize>; 2],
+        transposed: &mut [f32],
+    ) {
         let (n, [height, width]) = (self.sizes[1], [rows.len(), columns.len()]);
-        let turned = &mut turned[..width * height];
+        let transposed = &mut transposed[..width * height];
         let turn = |(data, [row, column]): (*const f32, [usize; 2])| (data, [column, row]);
         let [a, b] = [
             turn(self.a.at(0, rows.start)),
             turn(self.b.at(1, columns.start)),
         ];
         #[expect(unsafe_code, reason = "as in `block`")]
-        // SAFETY: as in `block`; `turned` has a number for every one of the block.
+        // SAFETY: as in `block`; `transposed` has a number for every one of the block.
         unsafe {
             product(
                 [width, height, self.sizes[2]],
-                turned.as_mut_ptr(),
+                transposed.as_mut_ptr(),
                 [height, 1],
                 b,
                 a,
@@ -261,7 +266,7 @@ impl Product<'_> {
             let line = unsafe {
                 std::slice::from_raw_parts_mut(c.0.add(number * n + columns.start), width)
             };
-            let values = turned[row..].iter().step_by(height);
+            let values = transposed[row..].iter().step_by(height);
             if self.accumulate {
                 line.iter_mut()
                     .zip(values)
@@ -344,7 +349,7 @@ mod tests {
     fn rows_of_products_of_one_size_do_not_depend_on_each_other() {
         for k in [1_usize, 3, 100, 256, 700, 2000] {
             for n in [1_usize, 3, 7, 16, 40, 301] {
-                let m = steady_rows(n);
+                let m = batch_invariant_rows(n);
                 let a: Vec<f32> = (0..m * k)
                     .map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5)
                     .collect();

@@ -8,7 +8,7 @@ use super::cpu::Product;
 
 /// Columns of c from which on `gemm` is as fast.
 const NARROWEST_PACKED: usize = 16;
-/// Rows of c that are summed at a time, so that sums do not wait for each other.
+/// NarrowProduct of c that are summed at a time, so that sums do not wait for each other.
 const TOGETHER: usize = 8;
 
 impl Product<'_> {
@@ -28,7 +28,7 @@ impl Product<'_> {
         let [m, n, _] = self.sizes;
         let part = m.div_ceil(parts).next_multiple_of(TOGETHER);
         let run = |(number, c)| {
-            pulp::Arch::new().dispatch(Rows {
+            pulp::Arch::new().dispatch(NarrowProduct {
                 product: self,
                 first: number * part,
                 c,
@@ -45,13 +45,13 @@ impl Product<'_> {
 }
 
 /// Some rows of c, from row `first` on.
-struct Rows<'a, 'b> {
+struct NarrowProduct<'a, 'b> {
     product: &'a Product<'b>,
     first: usize,
     c: &'a mut [f32],
 }
 
-impl Rows<'_, '_> {
+impl NarrowProduct<'_, '_> {
     /// Computes up to [`TOGETHER`] rows, a vector of columns after the other.
     #[inline(always)]
     fn run<S: Simd>(product: &Product<'_>, simd: S, first: usize, c: &mut [f32]) {
@@ -83,7 +83,7 @@ impl Rows<'_, '_> {
     }
 }
 
-impl pulp::WithSimd for Rows<'_, '_> {
+impl pulp::WithSimd for NarrowProduct<'_, '_> {
     type Output = ();
 
     #[inline(always)]

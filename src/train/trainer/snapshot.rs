@@ -76,7 +76,7 @@ impl<'a> Trainer<'a> {
             self.look(device, run)?;
         }
         // Logits are of no use between two windows, and a snapshot is large.
-        device.rest_shared();
+        device.release_scratch();
         let parameters = self.model.parameters();
         let mut optimizer = Vec::new();
         for number in 0..self.optimizer.state.len() {

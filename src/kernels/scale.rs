@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 /// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss
 /// plus `l2/2 Σ values²`.
 #[derive(Debug, Clone, Copy)]
-pub struct Decay {
+pub struct Scale {
     /// Any shape, changed in place; may be a table of several pieces.
     pub values: Tensor,
     /// The factor.
@@ -19,8 +19,8 @@ pub struct Decay {
 arguments! { count: u32, factor: f32 }
 
 pub(super) static SHADER: Shader = Shader {
-    stem: "decay",
-    source: include_str!("../../shaders/decay.wgsl"),
+    stem: "scale",
+    source: include_str!("../../shaders/scale.wgsl"),
     entry_point: "main",
     bindings: &[("values", Access::Write)],
     arguments: Arguments::FIELDS,
@@ -28,7 +28,7 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-impl Kernel for Decay {
+impl Kernel for Scale {
     fn name(&self) -> &'static str {
         SHADER.stem
     }

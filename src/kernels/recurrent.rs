@@ -8,23 +8,23 @@ use crate::tensor::Tensor;
 
 /// How a GPU walks a window. Both ways sum in the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walk {
+pub enum RecurrentSchedule {
     /// One dispatch for the whole window: a workgroup walks all steps of one stream, its state in
     /// workgroup memory. Nothing is waited for between steps, but every workgroup reads the whole
     /// recurrent weight in each of them. For narrow layers.
-    Window,
+    Fused,
     /// Dispatches for each step, over all streams and units. For wide layers, where reading the
     /// weight costs more than a dispatch.
-    Steps,
+    PerStep,
 }
 
-impl Walk {
+impl RecurrentSchedule {
     /// The way for a layer of `hidden_size` units.
     pub fn for_size(hidden_size: usize) -> Self {
-        if hidden_size <= WIDEST_WINDOW {
-            Self::Window
+        if hidden_size <= WIDEST_FUSED {
+            Self::Fused
         } else {
-            Self::Steps
+            Self::PerStep
         }
     }
 }
@@ -32,7 +32,7 @@ impl Walk {
 /// The widest layer that is walked in one dispatch. An estimate: a workgroup that reads H² weights
 /// from a GPU's second cache at 100 GB/s takes as long as a dispatch of some 5 µs at H = 350.
 /// `cargo bench --bench kernels` measures both ways.
-const WIDEST_WINDOW: usize = 384;
+const WIDEST_FUSED: usize = 384;
 
 /// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token
 /// 0.
@@ -104,7 +104,7 @@ pub(super) fn dispatches(time_steps: usize, turns: usize) -> Vec<[u32; 2]> {
         .collect()
 }
 
-/// A step's product with the recurrent weight, turned over for going forward, replacing or added to
+/// A step's product with the recurrent weight, transposed for going forward, replacing or added to
 /// what is there.
 pub(super) fn step_product(
     a: Tensor,
@@ -128,10 +128,10 @@ pub(super) fn step_product(
 /// walks the whole window with its part of the streams.
 const WIDE: usize = 512;
 /// Steps from which on the CPU turns the weight over before it walks them.
-const SHORTEST_TURNED: usize = 4;
+const SHORTEST_TRANSPOSED: usize = 4;
 
 /// How the CPU's threads share a window.
-pub(super) struct Share {
+pub(super) struct WorkSplit {
     /// B.
     batch: usize,
     /// Streams of each part that is walked for itself.
@@ -140,7 +140,7 @@ pub(super) struct Share {
     pub(super) threads: usize,
 }
 
-impl Share {
+impl WorkSplit {
     /// For B streams of layers of `units` units; a unit has a row of the weight for each gate.
     pub(super) fn new(cpu: &Cpu, batch: usize, units: usize) -> Self {
         let (streams, threads) = if units < WIDE {
@@ -189,33 +189,38 @@ impl Share {
     }
 }
 
-/// Turns a recurrent weight over where that pays: a product whose second factor lies turned needs
-/// no copy of it in every step. Whether it did.
-pub(super) fn turn_weight(cpu: &Cpu, weight: Tensor, turned: Tensor, time_steps: usize) -> bool {
-    let pays = time_steps >= SHORTEST_TURNED;
+/// Turns a recurrent weight over where that pays: a product whose second factor lies transposed
+/// needs no copy of it in every step. Whether it did.
+pub(super) fn transpose_weight(
+    cpu: &Cpu,
+    weight: Tensor,
+    transposed: Tensor,
+    time_steps: usize,
+) -> bool {
+    let pays = time_steps >= SHORTEST_TRANSPOSED;
     if pays {
         Transpose {
             input: weight,
-            output: turned,
+            output: transposed,
         }
         .on_cpu(cpu);
     }
     pays
 }
 
-/// A recurrent weight in memory, `[rows, columns]`, or its transpose where `turned`.
+/// A recurrent weight in memory, `[rows, columns]`, or its transpose where `transposed`.
 #[derive(Clone, Copy)]
 pub(super) struct Weight<'a> {
     pub(super) data: &'a [f32],
     pub(super) rows: usize,
     pub(super) columns: usize,
-    pub(super) turned: bool,
+    pub(super) transposed: bool,
 }
 
 impl Weight<'_> {
     /// `c = a Wᵀ` for a few rows: from states to gates. Added to c where `accumulate`.
     pub(super) fn forward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
-        let strides = if self.turned {
+        let strides = if self.transposed {
             [self.rows, 1]
         } else {
             [1, self.columns]
@@ -234,10 +239,10 @@ impl Weight<'_> {
     /// `accumulate`.
     ///
     /// # Panics
-    /// If the weight is turned.
+    /// If the weight is transposed.
     pub(super) fn backward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
         assert!(
-            !self.turned,
+            !self.transposed,
             "gradients go back through the weight as it is"
         );
         self.product(

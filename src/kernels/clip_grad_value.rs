@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 /// `values = min(max(values, -maximum), maximum)` (PyTorch's `clip_grad_value_`). NaN stays NaN, so
 /// that a gradient that is not a number is still seen.
 #[derive(Debug, Clone, Copy)]
-pub struct Clamp {
+pub struct ClipGradValue {
     /// Any shape, changed in place; may be a table of several pieces.
     pub values: Tensor,
     /// The largest magnitude that passes, above 0.
@@ -19,8 +19,8 @@ pub struct Clamp {
 arguments! { count: u32, maximum: f32 }
 
 pub(super) static SHADER: Shader = Shader {
-    stem: "clamp",
-    source: include_str!("../../shaders/clamp.wgsl"),
+    stem: "clip_grad_value",
+    source: include_str!("../../shaders/clip_grad_value.wgsl"),
     entry_point: "main",
     bindings: &[("values", Access::Write)],
     arguments: Arguments::FIELDS,
@@ -28,7 +28,7 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-impl Kernel for Clamp {
+impl Kernel for ClipGradValue {
     fn name(&self) -> &'static str {
         SHADER.stem
     }

@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 /// together (Pascanu 2013, in the form of PyTorch's `clip_grad_norm_`). Optimisers multiply
 /// gradients by the scale.
 #[derive(Debug, Clone, Copy)]
-pub struct Clip {
+pub struct ClipGradNorm {
     /// One number for each parameter: the sum of its gradient's squares.
     pub squares: Tensor,
     /// The largest norm that passes unchanged.
@@ -19,8 +19,8 @@ pub struct Clip {
 arguments! { count: u32, squares_offset: u32, maximum: f32 }
 
 pub(super) static SHADER: Shader = Shader {
-    stem: "clip",
-    source: include_str!("../../shaders/clip.wgsl"),
+    stem: "clip_grad_norm",
+    source: include_str!("../../shaders/clip_grad_norm.wgsl"),
     entry_point: "main",
     bindings: &[("squares", Access::Read), ("scale", Access::Write)],
     arguments: Arguments::FIELDS,
@@ -28,7 +28,7 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-impl Kernel for Clip {
+impl Kernel for ClipGradNorm {
     fn name(&self) -> &'static str {
         SHADER.stem
     }
