@@ -5,7 +5,7 @@
 //! tokens.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use elman::bench::{CONFIGURATIONS, Window};
+use elman::bench::{BenchWindow, CONFIGURATIONS};
 use elman::device::DeviceChoice;
 
 fn steps(criterion: &mut Criterion) {
@@ -20,7 +20,7 @@ fn steps(criterion: &mut Criterion) {
     group.sample_size(10);
     for configuration in CONFIGURATIONS {
         let window =
-            Window::new(&mut device, configuration).unwrap_or_else(|error| panic!("{error}"));
+            BenchWindow::new(&mut device, configuration).unwrap_or_else(|error| panic!("{error}"));
         group.throughput(Throughput::Elements(
             (configuration.batch * configuration.time_steps) as u64,
         ));

@@ -87,7 +87,7 @@ pub struct Ceilings {
 
 /// How long to measure, and what.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub struct BenchOptions {
     /// Seconds of training for each configuration.
     pub seconds: f64,
     /// Rows and columns of the product that a device is compared with.
@@ -298,14 +298,14 @@ fn training(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Res
 /// One window of random text with a model and room to train on it again and again, for benches of
 /// single steps.
 #[derive(Debug)]
-pub struct Window {
+pub struct BenchWindow {
     model: Model,
     workspace: Workspace,
     window: crate::model::Window,
     scale: Tensor,
 }
 
-impl Window {
+impl BenchWindow {
     /// Makes the model and uploads the text.
     ///
     /// # Errors
@@ -377,7 +377,11 @@ const WINDOWS: usize = 64;
 ///
 /// # Errors
 /// If the device failed or is too small.
-pub fn rates(device: &mut Device, configuration: &Configuration, plan: &Plan) -> Result<Rates> {
+pub fn rates(
+    device: &mut Device,
+    configuration: &Configuration,
+    plan: &BenchOptions,
+) -> Result<Rates> {
     let seconds = plan.seconds;
     let corpus = corpus(configuration, WINDOWS)?;
     let config = configuration.config();

@@ -10,24 +10,24 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// The command line asks for something that cannot be: exit code 2.
-    #[error("{what}: {rule}. {way_out}")]
+    #[error("{what}: {rule}. {hint}")]
     Usage {
         /// The value that was given, with the flag it was given to.
         what: String,
         /// The rule that it breaks.
         rule: String,
         /// What to do instead.
-        way_out: String,
+        hint: String,
     },
     /// A file, a text, a checkpoint or a device that cannot be used as it is: exit code 1.
-    #[error("{what}: {rule}. {way_out}")]
+    #[error("{what}: {rule}. {hint}")]
     Refused {
         /// The thing that was looked at.
         what: String,
         /// The rule that it breaks.
         rule: String,
         /// What to do instead.
-        way_out: String,
+        hint: String,
     },
     /// The operating system refused to read or write.
     #[error("cannot {action} {}", path.display())]
@@ -43,7 +43,7 @@ pub enum Error {
     #[error("the GPU failed: {0}")]
     Gpu(String),
     /// Training produced a number that is not finite.
-    #[error("{tensor} is not finite in window {window} of epoch {epoch}. {way_out}")]
+    #[error("{tensor} is not finite in window {window} of epoch {epoch}. {hint}")]
     NotFinite {
         /// The first tensor seen with a bad number in it.
         tensor: String,
@@ -52,7 +52,7 @@ pub enum Error {
         /// Epoch, counted from 1.
         epoch: usize,
         /// What to do now.
-        way_out: String,
+        hint: String,
     },
 }
 
@@ -64,12 +64,12 @@ impl Error {
     pub fn usage(
         what: impl Into<String>,
         rule: impl Into<String>,
-        way_out: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Usage {
             what: what.into(),
             rule: rule.into(),
-            way_out: way_out.into(),
+            hint: hint.into(),
         }
     }
 
@@ -77,12 +77,12 @@ impl Error {
     pub fn refused(
         what: impl Into<String>,
         rule: impl Into<String>,
-        way_out: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Refused {
             what: what.into(),
             rule: rule.into(),
-            way_out: way_out.into(),
+            hint: hint.into(),
         }
     }
 

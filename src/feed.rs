@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::corpus::{Streams, order_by_token};
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{Window, Words, Workspace};
+use crate::model::{Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// Tokens of a run of windows.
@@ -138,12 +138,12 @@ impl<'a> Feed<'a> {
     }
 
     /// The words of a window for the output layer's plan; `draw` is the number of the draw.
-    pub fn words(&self, number: usize, draw: u32) -> Words<'_> {
+    pub fn words(&self, number: usize, draw: u32) -> WindowWords<'_> {
         let (own, batch) = (
             self.streams.steps_of_windows(number..number + 1),
             self.streams.batch(),
         );
-        Words {
+        WindowWords {
             targets: self.streams.rows(own.start + 1..own.end),
             before: Box::new(move |row, back| {
                 self.streams

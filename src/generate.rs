@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, Words, Workspace};
+use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// How a token is drawn.
@@ -151,7 +151,7 @@ impl Generator {
         self.written.push_front(token);
         self.written.truncate(LONGEST_HISTORY);
         let before = Box::new(|_, back| self.written.get(back).copied().unwrap_or(0));
-        let words = Words {
+        let words = WindowWords {
             targets: vec![NONE],
             before,
             draw: 0,
@@ -234,7 +234,7 @@ impl ParallelGenerator {
         let before = Box::new(|stream: usize, back: usize| {
             written[stream].iter().rev().nth(back).copied().unwrap_or(0)
         });
-        let words = Words {
+        let words = WindowWords {
             targets: vec![NONE; WRITERS],
             before,
             draw: 0,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::corpus::{Unit, Vocabulary, split};
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, Words, Workspace};
+use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// What a model says of one sentence.
@@ -137,7 +137,7 @@ impl Scorer {
                 }
             }
             device.upload(&self.rows.slice_rows(0..time_steps + 1), &rows);
-            let words = Words {
+            let words = WindowWords {
                 targets: rows[batch..].to_vec(),
                 before: Box::new(move |row, back| {
                     let step = first + row / batch;

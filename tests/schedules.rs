@@ -443,7 +443,7 @@ fn averaged_weights_are_means() {
         for (number, one) in trainer
             .model()
             .parameters()
-            .specifications()
+            .parameter_specs()
             .iter()
             .enumerate()
         {
@@ -762,7 +762,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
             .iter()
             .zip(&want)
             .zip(&values)
-            .zip(moved.specifications())
+            .zip(moved.parameter_specs())
         {
             let [got, want] = [got, want].map(|values| {
                 values

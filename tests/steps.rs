@@ -5,8 +5,8 @@ use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{Activation, Gradient, Rows};
 use elman::model::{
-    Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window, Words,
-    Workspace,
+    Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window,
+    WindowWords, Workspace,
 };
 use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
@@ -135,10 +135,10 @@ impl Subject {
             initial_state: INITIAL,
             ..Config::default()
         };
-        let values: Vec<Vec<f32>> = elman::model::specifications(&config)
+        let values: Vec<Vec<f32>> = elman::model::parameter_specs(&config)
             .iter()
-            .map(|specification| {
-                network.parameters[&specification.name]
+            .map(|spec| {
+                network.parameters[&spec.name]
                     .iter()
                     .map(|&value| value as f32)
                     .collect()
@@ -191,20 +191,20 @@ impl Subject {
         let losses = download(device, self.workspace.losses(window));
         let parameters = self.model.parameters();
         let mut gradients = Named::new();
-        for (number, (gradient, specification)) in self
+        for (number, (gradient, spec)) in self
             .workspace
             .gradients(window)
             .into_iter()
-            .zip(parameters.specifications())
+            .zip(parameters.parameter_specs())
             .enumerate()
         {
-            let values = dense(device, gradient, specification.memory_shape());
+            let values = dense(device, gradient, spec.memory_shape());
             let values = parameters
                 .to_file_layout(number, &values)
                 .into_iter()
                 .map(f64::from)
                 .collect();
-            gradients.insert(specification.name.clone(), values);
+            gradients.insert(spec.name.clone(), values);
         }
         Outcome {
             loss: scale * losses.iter().sum::<f64>(),
@@ -281,10 +281,10 @@ fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -
 }
 
 /// A window's words for the output layer's plan; the first `history` steps predict nothing.
-pub fn words(window: &ReferenceWindow, history: usize) -> Words<'_> {
+pub fn words(window: &ReferenceWindow, history: usize) -> WindowWords<'_> {
     let id = |token: Option<usize>| token.map_or(NONE, |token| token as u32);
     let batch = window.batch;
-    Words {
+    WindowWords {
         targets: window.targets[history * batch..]
             .iter()
             .map(|&token| id(token))

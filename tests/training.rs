@@ -68,7 +68,7 @@ pub fn config(corpus: &Corpus) -> Config {
 }
 
 pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
-    begin_with(device, corpus, config(corpus), recipe)
+    with_initial_states(device, corpus, config(corpus), recipe)
 }
 
 pub fn begin_with<'a>(
@@ -190,9 +190,9 @@ pub fn interrupted_is_whole_with(
     recipe: &Recipe,
     windows: usize,
 ) -> bool {
-    let mut whole = begin_with(device, corpus, config.clone(), recipe);
+    let mut whole = with_initial_states(device, corpus, config.clone(), recipe);
     advance(&mut whole, device, usize::MAX);
-    let mut part = begin_with(device, corpus, config.clone(), recipe);
+    let mut part = with_initial_states(device, corpus, config.clone(), recipe);
     advance(&mut part, device, windows);
     let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus, |recipe| recipe);

@@ -209,11 +209,11 @@ fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Nam
         .parameters()
         .download(device)
         .expect("the device works");
-    for (specification, got) in model.parameters().specifications().iter().zip(values) {
+    for (spec, got) in model.parameters().parameter_specs().iter().zip(values) {
         assert_close(
-            &format!("{what}: {}", specification.name),
+            &format!("{what}: {}", spec.name),
             &got,
-            &want[&specification.name],
+            &want[&spec.name],
             UPDATED,
         );
     }

@@ -22,7 +22,7 @@ pub use vocabulary_file::escape;
 use crate::corpus::{Limits, Subwords, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
-use crate::model::{Config, Specification, specifications};
+use crate::model::{Config, ParameterSpec, parameter_specs};
 use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
 use tensors::{Named, TensorFile};
 use transaction::{Transaction, recover};
@@ -112,7 +112,7 @@ pub struct Checkpoint {
     pub parameters: Vec<Vec<f32>>,
     /// The states that a text begins with, a carried state's each, where they are not one number in
     /// every unit.
-    pub beginning: Option<Vec<Vec<f32>>>,
+    pub initial_states: Option<Vec<Vec<f32>>>,
 }
 
 impl Checkpoint {
@@ -145,12 +145,12 @@ impl Checkpoint {
             vocabulary
         };
         let mut file = TensorFile::read(&directory.join(MODEL))?;
-        let specifications = specifications(&description.config);
-        let parameters = specifications
+        let parameter_specs = parameter_specs(&description.config);
+        let parameters = parameter_specs
             .iter()
             .map(|one| file.take(&one.name, &one.shape))
             .collect::<Result<_>>()?;
-        let beginning = match file.contains(&state_name(0)) {
+        let initial_states = match file.contains(&state_name(0)) {
             false => None,
             true => {
                 let mut states = Vec::new();
@@ -165,7 +165,7 @@ impl Checkpoint {
             description,
             vocabulary,
             parameters,
-            beginning,
+            initial_states,
         })
     }
 
@@ -238,7 +238,7 @@ impl Checkpoint {
             &self.description,
             &self.vocabulary,
             &self.parameters,
-            self.beginning.as_deref(),
+            self.initial_states.as_deref(),
         )?;
         [TRAINING_TENSORS, TRAINING, LOG]
             .into_iter()
@@ -295,11 +295,11 @@ impl Training {
             }
         }
         let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
-        let specifications = specifications(&checkpoint.description.config);
+        let parameter_specs = parameter_specs(&checkpoint.description.config);
         let [has_best, has_last, has_average] = ["best", "last", "average"]
-            .map(|group| file.contains(&format!("{group}.{}", specifications[0].name)));
+            .map(|group| file.contains(&format!("{group}.{}", parameter_specs[0].name)));
         let mut group = |prefix: &str| -> Result<Vec<Vec<f32>>> {
-            specifications
+            parameter_specs
                 .iter()
                 .map(|one| file.take(&format!("{prefix}.{}", one.name), &one.shape))
                 .collect()
@@ -359,7 +359,7 @@ pub fn save(
     progress: &Progress,
     corpus: &CorpusRecord,
 ) -> Result<()> {
-    let specifications = specifications(&description.config);
+    let parameter_specs = parameter_specs(&description.config);
     let mut transaction = begin(
         directory,
         description,
@@ -375,7 +375,7 @@ pub fn save(
     for (name, values) in names.iter().zip(&snapshot.optimizer) {
         state.extend(named(
             &format!("optimizer.{name}."),
-            &specifications,
+            &parameter_specs,
             values,
         ));
     }
@@ -386,7 +386,7 @@ pub fn save(
     ];
     for (prefix, values) in groups {
         if let Some(values) = values {
-            state.extend(named(prefix, &specifications, values));
+            state.extend(named(prefix, &parameter_specs, values));
         }
     }
     state.extend(snapshot.carried.iter().enumerate().map(|(number, values)| {
@@ -425,12 +425,12 @@ fn begin<'a>(
     description: &Description,
     vocabulary: &Vocabulary,
     parameters: &[Vec<f32>],
-    beginning: Option<&[Vec<f32>]>,
+    initial_states: Option<&[Vec<f32>]>,
 ) -> Result<Transaction<'a>> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let mut transaction = Transaction::new(directory);
-    let mut tensors = named("", &specifications(&description.config), parameters);
-    for (number, state) in beginning.unwrap_or_default().iter().enumerate() {
+    let mut tensors = named("", &parameter_specs(&description.config), parameters);
+    for (number, state) in initial_states.unwrap_or_default().iter().enumerate() {
         tensors.push((state_name(number), vec![state.len()], state.as_slice()));
     }
     transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
@@ -454,10 +454,10 @@ fn state_name(number: usize) -> String {
 
 fn named<'a>(
     prefix: &str,
-    specifications: &[Specification],
+    parameter_specs: &[ParameterSpec],
     values: &'a [Vec<f32>],
 ) -> Vec<Named<'a>> {
-    specifications
+    parameter_specs
         .iter()
         .zip(values)
         .map(|(one, values)| {

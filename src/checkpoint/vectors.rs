@@ -12,7 +12,7 @@ use super::{Checkpoint, replace_file};
 use crate::corpus::Vocabulary;
 use crate::error::{Error, Result};
 use crate::gzip;
-use crate::model::specifications;
+use crate::model::parameter_specs;
 
 /// Vectors of some words, all of one length.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,15 +133,15 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         WordTable::Input => ["embedding.weight", "rnn.weight_ih_l0"],
         WordTable::Output => ["decoder.weight", "embedding.weight"],
     };
-    let specifications = specifications(config);
+    let parameter_specs = parameter_specs(config);
     let place = names
         .iter()
-        .find_map(|name| specifications.iter().position(|one| one.name == *name));
+        .find_map(|name| parameter_specs.iter().position(|one| one.name == *name));
     let words = checkpoint.vocabulary.len();
     let found = place
-        .map(|place| (&specifications[place], &checkpoint.parameters[place]))
+        .map(|place| (&parameter_specs[place], &checkpoint.parameters[place]))
         .filter(|(one, _)| one.shape.contains(&words));
-    let Some((specification, values)) = found else {
+    let Some((spec, values)) = found else {
         return Err(Error::refused(
             format!(
                 "the {} table",
@@ -158,7 +158,7 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
             "Take the input table",
         ));
     };
-    let by_row = specification.shape[0] == words && specification.name != "rnn.weight_ih_l0";
+    let by_row = spec.shape[0] == words && spec.name != "rnn.weight_ih_l0";
     let size = values.len() / words;
     let mut text = format!("{words} {size}\n");
     for (word, token) in checkpoint.vocabulary.types().iter().enumerate() {

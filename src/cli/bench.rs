@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::DeviceFlags;
 use super::output::Output;
-use crate::bench::{CONFIGURATIONS, Configuration, Plan, Rates, ceilings, rates};
+use crate::bench::{BenchOptions, CONFIGURATIONS, Configuration, Rates, ceilings, rates};
 use crate::error::{Error, Result};
 use crate::model::CELLS;
 
@@ -171,7 +171,7 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
         ))?;
         output.flush()?;
     }
-    let plan = Plan {
+    let plan = BenchOptions {
         seconds: flags.seconds,
         product_size: flags.product,
         training_only: flags.training_only,

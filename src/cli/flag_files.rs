@@ -210,7 +210,7 @@ fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
             let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue]
                 .iter()
                 .find_map(|kind| error.get(*kind));
-            let way_out = match near {
+            let hint = match near {
                 Some(near) => format!("Is {near} meant? `elman train --help` lists all flags"),
                 None => "`elman train --help` lists all flags and what they take".to_owned(),
             };
@@ -220,7 +220,7 @@ fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
                 .next()
                 .unwrap_or_default()
                 .trim_start_matches("error: ");
-            Err(Error::usage(line, rule, way_out))
+            Err(Error::usage(line, rule, hint))
         }
     }
 }

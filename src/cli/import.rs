@@ -55,7 +55,7 @@ enum Program {
 
 pub(super) fn run(flags: &ImportFlags) -> Result<()> {
     check_unused(&flags.out, flags.force, "")?;
-    let (imported, untold) = match flags.from {
+    let (imported, defaults) = match flags.from {
         Program::Pytorch => flags.pytorch()?,
         Program::Rnnlm => flags.rnnlm()?,
     };
@@ -63,11 +63,11 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
         .notes
         .iter()
         .for_each(|note| eprintln!("note: {note}"));
-    let checkpoint = imported.into_checkpoint(untold)?;
+    let checkpoint = imported.into_checkpoint(defaults)?;
     checkpoint.write(&flags.out)?;
     let mut output = Output::new();
     output.line(summary(&checkpoint.description))?;
-    match checkpoint.beginning {
+    match checkpoint.initial_states {
         None => output.line(format_args!(
             "every unit is {} before the first token",
             checkpoint.description.config.initial_state

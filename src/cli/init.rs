@@ -8,7 +8,7 @@ use super::model_shape::ModelShape;
 use crate::checkpoint::{Checkpoint, Description};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::{Config, Specification, specifications};
+use crate::model::{Config, ParameterSpec, parameter_specs};
 
 /// Reads the model; the flags may not ask for another one.
 pub(super) fn read(directory: &Path, shape: &ModelShape) -> Result<Checkpoint> {
@@ -33,7 +33,7 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
         description,
         vocabulary,
         parameters,
-        beginning,
+        initial_states,
     } = checkpoint;
     if description.unit == Unit::Bpe {
         let rule = "its tokens are subwords, which can spell every text";
@@ -69,9 +69,9 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
         *last += added;
     }
     config.validate()?;
-    let pairs = specifications(before)
+    let pairs = parameter_specs(before)
         .into_iter()
-        .zip(specifications(&config))
+        .zip(parameter_specs(&config))
         .zip(parameters);
     let parameters = pairs
         .map(|((before, after), values)| grown(&before, &after, values, unknown, vocabulary.len()))
@@ -89,15 +89,15 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
         },
         vocabulary,
         parameters,
-        beginning,
+        initial_states,
     })
 }
 
 /// A parameter with room for more types, along whichever side of it has one number or one row for
 /// each.
 fn grown(
-    before: &Specification,
-    after: &Specification,
+    before: &ParameterSpec,
+    after: &ParameterSpec,
     values: Vec<f32>,
     unknown: Option<usize>,
     words: usize,
@@ -105,7 +105,7 @@ fn grown(
     if before.shape == after.shape {
         return values;
     }
-    let columns = |one: &Specification| one.shape.get(1).copied().unwrap_or(1);
+    let columns = |one: &ParameterSpec| one.shape.get(1).copied().unwrap_or(1);
     let (old, new) = (columns(before), columns(after));
     if old == new {
         let rows = before.len() / old;
@@ -151,7 +151,7 @@ mod tests {
             description,
             vocabulary,
             parameters,
-            beginning: None,
+            initial_states: None,
         }
     }
 
@@ -187,19 +187,19 @@ mod tests {
                     after.vocabulary.types()[3..],
                     ["new".to_owned(), "other".to_owned()]
                 );
-                let specifications = specifications(&after.description.config);
-                for ((specification, old), new) in specifications
+                let parameter_specs = parameter_specs(&after.description.config);
+                for ((spec, old), new) in parameter_specs
                     .iter()
                     .zip(&before.parameters)
                     .zip(&after.parameters)
                 {
-                    assert_eq!(new.len(), specification.len(), "{}", specification.name);
+                    assert_eq!(new.len(), spec.len(), "{}", spec.name);
                     if old.len() == new.len() {
-                        assert_eq!(old, new, "{}", specification.name);
+                        assert_eq!(old, new, "{}", spec.name);
                         continue;
                     }
-                    let is_one_hot = specification.name == "rnn.weight_ih_l0";
-                    let columns = specification.shape.get(1).copied().unwrap_or(1);
+                    let is_one_hot = spec.name == "rnn.weight_ih_l0";
+                    let columns = spec.shape.get(1).copied().unwrap_or(1);
                     let of_word = |values: &[f32], word: usize, words: usize| -> Vec<f32> {
                         if is_one_hot {
                             values.iter().skip(word).step_by(words).copied().collect()
@@ -224,7 +224,7 @@ mod tests {
                         assert!(
                             got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6),
                             "{} of word {word}",
-                            specification.name
+                            spec.name
                         );
                     }
                 }

@@ -9,7 +9,7 @@ use super::output::Output;
 use super::summary;
 use crate::checkpoint::{Checkpoint, Training, escape};
 use crate::error::Result;
-use crate::model::specifications;
+use crate::model::parameter_specs;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectFlags {
@@ -29,7 +29,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     } else {
         None
     };
-    let specifications = specifications(&checkpoint.description.config);
+    let parameter_specs = parameter_specs(&checkpoint.description.config);
     let norms: Vec<f64> = checkpoint
         .parameters
         .iter()
@@ -43,7 +43,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         .collect();
     let mut output = Output::new();
     if flags.json {
-        let parameters: Vec<_> = specifications
+        let parameters: Vec<_> = parameter_specs
             .iter()
             .zip(&norms)
             .map(|(one, norm)| json!({ "name": one.name, "shape": one.shape, "norm": norm }))
@@ -56,16 +56,16 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         return output.flush();
     }
     output.line(summary(&checkpoint.description))?;
-    for (one, norm) in specifications.iter().zip(&norms) {
+    for (one, norm) in parameter_specs.iter().zip(&norms) {
         output.line(format_args!(
             "  {:24} {:>16}  norm {norm:.4}",
             one.name,
             format!("{:?}", one.shape)
         ))?;
     }
-    let elements: usize = specifications
+    let elements: usize = parameter_specs
         .iter()
-        .map(crate::model::Specification::len)
+        .map(crate::model::ParameterSpec::len)
         .sum();
     output.line(format_args!("  {elements} parameters"))?;
     let first: Vec<_> = checkpoint

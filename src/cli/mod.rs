@@ -149,7 +149,7 @@ fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
         checkpoint.description.config.clone(),
         &checkpoint.parameters,
     )?
-    .begin_with(checkpoint.beginning.clone())
+    .with_initial_states(checkpoint.initial_states.clone())
 }
 
 impl ModelFlags {

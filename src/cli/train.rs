@@ -21,7 +21,7 @@ use crate::corpus::builtin::{self, Drawn};
 use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
-use crate::model::{Classes, Config, initial_values, set_forget_bias, specifications};
+use crate::model::{Classes, Config, initial_values, parameter_specs, set_forget_bias};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -322,7 +322,7 @@ fn fresh(
         .resolve(corpus.vocabulary.len(), |asked, binning| {
             Classes::new(asked, binning, &corpus.counts())
         })?;
-    let parameters = specifications(&config)
+    let parameters = parameter_specs(&config)
         .iter()
         .fold(0, |sum: usize, one| sum.saturating_add(one.len()));
     check_memory(

@@ -36,7 +36,7 @@ impl<'a> Streams<'a> {
         }
         if tokens.len() < batch.saturating_mul(time_steps) {
             let fitting = tokens.len() / time_steps;
-            let way_out = match fitting {
+            let hint = match fitting {
                 0 => format!(
                     "Take a --bptt or --bptt-block of {} or less with --batch 1, or more text",
                     tokens.len()
@@ -52,7 +52,7 @@ impl<'a> Streams<'a> {
                     "--batch {batch} streams of one window of {time_steps} steps need {} tokens",
                     batch.saturating_mul(time_steps)
                 ),
-                way_out,
+                hint,
             ));
         }
         Ok(Self {

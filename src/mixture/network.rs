@@ -184,7 +184,7 @@ impl Learner {
         let parameters = model.parameters();
         let mut like_parameters = |what: &str| -> Result<Vec<Tensor>> {
             parameters
-                .specifications()
+                .parameter_specs()
                 .iter()
                 .map(|one| one.allocate(device, &format!("{what} of {}", one.name)))
                 .collect()

@@ -16,8 +16,8 @@ use super::cell::Capacity;
 use super::clusters::{Clusters, MOST_CLUSTERS};
 use super::config::Config;
 use super::output::{OutputLayer, Predictions};
-use super::parameters::{Parameters, Specification, of_tables};
-use super::plan::{Lists, Plan, Words};
+use super::parameters::{ParameterSpec, Parameters, of_tables};
+use super::plan::{Lists, OutputPlan, WindowWords};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use super::softmax::log_softmax;
 use crate::device::Device;
@@ -85,7 +85,7 @@ pub struct AdaptiveSoftmax {
 }
 
 impl AdaptiveSoftmax {
-    pub(super) fn specifications(config: &Config) -> Vec<Specification> {
+    pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let Some(clusters) = &config.clusters else {
             return Vec::new();
         };
@@ -93,25 +93,25 @@ impl AdaptiveSoftmax {
             config.decoder_input_size(),
             clusters.head() + clusters.cutoffs.len(),
         );
-        let mut list = vec![Specification::weight(
+        let mut list = vec![ParameterSpec::weight(
             HEAD,
             entries,
             size,
             of_tables(config),
         )];
         if config.decoder_bias {
-            list.push(Specification::bias(HEAD_BIAS, entries));
+            list.push(ParameterSpec::bias(HEAD_BIAS, entries));
         }
         for (number, words) in clusters.ranges(config.vocab_size).into_iter().enumerate() {
             let [projection, weight] = names(number);
             let own = clusters.size(number, size);
-            list.push(Specification::weight(
+            list.push(ParameterSpec::weight(
                 projection,
                 own,
                 size,
                 of_tables(config),
             ));
-            list.push(Specification::weight(
+            list.push(ParameterSpec::weight(
                 weight,
                 words.len(),
                 own,
@@ -383,7 +383,7 @@ impl AdaptiveSoftmax {
     }
 
     /// For each cluster, where its rows lie among the gathered ones.
-    fn places(&self, plan: Plan) -> Vec<Range<usize>> {
+    fn places(&self, plan: OutputPlan) -> Vec<Range<usize>> {
         let mut end = 0;
         let place = |number| {
             let begin = end;
@@ -395,7 +395,7 @@ impl AdaptiveSoftmax {
 }
 
 impl OutputLayer for AdaptiveSoftmax {
-    fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
+    fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
         let clusters: Vec<Option<usize>> = words
             .targets
             .iter()
@@ -549,7 +549,7 @@ impl OutputLayer for AdaptiveSoftmax {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        _words: &Words<'_>,
+        _words: &WindowWords<'_>,
     ) -> Result<Vec<f32>> {
         let vocabulary = self
             .clusters

@@ -11,8 +11,8 @@ use super::classes::Classes;
 use super::config::Config;
 use super::direct::Direct;
 use super::output::{OutputLayer, Predictions, draw_from};
-use super::parameters::{Layout, Parameters, Specification, of_tables};
-use super::plan::{Lists, Plan, Words};
+use super::parameters::{MemoryLayout, ParameterSpec, Parameters, of_tables};
+use super::plan::{Lists, OutputPlan, WindowWords};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
@@ -84,36 +84,36 @@ pub struct ClassSoftmax {
 }
 
 impl ClassSoftmax {
-    pub(super) fn specifications(config: &Config) -> Vec<Specification> {
+    pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let (words, classes, size) = (
             config.vocab_size,
             config.class_sizes().len(),
             config.decoder_input_size(),
         );
-        let weight = Specification::weight(WORDS, words, size, of_tables(config));
-        let mut list = vec![Specification {
+        let weight = ParameterSpec::weight(WORDS, words, size, of_tables(config));
+        let mut list = vec![ParameterSpec {
             may_be_cut: false,
             ..weight
         }];
         if config.decoder_bias {
-            list.push(Specification {
-                layout: Layout::Rows(1),
-                ..Specification::bias(WORD_BIAS, words)
+            list.push(ParameterSpec {
+                layout: MemoryLayout::Rows(1),
+                ..ParameterSpec::bias(WORD_BIAS, words)
             });
         }
-        list.push(Specification::weight(
+        list.push(ParameterSpec::weight(
             CLASSES,
             classes,
             size,
             of_tables(config),
         ));
         if config.decoder_bias {
-            list.push(Specification::bias(CLASS_BIAS, classes));
+            list.push(ParameterSpec::bias(CLASS_BIAS, classes));
         }
         if config.direct_size > 0 {
-            let table = Specification::bias(DIRECT, config.direct_size);
-            list.push(Specification {
-                layout: Layout::Rows(BLOCK),
+            let table = ParameterSpec::bias(DIRECT, config.direct_size);
+            list.push(ParameterSpec {
+                layout: MemoryLayout::Rows(BLOCK),
                 may_be_cut: true,
                 ..table
             });
@@ -200,11 +200,11 @@ impl ClassSoftmax {
         })
     }
 
-    fn list(&self, plan: Plan, list: List, columns: usize) -> Tensor<u32> {
+    fn list(&self, plan: OutputPlan, list: List, columns: usize) -> Tensor<u32> {
         plan.list(&self.lists, list as usize, columns)
     }
 
-    fn groups(&self, plan: Plan) -> Groups {
+    fn groups(&self, plan: OutputPlan) -> Groups {
         let records = self.list(plan, List::Groups, GROUP_FIELDS);
         let widest = self
             .ranges
@@ -278,7 +278,7 @@ impl ClassSoftmax {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        plan: Plan,
+        plan: OutputPlan,
         precision: Precision,
     ) {
         let [classes, words] = self.logits(hidden.rows());
@@ -325,7 +325,7 @@ impl ClassSoftmax {
         &self,
         direct: Direct,
         lists: &mut Lists,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
         order: &[u32],
         rows: &[u32],
     ) {
@@ -365,7 +365,7 @@ impl ClassSoftmax {
 }
 
 impl OutputLayer for ClassSoftmax {
-    fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
+    fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
         let targets = &words.targets;
         let class = |row: usize| {
             if targets[row] == NONE {
@@ -425,7 +425,7 @@ impl OutputLayer for ClassSoftmax {
         }
     }
 
-    fn touched_rows(&self, name: &str, plan: Plan) -> Option<Rows> {
+    fn touched_rows(&self, name: &str, plan: OutputPlan) -> Option<Rows> {
         let list = match name {
             WORDS | WORD_BIAS => List::Touched,
             DIRECT => List::Blocks,
@@ -521,7 +521,7 @@ impl OutputLayer for ClassSoftmax {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
     ) -> Result<Vec<f32>> {
         let (classes, vocabulary) = (self.ranges.len(), self.class_of.len());
         let of_classes = self.logits.reshape(1, classes);
@@ -594,13 +594,13 @@ impl OutputLayer for ClassSoftmax {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
         uniform: &[f64],
     ) -> Result<Vec<u32>> {
         // First the classes, for which it does not matter which words are planned.
         let any = vec![0; uniform.len()];
         let mut logits = |targets: Vec<u32>| {
-            let planned = Words {
+            let planned = WindowWords {
                 targets,
                 before: Box::new(|row, back| (words.before)(row, back)),
                 draw: 0,

@@ -6,7 +6,7 @@
 //! logits of neighbouring classes, or of the words of a class, are neighbouring numbers of the
 //! table. The hash is rnnlm's, so that its tables can be read.
 
-use super::plan::{Lists, Words};
+use super::plan::{Lists, WindowWords};
 use crate::kernels::{BLOCK, PIECE_FIELDS};
 use crate::tensor::NONE;
 
@@ -69,7 +69,7 @@ pub(super) struct Direct {
 impl Direct {
     /// A row's history, the last word first: order - 1 words, or as many as there are before an
     /// unknown one.
-    pub(super) fn history(&self, words: &Words<'_>, row: usize) -> Vec<u64> {
+    pub(super) fn history(&self, words: &WindowWords<'_>, row: usize) -> Vec<u64> {
         let mut history = Vec::with_capacity(self.order - 1);
         let mut ended = false;
         for back in 0..self.order - 1 {

@@ -26,7 +26,7 @@ pub struct DropoutRates {
 
 /// A place of a model where dropout may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Site {
+pub(super) enum DropoutPlacement {
     /// The words that are looked up.
     Words,
     /// The embedded words.
@@ -37,7 +37,7 @@ pub(super) enum Site {
     Weights(usize),
 }
 
-impl Site {
+impl DropoutPlacement {
     /// The number by which masks know it.
     fn number(self) -> u32 {
         let of_layer = |layer: usize, first: u32| {
@@ -54,13 +54,13 @@ impl Site {
 
 impl DropoutRates {
     /// The rate at a place of a model of `layers` layers.
-    pub(super) fn rate(&self, site: Site, layers: usize) -> f32 {
+    pub(super) fn rate(&self, site: DropoutPlacement, layers: usize) -> f32 {
         match site {
-            Site::Words => self.words,
-            Site::Input => self.input,
-            Site::Outputs(layer) if layer + 1 == layers => self.output,
-            Site::Outputs(_) => self.hidden,
-            Site::Weights(_) => self.weights,
+            DropoutPlacement::Words => self.words,
+            DropoutPlacement::Input => self.input,
+            DropoutPlacement::Outputs(layer) if layer + 1 == layers => self.output,
+            DropoutPlacement::Outputs(_) => self.hidden,
+            DropoutPlacement::Weights(_) => self.weights,
         }
     }
 }
@@ -69,14 +69,16 @@ impl DropoutRates {
 pub(super) fn mask(
     capacity: &Capacity,
     window: &Window,
-    site: Site,
+    site: DropoutPlacement,
     layers: usize,
 ) -> Option<Mask> {
     let rates = &capacity.dropout;
     let rate = rates.rate(site, layers);
     let pattern = match site {
-        Site::Words => MaskPattern::Words(window.inputs),
-        Site::Input | Site::Outputs(_) if rates.variational => MaskPattern::Streams(capacity.batch),
+        DropoutPlacement::Words => MaskPattern::Words(window.inputs),
+        DropoutPlacement::Input | DropoutPlacement::Outputs(_) if rates.variational => {
+            MaskPattern::Streams(capacity.batch)
+        }
         _ => MaskPattern::Elements,
     };
     (rate > 0.0).then(|| Mask {

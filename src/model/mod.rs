@@ -38,9 +38,10 @@ pub use dropout::DropoutRates;
 pub use noise::{Draws, Noise};
 pub use output::{AllocateOutput, OUTPUTS, OutputKind, OutputLayer, Predictions};
 pub use parameters::{
-    Initial, Layout, Parameters, Specification, initial_values, set_forget_bias, specifications,
+    Initial, MemoryLayout, ParameterSpec, Parameters, initial_values, parameter_specs,
+    set_forget_bias,
 };
-pub use plan::{Plan, Words};
+pub use plan::{OutputPlan, WindowWords};
 pub use window::Window;
 pub use workspace::Workspace;
 
@@ -50,7 +51,7 @@ use crate::kernels::{
     ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows,
 };
 use crate::tensor::Tensor;
-use dropout::Site;
+use dropout::DropoutPlacement;
 use products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 
 /// A model on a device: its configuration and its parameters. What a run needs besides is in a
@@ -59,7 +60,7 @@ use products::{input_gradient, of_activations, of_gradients, product, weight_gra
 pub struct Model {
     config: Config,
     parameters: Parameters,
-    beginning: Option<Vec<Vec<f32>>>,
+    initial_states: Option<Vec<Vec<f32>>>,
 }
 
 impl Model {
@@ -73,7 +74,7 @@ impl Model {
         Ok(Self {
             config,
             parameters,
-            beginning: None,
+            initial_states: None,
         })
     }
 
@@ -82,7 +83,7 @@ impl Model {
     ///
     /// # Errors
     /// If they are not those of the model's cells.
-    pub fn begin_with(mut self, states: Option<Vec<Vec<f32>>>) -> Result<Self> {
+    pub fn with_initial_states(mut self, states: Option<Vec<Vec<f32>>>) -> Result<Self> {
         let sizes: Vec<usize> = (0..self.config.num_layers)
             .flat_map(|layer| {
                 std::iter::repeat_n(
@@ -104,7 +105,7 @@ impl Model {
                 "Restore model.safetensors from a copy, or import the model again",
             ));
         }
-        self.beginning = states;
+        self.initial_states = states;
         Ok(self)
     }
 
@@ -169,12 +170,12 @@ impl Model {
                         tokens: window.inputs,
                         output: inputs,
                     });
-                    workspace.drop(device, window, Site::Words, inputs);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, inputs);
                 }
                 (0, Some(_), Some(table)) => {
                     let tensors = [self.tensor("embedding.weight"), weight];
-                    table.look_up(device, tensors, window.inputs, inputs, precision);
-                    workspace.drop(device, window, Site::Words, inputs);
+                    table.forward(device, tensors, window.inputs, inputs, precision);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, inputs);
                 }
                 (0, Some(embedded), None) => {
                     device.run(&Gather {
@@ -182,12 +183,12 @@ impl Model {
                         tokens: window.inputs,
                         output: embedded,
                     });
-                    workspace.drop(device, window, Site::Words, embedded);
-                    workspace.drop(device, window, Site::Input, embedded);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, embedded);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Input, embedded);
                     device.run(&product(embedded, weight, inputs, precision));
                 }
                 _ => device.run(&product(
-                    workspace.handed_on(layer - 1, steps),
+                    workspace.layer_output(layer - 1, steps),
                     weight,
                     inputs,
                     precision,
@@ -200,7 +201,7 @@ impl Model {
                 });
             }
             let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
-            let weight = workspace.use_weight(device, window, layer, recurrent.weight);
+            let weight = workspace.mask_weight(device, window, layer, recurrent.weight);
             cell.forward(
                 device,
                 window,
@@ -209,10 +210,10 @@ impl Model {
                     ..recurrent
                 },
             );
-            workspace.hand_on(device, window, layer);
+            workspace.write_layer_output(device, window, layer);
         }
         if let Some([projected, _]) = workspace.projected(steps) {
-            let top = workspace.handed_on(workspace.cells.len() - 1, steps);
+            let top = workspace.layer_output(workspace.cells.len() - 1, steps);
             device.run(&product(
                 top,
                 self.tensor(self.projection()),
@@ -276,7 +277,7 @@ impl Model {
             let number = self.number(self.projection());
             device.run(&weight_gradient(
                 gradient,
-                workspace.handed_on(last, steps),
+                workspace.layer_output(last, steps),
                 gradients[number].values(),
                 precision,
             ));
@@ -288,15 +289,15 @@ impl Model {
             ));
         }
         for (layer, cell) in workspace.cells.iter().enumerate().rev() {
-            workspace.drop(
+            workspace.apply_dropout(
                 device,
                 window,
-                Site::Outputs(layer),
+                DropoutPlacement::Outputs(layer),
                 cell.output_gradient(steps),
             );
             let recurrent = self.recurrent(layer, |number| self.parameters.tensors()[number]);
             let of_recurrent = self.recurrent(layer, |number| gradients[number].values());
-            let weight = workspace.used_weight(layer, recurrent.weight);
+            let weight = workspace.masked_weight(layer, recurrent.weight);
             cell.backward(
                 device,
                 window,
@@ -307,7 +308,12 @@ impl Model {
                 of_recurrent,
                 precision,
             );
-            workspace.drop(device, window, Site::Weights(layer), of_recurrent.weight);
+            workspace.apply_dropout(
+                device,
+                window,
+                DropoutPlacement::Weights(layer),
+                of_recurrent.weight,
+            );
             let gradient = cell.input_gradient(steps);
             if self.config.bias {
                 let output = gradients[self.number(&format!("rnn.bias_ih_l{layer}"))].values();
@@ -321,15 +327,15 @@ impl Model {
             let weight = self.parameters.tensors()[input];
             match (layer, workspace.embedded(steps), &workspace.table) {
                 (0, None, _) => {
-                    workspace.drop(device, window, Site::Words, gradient);
-                    self.looked_up(device, workspace, gradient, window, gradients[input]);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, gradient);
+                    self.embedding_backward(device, workspace, gradient, window, gradients[input]);
                 }
                 (0, Some(_), Some(table)) => {
-                    workspace.drop(device, window, Site::Words, gradient);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, gradient);
                     let of = [self.number("embedding.weight"), input]
                         .map(|number| gradients[number].values());
                     let rows = (window.rows(), self.config.tied);
-                    table.back(
+                    table.backward(
                         device,
                         [self.tensor("embedding.weight"), weight],
                         of,
@@ -347,9 +353,9 @@ impl Model {
                     ));
                     // The looked-up rows are not needed any more: their gradient takes their place.
                     device.run(&input_gradient(gradient, weight, embedded, precision));
-                    workspace.drop(device, window, Site::Input, embedded);
-                    workspace.drop(device, window, Site::Words, embedded);
-                    self.looked_up(
+                    workspace.apply_dropout(device, window, DropoutPlacement::Input, embedded);
+                    workspace.apply_dropout(device, window, DropoutPlacement::Words, embedded);
+                    self.embedding_backward(
                         device,
                         workspace,
                         embedded,
@@ -360,7 +366,7 @@ impl Model {
                 _ => {
                     device.run(&weight_gradient(
                         gradient,
-                        workspace.handed_on(layer - 1, steps),
+                        workspace.layer_output(layer - 1, steps),
                         gradients[input].values(),
                         precision,
                     ));
@@ -377,7 +383,7 @@ impl Model {
 
     /// The gradient of a table from that of the rows looked up in it; added to the output layer's
     /// where it is the same table.
-    fn looked_up(
+    fn embedding_backward(
         &self,
         device: &mut Device,
         workspace: &Workspace,
@@ -417,7 +423,7 @@ impl Model {
         &self,
         device: &mut Device,
         workspace: &Workspace,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
         uniform: &[f64],
     ) -> Result<Vec<u32>> {
         workspace.output.draw(
@@ -439,7 +445,7 @@ impl Model {
         device: &mut Device,
         workspace: &Workspace,
         time_steps: usize,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
     ) -> Result<Vec<f32>> {
         workspace.output.distribution(
             device,

@@ -11,8 +11,8 @@ use super::adaptive::AdaptiveSoftmax;
 use super::cell::Capacity;
 use super::class::ClassSoftmax;
 use super::config::Config;
-use super::parameters::{Parameters, Specification};
-use super::plan::{Plan, Words};
+use super::parameters::{ParameterSpec, Parameters};
+use super::plan::{OutputPlan, WindowWords};
 use super::sampled::Sampled;
 use super::softmax::Softmax;
 use crate::device::Device;
@@ -30,14 +30,14 @@ pub struct Predictions {
     /// `rows` numbers, overwritten: -ln P(target), 0 where there is none.
     pub losses: Tensor,
     /// What the layer planned for these targets.
-    pub plan: Plan,
+    pub plan: OutputPlan,
 }
 
 /// The last layer with its scratch memory.
 pub trait OutputLayer: Debug {
     /// Looks at a window's words before it is walked, and uploads what the layer needs of them.
-    fn plan(&self, _device: &mut Device, _words: &Words<'_>) -> Plan {
-        Plan::default()
+    fn plan(&self, _device: &mut Device, _words: &WindowWords<'_>) -> OutputPlan {
+        OutputPlan::default()
     }
 
     /// The most rows that a window touches of the parameter called `name`, where its gradient is
@@ -48,7 +48,7 @@ pub trait OutputLayer: Debug {
 
     /// The rows that a planned window touches of the parameter called `name`, where its gradient is
     /// one of rows, each once.
-    fn touched_rows(&self, _name: &str, _plan: Plan) -> Option<Rows> {
+    fn touched_rows(&self, _name: &str, _plan: OutputPlan) -> Option<Rows> {
         None
     }
 
@@ -77,7 +77,7 @@ pub trait OutputLayer: Debug {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
     ) -> Result<Vec<f32>>;
 
     /// A word after each of the hidden states, drawn from its distribution with a number of
@@ -90,7 +90,7 @@ pub trait OutputLayer: Debug {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
         uniform: &[f64],
     ) -> Result<Vec<u32>> {
         let all = self.distribution(device, parameters, hidden, words)?;
@@ -135,7 +135,7 @@ pub struct OutputKind {
     /// What it is, for help texts.
     pub description: &'static str,
     /// Its parameters, in the order of the file.
-    pub specifications: fn(&Config) -> Vec<Specification>,
+    pub parameter_specs: fn(&Config) -> Vec<ParameterSpec>,
     /// Allocates its scratch memory.
     pub allocate: AllocateOutput,
 }
@@ -145,7 +145,7 @@ pub static OUTPUTS: &[OutputKind] = &[
     OutputKind {
         name: "softmax",
         description: "the full softmax over the vocabulary",
-        specifications: Softmax::specifications,
+        parameter_specs: Softmax::parameter_specs,
         allocate: |device, config, rows, capacity, _| {
             Ok(Box::new(Softmax::new(
                 device,
@@ -159,7 +159,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         name: "class",
         description: "a softmax over classes of words and one over the words of a class (Goodman \
             2001, Mikolov 2011)",
-        specifications: ClassSoftmax::specifications,
+        parameter_specs: ClassSoftmax::parameter_specs,
         allocate: |device, config, rows, capacity, _| {
             Ok(Box::new(ClassSoftmax::new(device, config, rows, capacity)?))
         },
@@ -169,7 +169,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         description: "a softmax over frequent words and clusters, and in a cluster one that sees \
             less of the state the rarer its words are \
                       (Grave 2017): exact, and made for vocabularies of many thousands",
-        specifications: AdaptiveSoftmax::specifications,
+        parameter_specs: AdaptiveSoftmax::parameter_specs,
         allocate: |device, config, rows, capacity, _| {
             Ok(Box::new(AdaptiveSoftmax::new(
                 device, config, rows, capacity,
@@ -185,7 +185,7 @@ pub static OUTPUTS: &[OutputKind] = &[
                       --accumulate and --average walk all of its weights. The training loss is the \
                       sample's and compares with nothing; \
                       validation is of the full softmax",
-        specifications: Sampled::specifications,
+        parameter_specs: Sampled::parameter_specs,
         allocate: |device, config, rows, capacity, counts| match capacity.training {
             true => Ok(Box::new(Sampled::new(
                 device, config, rows, capacity, counts,

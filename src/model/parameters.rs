@@ -24,7 +24,7 @@ pub enum Initial {
 
 /// How memory holds what files hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum MemoryLayout {
     /// A matrix as it is, a vector as a row.
     Plain,
     /// A matrix transposed: the looked-up rows of a one-hot weight are its columns.
@@ -35,20 +35,20 @@ pub enum Layout {
 
 /// One parameter as files know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Specification {
+pub struct ParameterSpec {
     /// PyTorch's name.
     pub name: String,
     /// The shape in files, PyTorch's: one number for a bias, two for a matrix.
     pub shape: Vec<usize>,
     /// How it lies in memory.
-    pub layout: Layout,
+    pub layout: MemoryLayout,
     /// How it begins.
     pub initial: Initial,
     /// Whether every kernel that uses it takes a table of several pieces.
     pub may_be_cut: bool,
 }
 
-impl Specification {
+impl ParameterSpec {
     pub(super) fn weight(
         name: impl Into<String>,
         rows: usize,
@@ -58,7 +58,7 @@ impl Specification {
         Self {
             name: name.into(),
             shape: vec![rows, columns],
-            layout: Layout::Plain,
+            layout: MemoryLayout::Plain,
             initial,
             may_be_cut: true,
         }
@@ -68,7 +68,7 @@ impl Specification {
         Self {
             name: name.into(),
             shape: vec![size],
-            layout: Layout::Plain,
+            layout: MemoryLayout::Plain,
             initial: Initial::Zero,
             may_be_cut: false,
         }
@@ -89,9 +89,9 @@ impl Specification {
     /// Rows and columns in memory.
     pub fn memory_shape(&self) -> [usize; 2] {
         match (self.shape.as_slice(), self.layout) {
-            ([rows, columns], Layout::Transposed) => [*columns, *rows],
+            ([rows, columns], MemoryLayout::Transposed) => [*columns, *rows],
             ([rows, columns], _) => [*rows, *columns],
-            (_, Layout::Rows(columns)) => [self.len() / columns, columns],
+            (_, MemoryLayout::Rows(columns)) => [self.len() / columns, columns],
             _ => [1, self.len()],
         }
     }
@@ -114,7 +114,7 @@ impl Specification {
     /// but for the shape.
     fn reorder<'a>(&self, values: impl Into<Cow<'a, [f32]>>, from: [usize; 2]) -> Cow<'a, [f32]> {
         let values = values.into();
-        if self.layout != Layout::Transposed {
+        if self.layout != MemoryLayout::Transposed {
             return values;
         }
         let [rows, columns] = from;
@@ -126,12 +126,12 @@ impl Specification {
 }
 
 /// The names and shapes of a model's parameters, in the order of the file.
-pub fn specifications(config: &Config) -> Vec<Specification> {
+pub fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
     let gates = cell::kind(config).gates;
     let of_layer = |size: usize| of_layer(config, size);
     let mut list = Vec::new();
     if config.embedding_size > 0 {
-        list.push(Specification::weight(
+        list.push(ParameterSpec::weight(
             "embedding.weight",
             config.vocab_size,
             config.embedding_size,
@@ -141,32 +141,32 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
     for layer in 0..config.num_layers {
         let hidden = config.layer_size(layer);
         let layout = if layer == 0 && config.embedding_size == 0 {
-            Layout::Transposed
+            MemoryLayout::Transposed
         } else {
-            Layout::Plain
+            MemoryLayout::Plain
         };
         let name = |part: &str| format!("rnn.{part}_l{layer}");
-        let input = Specification::weight(
+        let input = ParameterSpec::weight(
             name("weight_ih"),
             gates * hidden,
             config.input_size(layer),
             of_layer(hidden),
         );
-        list.push(Specification { layout, ..input });
+        list.push(ParameterSpec { layout, ..input });
         let recurrent =
-            Specification::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
-        list.push(Specification {
+            ParameterSpec::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
+        list.push(ParameterSpec {
             may_be_cut: false,
             ..recurrent
         });
         if config.bias {
-            list.push(Specification::bias(name("bias_ih"), gates * hidden));
-            list.push(Specification::bias(name("bias_hh"), gates * hidden));
+            list.push(ParameterSpec::bias(name("bias_ih"), gates * hidden));
+            list.push(ParameterSpec::bias(name("bias_hh"), gates * hidden));
         }
     }
     if config.projection {
         let last = config.output_size();
-        list.push(Specification::weight(
+        list.push(ParameterSpec::weight(
             "projection.weight",
             config.embedding_size,
             last,
@@ -175,14 +175,14 @@ pub fn specifications(config: &Config) -> Vec<Specification> {
     }
     if config.compression_size > 0 {
         let last = config.output_size();
-        list.push(Specification::weight(
+        list.push(ParameterSpec::weight(
             "compression.weight",
             config.compression_size,
             last,
             of_layer(last),
         ));
     }
-    list.extend((output::kind(config).specifications)(config));
+    list.extend((output::kind(config).parameter_specs)(config));
     list
 }
 
@@ -206,16 +206,16 @@ pub(super) fn of_tables(config: &Config) -> Initial {
 pub fn initial_values(config: &Config, seed: u64) -> Vec<Vec<f32>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut uniform = move |bound: f32| random.random_range(-bound..bound);
-    specifications(config)
+    parameter_specs(config)
         .iter()
-        .map(|specification| match specification.initial {
-            Initial::ThreeUniform => (0..specification.len())
+        .map(|spec| match spec.initial {
+            Initial::ThreeUniform => (0..spec.len())
                 .map(|_| uniform(0.1) + uniform(0.1) + uniform(0.1))
                 .collect(),
-            Initial::Uniform(size) => (0..specification.len())
+            Initial::Uniform(size) => (0..spec.len())
                 .map(|_| uniform(1.0 / (size as f32).sqrt()))
                 .collect(),
-            Initial::Zero => vec![0.0; specification.len()],
+            Initial::Zero => vec![0.0; spec.len()],
         })
         .collect()
 }
@@ -226,8 +226,8 @@ pub fn set_forget_bias(config: &Config, values: &mut [Vec<f32>], bias: f32) {
     let Some(gate) = cell::kind(config).forget_gate else {
         return;
     };
-    for (specification, values) in specifications(config).iter().zip(values) {
-        if let Some(layer) = specification.name.strip_prefix("rnn.bias_ih_l") {
+    for (spec, values) in parameter_specs(config).iter().zip(values) {
+        if let Some(layer) = spec.name.strip_prefix("rnn.bias_ih_l") {
             let size = config.layer_size(layer.parse().expect("the name was made from a number"));
             values[gate * size..(gate + 1) * size].fill(bias);
         }
@@ -237,7 +237,7 @@ pub fn set_forget_bias(config: &Config, values: &mut [Vec<f32>], bias: f32) {
 /// The parameters on a device.
 #[derive(Debug)]
 pub struct Parameters {
-    specifications: Vec<Specification>,
+    parameter_specs: Vec<ParameterSpec>,
     tensors: Vec<Tensor>,
 }
 
@@ -247,13 +247,13 @@ impl Parameters {
     /// # Errors
     /// If a parameter is too large for the device, or `values` does not fit the configuration.
     pub fn new(device: &mut Device, config: &Config, values: &[Vec<f32>]) -> Result<Self> {
-        let specifications = specifications(config);
-        let mut tensors = Vec::with_capacity(specifications.len());
-        for specification in &specifications {
-            tensors.push(specification.allocate(device, &specification.name)?);
+        let parameter_specs = parameter_specs(config);
+        let mut tensors = Vec::with_capacity(parameter_specs.len());
+        for spec in &parameter_specs {
+            tensors.push(spec.allocate(device, &spec.name)?);
         }
         let parameters = Self {
-            specifications,
+            parameter_specs,
             tensors,
         };
         parameters.upload(device, values)?;
@@ -290,15 +290,14 @@ impl Parameters {
                 "Train or import the model again",
             ));
         }
-        for ((specification, tensor), value) in self.specifications.iter().zip(tensors).zip(values)
-        {
-            let shape = specification.memory_shape();
-            let file_shape = if specification.layout == Layout::Transposed {
+        for ((spec, tensor), value) in self.parameter_specs.iter().zip(tensors).zip(values) {
+            let shape = spec.memory_shape();
+            let file_shape = if spec.layout == MemoryLayout::Transposed {
                 [shape[1], shape[0]]
             } else {
                 shape
             };
-            device.upload(tensor, &specification.reorder(value, file_shape));
+            device.upload(tensor, &spec.reorder(value, file_shape));
         }
         Ok(())
     }
@@ -316,12 +315,12 @@ impl Parameters {
     /// # Errors
     /// If the device failed.
     pub fn download_like(&self, device: &mut Device, tensors: &[Tensor]) -> Result<Vec<Vec<f32>>> {
-        self.specifications
+        self.parameter_specs
             .iter()
             .zip(tensors)
-            .map(|(specification, tensor)| {
-                Ok(specification
-                    .reorder(device.download(tensor)?, specification.memory_shape())
+            .map(|(spec, tensor)| {
+                Ok(spec
+                    .reorder(device.download(tensor)?, spec.memory_shape())
                     .into_owned())
             })
             .collect()
@@ -330,15 +329,13 @@ impl Parameters {
     /// Turns numbers in memory's layout of parameter `number` into the file's; for gradients and
     /// optimisers' states.
     pub fn to_file_layout(&self, number: usize, values: &[f32]) -> Vec<f32> {
-        let specification = &self.specifications[number];
-        specification
-            .reorder(values, specification.memory_shape())
-            .into_owned()
+        let spec = &self.parameter_specs[number];
+        spec.reorder(values, spec.memory_shape()).into_owned()
     }
 
     /// Names, shapes and layouts.
-    pub fn specifications(&self) -> &[Specification] {
-        &self.specifications
+    pub fn parameter_specs(&self) -> &[ParameterSpec] {
+        &self.parameter_specs
     }
 
     /// The tensors, in the same order.
@@ -348,9 +345,9 @@ impl Parameters {
 
     /// The number of the parameter called `name`, if the model has it.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.specifications
+        self.parameter_specs
             .iter()
-            .position(|specification| specification.name == name)
+            .position(|spec| spec.name == name)
     }
 
     /// Elements of all parameters together.

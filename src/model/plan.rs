@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::tensor::Tensor;
 
 /// A window's words, for plans.
-pub struct Words<'a> {
+pub struct WindowWords<'a> {
     /// What is predicted: a token for each row that predicts, or [`NONE`](crate::tensor::NONE).
     pub targets: Vec<u32>,
     /// The words before a row's target: `before(row, 0)` is what the row's step reads,
@@ -17,7 +17,7 @@ pub struct Words<'a> {
     pub draw: u32,
 }
 
-impl std::fmt::Debug for Words<'_> {
+impl std::fmt::Debug for WindowWords<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Words")
             .field("targets", &self.targets)
@@ -32,11 +32,11 @@ pub(super) const SECTIONS: usize = 104;
 /// Where in its layer's memory the lists of a plan lie. It holds until the layer makes its next
 /// plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub struct OutputPlan {
     ends: [usize; SECTIONS],
 }
 
-impl Default for Plan {
+impl Default for OutputPlan {
     /// No list has anything.
     fn default() -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Default for Plan {
     }
 }
 
-impl Plan {
+impl OutputPlan {
     /// Where the list of this number lies.
     fn range(&self, number: usize) -> Range<usize> {
         let begin = if number == 0 {
@@ -87,7 +87,7 @@ impl Lists {
     ///
     /// # Panics
     /// If the memory is too small, or there are more lists than a plan has.
-    pub(super) fn upload(self, device: &mut Device, memory: &Tensor<u32>) -> Plan {
+    pub(super) fn upload(self, device: &mut Device, memory: &Tensor<u32>) -> OutputPlan {
         assert!(
             self.ends.len() <= SECTIONS,
             "a plan of {} lists",
@@ -96,6 +96,6 @@ impl Lists {
         device.upload(&memory.slice_rows(0..self.numbers.len()), &self.numbers);
         let mut ends = [self.numbers.len(); SECTIONS];
         ends[..self.ends.len()].copy_from_slice(&self.ends);
-        Plan { ends }
+        OutputPlan { ends }
     }
 }

@@ -11,8 +11,8 @@ use super::cell::Capacity;
 use super::config::Config;
 use super::noise::{Draws, Noise};
 use super::output::{OutputLayer, Predictions};
-use super::parameters::{Layout, Parameters, Specification};
-use super::plan::{Lists, Plan, Words};
+use super::parameters::{MemoryLayout, ParameterSpec, Parameters};
+use super::plan::{Lists, OutputPlan, WindowWords};
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use super::softmax::{BIAS, Softmax, WEIGHT};
 use crate::device::Device;
@@ -54,11 +54,11 @@ pub struct Sampled {
 }
 
 impl Sampled {
-    pub(super) fn specifications(config: &Config) -> Vec<Specification> {
-        let mut list = Softmax::specifications(config);
+    pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
+        let mut list = Softmax::parameter_specs(config);
         list.iter_mut()
             .filter(|one| one.name == BIAS)
-            .for_each(|one| one.layout = Layout::Rows(1));
+            .for_each(|one| one.layout = MemoryLayout::Rows(1));
         list
     }
 
@@ -108,7 +108,7 @@ impl Sampled {
     }
 
     /// The words of a plan and their order.
-    fn rows(&self, plan: Plan) -> Rows {
+    fn rows(&self, plan: OutputPlan) -> Rows {
         let tokens = plan.list(&self.lists, WORDS, 1);
         let order = plan.list(&self.lists, ORDER, 1);
         Rows {
@@ -208,7 +208,7 @@ impl Sampled {
 }
 
 impl OutputLayer for Sampled {
-    fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
+    fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
         let Noise {
             samples,
             objective,
@@ -244,7 +244,7 @@ impl OutputLayer for Sampled {
         [WEIGHT, BIAS].contains(&name).then(|| self.weights.rows())
     }
 
-    fn touched_rows(&self, name: &str, plan: Plan) -> Option<Rows> {
+    fn touched_rows(&self, name: &str, plan: OutputPlan) -> Option<Rows> {
         [WEIGHT, BIAS].contains(&name).then(|| self.rows(plan))
     }
 
@@ -320,7 +320,7 @@ impl OutputLayer for Sampled {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        words: &Words<'_>,
+        words: &WindowWords<'_>,
     ) -> Result<Vec<f32>> {
         self.full.distribution(device, parameters, hidden, words)
     }

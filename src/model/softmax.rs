@@ -3,8 +3,8 @@
 use super::blocks::Blocks;
 use super::config::Config;
 use super::output::{OutputLayer, Predictions};
-use super::parameters::{Parameters, Specification, of_tables};
-use super::plan::Words;
+use super::parameters::{ParameterSpec, Parameters, of_tables};
+use super::plan::WindowWords;
 use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
@@ -29,10 +29,10 @@ pub struct Softmax {
 
 impl Softmax {
     /// The weight, where the embedding is not it too, and the bias, where there is one.
-    pub(super) fn specifications(config: &Config) -> Vec<Specification> {
+    pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let mut list = Vec::new();
         if !config.tied {
-            list.push(Specification::weight(
+            list.push(ParameterSpec::weight(
                 WEIGHT,
                 config.vocab_size,
                 config.decoder_input_size(),
@@ -40,7 +40,7 @@ impl Softmax {
             ));
         }
         if config.decoder_bias {
-            list.push(Specification::bias(BIAS, config.vocab_size));
+            list.push(ParameterSpec::bias(BIAS, config.vocab_size));
         }
         list
     }
@@ -171,7 +171,7 @@ impl OutputLayer for Softmax {
         device: &mut Device,
         parameters: &Parameters,
         hidden: Tensor,
-        _words: &Words<'_>,
+        _words: &WindowWords<'_>,
     ) -> Result<Vec<f32>> {
         let mut all = Vec::new();
         for rows in self.blocks.ranges(hidden.rows()) {

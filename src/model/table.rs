@@ -7,7 +7,7 @@
 
 use super::cell::{self, Capacity};
 use super::config::Config;
-use super::dropout::Site;
+use super::dropout::DropoutPlacement;
 use super::products::{input_gradient, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
@@ -44,7 +44,10 @@ impl Table {
             capacity.time_steps * capacity.batch,
             cell::kind(config).gates * config.layer_size(0),
         );
-        let whole = capacity.dropout.rate(Site::Input, config.num_layers) == 0.0;
+        let whole = capacity
+            .dropout
+            .rate(DropoutPlacement::Input, config.num_layers)
+            == 0.0;
         if !capacity.training
             || !whole
             || config.embedding_size == 0
@@ -69,7 +72,7 @@ impl Table {
     }
 
     /// The layer's sums of what `tokens` say.
-    pub(super) fn look_up(
+    pub(super) fn forward(
         &self,
         device: &mut Device,
         [embedding, weight]: [Tensor; 2],
@@ -87,7 +90,7 @@ impl Table {
 
     /// The gradients of embedding and weight from that of the sums; the embedding's is added to
     /// what is there where it is the output layer's too.
-    pub(super) fn back(
+    pub(super) fn backward(
         &self,
         device: &mut Device,
         [embedding, weight]: [Tensor; 2],

@@ -1,6 +1,6 @@
 //! A window of tokens on a device.
 
-use super::plan::Plan;
+use super::plan::OutputPlan;
 use crate::kernels::Rows;
 use crate::tensor::Tensor;
 
@@ -28,7 +28,7 @@ pub struct Window {
     pub draw: u32,
     /// What the output layer planned for the targets; see
     /// [`Workspace::plan`](super::Workspace::plan).
-    pub plan: Plan,
+    pub plan: OutputPlan,
 }
 
 impl Window {
@@ -42,7 +42,7 @@ impl Window {
             targets,
             order: None,
             draw: 0,
-            plan: Plan::default(),
+            plan: OutputPlan::default(),
         }
     }
 

@@ -3,9 +3,9 @@
 
 use super::Model;
 use super::cell::{self, Capacity, Cell};
-use super::dropout::{self, Site};
+use super::dropout::{self, DropoutPlacement};
 use super::output::{self, OutputLayer, Predictions};
-use super::plan::{Plan, Words};
+use super::plan::{OutputPlan, WindowWords};
 use super::table::Table;
 use super::window::Window;
 use crate::device::Device;
@@ -20,7 +20,7 @@ pub struct Workspace {
     capacity: Capacity,
     initial_state: f32,
     /// The states that texts begin with, where they are not that number in every unit.
-    beginning: Option<Vec<Vec<f32>>>,
+    initial_states: Option<Vec<Vec<f32>>>,
     pub(super) cells: Vec<Box<dyn Cell>>,
     pub(super) output: Box<dyn OutputLayer>,
     /// `[T*B, D]`: the looked-up rows where there is an embedding.
@@ -48,8 +48,8 @@ pub struct Workspace {
 }
 
 /// Checks that sentences in the middle of a text can begin as texts do, where they are to.
-fn check_beginning(model: &Model, capacity: Capacity) -> Result<()> {
-    if capacity.independent && model.beginning.is_some() {
+fn check_initial_states(model: &Model, capacity: Capacity) -> Result<()> {
+    if capacity.independent && model.initial_states.is_some() {
         return Err(Error::usage(
             "--independent",
             "the model begins a text with a state that it brought along, and a sentence inside a \
@@ -86,7 +86,7 @@ impl Workspace {
         counts: &[u64],
     ) -> Result<Self> {
         let config = model.config();
-        check_beginning(model, capacity)?;
+        check_initial_states(model, capacity)?;
         let rows = capacity.time_steps * capacity.batch;
         let allocate = cell::kind(config).allocate;
         let cells = (0..config.num_layers)
@@ -110,13 +110,13 @@ impl Workspace {
                 }
             };
             dropped.push(if_dropped(
-                Site::Outputs(layer),
+                DropoutPlacement::Outputs(layer),
                 "states with some left out",
                 [rows, size],
             )?);
             let weight = [cell::kind(config).gates * size, size];
             dropped_weights.push(if_dropped(
-                Site::Weights(layer),
+                DropoutPlacement::Weights(layer),
                 "recurrent weight with some left out",
                 weight,
             )?);
@@ -136,16 +136,15 @@ impl Workspace {
         let mut tied = None;
         let is_dense = config.tied || table.is_some();
         if capacity.training {
-            for (number, specification) in model.parameters().specifications().iter().enumerate() {
-                let what = format!("gradient of {}", specification.name);
-                let by_position = |device: &mut Device| {
-                    device.tensor(&what, rows, specification.memory_shape()[1])
-                };
-                let columns = specification.memory_shape()[1];
-                gradients.push(match output.most_rows(&specification.name) {
+            for (number, spec) in model.parameters().parameter_specs().iter().enumerate() {
+                let what = format!("gradient of {}", spec.name);
+                let by_position =
+                    |device: &mut Device| device.tensor(&what, rows, spec.memory_shape()[1]);
+                let columns = spec.memory_shape()[1];
+                gradients.push(match output.most_rows(&spec.name) {
                     Some(most) => device.tensor(&what, most, columns)?,
                     None if number == TABLE && !is_dense => by_position(device)?,
-                    None => specification.allocate(device, &what)?,
+                    None => spec.allocate(device, &what)?,
                 });
                 if number == TABLE && config.tied && table.is_none() {
                     tied = Some([
@@ -165,15 +164,15 @@ impl Workspace {
         let initial_state = config.initial_state;
         let names = model
             .parameters()
-            .specifications()
+            .parameter_specs()
             .iter()
-            .map(|specification| specification.name.clone())
+            .map(|spec| spec.name.clone())
             .collect();
         let workspace = Self {
             capacity,
             names,
             initial_state,
-            beginning: model.beginning.clone(),
+            initial_states: model.initial_states.clone(),
             cells,
             output,
             embedded,
@@ -197,14 +196,14 @@ impl Workspace {
 
     /// Lets the output layer look at a window's words before the window is walked. The plan is the
     /// window's, and holds until the next.
-    pub fn plan(&self, device: &mut Device, words: &Words<'_>) -> Plan {
+    pub fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
         self.output.plan(device, words)
     }
 
     /// Puts the state that texts begin with into every stream.
     pub fn reset(&self, device: &mut Device) {
         for (number, tensor) in self.carried().into_iter().enumerate() {
-            match &self.beginning {
+            match &self.initial_states {
                 None => device.upload(&tensor, &vec![self.initial_state; tensor.len()]),
                 Some(states) => device.upload(&tensor, &states[number].repeat(tensor.rows())),
             }
@@ -283,13 +282,19 @@ impl Workspace {
     }
 
     /// What is left out at a place in a window, if anything.
-    fn mask(&self, window: &Window, site: Site) -> Option<Mask> {
+    fn mask(&self, window: &Window, site: DropoutPlacement) -> Option<Mask> {
         dropout::mask(&self.capacity, window, site, self.cells.len())
     }
 
     /// Leaves out of a tensor what the place's mask says: going forward, or of its gradient going
     /// back.
-    pub(super) fn drop(&self, device: &mut Device, window: &Window, site: Site, values: Tensor) {
+    pub(super) fn apply_dropout(
+        &self,
+        device: &mut Device,
+        window: &Window,
+        site: DropoutPlacement,
+        values: Tensor,
+    ) {
         if let Some(mask) = self.mask(window, site) {
             device.run(&Dropout {
                 input: values,
@@ -300,19 +305,19 @@ impl Workspace {
     }
 
     /// Makes what a layer hands on of its outputs.
-    pub(super) fn hand_on(&self, device: &mut Device, window: &Window, layer: usize) {
-        if let Some(mask) = self.mask(window, Site::Outputs(layer)) {
+    pub(super) fn write_layer_output(&self, device: &mut Device, window: &Window, layer: usize) {
+        if let Some(mask) = self.mask(window, DropoutPlacement::Outputs(layer)) {
             let input = self.cells[layer].outputs(window.time_steps);
             device.run(&Dropout {
                 input,
-                output: self.handed_on(layer, window.time_steps),
+                output: self.layer_output(layer, window.time_steps),
                 mask,
             });
         }
     }
 
     /// `[T*B, H]`: what a layer hands on to the next.
-    pub(super) fn handed_on(&self, layer: usize, time_steps: usize) -> Tensor {
+    pub(super) fn layer_output(&self, layer: usize, time_steps: usize) -> Tensor {
         let rows = 0..time_steps * self.capacity.batch;
         self.dropped[layer].map_or_else(
             || self.cells[layer].outputs(time_steps),
@@ -321,25 +326,25 @@ impl Workspace {
     }
 
     /// Makes a layer's recurrent weight as the window uses it, and returns it.
-    pub(super) fn use_weight(
+    pub(super) fn mask_weight(
         &self,
         device: &mut Device,
         window: &Window,
         layer: usize,
         weight: Tensor,
     ) -> Tensor {
-        if let Some(mask) = self.mask(window, Site::Weights(layer)) {
+        if let Some(mask) = self.mask(window, DropoutPlacement::Weights(layer)) {
             device.run(&Dropout {
                 input: weight,
-                output: self.used_weight(layer, weight),
+                output: self.masked_weight(layer, weight),
                 mask,
             });
         }
-        self.used_weight(layer, weight)
+        self.masked_weight(layer, weight)
     }
 
     /// A layer's recurrent weight as the window used it.
-    pub(super) fn used_weight(&self, layer: usize, weight: Tensor) -> Tensor {
+    pub(super) fn masked_weight(&self, layer: usize, weight: Tensor) -> Tensor {
         self.dropped_weights[layer].unwrap_or(weight)
     }
 
@@ -361,7 +366,7 @@ impl Workspace {
     /// What the output layer reads.
     pub(super) fn decoder_input(&self, time_steps: usize) -> Tensor {
         self.projected(time_steps).map_or_else(
-            || self.handed_on(self.cells.len() - 1, time_steps),
+            || self.layer_output(self.cells.len() - 1, time_steps),
             |[projected, _]| projected,
         )
     }

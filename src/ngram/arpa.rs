@@ -208,11 +208,11 @@ impl<R: BufRead> Reader<R> {
             if self.model.add_unigram(words[0], numbers) {
                 return Ok(());
             }
-            let way_out = "Remove one of the lines and correct the count in the header";
+            let hint = "Remove one of the lines and correct the count in the header";
             return Err(self.lines.refused(
                 &format!("the unigram {}", quoted(words[0])),
                 "it stands here once more",
-                way_out,
+                hint,
             ));
         }
         let mut ids = Vec::with_capacity(order);

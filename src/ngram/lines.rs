@@ -94,13 +94,13 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The refusal of something in this line.
-    pub(super) fn refused(&self, what: &str, rule: &str, way_out: &str) -> Error {
-        self.refused_at(self.number, what, rule, way_out)
+    pub(super) fn refused(&self, what: &str, rule: &str, hint: &str) -> Error {
+        self.refused_at(self.number, what, rule, hint)
     }
 
     /// The refusal of something in another line.
-    pub(super) fn refused_at(&self, line: u64, what: &str, rule: &str, way_out: &str) -> Error {
-        Error::refused(format!("{}, line {line}: {what}", self.name), rule, way_out)
+    pub(super) fn refused_at(&self, line: u64, what: &str, rule: &str, hint: &str) -> Error {
+        Error::refused(format!("{}, line {line}: {what}", self.name), rule, hint)
     }
 
     fn failed(&self, error: std::io::Error) -> Error {

@@ -31,7 +31,7 @@ pub use network::{Network, Parameter};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
-use crate::model::specifications;
+use crate::model::parameter_specs;
 use format::{Model, OperatorSet, Property};
 use network::Arranged;
 
@@ -74,7 +74,7 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>
         ));
     }
     let activation = config.activation.to_string();
-    let parameters = specifications(config)
+    let parameters = parameter_specs(config)
         .into_iter()
         .zip(&checkpoint.parameters);
     let network = Network {

@@ -135,7 +135,7 @@ impl ListReader {
             .map_err(|_| self.wrong("", "it is not UTF-8", "Convert the lists to UTF-8"))
     }
 
-    fn wrong(&self, line: &str, rule: impl Into<String>, way_out: &str) -> Error {
+    fn wrong(&self, line: &str, rule: impl Into<String>, hint: &str) -> Error {
         let line = if line.is_empty() {
             String::new()
         } else {
@@ -144,7 +144,7 @@ impl ListReader {
         Error::refused(
             format!("{}, line {}{line}", self.path.display(), self.line),
             rule,
-            way_out,
+            hint,
         )
     }
 

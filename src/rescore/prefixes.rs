@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{CopyValues, Gather};
-use crate::model::{Capacity, Model, Window, Words, Workspace};
+use crate::model::{Capacity, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
 /// Rows of a batch. Every batch is as large, so that a row's arithmetic does not depend on how many
@@ -205,7 +205,7 @@ impl<'a> PrefixScorer<'a> {
                     .get(row)
                     .map_or(0, |&edge| history(edge, before, &context.tokens, back))
             };
-            let words = Words {
+            let words = WindowWords {
                 targets,
                 before: Box::new(look_back),
                 draw: 0,

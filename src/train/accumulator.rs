@@ -21,11 +21,8 @@ pub(super) struct Accumulator {
 impl Accumulator {
     pub(super) fn new(device: &mut Device, parameters: &Parameters) -> Result<Self> {
         let mut sums = Vec::new();
-        for specification in parameters.specifications() {
-            sums.push(specification.allocate(
-                device,
-                &format!("summed gradient of {}", specification.name),
-            )?);
+        for spec in parameters.parameter_specs() {
+            sums.push(spec.allocate(device, &format!("summed gradient of {}", spec.name))?);
         }
         Ok(Self {
             sums,

@@ -118,8 +118,8 @@ pub struct Recipe {
     pub seed: u64,
 }
 
-fn wrong(flag: &str, value: String, rule: &str, way_out: &str) -> Result<()> {
-    Err(Error::usage(format!("{flag} {value}"), rule, way_out))
+fn wrong(flag: &str, value: String, rule: &str, hint: &str) -> Result<()> {
+    Err(Error::usage(format!("{flag} {value}"), rule, hint))
 }
 
 // What files mean that lack a field.
@@ -287,12 +287,12 @@ impl Recipe {
         }
         if !OPTIMIZERS.iter().any(|row| row.name == self.optimizer) {
             let names: Vec<_> = OPTIMIZERS.iter().map(|row| row.name).collect();
-            let way_out = format!("It is one of: {}", names.join(", "));
+            let hint = format!("It is one of: {}", names.join(", "));
             return wrong(
                 "--optimizer",
                 self.optimizer.clone(),
                 "there is no such optimiser",
-                &way_out,
+                &hint,
             );
         }
         if self.optimizer == "adam" && self.l2 > 0.0 {

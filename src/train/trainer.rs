@@ -110,10 +110,8 @@ impl<'a> Trainer<'a> {
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let feed = Feed::new(device, streams, Purpose::Training { history })?;
         let mut optimizer_state = Vec::new();
-        for specification in model.parameters().specifications() {
-            let allocate = |name: &&str| {
-                specification.allocate(device, &format!("{name} of {}", specification.name))
-            };
+        for spec in model.parameters().parameter_specs() {
+            let allocate = |name: &&str| spec.allocate(device, &format!("{name} of {}", spec.name));
             optimizer_state.push(
                 optimizer
                     .state
@@ -365,7 +363,7 @@ impl<'a> Trainer<'a> {
             let rate = rate
                 * self
                     .recipe
-                    .rate_factor(&self.model.parameters().specifications()[number].name);
+                    .rate_factor(&self.model.parameters().parameter_specs()[number].name);
             if self.recipe.l2 > 0.0 {
                 device.run(&Scale {
                     values: parameter,
@@ -405,14 +403,14 @@ impl<'a> Trainer<'a> {
             None => "the loss".to_owned(),
             Some(number) => format!(
                 "the gradient of {}",
-                self.model.parameters().specifications()[number].name
+                self.model.parameters().parameter_specs()[number].name
             ),
         };
         Error::NotFinite {
             tensor,
             window,
             epoch: self.progress.epochs + 1,
-            way_out: format!(
+            hint: format!(
                 "Take a smaller --lr than {} or a --clip such as 1",
                 self.rate()
             ),

@@ -2,7 +2,7 @@
 //! is needed.
 //!
 //! A reader of one program's files gives an [`Imported`]: what the network is made of in words of
-//! its own ([`Layout`]), and its numbers under Elman's names. Only here a layout becomes a
+//! its own ([`ImportedShape`]), and its numbers under Elman's names. Only here a layout becomes a
 //! [`Config`].
 
 mod names;
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use super::{Checkpoint, Description, FORMAT};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::{Config, specifications};
+use crate::model::{Config, parameter_specs};
 
 /// The names under which the tables are found in [`Imported::values`] and in Elman's own files.
 const EMBEDDING: &str = "embedding.weight";
@@ -29,7 +29,7 @@ const DIRECT: &str = "direct.weight";
 
 /// What a network is made of, as far as its tensors tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct ImportedShape {
     /// "elman", "gru" or "lstm".
     pub cell: &'static str,
     /// G.
@@ -50,13 +50,13 @@ pub struct Layout {
     pub projection: bool,
 }
 
-impl Layout {
+impl ImportedShape {
     /// The configuration of such a network; what tensors do not tell (activation, initial state,
-    /// output layer) is `untold`'s.
+    /// output layer) is `defaults`'s.
     ///
     /// # Errors
     /// If Elman has no such cell or no such shape of network.
-    pub fn config(&self, untold: Config) -> Result<Config> {
+    pub fn config(&self, defaults: Config) -> Result<Config> {
         let hidden_size = self.hidden_sizes.first().copied().unwrap_or(0);
         let differ = self.hidden_sizes.iter().any(|&size| size != hidden_size);
         let config = Config {
@@ -74,7 +74,7 @@ impl Layout {
             num_layers: self.hidden_sizes.len(),
             bias: self.bias,
             decoder_bias: self.decoder_bias,
-            ..untold
+            ..defaults
         };
         config.validate()?;
         Ok(config)
@@ -85,7 +85,7 @@ impl Layout {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// What it is made of.
-    pub layout: Layout,
+    pub layout: ImportedShape,
     /// What a token is.
     pub unit: Unit,
     /// The types, the boundary first.
@@ -96,19 +96,19 @@ pub struct Imported {
     /// Whether the program skips words outside the vocabulary even where it has `<unk>`.
     pub skip_unknown: bool,
     /// The states that a text begins with, where they are not one number in every unit.
-    pub beginning: Option<Vec<Vec<f32>>>,
+    pub initial_states: Option<Vec<Vec<f32>>>,
     /// What was changed on the way, a sentence each.
     pub notes: Vec<String>,
 }
 
 impl Imported {
-    /// The model as Elman keeps it. `untold` is as in [`Layout::config`].
+    /// The model as Elman keeps it. `defaults` is as in [`ImportedShape::config`].
     ///
     /// # Errors
     /// If Elman has no such network.
-    pub fn into_checkpoint(mut self, untold: Config) -> Result<Checkpoint> {
-        let config = self.layout.config(untold)?;
-        let specifications = specifications(&config);
+    pub fn into_checkpoint(mut self, defaults: Config) -> Result<Checkpoint> {
+        let config = self.layout.config(defaults)?;
+        let parameter_specs = parameter_specs(&config);
         let take = |name: &str| {
             self.values.remove(name).ok_or_else(|| {
                 Error::refused(
@@ -118,7 +118,7 @@ impl Imported {
                 )
             })
         };
-        let parameters = specifications
+        let parameters = parameter_specs
             .iter()
             .map(|one| one.name.as_str())
             .map(take)
@@ -133,7 +133,7 @@ impl Imported {
             description,
             vocabulary: self.vocabulary,
             parameters,
-            beginning: self.beginning,
+            initial_states: self.initial_states,
         })
     }
 }

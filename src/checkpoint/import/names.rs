@@ -121,7 +121,7 @@ impl Names {
 /// Networks that have PyTorch's names and are none of Elman's.
 fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
     for name in file.names() {
-        let (rule, way_out) = if name.ends_with("_reverse") {
+        let (rule, hint) = if name.ends_with("_reverse") {
             (
                 "it belongs to a bidirectional network, which reads the words that a language \
                  model is to predict",
@@ -138,7 +138,7 @@ fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
         return Err(Error::refused(
             format!("{name} of {}", file.file()),
             rule,
-            way_out,
+            hint,
         ));
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::names::Names;
 use super::tensors::ForeignTensors;
-use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, Layout, PROJECTION, vocabulary};
+use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, vocabulary};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let mut file = ForeignTensors::open(path, &bytes)?;
     let names = Names::find(&file)?;
-    let layout = Layout::of(&file, &names)?;
+    let layout = ImportedShape::of(&file, &names)?;
     let types = vocabulary::read(vocabulary, unit)?;
     if types.vocabulary.len() != layout.vocab_size {
         return Err(Error::refused(
@@ -55,12 +55,12 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
         vocabulary: types.vocabulary,
         values,
         skip_unknown: false,
-        beginning: None,
+        initial_states: None,
         notes,
     })
 }
 
-impl Layout {
+impl ImportedShape {
     /// What the tensors of a file are the parameters of.
     fn of(file: &ForeignTensors<'_>, names: &Names) -> Result<Self> {
         let matrix = |name: &str| matrix(file, &names.in_file(name));
@@ -215,10 +215,10 @@ mod tests {
         safetensors::serialize(views, Some(metadata)).expect("tensors in a file")
     }
 
-    fn layout(tensors: &[(&str, Vec<usize>)], metadata: &[(&str, &str)]) -> Result<Layout> {
+    fn layout(tensors: &[(&str, Vec<usize>)], metadata: &[(&str, &str)]) -> Result<ImportedShape> {
         let bytes = file(tensors, metadata);
         let file = ForeignTensors::open(Path::new("a.safetensors"), &bytes)?;
-        Layout::of(&file, &Names::find(&file)?)
+        ImportedShape::of(&file, &Names::find(&file)?)
     }
 
     /// One recurrent layer on an embedding, and an output layer: V 7, D 2, H 3.

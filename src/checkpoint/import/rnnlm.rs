@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, Layout};
+use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, ImportedShape};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Binning, Classes, Config};
@@ -87,7 +87,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
     let independent = number("independent sentences mode")? != 0;
     let old_classes = number("old classes")? != 0;
 
-    let layout = Layout {
+    let layout = ImportedShape {
         cell: "elman",
         gates: 1,
         vocab_size: sizes.words,
@@ -134,7 +134,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         );
     }
     // In the independent mode no text begins with the state.
-    let beginning = (!independent).then(|| vec![state]);
+    let initial_states = (!independent).then(|| vec![state]);
     Ok((
         Imported {
             layout,
@@ -142,7 +142,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
             vocabulary,
             values,
             skip_unknown: true,
-            beginning,
+            initial_states,
             notes,
         },
         config,
@@ -228,12 +228,8 @@ impl<'a> Reader<'a> {
                     return Err(self.cut_short("its vocabulary"));
                 }
                 None => {
-                    let way_out = "Give the file that `rnnlm -train -rnnlm FILE` wrote";
-                    return Err(Error::refused(
-                        self.file,
-                        "it is no model of rnnlm",
-                        way_out,
-                    ));
+                    let hint = "Give the file that `rnnlm -train -rnnlm FILE` wrote";
+                    return Err(Error::refused(self.file, "it is no model of rnnlm", hint));
                 }
             }
         }

@@ -71,18 +71,8 @@ fn parse(text: &str, file: &str, unit: Unit) -> Result<ForeignVocabulary> {
     })
 }
 
-fn bad_line(
-    file: &str,
-    number: usize,
-    line: &str,
-    rule: impl Into<String>,
-    way_out: &str,
-) -> Error {
-    Error::refused(
-        format!("{file}, line {}: {line:?}", number + 1),
-        rule,
-        way_out,
-    )
+fn bad_line(file: &str, number: usize, line: &str, rule: impl Into<String>, hint: &str) -> Error {
+    Error::refused(format!("{file}, line {}: {line:?}", number + 1), rule, hint)
 }
 
 /// A line of Kaldi's: a token, white space, a number.
@@ -127,14 +117,14 @@ fn by_number<'a>(lines: &[&'a str], file: &str, unit: Unit) -> Result<Vec<&'a st
 fn words(tokens: &[&str], file: &str, notes: &mut Vec<String>) -> Result<Vec<String>> {
     let is_word = |token: &str| !token.is_empty() && !token.contains(char::is_whitespace);
     if let Some(bad) = tokens.iter().position(|token| !is_word(token)) {
-        let way_out = "Give one word a line, or Kaldi's `word number` lines from the first on; for \
+        let hint = "Give one word a line, or Kaldi's `word number` lines from the first on; for \
             characters take --unit char";
         return Err(bad_line(
             file,
             bad,
             tokens[bad],
             "a word holds no white space",
-            way_out,
+            hint,
         ));
     }
     let unescaped: Option<Vec<String>> = tokens
@@ -198,7 +188,7 @@ fn move_boundary(
         .chain(ENDS)
         .find_map(|name| types.iter().position(|token| token == name));
     let Some(boundary) = found else {
-        let way_out = match unit {
+        let hint = match unit {
             Unit::Word => {
                 "Call the type that ends a line </s> or <eos>; where types are characters, take \
                  --unit char or byte"
@@ -211,7 +201,7 @@ fn move_boundary(
         return Err(Error::refused(
             file,
             format!("it lacks the boundary, {own:?}, which is the context before a text"),
-            way_out,
+            hint,
         ));
     };
     if types[boundary] != own {

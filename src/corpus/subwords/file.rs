@@ -52,8 +52,8 @@ pub(in crate::corpus) fn bytes(token: &str) -> Vec<u8> {
         .unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
-fn refused(file: &str, rule: impl Into<String>, way_out: &str) -> Error {
-    Error::refused(file, rule, way_out)
+fn refused(file: &str, rule: impl Into<String>, hint: &str) -> Error {
+    Error::refused(file, rule, hint)
 }
 
 /// What would do instead.

@@ -6,7 +6,7 @@ use super::Trainer;
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{Config, Specification};
+use crate::model::{Config, ParameterSpec};
 use crate::train::{Progress, Recipe, Snapshot};
 
 impl<'a> Trainer<'a> {
@@ -124,9 +124,9 @@ impl<'a> Trainer<'a> {
         let parameters = self.model.parameters();
         let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());
         let largest = parameters
-            .specifications()
+            .parameter_specs()
             .iter()
-            .map(Specification::len)
+            .map(ParameterSpec::len)
             .max()
             .unwrap_or(0);
         4 * (copies * parameters.len() + largest)
