@@ -10,10 +10,10 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
 use crate::corpus::{Corpus, Streams, TextReport, Tokens, Vocabulary};
+use crate::data_loader::{DataLoader, Mode};
 use crate::device::{Device, Profile};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
-use crate::feed::{Feed, Purpose};
 use crate::generate::{Generator, Sampling};
 use crate::kernels::{Activation, Matmul, Precision, Scale, Sgd};
 use crate::model::{CELLS, Capacity, Config, Model, Workspace, initial_values};
@@ -327,12 +327,12 @@ impl BenchWindow {
                 ..Capacity::default()
             },
         )?;
-        let mut feed = Feed::new(
+        let mut loader = DataLoader::new(
             device,
             Streams::new(&text.train, batch, time_steps)?,
-            Purpose::Training { history: 0 },
+            Mode::Train { history: 0 },
         )?;
-        let (window, _) = feed.window(device, &workspace, 0, 0);
+        let (window, _) = loader.window(device, &workspace, 0, 0);
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
         Ok(Self {
             model,

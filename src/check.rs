@@ -95,7 +95,7 @@ pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
         }
     })?;
     wrong.map_or(Ok(()), |report| {
-        Err(Error::refused(
+        Err(Error::invalid(
             "--precision mixed",
             format!("{} computes its products wrongly ({report})", gpu.name()),
             "Take --precision full; `elman check` says more",

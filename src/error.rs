@@ -1,57 +1,70 @@
 //! The one error type of the library.
 //!
-//! A message names the value, the rule and the way out; the command line prints the whole chain of
-//! causes.
+//! A message names the value, the rule it breaks and what to do instead. Fields of a configuration
+//! are written in backticks, alone (`` `bptt` ``) or with a value (`` `output = sampled` ``); the
+//! command line shows them as flags. The library knows no flags.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong, in the words that a user reads.
+/// Everything that can fail in the library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The command line asks for something that cannot be: exit code 2.
+    /// The command line is wrong: exit code 2. Only the command line makes this error.
     #[error("{what}: {rule}. {hint}")]
     Usage {
-        /// The value that was given, with the flag it was given to.
+        /// The value that was given, with its flag.
         what: String,
         /// The rule that it breaks.
         rule: String,
         /// What to do instead.
         hint: String,
     },
-    /// A file, a text, a checkpoint or a device that cannot be used as it is: exit code 1.
+    /// A field of a configuration or a recipe has a value that cannot be used: exit code 2.
+    #[error("`{field}` = {value}: {rule}. {hint}")]
+    InvalidConfig {
+        /// The field's name in the configuration.
+        field: String,
+        /// The value that was given.
+        value: String,
+        /// The rule that it breaks.
+        rule: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// A file, a text, a checkpoint or a device cannot be used: exit code 1.
     #[error("{what}: {rule}. {hint}")]
-    Refused {
-        /// The thing that was looked at.
+    Invalid {
+        /// The thing that was checked.
         what: String,
         /// The rule that it breaks.
         rule: String,
         /// What to do instead.
         hint: String,
     },
-    /// The operating system refused to read or write.
+    /// The operating system failed to read or write.
     #[error("cannot {action} {}", path.display())]
     Io {
         /// What was being done: "read", "write", "create" ….
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The graphics driver reported a failure.
     #[error("the GPU failed: {0}")]
     Gpu(String),
-    /// Training produced a number that is not finite.
+    /// Training produced a value that is not finite.
     #[error("{tensor} is not finite in window {window} of epoch {epoch}. {hint}")]
     NotFinite {
-        /// The first tensor seen with a bad number in it.
+        /// The first tensor found with such a value.
         tensor: String,
         /// Window of the epoch, counted from 1.
         window: usize,
         /// Epoch, counted from 1.
         epoch: usize,
-        /// What to do now.
+        /// What to do instead.
         hint: String,
     },
 }
@@ -73,13 +86,28 @@ impl Error {
         }
     }
 
+    /// A field of a configuration whose value cannot be used.
+    pub fn config(
+        field: impl Into<String>,
+        value: impl ToString,
+        rule: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::InvalidConfig {
+            field: field.into(),
+            value: value.to_string(),
+            rule: rule.into(),
+            hint: hint.into(),
+        }
+    }
+
     /// Something that exists and cannot be used.
-    pub fn refused(
+    pub fn invalid(
         what: impl Into<String>,
         rule: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::Refused {
+        Self::Invalid {
             what: what.into(),
             rule: rule.into(),
             hint: hint.into(),
@@ -93,14 +121,6 @@ impl Error {
             action,
             path,
             source,
-        }
-    }
-
-    /// The process's exit code: 2 for wrong usage, 1 for everything else.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage { .. } => 2,
-            _ => 1,
         }
     }
 }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::corpus::{Streams, TextReport, TextSize, Tokens};
+use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::feed::{Feed, Purpose};
 use crate::model::{Capacity, Model, Workspace};
 
 /// What a model says of a text.
@@ -30,14 +30,14 @@ impl Evaluation {
     /// If the sum is not finite or nothing was predicted.
     pub fn new(nats: f64, tokens: usize, oov: usize) -> Result<Self> {
         if tokens == 0 {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the text",
                 "none of its words is in the vocabulary",
                 "Give a text like the one the model was trained on",
             ));
         }
         if !nats.is_finite() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("a sum of losses of {nats}"),
                 "it must be finite",
                 "The model is damaged or its training diverged",
@@ -151,14 +151,14 @@ impl Evaluator {
         tokens: &Tokens,
     ) -> Result<Evaluation> {
         self.workspace.reset(device);
-        let mut feed = Feed::new(
+        let mut loader = DataLoader::new(
             device,
             Streams::single(tokens, Self::TIME_STEPS),
-            Purpose::Reading,
+            Mode::Eval,
         )?;
         let mut nats = 0.0;
-        for number in 0..feed.streams().windows() {
-            let (window, _) = feed.window(device, &self.workspace, number, 0);
+        for number in 0..loader.streams().windows() {
+            let (window, _) = loader.window(device, &self.workspace, number, 0);
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
             nats += device
@@ -167,7 +167,7 @@ impl Evaluator {
                 .map(|&loss| f64::from(loss))
                 .sum::<f64>();
         }
-        feed.release(device);
+        loader.release(device);
         Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
     }
 }

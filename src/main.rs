@@ -1,23 +1,23 @@
-//! The command line: parse, run, print the error's chain, set the exit code.
+//! The command line: parse, run, print the error with its causes, set the exit code.
 
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use elman::cli::{Cli, is_broken_pipe};
+use elman::cli::{Cli, exit_code, is_broken_pipe, message};
 
 fn main() -> ExitCode {
     match Cli::from_arguments(std::env::args_os()).and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough: `elman generate | head` is no failure.
+        // `elman generate | head` closes the pipe early: that is not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", message(&error));
             let mut cause = error.source();
             while let Some(error) = cause {
                 eprintln!("  because: {error}");
                 cause = error.source();
             }
-            ExitCode::from(error.exit_code())
+            ExitCode::from(exit_code(&error))
         }
     }
 }

@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("checkpoint", &["tensor", "model", "corpus", "train"]),
     ("onnx", &["tensor", "model", "corpus", "checkpoint"]),
     (
-        "feed.rs",
+        "data_loader.rs",
         &[
             "tensor",
             "device",
@@ -38,14 +38,21 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "model",
             "corpus",
             "checkpoint",
-            "feed",
+            "data_loader",
             "evaluate",
         ],
     ),
     (
         "mixture",
         &[
-            "tensor", "device", "kernels", "model", "corpus", "ngram", "feed", "evaluate",
+            "tensor",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "ngram",
+            "data_loader",
+            "evaluate",
         ],
     ),
     ("rescore", &["tensor", "device", "kernels", "model"]),

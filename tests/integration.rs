@@ -15,8 +15,8 @@ mod expected;
 mod expected_cells;
 mod expected_ragged;
 mod expected_sampled;
+mod fine_tuning;
 mod flag_files;
-mod going_on;
 mod gpu;
 mod import;
 mod kernels;
@@ -71,7 +71,7 @@ fn main() {
         ("onnx", onnx::TESTS),
         ("subwords", subwords::TESTS),
         ("rnnlm_models", rnnlm_models::TESTS),
-        ("going_on", going_on::TESTS),
+        ("fine_tuning", fine_tuning::TESTS),
         ("ngram_command", ngram_command::TESTS),
         ("rescoring", rescoring::TESTS),
         ("scoring", scoring::TESTS),

@@ -6,7 +6,7 @@ use elman::evaluate::Evaluator;
 use elman::model::{Clusters, Config, Model, Noise, SampledObjective};
 use elman::train::Recipe;
 
-use super::training::{GpuTest, advance, begin_with, config, corpus, interrupted_is_whole_with};
+use super::training::{GpuTest, advance, config, corpus, interrupted_is_whole_with, start};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("they_learn", they_learn),
@@ -63,7 +63,7 @@ fn they_learn() {
     let mut device = Device::cpu(2);
     let plain = config(&corpus);
     let mut perplexity = |config: Config| {
-        let mut trainer = with_initial_states(&mut device, &corpus, config.clone(), &recipe);
+        let mut trainer = start(&mut device, &corpus, config.clone(), &recipe);
         advance(&mut trainer, &mut device, usize::MAX);
         let got = trainer.progress().best_valid_loss.expect("validated").exp();
         if config.output == "sampled" {
@@ -157,7 +157,7 @@ fn windows_are_the_cpus(device: &mut Device) {
         };
         let mut cpu = Device::cpu(2);
         let [want, got] = [&mut cpu, &mut *device].map(|device| {
-            let mut trainer = with_initial_states(device, &corpus, config.clone(), &recipe);
+            let mut trainer = start(device, &corpus, config.clone(), &recipe);
             advance(&mut trainer, device, 20)
         });
         assert!(want.len() >= 20);

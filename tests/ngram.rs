@@ -259,7 +259,7 @@ fn histories() {
 }
 
 /// Reads a bad file, and looks for parts of the message.
-fn refused(path: &Path, parts: &[&str]) {
+fn rejected(path: &Path, parts: &[&str]) {
     let error = NgramModel::read(path)
         .map(|_| ())
         .expect_err(&format!("no model: {parts:?}"))
@@ -361,19 +361,19 @@ fn bad_files() {
     ] {
         assert!(GOOD.contains(good), "{good:?}");
         let path = desk.write("bad", GOOD.replacen(good, bad, 1));
-        refused(&path, &[parts, &[&format!("bad, line {line}:")]].concat());
+        rejected(&path, &[parts, &[&format!("bad, line {line}:")]].concat());
     }
     let mut bytes = GOOD.as_bytes().to_vec();
     let place = GOOD.find("a\t-0.25").expect("a unigram");
     bytes[place] = 0xe9;
-    refused(&desk.write("bad", &bytes), &["line 9", "0xe9", "UTF-8"]);
-    refused(
+    rejected(&desk.write("bad", &bytes), &["line 9", "0xe9", "UTF-8"]);
+    rejected(
         &desk.write("bad", vec![b' '; 3 << 20]),
         &["line 1", "longer"],
     );
-    refused(&desk.write("bad", ""), &["line 1", "\\data\\"]);
-    refused(&desk.path("missing"), &["cannot open"]);
-    refused(desk.0.path(), &["directory"]);
+    rejected(&desk.write("bad", ""), &["line 1", "\\data\\"]);
+    rejected(&desk.path("missing"), &["cannot open"]);
+    rejected(desk.0.path(), &["directory"]);
 }
 
 fn compress(bytes: &[u8]) -> Vec<u8> {
@@ -403,14 +403,14 @@ fn compressed_files() {
         compressed.len() - 4,
         compressed.len() - 1,
     ] {
-        refused(
+        rejected(
             &desk.write("cut", &compressed[..length]),
             &["cut, line", "cut off or damaged"],
         );
     }
     let mut damaged = compressed.clone();
     damaged[compressed.len() - 6] ^= 1;
-    refused(&desk.write("damaged", &damaged), &["cut off or damaged"]);
+    rejected(&desk.write("damaged", &damaged), &["cut off or damaged"]);
     // The name says what a compressed file is only when it is written.
     desk.read(GOOD)
         .write(&desk.path("model.arpa.gz"))

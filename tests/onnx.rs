@@ -5,7 +5,7 @@ mod made;
 use std::collections::BTreeSet;
 
 use elman::onnx::format::{FLOAT, Graph, Model, Tensor, ValueInfo};
-use elman::onnx::{Form, network_to_onnx};
+use elman::onnx::{OnnxForm, network_to_onnx};
 use prost::Message;
 
 use super::cli::python;
@@ -45,7 +45,7 @@ pub const PYTHON_TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-const FORMS: [Form; 2] = [Form::Sentence, Form::Step];
+const FORMS: [OnnxForm; 2] = [OnnxForm::Sentence, OnnxForm::Step];
 
 fn graph(model: &Model) -> &Graph {
     model.graph.as_ref().expect("a graph")
@@ -74,7 +74,7 @@ fn graphs_are_whole() {
     for made in NETWORKS {
         for form in FORMS
             .into_iter()
-            .filter(|&form| form == Form::Sentence || made.has_step())
+            .filter(|&form| form == OnnxForm::Sentence || made.has_step())
         {
             let model = made.model(form);
             let graph = graph(&model);
@@ -185,13 +185,13 @@ fn interface(values: &[ValueInfo]) -> Vec<String> {
 
 fn interfaces_are_those_that_sherpa_onnx_reads() {
     for made in NETWORKS.iter().filter(|made| made.has_step()) {
-        let sentence = made.model(Form::Sentence);
+        let sentence = made.model(OnnxForm::Sentence);
         assert_eq!(
             interface(&graph(&sentence).input),
             ["x int64 [N, L]", "x_lens int64 [N]"]
         );
         assert_eq!(interface(&graph(&sentence).output), ["nll f32 [N]"]);
-        let step = made.model(Form::Step);
+        let step = made.model(OnnxForm::Step);
         let states = format!("f32 [{}, N, {}]", made.sizes.len(), made.sizes[0]);
         let names: &[&str] = if made.cell == "lstm" {
             &["h0", "c0"]
@@ -273,7 +273,7 @@ fn gates_take_the_operators_order() {
                 *value = (1000 * number + 100 * (place / block) + place % block) as f32;
             });
         }
-        let model = Model::decode(made.file(&parameters, Form::Sentence).as_slice())
+        let model = Model::decode(made.file(&parameters, OnnxForm::Sentence).as_slice())
             .expect("the file decodes");
         let wanted = |number: usize, block: usize| -> Vec<f32> {
             order
@@ -310,7 +310,7 @@ fn parameters_that_do_not_fit_are_refused() {
         ..PLAIN
     };
     let refused = |made: &Made, parameters: &Parameters, parts: &[&str]| {
-        let message = network_to_onnx(&made.network(parameters), "word", Form::Step)
+        let message = network_to_onnx(&made.network(parameters), "word", OnnxForm::Step)
             .expect_err("refused")
             .to_string();
         assert!(
@@ -484,7 +484,7 @@ fn onnxruntime_agrees_with_the_equations() {
             .collect();
         for form in FORMS
             .into_iter()
-            .filter(|&form| form == Form::Sentence || made.has_step())
+            .filter(|&form| form == OnnxForm::Sentence || made.has_step())
         {
             workbench.write("lm.onnx", made.file(&parameters, form));
             compare(

@@ -513,7 +513,7 @@ fn whole_files() -> [(Made, Vec<u8>); 2] {
 }
 
 /// The file must be refused in these words, and nothing may be left behind.
-fn refused(workbench: &Workbench, file: impl AsRef<[u8]>, parts: &[&str]) {
+fn rejected(workbench: &Workbench, file: impl AsRef<[u8]>, parts: &[&str]) {
     workbench.write("bad.rnnlm", file);
     import(workbench, "bad.rnnlm", "new").fails(1, &[&["bad.rnnlm"], parts].concat());
     assert!(
@@ -543,7 +543,7 @@ fn files_that_are_cut_short() {
             (place(file, "w3\t"), &["word 3"]),
             (place(file, "     4\t"), &["word 4 of", "cut short"]),
         ] {
-            refused(&workbench, &file[..length], parts);
+            rejected(&workbench, &file[..length], parts);
         }
     }
     for (length, parts) in [
@@ -574,7 +574,7 @@ fn files_that_are_cut_short() {
             &["the end of the direct connections", "cut short"],
         ),
     ] {
-        refused(&workbench, &text[..length], parts);
+        rejected(&workbench, &text[..length], parts);
     }
     let numbers = binary.len() - 4 * 960;
     for (length, parts) in [
@@ -588,7 +588,7 @@ fn files_that_are_cut_short() {
             &["the end of the direct connections", "cut short"],
         ),
     ] {
-        refused(&workbench, &binary[..length], parts);
+        rejected(&workbench, &binary[..length], parts);
     }
 }
 
@@ -654,24 +654,24 @@ fn files_that_are_refused() {
         (&format!("{number}\n"), "one\n", &["\"one\" is no number"]),
     ] {
         assert!(whole.contains(good), "{good:?}");
-        refused(&workbench, whole.replace(good, bad), parts);
+        rejected(&workbench, whole.replace(good, bad), parts);
     }
-    refused(
+    rejected(
         &workbench,
         format!("{whole}0.1234\n"),
         &["8 bytes are left over"],
     );
-    refused(
+    rejected(
         &workbench,
         [&binary[..], &[0, 0, 0, 0]].concat(),
         &["4 bytes are left over"],
     );
-    refused(
+    rejected(
         &workbench,
         [&binary[..binary.len() - 4], &f32::NAN.to_le_bytes()].concat(),
         &["NaN is among them"],
     );
-    refused(
+    rejected(
         &workbench,
         whole.replace("w4", "w\u{0}4").replace('\u{0}', "\t"),
         &["word 4", "a count, a word and a class"],
@@ -679,13 +679,13 @@ fn files_that_are_refused() {
     let mut bytes = whole.clone().into_bytes();
     let word = place(&bytes, "w4");
     bytes[word] = 0xff;
-    refused(&workbench, bytes, &["word 4", "UTF-8"]);
-    refused(
+    rejected(&workbench, bytes, &["word 4", "UTF-8"]);
+    rejected(
         &workbench,
         crate::command::small_text(),
         &["no model of rnnlm", "rnnlm -train"],
     );
-    refused(
+    rejected(
         &workbench,
         [0x80, 0, 0, 0, 0xff].repeat(50),
         &["no model of rnnlm"],
@@ -700,7 +700,7 @@ fn files_that_are_refused() {
             "output layer size: 14",
             "output layer size: 2000000000000000",
         );
-    refused(
+    rejected(
         &workbench,
         huge.replace(
             "output layer size: 14",
@@ -708,15 +708,15 @@ fn files_that_are_refused() {
         ),
         &["1000000000000000 words"],
     );
-    refused(&workbench, many, &["1000000000000000 words"]);
+    rejected(&workbench, many, &["1000000000000000 words"]);
     let wide = whole
         .replace(
             "hidden layer size: 5",
             "hidden layer size: 1000000000000000",
         )
         .replace("input layer size: 15", "input layer size: 1000000000000010");
-    refused(&workbench, wide, &["the hidden layer's state"]);
-    refused(
+    rejected(&workbench, wide, &["the hidden layer's state"]);
+    rejected(
         &workbench,
         whole.replace(
             "compression layer size: 0",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use elman::corpus::Streams;
+use elman::data_loader::{DataLoader, Mode};
 use elman::device::Device;
 use elman::evaluate::Evaluator;
-use elman::feed::{Feed, Purpose};
 use elman::kernels::Sgd;
 use elman::model::{Capacity, Model, Parameters, Workspace, initial_values};
 use elman::train::{
-    AverageKind, Event, Keep, OPTIMIZERS, Recipe, Reduction, ScheduleKind, Trainer,
+    AverageKind, Event, Keep, LossReduction, OPTIMIZERS, Recipe, ScheduleKind, Trainer,
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
@@ -678,7 +678,7 @@ fn a_window_of_a_drawn_length_counts_by_it() {
         ..recipe(ScheduleKind::Constant)
     };
     let sum = Recipe {
-        reduction: Reduction::Sum,
+        reduction: LossReduction::Sum,
         lr: 0.5 / 8.0,
         ..mean.clone()
     };
@@ -712,7 +712,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
     let corpus = corpus(60);
     let config = config(&corpus);
     let values = initial_values(&config, 1);
-    for (reduction, lr) in [(Reduction::Mean, 50.0), (Reduction::Sum, 0.3)] {
+    for (reduction, lr) in [(LossReduction::Mean, 50.0), (LossReduction::Sum, 0.3)] {
         let recipe = Recipe {
             lr,
             reduction,
@@ -735,16 +735,16 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         };
         let workspace = Workspace::new(device, &model, capacity).expect("a workspace");
         let streams = Streams::new(&corpus.train, recipe.batch, recipe.bptt).expect("streams");
-        let mut feed =
-            Feed::new(device, streams.clone(), Purpose::Training { history: 0 }).expect("a feed");
+        let mut loader =
+            DataLoader::new(device, streams.clone(), Mode::Train { history: 0 }).expect("a feed");
         let scale = device.tensor_from("one", 1, 1, &[1.0]).expect("a number");
-        let rate = if reduction == Reduction::Mean {
+        let rate = if reduction == LossReduction::Mean {
             lr / corpus.train.known() as f32
         } else {
             lr
         };
         for number in 0..streams.windows() {
-            let (window, _) = feed.window(device, &workspace, number, 0);
+            let (window, _) = loader.window(device, &workspace, number, 0);
             model.forward(device, &workspace, &window);
             model.backward(device, &workspace, &window, 1.0);
             for (&parameter, gradient) in moved.tensors().iter().zip(workspace.gradients(&window)) {

@@ -1,7 +1,7 @@
 //! Subwords: texts come back from them, one text means one tokenizer, checkpoints keep it; and what
 //! models of different units compare by.
 
-use elman::corpus::{Corpus, Limits, Source, Subwords, TextWriter, Tokens, Unit, Vocabulary};
+use elman::corpus::{Corpus, Limits, Subwords, TextSource, TextWriter, Tokens, Unit, Vocabulary};
 use serde_json::{Value, json};
 
 use crate::command::{Workbench, small_text};
@@ -64,7 +64,7 @@ const LINES: [&str; 14] = [
 ];
 
 fn read(text: &str, limits: Limits) -> Corpus {
-    Corpus::read(Source::Memory(text.as_bytes()), None, Unit::Bpe, limits).expect("a corpus")
+    Corpus::read(TextSource::Memory(text.as_bytes()), None, Unit::Bpe, limits).expect("a corpus")
 }
 
 fn limits(vocab_size: usize) -> Limits {
@@ -126,7 +126,7 @@ fn a_text_has_one_encoding() {
         let learnt = read(&text, limits(500));
         let again = Corpus::read_with(
             learnt.vocabulary.clone(),
-            Source::Memory(text.as_bytes()),
+            TextSource::Memory(text.as_bytes()),
             None,
             Unit::Bpe,
         )
@@ -160,7 +160,7 @@ fn sentences_are_those_of_words() {
     ] {
         let ends = |unit| {
             let corpus = Corpus::read(
-                Source::Memory(text.as_bytes()),
+                TextSource::Memory(text.as_bytes()),
                 None,
                 unit,
                 Limits::default(),
@@ -224,7 +224,7 @@ fn what_is_held_out_teaches_nothing() {
             "{tenth} of {} bytes are held out",
             text.len()
         );
-        let source = Source::Memory(train.as_bytes());
+        let source = TextSource::Memory(train.as_bytes());
         let part = Corpus::read(
             source,
             Some(&workbench.path("valid.txt")),

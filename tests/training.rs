@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
-use elman::corpus::{Corpus, Limits, Source, Unit, builtin};
+use elman::corpus::{Corpus, Limits, TextSource, Unit, builtin};
 use elman::device::Device;
 use elman::model::{Config, initial_values};
-use elman::train::{Event, OPTIMIZERS, PrecisionKind, Recipe, Reduction, Snapshot, Trainer};
+use elman::train::{Event, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, Snapshot, Trainer};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ pub fn corpus(sentences: usize) -> Corpus {
         .expect("the grammar draws")
         .text;
     Corpus::read(
-        Source::Memory(text.as_bytes()),
+        TextSource::Memory(text.as_bytes()),
         None,
         Unit::Word,
         Limits::default(),
@@ -68,10 +68,10 @@ pub fn config(corpus: &Corpus) -> Config {
 }
 
 pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
-    with_initial_states(device, corpus, config(corpus), recipe)
+    start(device, corpus, config(corpus), recipe)
 }
 
-pub fn begin_with<'a>(
+pub fn start<'a>(
     device: &mut Device,
     corpus: &'a Corpus,
     config: Config,
@@ -190,9 +190,9 @@ pub fn interrupted_is_whole_with(
     recipe: &Recipe,
     windows: usize,
 ) -> bool {
-    let mut whole = with_initial_states(device, corpus, config.clone(), recipe);
+    let mut whole = start(device, corpus, config.clone(), recipe);
     advance(&mut whole, device, usize::MAX);
-    let mut part = with_initial_states(device, corpus, config.clone(), recipe);
+    let mut part = start(device, corpus, config.clone(), recipe);
     advance(&mut part, device, windows);
     let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus, |recipe| recipe);
@@ -323,7 +323,7 @@ fn every_layout_learns() {
     for (num_layers, embedding_size, bias) in
         [(1, 0, false), (1, 8, true), (2, 0, true), (3, 5, false)]
     {
-        for reduction in [Reduction::Mean, Reduction::Sum] {
+        for reduction in [LossReduction::Mean, LossReduction::Sum] {
             let config = Config {
                 num_layers,
                 embedding_size,
@@ -331,7 +331,7 @@ fn every_layout_learns() {
                 decoder_bias: bias,
                 ..config(&corpus)
             };
-            let lr = if reduction == Reduction::Mean {
+            let lr = if reduction == LossReduction::Mean {
                 0.1
             } else {
                 0.05
@@ -434,7 +434,7 @@ fn mixed_precision_learns_the_same(device: &mut Device) {
     assert!(device.has_f16(), "{} has no f16", device.name());
     elman::check::check_mixed_products(device).expect("products of mixed precision are right");
     let corpus = corpus(300);
-    for reduction in [Reduction::Mean, Reduction::Sum] {
+    for reduction in [LossReduction::Mean, LossReduction::Sum] {
         let full = Recipe {
             batch: 8,
             bptt: 6,

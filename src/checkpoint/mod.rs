@@ -126,7 +126,7 @@ impl Checkpoint {
         let types = vocabulary_file::read(&read_text(&path)?)?;
         let vocab_size = description.config.vocab_size;
         if types.len() != vocab_size {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 path.display().to_string(),
                 format!(
                     "it has {} lines, and config.json says vocab_size {vocab_size}",
@@ -175,7 +175,7 @@ impl Checkpoint {
     /// If it is missing, not valid, or from a newer version.
     pub fn describe(directory: &Path) -> Result<Description> {
         if !directory.is_dir() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("the model {}", directory.display()),
                 "it is no directory",
                 "Give the directory that `elman train --out` wrote",
@@ -195,7 +195,7 @@ fn subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
     let name = path.display().to_string();
     if !path.exists() {
         let rule = "it is not there, and without it no text can be made into this model's subwords";
-        return Err(Error::refused(
+        return Err(Error::invalid(
             name,
             rule,
             "Restore it from a copy of the model",
@@ -219,7 +219,7 @@ fn subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
         ),
         None => format!("it has {found} subwords, and vocab.txt {other}"),
     };
-    Err(Error::refused(
+    Err(Error::invalid(
         name,
         rule,
         "The files of a model belong together: restore them from one copy",
@@ -255,7 +255,7 @@ impl TrainingRecord {
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(TRAINING);
         if !path.exists() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 path.display().to_string(),
                 "it is not there, so there is no training to resume or to repeat: the model came \
                  without",
@@ -287,7 +287,7 @@ impl Training {
         for (name, hash) in &record.files {
             let path = directory.join(name);
             if sha256(&path)? != *hash {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     path.display().to_string(),
                     "it was changed since the training state was written",
                     "Resuming needs the files as they were: restore them, or start a new run",
@@ -491,7 +491,7 @@ fn read_text(path: &Path) -> Result<String> {
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
     let name = path.display().to_string();
     let damaged = |error: serde_json::Error| {
-        Error::refused(
+        Error::invalid(
             name.clone(),
             format!("it is not as Elman writes it ({error})"),
             "Restore it from a copy, or train again",
@@ -503,7 +503,7 @@ fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
         .and_then(serde_json::Value::as_u64)
         .unwrap_or(0);
     if version > u64::from(FORMAT) {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             name.clone(),
             format!("its version is {version}, and this program reads up to {FORMAT}"),
             "Take a newer Elman",

@@ -14,7 +14,7 @@ pub(super) type Named<'a> = (String, Vec<usize>, &'a [f32]);
 /// Writes a file that `safetensors.torch.load_file` reads.
 pub(super) fn write(path: &Path, tensors: &[Named<'_>]) -> Result<()> {
     let broken = |error: safetensors::SafeTensorError| {
-        Error::refused(
+        Error::invalid(
             path.display().to_string(),
             error.to_string(),
             "This is a bug in Elman",
@@ -54,7 +54,7 @@ impl TensorFile {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let name = path.display().to_string();
         let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            Error::refused(
+            Error::invalid(
                 name.clone(),
                 format!("it is no whole safetensors file ({error})"),
                 "Restore it from a copy, or train again",
@@ -63,7 +63,7 @@ impl TensorFile {
         let mut tensors = HashMap::new();
         for (tensor, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{tensor} of {name}"),
                     format!("it is {:?}", view.dtype()),
                     "Elman's tensors are F32",
@@ -71,7 +71,7 @@ impl TensorFile {
             }
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
             if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{tensor} of {name}"),
                     format!("element {position} is {}", values[position]),
                     "A model's numbers must be finite: restore the file from a copy, or train \
@@ -91,14 +91,14 @@ impl TensorFile {
     /// Takes a tensor that must be there with that shape.
     pub(super) fn take(&mut self, tensor: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (found, values) = self.tensors.remove(tensor).ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 format!("{tensor} of {}", self.name),
                 "it is missing",
                 "Restore the file from a copy, or train again",
             )
         })?;
         if found != shape {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("{tensor} of {}", self.name),
                 format!("its shape is {found:?}, and the configuration says {shape:?}"),
                 "The files of a model belong together: restore them from one copy",
@@ -120,7 +120,7 @@ impl TensorFile {
     pub(super) fn finish(self) -> Result<()> {
         match self.tensors.keys().min() {
             None => Ok(()),
-            Some(tensor) => Err(Error::refused(
+            Some(tensor) => Err(Error::invalid(
                 format!("{tensor} of {}", self.name),
                 "the configuration knows no such tensor",
                 "The files of a model belong together: restore them from one copy",

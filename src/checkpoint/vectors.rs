@@ -35,7 +35,7 @@ impl WordVectors {
 
     fn parse(reader: impl BufRead, path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         let wrong = |line: usize, rule: String| {
-            Error::refused(
+            Error::invalid(
                 format!("{}, line {line}", path.display()),
                 rule,
                 "Give vectors in word2vec's text format: `words size`, then `word number number \
@@ -142,7 +142,7 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         .map(|place| (&parameter_specs[place], &checkpoint.parameters[place]))
         .filter(|(one, _)| one.shape.contains(&words));
     let Some((spec, values)) = found else {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!(
                 "the {} table",
                 if table == WordTable::Input {
@@ -163,7 +163,7 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
     let mut text = format!("{words} {size}\n");
     for (word, token) in checkpoint.vocabulary.types().iter().enumerate() {
         if token.is_empty() || token.contains(|character: char| character.is_whitespace()) {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("the token {token:?}"),
                 "word2vec's text format separates fields by white space",
                 "Export the vectors of a model of words",

@@ -17,7 +17,7 @@ pub(super) fn read(text: &str) -> Result<Vec<String>> {
 }
 
 fn bad_line(number: usize, line: &str) -> Error {
-    Error::refused(
+    Error::invalid(
         format!("vocab.txt, line {}: {line:?}", number + 1),
         "a backslash must begin \\\\, \\n, \\t, \\r, \\b, \\f or \\u and four hexadecimal digits",
         "Restore the file from a copy of the model",

@@ -24,7 +24,7 @@ pub(super) struct CheckFlags {
 pub(super) fn run(flags: &CheckFlags) -> Result<()> {
     let mut gpu = flags.device.open()?;
     if !gpu.is_gpu() {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             gpu.name(),
             "a check compares a GPU with the CPU, and no GPU was taken",
             "`elman devices` lists the adapters; --device NAME takes one, software ones too",
@@ -60,7 +60,7 @@ pub(super) fn run(flags: &CheckFlags) -> Result<()> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Error::refused(
+    Err(Error::invalid(
         name,
         format!(
             "{} of {count} kernel cases disagree with the CPU",

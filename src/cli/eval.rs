@@ -11,7 +11,7 @@ use super::output::Output;
 use crate::corpus::{Vocabulary, read_tokens};
 use crate::error::Result;
 use crate::evaluate::{Evaluation, TextEvaluation};
-use crate::mixture::{self, Found, Weights};
+use crate::mixture::{self, TokenScore, Weights};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -170,7 +170,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn token(&mut self, found: &Found<'_>) -> String {
+    fn token(&mut self, found: &TokenScore<'_>) -> String {
         let other = found.parts.get(self.networks).copied();
         if found.token == NONE {
             return if self.has_other {

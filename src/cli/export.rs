@@ -9,7 +9,7 @@ use super::output::Output;
 use crate::checkpoint::vectors::{self, WordTable};
 use crate::checkpoint::{Checkpoint, replace_file};
 use crate::error::{Error, Result};
-use crate::onnx::{Form, checkpoint_to_onnx};
+use crate::onnx::{OnnxForm, checkpoint_to_onnx};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportFlags {
@@ -26,8 +26,8 @@ pub(super) struct ExportFlags {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What the file computes
-    #[arg(long, value_enum, default_value_t = Form::Sentence)]
-    form: Form,
+    #[arg(long, value_enum, default_value_t = OnnxForm::Sentence)]
+    form: OnnxForm,
     /// Replace FILE where it exists
     #[arg(long)]
     force: bool,
@@ -58,8 +58,8 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     let bytes = checkpoint_to_onnx(&checkpoint, flags.form)?;
     replace_file(&flags.out, &bytes)?;
     let (form, interface) = match flags.form {
-        Form::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
-        Form::Step => (
+        OnnxForm::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
+        OnnxForm::Step => (
             "step",
             "x [N, 1] and states -> log_softmax [N, V] and states",
         ),
@@ -76,7 +76,7 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     }
     output.flush()?;
     let initial = checkpoint.description.config.initial_state;
-    if flags.form == Form::Step && initial != 0.0 {
+    if flags.form == OnnxForm::Step && initial != 0.0 {
         eprintln!(
             "the states before the first token are {initial} in every unit, not zeros: the file's \
              metadata say so under initial_state"
@@ -88,14 +88,14 @@ pub(super) fn run(flags: &ExportFlags) -> Result<()> {
 /// Makes sure that nothing is overwritten that was not meant to be.
 fn claim(file: &Path, force: bool) -> Result<()> {
     if file.is_dir() {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             file.display().to_string(),
             "it is a directory",
             "Give --out the name of a file",
         ));
     }
     if file.exists() && !force {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             file.display().to_string(),
             "it exists",
             "--force replaces it, --out FILE writes elsewhere",

@@ -52,7 +52,7 @@ const DISPLACED: [(&str, &[&str]); 7] = [
 pub(super) type Flag = (String, OsString);
 
 /// Where flags come from.
-struct Source {
+struct FlagSource {
     name: String,
     flags: Vec<Flag>,
 }
@@ -80,13 +80,13 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
     let mut sources = Vec::new();
     let mut preset = flags.preset.clone();
     if let Some(path) = flags.config.as_ref().or(flags.resume.as_ref()) {
-        let source = Source::read(path, flags.resume.is_some())?;
+        let source = FlagSource::read(path, flags.resume.is_some())?;
         let named = source.flags.iter().find(|(name, _)| name == "preset");
         preset = preset.or_else(|| named.map(|(_, value)| value.to_string_lossy().into_owned()));
         sources.push(source);
     }
     if let Some(name) = preset {
-        sources.push(Source::of_preset(&name)?);
+        sources.push(FlagSource::of_preset(&name)?);
     }
     if sources.is_empty() {
         return Ok(cli);
@@ -103,7 +103,7 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
     Ok(cli)
 }
 
-impl Source {
+impl FlagSource {
     /// A configuration file, or the run whose model lies in a directory, and which is gone on with
     /// or repeated.
     fn read(path: &Path, resumes: bool) -> Result<Self> {

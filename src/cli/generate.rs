@@ -178,7 +178,7 @@ pub(super) fn sample(
     .write(until, &mut |token| {
         text_writer.write(vocabulary.token(token), &mut text);
         if text.len() > 100_000 {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the sample",
                 "it does not end",
                 "Use elman generate --tokens",

@@ -11,7 +11,7 @@ use crate::corpus::{Tokens, Vocabulary, read_tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{
-    self, CacheOptions, Component, Dynamic, Listed, Network, NetworkOptions, NgramComponent,
+    self, CacheOptions, Component, Dynamic, ExternalProbs, Network, NetworkOptions, NgramComponent,
     NgramReader, Weights,
 };
 use crate::model::Model;
@@ -198,7 +198,7 @@ impl SourceFlags {
                 let what = |one: &Checkpoint| {
                     format!("{} {}", one.vocabulary.len(), one.description.unit.plural())
                 };
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("--model {}", directory.display()),
                     format!(
                         "its vocabulary of {} is not that of {}, of {}, and only probabilities of \
@@ -302,7 +302,7 @@ impl Sources {
             )?)));
         }
         if let Some(path) = &flags.lm_prob {
-            components.push(Box::new(Listed::open(path)?));
+            components.push(Box::new(ExternalProbs::open(path)?));
         }
         Ok(components)
     }

@@ -11,8 +11,9 @@ mod generate;
 mod heap;
 mod import;
 mod init;
+mod input;
 mod inspect;
-mod lines;
+mod message;
 mod mix;
 mod model_shape;
 mod ngram;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
 
 use crate::checkpoint::{Checkpoint, Description, LOG};
@@ -115,7 +117,7 @@ impl DeviceFlags {
             .num_threads(threads)
             .build()
             .map_err(|error| {
-                Error::refused(
+                Error::invalid(
                     format!("--threads {threads}"),
                     error.to_string(),
                     "Take fewer threads",
@@ -208,7 +210,7 @@ impl Cli {
 /// --force and --out, each with ", " after it.
 fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
     if directory.exists() && !directory.is_dir() {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             directory.display().to_string(),
             "it is a file",
             "Give --out the name of a directory",
@@ -221,7 +223,7 @@ fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
         Err(error) => return Err(Error::io("read", directory)(error)),
     };
     if is_used && !force {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             directory.display().to_string(),
             "it exists and is not empty",
             format!("--force replaces the model in it, {ways}--out DIR writes elsewhere"),

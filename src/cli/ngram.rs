@@ -196,7 +196,7 @@ impl NgramFlags {
     fn draw(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
         let checkpoint = Checkpoint::read(directory)?;
         if checkpoint.description.unit != Unit::Word {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("--model {}", directory.display()),
                 format!(
                     "its tokens are {}, and an ARPA file's are words",

@@ -34,7 +34,7 @@ pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
 /// Flags that repeat the run whose model lies in `directory`, with that model's subwords.
 pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
     if let Some(init) = TrainingRecord::read(directory)?.corpus.init {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("--config {}", directory.display()),
             format!(
                 "its run began with the model {}, which may have changed since",
@@ -224,7 +224,7 @@ mod tests {
     use crate::corpus::Limits;
     use crate::kernels::Activation;
     use crate::model::{Binning, Classes, Clusters, DropoutRates, Noise};
-    use crate::train::{AverageKind, Keep, PrecisionKind, Reduction, ScheduleKind};
+    use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
     use clap::Parser;
 
     /// No field has the value that it has when nothing is said.
@@ -270,7 +270,7 @@ mod tests {
             keep: Keep::Last,
             min_improvement: 1.25,
             average: AverageKind::Triggered,
-            reduction: Reduction::Sum,
+            reduction: LossReduction::Sum,
             accumulate: 2,
             clip_value: 15.5,
             clip: 0.1,

@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::mix::{SourceFlags, Sources};
 use super::output::Output;
-use super::{DeviceFlags, lines};
+use super::{DeviceFlags, input};
 use crate::corpus::Unit;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{Listed, NetworkOptions, NgramReader, Weights};
+use crate::mixture::{ExternalProbs, NetworkOptions, NgramReader, Weights};
 use crate::model::{LONGEST_HISTORY, Model};
-use crate::rescore::{Context, Form, Hypothesis, Ids, List, ListReader, PrefixScorer};
+use crate::rescore::{Context, Hypothesis, Ids, List, ListFormat, ListReader, PrefixScorer};
 use crate::score::Scorer;
 use crate::tensor::NONE;
 
@@ -30,7 +30,7 @@ pub(super) struct RescoreFlags {
     /// What a line is: rnnlm, words alone; srilm,
     /// `acoustic-score lm-score number-of-words words …` with log10 scores
     #[arg(long, default_value = "rnnlm", hide_possible_values = true)]
-    form: Form,
+    form: ListFormat,
     /// Where lists are named: first-column, in the first column of every line, before what --form
     /// says; none, nowhere, and an empty line ends a list
     #[arg(long, hide_possible_values = true)]
@@ -101,7 +101,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let unit = sources.checkpoints[0].description.unit;
     if unit != Unit::Word {
         let what = format!("--model {}", flags.sources.models[0].display());
-        return Err(Error::refused(
+        return Err(Error::invalid(
             what,
             format!("its tokens are {}", unit.plural()),
             "Lists are of words: give a model of words",
@@ -116,7 +116,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
         &flags.sources,
     )?;
     let mut reader = ListReader::new(
-        lines::open(&flags.file)?,
+        input::open(&flags.file)?,
         &flags.file,
         flags.form,
         flags.ids,
@@ -176,7 +176,7 @@ impl RescoreFlags {
                 "0 leaves the lists' own scores out",
             ));
         }
-        if self.old_lm_weight > 0.0 && self.form != Form::Srilm {
+        if self.old_lm_weight > 0.0 && self.form != ListFormat::Srilm {
             let rule = "the lists have no scores of their own";
             return Err(Error::usage(
                 "--old-lm-weight",
@@ -203,7 +203,7 @@ struct Rescorer<'a> {
     weights: Weights,
     scorers: Vec<PrefixScorer<'a>>,
     ngram: Option<NgramReader<'a>>,
-    listed: Option<Listed>,
+    listed: Option<ExternalProbs>,
     /// What comes before the next list, for each model.
     contexts: Vec<Context>,
     /// Where states are carried: what walks along the chosen hypotheses.
@@ -246,7 +246,7 @@ impl<'a> Rescorer<'a> {
                 .sources
                 .lm_prob
                 .as_deref()
-                .map(Listed::open)
+                .map(ExternalProbs::open)
                 .transpose()?,
             contexts: vec![Context::default(); models.len()],
             walkers,

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::DeviceFlags;
-use super::lines::Lines;
+use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use crate::corpus::{Tokens, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{self, Listed, NetworkOptions, NgramReader, Weights};
+use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
 use crate::model::Model;
 use crate::score::{Score, Scorer, sentence};
 use crate::tensor::NONE;
@@ -45,7 +45,7 @@ pub(super) struct ScoreFlags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Its log10 probability
-    Lines,
+    InputLines,
     /// The number, the probability and the text of every token, as `rnnlm -debug 2` prints them
     Rnnlm,
 }
@@ -62,7 +62,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let models = sources.load(&mut device)?;
     let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let unit = sources.checkpoints[0].description.unit;
-    let mut lines = Lines::open(&flags.file)?;
+    let mut lines = InputLines::open(&flags.file)?;
     let mut printer = Printer {
         flags,
         vocabulary: &sources.vocabulary,
@@ -78,7 +78,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
             let Some(line) = lines.next()? else { break };
             let ids = sentence(&line, unit, &sources.vocabulary);
             sentences.push(ids.map_err(|error| {
-                Error::refused(
+                Error::invalid(
                     format!("line {} of {}", lines.number, flags.file.display()),
                     error.to_string(),
                     "Correct the line",
@@ -159,7 +159,7 @@ struct Batches<'a> {
     models: &'a [Model],
     scorers: Vec<Scorer>,
     ngram: Option<NgramReader<'a>>,
-    listed: Option<Listed>,
+    listed: Option<ExternalProbs>,
     weights: &'a Weights,
     /// Tokens of the lines so far.
     tokens: usize,
@@ -188,7 +188,7 @@ impl<'a> Batches<'a> {
             .sources
             .lm_prob
             .as_deref()
-            .map(Listed::open)
+            .map(ExternalProbs::open)
             .transpose()?;
         Ok(Self {
             models,

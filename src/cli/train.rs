@@ -18,14 +18,14 @@ use crate::checkpoint::{
     self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord,
 };
 use crate::corpus::builtin::{self, Drawn};
-use crate::corpus::{Corpus, Limits, Source, Subwords, Unit, Vocabulary};
+use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
 use crate::model::{Classes, Config, initial_values, parameter_specs, set_forget_bias};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
-struct Run<'a> {
+struct TrainingRun<'a> {
     trainer: Trainer<'a>,
     description: Description,
     corpus: &'a Corpus,
@@ -41,10 +41,10 @@ enum Text {
 }
 
 impl Text {
-    fn source(&self) -> Source<'_> {
+    fn source(&self) -> TextSource<'_> {
         match self {
-            Self::File(path) => Source::File(path),
-            Self::BuiltIn(drawn) => Source::Memory(drawn.text.as_bytes()),
+            Self::File(path) => TextSource::File(path),
+            Self::BuiltIn(drawn) => TextSource::Memory(drawn.text.as_bytes()),
         }
     }
 
@@ -132,7 +132,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         device.allocated().div_ceil(1 << 20),
         run.trainer.snapshot_bytes().div_ceil(1 << 20)
     );
-    heap::give_back();
+    heap::trim_heap();
     let finished = run.train(&mut device, &interrupted)?;
     let grammar_perplexity = match &text {
         Text::BuiltIn(drawn) if run.description.unit == Unit::Word => {
@@ -196,7 +196,7 @@ fn interrupted_flag() -> Result<Arc<AtomicBool>> {
         eprintln!("\ninterrupted: saving … (again to stop at once)");
     };
     ctrlc::set_handler(handler)
-        .map_err(|error| Error::refused("Ctrl-C", error.to_string(), "Report this"))?;
+        .map_err(|error| Error::invalid("Ctrl-C", error.to_string(), "Report this"))?;
     Ok(flag)
 }
 
@@ -252,7 +252,7 @@ fn begin<'a>(
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
     record: CorpusRecord,
-) -> Result<Run<'a>> {
+) -> Result<TrainingRun<'a>> {
     let recipe = flags.recipe.resolve()?;
     let (description, values) = match init {
         Some(Checkpoint {
@@ -278,7 +278,7 @@ fn begin<'a>(
         ..description
     };
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
-    Ok(Run {
+    Ok(TrainingRun {
         trainer,
         description,
         corpus,
@@ -427,14 +427,14 @@ impl<'a> Interrupted<'a> {
         flags: &TrainFlags,
         corpus: &'c Corpus,
         record: CorpusRecord,
-    ) -> Result<Run<'c>> {
+    ) -> Result<TrainingRun<'c>> {
         let Self {
             directory,
             checkpoint,
             training,
         } = self;
         if training.record.corpus.sha256 != record.sha256 {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 record
                     .train
                     .as_deref()
@@ -458,7 +458,7 @@ impl<'a> Interrupted<'a> {
             recipe,
             corpus,
         )?;
-        Ok(Run {
+        Ok(TrainingRun {
             trainer,
             description: checkpoint.description,
             corpus,
@@ -469,7 +469,7 @@ impl<'a> Interrupted<'a> {
     }
 }
 
-impl Run<'_> {
+impl TrainingRun<'_> {
     /// Trains until the end or until interrupted; whether it came to the end.
     fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<bool> {
         let mut reporter = Reporter::new(&self.directory, self.resumed, &self.trainer)?;
@@ -503,7 +503,7 @@ impl Run<'_> {
 
     fn save(&mut self, device: &mut Device) -> Result<()> {
         // A snapshot is large: room is made before it, and again after it.
-        heap::give_back();
+        heap::trim_heap();
         let snapshot = self.trainer.snapshot(device)?;
         let (recipe, progress) = (self.trainer.recipe(), self.trainer.progress());
         checkpoint::save(
@@ -516,7 +516,7 @@ impl Run<'_> {
             &self.record,
         )?;
         drop(snapshot);
-        heap::give_back();
+        heap::trim_heap();
         Ok(())
     }
 

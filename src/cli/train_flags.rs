@@ -9,7 +9,9 @@ use super::model_shape::ModelShape;
 use super::presets;
 use crate::error::{Error, Result};
 use crate::model::DropoutRates;
-use crate::train::{AverageKind, Keep, OPTIMIZERS, PrecisionKind, Recipe, Reduction, ScheduleKind};
+use crate::train::{
+    AverageKind, Keep, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, ScheduleKind,
+};
 
 /// Flags as they were given, by hand or in files; what is not given is as in [`Recipe::default`]
 /// and [`Config::default`].
@@ -137,7 +139,7 @@ pub(super) struct RecipeFlags {
     pub(super) average: Option<AverageKind>,
     /// Whether an update's gradient is the mean or the sum over its tokens [default: mean]
     #[arg(long)]
-    pub(super) reduction: Option<Reduction>,
+    pub(super) reduction: Option<LossReduction>,
     /// Windows whose gradients an update takes together; above 1 the looked-up table's gradient is
     /// dense [default: 1]
     #[arg(long, value_name = "N")]

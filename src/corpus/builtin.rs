@@ -26,7 +26,7 @@ pub struct Drawn {
 /// Never, as long as the grammar's own test passes.
 pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
     let grammar = Grammar::builtin().map_err(|error| {
-        Error::refused(
+        Error::invalid(
             "the built-in grammar",
             error.to_string(),
             "This is a bug in Elman",

@@ -17,7 +17,7 @@ mod unit;
 mod vocabulary;
 mod writer;
 
-pub use reader::{Source, TextReport, read_tokens};
+pub use reader::{TextReport, TextSource, read_tokens};
 pub use size::TextSize;
 pub use splitter::split;
 pub use streams::{Streams, order_by_token};
@@ -53,7 +53,7 @@ impl Corpus {
     /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on
     /// or to validate with.
     pub fn read(
-        train: Source<'_>,
+        train: TextSource<'_>,
         valid: Option<&Path>,
         unit: Unit,
         limits: Limits,
@@ -89,7 +89,7 @@ impl Corpus {
     /// As [`Corpus::read`].
     pub fn read_with(
         vocabulary: Vocabulary,
-        train: Source<'_>,
+        train: TextSource<'_>,
         valid: Option<&Path>,
         unit: Unit,
     ) -> Result<Self> {
@@ -101,7 +101,7 @@ impl Corpus {
         tokens: Tokens,
         vocabulary: Vocabulary,
         report: TextReport,
-        train: Source<'_>,
+        train: TextSource<'_>,
         valid: Option<&Path>,
         unit: Unit,
     ) -> Result<Self> {
@@ -122,8 +122,8 @@ impl Corpus {
             report,
         };
         let name = match train {
-            Source::File(path) => path.display().to_string(),
-            Source::Memory(_) => "the built-in corpus".to_owned(),
+            TextSource::File(path) => path.display().to_string(),
+            TextSource::Memory(_) => "the built-in corpus".to_owned(),
         };
         corpus.check(name, valid)?;
         Ok(corpus)
@@ -141,14 +141,14 @@ impl Corpus {
 
     fn check(&self, name: String, valid: Option<&Path>) -> Result<()> {
         if self.train.is_empty() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 name,
                 "there is no token to train on",
                 "Give a text with at least a sentence",
             ));
         }
         if self.valid.known() == 0 {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 valid.map_or_else(
                     || format!("the held-out tenth of {name}"),
                     |path| path.display().to_string(),

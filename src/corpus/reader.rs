@@ -52,11 +52,11 @@ pub fn read_tokens(
     unit: Unit,
     vocabulary: &Vocabulary,
 ) -> Result<(Tokens, TextReport)> {
-    read_source(Source::File(path), unit, vocabulary)
+    read_source(TextSource::File(path), unit, vocabulary)
 }
 
 pub(super) fn read_source(
-    source: Source<'_>,
+    source: TextSource<'_>,
     unit: Unit,
     vocabulary: &Vocabulary,
 ) -> Result<(Tokens, TextReport)> {
@@ -87,7 +87,7 @@ pub(super) struct Census {
 }
 
 /// Takes the census of a text.
-pub(super) fn census(source: Source<'_>, unit: Unit) -> Result<Census> {
+pub(super) fn census(source: TextSource<'_>, unit: Unit) -> Result<Census> {
     let mut numbers: HashMap<String, u32> = HashMap::from([(unit.boundary().to_owned(), 0)]);
     let mut tokens = Tokens::default();
     let mut overflow = false;
@@ -108,7 +108,7 @@ pub(super) fn census(source: Source<'_>, unit: Unit) -> Result<Census> {
         source.read(unit, take)?
     };
     if overflow {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             "the text",
             "it has more than 2^32 - 1 types",
             "Split words into smaller units",
@@ -140,24 +140,24 @@ fn pieces_and_end(line: &str) -> Vec<String> {
 
 /// Where a text comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
+pub enum TextSource<'a> {
     /// A file, read in one streaming pass.
     File(&'a Path),
     /// Bytes in memory: the built-in corpus.
     Memory(&'a [u8]),
 }
 
-impl Source<'_> {
+impl TextSource<'_> {
     /// Calls `take` with every piece of the text that [`split`](super::split) would find, and an
     /// end for its last line.
     fn read(self, unit: Unit, take: impl FnMut(&str)) -> Result<TextReport> {
         let path = match self {
-            Source::File(path) => path,
-            Source::Memory(text) => return read_from(text, "the text", unit, take),
+            TextSource::File(path) => path,
+            TextSource::Memory(text) => return read_from(text, "the text", unit, take),
         };
         let name = path.display().to_string();
         if path.is_dir() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 name,
                 "it is a directory",
                 "Give a text file",
@@ -221,7 +221,7 @@ fn read_from(
         .finish(&mut take)
         .map_err(|bad| bad.in_file(name))?;
     if bytes == 0 {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             name,
             "it is empty",
             "Give a text with at least a sentence",

@@ -42,7 +42,7 @@ pub(super) struct BadByte {
 
 impl BadByte {
     pub(super) fn in_file(self, name: &str) -> Error {
-        Error::refused(
+        Error::invalid(
             format!(
                 "{name}, line {}, byte {} (0x{:02x})",
                 self.line, self.byte, self.value

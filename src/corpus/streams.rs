@@ -46,7 +46,7 @@ impl<'a> Streams<'a> {
                      more text"
                 ),
             };
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("a text of {} tokens", tokens.len()),
                 format!(
                     "--batch {batch} streams of one window of {time_steps} steps need {} tokens",
@@ -76,7 +76,7 @@ impl<'a> Streams<'a> {
 
     /// Cuts the text anew, into windows of these lengths; those longer than the longest are cut
     /// down to it, those of none have one step.
-    pub fn cut(&mut self, lengths: impl Iterator<Item = usize>) {
+    pub fn resegment(&mut self, lengths: impl Iterator<Item = usize>) {
         let mut cuts = vec![0];
         let mut end = 0;
         for length in lengths {
@@ -218,7 +218,7 @@ mod tests {
             (&[4, 4, 4, 4, 4], &[0..4, 4..8, 8..12, 12..13]),
             (&[4, 5, 4, 3], &[0..4, 4..9, 9..13]),
         ] {
-            streams.cut(lengths.iter().copied());
+            streams.resegment(lengths.iter().copied());
             let windows: Vec<_> = (0..streams.windows())
                 .map(|window| streams.steps_of_windows(window..window + 1))
                 .collect();

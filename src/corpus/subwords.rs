@@ -101,7 +101,7 @@ impl Subwords {
     /// If the tokenizer's library refuses.
     pub(super) fn train(counts: &[(&str, u64)], limits: Limits) -> Result<Self> {
         let failed = |error: tokenizers::Error| {
-            Error::refused("byte-pair encoding", error.to_string(), "Report the text")
+            Error::invalid("byte-pair encoding", error.to_string(), "Report the text")
         };
         let end = AddedToken::from(Unit::Bpe.boundary(), true);
         let divisor = divisor(counts);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Census, Source, census};
+use super::reader::{Census, TextSource, census};
 use super::subwords::{Subwords, lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
@@ -39,7 +39,7 @@ pub struct Vocabulary {
 }
 
 fn too_small(types: usize) -> Error {
-    Error::refused(
+    Error::invalid(
         format!("a vocabulary of {types} type(s)"),
         "there must be a type beside the boundary and <unk>",
         "Give more text, a larger --vocab-size or a smaller --min-count",
@@ -68,7 +68,7 @@ impl Vocabulary {
         let mut numbers = HashMap::with_capacity(types.len());
         for (token, id) in types.iter().zip(0..) {
             if numbers.insert(token.clone(), id).is_some() {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("the vocabulary's type {token:?}"),
                     "it stands there twice",
                     "Remove one of the lines",
@@ -133,7 +133,7 @@ impl Vocabulary {
     pub fn of_texts(paths: &[PathBuf], unit: Unit) -> Result<Self> {
         let mut counts = HashMap::<String, u64>::new();
         for path in paths {
-            let Census { tokens, types, .. } = census(Source::File(path), unit)?;
+            let Census { tokens, types, .. } = census(TextSource::File(path), unit)?;
             let mut of_text = vec![0; types.len()];
             tokens.iter().for_each(|id| of_text[id as usize] += 1);
             types

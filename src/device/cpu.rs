@@ -47,7 +47,7 @@ pub fn check_memory(what: &str, bytes: usize) -> Result<()> {
 }
 
 fn too_large(what: &str, bytes: usize, available: usize) -> Error {
-    Error::refused(
+    Error::invalid(
         format!("{what} of {} MiB", bytes >> 20),
         format!("the machine has {} MiB of memory left", available >> 20),
         "Take a smaller --vocab-size, --hidden, --batch or --bptt, or an optimizer that keeps less",

@@ -66,7 +66,7 @@ pub struct Download<T: Element>(Arrival<T>);
 
 impl<T: Element> Download<T> {
     /// Whether there is nothing to wait for: always on the CPU, never on a GPU.
-    pub fn is_here(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         matches!(self.0, Arrival::Here(_))
     }
 }

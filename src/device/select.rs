@@ -59,14 +59,14 @@ impl DeviceChoice {
                 Device::cpu(threads),
                 format!("no GPU found{}", software_hint(&all)),
             )),
-            (Self::Gpu, None) => Err(Error::refused(
+            (Self::Gpu, None) => Err(Error::invalid(
                 "--device gpu",
                 format!("there is no GPU here{}", software_hint(&all)),
                 "`elman devices` lists the adapters; --device cpu trains on the CPU",
             )),
             (choice, None) => {
                 let names: Vec<_> = all.iter().map(|report| report.name.as_str()).collect();
-                Err(Error::refused(
+                Err(Error::invalid(
                     format!("--device {choice:?}"),
                     format!("no adapter has that in its name; there {}", listed(&names)),
                     "`elman devices` says more; auto, cpu and gpu are the other choices",

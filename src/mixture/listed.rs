@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 
 /// A file of probabilities, read as the text is.
 #[derive(Debug)]
-pub struct Listed {
+pub struct ExternalProbs {
     lines: std::io::Lines<BufReader<File>>,
     path: PathBuf,
     /// Lines read so far.
     number: usize,
 }
 
-impl Listed {
+impl ExternalProbs {
     /// Opens the file.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Listed {
     pub fn next(&mut self, token: usize) -> Result<f64> {
         let name = self.path.display();
         let line = self.lines.next().ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 format!("--lm-prob {name}, which ends after line {}", self.number),
                 format!(
                     "token {token} of the text has no line; every token has one, and so has \
@@ -58,7 +58,7 @@ impl Listed {
             .ok()
             .filter(|probability| (0.0..=1.0).contains(probability));
         probability.map(f64::ln).ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 format!("--lm-prob {name}, line {}: {line:?}", self.number),
                 "a line is a probability from 0 to 1, not its logarithm",
                 "Write one number a line, such as 0.0123",
@@ -79,7 +79,7 @@ impl Listed {
         if rest == 0 {
             return Ok(());
         }
-        Err(Error::refused(
+        Err(Error::invalid(
             format!("--lm-prob {}", self.path.display()),
             format!(
                 "the text has {tokens} tokens with the ends of its lines, and there are {rest} \
@@ -90,7 +90,7 @@ impl Listed {
     }
 }
 
-impl Component for Listed {
+impl Component for ExternalProbs {
     fn read(
         &mut self,
         _device: &mut Device,

@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 pub use cache::CacheOptions;
-pub use listed::Listed;
+pub use listed::ExternalProbs;
 pub use network::{Dynamic, Network, NetworkOptions};
 pub use ngram::{NgramComponent, NgramReader};
 pub use weights::{Weights, estimate};
@@ -50,7 +50,7 @@ pub trait Component: Debug {
 
 /// What was found of one token.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct TokenScore<'a> {
     /// The token; [`NONE`] is an unknown one, which is skipped.
     pub token: u32,
     /// ln of the mean of the probabilities.
@@ -68,7 +68,7 @@ pub fn read(
     components: &mut [Box<dyn Component + '_>],
     weights: &Weights,
     tokens: &Tokens,
-    take: &mut dyn FnMut(&Found<'_>) -> Result<()>,
+    take: &mut dyn FnMut(&TokenScore<'_>) -> Result<()>,
 ) -> Result<Evaluation> {
     let mut nats = 0.0;
     each(device, components, tokens, &mut |token, parts| {
@@ -76,7 +76,7 @@ pub fn read(
         if token != NONE {
             nats -= log_probability;
         }
-        take(&Found {
+        take(&TokenScore {
             token,
             log_probability,
             parts,

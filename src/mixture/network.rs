@@ -7,9 +7,9 @@ use std::ops::Range;
 use super::cache::{Cache, CacheOptions};
 use super::{Component, RUN};
 use crate::corpus::{Streams, Tokens};
+use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::feed::{Feed, Purpose};
 use crate::kernels::{Adagrad, Average, ClipGradNorm, Reduce, Reduction, Sgd};
 use crate::model::{Capacity, Model, Window, Workspace};
 use crate::tensor::Tensor;
@@ -79,7 +79,7 @@ pub struct NetworkOptions {
 pub struct Network<'a> {
     model: &'a Model,
     workspace: Workspace,
-    feed: Feed<'a>,
+    loader: DataLoader<'a>,
     /// The number of the next window.
     window: usize,
     /// ln P of tokens that were read and not asked for yet.
@@ -126,12 +126,12 @@ impl<'a> Network<'a> {
             ..Capacity::default()
         };
         let workspace = Workspace::new(device, model, capacity)?;
-        let purpose = if training {
-            Purpose::Training { history: 0 }
+        let mode = if training {
+            Mode::Train { history: 0 }
         } else {
-            Purpose::Reading
+            Mode::Eval
         };
-        let feed = Feed::new(device, Streams::single(tokens, time_steps), purpose)?;
+        let loader = DataLoader::new(device, Streams::single(tokens, time_steps), mode)?;
         let learner = match options.dynamic {
             None => None,
             Some(dynamic) => Some(Learner::new(
@@ -142,7 +142,7 @@ impl<'a> Network<'a> {
         Ok(Self {
             model,
             workspace,
-            feed,
+            loader,
             window: 0,
             ready: VecDeque::new(),
             cache,
@@ -154,14 +154,14 @@ impl<'a> Network<'a> {
     fn advance(&mut self, device: &mut Device) -> Result<()> {
         let number = self.window;
         self.window += 1;
-        let (window, predicted) = self.feed.window(device, &self.workspace, number, 0);
+        let (window, predicted) = self.loader.window(device, &self.workspace, number, 0);
         self.model.forward(device, &self.workspace, &window);
         self.model.losses(device, &self.workspace, &window);
         let losses = device.download(&self.workspace.losses(&window))?;
         let mut found: Vec<f64> = losses.iter().map(|&loss| -f64::from(loss)).collect();
         if let Some(cache) = &mut self.cache {
             let states = device.download(&self.workspace.states(&window))?;
-            cache.mix(&states, &self.feed.words(number, 0).targets, &mut found);
+            cache.mix(&states, &self.loader.words(number, 0).targets, &mut found);
         }
         self.ready.extend(found);
         if let Some(learner) = &self.learner
@@ -234,14 +234,14 @@ impl Learner {
         let Some(sums) = &self.statistics else {
             return Ok(());
         };
-        let mut feed = Feed::new(
+        let mut loader = DataLoader::new(
             device,
             Streams::single(tokens, time_steps),
-            Purpose::Training { history: 0 },
+            Mode::Train { history: 0 },
         )?;
-        let windows = feed.streams().windows();
+        let windows = loader.streams().windows();
         for number in 0..windows {
-            let (window, _) = feed.window(device, workspace, number, 0);
+            let (window, _) = loader.window(device, workspace, number, 0);
             model.forward(device, workspace, &window);
             model.backward(device, workspace, &window, 1.0);
             let gradients = workspace.gradients(&window);
@@ -258,7 +258,7 @@ impl Learner {
             }
             device.submit();
         }
-        feed.release(device);
+        loader.release(device);
         self.rate *= (windows.max(1) as f32).sqrt();
         workspace.reset(device);
         Ok(())

@@ -32,7 +32,7 @@ impl<'a> NgramReader<'a> {
             .map(|token| model.id(token).or(model.unknown()))
             .collect();
         if model.id(SENTENCE_END).is_none() || vocabulary.types()[0] != SENTENCE_END {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "--arpa",
                 format!(
                     "the n-gram model and the network must both predict {SENTENCE_END} at the end \
@@ -45,7 +45,7 @@ impl<'a> NgramReader<'a> {
             .iter()
             .all(|token| model.id(token).is_none())
         {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "--arpa",
                 "it has none of the network's words",
                 "Give an n-gram model of the same text and vocabulary",

@@ -91,7 +91,7 @@ impl Classes {
         if words == vocab_size {
             return Ok(());
         }
-        Err(Error::refused(
+        Err(Error::invalid(
             format!("{} classes of {words} words", self.sizes.len()),
             format!("all together must have the vocabulary's {vocab_size}"),
             "Restore config.json, or train the model again",

@@ -298,7 +298,7 @@ impl Config {
 /// What is said of a configuration without what its output layer is made of.
 fn lacks(output: &str, what: &str) -> Error {
     let rule = format!("its configuration lists no {what}");
-    Error::refused(
+    Error::invalid(
         format!("a model of --output {output}"),
         rule,
         "Restore config.json, or train the model again",

@@ -96,7 +96,7 @@ impl Model {
             .as_ref()
             .is_some_and(|states| states.iter().map(Vec::len).ne(sizes.iter().copied()))
         {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the states that a text begins with",
                 format!(
                     "they do not have the sizes {} of the model's states",

@@ -284,7 +284,7 @@ impl Parameters {
                 .zip(tensors)
                 .all(|(value, tensor)| value.len() == tensor.len());
         if !lengths_fit {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the parameters",
                 "they do not have the sizes of the configuration",
                 "Train or import the model again",

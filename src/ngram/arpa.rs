@@ -7,7 +7,7 @@
 use std::io::BufRead;
 
 use super::build::{Builder, Numbers, Twice};
-use super::lines::Lines;
+use super::lines::ArpaLines;
 use super::{LOG10_ZERO, NgramModel};
 use crate::error::Result;
 
@@ -22,7 +22,7 @@ const AGAIN: &str = "Copy the file again, or have the program that made it write
 const CORRECT: &str = "Correct the line, or have the program that made the file write it anew";
 
 /// Reads a model.
-pub(super) fn read(lines: Lines<impl BufRead>) -> Result<NgramModel> {
+pub(super) fn read(lines: ArpaLines<impl BufRead>) -> Result<NgramModel> {
     let mut reader = Reader {
         lines,
         announced: Vec::new(),
@@ -46,7 +46,7 @@ pub(super) fn read(lines: Lines<impl BufRead>) -> Result<NgramModel> {
 }
 
 struct Reader<R> {
-    lines: Lines<R>,
+    lines: ArpaLines<R>,
     /// How many n-grams the header announces, by order from 1 on.
     announced: Vec<u64>,
     model: Builder,
@@ -60,7 +60,7 @@ impl<R: BufRead> Reader<R> {
                 return Ok(());
             }
         }
-        Err(self.lines.refused(
+        Err(self.lines.invalid(
             "the end of the file",
             r"no line says \data\, so there is no model",
             "Give an n-gram model in ARPA format",
@@ -74,7 +74,7 @@ impl<R: BufRead> Reader<R> {
                 return Ok(());
             }
         }
-        Err(self.lines.refused(
+        Err(self.lines.invalid(
             "the end of the file",
             r"the line \end\ is missing, so the file is cut off",
             AGAIN,
@@ -90,7 +90,7 @@ impl<R: BufRead> Reader<R> {
             self.next()?;
         }
         if self.announced.first().is_none_or(|&count| count == 0) {
-            return Err(self.lines.refused(
+            return Err(self.lines.invalid(
                 "the header",
                 r"it announces no unigrams (ngram 1=…)",
                 AGAIN,
@@ -114,17 +114,17 @@ impl<R: BufRead> Reader<R> {
         });
         match parts {
             Some((found, count)) if found == order && count <= MOST => Ok(count),
-            Some((found, _)) if found == order => Err(self.lines.refused(
+            Some((found, _)) if found == order => Err(self.lines.invalid(
                 text,
                 &format!("an order holds at most {MOST} n-grams"),
                 "Prune it",
             )),
-            Some(_) => Err(self.lines.refused(
+            Some(_) => Err(self.lines.invalid(
                 text,
                 &format!("the orders begin with 1 and rise by 1, so ngram {order}=… must come"),
                 AGAIN,
             )),
-            None => Err(self.lines.refused(
+            None => Err(self.lines.invalid(
                 &quoted(text),
                 &format!("it must be `ngram {order}=` and a count, or a heading"),
                 CORRECT,
@@ -138,7 +138,7 @@ impl<R: BufRead> Reader<R> {
         if text == expected {
             return Ok(());
         }
-        Err(self.lines.refused(
+        Err(self.lines.invalid(
             &quoted(text),
             &format!("{because}, and {expected} must come here"),
             AGAIN,
@@ -176,7 +176,7 @@ impl<R: BufRead> Reader<R> {
 
     fn wrong_count(&self, order: usize, found: &str) -> crate::error::Error {
         let announced = self.announced[order - 1];
-        self.lines.refused(
+        self.lines.invalid(
             &format!("the {order}-grams"),
             &format!("the header says ngram {order}={announced}, and {found}"),
             AGAIN,
@@ -193,7 +193,7 @@ impl<R: BufRead> Reader<R> {
                  are {} field(s)",
                 fields.len()
             );
-            return Err(self.lines.refused(&quoted(text), &rule, CORRECT));
+            return Err(self.lines.invalid(&quoted(text), &rule, CORRECT));
         }
         let probability = self.probability(fields[0])?;
         let backoff = fields
@@ -209,7 +209,7 @@ impl<R: BufRead> Reader<R> {
                 return Ok(());
             }
             let hint = "Remove one of the lines and correct the count in the header";
-            return Err(self.lines.refused(
+            return Err(self.lines.invalid(
                 &format!("the unigram {}", quoted(words[0])),
                 "it stands here once more",
                 hint,
@@ -218,7 +218,7 @@ impl<R: BufRead> Reader<R> {
         let mut ids = Vec::with_capacity(order);
         for word in words {
             let refused = || {
-                self.lines.refused(
+                self.lines.invalid(
                     &format!("the word {}", quoted(word)),
                     "it is not among the unigrams",
                     CORRECT,
@@ -240,7 +240,7 @@ impl<R: BufRead> Reader<R> {
             let rule = "it is the logarithm of a probability, so at most 0";
             return Err(self
                 .lines
-                .refused(&format!("the number {field}"), rule, CORRECT));
+                .invalid(&format!("the number {field}"), rule, CORRECT));
         }
         Ok(value.min(0.0))
     }
@@ -251,7 +251,7 @@ impl<R: BufRead> Reader<R> {
             let rule = format!(
                 "nothing is longer than {order} words here, so there is nothing to back off from"
             );
-            return Err(self.lines.refused(
+            return Err(self.lines.invalid(
                 &format!("the back-off weight {field}"),
                 &rule,
                 CORRECT,
@@ -268,11 +268,11 @@ impl<R: BufRead> Reader<R> {
             Ok(_) => {
                 Err(self
                     .lines
-                    .refused(&format!("the number {field}"), "it is not finite", CORRECT))
+                    .invalid(&format!("the number {field}"), "it is not finite", CORRECT))
             }
             Err(_) => Err(self
                 .lines
-                .refused(&quoted(field), "it must be a number", CORRECT)),
+                .invalid(&quoted(field), "it must be a number", CORRECT)),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::NgramModel;
 use super::trie::{Level, Trie};
-use super::words::Words;
+use super::words::TypeTable;
 
 /// The two numbers of an n-gram.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ struct Orphan {
 /// A model on the way.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    words: Words,
+    words: TypeTable,
     trie: Trie,
     probabilities: Vec<Vec<f32>>,
     backoffs: Vec<Vec<f32>>,

@@ -9,7 +9,7 @@
 
 use super::kneser_ney::{self, Estimate};
 use super::trie::{Level, Trie};
-use super::words::Words;
+use super::words::TypeTable;
 use super::{SENTENCE_END, SENTENCE_START};
 use crate::error::{Error, Result};
 
@@ -118,7 +118,7 @@ impl KneserNey {
     pub fn add_sentence(&mut self, words: &[u32]) -> Result<()> {
         let length = self.text.len() + words.len() + 2;
         if length > u32::MAX as usize - 1 {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("a text of {length} words"),
                 "places in it are counted in 32 bits",
                 "Estimate models from parts of it and interpolate them",
@@ -146,7 +146,7 @@ impl KneserNey {
     /// stands twice in it, or the memory that was allowed does not suffice.
     pub fn estimate(mut self, vocabulary: &[String]) -> Result<Estimate> {
         if self.text.is_empty() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the text",
                 "it has no sentence",
                 "Give at least one",
@@ -168,7 +168,7 @@ impl KneserNey {
                     return Err(no_such_word(found, vocabulary.len()));
                 }
                 found if found == start || found == end => {
-                    return Err(Error::refused(
+                    return Err(Error::invalid(
                         format!(
                             "the token {:?} inside a sentence",
                             vocabulary[found as usize]
@@ -217,7 +217,7 @@ impl KneserNey {
 
 /// The refusal of what takes more memory than is allowed.
 pub(super) fn over_budget(options: &KneserNeyOptions, what: &str) -> Error {
-    Error::refused(
+    Error::invalid(
         format!("{what} at order {}", options.order),
         format!(
             "it takes more than the {} bytes of memory that are allowed",
@@ -228,7 +228,7 @@ pub(super) fn over_budget(options: &KneserNeyOptions, what: &str) -> Error {
 }
 
 fn no_such_word(found: u32, types: usize) -> Error {
-    Error::refused(
+    Error::invalid(
         format!("the word number {found}"),
         format!("a vocabulary of {types} types has no such word"),
         "Give the vocabulary by which the text was numbered, and leave out or replace words that \
@@ -237,10 +237,10 @@ fn no_such_word(found: u32, types: usize) -> Error {
 }
 
 /// Numbers the vocabulary, and gives the numbers of `<s>` and `</s>`.
-fn number(vocabulary: &[String]) -> Result<(Words, [u32; 2])> {
-    let mut words = Words::default();
+fn number(vocabulary: &[String]) -> Result<(TypeTable, [u32; 2])> {
+    let mut words = TypeTable::default();
     if vocabulary.len() > START as usize - 2 {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("a vocabulary of {} types", vocabulary.len()),
             "types are numbered in 32 bits",
             "Cut it",
@@ -248,7 +248,7 @@ fn number(vocabulary: &[String]) -> Result<(Words, [u32; 2])> {
     }
     for token in vocabulary {
         if words.add(token).is_none() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("the vocabulary's type {token:?}"),
                 "it stands there twice",
                 "Remove one of them",

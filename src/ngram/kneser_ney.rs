@@ -21,7 +21,7 @@ use std::ops::Range;
 use super::count::{Counted, KneserNeyOptions, over_budget};
 use super::discounts::{Discounts, counts_of_counts};
 use super::trie::{Trie, retain};
-use super::words::Words;
+use super::words::TypeTable;
 use super::{LOG10_ZERO, NgramModel};
 use crate::error::Result;
 
@@ -54,7 +54,7 @@ const BYTES_PER_NGRAM: usize = 5 * size_of::<u32>();
 
 /// Estimates the model; `start` is the number of `<s>`.
 pub(super) fn estimate(
-    words: Words,
+    words: TypeTable,
     counted: Counted,
     start: u32,
     options: &KneserNeyOptions,

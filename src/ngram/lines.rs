@@ -11,7 +11,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 const LONGEST: u64 = 1 << 20;
 
 /// Reads a source line by line.
-pub(super) struct Lines<R> {
+pub(super) struct ArpaLines<R> {
     source: R,
     /// The file, in the words of a message.
     name: String,
@@ -20,19 +20,19 @@ pub(super) struct Lines<R> {
 }
 
 /// Opens a file, compressed or not.
-pub(super) fn open(path: &Path) -> Result<Lines<Box<dyn BufRead>>> {
+pub(super) fn open(path: &Path) -> Result<ArpaLines<Box<dyn BufRead>>> {
     let name = path.display().to_string();
     if path.is_dir() {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             name,
             "it is a directory",
             "Give an n-gram model in ARPA format",
         ));
     }
-    Ok(Lines::new(gzip::open(path)?, &name))
+    Ok(ArpaLines::new(gzip::open(path)?, &name))
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> ArpaLines<R> {
     pub(super) fn new(source: R, name: &str) -> Self {
         Self {
             source,
@@ -53,7 +53,7 @@ impl<R: BufRead> Lines<R> {
             .read_until(b'\n', &mut self.line);
         let bytes = read.map_err(|error| self.failed(error))?;
         if bytes as u64 == LONGEST && self.line.last() != Some(&b'\n') {
-            return Err(self.refused(
+            return Err(self.invalid(
                 "the line",
                 &format!("it is longer than {LONGEST} bytes"),
                 "Give an n-gram model in ARPA format",
@@ -74,7 +74,7 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.bytes()).map_err(|error| {
             let byte = self.bytes()[error.valid_up_to()];
-            self.refused(
+            self.invalid(
                 &format!("the byte 0x{byte:02x}"),
                 "it is not UTF-8",
                 "Convert the file to UTF-8",
@@ -94,20 +94,20 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The refusal of something in this line.
-    pub(super) fn refused(&self, what: &str, rule: &str, hint: &str) -> Error {
+    pub(super) fn invalid(&self, what: &str, rule: &str, hint: &str) -> Error {
         self.refused_at(self.number, what, rule, hint)
     }
 
     /// The refusal of something in another line.
     pub(super) fn refused_at(&self, line: u64, what: &str, rule: &str, hint: &str) -> Error {
-        Error::refused(format!("{}, line {line}: {what}", self.name), rule, hint)
+        Error::invalid(format!("{}, line {line}: {what}", self.name), rule, hint)
     }
 
     fn failed(&self, error: std::io::Error) -> Error {
         match error.kind() {
             // What the decoder says; reading a plain file never fails with these.
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self
-                .refused(
+                .invalid(
                     "the compressed data",
                     &format!("it is cut off or damaged here or a little before ({error})"),
                     "Copy the file again, and look at it with `gzip -t`",

@@ -24,7 +24,7 @@ pub use kneser_ney::Estimate;
 
 use crate::error::Result;
 use trie::Trie;
-use words::Words;
+use words::TypeTable;
 
 /// The token before the first word of a sentence: a context, never predicted.
 pub const SENTENCE_START: &str = "<s>";
@@ -50,7 +50,7 @@ const NONE: u32 = u32::MAX;
 /// Numbers are f32 and take 8 bytes an n-gram of the highest order and 16 of the others.
 #[derive(Debug, Clone)]
 pub struct NgramModel {
-    words: Words,
+    words: TypeTable,
     trie: Trie,
     /// log10 p of each n-gram, one list an order; NaN for a context that is no n-gram itself.
     probabilities: Vec<Vec<f32>>,
@@ -75,7 +75,7 @@ pub struct History {
 impl NgramModel {
     /// From parts that fit each other.
     fn new(
-        words: Words,
+        words: TypeTable,
         trie: Trie,
         probabilities: Vec<Vec<f32>>,
         backoffs: Vec<Vec<f32>>,
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn back_off_goes_down_to_the_unigrams() {
-        let model = arpa::read(lines::Lines::new(TEXT.as_bytes(), "text")).expect("a model");
+        let model = arpa::read(lines::ArpaLines::new(TEXT.as_bytes(), "text")).expect("a model");
         let [a, b, end] = ["a", "b", "</s>"].map(|token| model.id(token).expect("a word"));
         let start = model.sentence_start();
         let after_a = model.advance(&start, Some(a));

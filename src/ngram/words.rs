@@ -3,7 +3,7 @@
 
 /// The tokens in the order in which they came; a token's number is its place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Words {
+pub(super) struct TypeTable {
     text: String,
     /// Where each token ends in the text.
     ends: Vec<usize>,
@@ -22,7 +22,7 @@ fn hash(token: &str) -> usize {
     (hash ^ (hash >> 32)) as usize
 }
 
-impl Words {
+impl TypeTable {
     /// Adds a token and gives its number; nothing if it is there already.
     ///
     /// There must be room for another number below 2^32 - 1.
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_order_and_survive_growth() {
-        let mut words = Words::default();
+        let mut words = TypeTable::default();
         assert_eq!(words.id("a"), None);
         for number in 0..1000 {
             assert_eq!(words.add(&format!("w{number}")), Some(number));

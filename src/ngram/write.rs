@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
     check_tokens(model)?;
     let Some(name) = path.file_name() else {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             path.display().to_string(),
             "it names no file",
             "Give the name of a file to write",
@@ -63,7 +63,7 @@ fn check_tokens(model: &NgramModel) -> Result<()> {
     for id in 0..model.vocab_size() as u32 {
         let token = model.token(id);
         if token.is_empty() || token.bytes().any(|byte| byte.is_ascii_whitespace()) {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("the token {token:?}"),
                 "in an ARPA file white space stands between tokens, so none may be empty or have \
                  any in it",

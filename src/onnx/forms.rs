@@ -141,7 +141,7 @@ fn layers(graph: &mut Builder, network: &Arranged<'_>, tokens: &str, shape: &str
 pub(super) fn step(network: &Arranged<'_>) -> Result<Graph> {
     let sizes: Vec<usize> = network.layers.iter().map(|layer| layer.hidden).collect();
     if sizes.iter().any(|&size| size != sizes[0]) {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("layers of {sizes:?} units"),
             "the states of all layers are one tensor of the step form, so they must be of one size",
             "Take --form sentence, or train layers of one size",

@@ -7,10 +7,10 @@
 //! (`icefall/rnn_lm/export-onnx.py` in k2-fsa/icefall), which sherpa-onnx reads
 //! (`offline-rnn-lm.cc`, `online-rnn-lm.cc` in k2-fsa/sherpa-onnx):
 //!
-//! - [`Form::Sentence`]: inputs `x` int64 `[N, L]` and `x_lens` int64 `[N]`; output `nll` f32
+//! - [`OnnxForm::Sentence`]: inputs `x` int64 `[N, L]` and `x_lens` int64 `[N]`; output `nll` f32
 //!   `[N]`.
-//! - [`Form::Step`]: inputs `x` int64 `[N, 1]`, `h0` f32 `[layers, N, H]`, and `c0` for an LSTM;
-//!   outputs `log_softmax` f32 `[N, V]`, `next_h0`, and `next_c0`; additional metadata
+//! - [`OnnxForm::Step`]: inputs `x` int64 `[N, 1]`, `h0` f32 `[layers, N, H]`, and `c0` for an
+//!   LSTM; outputs `log_softmax` f32 `[N, V]`, `next_h0`, and `next_c0`; additional metadata
 //!   `num_layers`, `hidden_size`, `embedding_dim`.
 //!
 //! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and
@@ -37,7 +37,7 @@ use network::Arranged;
 
 /// The graph's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum OnnxForm {
     /// Whole sentences in, one negative log-likelihood each out; the state stays inside
     Sentence,
     /// One token and the state in, the next word's log-probabilities and the next state out
@@ -56,18 +56,18 @@ const LARGEST: u64 = i32::MAX as u64;
 ///
 /// # Errors
 /// If the output layer is not the full softmax, or as [`network_to_onnx`].
-pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>> {
+pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
     // What was trained on samples is a full softmax.
     if !["softmax", "sampled"].contains(&config.output.as_str()) {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("the output layer {}", config.output),
             "only the full softmax can be written as ONNX",
             "Train with --output softmax or sampled",
         ));
     }
     if config.compression_size > 0 {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("the compression layer of {} units", config.compression_size),
             "Elman's ONNX graphs have none",
             "Train without --compression",
@@ -97,11 +97,11 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: Form) -> Result<Vec<u8>
 /// # Errors
 /// If a parameter is missing, unknown or of a wrong shape, the file would be larger than protobuf
 /// allows, or layers of several sizes are to be written as a step.
-pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: Form) -> Result<Vec<u8>> {
+pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: OnnxForm) -> Result<Vec<u8>> {
     let arranged = network.arrange()?;
     let graph = match form {
-        Form::Sentence => forms::sentence(&arranged),
-        Form::Step => forms::step(&arranged)?,
+        OnnxForm::Sentence => forms::sentence(&arranged),
+        OnnxForm::Step => forms::step(&arranged)?,
     };
     let model = Model {
         ir_version: FORMAT,
@@ -118,10 +118,10 @@ pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: Form) -> Result<
     Ok(model.encode_to_vec())
 }
 
-fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: Form) -> Vec<Property> {
+fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: OnnxForm) -> Vec<Property> {
     let comment = match form {
-        Form::Sentence => "rnnlm without state",
-        Form::Step => "rnnlm state",
+        OnnxForm::Sentence => "rnnlm without state",
+        OnnxForm::Step => "rnnlm state",
     };
     let mut rows = vec![
         ("model_type", "rnnlm".to_owned()),
@@ -135,7 +135,7 @@ fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: Form) -> Vec<P
         ("unit", unit.to_owned()),
         ("initial_state", network.initial_state.to_string()),
     ];
-    if form == Form::Step {
+    if form == OnnxForm::Step {
         rows.extend([
             ("num_layers", network.layers.len().to_string()),
             ("hidden_size", network.layers[0].hidden.to_string()),
@@ -154,7 +154,7 @@ fn check_size(bytes: u64) -> Result<()> {
     if bytes <= LARGEST {
         return Ok(());
     }
-    Err(Error::refused(
+    Err(Error::invalid(
         format!("an ONNX file of {bytes} bytes"),
         format!("protobuf allows {LARGEST} bytes in one file"),
         "Keep the model as safetensors, which PyTorch reads, or train it with a smaller vocabulary \
@@ -189,7 +189,7 @@ mod tests {
             initial_state: 0.0,
             parameters,
         };
-        let message = network_to_onnx(&network, "word", Form::Sentence)
+        let message = network_to_onnx(&network, "word", OnnxForm::Sentence)
             .expect_err("too large")
             .to_string();
         assert!(

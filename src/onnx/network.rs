@@ -132,7 +132,7 @@ impl<'a> Network<'a> {
             self.cell,
         )?;
         let activation = find(ACTIVATIONS.iter().copied(), "activation", self.activation)?;
-        let mut source = Source::new(&self.parameters);
+        let mut source = ParameterMap::new(&self.parameters);
         let layers = source.count_layers();
         let embedding = source.matrix_if_any("embedding.weight")?;
         let one_hot = if embedding.is_none() {
@@ -258,9 +258,9 @@ fn reordered(values: &[f32], blocks: &[usize], size: usize) -> Vec<f32> {
 }
 
 /// The parameters that no part of the network has taken yet.
-struct Source<'a, 'n>(BTreeMap<&'n str, &'n Parameter<'a>>);
+struct ParameterMap<'a, 'n>(BTreeMap<&'n str, &'n Parameter<'a>>);
 
-impl<'a, 'n> Source<'a, 'n> {
+impl<'a, 'n> ParameterMap<'a, 'n> {
     fn new(parameters: &'n [Parameter<'a>]) -> Self {
         Self(
             parameters
@@ -296,7 +296,7 @@ impl<'a, 'n> Source<'a, 'n> {
                     values: Cow::Borrowed(one.values),
                 }))
             }
-            _ => Err(Error::refused(
+            _ => Err(Error::invalid(
                 name,
                 format!(
                     "its shape is {:?}, with {} elements",
@@ -353,7 +353,7 @@ impl<'a, 'n> Source<'a, 'n> {
     fn finish(self) -> Result<()> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Error::refused(
+            Some(name) => Err(Error::invalid(
                 format!("the parameter {name}"),
                 "the export to ONNX does not know what to do with it",
                 "Keep the model as safetensors, which PyTorch reads",
@@ -375,7 +375,7 @@ fn find<T>(
     rows.into_iter()
         .find_map(|(row, value)| (row == name).then_some(value))
         .ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 format!("the {what} {name}"),
                 "ONNX has no operator for it",
                 format!("It can be written for one of: {names}"),
@@ -384,7 +384,7 @@ fn find<T>(
 }
 
 fn missing(name: &str) -> Error {
-    Error::refused(
+    Error::invalid(
         name,
         "the network lacks this parameter",
         "Give it, or restore the model from a copy",
@@ -395,7 +395,7 @@ fn fits(what: &str, found: usize, wanted: usize) -> Result<()> {
     if found == wanted {
         return Ok(());
     }
-    Err(Error::refused(
+    Err(Error::invalid(
         what,
         format!("its size is {found}, and the other parameters want {wanted}"),
         "The parameters of a model belong together",

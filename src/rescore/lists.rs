@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
+pub enum ListFormat {
     /// Words alone, as for rnnlm -nbest.
     Rnnlm,
     /// The acoustic score, the language model's score and the number of words, all before the
@@ -50,7 +50,7 @@ pub struct List {
 pub struct ListReader {
     reader: Box<dyn BufRead>,
     path: PathBuf,
-    form: Form,
+    form: ListFormat,
     ids: Ids,
     line: u64,
     lists: u64,
@@ -69,7 +69,7 @@ impl std::fmt::Debug for ListReader {
 
 impl ListReader {
     /// Begins to read; `path` is for messages.
-    pub fn new(reader: Box<dyn BufRead>, path: &Path, form: Form, ids: Ids) -> Self {
+    pub fn new(reader: Box<dyn BufRead>, path: &Path, form: ListFormat, ids: Ids) -> Self {
         Self {
             reader,
             path: path.to_owned(),
@@ -141,7 +141,7 @@ impl ListReader {
         } else {
             format!(": {:?}", line.trim_end())
         };
-        Error::refused(
+        Error::invalid(
             format!("{}, line {}{line}", self.path.display(), self.line),
             rule,
             hint,
@@ -162,7 +162,7 @@ impl ListReader {
             })?),
         };
         let (mut acoustic, mut language, mut count) = (0.0, None, None);
-        if self.form == Form::Srilm {
+        if self.form == ListFormat::Srilm {
             let mut number = |what: &str| {
                 let field = fields.next().unwrap_or("");
                 field
@@ -209,11 +209,11 @@ impl ListReader {
             ));
         }
         let words = match self.form {
-            Form::Srilm => words
+            ListFormat::Srilm => words
                 .into_iter()
                 .filter(|word| !["<s>", "</s>"].contains(&word.as_str()))
                 .collect(),
-            Form::Rnnlm => words,
+            ListFormat::Rnnlm => words,
         };
         Ok((
             id,
@@ -231,7 +231,7 @@ impl ListReader {
 mod tests {
     use super::*;
 
-    fn read(text: &str, form: Form, ids: Ids) -> Result<Vec<List>> {
+    fn read(text: &str, form: ListFormat, ids: Ids) -> Result<Vec<List>> {
         let mut reader = ListReader::new(
             Box::new(std::io::Cursor::new(text.to_owned())),
             Path::new("lists"),
@@ -270,7 +270,7 @@ mod tests {
         };
         let lists = read(
             "u1 a b\nu1 a c\nu2\td\r\nu1 e\n",
-            Form::Rnnlm,
+            ListFormat::Rnnlm,
             Ids::FirstColumn,
         )
         .expect("lists");
@@ -282,14 +282,14 @@ mod tests {
                 ("u1", own(&["e"]))
             ]
         );
-        let lists = read("\na b\na\n\n\nc", Form::Rnnlm, Ids::None).expect("lists");
+        let lists = read("\na b\na\n\n\nc", ListFormat::Rnnlm, Ids::None).expect("lists");
         assert_eq!(
             shape(&lists),
             [("1", own(&["a b", "a"])), ("2", own(&["c"]))]
         );
         let lists = read(
             "u -100.5 -7 2 <s> a b </s>\nu -99 -8.25 1 a\n",
-            Form::Srilm,
+            ListFormat::Srilm,
             Ids::FirstColumn,
         )
         .expect("lists");
@@ -302,7 +302,7 @@ mod tests {
             ),
             (-99.0, Some(-8.25), 2)
         );
-        assert_eq!(read("", Form::Rnnlm, Ids::None).expect("nothing"), []);
+        assert_eq!(read("", ListFormat::Rnnlm, Ids::None).expect("nothing"), []);
     }
 
     #[test]
@@ -310,43 +310,49 @@ mod tests {
         for (text, form, ids, line, why) in [
             (
                 "u a\nu\n",
-                Form::Rnnlm,
+                ListFormat::Rnnlm,
                 Ids::FirstColumn,
                 "line 2",
                 "no words",
             ),
             (
                 "u a\n \n",
-                Form::Rnnlm,
+                ListFormat::Rnnlm,
                 Ids::FirstColumn,
                 "line 2",
                 "name of its list",
             ),
             (
                 "-1 x 1 a\n",
-                Form::Srilm,
+                ListFormat::Srilm,
                 Ids::None,
                 "line 1",
                 "language model's score",
             ),
-            ("-1 -2 1\n", Form::Srilm, Ids::None, "line 1", "no words"),
+            (
+                "-1 -2 1\n",
+                ListFormat::Srilm,
+                Ids::None,
+                "line 1",
+                "no words",
+            ),
             (
                 "-1 -2 3 a b\n",
-                Form::Srilm,
+                ListFormat::Srilm,
                 Ids::None,
                 "line 1",
                 "says 3 words",
             ),
             (
                 "-1 nan 1 a\n",
-                Form::Srilm,
+                ListFormat::Srilm,
                 Ids::None,
                 "line 1",
                 "no finite number",
             ),
             (
                 "u -1 -2\n",
-                Form::Srilm,
+                ListFormat::Srilm,
                 Ids::FirstColumn,
                 "line 1",
                 "number of words",

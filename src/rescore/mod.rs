@@ -8,5 +8,5 @@
 mod lists;
 mod prefixes;
 
-pub use lists::{Form, Hypothesis, Ids, List, ListReader};
+pub use lists::{Hypothesis, Ids, List, ListFormat, ListReader};
 pub use prefixes::{Context, PrefixScorer};

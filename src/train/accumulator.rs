@@ -1,6 +1,6 @@
 //! Gradients of several windows, summed for one update.
 
-use super::recipe::Reduction;
+use super::recipe::LossReduction;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Gradient, Scale, Sgd};
@@ -58,9 +58,9 @@ impl Accumulator {
     }
 
     /// The update's last window was added: its sums become means where the recipe says so.
-    pub(super) fn end(&mut self, device: &mut Device, reduction: Reduction) {
+    pub(super) fn end(&mut self, device: &mut Device, reduction: LossReduction) {
         self.is_new = true;
-        if reduction == Reduction::Mean {
+        if reduction == LossReduction::Mean {
             self.multiply(device, 1.0 / self.tokens.max(1) as f32);
         }
     }

@@ -10,13 +10,13 @@ mod jitter;
 mod optimizer;
 mod progress;
 mod recipe;
-mod records;
 mod schedule;
+mod step_metrics;
 mod trainer;
 
 pub use averager::AverageKind;
 pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 pub use progress::{EpochRecord, Event, Progress, Snapshot};
-pub use recipe::{PrecisionKind, Recipe, Reduction};
+pub use recipe::{LossReduction, PrecisionKind, Recipe};
 pub use schedule::{Keep, Schedule, ScheduleKind, Verdict};
 pub use trainer::Trainer;

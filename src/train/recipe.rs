@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::averager::AverageKind;
 use super::optimizer::OPTIMIZERS;
-use super::records::LARGEST_RUN;
 use super::schedule::{Keep, ScheduleKind};
+use super::step_metrics::MAX_STEPS;
 use crate::error::{Error, Result};
 use crate::model::{DIRECT, DropoutRates};
 
@@ -16,7 +16,7 @@ const DIRECT_FACTOR: f32 = 0.1;
 /// Whether a window's gradient is the sum over its tokens or their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Reduction {
+pub enum LossReduction {
     /// The sum: one update of a window moves as far as rnnlm's updates for its tokens together.
     Sum,
     /// The mean: steps do not grow with the window.
@@ -91,7 +91,7 @@ pub struct Recipe {
     #[serde(default)]
     pub average: AverageKind,
     /// Sum or mean over an update's tokens.
-    pub reduction: Reduction,
+    pub reduction: LossReduction,
     /// Windows of an update; the last one of an epoch may have fewer.
     #[serde(default = "one")]
     pub accumulate: usize,
@@ -157,7 +157,7 @@ impl Default for Recipe {
             keep: Keep::Best,
             average: AverageKind::Off,
             min_improvement: 1.003,
-            reduction: Reduction::Mean,
+            reduction: LossReduction::Mean,
             accumulate: one(),
             clip_value: 0.0,
             clip: 0.0,
@@ -191,8 +191,8 @@ impl Recipe {
                 );
             }
         }
-        if !(1..=LARGEST_RUN).contains(&self.accumulate) {
-            let rule = format!("it must be from 1 to {LARGEST_RUN} windows");
+        if !(1..=MAX_STEPS).contains(&self.accumulate) {
+            let rule = format!("it must be from 1 to {MAX_STEPS} windows");
             return wrong(
                 "--accumulate",
                 self.accumulate.to_string(),

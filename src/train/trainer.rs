@@ -9,14 +9,14 @@ use super::accumulator::Accumulator;
 use super::averager::{AverageKind, Averager};
 use super::optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 use super::progress::{EpochRecord, Event, Progress};
-use super::recipe::{PrecisionKind, Recipe, Reduction};
-use super::records::{LARGEST_RUN, Look, Records, Run};
+use super::recipe::{LossReduction, PrecisionKind, Recipe};
 use super::schedule::Schedule;
+use super::step_metrics::{CollectedMetrics, MAX_STEPS, PendingSteps, StepMetrics};
 use crate::corpus::{Corpus, Streams};
+use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::feed::{Feed, Purpose};
 use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
 use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
@@ -30,10 +30,10 @@ pub struct Trainer<'a> {
     model: Model,
     workspace: Workspace,
     evaluator: Evaluator,
-    feed: Feed<'a>,
+    loader: DataLoader<'a>,
     /// For every parameter, the optimiser's tensors.
     optimizer_state: Vec<Vec<Tensor>>,
-    records: Records,
+    metrics: StepMetrics,
     /// Where an update has several windows.
     accumulator: Option<Accumulator>,
     /// Where weights are averaged, or may be.
@@ -49,13 +49,13 @@ pub struct Trainer<'a> {
     /// Windows of a run, after which the losses are looked at.
     interval: usize,
     /// The run before, which a GPU may still be at.
-    pending: Option<Run>,
+    pending: Option<PendingSteps>,
     /// When the last run was looked at.
-    looked: Instant,
+    collected_at: Instant,
 }
 
 /// Seconds between two looks that the interval aims at.
-const SECONDS_BETWEEN_LOOKS: f64 = 0.5;
+const SECONDS_BETWEEN_COLLECTIONS: f64 = 0.5;
 
 impl<'a> Trainer<'a> {
     /// A run at its beginning, from parameters in the file's layout.
@@ -77,7 +77,7 @@ impl<'a> Trainer<'a> {
             .expect("the recipe was validated");
         let mixed = recipe.precision == PrecisionKind::Mixed;
         if mixed && !device.has_f16() {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "--precision mixed",
                 format!("{} has no f16 for compute shaders", device.name()),
                 "Take --precision full, or a device of which `elman devices` says that it has f16",
@@ -108,7 +108,7 @@ impl<'a> Trainer<'a> {
         };
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
-        let feed = Feed::new(device, streams, Purpose::Training { history })?;
+        let loader = DataLoader::new(device, streams, Mode::Train { history })?;
         let mut optimizer_state = Vec::new();
         for spec in model.parameters().parameter_specs() {
             let allocate = |name: &&str| spec.allocate(device, &format!("{name} of {}", spec.name));
@@ -145,9 +145,9 @@ impl<'a> Trainer<'a> {
             model,
             workspace,
             evaluator,
-            feed,
+            loader,
             optimizer_state,
-            records: Records::new(device, parameters)?,
+            metrics: StepMetrics::new(device, parameters)?,
             accumulator,
             averager,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
@@ -157,10 +157,10 @@ impl<'a> Trainer<'a> {
             progress,
             interval: 1,
             pending: None,
-            looked: Instant::now(),
+            collected_at: Instant::now(),
             recipe,
         };
-        trainer.cut();
+        trainer.resegment();
         Ok(trainer)
     }
 
@@ -180,15 +180,16 @@ impl<'a> Trainer<'a> {
     }
 
     /// Cuts the text into the windows of the epoch that is under way or comes next.
-    fn cut(&mut self) {
+    fn resegment(&mut self) {
         if self.recipe.bptt_jitter > 0 {
-            self.feed.cut(self.recipe.lengths(self.progress.epochs));
+            self.loader
+                .resegment(self.recipe.lengths(self.progress.epochs));
         }
     }
 
     /// Windows of this epoch.
     pub fn windows(&self) -> usize {
-        self.feed.streams().windows()
+        self.loader.streams().windows()
     }
 
     /// The learning rate of the last update, or before the first one its rate.
@@ -206,7 +207,7 @@ impl<'a> Trainer<'a> {
     pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
         if self.progress.window == self.windows() {
             if let Some(run) = self.pending.take() {
-                return self.look(device, run);
+                return self.collect(device, run);
             }
             return self.end_epoch(device).map(Event::Epoch);
         }
@@ -214,12 +215,12 @@ impl<'a> Trainer<'a> {
             self.put_best(device)?;
             return Ok(Event::Finished);
         }
-        let run = self.run(device);
-        if run.is_here() {
-            return self.look(device, run);
+        let run = self.train_steps(device);
+        if run.is_ready() {
+            return self.collect(device, run);
         }
         match self.pending.replace(run) {
-            Some(previous) => self.look(device, previous),
+            Some(previous) => self.collect(device, previous),
             // The first run of all, or of an epoch: the next one is handed over before this one is
             // waited for.
             None => self.advance(device),
@@ -227,60 +228,60 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains on the next few windows of the epoch.
-    fn run(&mut self, device: &mut Device) -> Run {
+    fn train_steps(&mut self, device: &mut Device) -> PendingSteps {
         let start = Instant::now();
         let first = self.progress.window;
         if first == 0 {
             self.workspace.reset(device);
-            self.looked = start;
+            self.collected_at = start;
         }
         // A run ends where an update does, so that nothing need be kept of half an update.
         let update = self.recipe.accumulate;
         let count = self
             .interval
             .next_multiple_of(update)
-            .min(LARGEST_RUN / update * update)
+            .min(MAX_STEPS / update * update)
             .min(self.windows() - first);
         let mut tokens = 0;
         for record in 0..count {
-            tokens += self.window(device, first + record, record);
+            tokens += self.train_step(device, first + record, record);
         }
         self.progress.window += count;
-        self.records
-            .end_run(device, first, count, tokens, start.elapsed().as_secs_f64())
+        self.metrics
+            .finish(device, first, count, tokens, start.elapsed().as_secs_f64())
     }
 
     /// Waits for a run and takes account of it.
-    fn look(&mut self, device: &mut Device, run: Run) -> Result<Event> {
-        let Run {
+    fn collect(&mut self, device: &mut Device, run: PendingSteps) -> Result<Event> {
+        let PendingSteps {
             first,
             count,
             tokens,
             ..
         } = run;
-        let (is_here, spent) = (run.is_here(), run.seconds);
-        let Look {
+        let (is_ready, spent) = (run.is_ready(), run.seconds);
+        let CollectedMetrics {
             sums,
             gradient_norm,
             not_finite,
-        } = run.look(device)?;
+        } = run.collect(device)?;
         if let Some((window, parameter)) = not_finite {
             return Err(self.not_finite(parameter, first + window + 1));
         }
         // Where runs overlap, one takes the time between two looks.
-        let seconds = if is_here {
+        let seconds = if is_ready {
             spent
         } else {
-            self.looked.elapsed().as_secs_f64()
+            self.collected_at.elapsed().as_secs_f64()
         };
-        self.looked = Instant::now();
+        self.collected_at = Instant::now();
         let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.nats += nats;
         self.progress.tokens += tokens;
         self.progress.seconds += seconds;
         // How often one looks changes nothing but the wait.
-        let fitting = count as f64 * SECONDS_BETWEEN_LOOKS / seconds.max(1e-6);
-        self.interval = (fitting as usize).clamp(1, LARGEST_RUN);
+        let fitting = count as f64 * SECONDS_BETWEEN_COLLECTIONS / seconds.max(1e-6);
+        self.interval = (fitting as usize).clamp(1, MAX_STEPS);
         let (loss, tokens_per_second) = (
             nats / tokens.max(1) as f64,
             tokens as f64 / seconds.max(1e-9),
@@ -295,17 +296,17 @@ impl<'a> Trainer<'a> {
 
     /// One window: forward, back, and where it is the last one of an update, update. Returns the
     /// tokens predicted.
-    fn window(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
+    fn train_step(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
         // Every window of the run has masks of its own.
         let most = self
-            .feed
+            .loader
             .streams()
             .steps()
             .div_ceil(self.recipe.shortest_window());
         let draw = (self.progress.epochs * most + number) as u32;
-        let (window, predicted) = self.feed.window(device, &self.workspace, number, draw);
+        let (window, predicted) = self.loader.window(device, &self.workspace, number, draw);
         let scale = match (self.recipe.reduction, &self.accumulator) {
-            (Reduction::Mean, None) => 1.0 / predicted.max(1) as f32,
+            (LossReduction::Mean, None) => 1.0 / predicted.max(1) as f32,
             _ => 1.0,
         };
         self.model.forward(device, &self.workspace, &window);
@@ -327,12 +328,12 @@ impl<'a> Trainer<'a> {
                 });
             }
         }
-        self.records
+        self.metrics
             .write(device, record, self.workspace.losses(&window), &gradients);
         if is_last {
             if self.recipe.clip > 0.0 {
                 device.run(&ClipGradNorm {
-                    squares: self.records.squares(record),
+                    squares: self.metrics.squares(record),
                     maximum: self.recipe.clip,
                     scale: self.scale,
                 });
@@ -347,7 +348,7 @@ impl<'a> Trainer<'a> {
         self.progress.step += 1;
         let rate = match self.recipe.reduction {
             // A mean over a short window counts as much less as there is less in it.
-            Reduction::Mean if self.recipe.bptt_jitter > 0 => {
+            LossReduction::Mean if self.recipe.bptt_jitter > 0 => {
                 self.rate() * (window.time_steps as f32 / self.recipe.bptt as f32)
             }
             _ => self.rate(),
@@ -473,7 +474,7 @@ impl<'a> Trainer<'a> {
             progress.tokens,
             progress.seconds,
         ) = (0, 0.0, 0, 0.0);
-        self.cut();
+        self.resegment();
         Ok(record)
     }
 

@@ -1,7 +1,7 @@
 //! Networks of hostile sizes in all cells, and what PyTorch's equations make of them in f64.
 
 use elman::onnx::format::Model;
-use elman::onnx::{Form, Network, Parameter, network_to_onnx};
+use elman::onnx::{Network, OnnxForm, Parameter, network_to_onnx};
 use prost::Message;
 
 use super::super::reference::generator::Generator;
@@ -181,12 +181,12 @@ impl Made {
         }
     }
 
-    pub fn file(&self, parameters: &Parameters, form: Form) -> Vec<u8> {
+    pub fn file(&self, parameters: &Parameters, form: OnnxForm) -> Vec<u8> {
         network_to_onnx(&self.network(parameters), "word", form)
             .unwrap_or_else(|error| panic!("{}: {error}", self.cell))
     }
 
-    pub fn model(&self, form: Form) -> Model {
+    pub fn model(&self, form: OnnxForm) -> Model {
         Model::decode(self.file(&self.parameters(1), form).as_slice()).expect("the file decodes")
     }
 

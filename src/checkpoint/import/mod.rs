@@ -111,7 +111,7 @@ impl Imported {
         let parameter_specs = parameter_specs(&config);
         let take = |name: &str| {
             self.values.remove(name).ok_or_else(|| {
-                Error::refused(
+                Error::invalid(
                     name,
                     "the import did not find its numbers",
                     "This is a bug in Elman",

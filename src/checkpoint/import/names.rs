@@ -70,7 +70,7 @@ impl Names {
                 surplus.join(", ")
             ));
         }
-        Err(Error::refused(
+        Err(Error::invalid(
             file.file(),
             rule.join("; "),
             "Save a model of one nn.RNN, nn.GRU or nn.LSTM called rnn, an nn.Linear called \
@@ -135,7 +135,7 @@ fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
         } else {
             continue;
         };
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("{name} of {}", file.file()),
             rule,
             hint,

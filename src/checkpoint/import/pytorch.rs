@@ -31,7 +31,7 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let layout = ImportedShape::of(&file, &names)?;
     let types = vocabulary::read(vocabulary, unit)?;
     if types.vocabulary.len() != layout.vocab_size {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             vocabulary.display().to_string(),
             format!(
                 "it has {} types, and the tables of {} have {} rows",
@@ -92,7 +92,7 @@ impl ImportedShape {
             let name = names.in_file(&name);
             let found = file.shape(&name).unwrap_or_default();
             if found != wanted {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{name} of {}", file.file()),
                     format!("its shape is {found:?}, and the other tensors call for {wanted:?}"),
                     "Save the state_dict of one whole model",
@@ -155,7 +155,7 @@ impl ImportedShape {
 fn matrix(file: &ForeignTensors<'_>, name: &str) -> Result<[usize; 2]> {
     match file.shape(name) {
         Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok([rows, columns]),
-        shape => Err(Error::refused(
+        shape => Err(Error::invalid(
             format!("{name} of {}", file.file()),
             format!("its shape is {:?}", shape.unwrap_or_default()),
             "It must be a matrix of at least one row and one column",
@@ -171,7 +171,7 @@ fn cell(file: &ForeignTensors<'_>, names: &Names, hidden: usize) -> Result<(usiz
         .into_iter()
         .find(|(gates, _)| gates.checked_mul(hidden) == Some(rows))
         .ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 format!("{name} of {}", file.file()),
                 format!(
                     "its shape is {:?}, and {} has {hidden} columns: {rows} rows are not 1, 3 or 4 \

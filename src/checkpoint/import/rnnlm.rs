@@ -52,7 +52,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
     let head = reader.head()?;
     let number = |name: &str| head.number(name, file);
     if number("version")? != VERSION {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             format!("{file}, version {}", number("version")?),
             format!("Elman reads version {VERSION}, which rnnlm 0.3 and 0.4 write"),
             "Train with one of these, or let one go on with the model for no epoch: it writes its \
@@ -63,7 +63,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         0 => false,
         1 => true,
         other => {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("{file}, file format {other}"),
                 "it must be 0 (text) or 1 (binary)",
                 "Save it as one of them",
@@ -157,7 +157,7 @@ impl Sizes {
         if fits && self.words > 0 && self.hidden > 0 && (1..=self.words).contains(&self.classes) {
             return Ok(());
         }
-        Err(Error::refused(
+        Err(Error::invalid(
             file,
             format!(
                 "an input layer of {input}, a hidden layer of {}, an output layer of {output}, {} \
@@ -183,7 +183,7 @@ impl Head {
                 None => "it is not there, so this is no model of rnnlm".to_owned(),
                 Some(value) => format!("{value:?} is no number from 0 on"),
             };
-            Error::refused(
+            Error::invalid(
                 format!("`{name}:` in the head of {file}"),
                 rule,
                 "Give the file that `rnnlm -train -rnnlm FILE` wrote",
@@ -195,7 +195,7 @@ impl Head {
 impl<'a> Reader<'a> {
     fn cut_short(&self, what: &str) -> Error {
         let rule = format!("the file ends before {what}");
-        Error::refused(
+        Error::invalid(
             self.file,
             rule,
             "It is cut short: restore it from a copy, or train it again",
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
                 }
                 None => {
                     let hint = "Give the file that `rnnlm -train -rnnlm FILE` wrote";
-                    return Err(Error::refused(self.file, "it is no model of rnnlm", hint));
+                    return Err(Error::invalid(self.file, "it is no model of rnnlm", hint));
                 }
             }
         }
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
             })?;
             let place = format!("{}, word {}", self.file, types.len());
             let text = std::str::from_utf8(line).map_err(|_| {
-                Error::refused(
+                Error::invalid(
                     &*place,
                     "it is not UTF-8",
                     "Convert the training text to UTF-8 and train again",
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
                     .and_then(|field| field.parse::<usize>().ok())
             };
             let (true, Some(index), Some(class)) = (fields.len() == 4, number(0), number(3)) else {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{place}: {text:?}"),
                     "a line of the vocabulary has a number, a count, a word and a class",
                     "Restore the file from a copy",
@@ -279,14 +279,14 @@ impl<'a> Reader<'a> {
                     "words count up from 0, and their classes ascend below {}",
                     sizes.classes
                 );
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{place}: {text:?}"),
                     rule,
                     "Restore the file from a copy",
                 ));
             }
             if !words.insert(fields[2]) {
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     format!("{place}: {text:?}"),
                     "the word stands there twice",
                     "Restore the file from a copy",
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
             .first()
             .is_none_or(|first| first != Unit::Word.boundary())
         {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 self.file,
                 "its first word is not </s>",
                 "Restore the file from a copy",
@@ -352,7 +352,7 @@ impl<'a> Reader<'a> {
             && !self.ends_with_title(is_binary)
         {
             let rule = format!("{} bytes are left over", self.bytes.len() - self.position);
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 self.file,
                 rule,
                 "The sizes in its head are wrong, or something was written behind the model",
@@ -413,7 +413,7 @@ impl<'a> Reader<'a> {
                     "{word:?} is no number, and {} of {count} are still to come",
                     count - numbers.len()
                 );
-                Error::refused(
+                Error::invalid(
                     format!("{what} of {}", self.file),
                     rule,
                     "It is cut short or damaged: restore it from a copy",
@@ -428,7 +428,7 @@ impl<'a> Reader<'a> {
     fn finite(&self, what: &str, numbers: Vec<f32>) -> Result<Vec<f32>> {
         match numbers.iter().find(|number| !number.is_finite()) {
             None => Ok(numbers),
-            Some(number) => Err(Error::refused(
+            Some(number) => Err(Error::invalid(
                 format!("{what} of {}", self.file),
                 format!("{number} is among them, and all must be finite"),
                 "Its training diverged, or the file is damaged: train it again with a smaller \

@@ -35,7 +35,7 @@ impl<'a> ForeignTensors<'a> {
     pub(super) fn open(path: &Path, bytes: &'a [u8]) -> Result<Self> {
         let file = path.display().to_string();
         let broken = |error: safetensors::SafeTensorError| {
-            Error::refused(
+            Error::invalid(
                 file.clone(),
                 format!("it is no whole safetensors file ({error})"),
                 "PyTorch writes one with safetensors.torch.save_file(model.state_dict(), FILE)",
@@ -93,9 +93,9 @@ impl<'a> ForeignTensors<'a> {
         let view = self
             .views
             .get(tensor)
-            .ok_or_else(|| Error::refused(what.clone(), "it is missing", "Save it too"))?;
+            .ok_or_else(|| Error::invalid(what.clone(), "it is missing", "Save it too"))?;
         let numbers = numbers(view).ok_or_else(|| {
-            Error::refused(
+            Error::invalid(
                 what.clone(),
                 format!("its type is {}", view.dtype()),
                 "Elman takes F32, and F64, F16 and BF16 for conversion: save the model with \
@@ -111,7 +111,7 @@ impl<'a> ForeignTensors<'a> {
                 } else {
                     ""
                 };
-                return Err(Error::refused(
+                return Err(Error::invalid(
                     what,
                     format!(
                         "element {:?} is {number:e}{beyond}",

@@ -72,7 +72,7 @@ fn parse(text: &str, file: &str, unit: Unit) -> Result<ForeignVocabulary> {
 }
 
 fn bad_line(file: &str, number: usize, line: &str, rule: impl Into<String>, hint: &str) -> Error {
-    Error::refused(format!("{file}, line {}: {line:?}", number + 1), rule, hint)
+    Error::invalid(format!("{file}, line {}: {line:?}", number + 1), rule, hint)
 }
 
 /// A line of Kaldi's: a token, white space, a number.
@@ -90,7 +90,7 @@ fn with_number(line: &str, unit: Unit) -> Option<(&str, usize)> {
 fn by_number<'a>(lines: &[&'a str], file: &str, unit: Unit) -> Result<Vec<&'a str>> {
     let mut tokens = vec![None; lines.len()];
     for (place, line) in lines.iter().enumerate() {
-        let refused = |rule: String| {
+        let invalid = |rule: String| {
             bad_line(
                 file,
                 place,
@@ -100,10 +100,10 @@ fn by_number<'a>(lines: &[&'a str], file: &str, unit: Unit) -> Result<Vec<&'a st
             )
         };
         let (token, number) = with_number(line, unit)
-            .ok_or_else(|| refused("the first line has a number, and this one has none".into()))?;
+            .ok_or_else(|| invalid("the first line has a number, and this one has none".into()))?;
         let slot = tokens.get_mut(number).filter(|slot| slot.is_none());
         *slot.ok_or_else(|| {
-            refused(format!(
+            invalid(format!(
                 "the numbers must be 0 to {}, each once",
                 lines.len() - 1
             ))
@@ -198,7 +198,7 @@ fn move_boundary(
                  word"
             }
         };
-        return Err(Error::refused(
+        return Err(Error::invalid(
             file,
             format!("it lacks the boundary, {own:?}, which is the context before a text"),
             hint,

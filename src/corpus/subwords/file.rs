@@ -52,8 +52,8 @@ pub(in crate::corpus) fn bytes(token: &str) -> Vec<u8> {
         .unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
-fn refused(file: &str, rule: impl Into<String>, hint: &str) -> Error {
-    Error::refused(file, rule, hint)
+fn invalid(file: &str, rule: impl Into<String>, hint: &str) -> Error {
+    Error::invalid(file, rule, hint)
 }
 
 /// What would do instead.
@@ -69,7 +69,7 @@ impl Subwords {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = path.display().to_string();
         let json = String::from_utf8(bytes)
-            .map_err(|error| refused(&file, format!("it is not JSON ({error})"), OTHER))?;
+            .map_err(|error| invalid(&file, format!("it is not JSON ({error})"), OTHER))?;
         Self::parse(json, &file)
     }
 
@@ -80,10 +80,10 @@ impl Subwords {
     /// from it as it was.
     pub fn parse(json: String, file: &str) -> Result<Self> {
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&json) {
-            return Err(refused(file, format!("it is not JSON ({error})"), OTHER));
+            return Err(invalid(file, format!("it is not JSON ({error})"), OTHER));
         }
         let mut tokenizer = Tokenizer::from_bytes(&json).map_err(|error| {
-            refused(
+            invalid(
                 file,
                 format!("it is no tokenizer.json of Hugging Face's format ({error})"),
                 OTHER,
@@ -94,7 +94,7 @@ impl Subwords {
         // mark such as </s>.
         tokenizer
             .with_truncation(None)
-            .map_err(|error| refused(file, error.to_string(), OTHER))?;
+            .map_err(|error| invalid(file, error.to_string(), OTHER))?;
         tokenizer.with_padding(None);
         tokenizer.set_encode_special_tokens(true);
         let types = dense_types(&tokenizer, file)?;
@@ -110,7 +110,7 @@ impl Subwords {
             *text = b"\n".to_vec();
         }
         let boundary =
-            u32::try_from(boundary).map_err(|error| refused(file, error.to_string(), OTHER))?;
+            u32::try_from(boundary).map_err(|error| invalid(file, error.to_string(), OTHER))?;
         let subwords = Self {
             tokenizer,
             json,
@@ -128,14 +128,14 @@ impl Subwords {
             let encoding = self
                 .tokenizer
                 .encode_fast(line, false)
-                .map_err(|error| refused(file, error.to_string(), OTHER))?;
+                .map_err(|error| invalid(file, error.to_string(), OTHER))?;
             let ids = encoding.get_ids();
             if !self.spells(ids, line.as_bytes()) {
                 let text: Vec<u8> = ids
                     .iter()
                     .flat_map(|&id| self.texts[id as usize].iter().copied())
                     .collect();
-                return Err(refused(
+                return Err(invalid(
                     file,
                     format!(
                         "a text must come back as it was, and {line:?} comes back as {:?}",
@@ -154,7 +154,7 @@ fn check_model(tokenizer: &Tokenizer, file: &str) -> Result<()> {
     let kind = match tokenizer.get_model() {
         ModelWrapper::BPE(model) => {
             return match model.dropout {
-                Some(rate) if rate > 0.0 => Err(refused(
+                Some(rate) if rate > 0.0 => Err(invalid(
                     file,
                     format!("its dropout is {rate}, and a text must have one encoding"),
                     "Set its \"dropout\" to null",
@@ -166,7 +166,7 @@ fn check_model(tokenizer: &Tokenizer, file: &str) -> Result<()> {
         ModelWrapper::WordLevel(_) => "WordLevel",
         ModelWrapper::Unigram(_) => "Unigram",
     };
-    Err(refused(
+    Err(invalid(
         file,
         format!("its model is {kind}, and --unit bpe takes BPE"),
         OTHER,
@@ -186,7 +186,7 @@ fn dense_types(tokenizer: &Tokenizer, file: &str) -> Result<Vec<String>> {
         }
     }
     match (types.iter().position(Option::is_none), double) {
-        (Some(hole), Some((id, token))) => Err(refused(
+        (Some(hole), Some((id, token))) => Err(invalid(
             file,
             format!(
                 "its {count} tokens must have the numbers 0 to {}, each once; none has {hole}, and \
@@ -208,7 +208,7 @@ fn letter_id(tokenizer: &Tokenizer, byte: u8, file: &str) -> Result<u32> {
                 "it has no token {letter:?}, GPT-2's letter for byte 0x{byte:02x}, so a text \
                 with that byte could not be written"
             );
-            refused(file, rule, OTHER)
+            invalid(file, rule, OTHER)
         })
 }
 

@@ -174,7 +174,7 @@ impl Gpu {
             .into_iter()
             .find(|&(_, number)| bytes > number)
         {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("{what} [{rows}, {columns}] of {bytes} bytes"),
                 format!("{} has {limit} = {number} bytes", self.name),
                 format!(
@@ -224,7 +224,7 @@ impl Gpu {
             mapped_at_creation: false,
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 format!("{what} of {} MiB", bytes >> 20),
                 format!("{} has no memory left for it ({error})", self.name),
                 "Take a smaller --vocab-size, --hidden, --batch or --bptt, an optimizer that keeps \

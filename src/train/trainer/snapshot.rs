@@ -34,7 +34,7 @@ impl<'a> Trainer<'a> {
             && snapshot.optimizer.len() == trainer.optimizer.state.len()
             && snapshot.average.is_some() == progress.averaged_after.is_some();
         if !lengths_fit {
-            return Err(Error::refused(
+            return Err(Error::invalid(
                 "the training state",
                 "its tensors do not fit the recipe",
                 "Resume with the recipe it was made with, or start anew",
@@ -63,7 +63,7 @@ impl<'a> Trainer<'a> {
             best => best,
         };
         trainer.progress = progress;
-        trainer.cut();
+        trainer.resegment();
         Ok(trainer)
     }
 
@@ -73,7 +73,7 @@ impl<'a> Trainer<'a> {
     /// As [`Trainer::advance`].
     pub fn snapshot(&mut self, device: &mut Device) -> Result<Snapshot> {
         if let Some(run) = self.pending.take() {
-            self.look(device, run)?;
+            self.collect(device, run)?;
         }
         // Logits are of no use between two windows, and a snapshot is large.
         device.release_scratch();

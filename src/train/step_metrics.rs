@@ -7,12 +7,12 @@ use crate::kernels::{Gradient, Reduce, Reduction};
 use crate::tensor::Tensor;
 
 /// The most windows of a run.
-pub(super) const LARGEST_RUN: usize = 256;
+pub(super) const MAX_STEPS: usize = 256;
 
-/// Records of two runs: one may be read while the other is written.
+/// StepMetrics of two runs: one may be read while the other is written.
 #[derive(Debug)]
-pub(super) struct Records {
-    /// `[2 * LARGEST_RUN, 1 + parameters]`: for each window its sum of losses and each gradient's
+pub(super) struct StepMetrics {
+    /// `[2 * MAX_STEPS, 1 + parameters]`: for each window its sum of losses and each gradient's
     /// sum of squares.
     tensor: Tensor,
     partial: Tensor,
@@ -22,7 +22,7 @@ pub(super) struct Records {
 
 /// A run of windows whose records were asked for.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct PendingSteps {
     /// The first window's number in its epoch.
     pub(super) first: usize,
     /// Windows.
@@ -36,7 +36,7 @@ pub(super) struct Run {
 
 /// What the records of a run say.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct CollectedMetrics {
     /// Each window's sum of losses, in nats.
     pub(super) sums: Vec<f32>,
     /// The norm of the last window's gradient.
@@ -46,10 +46,10 @@ pub(super) struct Look {
     pub(super) not_finite: Option<(usize, Option<usize>)>,
 }
 
-impl Records {
+impl StepMetrics {
     pub(super) fn new(device: &mut Device, parameters: usize) -> Result<Self> {
         Ok(Self {
-            tensor: device.tensor("records of windows", 2 * LARGEST_RUN, 1 + parameters)?,
+            tensor: device.tensor("records of windows", 2 * MAX_STEPS, 1 + parameters)?,
             partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
             first: 0,
         })
@@ -93,18 +93,18 @@ impl Records {
     }
 
     /// Ends a run of `count` windows: asks for its records and goes on with the other half.
-    pub(super) fn end_run(
+    pub(super) fn finish(
         &mut self,
         device: &mut Device,
         first: usize,
         count: usize,
         tokens: usize,
         seconds: f64,
-    ) -> Run {
+    ) -> PendingSteps {
         let download =
             device.begin_download(&self.tensor.slice_rows(self.first..self.first + count));
-        self.first = LARGEST_RUN - self.first;
-        Run {
+        self.first = MAX_STEPS - self.first;
+        PendingSteps {
             first,
             count,
             tokens,
@@ -114,16 +114,16 @@ impl Records {
     }
 }
 
-impl Run {
+impl PendingSteps {
     /// Whether the records can be read without waiting.
-    pub(super) fn is_here(&self) -> bool {
-        self.download.is_here()
+    pub(super) fn is_ready(&self) -> bool {
+        self.download.is_ready()
     }
 
     /// Waits for the records and reads them.
-    pub(super) fn look(self, device: &mut Device) -> Result<Look> {
+    pub(super) fn collect(self, device: &mut Device) -> Result<CollectedMetrics> {
         let values = device.end_download(self.download)?;
-        let mut look = Look {
+        let mut collected = CollectedMetrics {
             sums: Vec::with_capacity(self.count),
             gradient_norm: 0.0,
             not_finite: None,
@@ -131,17 +131,17 @@ impl Run {
         for (window, record) in values.chunks_exact(values.len() / self.count).enumerate() {
             if let (Some(bad), None) = (
                 record.iter().position(|value| !value.is_finite()),
-                look.not_finite,
+                collected.not_finite,
             ) {
-                look.not_finite = Some((window, bad.checked_sub(1)));
+                collected.not_finite = Some((window, bad.checked_sub(1)));
             }
-            look.sums.push(record[0]);
-            look.gradient_norm = record[1..]
+            collected.sums.push(record[0]);
+            collected.gradient_norm = record[1..]
                 .iter()
                 .map(|&value| f64::from(value))
                 .sum::<f64>()
                 .sqrt();
         }
-        Ok(look)
+        Ok(collected)
     }
 }

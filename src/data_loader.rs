@@ -17,7 +17,7 @@ const RUN: usize = 256 * 1024;
 
 /// A text's windows on a device.
 #[derive(Debug)]
-pub struct Feed<'a> {
+pub struct DataLoader<'a> {
     streams: Streams<'a>,
     /// Steps before a window's own that it walks again, where there are as many.
     history: usize,
@@ -37,23 +37,23 @@ pub struct Feed<'a> {
 
 /// What windows are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Mode {
     /// Losses.
-    Reading,
+    Eval,
     /// Gradients too, which flow back through so many steps before a window's own.
-    Training {
+    Train {
         /// The steps.
         history: usize,
     },
 }
 
-impl<'a> Feed<'a> {
+impl<'a> DataLoader<'a> {
     /// Makes room on the device.
     ///
     /// # Errors
     /// If a run of windows is too large for the device.
-    pub fn new(device: &mut Device, streams: Streams<'a>, purpose: Purpose) -> Result<Self> {
-        let history = if let Purpose::Training { history } = purpose {
+    pub fn new(device: &mut Device, streams: Streams<'a>, mode: Mode) -> Result<Self> {
+        let history = if let Mode::Train { history } = mode {
             history
         } else {
             0
@@ -65,7 +65,7 @@ impl<'a> Feed<'a> {
             history + run * streams.time_steps() + 1,
             streams.batch(),
         )?;
-        let order = if purpose == Purpose::Reading {
+        let order = if mode == Mode::Eval {
             None
         } else {
             Some(device.tensor("order of tokens", run, longest)?)
@@ -88,8 +88,8 @@ impl<'a> Feed<'a> {
     }
 
     /// Cuts the text anew, as [`Streams::cut`] does.
-    pub fn cut(&mut self, lengths: impl Iterator<Item = usize>) {
-        self.streams.cut(lengths);
+    pub fn resegment(&mut self, lengths: impl Iterator<Item = usize>) {
+        self.streams.resegment(lengths);
         self.resident = 0..0;
     }
 

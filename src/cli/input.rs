@@ -12,7 +12,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
     if path.is_dir() {
-        return Err(Error::refused(
+        return Err(Error::invalid(
             path.display().to_string(),
             "it is a directory",
             "Give a text file, or - for standard input",
@@ -24,14 +24,14 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
 }
 
 /// Lines without their ends.
-pub(super) struct Lines {
+pub(super) struct InputLines {
     reader: Box<dyn BufRead>,
     path: PathBuf,
     /// Lines read so far.
     pub(super) number: u64,
 }
 
-impl Lines {
+impl InputLines {
     pub(super) fn open(path: &Path) -> Result<Self> {
         Ok(Self {
             reader: open(path)?,
