@@ -1,32 +1,7 @@
 //! Models that learn while they read, and caches, through the command line.
 
 use crate::command::{Run, Workbench};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "a_vanishing_rate_changes_nothing",
-        a_vanishing_rate_changes_nothing,
-    ),
-    ("a_model_learns_what_it_reads", a_model_learns_what_it_reads),
-    (
-        "a_model_that_goes_back_learns_nothing",
-        a_model_that_goes_back_learns_nothing,
-    ),
-    (
-        "steps_measured_by_gradients_on_a_text",
-        steps_measured_by_gradients_on_a_text,
-    ),
-    (
-        "a_cache_without_weight_changes_nothing",
-        a_cache_without_weight_changes_nothing,
-    ),
-    ("a_cache_remembers_rare_words", a_cache_remembers_rare_words),
-    (
-        "lines_are_learnt_in_their_order",
-        lines_are_learnt_in_their_order,
-    ),
-    ("flags_that_are_refused", flags_that_are_refused),
-];
+use crate::harness::{apply, test};
 
 /// Models of every kind that has gradients of its own.
 const MODELS: [(&str, &str); 3] = [
@@ -65,6 +40,7 @@ fn assert_near(what: &str, got: f64, want: f64) {
     );
 }
 
+#[apply(test)]
 fn a_vanishing_rate_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -80,6 +56,7 @@ fn a_vanishing_rate_changes_nothing() {
     }
 }
 
+#[apply(test)]
 fn a_model_learns_what_it_reads() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -108,6 +85,7 @@ fn a_model_learns_what_it_reads() {
     }
 }
 
+#[apply(test)]
 fn a_model_that_goes_back_learns_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -129,6 +107,7 @@ fn a_model_that_goes_back_learns_nothing() {
     }
 }
 
+#[apply(test)]
 fn steps_measured_by_gradients_on_a_text() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -154,6 +133,7 @@ fn steps_measured_by_gradients_on_a_text() {
     }
 }
 
+#[apply(test)]
 fn a_cache_without_weight_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -170,6 +150,7 @@ fn a_cache_without_weight_changes_nothing() {
     }
 }
 
+#[apply(test)]
 fn a_cache_remembers_rare_words() {
     let workbench = workbench();
     let vocabulary = String::from_utf8(workbench.read("elman/vocab.txt")).expect("UTF-8");
@@ -195,6 +176,7 @@ fn a_cache_remembers_rare_words() {
     }
 }
 
+#[apply(test)]
 fn lines_are_learnt_in_their_order() {
     let workbench = workbench();
     for flags in ["--dynamic 0.05", "--cache 30", "--dynamic 0.05 --cache 30"] {
@@ -219,6 +201,7 @@ fn lines_are_learnt_in_their_order() {
     assert_near("independent", lines.iter().sum(), eval);
 }
 
+#[apply(test)]
 fn flags_that_are_refused() {
     let workbench = workbench();
     for (flags, parts) in [

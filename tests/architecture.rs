@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
-use super::support::trial;
+use super::harness::{apply, test, trial, trials};
 
 /// What a file or folder of `src` may mention beside itself and [`EVERYWHERE`]: what lies below it,
 /// and nothing else that there is.
@@ -60,15 +60,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
 /// What knows nothing of the others and may be mentioned by all.
 const EVERYWHERE: [&str; 3] = ["error", "gzip", "hash"];
 
-/// All of them.
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        trial("architecture::imports_are_found", imports_are_found),
-        trial(
-            "architecture::model_asks_for_no_device",
-            model_asks_for_no_device,
-        ),
-    ];
+#[apply(trials)]
+fn every_layer() -> Vec<Trial> {
+    let mut trials = Vec::new();
     for (part, allowed) in LAYERS {
         trials.push(trial(
             format!("architecture::imports_of_{}", part.trim_end_matches(".rs")),
@@ -166,6 +160,7 @@ fn check_imports(part: &str, allowed: &[&str]) {
 }
 
 /// The search itself finds what it is to find, and nothing else.
+#[apply(test)]
 fn imports_are_found() {
     let source = "use crate::model::{Config, Window};\n/// See [`x`](crate::train).\nuse \
         crate::{kernels::Matmul, corpus};\nlet c = my_crate_model;";
@@ -180,6 +175,7 @@ fn imports_are_found() {
 }
 
 /// A model never asks which device runs it.
+#[apply(test)]
 fn model_asks_for_no_device() {
     let asking = sources("model")
         .into_iter()

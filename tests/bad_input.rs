@@ -2,19 +2,11 @@
 //! code, and nothing lost.
 
 use crate::command::{Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("paths", paths),
-    ("sizes_beyond_memory", sizes_beyond_memory),
-    ("flags", flags),
-    ("texts", texts),
-    ("damaged_checkpoints", damaged_checkpoints),
-    ("a_loss_that_is_not_finite", a_loss_that_is_not_finite),
-    ("devices", devices),
-];
+use crate::harness::{apply, test};
 
 const TRAIN: &str = "train --device cpu --train train.txt --out new --epochs 1 --hidden 5";
 
+#[apply(test)]
 fn paths() {
     let workbench = Workbench::with_model();
     workbench.write("empty.txt", "");
@@ -55,6 +47,7 @@ fn paths() {
     assert!(!workbench.path("new").join("model.safetensors").exists());
 }
 
+#[apply(test)]
 fn sizes_beyond_memory() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -73,6 +66,7 @@ fn sizes_beyond_memory() {
     }
 }
 
+#[apply(test)]
 fn flags() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -217,6 +211,7 @@ fn flags() {
     }
 }
 
+#[apply(test)]
 fn texts() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -262,6 +257,7 @@ fn texts() {
     assert!(!workbench.path("new").join("model.safetensors").exists());
 }
 
+#[apply(test)]
 fn damaged_checkpoints() {
     let workbench = Workbench::with_model();
     let damage = |name: &str, file: &str, change: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
@@ -347,6 +343,7 @@ fn damaged_checkpoints() {
         .fails(1, &["vocab.txt, line"]);
 }
 
+#[apply(test)]
 fn a_loss_that_is_not_finite() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/model.safetensors");
@@ -361,6 +358,7 @@ fn a_loss_that_is_not_finite() {
     );
 }
 
+#[apply(test)]
 fn devices() {
     let workbench = Workbench::with_model();
     workbench

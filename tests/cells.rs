@@ -7,6 +7,7 @@ use elman::model::{CELLS, Capacity, Draws, DropoutRates, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
 use super::compare::assert_close;
+use super::harness::{apply, device_trials, test, trials};
 use super::reference::cells::Cell;
 use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
@@ -16,52 +17,41 @@ use super::reference::sampled::{Objective, Sampled};
 use super::steps::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
 };
-use super::support::{on_every_device, trial};
 
 /// All of them.
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![trial(
-        "cells::the_reference_knows_every_row",
-        the_reference_knows_every_row,
-    )];
+#[apply(trials)]
+fn every_cell() -> Vec<Trial> {
+    let mut trials = Vec::new();
     for (name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             let family = format!("cells::{name}_layers_{num_layers}");
-            trials.extend(on_every_device(&family, move |device| {
+            trials.extend(device_trials(&family, move |device| {
                 check_shapes(device, architectures(cell, num_layers))
             }));
-            trials.extend(on_every_device(
-                &format!("{family}_classes"),
-                move |device| {
-                    check_shapes(device, class_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(on_every_device(
+            trials.extend(device_trials(&format!("{family}_classes"), move |device| {
+                check_shapes(device, class_architectures(cell, num_layers));
+            }));
+            trials.extend(device_trials(
                 &format!("{family}_adaptive"),
                 move |device| {
                     check_shapes(device, adaptive_architectures(cell, num_layers));
                 },
             ));
-            trials.extend(on_every_device(
-                &format!("{family}_sampled"),
-                move |device| {
-                    check_shapes(device, sampled_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(on_every_device(
-                &format!("{family}_dropout"),
-                move |device| check_dropout(device, cell, num_layers),
-            ));
-            trials.extend(on_every_device(
-                &format!("{family}_history"),
-                move |device| check_history(device, cell, num_layers),
-            ));
+            trials.extend(device_trials(&format!("{family}_sampled"), move |device| {
+                check_shapes(device, sampled_architectures(cell, num_layers));
+            }));
+            trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
+                check_dropout(device, cell, num_layers)
+            }));
+            trials.extend(device_trials(&format!("{family}_history"), move |device| {
+                check_history(device, cell, num_layers)
+            }));
         }
-        trials.extend(on_every_device(
+        trials.extend(device_trials(
             &format!("cells::{name}_past_a_tile"),
             move |device| past_a_tile(device, cell),
         ));
-        trials.extend(on_every_device(
+        trials.extend(device_trials(
             &format!("cells::{name}_wide"),
             move |device| wide(device, cell),
         ));
@@ -70,6 +60,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A cell or an output layer without a reference would not be tested here.
+#[apply(test)]
 fn the_reference_knows_every_row() {
     assert_eq!(
         CELLS.iter().map(|row| row.name).collect::<Vec<_>>(),

@@ -3,78 +3,10 @@
 use std::process::Stdio;
 
 use crate::command::{Run, Workbench, small_text};
+use crate::environment::{has_python, python};
+use crate::harness::{apply, test};
 
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "train_eval_score_generate_inspect",
-        train_eval_score_generate_inspect,
-    ),
-    ("help_and_version", help_and_version),
-    ("json_has_the_promised_keys", json_has_the_promised_keys),
-    ("one_seed_gives_one_model", one_seed_gives_one_model),
-    (
-        "an_existing_directory_is_not_overwritten",
-        an_existing_directory_is_not_overwritten,
-    ),
-    (
-        "resume_keeps_model_and_recipe",
-        resume_keeps_model_and_recipe,
-    ),
-    (
-        "a_rate_laid_out_over_epochs_keeps_them",
-        a_rate_laid_out_over_epochs_keeps_them,
-    ),
-    (
-        "the_model_at_the_end_is_the_best_epochs",
-        the_model_at_the_end_is_the_best_epochs,
-    ),
-    (
-        "the_sum_of_carried_scores_is_what_eval_says",
-        the_sum_of_carried_scores_is_what_eval_says,
-    ),
-    (
-        "several_models_are_asked_together",
-        several_models_are_asked_together,
-    ),
-    (
-        "scores_do_not_depend_on_company",
-        scores_do_not_depend_on_company,
-    ),
-    (
-        "unknown_words_are_counted_or_become_unk",
-        unknown_words_are_counted_or_become_unk,
-    ),
-    ("characters_of_every_script", characters_of_every_script),
-    ("bytes_of_every_value", bytes_of_every_value),
-    ("a_prompt_goes_on", a_prompt_goes_on),
-    (
-        "independent_sentences_are_written_so",
-        independent_sentences_are_written_so,
-    ),
-    (
-        "corpus_writes_sentences_with_their_probability",
-        corpus_writes_sentences_with_their_probability,
-    ),
-    (
-        "corpus_writes_tasks_that_are_learnt_as_any_text",
-        corpus_writes_tasks_that_are_learnt_as_any_text,
-    ),
-    (
-        "corpus_refuses_sizes_that_no_task_has",
-        corpus_refuses_sizes_that_no_task_has,
-    ),
-    #[cfg(unix)]
-    (
-        "a_reader_that_leaves_is_no_error",
-        a_reader_that_leaves_is_no_error,
-    ),
-    #[cfg(unix)]
-    ("ctrl_c_saves_and_stops", ctrl_c_saves_and_stops),
-];
-
-/// Tests that need Python with numpy and safetensors.
-pub const PYTHON_TESTS: &[(&str, fn())] = &[("numpy_agrees_with_score", numpy_agrees_with_score)];
-
+#[apply(test)]
 fn train_eval_score_generate_inspect() {
     let workbench = Workbench::with_model();
     for file in [
@@ -146,6 +78,7 @@ fn train_eval_score_generate_inspect() {
     );
 }
 
+#[apply(test)]
 fn help_and_version() {
     let workbench = Workbench::new();
     for command in [
@@ -166,6 +99,7 @@ fn help_and_version() {
     workbench.run("").fails(2, &["Usage"]);
 }
 
+#[apply(test)]
 fn json_has_the_promised_keys() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -218,6 +152,7 @@ fn json_has_the_promised_keys() {
     }
 }
 
+#[apply(test)]
 fn one_seed_gives_one_model() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -232,6 +167,7 @@ fn one_seed_gives_one_model() {
     assert!(a != c, "two seeds gave one model");
 }
 
+#[apply(test)]
 fn an_existing_directory_is_not_overwritten() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/model.safetensors");
@@ -244,6 +180,7 @@ fn an_existing_directory_is_not_overwritten() {
     assert!(workbench.read("model/model.safetensors") != before);
 }
 
+#[apply(test)]
 fn resume_keeps_model_and_recipe() {
     let workbench = Workbench::with_model();
     workbench
@@ -277,6 +214,7 @@ fn resume_keeps_model_and_recipe() {
     );
 }
 
+#[apply(test)]
 fn a_rate_laid_out_over_epochs_keeps_them() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -295,6 +233,7 @@ fn a_rate_laid_out_over_epochs_keeps_them() {
     }
 }
 
+#[apply(test)]
 fn the_model_at_the_end_is_the_best_epochs() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -337,6 +276,7 @@ fn the_model_at_the_end_is_the_best_epochs() {
     }
 }
 
+#[apply(test)]
 fn the_sum_of_carried_scores_is_what_eval_says() {
     let workbench = Workbench::with_model();
     let scores = workbench
@@ -374,6 +314,7 @@ fn the_sum_of_carried_scores_is_what_eval_says() {
     );
 }
 
+#[apply(test)]
 fn several_models_are_asked_together() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -445,6 +386,7 @@ fn several_models_are_asked_together() {
         .fails(1, &["nowhere"]);
 }
 
+#[apply(test)]
 fn scores_do_not_depend_on_company() {
     let workbench = Workbench::with_model();
     let long = "the boy runs ".repeat(60);
@@ -481,6 +423,7 @@ fn scores_do_not_depend_on_company() {
     );
 }
 
+#[apply(test)]
 fn unknown_words_are_counted_or_become_unk() {
     let workbench = Workbench::with_model();
     workbench.write("odd.txt", "the xylophone runs\n");
@@ -521,6 +464,7 @@ fn unknown_words_are_counted_or_become_unk() {
     );
 }
 
+#[apply(test)]
 fn characters_of_every_script() {
     let workbench = Workbench::new();
     let text = "漢字かな交じり文。\r\nÄpfel, cafe\u{301} und naïve\n\
@@ -566,6 +510,7 @@ fn characters_of_every_script() {
     }
 }
 
+#[apply(test)]
 fn bytes_of_every_value() {
     let workbench = Workbench::new();
     let bytes: Vec<u8> = (0..=255_u8).cycle().take(256 * 12).collect();
@@ -599,6 +544,7 @@ fn bytes_of_every_value() {
     );
 }
 
+#[apply(test)]
 fn a_prompt_goes_on() {
     let workbench = Workbench::with_model();
     let mut command =
@@ -626,6 +572,7 @@ fn a_prompt_goes_on() {
     );
 }
 
+#[apply(test)]
 fn independent_sentences_are_written_so() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -656,6 +603,7 @@ fn independent_sentences_are_written_so() {
     }
 }
 
+#[apply(test)]
 fn corpus_writes_sentences_with_their_probability() {
     let workbench = Workbench::new();
     let plain = workbench
@@ -682,6 +630,7 @@ fn corpus_writes_sentences_with_their_probability() {
     assert_eq!(plain.lines().count(), 50);
 }
 
+#[apply(test)]
 fn corpus_writes_tasks_that_are_learnt_as_any_text() {
     // Each with its entropy and its loss without memory in nats an example, and the tokens of an
     // example.
@@ -750,6 +699,7 @@ fn corpus_writes_tasks_that_are_learnt_as_any_text() {
     assert!(grammar.number("perplexity") > 1.0 && grammar.json()["nats_without_memory"].is_null());
 }
 
+#[apply(test)]
 fn corpus_refuses_sizes_that_no_task_has() {
     let workbench = Workbench::new();
     for (flags, parts) in [
@@ -796,6 +746,7 @@ fn corpus_refuses_sizes_that_no_task_has() {
 }
 
 #[cfg(unix)]
+#[apply(test)]
 fn a_reader_that_leaves_is_no_error() {
     let workbench = Workbench::with_model();
     let mut child = workbench
@@ -810,6 +761,7 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[cfg(unix)]
+#[apply(test)]
 fn ctrl_c_saves_and_stops() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -860,6 +812,8 @@ fn ctrl_c_saves_and_stops() {
         .succeeds();
 }
 
+#[apply(test)]
+#[ignore_unless(has_python("numpy, safetensors"))]
 fn numpy_agrees_with_score() {
     let workbench = Workbench::with_model();
     let train = "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --hidden 11";
@@ -895,17 +849,4 @@ fn numpy_agrees_with_score() {
             );
         }
     }
-}
-
-/// The interpreter that ELMAN_PYTHON names, or the system's.
-pub fn python() -> String {
-    std::env::var("ELMAN_PYTHON").unwrap_or_else(|_| "python3".into())
-}
-
-/// Whether Python with these packages is here.
-pub fn has_python(packages: &str) -> bool {
-    std::process::Command::new(python())
-        .args(["-c", &format!("import {packages}")])
-        .output()
-        .is_ok_and(|output| output.status.success())
 }

@@ -1,5 +1,7 @@
 //! The comparator of the tests, and the tests of the comparator.
 
+use super::harness::{apply, test};
+
 /// How far a number may be from what it should be: `absolute + relative * |what it should be|`.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
@@ -8,9 +10,6 @@ pub struct Tolerance {
     /// The part in proportion to the number.
     pub relative: f64,
 }
-
-/// A name and a function that panics where the test fails.
-pub type Test = (String, Box<dyn Fn() + Send + Sync>);
 
 /// Panics with the message of [`compare`] where the numbers differ.
 #[track_caller]
@@ -144,47 +143,6 @@ fn place(shape: &[usize], index: usize) -> String {
     format!("at {coordinates:?} of {shape:?} (index {index})")
 }
 
-/// The tests of the comparator: where it must fail, and where it must not.
-pub fn tests() -> Vec<Test> {
-    let table: [(&str, fn()); 8] = [
-        ("equal_numbers_pass", equal_numbers_pass),
-        (
-            "error_within_the_tolerance_passes",
-            error_within_the_tolerance_passes,
-        ),
-        (
-            "error_beyond_the_tolerance_fails",
-            error_beyond_the_tolerance_fails,
-        ),
-        (
-            "numbers_that_are_not_finite_fail",
-            numbers_that_are_not_finite_fail,
-        ),
-        (
-            "lengths_and_shapes_that_differ_fail",
-            lengths_and_shapes_that_differ_fail,
-        ),
-        ("senseless_tolerances_fail", senseless_tolerances_fail),
-        (
-            "message_names_the_worst_element",
-            message_names_the_worst_element,
-        ),
-        (
-            "asserting_panics_where_comparing_fails",
-            asserting_panics_where_comparing_fails,
-        ),
-    ];
-    table
-        .into_iter()
-        .map(|(name, test)| {
-            (
-                format!("compare::{name}"),
-                Box::new(test) as Box<dyn Fn() + Send + Sync>,
-            )
-        })
-        .collect()
-}
-
 /// The tolerance of the tests below, both parts of it.
 const TOLERANCE: Tolerance = Tolerance {
     absolute: 1e-6,
@@ -211,6 +169,7 @@ fn fails(got: &[f32], want: &[f32], tolerance: Tolerance) -> bool {
 }
 
 /// Also with no tolerance at all, and across types.
+#[apply(test)]
 fn equal_numbers_pass() {
     assert!(!fails(&NUMBERS, &NUMBERS, TOLERANCE));
     assert!(!fails(&NUMBERS, &NUMBERS, EXACT));
@@ -222,6 +181,7 @@ fn equal_numbers_pass() {
 }
 
 /// Half of what is allowed, at every element and with both signs.
+#[apply(test)]
 fn error_within_the_tolerance_passes() {
     for (i, &number) in NUMBERS.iter().enumerate() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
@@ -236,6 +196,7 @@ fn error_within_the_tolerance_passes() {
 }
 
 /// Ten times what is allowed, at every element and with both signs.
+#[apply(test)]
 fn error_beyond_the_tolerance_fails() {
     for (i, &number) in NUMBERS.iter().enumerate() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
@@ -255,6 +216,7 @@ fn error_beyond_the_tolerance_fails() {
 }
 
 /// At every element, on either side and on both, whatever the tolerance.
+#[apply(test)]
 fn numbers_that_are_not_finite_fail() {
     let wide = Tolerance {
         absolute: 1e300,
@@ -273,6 +235,7 @@ fn numbers_that_are_not_finite_fail() {
 }
 
 /// Nothing is left out of a comparison.
+#[apply(test)]
 fn lengths_and_shapes_that_differ_fail() {
     assert!(fails(&NUMBERS[..5], &NUMBERS, TOLERANCE));
     assert!(fails(&NUMBERS, &NUMBERS[..5], TOLERANCE));
@@ -283,6 +246,7 @@ fn lengths_and_shapes_that_differ_fail() {
 }
 
 /// A tolerance that would decide by itself.
+#[apply(test)]
 fn senseless_tolerances_fail() {
     for part in [f64::NAN, f64::INFINITY, -1.0] {
         assert!(
@@ -311,6 +275,7 @@ fn senseless_tolerances_fail() {
 }
 
 /// Its place, both numbers, the error, and how many others.
+#[apply(test)]
 fn message_names_the_worst_element() {
     let mut got = NUMBERS;
     got[1] += 0.25;
@@ -333,6 +298,7 @@ fn message_names_the_worst_element() {
 }
 
 /// With the same message.
+#[apply(test)]
 fn asserting_panics_where_comparing_fails() {
     // Panics print themselves, even these; so there are only two, and they say what they are.
     let what = "a failure that the comparator's own test provokes";

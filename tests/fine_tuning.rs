@@ -2,30 +2,7 @@
 //! command line.
 
 use crate::command::{Run, Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "a_run_begins_where_the_model_ended",
-        a_run_begins_where_the_model_ended,
-    ),
-    (
-        "an_initial_model_keeps_its_shape",
-        an_initial_model_keeps_its_shape,
-    ),
-    ("new_words_begin_as_unknown", new_words_begin_as_unknown),
-    ("new_words_are_learnt", new_words_are_learnt),
-    ("a_model_of_rnnlm_goes_on", a_model_of_rnnlm_goes_on),
-    (
-        "a_run_from_a_model_is_resumed_and_not_repeated",
-        a_run_from_a_model_is_resumed_and_not_repeated,
-    ),
-    ("a_vocabulary_of_texts", a_vocabulary_of_texts),
-    (
-        "classes_are_learnt_and_resumed",
-        classes_are_learnt_and_resumed,
-    ),
-    ("classes_that_are_refused", classes_that_are_refused),
-];
+use crate::harness::{apply, test};
 
 const TRAIN: &str = "train --train train.txt --device cpu --batch 4 --bptt 6";
 
@@ -52,6 +29,7 @@ fn eval(workbench: &Workbench, model: &str, text: &str) -> Run {
         .succeeds()
 }
 
+#[apply(test)]
 fn a_run_begins_where_the_model_ended() {
     let workbench = workbench();
     for (name, flags) in [
@@ -91,6 +69,7 @@ fn a_run_begins_where_the_model_ended() {
     }
 }
 
+#[apply(test)]
 fn an_initial_model_keeps_its_shape() {
     let workbench = workbench();
     workbench
@@ -170,6 +149,7 @@ fn of_last_words(workbench: &Workbench, model: &str, lines: &str) -> Vec<f64> {
     lines.iter().map(|line| 10_f64.powf(last(line))).collect()
 }
 
+#[apply(test)]
 fn new_words_begin_as_unknown() {
     let workbench = workbench();
     workbench.write(
@@ -222,6 +202,7 @@ fn new_words_begin_as_unknown() {
     }
 }
 
+#[apply(test)]
 fn new_words_are_learnt() {
     let workbench = workbench();
     workbench.write("more.txt", "the xylophone runs\nthe boys run\n".repeat(40));
@@ -255,6 +236,7 @@ fn new_words_are_learnt() {
         .fails(1, &["--min-count"]);
 }
 
+#[apply(test)]
 fn a_model_of_rnnlm_goes_on() {
     let workbench = workbench();
     let head = "version: 10\nfile format: 0\ninput layer size: 5\nhidden layer size: 2\n\
@@ -296,6 +278,7 @@ fn a_model_of_rnnlm_goes_on() {
     assert!(workbench.read("part/model.safetensors") == workbench.read("on/model.safetensors"));
 }
 
+#[apply(test)]
 fn a_run_from_a_model_is_resumed_and_not_repeated() {
     let workbench = workbench();
     workbench.write(
@@ -330,6 +313,7 @@ fn a_run_from_a_model_is_resumed_and_not_repeated() {
     }
 }
 
+#[apply(test)]
 fn a_vocabulary_of_texts() {
     let workbench = workbench();
     workbench.write("words.txt", "xylophone vibraphone xylophone\n");
@@ -395,6 +379,7 @@ fn a_vocabulary_of_texts() {
     }
 }
 
+#[apply(test)]
 fn classes_are_learnt_and_resumed() {
     let workbench = workbench();
     for (name, flags) in [
@@ -481,6 +466,7 @@ fn classes_are_learnt_and_resumed() {
     }
 }
 
+#[apply(test)]
 fn classes_that_are_refused() {
     let workbench = workbench();
     let types: usize = small_text()

@@ -1,20 +1,7 @@
 //! Presets, configuration files, runs that are repeated, and what a resumed run may not change.
 
 use crate::command::{Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("every_preset_trains", every_preset_trains),
-    ("flags_given_by_hand_win", flags_given_by_hand_win),
-    (
-        "a_run_is_repeated_from_its_model",
-        a_run_is_repeated_from_its_model,
-    ),
-    ("a_wrong_line_is_named", a_wrong_line_is_named),
-    (
-        "a_resumed_run_says_what_differs",
-        a_resumed_run_says_what_differs,
-    ),
-];
+use crate::harness::{apply, test};
 
 /// A workbench with a text.
 fn with_text() -> Workbench {
@@ -23,6 +10,7 @@ fn with_text() -> Workbench {
     workbench
 }
 
+#[apply(test)]
 fn every_preset_trains() {
     let workbench = with_text();
     let help = workbench.run("train --help").succeeds().stdout;
@@ -75,6 +63,7 @@ fn made(workbench: &Workbench, out: &str) -> (serde_json::Value, serde_json::Val
     )
 }
 
+#[apply(test)]
 fn flags_given_by_hand_win() {
     let workbench = with_text();
     let config = "preset = \"ptb-medium\"\nhidden = [7, 6]\nlayers = 2\nclip = 2\nvariational = \
@@ -126,6 +115,7 @@ fn flags_given_by_hand_win() {
     );
 }
 
+#[apply(test)]
 fn a_run_is_repeated_from_its_model() {
     let workbench = with_text();
     let flags = "--unit word --min-count 3 --cell gru --hidden 7,5 --embedding 4 --tied \
@@ -156,6 +146,7 @@ fn a_run_is_repeated_from_its_model() {
         .fails(1, &["training.json", "repeat"]);
 }
 
+#[apply(test)]
 fn a_wrong_line_is_named() {
     let workbench = with_text();
     for (text, parts) in [
@@ -196,6 +187,7 @@ fn a_wrong_line_is_named() {
         .fails(2, &["--preset", "--resume"]);
 }
 
+#[apply(test)]
 fn a_resumed_run_says_what_differs() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/training.json");

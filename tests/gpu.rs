@@ -34,11 +34,6 @@ pub struct Variant {
     options: GpuOptions,
 }
 
-/// Whether GPU tests are left out by name, because the environment asks for it.
-pub fn left_out() -> bool {
-    std::env::var_os("ELMAN_TEST_CPU_ONLY").is_some_and(|value| !value.is_empty())
-}
-
 /// One device for each variant, while no test has it.
 static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] =
     [const { Mutex::new(None) }; VARIANTS.len()];

@@ -6,43 +6,8 @@ use std::process::Command;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::command::{Run, Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "a_model_comes_back_to_the_bit",
-        a_model_comes_back_to_the_bit,
-    ),
-    ("names_and_prefixes", names_and_prefixes),
-    (
-        "the_boundary_moves_to_the_front",
-        the_boundary_moves_to_the_front,
-    ),
-    ("a_shared_table_serves_twice", a_shared_table_serves_twice),
-    ("other_types_become_f32", other_types_become_f32),
-    (
-        "every_command_takes_an_imported_model",
-        every_command_takes_an_imported_model,
-    ),
-    (
-        "force_leaves_no_training_state",
-        force_leaves_no_training_state,
-    ),
-    ("tensors_that_are_refused", tensors_that_are_refused),
-    (
-        "vocabularies_that_are_refused",
-        vocabularies_that_are_refused,
-    ),
-    (
-        "flags_and_files_that_are_refused",
-        flags_and_files_that_are_refused,
-    ),
-];
-
-/// Tests that need Python with torch and safetensors.
-pub const TORCH_TESTS: &[(&str, fn())] = &[
-    ("pytorch_agrees_with_score", pytorch_agrees_with_score),
-    ("the_snippet_of_the_readme", the_snippet_of_the_readme),
-];
+use crate::environment::{has_python, python};
+use crate::harness::{apply, test};
 
 const DEEP: &str = "--layers 2 --embedding 6 --bias --activation tanh --hidden 11";
 
@@ -158,6 +123,7 @@ impl Tensors {
     }
 }
 
+#[apply(test)]
 fn a_model_comes_back_to_the_bit() {
     let workbench = workbench(&[
         ("seed", "--hidden 7"),
@@ -218,6 +184,7 @@ fn a_model_comes_back_to_the_bit() {
     );
 }
 
+#[apply(test)]
 fn names_and_prefixes() {
     let workbench = workbench(&[("deep", DEEP), ("seed", "--hidden 7")]);
     let encoder = |name: &str| name.replace("embedding.", "encoder.");
@@ -247,6 +214,7 @@ fn names_and_prefixes() {
     }
 }
 
+#[apply(test)]
 fn the_boundary_moves_to_the_front() {
     let workbench = workbench(&[("deep", DEEP), ("seed", "--hidden 7")]);
     for (model, activation) in [("deep", "tanh"), ("seed", "sigmoid")] {
@@ -314,6 +282,7 @@ fn the_boundary_moves_to_the_front() {
     }
 }
 
+#[apply(test)]
 fn a_shared_table_serves_twice() {
     let workbench = workbench(&[("square", "--hidden 6 --embedding 6")]);
     let mut tensors = Tensors::read(&workbench, "square/model.safetensors");
@@ -342,6 +311,7 @@ fn a_shared_table_serves_twice() {
     assert_same_model(&workbench, "both", "one");
 }
 
+#[apply(test)]
 fn other_types_become_f32() {
     let workbench = workbench(&[("deep", DEEP)]);
     let tensors = Tensors::read(&workbench, "deep/model.safetensors");
@@ -406,6 +376,7 @@ fn other_types_become_f32() {
     );
 }
 
+#[apply(test)]
 fn every_command_takes_an_imported_model() {
     let workbench = workbench(&[("deep", DEEP)]);
     import(
@@ -432,6 +403,7 @@ fn every_command_takes_an_imported_model() {
         .fails(1, &["training.json", "no training to resume", "new run"]);
 }
 
+#[apply(test)]
 fn force_leaves_no_training_state() {
     let workbench = workbench(&[("deep", DEEP), ("seed", "--hidden 7")]);
     let flags = "--out seed --initial-state 0.1";
@@ -464,6 +436,7 @@ fn force_leaves_no_training_state() {
     assert_eq!(left, ["config.json", "model.safetensors", "vocab.txt"]);
 }
 
+#[apply(test)]
 fn tensors_that_are_refused() {
     let workbench = workbench(&[("deep", DEEP)]);
     let tensors = Tensors::read(&workbench, "deep/model.safetensors")
@@ -621,6 +594,7 @@ fn tensors_that_are_refused() {
     );
 }
 
+#[apply(test)]
 fn vocabularies_that_are_refused() {
     let workbench = workbench(&[("deep", DEEP)]);
     let vocabulary = String::from_utf8(workbench.read("deep/vocab.txt")).expect("UTF-8");
@@ -679,6 +653,7 @@ fn vocabularies_that_are_refused() {
     );
 }
 
+#[apply(test)]
 fn flags_and_files_that_are_refused() {
     let workbench = workbench(&[("deep", DEEP)]);
     let (file, vocabulary) = ("deep/model.safetensors", "deep/vocab.txt");
@@ -717,8 +692,8 @@ fn flags_and_files_that_are_refused() {
 }
 
 /// Runs a Python program in the workbench's directory; its standard output.
-fn python(workbench: &Workbench, arguments: &[&str]) -> String {
-    let mut command = Command::new(crate::cli::python());
+fn run_python(workbench: &Workbench, arguments: &[&str]) -> String {
+    let mut command = Command::new(python());
     let output = command
         .args(arguments)
         .current_dir(workbench.path(""))
@@ -736,6 +711,8 @@ fn assert_close(ours: f64, theirs: f64, what: &str) {
     );
 }
 
+#[apply(test)]
+#[ignore_unless(has_python("torch, safetensors"))]
 fn pytorch_agrees_with_score() {
     let workbench = Workbench::new();
     let script = concat!(
@@ -743,7 +720,7 @@ fn pytorch_agrees_with_score() {
         "/tests/pytorch/make_checkpoint.py"
     );
     let theirs: serde_json::Value =
-        serde_json::from_str(&python(&workbench, &[script, "."])).expect("JSON");
+        serde_json::from_str(&run_python(&workbench, &[script, "."])).expect("JSON");
     for (case, activation, said) in [
         ("plain", "tanh", "<eos>"),
         (
@@ -813,6 +790,8 @@ fn snippet() -> String {
         .collect()
 }
 
+#[apply(test)]
+#[ignore_unless(has_python("torch, safetensors"))]
 fn the_snippet_of_the_readme() {
     let lstm = "--cell lstm --layers 3 --embedding 7 --hidden 9";
     for flags in [
@@ -824,7 +803,7 @@ fn the_snippet_of_the_readme() {
         let workbench = workbench(&[("model", flags)]);
         workbench.write("snippet.py", snippet());
         workbench.write("line.txt", "the boy runs\n");
-        let theirs: f64 = python(&workbench, &["snippet.py"])
+        let theirs: f64 = run_python(&workbench, &["snippet.py"])
             .trim()
             .parse()
             .expect("a number");

@@ -8,21 +8,14 @@ use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
 use super::expected;
-use super::support::{gpu_trials, trial};
+use super::harness::{apply, gpu_trials, test, trial, trials};
 
 /// Threads of the CPU: one, an even split, and an uneven one.
 const THREADS: [usize; 3] = [1, 2, 3];
 
-/// All of them.
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        trial(
-            "kernels::cases_have_names_of_their_own",
-            cases_have_names_of_their_own,
-        ),
-        trial("kernels::cases_repeat", cases_repeat),
-        trial("kernels::check_passes_the_cpu", check_passes_the_cpu),
-    ];
+#[apply(trials)]
+fn every_case() -> Vec<Trial> {
+    let mut trials = Vec::new();
     for case in cases::all() {
         let name = format!("kernels::{}::{}", case.kernel, case.label());
         trials.push(trial(format!("{name}::cpu"), move || {
@@ -87,12 +80,14 @@ fn gpu_against_cpu(case: &Case, gpu: &mut Device) {
 }
 
 /// A name says which case it is.
+#[apply(test)]
 fn cases_have_names_of_their_own() {
     let names: BTreeSet<_> = cases::all().iter().map(Case::name).collect();
     assert_eq!(names.len(), cases::all().len());
 }
 
 /// The seed says what the inputs are, and the number of threads what the outputs are, to the bit.
+#[apply(test)]
 fn cases_repeat() {
     for case in cases::all() {
         let [first, second] = [(); 2].map(|()| run(&case, &mut Device::cpu(2)));
@@ -105,6 +100,7 @@ fn cases_repeat() {
 }
 
 /// `elman check` itself: every case is reported, and one CPU agrees with another.
+#[apply(test)]
 fn check_passes_the_cpu() {
     let mut lines = Vec::new();
     let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| {

@@ -4,19 +4,9 @@ use std::fs;
 
 use elman::ngram::{DiscountOrigin, History, KneserNey, KneserNeyOptions, NgramModel};
 
+use crate::harness::{apply, test};
 use crate::ngram::{Desk, Random, agree};
 use crate::reference::arpa;
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("estimates_equal_the_formulas", estimates_equal_the_formulas),
-    ("distributions_sum_to_one", distributions_sum_to_one),
-    ("estimates_repeat_to_the_byte", estimates_repeat_to_the_byte),
-    (
-        "estimates_survive_their_files",
-        estimates_survive_their_files,
-    ),
-    ("bad_texts", bad_texts),
-];
 
 /// A random text, the model of it, and the formulas.
 fn estimated(
@@ -107,6 +97,7 @@ fn random_history(model: &NgramModel, random: &mut Random) -> (History, Vec<Stri
     (history, words)
 }
 
+#[apply(test)]
 fn estimates_equal_the_formulas() {
     let mut random = Random(6);
     for round in 0..120 {
@@ -130,6 +121,7 @@ fn estimates_equal_the_formulas() {
     }
 }
 
+#[apply(test)]
 fn distributions_sum_to_one() {
     let mut random = Random(7);
     for round in 0..60 {
@@ -146,6 +138,7 @@ fn distributions_sum_to_one() {
     }
 }
 
+#[apply(test)]
 fn estimates_repeat_to_the_byte() {
     let desk = Desk::new();
     let vocabulary: Vec<String> = (0..50).map(|number| number.to_string()).collect();
@@ -178,6 +171,7 @@ fn estimates_repeat_to_the_byte() {
     assert!(files[0] == files[2] && files[1] == files[3]);
 }
 
+#[apply(test)]
 fn estimates_survive_their_files() {
     let desk = Desk::new();
     let (model, _) = estimated(4, &[], &mut Random(4));
@@ -195,6 +189,7 @@ fn estimates_survive_their_files() {
     agree(&model, &arpa::Arpa::read(&texts[0]), &mut Random(5), "");
 }
 
+#[apply(test)]
 fn bad_texts() {
     let vocabulary = ["a", "</s>", "b"].map(str::to_owned);
     let begin = |options| KneserNey::new(options).map_err(|error| error.to_string());

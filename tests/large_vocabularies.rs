@@ -6,17 +6,8 @@ use elman::evaluate::Evaluator;
 use elman::model::{Clusters, Config, Model, Noise, SampledObjective};
 use elman::train::Recipe;
 
-use super::training::{GpuTest, advance, config, corpus, interrupted_is_whole_with, start};
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("they_learn", they_learn),
-    ("resumed_runs_are_whole_runs_to_the_bit", resumed_runs),
-];
-
-pub const GPU_TESTS: &[GpuTest] = &[
-    ("a_resumed_run_is_a_whole_run_to_the_bit", a_resumed_run),
-    ("windows_are_the_cpus", windows_are_the_cpus),
-];
+use super::training::{advance, config, corpus, interrupted_is_whole_with, start};
+use crate::harness::{apply, gpu_test, test};
 
 /// One model of each kind, beside the plain softmax.
 fn configs(plain: &Config) -> [Config; 3] {
@@ -52,6 +43,7 @@ fn configs(plain: &Config) -> [Config; 3] {
 
 /// The validation perplexity, which is of the full softmax, comes close to that of a model trained
 /// on it; and a sampled model that is called a softmax has the same.
+#[apply(test)]
 fn they_learn() {
     let corpus = corpus(1500);
     let recipe = Recipe {
@@ -111,7 +103,8 @@ fn they_learn() {
     }
 }
 
-fn resumed_runs() {
+#[apply(test)]
+fn resumed_runs_are_whole_runs_to_the_bit() {
     let corpus = corpus(150);
     for config in configs(&config(&corpus)) {
         for optimizer in ["sgd", "adam"] {
@@ -130,7 +123,8 @@ fn resumed_runs() {
     }
 }
 
-fn a_resumed_run(device: &mut Device) {
+#[apply(gpu_test)]
+fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
     let corpus = corpus(60);
     for config in configs(&config(&corpus)) {
         let recipe = Recipe {
@@ -144,6 +138,7 @@ fn a_resumed_run(device: &mut Device) {
 }
 
 /// Samples are drawn on the host: they are the same on every device.
+#[apply(gpu_test)]
 fn windows_are_the_cpus(device: &mut Device) {
     let corpus = corpus(200);
     for config in configs(&config(&corpus)) {

@@ -3,35 +3,8 @@
 
 use crate::command::{ListedToken, Run, Workbench};
 use crate::compare::{Tolerance, assert_close};
+use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "an_arpa_file_says_what_the_reference_says",
-        an_arpa_file_says_what_the_reference_says,
-    ),
-    (
-        "mixtures_are_the_mean_of_the_parts",
-        mixtures_are_the_mean_of_the_parts,
-    ),
-    (
-        "the_ends_of_lambda_are_the_parts",
-        the_ends_of_lambda_are_the_parts,
-    ),
-    (
-        "listed_probabilities_are_as_good",
-        listed_probabilities_are_as_good,
-    ),
-    ("lists_that_are_refused", lists_that_are_refused),
-    ("weights_of_several_models", weights_of_several_models),
-    ("tuned_weights_are_the_best", tuned_weights_are_the_best),
-    (
-        "unknown_words_are_skipped_or_taken",
-        unknown_words_are_skipped_or_taken,
-    ),
-    ("flags_that_are_refused", flags_that_are_refused),
-    ("arpa_files_that_are_refused", arpa_files_that_are_refused),
-];
 
 /// With a word that no model knows, an empty line, and what the grammar does not say.
 const TEXT: &str = "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nruns the the \
@@ -95,6 +68,7 @@ fn perplexity(tokens: &[ListedToken], probabilities: &[f64]) -> f64 {
     (-known().sum::<f64>() / known().count() as f64).exp()
 }
 
+#[apply(test)]
 fn an_arpa_file_says_what_the_reference_says() {
     let workbench = workbench();
     let alone = eval(&workbench, "--format rnnlm").tokens();
@@ -203,6 +177,7 @@ fn assert_mean(what: &str, mixed: &[Option<f64>], parts: &[(f64, &[Option<f64>])
     );
 }
 
+#[apply(test)]
 fn mixtures_are_the_mean_of_the_parts() {
     let workbench = workbench();
     let network = scored(&workbench, "text.txt", "");
@@ -237,6 +212,7 @@ fn mixtures_are_the_mean_of_the_parts() {
     }
 }
 
+#[apply(test)]
 fn the_ends_of_lambda_are_the_parts() {
     let workbench = workbench();
     let log10 = |flags: &str| eval(&workbench, &format!("--json {flags}")).number("log10_prob");
@@ -263,6 +239,7 @@ fn list(workbench: &Workbench) -> Vec<String> {
         .collect()
 }
 
+#[apply(test)]
 fn listed_probabilities_are_as_good() {
     let workbench = workbench();
     workbench.write("list.txt", list(&workbench).join("\n") + "\n\n");
@@ -281,6 +258,7 @@ fn listed_probabilities_are_as_good() {
     assert_eq!(tokens("--arpa lm.arpa"), tokens("--lm-prob list.txt"));
 }
 
+#[apply(test)]
 fn lists_that_are_refused() {
     let workbench = workbench();
     let lines = list(&workbench);
@@ -330,6 +308,7 @@ fn lists_that_are_refused() {
         .fails(1, &["must be finite"]);
 }
 
+#[apply(test)]
 fn weights_of_several_models() {
     let workbench = workbench();
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 8";
@@ -367,6 +346,7 @@ fn weights_of_several_models() {
     );
 }
 
+#[apply(test)]
 fn tuned_weights_are_the_best() {
     let workbench = workbench();
     // An n-gram model of another text: neither part is best alone.
@@ -434,6 +414,7 @@ fn tuned_weights_are_the_best() {
     );
 }
 
+#[apply(test)]
 fn unknown_words_are_skipped_or_taken() {
     let workbench = Workbench::with_model();
     workbench
@@ -464,6 +445,7 @@ fn unknown_words_are_skipped_or_taken() {
     }
 }
 
+#[apply(test)]
 fn flags_that_are_refused() {
     let workbench = workbench();
     workbench.write("list.txt", "0.5\n");
@@ -546,6 +528,7 @@ fn flags_that_are_refused() {
     }
 }
 
+#[apply(test)]
 fn arpa_files_that_are_refused() {
     let workbench = workbench();
     let good = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");

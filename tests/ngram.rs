@@ -9,17 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
+use crate::harness::{apply, test};
 use crate::reference::arpa;
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("small_models", small_models),
-    ("random_models", random_models),
-    ("histories", histories),
-    ("bad_files", bad_files),
-    ("compressed_files", compressed_files),
-    ("writing_and_reading_again", writing_and_reading_again),
-    ("what_cannot_be_written", what_cannot_be_written),
-];
 
 /// A directory for the files of a test.
 pub struct Desk(TempDir);
@@ -114,6 +105,7 @@ const GOOD: &str = "\\data\\\nngram 1=4\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-99
     \\2-grams:\n-0.125\t<s> a\t-2\n-0.25\ta b\n-0.5\tb </s>\n\n\\3-grams:\n-0.0625\t<s> a b\n\n\
         \\end\\\n";
 
+#[apply(test)]
 fn small_models() {
     let desk = Desk::new();
     let unigrams = "\\1-grams:\n-1 </s>\n-2.5 a -0.5\n-0.25 b -1e-2\n-99 <s>\n";
@@ -177,6 +169,7 @@ fn small_models() {
 }
 
 /// Any n-grams with any numbers, most of them without their contexts.
+#[apply(test)]
 fn random_models() {
     let desk = Desk::new();
     let mut random = Random(2);
@@ -239,6 +232,7 @@ fn random_models() {
     }
 }
 
+#[apply(test)]
 fn histories() {
     let model = Desk::new().read(GOOD);
     let [a, b, end] = ["a", "b", "</s>"].map(|token| model.id(token));
@@ -269,6 +263,7 @@ fn rejected(path: &Path, parts: &[&str]) {
     }
 }
 
+#[apply(test)]
 fn bad_files() {
     let desk = Desk::new();
     // The line to be found, its replacement, the line of the message, and what it says.
@@ -382,6 +377,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("compressed")
 }
 
+#[apply(test)]
 fn compressed_files() {
     let desk = Desk::new();
     let compressed = compress(GOOD.as_bytes());
@@ -435,6 +431,7 @@ fn compressed_files() {
     );
 }
 
+#[apply(test)]
 fn writing_and_reading_again() {
     let desk = Desk::new();
     let model = desk.read(GOOD);
@@ -448,6 +445,7 @@ fn writing_and_reading_again() {
     assert_eq!(names, ["model"], "no temporary file is left");
 }
 
+#[apply(test)]
 fn what_cannot_be_written() {
     let desk = Desk::new();
     let error = desk

@@ -3,31 +3,12 @@
 use std::io::Read;
 
 use crate::command::{Workbench, small_text};
+use crate::environment::{has_shared, shared};
+use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
-use crate::support::shared;
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("a_small_text", a_small_text),
-    (
-        "what_the_file_says_is_what_is_measured",
-        what_the_file_says_is_what_is_measured,
-    ),
-    (
-        "a_vocabulary_of_several_texts",
-        a_vocabulary_of_several_texts,
-    ),
-    ("a_network_writes_the_text", a_network_writes_the_text),
-    ("flags_that_are_refused", flags_that_are_refused),
-];
 
 /// Tests that read the Brown corpus, which is no part of the repository.
-pub const SHARED_TESTS: &[(&str, fn())] = &[
-    ("brown_of_order_3", brown_of_order_3),
-    ("brown_of_order_5", brown_of_order_5),
-];
-
-/// What [`SHARED_TESTS`] read.
-pub const SHARED: &str = "corpora/brown";
+const SHARED: &str = "corpora/brown";
 
 fn arpa(workbench: &Workbench, name: &str) -> Arpa {
     Arpa::read(&String::from_utf8(workbench.read(name)).expect("UTF-8"))
@@ -48,6 +29,7 @@ fn measured(arpa: &Arpa, lines: &str) -> (f64, usize, usize) {
     found
 }
 
+#[apply(test)]
 fn a_small_text() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -100,6 +82,7 @@ fn a_small_text() {
     }
 }
 
+#[apply(test)]
 fn what_the_file_says_is_what_is_measured() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -142,6 +125,7 @@ fn what_the_file_says_is_what_is_measured() {
     }
 }
 
+#[apply(test)]
 fn a_vocabulary_of_several_texts() {
     let workbench = Workbench::new();
     workbench.write("train.txt", "a b\nb a c\na a\n".repeat(5));
@@ -195,6 +179,7 @@ fn a_vocabulary_of_several_texts() {
     );
 }
 
+#[apply(test)]
 fn a_network_writes_the_text() {
     let workbench = Workbench::new();
     workbench.write(
@@ -288,6 +273,7 @@ fn a_network_writes_the_text() {
     }
 }
 
+#[apply(test)]
 fn flags_that_are_refused() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -389,10 +375,14 @@ fn brown(order: usize, perplexity: f64) {
     );
 }
 
+#[apply(test)]
+#[ignore_unless(has_shared(SHARED))]
 fn brown_of_order_3() {
     brown(3, 236.9);
 }
 
+#[apply(test)]
+#[ignore_unless(has_shared(SHARED))]
 fn brown_of_order_5() {
     brown(5, 235.2);
 }

@@ -8,42 +8,11 @@ use elman::onnx::format::{FLOAT, Graph, Model, Tensor, ValueInfo};
 use elman::onnx::{OnnxForm, network_to_onnx};
 use prost::Message;
 
-use super::cli::python;
 use super::command::{Run, Workbench, small_text};
 use super::reference::generator::Generator;
+use crate::environment::{has_python, python};
+use crate::harness::{apply, test};
 use made::{Made, NETWORKS, PLAIN, Parameters, VOCABULARY};
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("graphs_are_whole", graphs_are_whole),
-    (
-        "interfaces_are_those_that_sherpa_onnx_reads",
-        interfaces_are_those_that_sherpa_onnx_reads,
-    ),
-    (
-        "gates_take_the_operators_order",
-        gates_take_the_operators_order,
-    ),
-    (
-        "parameters_that_do_not_fit_are_refused",
-        parameters_that_do_not_fit_are_refused,
-    ),
-    (
-        "export_writes_a_file_and_keeps_what_was_there",
-        export_writes_a_file_and_keeps_what_was_there,
-    ),
-];
-
-/// Tests that need Python with numpy, onnx and onnxruntime.
-pub const PYTHON_TESTS: &[(&str, fn())] = &[
-    (
-        "onnxruntime_agrees_with_the_equations",
-        onnxruntime_agrees_with_the_equations,
-    ),
-    (
-        "onnxruntime_agrees_with_score",
-        onnxruntime_agrees_with_score,
-    ),
-];
 
 const FORMS: [OnnxForm; 2] = [OnnxForm::Sentence, OnnxForm::Step];
 
@@ -70,6 +39,7 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 
 /// Every value is made once and before it is taken, every constant is taken and as long as its
 /// shape says, the outputs are made.
+#[apply(test)]
 fn graphs_are_whole() {
     for made in NETWORKS {
         for form in FORMS
@@ -183,6 +153,7 @@ fn interface(values: &[ValueInfo]) -> Vec<String> {
     values.iter().map(text).collect()
 }
 
+#[apply(test)]
 fn interfaces_are_those_that_sherpa_onnx_reads() {
     for made in NETWORKS.iter().filter(|made| made.has_step()) {
         let sentence = made.model(OnnxForm::Sentence);
@@ -253,6 +224,7 @@ fn interfaces_are_those_that_sherpa_onnx_reads() {
 
 /// Gates are told apart by their hundreds: PyTorch's r, z, n become z, r, h, and i, f, g, o become
 /// i, o, f, c.
+#[apply(test)]
 fn gates_take_the_operators_order() {
     for (cell, order) in [("gru", &[1, 0, 2][..]), ("lstm", &[0, 3, 1, 2])] {
         let made = Made {
@@ -301,6 +273,7 @@ fn gates_take_the_operators_order() {
     }
 }
 
+#[apply(test)]
 fn parameters_that_do_not_fit_are_refused() {
     let made = Made {
         cell: "lstm",
@@ -367,6 +340,7 @@ fn parameters_that_do_not_fit_are_refused() {
     );
 }
 
+#[apply(test)]
 fn export_writes_a_file_and_keeps_what_was_there() {
     let workbench = Workbench::with_model();
     let run = workbench
@@ -453,6 +427,8 @@ fn compare(workbench: &Workbench, arguments: &[&str], expected: &[f64]) {
     }
 }
 
+#[apply(test)]
+#[ignore_unless(has_python("numpy, onnx, onnxruntime"))]
 fn onnxruntime_agrees_with_the_equations() {
     let workbench = Workbench::new();
     let words: Vec<String> = (1..VOCABULARY).map(|word| format!("w{word}")).collect();
@@ -501,6 +477,8 @@ fn onnxruntime_agrees_with_the_equations() {
     }
 }
 
+#[apply(test)]
+#[ignore_unless(has_python("numpy, onnx, onnxruntime"))]
 fn onnxruntime_agrees_with_score() {
     let workbench = Workbench::with_model();
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 5 --hidden 11";

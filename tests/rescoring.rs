@@ -4,34 +4,8 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::command::{Run, Workbench, small_text};
+use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("scores_are_those_of_score", scores_are_those_of_score),
-    (
-        "equal_hypotheses_have_equal_scores",
-        equal_hypotheses_have_equal_scores,
-    ),
-    (
-        "more_hypotheses_than_are_scored_together",
-        more_hypotheses_than_are_scored_together,
-    ),
-    ("lists_of_srilm_by_hand", lists_of_srilm_by_hand),
-    ("the_best_and_all_by_rank", the_best_and_all_by_rank),
-    ("lists_without_names", lists_without_names),
-    (
-        "unknown_words_cost_what_is_said",
-        unknown_words_cost_what_is_said,
-    ),
-    (
-        "states_are_carried_from_list_to_list",
-        states_are_carried_from_list_to_list,
-    ),
-    ("other_sources_are_mixed_in", other_sources_are_mixed_in),
-    ("lists_from_standard_input", lists_from_standard_input),
-    ("lines_that_are_refused", lines_that_are_refused),
-    ("flags_that_are_refused", flags_that_are_refused),
-];
 
 /// Cells and output layers of every kind.
 const MODELS: [(&str, &str); 8] = [
@@ -124,6 +98,7 @@ fn assert_near(what: &str, got: &[f64], want: &[f64]) {
     }
 }
 
+#[apply(test)]
 fn scores_are_those_of_score() {
     let workbench = workbench(&MODELS.map(|row| row.0));
     workbench.write("lists.txt", lines(LISTS));
@@ -149,6 +124,7 @@ fn scores_are_those_of_score() {
     );
 }
 
+#[apply(test)]
 fn equal_hypotheses_have_equal_scores() {
     let models = ["elman", "lstm", "direct", "adaptive", "sampled"];
     let workbench = workbench(&models);
@@ -186,6 +162,7 @@ fn equal_hypotheses_have_equal_scores() {
     }
 }
 
+#[apply(test)]
 fn more_hypotheses_than_are_scored_together() {
     let workbench = workbench(&["gru", "direct"]);
     let words = ["the", "boy", "boys", "runs", "run", "dogs", "mary"];
@@ -218,6 +195,7 @@ fn more_hypotheses_than_are_scored_together() {
     }
 }
 
+#[apply(test)]
 fn lists_of_srilm_by_hand() {
     let workbench = workbench(&["elman"]);
     let hypotheses = [
@@ -283,6 +261,7 @@ fn lists_of_srilm_by_hand() {
     );
 }
 
+#[apply(test)]
 fn the_best_and_all_by_rank() {
     let workbench = workbench(&["elman"]);
     workbench.write(
@@ -335,6 +314,7 @@ fn the_best_and_all_by_rank() {
     );
 }
 
+#[apply(test)]
 fn lists_without_names() {
     let workbench = workbench(&["elman"]);
     let text = "\nthe boy runs\nthe boys run\n\n\ndogs bark\nmary runs\r\n";
@@ -388,6 +368,7 @@ fn lists_without_names() {
         .fails(2, &["--ids"]);
 }
 
+#[apply(test)]
 fn unknown_words_cost_what_is_said() {
     let workbench = workbench(&["elman"]);
     workbench
@@ -452,6 +433,7 @@ fn unknown_words_cost_what_is_said() {
     );
 }
 
+#[apply(test)]
 fn states_are_carried_from_list_to_list() {
     let workbench = workbench(&["elman", "lstm", "direct"]);
     workbench.write("lists.txt", lines(LISTS));
@@ -494,6 +476,7 @@ fn states_are_carried_from_list_to_list() {
     }
 }
 
+#[apply(test)]
 fn other_sources_are_mixed_in() {
     let workbench = workbench(&["direct"]);
     // The n-gram model knows a word that the network does not.
@@ -557,6 +540,7 @@ fn other_sources_are_mixed_in() {
     rescore(&workbench, "--model direct --arpa lm.arpa --tune tune.txt").succeeds();
 }
 
+#[apply(test)]
 fn lists_from_standard_input() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));
@@ -583,6 +567,7 @@ fn lists_from_standard_input() {
     }
 }
 
+#[apply(test)]
 fn lines_that_are_refused() {
     let workbench = workbench(&["elman"]);
     for (text, flags, parts) in [
@@ -643,6 +628,7 @@ fn lines_that_are_refused() {
     assert_eq!(rescore(&workbench, "--model elman").succeeds().stdout, "");
 }
 
+#[apply(test)]
 fn flags_that_are_refused() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));

@@ -3,35 +3,16 @@
 
 use crate::command::{ListedToken, Run, Workbench};
 use crate::compare::{Tolerance, assert_close};
+use crate::environment::{has_shared, shared};
+use crate::harness::{apply, test};
 use crate::reference::generator::Generator;
 use crate::reference::kernels::Activation;
 use crate::reference::masks::Masks;
 use crate::reference::network::{Architecture, Network, Window};
 use crate::reference::outputs::{Direct, Output};
-use crate::support::shared;
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "made_models_equal_the_reference",
-        made_models_equal_the_reference,
-    ),
-    (
-        "an_imported_model_is_one_like_any_other",
-        an_imported_model_is_one_like_any_other,
-    ),
-    ("files_that_are_cut_short", files_that_are_cut_short),
-    ("files_that_are_refused", files_that_are_refused),
-    ("flags_that_are_refused", flags_that_are_refused),
-];
 
 /// Tests of models that rnnlm trained, which are no part of the repository.
-pub const SHARED_TESTS: &[(&str, fn())] = &[
-    ("rnnlm_agrees_with_eval", rnnlm_agrees_with_eval),
-    ("rnnlm_agrees_with_score", rnnlm_agrees_with_score),
-];
-
-/// What [`SHARED_TESTS`] read.
-pub const SHARED: &str = "rnnlm-models";
+const SHARED: &str = "rnnlm-models";
 
 /// Imports a model of rnnlm.
 fn import(workbench: &Workbench, file: &str, out: &str) -> Run {
@@ -86,6 +67,8 @@ fn told(text: &str, title: &str) -> f64 {
         .unwrap_or_else(|error| panic!("{line:?}: {error}"))
 }
 
+#[apply(test)]
+#[ignore_unless(has_shared(SHARED))]
 fn rnnlm_agrees_with_eval() {
     let workbench = Workbench::new();
     let text = shared(SHARED).join("test.txt");
@@ -113,6 +96,8 @@ fn rnnlm_agrees_with_eval() {
     }
 }
 
+#[apply(test)]
+#[ignore_unless(has_shared(SHARED))]
 fn rnnlm_agrees_with_score() {
     let workbench = Workbench::new();
     import(
@@ -404,6 +389,7 @@ impl Made {
     }
 }
 
+#[apply(test)]
 fn made_models_equal_the_reference() {
     let workbench = Workbench::new();
     // rnnlm's exponential keeps some 17 bits of an f32.
@@ -447,6 +433,7 @@ fn made_models_equal_the_reference() {
     }
 }
 
+#[apply(test)]
 fn an_imported_model_is_one_like_any_other() {
     let workbench = Workbench::new();
     let case = &CASES[6];
@@ -529,6 +516,7 @@ fn place(file: &[u8], part: &str) -> usize {
         .unwrap_or_else(|| panic!("no {part:?}"))
 }
 
+#[apply(test)]
 fn files_that_are_cut_short() {
     let workbench = Workbench::new();
     let [(_, text), (_, binary)] = whole_files();
@@ -592,6 +580,7 @@ fn files_that_are_cut_short() {
     }
 }
 
+#[apply(test)]
 fn files_that_are_refused() {
     let workbench = Workbench::new();
     let [(_, text), (_, binary)] = whole_files();
@@ -727,6 +716,7 @@ fn files_that_are_refused() {
     import(&workbench, "missing.rnnlm", "new").fails(1, &["missing.rnnlm", "because"]);
 }
 
+#[apply(test)]
 fn flags_that_are_refused() {
     let workbench = Workbench::new();
     workbench.write("made.rnnlm", whole_files()[0].1.clone());

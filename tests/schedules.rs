@@ -16,52 +16,8 @@ use elman::train::{
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::compare::{Tolerance, assert_close};
-use super::training::{
-    GpuTest, advance, begin, config, corpus, interrupted_is_whole, load, rate, save,
-};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "every_schedule_resumes_to_the_bit",
-        every_schedule_resumes_to_the_bit,
-    ),
-    ("the_best_epoch_is_kept", the_best_epoch_is_kept),
-    (
-        "more_epochs_go_on_from_the_last_weights",
-        more_epochs_go_on_from_the_last_weights,
-    ),
-    ("patience_ends_training", patience_ends_training),
-    ("rates_run_to_the_last_update", rates_run_to_the_last_update),
-    (
-        "files_without_the_newer_choices_resume",
-        files_without_the_newer_choices_resume,
-    ),
-    ("averaged_weights_are_means", averaged_weights_are_means),
-    (
-        "the_trigger_begins_the_average",
-        the_trigger_begins_the_average,
-    ),
-    (
-        "no_number_of_an_update_is_larger_than_its_clamp",
-        no_number_of_an_update_is_larger_than_its_clamp,
-    ),
-    (
-        "windows_of_every_kind_read_the_same_text",
-        windows_of_every_kind_read_the_same_text,
-    ),
-    (
-        "a_window_of_a_drawn_length_counts_by_it",
-        a_window_of_a_drawn_length_counts_by_it,
-    ),
-    ("an_update_of_many_windows_is_their_sum", || {
-        an_update_of_many_windows_is_their_sum(&mut Device::cpu(2))
-    }),
-];
-
-pub const GPU_TESTS: &[GpuTest] = &[(
-    "an_update_of_many_windows_is_their_sum",
-    an_update_of_many_windows_is_their_sum,
-)];
+use super::training::{advance, begin, config, corpus, interrupted_is_whole, load, rate, save};
+use crate::harness::{apply, gpu_test, test};
 
 /// A rate under which some epochs are worse than the best before them.
 const WILD: f32 = 30.0;
@@ -77,6 +33,7 @@ fn recipe(schedule: ScheduleKind) -> Recipe {
     }
 }
 
+#[apply(test)]
 fn every_schedule_resumes_to_the_bit() {
     let corpus = corpus(100);
     let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -177,6 +134,7 @@ fn best_epoch(trainer: &Trainer<'_>) -> usize {
         .expect("an epoch")
 }
 
+#[apply(test)]
 fn the_best_epoch_is_kept() {
     let corpus = corpus(100);
     for keep in [Keep::Best, Keep::Last] {
@@ -229,6 +187,7 @@ fn the_best_epoch_is_kept() {
     }
 }
 
+#[apply(test)]
 fn more_epochs_go_on_from_the_last_weights() {
     let corpus = corpus(100);
     let mut device = Device::cpu(2);
@@ -275,6 +234,7 @@ fn more_epochs_go_on_from_the_last_weights() {
     assert_eq!(held(&second, &mut device), held(&whole, &mut device));
 }
 
+#[apply(test)]
 fn patience_ends_training() {
     let corpus = corpus(100);
     for patience in [1, 2] {
@@ -309,6 +269,7 @@ fn patience_ends_training() {
     }
 }
 
+#[apply(test)]
 fn rates_run_to_the_last_update() {
     let corpus = corpus(60);
     for accumulate in [1, 3] {
@@ -358,6 +319,7 @@ fn rates_run_to_the_last_update() {
 }
 
 /// Fields that files lack which were written before there was a choice.
+#[apply(test)]
 fn files_without_the_newer_choices_resume() {
     let corpus = corpus(100);
     for schedule in [ScheduleKind::Halve, ScheduleKind::Constant] {
@@ -416,6 +378,7 @@ fn files_without_the_newer_choices_resume() {
 
 /// Epochs of one update: the mean of the weights that each left is what is validated and kept, and
 /// training goes on from the last ones.
+#[apply(test)]
 fn averaged_weights_are_means() {
     let corpus = corpus(60);
     let mut device = Device::cpu(2);
@@ -484,6 +447,7 @@ fn averaged_weights_are_means() {
     );
 }
 
+#[apply(test)]
 fn the_trigger_begins_the_average() {
     let corpus = corpus(100);
     let recipe = Recipe {
@@ -530,6 +494,7 @@ fn the_trigger_begins_the_average() {
 
 /// One update by SGD: what moved, moved by at most the rate times the clamp, and what was clamped
 /// by as much.
+#[apply(test)]
 fn no_number_of_an_update_is_larger_than_its_clamp() {
     let corpus = corpus(60);
     let values = initial_values(&config(&corpus), 1);
@@ -592,6 +557,7 @@ fn no_number_of_an_update_is_larger_than_its_clamp() {
 
 /// At a rate that moves nothing, the losses of an epoch are those of its text, however it is cut
 /// and however windows overlap.
+#[apply(test)]
 fn windows_of_every_kind_read_the_same_text() {
     let corpus = corpus(100);
     let mut device = Device::cpu(2);
@@ -666,6 +632,7 @@ fn windows_of_every_kind_read_the_same_text() {
 
 /// The mean gradient of a window, times its part of `bptt`, is its sum over what `bptt` steps would
 /// have.
+#[apply(test)]
 fn a_window_of_a_drawn_length_counts_by_it() {
     let corpus = corpus(60);
     let mut device = Device::cpu(2);
@@ -706,8 +673,14 @@ fn a_window_of_a_drawn_length_counts_by_it() {
     );
 }
 
+#[apply(test)]
+fn an_update_of_many_windows_is_their_sum_on_the_cpu() {
+    an_update_of_many_windows_is_their_sum(&mut Device::cpu(2));
+}
+
 /// One update of an epoch's windows is what their gradients, each at the first weights, do one
 /// after another.
+#[apply(gpu_test)]
 fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
     let corpus = corpus(60);
     let config = config(&corpus);

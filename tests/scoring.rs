@@ -1,22 +1,7 @@
 //! `elman score` with several sources, and beside `elman eval`.
 
 use crate::command::{Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "lines_for_themselves_are_an_independent_text",
-        lines_for_themselves_are_an_independent_text,
-    ),
-    ("carried_lines_are_a_text", carried_lines_are_a_text),
-    (
-        "listings_of_score_and_eval_are_the_same",
-        listings_of_score_and_eval_are_the_same,
-    ),
-    (
-        "more_lines_than_are_read_together",
-        more_lines_than_are_read_together,
-    ),
-];
+use crate::harness::{apply, test};
 
 /// A model with classes and direct connections that know three words back, and one without.
 const MODELS: [(&str, &str); 2] = [
@@ -101,12 +86,14 @@ fn write_list(workbench: &Workbench) {
     );
 }
 
+#[apply(test)]
 fn lines_for_themselves_are_an_independent_text() {
     let workbench = workbench();
     write_list(&workbench);
     compare(&workbench, "", "--independent");
 }
 
+#[apply(test)]
 fn carried_lines_are_a_text() {
     let workbench = workbench();
     write_list(&workbench);
@@ -125,6 +112,7 @@ fn carried_lines_are_a_text() {
     assert!((carried[0] - carried[4]).abs() > 1e-4, "{carried:?}");
 }
 
+#[apply(test)]
 fn listings_of_score_and_eval_are_the_same() {
     let workbench = workbench();
     for (model, _) in MODELS {
@@ -160,6 +148,7 @@ fn listings_of_score_and_eval_are_the_same() {
         .fails(2, &["--format", "--json"]);
 }
 
+#[apply(test)]
 fn more_lines_than_are_read_together() {
     let workbench = workbench();
     // Lines are read a thousand at a time, and n-gram models and lists go on from one thousand to

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
 
-use super::support::trial;
+use super::harness::{apply, test, trial, trials};
 
 /// Storage buffers that one dispatch may use: Metal takes one of the eight that WebGPU promises.
 const MOST_BINDINGS: usize = 7;
@@ -22,7 +22,8 @@ const MOST_INVOCATIONS: u32 = 256;
 const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "rows", "walk"];
 
 /// All of them.
-pub fn trials() -> Vec<Trial> {
+#[apply(trials)]
+fn every_shader() -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for &shader in SHADERS {
         for (arguments, immediates) in [("immediates", true), ("uniform", false)] {
@@ -33,11 +34,6 @@ pub fn trials() -> Vec<Trial> {
             trials.push(trial(name, move || check_shader(shader, immediates)));
         }
     }
-    trials.push(trial(
-        "shaders::wrong_declarations_are_seen",
-        wrong_declarations_are_seen,
-    ));
-    trials.push(trial("shaders::faces_have_one_stem", faces_have_one_stem));
     trials
 }
 
@@ -240,6 +236,7 @@ fn declared_arguments(shader: &Shader) -> Vec<(String, &'static str, u32)> {
 
 /// The comparison must fail where a declaration is wrong: another access, order, name, number of
 /// bindings, type, entry point, or WGSL that does not validate.
+#[apply(test)]
 fn wrong_declarations_are_seen() {
     use elman::device::Argument;
     const BINDINGS: &[(&str, Access)] = &[("a", Access::Read), ("b", Access::Write)];
@@ -346,6 +343,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 
 /// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem;
 /// and there is nothing without the others.
+#[apply(test)]
 fn faces_have_one_stem() {
     let mut shaders = stems("shaders", "wgsl");
     assert!(shaders.remove("shared"), "no shaders/shared.wgsl");

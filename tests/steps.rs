@@ -12,12 +12,12 @@ use elman::tensor::{NONE, Tensor};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
+use super::harness::{apply, device_test, device_trials, trials};
 use super::reference::cells::Cell;
 use super::reference::kernels::Activation as ReferenceActivation;
 use super::reference::network::{Architecture, Named, Network, Outcome, Window as ReferenceWindow};
 use super::reference::outputs::Output;
 use super::reference::sampled::{Objective, Sampled};
-use super::support::on_every_device;
 
 /// How far losses, states and gradients of a step may be from the reference.
 pub const STEP: Tolerance = Tolerance {
@@ -44,25 +44,20 @@ pub const SCALE: f64 = 0.25;
 pub const INITIAL: f32 = 0.3;
 
 /// All of them.
-pub fn trials() -> Vec<Trial> {
+#[apply(trials)]
+fn every_family() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, activation) in ReferenceActivation::TABLE {
         for num_layers in 1..=3 {
             for embedding_size in [0, 3] {
                 let family =
                     format!("steps::{name}_layers_{num_layers}_embedding_{embedding_size}");
-                trials.extend(on_every_device(&family, move |device| {
+                trials.extend(device_trials(&family, move |device| {
                     check_family(device, activation, num_layers, embedding_size)
                 }));
             }
         }
     }
-    trials.extend(on_every_device("steps::past_a_tile", past_a_tile));
-    trials.extend(on_every_device(
-        "steps::nothing_to_predict",
-        nothing_to_predict,
-    ));
-    trials.extend(on_every_device("steps::blocks_of_logits", blocks_of_logits));
     trials
 }
 
@@ -496,6 +491,7 @@ fn check_family(
 }
 
 /// Sizes past tiles and workgroups, enough rows for every thread.
+#[apply(device_test)]
 fn past_a_tile(device: &mut Device) {
     for (embedding_size, hidden_size, num_layers) in [(0, 67, 1), (65, 33, 2)] {
         let architecture = Architecture {
@@ -520,6 +516,7 @@ fn past_a_tile(device: &mut Device) {
 }
 
 /// A window without any word: no loss, and gradients that are exactly zero.
+#[apply(device_test)]
 fn nothing_to_predict(device: &mut Device) {
     let architecture = Architecture {
         vocab_size: 7,
@@ -560,6 +557,7 @@ fn nothing_to_predict(device: &mut Device) {
 
 /// A vocabulary so large that a window's logits come in more than one block, of one softmax and of
 /// a cluster of an adaptive one.
+#[apply(device_test)]
 fn blocks_of_logits(device: &mut Device) {
     // 17 rows of which at most 16 fit: a second block of one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;

@@ -5,45 +5,7 @@ use elman::corpus::{Corpus, Limits, Subwords, TextSource, TextWriter, Tokens, Un
 use serde_json::{Value, json};
 
 use crate::command::{Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    ("every_line_comes_back", every_line_comes_back),
-    ("a_text_has_one_encoding", a_text_has_one_encoding),
-    ("sentences_are_those_of_words", sentences_are_those_of_words),
-    ("a_text_means_one_tokenizer", a_text_means_one_tokenizer),
-    (
-        "what_is_held_out_teaches_nothing",
-        what_is_held_out_teaches_nothing,
-    ),
-    (
-        "as_many_subwords_as_asked_for",
-        as_many_subwords_as_asked_for,
-    ),
-    (
-        "a_given_tokenizer_gets_the_boundary_first",
-        a_given_tokenizer_gets_the_boundary_first,
-    ),
-    (
-        "a_tokenizer_that_changes_a_text_is_made_to_spell_it",
-        a_tokenizer_that_changes_a_text_is_made_to_spell_it,
-    ),
-    ("train_eval_score_generate", train_eval_score_generate),
-    (
-        "a_run_is_resumed_and_repeated_with_its_subwords",
-        a_run_is_resumed_and_repeated_with_its_subwords,
-    ),
-    ("wrong_tokenizers", wrong_tokenizers),
-    ("wrong_flags", wrong_flags),
-    ("damaged_checkpoints", damaged_checkpoints),
-    (
-        "units_compare_by_words_and_characters",
-        units_compare_by_words_and_characters,
-    ),
-    (
-        "what_cannot_be_compared_is_not",
-        what_cannot_be_compared_is_not,
-    ),
-];
+use crate::harness::{apply, test};
 
 /// Lines that are easily lost or changed.
 const LINES: [&str; 14] = [
@@ -87,6 +49,7 @@ fn text_of(vocabulary: &Vocabulary, ids: impl IntoIterator<Item = u32>) -> Strin
     String::from_utf8(text).expect("text")
 }
 
+#[apply(test)]
 fn every_line_comes_back() {
     for text in [small_text(), hostile_text()] {
         let vocabulary = read(&text, limits(600)).vocabulary;
@@ -110,6 +73,7 @@ fn same(a: &Tokens, b: &Tokens) {
 
 /// The text that subwords are learnt from, read again with them, has the same tokens: a resumed run
 /// goes on with the same text.
+#[apply(test)]
 fn a_text_has_one_encoding() {
     let words = "a line of many words, ".repeat(20_000);
     for long in [
@@ -152,6 +116,7 @@ fn a_text_has_one_encoding() {
     }
 }
 
+#[apply(test)]
 fn sentences_are_those_of_words() {
     for text in [
         small_text(),
@@ -177,6 +142,7 @@ fn sentences_are_those_of_words() {
     }
 }
 
+#[apply(test)]
 fn a_text_means_one_tokenizer() {
     let text = hostile_text();
     let json = |threads| {
@@ -204,6 +170,7 @@ fn a_text_means_one_tokenizer() {
 
 /// Subwords are those of the training part alone: learnt from that part as a text of its own, they
 /// are the same.
+#[apply(test)]
 fn what_is_held_out_teaches_nothing() {
     let workbench = Workbench::new();
     workbench.write("valid.txt", "the boys run\n");
@@ -240,6 +207,7 @@ fn what_is_held_out_teaches_nothing() {
     }
 }
 
+#[apply(test)]
 fn as_many_subwords_as_asked_for() {
     let text = small_text();
     for (size, found) in [(257, 257), (258, 258), (400, 400)] {
@@ -314,6 +282,7 @@ fn renumber(tokenizer: &mut Value, number: impl Fn(u64) -> u64) {
     }
 }
 
+#[apply(test)]
 fn a_given_tokenizer_gets_the_boundary_first() {
     let tokenizer = small_tokenizer(300);
     let want = vocabulary_of(&tokenizer);
@@ -347,6 +316,7 @@ fn a_given_tokenizer_gets_the_boundary_first() {
     }
 }
 
+#[apply(test)]
 fn a_tokenizer_that_changes_a_text_is_made_to_spell_it() {
     let mut tokenizer = small_tokenizer(300);
     tokenizer["normalizer"] =
@@ -392,6 +362,7 @@ fn with_subwords() -> Workbench {
     workbench
 }
 
+#[apply(test)]
 fn train_eval_score_generate() {
     let workbench = with_subwords();
     let vocabulary = String::from_utf8(workbench.read("model/vocab.txt")).expect("UTF-8");
@@ -467,6 +438,7 @@ fn train_eval_score_generate() {
     }
 }
 
+#[apply(test)]
 fn a_run_is_resumed_and_repeated_with_its_subwords() {
     let workbench = with_subwords();
     let tokenizer = workbench.read("model/tokenizer.json");
@@ -546,6 +518,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
     assert!(!workbench.path("small/tokenizer.json").exists());
 }
 
+#[apply(test)]
 fn wrong_tokenizers() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -615,6 +588,7 @@ fn wrong_tokenizers() {
     assert!(!workbench.path("new").join("model.safetensors").exists());
 }
 
+#[apply(test)]
 fn wrong_flags() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -654,6 +628,7 @@ fn wrong_flags() {
         .fails(1, &["latin.txt, line 2, byte 5 (0xff)"]);
 }
 
+#[apply(test)]
 fn damaged_checkpoints() {
     let workbench = with_subwords();
     let eval = "eval --device cpu --text train.txt --model";
@@ -701,6 +676,7 @@ fn damaged_checkpoints() {
         .fails(1, &["spaced/tokenizer.json", "changed"]);
 }
 
+#[apply(test)]
 fn units_compare_by_words_and_characters() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -755,6 +731,7 @@ fn units_compare_by_words_and_characters() {
     assert_eq!(sizes, [(words as f64, text.chars().count() as f64); 4]);
 }
 
+#[apply(test)]
 fn what_cannot_be_compared_is_not() {
     let workbench = Workbench::with_model();
     workbench

@@ -10,41 +10,7 @@ use elman::train::{Event, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, Snap
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tempfile::TempDir;
 
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "resumed_runs_are_whole_runs_to_the_bit",
-        resumed_runs_are_whole_runs_to_the_bit,
-    ),
-    (
-        "a_worse_epoch_puts_the_weights_back",
-        a_worse_epoch_puts_the_weights_back,
-    ),
-    ("every_layout_learns", every_layout_learns),
-    ("mixed_precision_wants_f16", mixed_precision_wants_f16),
-];
-
-/// The name of a test and the test, which is given a GPU.
-pub type GpuTest = (&'static str, fn(&mut Device));
-
-pub const GPU_TESTS: &[GpuTest] = &[
-    ("fifty_windows_are_the_cpus", fifty_windows_are_the_cpus),
-    (
-        "a_checkpoint_moves_between_devices",
-        a_checkpoint_moves_between_devices,
-    ),
-    (
-        "a_resumed_run_is_a_whole_run_to_the_bit",
-        a_resumed_run_on_a_gpu,
-    ),
-    (
-        "a_matrix_beyond_the_limits_is_refused",
-        a_matrix_beyond_the_limits_is_refused,
-    ),
-    (
-        "mixed_precision_learns_the_same",
-        mixed_precision_learns_the_same,
-    ),
-];
+use crate::harness::{apply, gpu_test, test};
 
 pub fn corpus(sentences: usize) -> Corpus {
     let text = builtin::draw(sentences, 11)
@@ -219,6 +185,7 @@ pub fn interrupted_is_whole_with(
     (1..part.windows()).contains(&place.window)
 }
 
+#[apply(test)]
 fn resumed_runs_are_whole_runs_to_the_bit() {
     let corpus = corpus(150);
     let seed = std::process::id().into();
@@ -253,7 +220,8 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
     );
 }
 
-fn a_resumed_run_on_a_gpu(device: &mut Device) {
+#[apply(gpu_test)]
+fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
     let recipe = Recipe {
         batch: 4,
         bptt: 5,
@@ -264,6 +232,7 @@ fn a_resumed_run_on_a_gpu(device: &mut Device) {
     interrupted_is_whole(device, &corpus(60), &recipe, 12);
 }
 
+#[apply(test)]
 fn a_worse_epoch_puts_the_weights_back() {
     // Far too large rates: under one or another some epoch is worse than the one before it.
     let rolled_back: usize = [10.0, 30.0, 60.0, 100.0].map(worse_epochs).iter().sum();
@@ -318,6 +287,7 @@ fn worse_epochs(lr: f32) -> usize {
     }
 }
 
+#[apply(test)]
 fn every_layout_learns() {
     let corpus = corpus(400);
     for (num_layers, embedding_size, bias) in
@@ -358,6 +328,7 @@ fn every_layout_learns() {
     }
 }
 
+#[apply(gpu_test)]
 fn fifty_windows_are_the_cpus(device: &mut Device) {
     let corpus = corpus(500);
     for optimizer in OPTIMIZERS {
@@ -386,6 +357,7 @@ fn fifty_windows_are_the_cpus(device: &mut Device) {
     }
 }
 
+#[apply(gpu_test)]
 fn a_checkpoint_moves_between_devices(device: &mut Device) {
     let corpus = corpus(60);
     let recipe = Recipe {
@@ -417,6 +389,7 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
     }
 }
 
+#[apply(gpu_test)]
 fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
     // 16 TiB: no adapter binds that much.
     let error = device
@@ -430,6 +403,7 @@ fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
 
 /// Factors of 11 digits: the first windows' losses within a thousandth of f32's, the validation
 /// perplexity after an epoch within a hundredth.
+#[apply(gpu_test)]
 fn mixed_precision_learns_the_same(device: &mut Device) {
     assert!(device.has_f16(), "{} has no f16", device.name());
     elman::check::check_mixed_products(device).expect("products of mixed precision are right");
@@ -469,6 +443,7 @@ fn mixed_precision_learns_the_same(device: &mut Device) {
     }
 }
 
+#[apply(test)]
 fn mixed_precision_wants_f16() {
     let corpus = corpus(60);
     let recipe = Recipe {

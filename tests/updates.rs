@@ -9,15 +9,14 @@ use elman::kernels::{
 use elman::model::{Capacity, Model};
 use elman::tensor::{NONE, Tensor};
 use elman::train::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
-use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
+use super::harness::{apply, device_test, test};
 use super::reference::generator::Generator;
 use super::reference::goldens;
 use super::reference::network::{Named, Window as ReferenceWindow};
 use super::reference::optimizers::{Optimizer, Rule};
 use super::steps::{STEP, Subject, compare_outcomes, download, upload};
-use super::support::{on_every_device, trial};
 
 /// How far parameters may be after some updates. Adagrad and Adam divide by a root that is small
 /// where a gradient is: an error of a small gradient is an error of a whole step of the learning
@@ -27,25 +26,8 @@ const UPDATED: Tolerance = Tolerance {
     relative: 1e-5,
 };
 
-/// All of them.
-pub fn trials() -> Vec<Trial> {
-    let mut trials = on_every_device("updates::golden_windows", golden_windows);
-    trials.extend(on_every_device("updates::golden_updates", golden_updates));
-    trials.extend(on_every_device("updates::decay", decay));
-    trials.extend(on_every_device("updates::tables", tables));
-    trials.extend(on_every_device(
-        "updates::averages_of_tables",
-        averages_of_tables,
-    ));
-    trials.extend(on_every_device("updates::clamped_tables", clamped_tables));
-    trials.push(trial(
-        "updates::every_optimizer_has_a_rule",
-        every_optimizer_has_a_rule,
-    ));
-    trials
-}
-
 /// PyTorch's losses, states and gradients.
+#[apply(device_test)]
 fn golden_windows(device: &mut Device) {
     for golden in goldens::load() {
         let (subject, window) = golden_subject(device, &golden);
@@ -87,6 +69,7 @@ fn optimizer(rule: Rule) -> &'static OptimizerKind {
         .unwrap_or_else(|| panic!("there is no optimiser {name}"))
 }
 
+#[apply(test)]
 fn every_optimizer_has_a_rule() {
     let names: Vec<_> = OPTIMIZERS.iter().map(|row| row.name).collect();
     assert_eq!(names, Rule::TABLE.map(|(name, _)| name));
@@ -220,6 +203,7 @@ fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Nam
 }
 
 /// PyTorch's losses, norms and parameters over some clipped updates with every optimiser.
+#[apply(device_test)]
 fn golden_updates(device: &mut Device) {
     for golden in goldens::load() {
         for training in &golden.training {
@@ -253,6 +237,7 @@ fn golden_updates(device: &mut Device) {
 }
 
 /// Scale of the weights with every optimiser, without clipping: PyTorch's numbers have none of it.
+#[apply(device_test)]
 fn decay(device: &mut Device) {
     let golden = goldens::load().swap_remove(0);
     for (name, rule) in Rule::TABLE {
@@ -335,6 +320,7 @@ fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
 
 /// Every optimiser over some updates of a table, of which each touches other rows: as the reference
 /// does it with dense gradients, whatever form the gradient has.
+#[apply(device_test)]
 fn tables(device: &mut Device) {
     const WINDOWS: [&[u32]; 4] = [&[3, NONE, 0, 3, 6], &[1, 1], &[NONE], &[6, 3, 5, 0, 3, 3]];
     let count = TABLE[0] * TABLE[1];
@@ -404,6 +390,7 @@ fn tables(device: &mut Device) {
 }
 
 /// The mean of three tables, one after the other.
+#[apply(device_test)]
 fn averages_of_tables(device: &mut Device) {
     let count = TABLE[0] * TABLE[1];
     let mut generator = Generator::new(6);
@@ -435,6 +422,7 @@ fn averages_of_tables(device: &mut Device) {
 }
 
 /// Numbers within the bounds and infinities beyond them; NaN stays NaN in every piece of a table.
+#[apply(device_test)]
 fn clamped_tables(device: &mut Device) {
     let mut values = random(&mut Generator::new(7), TABLE[0] * TABLE[1]);
     let last = values.len() - 1;

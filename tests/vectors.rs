@@ -3,22 +3,7 @@
 use std::io::Write as _;
 
 use crate::command::{Workbench, small_text};
-
-pub const TESTS: &[(&str, fn())] = &[
-    (
-        "a_table_goes_out_and_in_again",
-        a_table_goes_out_and_in_again,
-    ),
-    (
-        "words_without_a_vector_begin_as_always",
-        words_without_a_vector_begin_as_always,
-    ),
-    (
-        "the_tables_of_every_kind_of_model",
-        the_tables_of_every_kind_of_model,
-    ),
-    ("vectors_that_are_refused", vectors_that_are_refused),
-];
+use crate::harness::{apply, test};
 
 const TRAIN: &str = "train --train train.txt --device cpu --batch 4 --bptt 6 --epochs 1 --hidden 4";
 
@@ -43,6 +28,7 @@ fn compressed(text: &str) -> Vec<u8> {
     encoder.finish().expect("memory is written")
 }
 
+#[apply(test)]
 fn a_table_goes_out_and_in_again() {
     let workbench = workbench();
     workbench
@@ -86,6 +72,7 @@ fn a_table_goes_out_and_in_again() {
     }
 }
 
+#[apply(test)]
 fn words_without_a_vector_begin_as_always() {
     let workbench = workbench();
     workbench.write("some.vec", "3 2\nthe 0.5 -0.25\nunheard 1 2\nthat 8 -9.5\n");
@@ -120,6 +107,7 @@ fn words_without_a_vector_begin_as_always() {
     assert_eq!(changed, want);
 }
 
+#[apply(test)]
 fn the_tables_of_every_kind_of_model() {
     let workbench = workbench();
     let export = |model: &str, table: &str| {
@@ -156,6 +144,7 @@ fn the_tables_of_every_kind_of_model() {
         .fails(1, &["output table", "adaptive", "input"]);
 }
 
+#[apply(test)]
 fn vectors_that_are_refused() {
     let workbench = workbench();
     let write = |text: &str| workbench.write("wrong.vec", text);

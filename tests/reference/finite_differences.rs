@@ -10,13 +10,15 @@
 //! network is thrown away for that of another seed: nothing is skipped within a network. So is a
 //! network with a layer whose units are all on or all off, in which there would be little to see.
 
-use super::Test;
+use libtest_mimic::Trial;
+
 use super::cells::Cell;
 use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Network, Window};
 use super::outputs::{Direct, Output};
 use super::sampled::{Objective, Sampled};
+use crate::harness::{apply, trial, trials};
 
 /// h.
 const STEP: f64 = 3e-4;
@@ -110,17 +112,17 @@ fn outputs() -> Vec<(&'static str, Output, usize)> {
 /// One test for every activation, number of layers and kind of input, and one for every cell,
 /// number of layers and layout; each walks the biases, the windows, and streams that begin afresh;
 /// those of the layouts also masks.
-pub fn all() -> Vec<Test> {
-    let mut tests: Vec<Test> = Vec::new();
+#[apply(trials)]
+fn every_architecture() -> Vec<Trial> {
+    let mut trials = Vec::new();
     for (name, activation) in Activation::TABLE {
         for num_layers in 1..=3 {
             for embedding_size in [0, SIZES.1] {
                 let sizes = format!("layers_{num_layers}_embedding_{embedding_size}");
                 let name = format!("reference::finite_differences::{name}_{sizes}");
-                tests.push((
-                    name,
-                    Box::new(move || check_family(activation, num_layers, embedding_size)),
-                ));
+                trials.push(trial(name, move || {
+                    check_family(activation, num_layers, embedding_size)
+                }));
             }
         }
     }
@@ -133,7 +135,7 @@ pub fn all() -> Vec<Test> {
             ..Architecture::default()
         };
         let name = format!("reference::finite_differences::output_{name}");
-        tests.push((name, Box::new(move || check_layout(&architecture))));
+        trials.push(trial(name, move || check_layout(&architecture)));
     }
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
@@ -152,11 +154,11 @@ pub fn all() -> Vec<Test> {
                 let name = format!(
                     "reference::finite_differences::{cell_name}_layers_{num_layers}_{layout}"
                 );
-                tests.push((name, Box::new(move || check_layout(&architecture))));
+                trials.push(trial(name, move || check_layout(&architecture)));
             }
         }
     }
-    tests
+    trials
 }
 
 /// Checks every combination of biases, independence and window for one kind of network.

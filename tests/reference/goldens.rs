@@ -9,12 +9,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Test;
 use super::cells::Cell;
 use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::optimizers::{Optimizer, Rule};
+use crate::harness::{apply, test};
 
 /// Largest error relative to PyTorch's number: both sides compute in f64, in different orders.
 pub const RELATIVE: f64 = 1e-10;
@@ -70,28 +70,11 @@ pub fn load() -> Vec<Golden> {
     array(&file["cases"]).iter().map(golden).collect()
 }
 
-/// The tests that hold the reference to PyTorch's numbers.
-pub fn tests() -> Vec<Test> {
-    vec![
-        (
-            "reference::goldens::window".to_string(),
-            Box::new(check_windows),
-        ),
-        (
-            "reference::goldens::training".to_string(),
-            Box::new(check_training),
-        ),
-        (
-            "reference::goldens::cases".to_string(),
-            Box::new(check_cases),
-        ),
-    ]
-}
-
 /// Every value and gradient of the reference against PyTorch's.
 ///
 /// # Panics
 /// If one differs.
+#[apply(test)]
 pub fn check_windows() {
     for golden in load() {
         let got = golden
@@ -133,6 +116,7 @@ pub fn check_windows() {
 ///
 /// # Panics
 /// If a loss, a norm or a parameter differs.
+#[apply(test)]
 pub fn check_training() {
     for golden in load() {
         for training in &golden.training {
@@ -165,6 +149,7 @@ pub fn check_training() {
 ///
 /// # Panics
 /// If it does not.
+#[apply(test)]
 pub fn check_cases() {
     let goldens = load();
     let any = |holds: &dyn Fn(&Architecture) -> bool| {

@@ -22,16 +22,3 @@ pub mod outputs;
 pub mod passes;
 pub mod properties;
 pub mod sampled;
-
-/// A name and a function that panics where the test fails: what a custom harness runs.
-pub type Test = (String, Box<dyn Fn() + Send + Sync>);
-
-/// Every test of the reference itself.
-pub fn tests() -> Vec<Test> {
-    let mut tests = finite_differences::all();
-    tests.extend(properties::tests());
-    tests.extend(network_properties::tests());
-    tests.extend(goldens::tests());
-    tests.extend(optimizers::tests());
-    tests
-}

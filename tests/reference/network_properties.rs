@@ -3,23 +3,20 @@
 
 use std::ops::Range;
 
-use super::Test;
+use libtest_mimic::Trial;
+
 use super::cells::Cell;
 use super::kernels::{Matmul, add_bias};
 use super::masks::Masks;
 use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::properties::check;
+use crate::harness::{apply, test, trial, trials};
 
 /// A test's name and the test, for any cell.
 type OfEveryCell = (&'static str, fn(Cell));
 
-/// All of them.
-pub fn tests() -> Vec<Test> {
-    let by_hand: [(&str, fn()); 3] = [
-        ("elman_step_by_hand", check_elman_step_by_hand),
-        ("gru_step_by_hand", check_gru_step_by_hand),
-        ("lstm_step_by_hand", check_lstm_step_by_hand),
-    ];
+#[apply(trials)]
+fn every_cell() -> Vec<Trial> {
     let of_every_cell: [OfEveryCell; 7] = [
         ("two_windows_are_one", check_two_windows_are_one),
         ("streams_are_alone", check_streams_are_alone),
@@ -32,22 +29,14 @@ pub fn tests() -> Vec<Test> {
         ("projection", check_projection),
         ("tied_tables", check_tied_tables),
     ];
-    let mut tests: Vec<Test> = Vec::new();
-    for (name, test) in by_hand {
-        tests.push((
-            format!("reference::network_properties::{name}"),
-            Box::new(test),
-        ));
-    }
+    let mut trials = Vec::new();
     for (cell_name, cell) in Cell::TABLE {
         for (name, test) in of_every_cell {
-            tests.push((
-                format!("reference::network_properties::{cell_name}_{name}"),
-                Box::new(move || test(cell)),
-            ));
+            let name = format!("reference::network_properties::{cell_name}_{name}");
+            trials.push(trial(name, move || test(cell)));
         }
     }
-    tests
+    trials
 }
 
 /// A network of one unit and two words with these parameters, after one step: word 1, target word
@@ -90,7 +79,8 @@ fn sigmoid(z: f64) -> f64 {
 }
 
 /// Every value and gradient of the smallest network: the equations of Mikolov 2010 written out.
-fn check_elman_step_by_hand() {
+#[apply(test)]
+fn elman_step_by_hand() {
     let parameters: [(&str, &[f64]); 3] = [
         ("rnn.weight_ih_l0", &[9.0, 0.5]),
         ("rnn.weight_hh_l0", &[-2.0]),
@@ -125,7 +115,8 @@ fn check_elman_step_by_hand() {
 }
 
 /// One step of a GRU of one unit, the documented equations of PyTorch written out gate by gate.
-fn check_gru_step_by_hand() {
+#[apply(test)]
+fn gru_step_by_hand() {
     let parameters: [(&str, &[f64]); 5] = [
         ("rnn.weight_ih_l0", &[9.0, 0.5, 8.0, -0.4, 7.0, 0.3]),
         ("rnn.weight_hh_l0", &[-2.0, 1.5, 0.7]),
@@ -175,7 +166,8 @@ fn check_gru_step_by_hand() {
 }
 
 /// One step of an LSTM of one unit, the documented equations of PyTorch written out gate by gate.
-fn check_lstm_step_by_hand() {
+#[apply(test)]
+fn lstm_step_by_hand() {
     let parameters: [(&str, &[f64]); 5] = [
         (
             "rnn.weight_ih_l0",

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Test;
 use super::kernels::sum_of_squares;
 use super::network::Named;
+use crate::harness::{apply, test};
 
 /// ε of [`adagrad`] in PyTorch.
 pub const ADAGRAD_EPSILON: f64 = 1e-10;
@@ -232,20 +232,6 @@ impl Optimizer {
     }
 }
 
-/// The tests of what PyTorch's stored numbers and the kernels' cases leave out.
-pub fn tests() -> Vec<Test> {
-    vec![
-        (
-            "reference::optimizers::pytorch".to_string(),
-            Box::new(check_pytorch),
-        ),
-        (
-            "reference::optimizers::by_hand".to_string(),
-            Box::new(check_by_hand),
-        ),
-    ]
-}
-
 /// Demands every number within 1e-13, absolute and relative.
 fn check(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}: length");
@@ -277,6 +263,7 @@ fn check(what: &str, got: &[f64], want: &[f64]) {
 ///         optimizer.step()
 ///     print(w.tolist())
 /// ```
+#[apply(test)]
 fn check_pytorch() {
     let gradients = [
         [0.25, -0.5, 0.0, 1e-9],
@@ -341,6 +328,7 @@ fn check_pytorch() {
 }
 
 /// Averages and clamping by hand.
+#[apply(test)]
 fn check_by_hand() {
     let mut average = [7.0, -7.0];
     for (weight, values) in [

@@ -1,7 +1,6 @@
 //! What must hold of the reference's kernels, random numbers and updates, and what neither finite
 //! differences nor PyTorch's numbers can see.
 
-use super::Test;
 use super::generator::Generator;
 use super::kernels::{
     Activation, Matmul, add_bias, column_sums, gather, one_hot, scatter_add, softmax,
@@ -10,32 +9,7 @@ use super::kernels::{
 use super::masks::{Draw, multiplier, sites, threefry};
 use super::network::Window;
 use super::optimizers::{Optimizer, Rule, decay};
-
-/// All of them.
-pub fn tests() -> Vec<Test> {
-    let table: [(&str, fn()); 11] = [
-        ("matmul", check_matmul),
-        ("gather_and_scatter_add", check_gather_and_scatter_add),
-        ("sums", check_sums),
-        ("activations", check_activations),
-        ("softmax", check_softmax),
-        ("generator", check_generator),
-        ("random_windows", check_random_windows),
-        ("threefry", check_threefry),
-        ("multipliers", check_multipliers),
-        ("masks", check_masks),
-        ("decay", check_decay),
-    ];
-    table
-        .into_iter()
-        .map(|(name, test)| {
-            (
-                format!("reference::properties::{name}"),
-                Box::new(test) as Box<dyn Fn() + Send + Sync>,
-            )
-        })
-        .collect()
-}
+use crate::harness::{apply, test};
 
 /// Demands every number within 1e-13, absolute and relative.
 ///
@@ -53,6 +27,7 @@ pub fn check(what: &str, got: &[f64], want: &[f64]) {
 }
 
 /// All four ways to turn the factors over, and accumulation.
+#[apply(test)]
 fn check_matmul() {
     // [1 2 3; 4 5 6] times [1 -1; 0 2; 3 1], by hand.
     let (left, left_turned) = (
@@ -82,6 +57,7 @@ fn check_matmul() {
 }
 
 /// Looking up and its gradient against the products that they stand for.
+#[apply(test)]
 fn check_gather_and_scatter_add() {
     let (vocab_size, columns) = (5, 3);
     let tokens = [Some(4), None, Some(0), Some(4), Some(2), Some(4)];
@@ -121,6 +97,7 @@ fn check_gather_and_scatter_add() {
 }
 
 /// Sums by hand.
+#[apply(test)]
 fn check_sums() {
     let mut values = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0];
     check("sum", &[sum(&values)], &[5.0]);
@@ -131,6 +108,7 @@ fn check_sums() {
 }
 
 /// Values by hand, at both ends too; derivatives by differences.
+#[apply(test)]
 fn check_activations() {
     check(
         "sigmoid",
@@ -165,6 +143,7 @@ fn check_activations() {
 }
 
 /// Shares, loss and gradient by hand; logits far beyond the range of e^z.
+#[apply(test)]
 fn check_softmax() {
     let logits = [1.0_f64, 2.0, 5.0].map(f64::ln);
     check("softmax", &softmax(&logits), &[0.125, 0.25, 0.625]);
@@ -200,6 +179,7 @@ fn check_softmax() {
 }
 
 /// The published stream, and numbers that f32 holds.
+#[apply(test)]
 fn check_generator() {
     // The first numbers of SplitMix64 from the seed 1234567, as its author publishes them.
     let mut generator = Generator::new(1_234_567);
@@ -220,6 +200,7 @@ fn check_generator() {
 }
 
 /// Windows have what the other tests need them to have.
+#[apply(test)]
 fn check_random_windows() {
     let windows: Vec<Window> = (0..8)
         .map(|seed| Window::random(seed, 5, 3, 7, None))
@@ -253,6 +234,7 @@ fn check_random_windows() {
 }
 
 /// The known answers that the authors of Threefry publish.
+#[apply(test)]
 fn check_threefry() {
     for (key, counter, want) in [
         ([0; 2], [0; 2], [0x6B20_0159, 0x99BA_4EFE]),
@@ -272,6 +254,7 @@ fn check_threefry() {
 }
 
 /// What is dropped, by the generator's own numbers; what is kept, by hand; both ends of the rates.
+#[apply(test)]
 fn check_multipliers() {
     for (seed, site, draw, index) in [(0, 0, 0, 0), (1, 2, 3, 4), (u32::MAX, 5, 9, 1 << 31)] {
         let share = f64::from(threefry([seed, site], [index, draw])[0]) / 2.0_f64.powi(32);
@@ -304,6 +287,7 @@ fn check_multipliers() {
 
 /// Masks drop as much as they are to, repeat what is to be repeated, and differ where anything else
 /// differs.
+#[apply(test)]
 fn check_masks() {
     let draw = Draw {
         seed: 11,
@@ -361,6 +345,7 @@ fn check_masks() {
 }
 
 /// Scale by hand, alone and within an update.
+#[apply(test)]
 fn check_decay() {
     let mut parameter = [2.0, -4.0];
     decay(&mut parameter, 0.1, 0.5);

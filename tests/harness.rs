@@ -1,0 +1,132 @@
+//! Registration of tests. A test is a function with a marker above it:
+//!
+//! - `#[apply(test)] fn name()` is the trial `module::name`.
+//! - `#[apply(gpu_test)] fn name(gpu: &mut Device)` is one trial for each way to open the GPU:
+//!   `module::name::gpu_immediates` and so on.
+//! - `#[apply(device_test)] fn name(device: &mut Device)` adds the CPU with one and two threads.
+//! - `#[apply(trials)] fn name() -> Vec<Trial>` makes trials from a table.
+//!
+//! `#[ignore_unless(condition)]` between the marker and a plain test lists the test as ignored
+//! where the condition, a `bool` from [`super::environment`], does not hold.
+
+use elman::device::Device;
+use libtest_mimic::Trial;
+pub use macro_rules_attribute::apply;
+
+use super::environment::cpu_only;
+use super::gpu;
+
+/// A function that makes the trials of one marked function.
+pub struct Registration(pub fn() -> Vec<Trial>);
+
+inventory::collect!(Registration);
+
+/// Every registered trial in the order of names. The linker's order is arbitrary.
+pub fn registered() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = inventory::iter::<Registration>
+        .into_iter()
+        .flat_map(|registration| registration.0())
+        .collect();
+    assert!(!trials.is_empty(), "no test is registered");
+    trials.sort_by(|a, b| a.name().cmp(b.name()));
+    if let Some(pair) = trials
+        .windows(2)
+        .find(|pair| pair[0].name() == pair[1].name())
+    {
+        panic!("two tests have the name {}", pair[0].name());
+    }
+    trials
+}
+
+/// The name of a function's trial: its module inside the test binary, and its own.
+pub fn trial_name(module_path: &str, function: &str) -> String {
+    let module = module_path
+        .split_once("::")
+        .map_or(module_path, |(_, module)| module);
+    format!("{module}::{function}")
+}
+
+macro_rules! test {
+    ($(#[doc = $doc:expr])* #[ignore_unless($condition:expr)] $($function:tt)*) => {
+        $crate::harness::register!(plain($condition), $(#[doc = $doc])* $($function)*);
+    };
+    ($($function:tt)*) => {
+        $crate::harness::register!(plain(true), $($function)*);
+    };
+}
+
+macro_rules! gpu_test {
+    ($($function:tt)*) => { $crate::harness::register!(gpu(), $($function)*); };
+}
+
+macro_rules! device_test {
+    ($($function:tt)*) => { $crate::harness::register!(device(), $($function)*); };
+}
+
+macro_rules! trials {
+    ($($function:tt)*) => { $crate::harness::register!(table(), $($function)*); };
+}
+
+/// Keeps the function and registers what makes its trials.
+macro_rules! register {
+    ($kind:ident($($condition:expr)?), $(#[$attribute:meta])* $visibility:vis
+     fn $name:ident $($rest:tt)*) => {
+        $(#[$attribute])* $visibility fn $name $($rest)*
+        inventory::submit! {
+            $crate::harness::Registration(|| {
+                $crate::harness::register!(@$kind $name $(, $condition)?)
+            })
+        }
+    };
+    (@plain $name:ident, $condition:expr) => {
+        vec![$crate::harness::trial($crate::harness::register!(@name $name), $name)
+            .with_ignored_flag(!$condition)]
+    };
+    (@gpu $name:ident) => {
+        $crate::harness::gpu_trials(&$crate::harness::register!(@name $name), $name)
+    };
+    (@device $name:ident) => {
+        $crate::harness::device_trials(&$crate::harness::register!(@name $name), $name)
+    };
+    (@table $name:ident) => { $name() };
+    (@name $name:ident) => {
+        $crate::harness::trial_name(module_path!(), stringify!($name))
+    };
+}
+
+pub(crate) use {device_test, gpu_test, register, test, trials};
+
+/// A trial of a function that panics where the test fails.
+pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}
+
+/// One trial for each way to open the GPU.
+pub fn gpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'static) -> Vec<Trial> {
+    let trials = gpu::VARIANTS.iter().map(|&variant| {
+        let test = test.clone();
+        trial(format!("{name}::gpu_{}", variant.name), move || {
+            gpu::with_device(variant, test)
+        })
+        .with_ignored_flag(cpu_only())
+    });
+    trials.collect()
+}
+
+/// [`gpu_trials`] and trials on the CPU with one thread and with two.
+pub fn device_trials(
+    name: &str,
+    test: impl Fn(&mut Device) + Clone + Send + 'static,
+) -> Vec<Trial> {
+    let mut trials = gpu_trials(name, test.clone());
+    for threads in [1, 2] {
+        let test = test.clone();
+        trials.push(trial(format!("{name}::cpu_{threads}"), move || {
+            test(&mut Device::cpu(threads))
+        }));
+    }
+    trials
+}
