@@ -28,7 +28,7 @@ fn steps(criterion: &mut Criterion) {
             bencher.iter(|| {
                 window
                     .step(&mut device)
-                    .unwrap_or_else(|error| panic!("{error}"))
+                    .unwrap_or_else(|error| panic!("{error}"));
             });
         });
     }

@@ -216,7 +216,7 @@ impl Score {
 pub fn sentence(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
     let mut ids = Vec::new();
     split(line, unit, |piece| {
-        vocabulary.encode(piece, |id| ids.push(id))
+        vocabulary.encode(piece, |id| ids.push(id));
     })?;
     Ok(ids)
 }

@@ -26,7 +26,7 @@ fn every_cell() -> Vec<Trial> {
         for num_layers in 1..=3 {
             let family = format!("cells::{name}_layers_{num_layers}");
             trials.extend(device_trials(&family, move |device| {
-                check_shapes(device, architectures(cell, num_layers))
+                check_shapes(device, architectures(cell, num_layers));
             }));
             trials.extend(device_trials(&format!("{family}_classes"), move |device| {
                 check_shapes(device, class_architectures(cell, num_layers));
@@ -41,10 +41,10 @@ fn every_cell() -> Vec<Trial> {
                 check_shapes(device, sampled_architectures(cell, num_layers));
             }));
             trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
-                check_dropout(device, cell, num_layers)
+                check_dropout(device, cell, num_layers);
             }));
             trials.extend(device_trials(&format!("{family}_history"), move |device| {
-                check_history(device, cell, num_layers)
+                check_history(device, cell, num_layers);
             }));
         }
         trials.extend(device_trials(

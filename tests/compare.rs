@@ -311,7 +311,7 @@ fn asserting_panics_where_comparing_fails() {
         (
             vec![3, 2],
             std::panic::catch_unwind(|| {
-                assert_close_shaped(what, &[3, 2], &got, &NUMBERS, TOLERANCE)
+                assert_close_shaped(what, &[3, 2], &got, &NUMBERS, TOLERANCE);
             }),
         ),
     ] {

@@ -109,7 +109,7 @@ pub fn gpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'stati
     let trials = gpu::VARIANTS.iter().map(|&variant| {
         let test = test.clone();
         trial(format!("{name}::gpu_{}", variant.name), move || {
-            gpu::with_device(variant, test)
+            gpu::with_device(variant, test);
         })
         .with_ignored_flag(cpu_only())
     });
@@ -125,7 +125,7 @@ pub fn device_trials(
     for threads in [1, 2] {
         let test = test.clone();
         trials.push(trial(format!("{name}::cpu_{threads}"), move || {
-            test(&mut Device::cpu(threads))
+            test(&mut Device::cpu(threads));
         }));
     }
     trials

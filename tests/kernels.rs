@@ -19,7 +19,7 @@ fn every_case() -> Vec<Trial> {
     for case in cases::all() {
         let name = format!("kernels::{}::{}", case.kernel, case.label());
         trials.push(trial(format!("{name}::cpu"), move || {
-            cpu_against_reference(&case)
+            cpu_against_reference(&case);
         }));
         trials.extend(gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu)));
     }
@@ -104,7 +104,7 @@ fn cases_repeat() {
 fn check_passes_the_cpu() {
     let mut lines = Vec::new();
     let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| {
-        lines.push(report.to_string())
+        lines.push(report.to_string());
     });
     let summary = summary.expect("the CPU runs everything");
     assert!(summary.passed(), "{summary}: {lines:#?}");

@@ -235,7 +235,7 @@ impl Made {
             .collect();
         if !case.is_binary {
             let four_decimals = |value: &mut f64| {
-                *value = f64::from(format!("{value:.4}").parse::<f32>().expect("a number"))
+                *value = f64::from(format!("{value:.4}").parse::<f32>().expect("a number"));
             };
             network
                 .parameters

@@ -348,7 +348,7 @@ fn files_without_the_newer_choices_resume() {
                     object
                         .remove(*field)
                         .unwrap_or_else(|| panic!("{part} has no {field}")),
-                )
+                );
             });
         };
         let of_recipe = [

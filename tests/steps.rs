@@ -53,7 +53,7 @@ fn every_family() -> Vec<Trial> {
                 let family =
                     format!("steps::{name}_layers_{num_layers}_embedding_{embedding_size}");
                 trials.extend(device_trials(&family, move |device| {
-                    check_family(device, activation, num_layers, embedding_size)
+                    check_family(device, activation, num_layers, embedding_size);
                 }));
             }
         }
@@ -583,7 +583,7 @@ fn blocks_of_logits(device: &mut Device) {
             .iter_mut()
             .zip(3..)
             .for_each(|(target, word)| {
-                *target = target.filter(|&target| target > 2).or(Some(word))
+                *target = target.filter(|&target| target > 2).or(Some(word));
             });
         let states = network.random_states(7, 1, 0.5);
         let subject = Subject::new(

@@ -36,7 +36,7 @@ pub fn escape(token: &str) -> String {
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
             control if control.is_control() => {
-                text.push_str(&format!("\\u{:04x}", u32::from(control)))
+                text.push_str(&format!("\\u{:04x}", u32::from(control)));
             }
             other => text.push(other),
         }

@@ -102,7 +102,7 @@ pub(super) fn census(source: TextSource<'_>, unit: Unit) -> Result<Census> {
     };
     let report = if unit == Unit::Bpe {
         source.read_lines(pieces_and_end, |pieces| {
-            pieces.iter().for_each(|piece| take(piece))
+            pieces.iter().for_each(|piece| take(piece));
         })?
     } else {
         source.read(unit, take)?

@@ -69,7 +69,7 @@ impl Activation {
                 let pairs = gradient.iter_mut().zip(outputs);
                 match self {
                     Self::Sigmoid | Self::RnnlmSigmoid => {
-                        pairs.for_each(|(d, y)| *d *= y * (1.0 - y))
+                        pairs.for_each(|(d, y)| *d *= y * (1.0 - y));
                     }
                     Self::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
                     Self::Relu => pairs.for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
@@ -153,7 +153,7 @@ impl Kernel for ActivationForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            self.activation.apply(part)
+            self.activation.apply(part);
         });
     }
 

@@ -50,7 +50,7 @@ impl Kernel for Average {
                     || {
                         part.iter_mut()
                             .zip(values)
-                            .for_each(|(average, value)| *average += weight * (value - *average))
+                            .for_each(|(average, value)| *average += weight * (value - *average));
                     },
                 );
             },

@@ -40,7 +40,7 @@ impl Kernel for ClipGradValue {
                 #[inline(always)]
                 || {
                     part.iter_mut()
-                        .for_each(|value| *value = value.clamp(-maximum, maximum))
+                        .for_each(|value| *value = value.clamp(-maximum, maximum));
                 },
             );
         });

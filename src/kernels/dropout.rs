@@ -146,8 +146,8 @@ impl Mask {
                     row.iter_mut()
                         .zip(index(begin)..)
                         .for_each(|(value, index)| {
-                            *value *= self.multiplier(threshold, factor, index)
-                        })
+                            *value *= self.multiplier(threshold, factor, index);
+                        });
                 },
             );
         }
@@ -171,7 +171,7 @@ impl Kernel for Dropout {
             _ => Vec::new(),
         };
         for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
-            self.mask.apply(part, columns, first, &tokens)
+            self.mask.apply(part, columns, first, &tokens);
         });
     }
 

@@ -171,7 +171,7 @@ impl Kernel for RecurrenceForward {
                     }
                     weight.forward(used, after[0], true, share.threads);
                     for_row_parts(share.threads, after[0], size, |_, part| {
-                        self.activation.apply(part)
+                        self.activation.apply(part);
                     });
                 }
             },

@@ -134,9 +134,9 @@ impl<const N: usize> RowwiseUpdate<N> {
                     }
                 };
                 if parts.len() < 2 {
-                    parts.into_iter().for_each(work)
+                    parts.into_iter().for_each(work);
                 } else {
-                    parts.into_par_iter().for_each(work)
+                    parts.into_par_iter().for_each(work);
                 }
             }
         }

@@ -67,7 +67,7 @@ impl Kernel for Sgd {
                 parameter
                     .iter_mut()
                     .zip(gradient)
-                    .for_each(|(parameter, g)| *parameter -= rate * g)
+                    .for_each(|(parameter, g)| *parameter -= rate * g);
             },
         );
     }

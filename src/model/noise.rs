@@ -102,9 +102,9 @@ impl Draws {
             columns[small] = (shares[small] as f32, large as u32);
             shares[large] -= 1.0 - shares[small];
             if shares[large] < 1.0 {
-                poor.push(large)
+                poor.push(large);
             } else {
-                rich.push(large)
+                rich.push(large);
             }
         }
         Self {
@@ -160,7 +160,7 @@ mod tests {
                 draws
                     .sample(draw, 1_000)
                     .iter()
-                    .for_each(|&word| found[word as usize] += 1.0)
+                    .for_each(|&word| found[word as usize] += 1.0);
             });
             let mut chi_square = 0.0;
             for (word, &count) in counts.iter().enumerate() {

@@ -101,7 +101,7 @@ impl ListReader {
             let (id, hypothesis) = self.parse(&line)?;
             match &mut list {
                 Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => {
-                    list.hypotheses.push(hypothesis)
+                    list.hypotheses.push(hypothesis);
                 }
                 Some(_) => {
                     self.next = id.map(|id| (id, hypothesis));
@@ -111,7 +111,7 @@ impl ListReader {
                     list = Some(List {
                         id: id.unwrap_or_else(|| (self.lists + 1).to_string()),
                         hypotheses: vec![hypothesis],
-                    })
+                    });
                 }
             }
         }

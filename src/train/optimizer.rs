@@ -53,7 +53,7 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
                 gradient,
                 scale,
                 rate,
-            })
+            });
         },
     },
     OptimizerKind {

@@ -142,7 +142,7 @@ impl Schedule {
         match recipe.schedule {
             ScheduleKind::Halve => return self.halve(recipe.min_improvement, log_probability),
             ScheduleKind::Plateau if self.since_fall > recipe.lr_patience => {
-                self.fall(recipe.lr_decay)
+                self.fall(recipe.lr_decay);
             }
             ScheduleKind::Step if epoch >= recipe.lr_decay_after => self.fall(recipe.lr_decay),
             _ => {}

@@ -121,7 +121,7 @@ fn every_architecture() -> Vec<Trial> {
                 let sizes = format!("layers_{num_layers}_embedding_{embedding_size}");
                 let name = format!("reference::finite_differences::{name}_{sizes}");
                 trials.push(trial(name, move || {
-                    check_family(activation, num_layers, embedding_size)
+                    check_family(activation, num_layers, embedding_size);
                 }));
             }
         }

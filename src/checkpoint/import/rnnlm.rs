@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
             match line.as_deref().and_then(|line| line.split_once(':')) {
                 Some(("Vocabulary", _)) => return Ok(Head(head)),
                 Some((name, value)) => {
-                    drop(head.insert(name.trim().to_owned(), value.trim().to_owned()))
+                    drop(head.insert(name.trim().to_owned(), value.trim().to_owned()));
                 }
                 None if line.is_some() => {}
                 None if head.contains_key("version") => {

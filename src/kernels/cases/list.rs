@@ -195,7 +195,7 @@ fn recurrence(setups: &mut Vec<Setup>) {
             setups.extend([
                 Setup::RecurrenceForward(recurrence),
                 Setup::RecurrenceBackward(recurrence),
-            ])
+            ]);
         };
         for &(_, activation) in Activation::TABLE {
             for reset in [false, true] {

@@ -193,7 +193,7 @@ impl Product<'_> {
                 || {
                     c.iter_mut()
                         .zip(other)
-                        .for_each(|(sum, value)| *sum += value)
+                        .for_each(|(sum, value)| *sum += value);
                 },
             );
         }

@@ -32,7 +32,7 @@ impl Product<'_> {
                 product: self,
                 first: number * part,
                 c,
-            })
+            });
         };
         if part >= m {
             return run((0, &mut c[..m * n]));
