@@ -96,7 +96,9 @@ impl<'a> DataLoader<'a> {
     /// The first step that a window walks: its own, or as many before it as there are and the
     /// history asks for.
     fn begin(&self, number: usize) -> usize {
-        self.streams.begin(number).saturating_sub(self.history)
+        self.streams
+            .window_start(number)
+            .saturating_sub(self.history)
     }
 
     /// The steps that a window walks.
@@ -123,7 +125,7 @@ impl<'a> DataLoader<'a> {
         let window = Window {
             draw,
             plan: workspace.plan(device, &self.words(number, draw)),
-            history: self.streams.begin(number) - steps.start,
+            history: self.streams.window_start(number) - steps.start,
             advance: (self.begin(number + 1) - steps.start).min(steps.len()),
             order: self
                 .order

@@ -266,7 +266,7 @@ fn small_tokenizer(size: usize) -> Value {
 }
 
 fn vocabulary_of(tokenizer: &Value) -> Vocabulary {
-    Vocabulary::of_subwords(
+    Vocabulary::from_subwords(
         Subwords::parse(tokenizer.to_string(), "given.json").expect("a tokenizer"),
     )
     .expect("a vocabulary")
@@ -532,11 +532,11 @@ fn wrong_tokenizers() {
     let cases: [(String, &[&str]); 12] = [
         ("no json".to_owned(), &["wrong.json", "not JSON"]),
         (good.to_string()[..2000].to_owned(), &["not JSON", "EOF"]),
-        ("{}".to_owned(), &["no tokenizer.json", "byte-level BPE"]),
-        ("[1, 2]".to_owned(), &["no tokenizer.json"]),
+        ("{}".to_owned(), &["not a tokenizer.json", "byte-level BPE"]),
+        ("[1, 2]".to_owned(), &["not a tokenizer.json"]),
         (
             model(json!({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"})),
-            &["WordLevel", "takes BPE"],
+            &["WordLevel", "requires BPE"],
         ),
         (
             model(json!({
@@ -553,7 +553,7 @@ fn wrong_tokenizers() {
         ),
         (
             changed(&|tokenizer| renumber(tokenizer, |id| if id > 200 { id + 1 } else { id })),
-            &["none has 201", "0 to 299"],
+            &["no token has 201", "0 to 299"],
         ),
         (
             changed(&|tokenizer| tokenizer["model"]["dropout"] = json!(0.5)),
@@ -561,15 +561,15 @@ fn wrong_tokenizers() {
         ),
         (
             changed(&|tokenizer| tokenizer["normalizer"] = json!({"type": "Lowercase"})),
-            &["comes back", "normalizer"],
+            &["decodes to", "normalizer"],
         ),
         (
             changed(&|tokenizer| tokenizer["normalizer"] = json!({"type": "NFC"})),
-            &["comes back", "normalizer"],
+            &["decodes to", "normalizer"],
         ),
         (
             changed(&|tokenizer| tokenizer["pre_tokenizer"]["add_prefix_space"] = json!(true)),
-            &["comes back", "add_prefix_space"],
+            &["decodes to", "add_prefix_space"],
         ),
     ];
     for (json, parts) in cases {

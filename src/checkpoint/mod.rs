@@ -201,7 +201,7 @@ fn subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
             "Restore it from a copy of the model",
         ));
     }
-    let vocabulary = Vocabulary::of_subwords(Subwords::read(&path)?)?;
+    let vocabulary = Vocabulary::from_subwords(Subwords::read(&path)?)?;
     if vocabulary.types() == types {
         return Ok(vocabulary);
     }

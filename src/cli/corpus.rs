@@ -5,7 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::output::Output;
-use crate::corpus::builtin::{self, Drawn};
+use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::tasks::{TASKS, Task};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
@@ -124,15 +124,15 @@ impl CorpusFlags {
     }
 
     fn size(&self, task: &Task) -> Result<usize> {
-        let mut size = task.default;
-        for (flag, value) in [("--delay", self.delay), ("--bits", self.bits)] {
+        let mut size = task.default_size;
+        for (field, value) in [("delay", self.delay), ("bits", self.bits)] {
             match value {
-                Some(value) if flag == task.flag => size = value,
+                Some(value) if field == task.size_field => size = value,
                 Some(value) => {
                     return Err(Error::usage(
-                        format!("{flag} {value} with --task {}", task.name),
-                        format!("the task's only size is {}", task.flag),
-                        format!("Give {} instead, or leave the flag out", task.flag),
+                        format!("--{field} {value} with --task {}", task.name),
+                        format!("the task's only size is --{}", task.size_field),
+                        format!("Give --{} instead, or omit the flag", task.size_field),
                     ));
                 }
                 None => {}
@@ -141,7 +141,7 @@ impl CorpusFlags {
         Ok(size)
     }
 
-    fn print(&self, drawn: &Drawn, memory: Option<Memory>) -> Result<()> {
+    fn print(&self, drawn: &SampledText, memory: Option<Memory>) -> Result<()> {
         let mut output = Output::new();
         for (line, probability) in drawn.text.lines().zip(&drawn.log10_probabilities) {
             if self.probabilities {
@@ -165,7 +165,7 @@ impl CorpusFlags {
         Ok(())
     }
 
-    fn print_json(&self, drawn: &Drawn, memory: Option<Memory>) -> Result<()> {
+    fn print_json(&self, drawn: &SampledText, memory: Option<Memory>) -> Result<()> {
         let log10_probs = self.probabilities.then_some(&*drawn.log10_probabilities);
         let mut output = Output::new();
         output.json(&Report {
@@ -179,7 +179,7 @@ impl CorpusFlags {
 }
 
 /// What the process itself says of the text, every line's end among its tokens.
-fn ideal(drawn: &Drawn) -> Result<Evaluation> {
+fn ideal(drawn: &SampledText) -> Result<Evaluation> {
     let nats = -drawn.log10_probabilities.iter().sum::<f64>() * std::f64::consts::LN_10;
     Evaluation::new(nats, drawn.tokens(), 0)
 }

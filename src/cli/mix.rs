@@ -178,7 +178,7 @@ impl SourceFlags {
         let vocabulary = match self.unknown {
             None => vocabulary,
             Some(Unknown::Skip) => vocabulary.skipping_unknown(),
-            Some(Unknown::Unk) => vocabulary.taking_unknown(),
+            Some(Unknown::Unk) => vocabulary.mapping_unknown(),
         };
         Ok(Sources {
             checkpoints,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output_flags::OutputFlags;
-use crate::corpus::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Limits, Unit};
+use crate::corpus::{DEFAULT_SUBWORDS, Limits, MIN_SUBWORDS, Unit};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
 use crate::model::{Binning, CELLS, Classes, Config, OUTPUTS};
@@ -162,14 +162,14 @@ impl ModelShape {
 
     fn limits_of_subwords(&self) -> Result<Limits> {
         let size = self.vocab_size.unwrap_or(DEFAULT_SUBWORDS);
-        if size < FEWEST_SUBWORDS {
+        if size < MIN_SUBWORDS {
             return Err(Error::usage(
                 format!("--vocab-size {size} with --unit bpe"),
                 format!(
-                    "it must be at least {FEWEST_SUBWORDS}: the boundary and a subword for every \
+                    "it must be at least {MIN_SUBWORDS}: the boundary and a subword for every \
                      byte"
                 ),
-                format!("Take {FEWEST_SUBWORDS} or more; {DEFAULT_SUBWORDS} is the default"),
+                format!("Take {MIN_SUBWORDS} or more; {DEFAULT_SUBWORDS} is the default"),
             ));
         }
         Ok(Limits {

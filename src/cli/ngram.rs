@@ -183,7 +183,7 @@ impl NgramFlags {
                 } else {
                     self.vocab.clone()
                 };
-                let vocabulary = Vocabulary::of_texts(&of, Unit::Word)?;
+                let vocabulary = Vocabulary::from_texts(&of, Unit::Word)?;
                 let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
                 count(&tokens, &vocabulary, &mut counting)?;
                 vocabulary

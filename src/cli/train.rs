@@ -17,7 +17,7 @@ use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{
     self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord,
 };
-use crate::corpus::builtin::{self, Drawn};
+use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ struct TrainingRun<'a> {
 /// What is trained on.
 enum Text {
     File(PathBuf),
-    BuiltIn(Drawn),
+    BuiltIn(SampledText),
 }
 
 impl Text {
@@ -86,9 +86,9 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let unit = begun.map_or(flags.model.unit(), |checkpoint| checkpoint.description.unit);
     let vocabulary = match (begun, &tokenizer) {
         (Some(checkpoint), _) => Some(checkpoint.vocabulary.clone()),
-        (None, Some(path)) => Some(Vocabulary::of_subwords(Subwords::read(path)?)?),
+        (None, Some(path)) => Some(Vocabulary::from_subwords(Subwords::read(path)?)?),
         (None, None) if !flags.model.vocab.is_empty() => {
-            Some(Vocabulary::of_texts(&flags.model.vocab, unit)?)
+            Some(Vocabulary::from_texts(&flags.model.vocab, unit)?)
         }
         (None, None) => None,
     };
@@ -221,7 +221,7 @@ fn begun_with(flags: &TrainFlags, text: &Text) -> Result<Option<Checkpoint>> {
             )?
             .vocabulary
         }
-        (true, texts) => Vocabulary::of_texts(texts, unit)?,
+        (true, texts) => Vocabulary::from_texts(texts, unit)?,
         (false, texts) => {
             let given = !texts.is_empty()
                 || flags.model.vocab_size.is_some()

@@ -1,4 +1,4 @@
-//! The built-in corpus: sentences drawn from the built-in grammar, whose exact probability is
+//! The built-in corpus: sentences sampled from the built-in grammar, whose exact probabilities are
 //! known.
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -6,25 +6,25 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use super::grammar::Grammar;
 use crate::error::{Error, Result};
 
-/// Sentences of the training part and of the validation part, in this order in the text.
+/// Number of sentences of the corpus: the training part followed by the validation part.
 pub const SENTENCES: usize = 150_000;
-/// The seed of the text.
+/// The seed of the corpus.
 pub const SEED: u64 = 1991;
 
-/// Text drawn from a known process, one sentence a line, with its exact probability.
+/// A text sampled from a known distribution, one sentence per line, with exact probabilities.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Drawn {
+pub struct SampledText {
     /// The sentences.
     pub text: String,
-    /// The log10 probability of each.
+    /// The log10 probability of each sentence.
     pub log10_probabilities: Vec<f64>,
 }
 
-/// Draws sentences from the built-in grammar.
+/// Samples sentences from the built-in grammar.
 ///
 /// # Errors
-/// Never, as long as the grammar's own test passes.
-pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
+/// Never: a test checks that the grammar is valid.
+pub fn draw(sentences: usize, seed: u64) -> Result<SampledText> {
     let grammar = Grammar::builtin().map_err(|error| {
         Error::invalid(
             "the built-in grammar",
@@ -41,14 +41,14 @@ pub fn draw(sentences: usize, seed: u64) -> Result<Drawn> {
         text.push('\n');
         log10_probabilities.push(sentence.log10_probability);
     }
-    Ok(Drawn {
+    Ok(SampledText {
         text,
         log10_probabilities,
     })
 }
 
-impl Drawn {
-    /// Words of the text, and an end for every sentence.
+impl SampledText {
+    /// Number of tokens: words, and one end per sentence.
     pub fn tokens(&self) -> usize {
         self.text
             .lines()
@@ -56,17 +56,17 @@ impl Drawn {
             .sum()
     }
 
-    /// The perplexity a token, ends counted, of the last `sentences` sentences under the process
-    /// itself: no model can be expected to do better.
+    /// The perplexity per token, sentence ends included, of the last `sentences` sentences under
+    /// the distribution itself: the lowest perplexity that a model can be expected to reach.
     pub fn perplexity_of_last(&self, sentences: usize) -> f64 {
         let first = self.log10_probabilities.len() - sentences.min(self.log10_probabilities.len());
-        let words: usize = self
+        let tokens: usize = self
             .text
             .lines()
             .skip(first)
             .map(|line| line.split(' ').count() + 1)
             .sum();
         let log10_probability: f64 = self.log10_probabilities[first..].iter().sum();
-        10_f64.powf(-log10_probability / words.max(1) as f64)
+        10_f64.powf(-log10_probability / tokens.max(1) as f64)
     }
 }

@@ -1,15 +1,16 @@
-//! A probabilistic context-free grammar: the source of the built-in corpus.
+//! Probabilistic context-free grammars: the source of the built-in corpus.
 //!
-//! Text from a known grammar has a known best perplexity, so a model trained on it can be judged
-//! against the truth and not only against other models. The grammar of English-like sentences in
+//! In: the text of a grammar. Out: sampled sentences, and exact probabilities. The lowest possible
+//! perplexity of text from a known grammar is known, so a model trained on it can be compared with
+//! the true distribution and not only with other models. The grammar of English-like sentences in
 //! `corpora/english.grammar` follows J. L. Elman (1991), "Distributed representations, simple
-//! recurrent networks, and grammatical structure", Machine Learning 7, 195-225; that file's head
-//! explains the notation that [`Grammar::parse`] reads.
+//! recurrent networks, and grammatical structure", Machine Learning 7, 195-225; the comment at
+//! the top of that file explains the notation that [`Grammar::parse`] reads.
 //!
-//! Probabilities of sentences follow the inside algorithm: J. K. Baker (1979), "Trainable grammars
-//! for speech recognition". When sampling stops with probability one, and after how many words on
-//! average, follows from the matrix of mean offspring: T. L. Booth and R. A. Thompson (1973),
-//! "Applying probability measures to abstract languages".
+//! The probability of a sentence is computed with the inside algorithm: J. K. Baker (1979),
+//! "Trainable grammars for speech recognition". Whether sampling terminates with probability one,
+//! and the mean sentence length, follow from the matrix of expected offspring: T. L. Booth and R.
+//! A. Thompson (1973), "Applying probability measures to abstract languages".
 
 mod error;
 mod inside;
@@ -24,12 +25,12 @@ use rand::{Rng, RngExt};
 
 pub use error::GrammarError;
 use inside::{ChartRules, Count, Log10};
-use notation::{is_category, read_rules};
+use notation::{ParsedRule, is_category, parse_rules};
 
-/// The text of the built-in grammar, as [`Grammar::builtin`] reads it.
+/// The text of the built-in grammar, which [`Grammar::builtin`] parses.
 pub const ENGLISH: &str = include_str!("../../corpora/english.grammar");
 
-/// What an alternative is made of: indices into `Grammar::categories` and `Grammar::words`.
+/// A symbol of an alternative: an index into `Grammar::categories` or `Grammar::words`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Symbol {
     Category(usize),
@@ -41,10 +42,11 @@ enum Symbol {
 struct Alternative {
     symbols: Vec<Symbol>,
     probability: f64,
-    /// The sum of the probabilities up to this alternative and with it; for sampling.
+    /// The sum of the probabilities of the alternatives up to and including this one, for sampling.
     cumulative: f64,
 }
 
+/// A category (nonterminal) and its alternatives.
 #[derive(Debug, Clone)]
 struct Category {
     name: String,
@@ -52,30 +54,30 @@ struct Category {
     alternatives: Vec<Alternative>,
 }
 
-/// A checked probabilistic context-free grammar: every category is defined and can be reached, and
-/// sentences end with probability one after a finite mean number of words.
+/// A valid probabilistic context-free grammar: every category is defined and reachable, and
+/// sentences terminate with probability one and have a finite mean length.
 #[derive(Debug, Clone)]
 pub struct Grammar {
-    /// In the order of the text; the first is the start.
+    /// In the order of the text; the first is the start symbol.
     categories: Vec<Category>,
-    /// Sorted, without repetition.
+    /// Sorted, without duplicates.
     words: Vec<String>,
     expectations: Expectations,
     chart: ChartRules,
 }
 
-/// A sentence drawn from a grammar, with the probability of the derivation that made it.
+/// A sentence sampled from a grammar, with the probability of its derivation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sentence<'a> {
     /// The words in order, without a boundary token.
     pub words: Vec<&'a str>,
-    /// The logarithm to base 10 of the derivation's probability, which is the sentence's own where
-    /// the grammar is unambiguous. The end of the sentence is in it, since the derivation ends.
+    /// The log10 probability of the derivation, which is that of the sentence if the grammar is
+    /// unambiguous. It includes the end of the sentence, because the derivation is complete.
     pub log10_probability: f64,
 }
 
 impl fmt::Display for Sentence<'_> {
-    /// The words with one space between them.
+    /// The words, separated by single spaces.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.words.join(" "))
     }
@@ -85,78 +87,32 @@ impl Grammar {
     /// The built-in grammar of English-like sentences, which is unambiguous.
     ///
     /// # Errors
-    /// Those of [`Grammar::parse`], if the built-in text were at fault; a test keeps it sound.
+    /// As [`Grammar::parse`]. A test checks that the built-in grammar is valid.
     pub fn builtin() -> Result<Grammar, GrammarError> {
         Grammar::parse(ENGLISH)
     }
 
-    /// Reads and checks a grammar in the notation that `corpora/english.grammar` explains.
+    /// Parses and validates a grammar in the notation that `corpora/english.grammar` explains.
     ///
     /// # Errors
-    /// A [`GrammarError`] that names the line, what stands there and what would be right.
+    /// A [`GrammarError`] with the line, the text found there, and the expected form.
     pub fn parse(text: &str) -> Result<Grammar, GrammarError> {
-        let rules = read_rules(text)?;
+        let rules = parse_rules(text)?;
         let Some(start) = rules.first() else {
             return Err(GrammarError::Empty);
         };
         let start = start.name;
-
-        let mut index_of: HashMap<&str, usize> = HashMap::new();
-        for (index, rule) in rules.iter().enumerate() {
-            if let Some(first) = index_of.insert(rule.name, index) {
-                return Err(GrammarError::DuplicateCategory {
-                    line: rule.line,
-                    name: rule.name.to_owned(),
-                    first_line: rules[first].line,
-                });
-            }
-        }
-        let used = rules
-            .iter()
-            .flat_map(|rule| &rule.alternatives)
-            .flat_map(|one| &one.symbols);
-        let mut words: Vec<&str> = used.copied().filter(|name| !is_category(name)).collect();
-        words.sort_unstable();
-        words.dedup();
-        let word_of: HashMap<&str, usize> = words
+        let category_ids = index_categories(&rules)?;
+        let words = collect_words(&rules);
+        let word_ids: HashMap<&str, usize> = words
             .iter()
             .enumerate()
             .map(|(index, &word)| (word, index))
             .collect();
-
-        let mut categories = Vec::with_capacity(rules.len());
-        for rule in &rules {
-            let total: f64 = rule.alternatives.iter().map(|one| one.weight).sum();
-            let mut sum = 0.0;
-            let mut alternatives = Vec::with_capacity(rule.alternatives.len());
-            for one in &rule.alternatives {
-                let mut symbols = Vec::with_capacity(one.symbols.len());
-                for &name in &one.symbols {
-                    symbols.push(match (index_of.get(name), word_of.get(name)) {
-                        (Some(&index), _) => Symbol::Category(index),
-                        (None, Some(&index)) => Symbol::Word(index),
-                        (None, None) => {
-                            let (line, name) = (one.line, name.to_owned());
-                            return Err(GrammarError::UndefinedCategory { line, name });
-                        }
-                    });
-                }
-                let probability = one.weight / total;
-                sum += probability;
-                alternatives.push(Alternative {
-                    symbols,
-                    probability,
-                    cumulative: sum,
-                });
-            }
-            let (name, line) = (rule.name.to_owned(), rule.line);
-            categories.push(Category {
-                name,
-                line,
-                alternatives,
-            });
-        }
-
+        let categories = rules
+            .iter()
+            .map(|rule| resolve(rule, &category_ids, &word_ids))
+            .collect::<Result<Vec<_>, _>>()?;
         check_reachable(&categories, start)?;
         let chart = ChartRules::new(&categories, words.len())?;
         let expectations = expectations(&categories)?;
@@ -169,32 +125,33 @@ impl Grammar {
         })
     }
 
-    /// Every word that the grammar has, sorted, each once.
+    /// All words of the grammar, sorted, without duplicates.
     #[must_use]
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// The mean number of words in a sentence, without the boundary token; exact.
+    /// The exact mean number of words in a sentence, without the boundary token.
     #[must_use]
     pub fn expected_length(&self) -> f64 {
         self.expectations.length
     }
 
-    /// The perplexity per token that an endless text has under the grammar itself, one boundary
-    /// token counted for each sentence: the lowest that any model can reach on it. Exact where the
-    /// grammar is unambiguous. A finite sample's own differs a little; the sum of its sentences'
-    /// [`Sentence::log10_probability`] gives that.
+    /// The perplexity per token of an infinite text under the grammar itself, counting one boundary
+    /// token per sentence. No model can reach a lower perplexity on such a text. Exact if the
+    /// grammar is unambiguous. The perplexity of a finite sample differs slightly and follows from
+    /// the sum of [`Sentence::log10_probability`].
     #[must_use]
     pub fn perplexity(&self) -> f64 {
         10f64.powf(-self.expectations.log10_probability / (self.expectations.length + 1.0))
     }
 
-    /// Draws a sentence. The same state of the generator gives the same sentence.
+    /// Samples a sentence. The same state of the random generator gives the same sentence.
     pub fn sample<R: Rng + ?Sized>(&self, random: &mut R) -> Sentence<'_> {
         let mut words = Vec::new();
         let mut log10_probability = 0.0;
-        // A stack of its own and not recursion: no derivation can overflow the thread's stack.
+        // An explicit stack instead of recursion, so that no derivation overflows the thread's
+        // stack.
         let mut open = vec![Symbol::Category(0)];
         while let Some(symbol) = open.pop() {
             match symbol {
@@ -202,7 +159,7 @@ impl Grammar {
                 Symbol::Category(category) => {
                     let alternatives = &self.categories[category].alternatives;
                     let draw: f64 = random.random();
-                    // Rounding may leave the last sum just below 1, and the draw above it.
+                    // Due to rounding, the last sum may be just below 1 and the draw above it.
                     let chosen = alternatives
                         .partition_point(|one| one.cumulative <= draw)
                         .min(alternatives.len() - 1);
@@ -217,24 +174,92 @@ impl Grammar {
         }
     }
 
-    /// The logarithm to base 10 of the probability that the grammar makes exactly this sentence,
-    /// its end included: the sum over all its derivations. `None` where there is none.
+    /// The log10 probability that the grammar generates exactly this sentence, including its end:
+    /// the sum over all derivations. `None` if there is no derivation.
     ///
-    /// Takes time proportional to the cube of the number of words, and memory to its square.
+    /// For n words, takes O(n³) time and O(n²) memory.
     #[must_use]
     pub fn log10_probability(&self, sentence: &[&str]) -> Option<f64> {
         let Log10(total) = self.inside(sentence)?;
         Some(total)
     }
 
-    /// The number of derivations of a sentence, 0 where the grammar cannot make it. Stops at
-    /// `u64::MAX`. Costs as much as [`Grammar::log10_probability`].
+    /// The number of derivations of a sentence, or 0 if the grammar does not generate it. Saturates
+    /// at `u64::MAX`. Costs as much as [`Grammar::log10_probability`].
     #[must_use]
     pub fn derivations(&self, sentence: &[&str]) -> u64 {
         self.inside(sentence).map_or(0, |Count(total)| total)
     }
 }
 
+/// The index of each category by name.
+fn index_categories<'a>(rules: &[ParsedRule<'a>]) -> Result<HashMap<&'a str, usize>, GrammarError> {
+    let mut ids = HashMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        if let Some(first) = ids.insert(rule.name, index) {
+            return Err(GrammarError::DuplicateCategory {
+                line: rule.line,
+                name: rule.name.to_owned(),
+                first_line: rules[first].line,
+            });
+        }
+    }
+    Ok(ids)
+}
+
+/// All words of the rules, sorted, without duplicates.
+fn collect_words<'a>(rules: &[ParsedRule<'a>]) -> Vec<&'a str> {
+    let mut words: Vec<&str> = rules
+        .iter()
+        .flat_map(|rule| &rule.alternatives)
+        .flat_map(|alternative| &alternative.symbols)
+        .copied()
+        .filter(|name| !is_category(name))
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// Resolves the names of a rule and normalizes the weights of its alternatives.
+fn resolve(
+    rule: &ParsedRule<'_>,
+    category_ids: &HashMap<&str, usize>,
+    word_ids: &HashMap<&str, usize>,
+) -> Result<Category, GrammarError> {
+    let total: f64 = rule.alternatives.iter().map(|one| one.weight).sum();
+    let mut cumulative = 0.0;
+    let mut alternatives = Vec::with_capacity(rule.alternatives.len());
+    for alternative in &rule.alternatives {
+        let mut symbols = Vec::with_capacity(alternative.symbols.len());
+        for &name in &alternative.symbols {
+            symbols.push(match (category_ids.get(name), word_ids.get(name)) {
+                (Some(&index), _) => Symbol::Category(index),
+                (None, Some(&index)) => Symbol::Word(index),
+                (None, None) => {
+                    return Err(GrammarError::UndefinedCategory {
+                        line: alternative.line,
+                        name: name.to_owned(),
+                    });
+                }
+            });
+        }
+        let probability = alternative.weight / total;
+        cumulative += probability;
+        alternatives.push(Alternative {
+            symbols,
+            probability,
+            cumulative,
+        });
+    }
+    Ok(Category {
+        name: rule.name.to_owned(),
+        line: rule.line,
+        alternatives,
+    })
+}
+
+/// Checks that every category can be reached from the first.
 fn check_reachable(categories: &[Category], start: &str) -> Result<(), GrammarError> {
     let mut is_reached = vec![false; categories.len()];
     let mut open = vec![0];
@@ -265,24 +290,24 @@ fn check_reachable(categories: &[Category], start: &str) -> Result<(), GrammarEr
 /// Means over the sentences of a grammar.
 #[derive(Debug, Clone, Copy)]
 struct Expectations {
-    /// In words, without the boundary token.
+    /// Number of words, without the boundary token.
     length: f64,
-    /// Of a derivation.
+    /// log10 probability of a derivation.
     log10_probability: f64,
 }
 
-/// The means over what the first category becomes.
+/// The means over the derivations of the first category.
 ///
-/// With `M[a][b]` the mean number of categories b in an alternative of a and `w[a]` that of words,
-/// the mean lengths m solve (I - M) m = w; with the mean log-probability of a's own alternatives in
-/// the place of `w[a]`, the solution is that of whole derivations. Elimination without exchange of
-/// rows meets only positive pivots exactly when the spectral radius of M is below 1 (I - M is then
-/// an M-matrix), and that is when sentences end after a finite mean number of words. The pivot of
-/// category k is 1 minus the mean number of further k that one k leads to by way of the categories
-/// before it.
+/// Let `M[a][b]` be the mean number of categories b in an alternative of a, and `w[a]` the mean
+/// number of words. The mean lengths m solve (I - M) m = w. With the mean log-probability of the
+/// alternatives of a in place of `w[a]`, the solution is the mean log-probability of complete
+/// derivations. Gaussian elimination without row exchanges has only positive pivots exactly if the
+/// spectral radius of M is below 1 (I - M is then an M-matrix), which is the condition for a finite
+/// mean sentence length. The pivot of category k is 1 minus the mean number of further occurrences
+/// of k that one k generates through the categories before it.
 fn expectations(categories: &[Category]) -> Result<Expectations, GrammarError> {
     let size = categories.len();
-    // Two right-hand sides, words and log-probability, follow the matrix in each row.
+    // Each row holds the matrix, followed by two right-hand sides: words and log-probability.
     let mut rows = vec![vec![0.0; size + 2]; size];
     for (index, (row, category)) in rows.iter_mut().zip(categories).enumerate() {
         row[index] = 1.0;
@@ -305,13 +330,12 @@ fn expectations(categories: &[Category]) -> Result<Expectations, GrammarError> {
         let (done, below) = rows.split_at_mut(index + 1);
         let row = &done[index];
         let pivot = row[index];
-        // Rounding leaves a pivot that should be 0 at about 1e-16.
+        // Due to rounding, a pivot that should be 0 may be about 1e-16.
         if pivot < 1e-12 {
             let Category { line, name, .. } = &categories[index];
-            let (line, name) = (*line, name.clone());
             return Err(GrammarError::Endless {
-                line,
-                name,
+                line: *line,
+                name: name.clone(),
                 offspring: 1.0 - pivot,
             });
         }

@@ -1,13 +1,16 @@
-//! Text into tokens into windows: units, vocabulary, subwords, compact token ids, parallel streams,
-//! the built-in corpus, and tasks of memory.
+//! Text corpora: units, vocabularies, subwords, token ids, parallel streams, the built-in corpus,
+//! and memory tasks.
 //!
-//! In: files. Out: token ids on the host, cut into windows. This module knows no model and no
-//! device.
+//! In: text files. Out: token ids in host memory, arranged in windows. This module depends on
+//! neither models nor devices.
 
 pub mod builtin;
 pub mod grammar;
+mod indexed_text;
+mod limits;
 mod reader;
 mod size;
+mod source;
 mod splitter;
 mod streams;
 mod subwords;
@@ -17,73 +20,80 @@ mod unit;
 mod vocabulary;
 mod writer;
 
-pub use reader::{TextReport, TextSource, read_tokens};
+pub use limits::Limits;
+pub use reader::read_tokens;
 pub use size::TextSize;
+pub use source::{TextReport, TextSource};
 pub use splitter::split;
 pub use streams::{Streams, order_by_token};
-pub use subwords::{DEFAULT_SUBWORDS, FEWEST_SUBWORDS, Subwords};
+pub use subwords::{DEFAULT_SUBWORDS, MIN_SUBWORDS, Subwords};
 pub use tokens::Tokens;
 pub use unit::Unit;
-pub use vocabulary::{Limits, UNKNOWN, Vocabulary};
+pub use vocabulary::{UNKNOWN, Vocabulary};
 pub use writer::TextWriter;
+
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
-use std::path::Path;
+use indexed_text::IndexedText;
 
-/// A text in its own vocabulary, split into what is trained on and what is held out.
+/// A vocabulary with a training text and a validation text, both encoded in it.
 #[derive(Debug)]
 pub struct Corpus {
-    /// Types and their numbers, from the training part alone.
+    /// The types and their ids. Built from the training text alone.
     pub vocabulary: Vocabulary,
-    /// What is trained on.
+    /// The training text.
     pub train: Tokens,
-    /// What the learning rate is steered by.
+    /// The validation text, which controls the learning rate.
     pub valid: Tokens,
     /// Size and hash of the training file.
     pub report: TextReport,
 }
 
 impl Corpus {
-    /// Reads a training text and, where `valid` is given, a validation text; otherwise the last
-    /// tenth of the training text is held out, from the next sentence on where a line is one.
-    /// Subwords are learnt from what is trained on.
+    /// Reads a training text and, if `valid` is given, a validation text. Otherwise the last tenth
+    /// of the training text is held out for validation; if lines are sentences, it starts at the
+    /// next sentence. Vocabulary and subwords are learned from the remaining training text.
     ///
     /// # Errors
-    /// If a file cannot be read, is not UTF-8 where the unit needs it, or has nothing to train on
-    /// or to validate with.
+    /// If a file cannot be read, is not UTF-8 where the unit requires it, or has no tokens to train
+    /// on or to validate with.
     pub fn read(
         train: TextSource<'_>,
         valid: Option<&Path>,
         unit: Unit,
         limits: Limits,
     ) -> Result<Self> {
-        let reader::Census {
+        let IndexedText {
             mut tokens,
             types,
             report,
-        } = reader::census(train, unit)?;
-        let counted = match (valid, unit) {
+        } = IndexedText::read(train, unit)?;
+        let train_len = match (valid, unit) {
             (Some(_), _) => tokens.len(),
             (None, Unit::Bpe) => {
-                let lengths = subwords::lengths(&types);
-                held_out_from(&tokens, unit, |id| lengths[id as usize])
+                let lengths = subwords::byte_lengths(&types);
+                held_out_start(&tokens, unit, |id| lengths[id as usize])
             }
-            (None, _) => held_out_from(&tokens, unit, |_| 1),
+            (None, _) => held_out_start(&tokens, unit, |_| 1),
         };
         let vocabulary = if unit == Unit::Bpe {
-            let (vocabulary, numbers) = Vocabulary::learn(&types, &tokens, counted, limits)?;
-            tokens.expand(&numbers);
+            let (vocabulary, encodings) =
+                Vocabulary::learn_subwords(&types, &tokens, train_len, limits)?;
+            tokens.expand(&encodings);
             vocabulary
         } else {
-            let (vocabulary, numbers) = Vocabulary::count(types, &tokens, counted, unit, limits)?;
-            tokens.renumber(&numbers);
+            let (vocabulary, new_ids) =
+                Vocabulary::select(types, &tokens, train_len, unit, limits)?;
+            tokens.remap(&new_ids);
             vocabulary
         };
         Self::split(tokens, vocabulary, report, train, valid, unit)
     }
 
-    /// The same in a vocabulary that exists: of a model that is gone on with, or of a tokenizer.
+    /// Reads the texts of [`Corpus::read`] with an existing vocabulary: that of a model being
+    /// fine-tuned, or of a tokenizer.
     ///
     /// # Errors
     /// As [`Corpus::read`].
@@ -109,7 +119,7 @@ impl Corpus {
             Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
             None => {
                 let lengths = vocabulary.lengths();
-                let held_out = held_out_from(&tokens, unit, |id| {
+                let held_out = held_out_start(&tokens, unit, |id| {
                     lengths.get(id as usize).copied().unwrap_or(1)
                 });
                 tokens.split(held_out)
@@ -129,7 +139,7 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// How often each type of the vocabulary occurs in what is trained on.
+    /// The number of occurrences of each type of the vocabulary in the training text.
     pub fn counts(&self) -> Vec<u64> {
         let mut counts = vec![0; self.vocabulary.len()];
         self.train
@@ -144,7 +154,7 @@ impl Corpus {
             return Err(Error::invalid(
                 name,
                 "there is no token to train on",
-                "Give a text with at least a sentence",
+                "Give a text with at least one sentence",
             ));
         }
         if self.valid.known() == 0 {
@@ -154,30 +164,31 @@ impl Corpus {
                     |path| path.display().to_string(),
                 ),
                 "none of its words is in the vocabulary, so it measures nothing",
-                "Give a --valid text like the training text, or a larger vocabulary",
+                "Give a `valid` text that resembles the training text, or use a larger vocabulary",
             ));
         }
         Ok(())
     }
 }
 
-/// Where the last tenth begins: at 90 % of the tokens, each counted by its length, and where a line
-/// is a sentence after the end of that.
+/// Where the held-out tenth starts: at 90 % of the tokens, weighted by their lengths. If lines are
+/// sentences, at the first sentence after that.
 ///
-/// The length of a subword is its bytes, so that the cut is the same line's end however the text is
-/// split.
-fn held_out_from(tokens: &Tokens, unit: Unit, length: impl Fn(u32) -> usize) -> usize {
+/// The length of a subword is its number of bytes, so the boundary is the same line ending for
+/// every tokenizer.
+fn held_out_start(tokens: &Tokens, unit: Unit, length: impl Fn(u32) -> usize) -> usize {
     let total: usize = tokens.iter().map(&length).sum();
-    let cut = total / 10 * 9 + total % 10 * 9 / 10;
-    let (mut before, mut first) = (0, None);
+    let train_length = total / 10 * 9 + total % 10 * 9 / 10;
+    let mut length_before = 0;
+    let mut first = None;
     for position in 0..tokens.len() {
-        if before >= cut {
+        if length_before >= train_length {
             first.get_or_insert(position);
             if !unit.has_sentences() || (position > 0 && tokens.get(position - 1) == 0) {
                 return position;
             }
         }
-        before += length(tokens.get(position));
+        length_before += length(tokens.get(position));
     }
     first.unwrap_or(tokens.len())
 }

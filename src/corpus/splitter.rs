@@ -1,46 +1,44 @@
-//! Bytes into pieces of text, in chunks of any size: words, characters, bytes, or lines for
+//! Splits bytes, in chunks of any size, into words, characters, bytes, or lines for
 //! [subwords](super::Subwords).
 //!
-//! In: the bytes of a text as they come. Out: its pieces, and on the way how many words and
-//! characters there are. What a piece is to a model is the [vocabulary](super::Vocabulary)'s to
-//! say.
+//! In: the bytes of a text, chunk by chunk. Out: the units of the text, and its number of words and
+//! characters. The [vocabulary](super::Vocabulary) maps units to ids.
 
-use super::size::{Sizer, TextSize};
+use super::size::{SizeCounter, TextSize};
 use super::unit::Unit;
 use crate::error::{Error, Result};
 
-/// Bytes of a line of subwords from which on it is cut where its pieces end.
+/// In subword mode, a line longer than this number of bytes is split at the next piece boundary.
 const LONG_LINE: usize = 2048;
-/// Bytes after which it is cut wherever it is: learning takes the square of a piece's length, and a
-/// line may be a gigabyte.
+/// A line longer than this number of bytes is split anywhere: learning takes time quadratic in the
+/// length of a piece, and a line may be a gigabyte long.
 const LONGEST_PIECE: usize = 2 * LONG_LINE;
 
-/// Splits one text held in memory, such as a prompt or a line to be scored, into what
-/// [`Vocabulary::encode`](super::Vocabulary::encode) takes. There is no end of a line at the end
-/// unless there is a newline.
+/// Splits a text in memory, such as a prompt or a line to score, into pieces for
+/// [`Vocabulary::encode`](super::Vocabulary::encode). A last line without a newline is not ended.
 ///
 /// # Errors
-/// If it is not UTF-8 where the unit needs it.
+/// If the text is not UTF-8 and the unit requires it.
 pub fn split(text: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<()> {
     let mut splitter = Splitter::new(unit);
     splitter
         .push(text, &mut take)
-        .map_err(|bad| bad.in_file("the text"))?;
+        .map_err(|error| error.in_file("the text"))?;
     splitter.end_of_word(&mut take);
     splitter
         .end_of_text()
-        .map_err(|bad| bad.in_file("the text"))
+        .map_err(|error| error.in_file("the text"))
 }
 
-/// Bytes that are no UTF-8.
+/// A byte that is not valid UTF-8.
 #[derive(Debug)]
-pub(super) struct BadByte {
+pub(super) struct InvalidUtf8 {
     line: u64,
     byte: u64,
     value: u8,
 }
 
-impl BadByte {
+impl InvalidUtf8 {
     pub(super) fn in_file(self, name: &str) -> Error {
         Error::invalid(
             format!(
@@ -48,28 +46,29 @@ impl BadByte {
                 self.line, self.byte, self.value
             ),
             "it is not UTF-8",
-            "Convert the text to UTF-8, or take --unit byte",
+            "Convert the text to UTF-8, or use `unit = byte`",
         )
     }
 }
 
-/// The state of splitting between one chunk of bytes and the next.
+/// The state of the splitter between two chunks of bytes.
 pub(super) struct Splitter {
     unit: Unit,
-    /// The first bytes of a character whose others are in the next chunk.
+    /// The first bytes of a character that continues in the next chunk.
     partial: Vec<u8>,
-    /// A word, or a line of subwords.
-    word: String,
-    /// Whether the line has a token already.
+    /// The current word, or the current line in subword mode.
+    pending: String,
+    /// Whether the current line has a token.
     line_has_words: bool,
-    /// A carriage return that is dropped if a newline follows.
+    /// Whether the previous character is a carriage return, which is dropped if a newline follows.
     carriage_return: bool,
     at_start: bool,
+    /// The current line, counted from 1.
     line: u64,
-    /// Bytes of the line before what comes next.
+    /// Bytes of the current line before the next character.
     byte: u64,
-    /// None where bytes transposed out to be no UTF-8.
-    sizer: Option<Sizer>,
+    /// `None` once the text is known not to be UTF-8.
+    size: Option<SizeCounter>,
 }
 
 impl Splitter {
@@ -77,13 +76,13 @@ impl Splitter {
         Self {
             unit,
             partial: Vec::new(),
-            word: String::new(),
+            pending: String::new(),
             line_has_words: false,
             carriage_return: false,
             at_start: true,
             line: 1,
             byte: 0,
-            sizer: Some(Sizer::default()),
+            size: Some(SizeCounter::default()),
         }
     }
 
@@ -91,7 +90,7 @@ impl Splitter {
         &mut self,
         bytes: &[u8],
         take: &mut impl FnMut(&str),
-    ) -> std::result::Result<(), BadByte> {
+    ) -> std::result::Result<(), InvalidUtf8> {
         if self.unit != Unit::Byte {
             return self.decode(bytes, take);
         }
@@ -99,9 +98,9 @@ impl Splitter {
         bytes
             .iter()
             .for_each(|&byte| take(char::from(byte).encode_utf8(&mut utf8)));
-        // Bytes need not be characters; where they are, they are counted.
-        if self.sizer.is_some() && self.decode(bytes, take).is_err() {
-            self.sizer = None;
+        // In byte mode, a text need not be UTF-8. Its size is counted only if it is.
+        if self.size.is_some() && self.decode(bytes, take).is_err() {
+            self.size = None;
         }
         Ok(())
     }
@@ -110,7 +109,7 @@ impl Splitter {
         &mut self,
         bytes: &[u8],
         take: &mut impl FnMut(&str),
-    ) -> std::result::Result<(), BadByte> {
+    ) -> std::result::Result<(), InvalidUtf8> {
         let mut joined = std::mem::take(&mut self.partial);
         joined.extend_from_slice(bytes);
         let (text, rest) = match std::str::from_utf8(&joined) {
@@ -119,36 +118,36 @@ impl Splitter {
                 let (valid, rest) = joined.split_at(error.valid_up_to());
                 let text = std::str::from_utf8(valid).unwrap_or_default();
                 if error.error_len().is_some() {
-                    self.characters(text, take);
-                    return Err(self.bad(rest[0]));
+                    self.push_characters(text, take);
+                    return Err(self.invalid_utf8(rest[0]));
                 }
                 (text, rest)
             }
         };
-        self.characters(text, take);
+        self.push_characters(text, take);
         self.partial = rest.to_vec();
         Ok(())
     }
 
-    fn bad(&self, value: u8) -> BadByte {
-        BadByte {
+    fn invalid_utf8(&self, value: u8) -> InvalidUtf8 {
+        InvalidUtf8 {
             line: self.line,
             byte: self.byte + 1,
             value,
         }
     }
 
-    fn characters(&mut self, text: &str, take: &mut impl FnMut(&str)) {
+    fn push_characters(&mut self, text: &str, take: &mut impl FnMut(&str)) {
         for character in text.chars() {
-            let is_mark = std::mem::take(&mut self.at_start) && character == '\u{feff}';
-            if !is_mark {
-                if let Some(sizer) = &mut self.sizer {
-                    sizer.add(character);
+            let is_byte_order_mark = std::mem::take(&mut self.at_start) && character == '\u{feff}';
+            if !is_byte_order_mark {
+                if let Some(size) = &mut self.size {
+                    size.push(character);
                 }
                 match self.unit {
-                    Unit::Word => self.character_of_word(character, take),
-                    Unit::Char => self.single_character(character, take),
-                    Unit::Bpe => self.character_of_line(character, take),
+                    Unit::Word => self.push_to_word(character, take),
+                    Unit::Char => self.push_character(character, take),
+                    Unit::Bpe => self.push_to_line(character, take),
                     Unit::Byte => {}
                 }
             }
@@ -160,9 +159,9 @@ impl Splitter {
         }
     }
 
-    fn character_of_word(&mut self, character: char, take: &mut impl FnMut(&str)) {
+    fn push_to_word(&mut self, character: char, take: &mut impl FnMut(&str)) {
         if !character.is_whitespace() {
-            return self.word.push(character);
+            return self.pending.push(character);
         }
         self.end_of_word(take);
         if character == '\n' {
@@ -171,7 +170,7 @@ impl Splitter {
         }
     }
 
-    fn single_character(&mut self, character: char, take: &mut impl FnMut(&str)) {
+    fn push_character(&mut self, character: char, take: &mut impl FnMut(&str)) {
         if std::mem::take(&mut self.carriage_return) && character != '\n' {
             take("\r");
         }
@@ -182,33 +181,33 @@ impl Splitter {
         }
     }
 
-    /// A line is handed out with its newline, so that its end is told from a text that goes on.
-    fn character_of_line(&mut self, character: char, take: &mut impl FnMut(&str)) {
+    /// A line is returned with its newline, to distinguish it from a part of a longer line.
+    fn push_to_line(&mut self, character: char, take: &mut impl FnMut(&str)) {
         if character == '\n' {
-            if self.word.ends_with('\r') {
-                self.word.pop();
+            if self.pending.ends_with('\r') {
+                self.pending.pop();
             }
             return self.end_of_line(take);
         }
-        if self.word.len() >= LONG_LINE {
-            self.cut_line(character, take);
+        if self.pending.len() >= LONG_LINE {
+            self.split_long_line(character, take);
         }
-        self.word.push(character);
+        self.pending.push(character);
     }
 
-    /// Cuts a long line before `next` if it may be cut there: before the only space between two
-    /// words, where every piece of a line ends, or after far too long a text without any.
-    fn cut_line(&mut self, next: char, take: &mut impl FnMut(&str)) {
+    /// Splits a long line before `next` if that is allowed: before a single space between two
+    /// words, where pieces always end, or anywhere if the line exceeds [`LONGEST_PIECE`].
+    fn split_long_line(&mut self, next: char, take: &mut impl FnMut(&str)) {
         let before = self
-            .word
+            .pending
             .strip_suffix(' ')
             .filter(|before| !before.ends_with(char::is_whitespace) && !next.is_whitespace());
         if let Some(length) = before.map(str::len) {
-            take(&self.word[..length]);
-            self.word.replace_range(..length, "");
-        } else if self.word.len() >= LONGEST_PIECE {
-            take(&self.word);
-            self.word.clear();
+            take(&self.pending[..length]);
+            self.pending.replace_range(..length, "");
+        } else if self.pending.len() >= LONGEST_PIECE {
+            take(&self.pending);
+            self.pending.clear();
         } else {
             return;
         }
@@ -216,35 +215,35 @@ impl Splitter {
     }
 
     fn end_of_line(&mut self, take: &mut impl FnMut(&str)) {
-        self.word.push('\n');
-        take(&self.word);
-        self.word.clear();
+        self.pending.push('\n');
+        take(&self.pending);
+        self.pending.clear();
         self.line_has_words = false;
     }
 
     fn end_of_word(&mut self, take: &mut impl FnMut(&str)) {
-        if !self.word.is_empty() {
-            take(&self.word);
-            self.word.clear();
+        if !self.pending.is_empty() {
+            take(&self.pending);
+            self.pending.clear();
             self.line_has_words = true;
         }
     }
 
-    fn end_of_text(&self) -> std::result::Result<(), BadByte> {
+    fn end_of_text(&self) -> std::result::Result<(), InvalidUtf8> {
         match self.partial.first() {
-            Some(&value) if self.unit != Unit::Byte => Err(self.bad(value)),
+            Some(&value) if self.unit != Unit::Byte => Err(self.invalid_utf8(value)),
             _ => Ok(()),
         }
     }
 
-    /// The end of a file: a last line without a newline is a line.
+    /// Ends the text: a last line without a newline counts as a line.
     pub(super) fn finish(
         &mut self,
         take: &mut impl FnMut(&str),
-    ) -> std::result::Result<(), BadByte> {
+    ) -> std::result::Result<(), InvalidUtf8> {
         self.end_of_text()?;
         if self.unit == Unit::Bpe {
-            if self.line_has_words || !self.word.is_empty() {
+            if self.line_has_words || !self.pending.is_empty() {
                 self.end_of_line(take);
             }
             return Ok(());
@@ -259,10 +258,50 @@ impl Splitter {
         Ok(())
     }
 
-    /// How much text there was; none where it was not UTF-8.
+    /// The size of the text; `None` if it is not UTF-8.
     pub(super) fn size(self) -> Option<TextSize> {
-        self.sizer
+        self.size
             .filter(|_| self.partial.is_empty())
-            .map(Sizer::finish)
+            .map(SizeCounter::finish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_counts_match_the_tokens_of_each_unit() {
+        for text in [
+            "",
+            "\n",
+            "a",
+            "a b\n",
+            "\u{feff} a\r\n\r\nb\rc\r",
+            "  \n x",
+            "漢字 e\u{301}\u{2028}k\n\n",
+            "a\n  ",
+            "\r\r\n\r",
+        ] {
+            let tokens = |unit| {
+                let mut splitter = Splitter::new(unit);
+                let mut tokens = 0;
+                // Chunks that split characters.
+                for chunk in text.as_bytes().chunks(2) {
+                    splitter.push(chunk, &mut |_| tokens += 1).expect("UTF-8");
+                }
+                splitter.finish(&mut |_| tokens += 1).expect("UTF-8");
+                (tokens, splitter.size().expect("UTF-8"))
+            };
+            let (words, size) = tokens(Unit::Word);
+            let (characters, same) = tokens(Unit::Char);
+            assert_eq!(size, TextSize { words, characters }, "{text:?}");
+            assert_eq!(size, same, "{text:?}");
+            assert_eq!(
+                (size, size),
+                (tokens(Unit::Byte).1, tokens(Unit::Bpe).1),
+                "{text:?}"
+            );
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A text as B parallel streams, walked in windows of T steps.
+//! A text as B parallel streams, read in windows of T time steps.
 
 use std::ops::Range;
 
@@ -6,50 +6,51 @@ use super::tokens::Tokens;
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
 
-/// B contiguous pieces of a text, as even as they can be: the first pieces are a token longer where
-/// the text does not divide. Every token is predicted once, from the one before it; before the text
-/// stands the boundary.
+/// B contiguous segments of a text, as equal in length as possible: if the length of the text is
+/// not a multiple of B, the first segments are one token longer. Every token is predicted once,
+/// from the tokens before it. The first token is predicted from the boundary.
 #[derive(Debug, Clone)]
 pub struct Streams<'a> {
     tokens: &'a Tokens,
     batch: usize,
     time_steps: usize,
-    /// Where windows begin, and where the last one ends; none where all but the last are equally
-    /// long.
-    cuts: Option<Vec<usize>>,
+    /// The first step of each window, and the end of the last one; `None` if all windows but the
+    /// last have `time_steps` steps.
+    bounds: Option<Vec<usize>>,
 }
 
 impl<'a> Streams<'a> {
-    /// Cuts the text for windows of `time_steps` steps.
+    /// Divides a text into `batch` streams, to be read in windows of `time_steps` steps.
     ///
     /// # Errors
-    /// If it is too short for one whole window of every stream.
+    /// If a size is 0, or the text is too short for one full window in every stream.
     pub fn new(tokens: &'a Tokens, batch: usize, time_steps: usize) -> Result<Self> {
-        for (flag, value) in [("--batch", batch), ("--bptt", time_steps)] {
+        for (field, value) in [("batch", batch), ("bptt", time_steps)] {
             if value == 0 {
-                return Err(Error::usage(
-                    format!("{flag} 0"),
+                return Err(Error::config(
+                    field,
+                    0,
                     "it must be at least 1",
-                    "Take 1 or more",
+                    "Use 1 or more",
                 ));
             }
         }
         if tokens.len() < batch.saturating_mul(time_steps) {
-            let fitting = tokens.len() / time_steps;
-            let hint = match fitting {
+            let largest_batch = tokens.len() / time_steps;
+            let hint = match largest_batch {
                 0 => format!(
-                    "Take a --bptt or --bptt-block of {} or less with --batch 1, or more text",
+                    "Use a `bptt` or `bptt_block` of {} or less with `batch = 1`, or more text",
                     tokens.len()
                 ),
                 _ => format!(
-                    "At most --batch {fitting} fits, or take a smaller --bptt or --bptt-block, or \
-                     more text"
+                    "At most `batch = {largest_batch}` fits; or use a smaller `bptt` or \
+                     `bptt_block`, or more text"
                 ),
             };
             return Err(Error::invalid(
                 format!("a text of {} tokens", tokens.len()),
                 format!(
-                    "--batch {batch} streams of one window of {time_steps} steps need {} tokens",
+                    "`batch = {batch}` streams of one window of {time_steps} steps need {} tokens",
                     batch.saturating_mul(time_steps)
                 ),
                 hint,
@@ -59,108 +60,105 @@ impl<'a> Streams<'a> {
             tokens,
             batch,
             time_steps,
-            cuts: None,
+            bounds: None,
         })
     }
 
-    /// One stream, with windows of up to `time_steps` steps, whatever the text's length: for
-    /// evaluation.
+    /// A single stream with windows of up to `time_steps` steps, for evaluation. The text may be of
+    /// any length.
     pub fn single(tokens: &'a Tokens, time_steps: usize) -> Self {
         Self {
             tokens,
             batch: 1,
             time_steps,
-            cuts: None,
+            bounds: None,
         }
     }
 
-    /// Cuts the text anew, into windows of these lengths; those longer than the longest are cut
-    /// down to it, those of none have one step.
+    /// Divides the streams into windows of the given lengths, each clamped to the range from 1 to
+    /// `time_steps`.
     pub fn resegment(&mut self, lengths: impl Iterator<Item = usize>) {
-        let mut cuts = vec![0];
+        let mut bounds = vec![0];
         let mut end = 0;
         for length in lengths {
             if end == self.steps() {
                 break;
             }
             end = (end + length.clamp(1, self.time_steps)).min(self.steps());
-            cuts.push(end);
+            bounds.push(end);
         }
-        self.cuts = Some(cuts);
+        self.bounds = Some(bounds);
     }
 
-    /// B.
+    /// B, the number of streams.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// T of the longest window.
+    /// T, the maximum number of steps of a window.
     pub fn time_steps(&self) -> usize {
         self.time_steps
     }
 
-    /// Steps of the longest stream.
+    /// Number of steps of the longest stream.
     pub fn steps(&self) -> usize {
         self.tokens.len().div_ceil(self.batch)
     }
 
-    /// Number of windows; the last may be shorter.
+    /// Number of windows. The last may be shorter than the others.
     pub fn windows(&self) -> usize {
-        self.cuts.as_ref().map_or_else(
+        self.bounds.as_ref().map_or_else(
             || self.steps().div_ceil(self.time_steps),
-            |cuts| cuts.len() - 1,
+            |bounds| bounds.len() - 1,
         )
     }
 
-    /// The first step of a window; that of the one behind the last is the text's end.
-    pub fn begin(&self, window: usize) -> usize {
-        self.cuts.as_ref().map_or_else(
+    /// The first step of a window. For `window = windows()`, the number of steps.
+    pub fn window_start(&self, window: usize) -> usize {
+        self.bounds.as_ref().map_or_else(
             || (window * self.time_steps).min(self.steps()),
-            |cuts| cuts[window],
+            |bounds| bounds[window],
         )
     }
 
-    /// The steps of windows `windows`.
+    /// The steps of a range of windows.
     pub fn steps_of_windows(&self, windows: Range<usize>) -> Range<usize> {
-        self.begin(windows.start)..self.begin(windows.end)
+        self.window_start(windows.start)..self.window_start(windows.end)
     }
 
-    /// Tokens of a run of steps, time first: row i is what is read at the run's step i and what is
-    /// predicted at its step i-1, so there is one row more than steps. [`NONE`] where a stream has
-    /// ended.
+    /// The tokens of a range of steps, `[steps + 1, B]`: row i is the input of the range's step i
+    /// and the target of its step i - 1. [`NONE`] where a stream has ended.
     pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
         let mut rows = Vec::with_capacity((steps.len() + 1) * self.batch);
         for step in steps.start..=steps.end {
-            rows.extend((0..self.batch).map(|stream| self.before(stream, step)));
+            rows.extend((0..self.batch).map(|stream| self.input(stream, step)));
         }
         rows
     }
 
-    /// The token before step `step` of a stream.
-    fn before(&self, stream: usize, step: usize) -> u32 {
-        let longer = stream < self.tokens.len() % self.batch;
-        if step > self.tokens.len() / self.batch + usize::from(longer) {
+    /// The input token of a step of a stream; [`NONE`] where the stream has ended.
+    fn input(&self, stream: usize, step: usize) -> u32 {
+        let is_longer = stream < self.tokens.len() % self.batch;
+        if step > self.tokens.len() / self.batch + usize::from(is_longer) {
             return NONE;
         }
         self.history(stream, step, 0)
     }
 
-    /// The token `back` tokens before the one that is read at step `step` of a stream, which has
-    /// such a step: from the stream before where it is not in this one, and the boundary before the
-    /// text begins.
+    /// The token `back` positions before the input token of a step of a stream, which must have
+    /// this step. It may lie in the previous stream; before the start of the text, it is the
+    /// boundary.
     pub fn history(&self, stream: usize, step: usize, back: usize) -> u32 {
-        let (length, longer) = (
-            self.tokens.len() / self.batch,
-            self.tokens.len() % self.batch,
-        );
-        match (stream * length + stream.min(longer) + step).saturating_sub(back) {
+        let length = self.tokens.len() / self.batch;
+        let longer_streams = self.tokens.len() % self.batch;
+        match (stream * length + stream.min(longer_streams) + step).saturating_sub(back) {
             0 => 0,
             position => self.tokens.get(position - 1),
         }
     }
 }
 
-/// The positions of `tokens` sorted by token, equal ones by position.
+/// The positions of `tokens`, sorted by token and then by position.
 pub fn order_by_token(tokens: &[u32]) -> Vec<u32> {
     let mut keys: Vec<u64> = tokens
         .iter()
@@ -176,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_is_predicted_once_from_the_one_before_it() {
+    fn every_token_is_predicted_once_from_the_previous_one() {
         for (length, batch, time_steps) in [
             (23, 4, 3),
             (24, 4, 3),
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_any_lengths_lie_side_by_side() {
+    fn resegmented_windows_are_contiguous() {
         let tokens: Tokens = (1..=50).collect();
         let mut streams = Streams::new(&tokens, 4, 5).expect("it fits");
         for (lengths, want) in [
@@ -227,25 +225,25 @@ mod tests {
     }
 
     #[test]
-    fn windows_together_are_the_windows_one_by_one() {
+    fn rows_of_several_windows_contain_those_of_each_window() {
         let tokens: Tokens = (1..=50).collect();
         let streams = Streams::new(&tokens, 4, 3).expect("it fits");
-        let [together, alone] =
+        let [several, one] =
             [1..4, 2..3].map(|windows| streams.rows(streams.steps_of_windows(windows)));
-        assert_eq!(together[12..12 + alone.len()], alone);
+        assert_eq!(several[12..12 + one.len()], one);
     }
 
     #[test]
-    fn a_text_too_short_names_the_largest_batch() {
+    fn the_error_of_a_short_text_names_the_largest_batch() {
         let tokens: Tokens = (1..=50).collect();
         let message = Streams::new(&tokens, 8, 7)
             .expect_err("too short")
             .to_string();
-        assert!(message.contains("--batch 7"), "{message}");
+        assert!(message.contains("`batch = 7`"), "{message}");
     }
 
     #[test]
-    fn the_order_is_sorted_and_stable() {
+    fn order_by_token_is_stable() {
         assert_eq!(order_by_token(&[5, NONE, 2, 5, 2, 0]), [5, 2, 4, 0, 3, 1]);
     }
 }

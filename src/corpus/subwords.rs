@@ -1,8 +1,8 @@
-//! Byte-pair encoding: a line of text into subwords, and subwords into bytes.
+//! Byte-pair encoding: converts lines of text to subwords, and subwords to bytes.
 //!
-//! In: the pieces of a text and how often each occurs, or a `tokenizer.json` in Hugging Face's
-//! format. Out: numbers of subwords, 0 for the boundary, and the file again. The letters are
-//! GPT-2's, one for each byte, so that no text has an unknown token.
+//! In: the pieces of a text with their counts, or a `tokenizer.json` in Hugging Face's format. Out:
+//! subword ids, with 0 for the boundary, and the tokenizer file. Each byte is represented by one
+//! letter of GPT-2's byte alphabet, so every text can be encoded.
 
 mod file;
 
@@ -16,34 +16,34 @@ use tokenizers::{
     AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
 
+use super::limits::Limits;
 use super::unit::Unit;
-use super::vocabulary::Limits;
 use crate::error::{Error, Result};
-pub(super) use file::bytes;
+pub(super) use file::token_bytes;
 
-/// Subwords where no other number is asked for.
+/// Default number of subwords.
 pub const DEFAULT_SUBWORDS: usize = 4096;
-/// The least: a subword a byte, and the boundary.
-pub const FEWEST_SUBWORDS: usize = 257;
+/// Minimum number of subwords: one for each byte, and the boundary.
+pub const MIN_SUBWORDS: usize = 257;
 
-/// What splits a line before its pieces become subwords: GPT-2's expression, no space put before
-/// the first word.
-const PIECES: fn() -> ByteLevel = || ByteLevel::new(false, false, true);
+/// Splits a line into pieces before the pieces are encoded as subwords: GPT-2's regular expression,
+/// without a space prepended to the first word.
+const PRE_TOKENIZER: fn() -> ByteLevel = || ByteLevel::new(false, false, true);
 
-/// A tokenizer whose every text comes back as it was.
+/// A byte-level BPE tokenizer from which every text can be recovered exactly.
 pub struct Subwords {
     tokenizer: Tokenizer,
-    /// The file, as it was read or made.
+    /// The text of the file, as read or generated.
     json: String,
-    /// The file's number of `</s>`; where it has none, one more than its last.
+    /// The id of `</s>` in the file; if the file has none, one more than its last id.
     boundary: u32,
-    /// The text of each subword in the file's order; the boundary's is a newline.
+    /// The bytes of each subword, by id in the file; the boundary is a newline.
     texts: Vec<Vec<u8>>,
-    /// The file's number of each byte's letter.
+    /// The id in the file of each byte's letter.
     letters: Vec<u32>,
 }
 
-/// The file is all there is to it.
+/// Two tokenizers are equal if their files are equal.
 impl PartialEq for Subwords {
     fn eq(&self, other: &Self) -> bool {
         self.json == other.json
@@ -62,12 +62,12 @@ impl fmt::Debug for Subwords {
     }
 }
 
-/// Splits a line, without its end, into the pieces that subwords do not go beyond, in GPT-2's
-/// letters.
-pub(super) fn pieces(line: &str) -> Vec<String> {
+/// Splits a line, without its newline, into pieces in GPT-2's byte alphabet. Subwords do not cross
+/// the boundaries of pieces.
+pub(super) fn split_pieces(line: &str) -> Vec<String> {
     let mut split = PreTokenizedString::from(line);
-    // It fails for no text.
-    let _ = PIECES().pre_tokenize(&mut split);
+    // Pre-tokenization does not fail for any text.
+    let _ = PRE_TOKENIZER().pre_tokenize(&mut split);
     split
         .get_splits(OffsetReferential::Original, OffsetType::Byte)
         .into_iter()
@@ -75,36 +75,37 @@ pub(super) fn pieces(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// The bytes of pieces or subwords, whose first is the boundary: a newline.
-pub(super) fn lengths(types: &[String]) -> Vec<usize> {
-    let of_others = types.iter().skip(1).map(|token| bytes(token).len());
-    std::iter::once(1).chain(of_others).collect()
+/// The number of bytes of each piece or subword. The first is the boundary, which is one newline.
+pub(super) fn byte_lengths(types: &[String]) -> Vec<usize> {
+    let lengths = types.iter().skip(1).map(|token| token_bytes(token).len());
+    std::iter::once(1).chain(lengths).collect()
 }
 
-/// The trainer counts pairs in 31 bits: the counts of a text that has more of a pair are divided.
-fn divisor(counts: &[(&str, u64)]) -> u64 {
+/// The divisor of the counts that keeps every pair's count within 31 bits, the trainer's limit.
+fn count_divisor(counts: &[(&str, u64)]) -> u64 {
     let mut pairs: HashMap<(char, char), u64> = HashMap::new();
     for (piece, count) in counts {
         for pair in piece.chars().zip(piece.chars().skip(1)) {
             *pairs.entry(pair).or_default() += count;
         }
     }
-    let most = pairs.into_values().max().unwrap_or(0);
-    most.div_ceil(i32::MAX as u64).max(1)
+    let largest = pairs.into_values().max().unwrap_or(0);
+    largest.div_ceil(i32::MAX as u64).max(1)
 }
 
 impl Subwords {
-    /// Learns subwords from the pieces of a text and how often each occurs: pair after pair, the
-    /// most frequent first, equal ones by their numbers, so that a text means one tokenizer.
+    /// Learns subwords from the pieces of a text and their counts. The most frequent pair is merged
+    /// first; pairs of equal frequency are merged in the order of their ids, so the result is
+    /// deterministic.
     ///
     /// # Errors
-    /// If the tokenizer's library refuses.
+    /// If the tokenizer library fails.
     pub(super) fn train(counts: &[(&str, u64)], limits: Limits) -> Result<Self> {
         let failed = |error: tokenizers::Error| {
             Error::invalid("byte-pair encoding", error.to_string(), "Report the text")
         };
         let end = AddedToken::from(Unit::Bpe.boundary(), true);
-        let divisor = divisor(counts);
+        let divisor = count_divisor(counts);
         let trainer = BpeTrainer::builder()
             .vocab_size(limits.vocab_size.unwrap_or(DEFAULT_SUBWORDS))
             .min_frequency(limits.min_count.div_ceil(divisor))
@@ -120,30 +121,30 @@ impl Subwords {
         trainer.do_train(&counts, &mut model).map_err(failed)?;
         let mut tokenizer: Tokenizer = Tokenizer::new(model);
         tokenizer
-            .with_pre_tokenizer(Some(PIECES()))
-            .with_decoder(Some(PIECES()));
+            .with_pre_tokenizer(Some(PRE_TOKENIZER()))
+            .with_decoder(Some(PRE_TOKENIZER()));
         tokenizer.add_special_tokens([end]).map_err(failed)?;
         Self::parse(tokenizer.to_string(true).map_err(failed)?, "tokenizer.json")
     }
 
-    /// The file, in Hugging Face's format.
+    /// The text of the tokenizer file, in Hugging Face's format.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// The subwords in the order of their numbers, in GPT-2's letters.
+    /// The subwords in the order of their ids, in GPT-2's byte alphabet.
     pub(super) fn types(&self) -> Vec<String> {
         let mut types = vec![String::new(); self.texts.len().max(self.boundary as usize + 1)];
         Unit::Bpe.boundary().clone_into(&mut types[0]);
         for (token, id) in self.tokenizer.get_vocab(true) {
-            types[self.number(id) as usize] = token;
+            types[self.id_from_file(id) as usize] = token;
         }
         types
     }
 
-    /// A subword's number: the boundary is 0, and what stands before it in the file moves up by
-    /// one.
-    fn number(&self, id: u32) -> u32 {
+    /// Converts an id of the file to an id of the vocabulary: the boundary becomes 0, and the ids
+    /// before it in the file move up by one.
+    fn id_from_file(&self, id: u32) -> u32 {
         match id.cmp(&self.boundary) {
             std::cmp::Ordering::Less => id + 1,
             std::cmp::Ordering::Equal => 0,
@@ -151,36 +152,36 @@ impl Subwords {
         }
     }
 
-    /// The numbers of a line's subwords, without an end.
+    /// The subword ids of a line without its newline.
     pub fn encode(&self, line: &str) -> Vec<u32> {
         let encoding = self.tokenizer.encode_fast(line, false);
         let ids = encoding
             .as_ref()
             .map_or(&[][..], |encoding| encoding.get_ids());
-        if self.spells(ids, line.as_bytes()) {
-            return ids.iter().map(|&id| self.number(id)).collect();
+        if self.decodes_to(ids, line.as_bytes()) {
+            return ids.iter().map(|&id| self.id_from_file(id)).collect();
         }
-        // Somebody's tokenizer changes this text, or takes a part of it for a mark of its own:
-        // letters are always right.
+        // A foreign tokenizer may normalize this text or treat part of it as a special token. The
+        // letters of its bytes always represent it exactly.
         line.bytes()
-            .map(|byte| self.number(self.letters[usize::from(byte)]))
+            .map(|byte| self.id_from_file(self.letters[usize::from(byte)]))
             .collect()
     }
 
-    /// The same of a line that may end in a newline, which is then the boundary.
+    /// The subword ids of a line. A trailing newline is encoded as the boundary.
     pub(super) fn encode_line(&self, line: &str) -> Vec<u32> {
         match line.strip_suffix('\n') {
             None => self.encode(line),
             Some(line) => {
-                let mut numbers = self.encode(line);
-                numbers.push(0);
-                numbers
+                let mut ids = self.encode(line);
+                ids.push(0);
+                ids
             }
         }
     }
 
-    /// Whether the subwords are this text.
-    fn spells(&self, ids: &[u32], mut text: &[u8]) -> bool {
+    /// Whether the subwords with these ids of the file decode to this text.
+    fn decodes_to(&self, ids: &[u32], mut text: &[u8]) -> bool {
         for &id in ids {
             match text.strip_prefix(self.texts[id as usize].as_slice()) {
                 Some(rest) => text = rest,
@@ -190,7 +191,7 @@ impl Subwords {
         text.is_empty()
     }
 
-    /// The numbers of the subwords of every piece.
+    /// The subword ids of each piece.
     pub(super) fn encode_pieces(&self, pieces: &[String]) -> Vec<Box<[u32]>> {
         let encode = |piece: &String| {
             let tokens = self
@@ -200,7 +201,7 @@ impl Subwords {
                 .unwrap_or_default();
             tokens
                 .into_iter()
-                .map(|token| self.number(token.id))
+                .map(|token| self.id_from_file(token.id))
                 .collect()
         };
         pieces.par_iter().map(encode).collect()

@@ -1,69 +1,70 @@
-//! Token ids in memory, two bytes each while the vocabulary allows it.
+//! Token ids in memory, two bytes each if the vocabulary is small enough, else four.
 
 use crate::tensor::NONE;
 
-/// A text as token ids. [`NONE`] stands for an unknown word.
+/// A text as token ids. [`NONE`] represents an unknown word.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    ids: Ids,
-    /// Tokens that are not [`NONE`].
+    ids: IdStorage,
+    /// Number of tokens that are not [`NONE`].
     known: usize,
 }
 
+/// The ids, in the narrowest type that holds all of them.
 #[derive(Debug, Clone)]
-enum Ids {
+enum IdStorage {
     Narrow(Vec<u16>),
     Wide(Vec<u32>),
 }
 
-/// [`NONE`] in two bytes; ids from here on need four.
+/// [`NONE`] in two bytes. Ids greater than or equal to this value need four bytes.
 const NARROW_NONE: u16 = u16::MAX;
 
 impl Default for Tokens {
     fn default() -> Self {
         Self {
-            ids: Ids::Narrow(Vec::new()),
+            ids: IdStorage::Narrow(Vec::new()),
             known: 0,
         }
     }
 }
 
 impl Tokens {
-    /// Adds a token at the end.
+    /// Appends a token.
     pub fn push(&mut self, id: u32) {
         self.known += usize::from(id != NONE);
         match &mut self.ids {
-            Ids::Narrow(ids) if id == NONE => ids.push(NARROW_NONE),
-            Ids::Narrow(ids) if id < u32::from(NARROW_NONE) => ids.push(id as u16),
-            Ids::Narrow(ids) => {
+            IdStorage::Narrow(ids) if id == NONE => ids.push(NARROW_NONE),
+            IdStorage::Narrow(ids) if id < u32::from(NARROW_NONE) => ids.push(id as u16),
+            IdStorage::Narrow(ids) => {
                 let mut wide: Vec<u32> = ids.iter().map(|&id| widen(id)).collect();
                 wide.push(id);
-                self.ids = Ids::Wide(wide);
+                self.ids = IdStorage::Wide(wide);
             }
-            Ids::Wide(ids) => ids.push(id),
+            IdStorage::Wide(ids) => ids.push(id),
         }
     }
 
     /// The token at `position`.
     ///
     /// # Panics
-    /// If the text ends before it.
+    /// If `position` is out of range.
     pub fn get(&self, position: usize) -> u32 {
         match &self.ids {
-            Ids::Narrow(ids) => widen(ids[position]),
-            Ids::Wide(ids) => ids[position],
+            IdStorage::Narrow(ids) => widen(ids[position]),
+            IdStorage::Wide(ids) => ids[position],
         }
     }
 
-    /// Number of tokens, unknown ones too.
+    /// Number of tokens, including unknown ones.
     pub fn len(&self) -> usize {
         match &self.ids {
-            Ids::Narrow(ids) => ids.len(),
-            Ids::Wide(ids) => ids.len(),
+            IdStorage::Narrow(ids) => ids.len(),
+            IdStorage::Wide(ids) => ids.len(),
         }
     }
 
-    /// Whether there is no token.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -78,37 +79,37 @@ impl Tokens {
         (0..self.len()).map(|position| self.get(position))
     }
 
-    /// Bytes that a token takes.
+    /// Bytes of memory per token.
     pub fn bytes_per_token(&self) -> usize {
         match &self.ids {
-            Ids::Narrow(_) => 2,
-            Ids::Wide(_) => 4,
+            IdStorage::Narrow(_) => 2,
+            IdStorage::Wide(_) => 4,
         }
     }
 
-    /// Replaces every id by its entry in `numbers`.
-    pub(super) fn renumber(&mut self, numbers: &[u32]) {
+    /// Replaces every id by its entry in `new_ids`.
+    pub(super) fn remap(&mut self, new_ids: &[u32]) {
         *self = self
             .iter()
             .map(|id| {
                 if id == NONE {
                     NONE
                 } else {
-                    numbers[id as usize]
+                    new_ids[id as usize]
                 }
             })
             .collect();
     }
 
-    /// Replaces every id by its entries in `numbers`.
-    pub(super) fn expand(&mut self, numbers: &[Box<[u32]>]) {
+    /// Replaces every id by the ids of its entry in `encodings`.
+    pub(super) fn expand(&mut self, encodings: &[Box<[u32]>]) {
         *self = self
             .iter()
-            .flat_map(|id| numbers[id as usize].iter().copied())
+            .flat_map(|id| encodings[id as usize].iter().copied())
             .collect();
     }
 
-    /// The tokens before `position` and those from it on.
+    /// The tokens before `position`, and the others.
     pub(super) fn split(self, position: usize) -> (Self, Self) {
         (
             self.iter().take(position).collect(),
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_bytes_become_four_where_needed_and_lose_nothing() {
+    fn ids_widen_from_two_to_four_bytes_without_loss() {
         let narrow: Tokens = [0, 65_534, NONE, 7].into_iter().collect();
         assert_eq!(narrow.bytes_per_token(), 2);
         assert_eq!(narrow.iter().collect::<Vec<_>>(), [0, 65_534, NONE, 7]);

@@ -1,24 +1,24 @@
-//! What a token is: a word, a character, a byte, or a subword.
+//! The unit of text that a token represents: word, character, byte, or subword.
 
 use serde::{Deserialize, Serialize};
 
-/// What a token is.
+/// The unit of text that a token represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// A word between white space; the end of a line is the token `</s>`.
+    /// A word delimited by white space; a line ending is the token `</s>`.
     Word,
-    /// A Unicode scalar value; the newline is a character like any other.
+    /// A Unicode scalar value; a newline is an ordinary character.
     Char,
     /// A byte.
     Byte,
-    /// A subword of byte-pair encoding: no text has an unknown one; the end of a line is the token
+    /// A subword of byte-pair encoding; no text contains unknown tokens. A line ending is the token
     /// `</s>`.
     Bpe,
 }
 
 impl Unit {
-    /// The token with id 0: the context before the first token of a text.
+    /// The token with id 0, which is also the context of the first token of a text.
     pub fn boundary(self) -> &'static str {
         match self {
             Self::Word | Self::Bpe => "</s>",
@@ -26,7 +26,7 @@ impl Unit {
         }
     }
 
-    /// The name in flags and files.
+    /// The name in flags and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Word => "word",
@@ -36,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// What several tokens are called.
+    /// The plural noun for tokens of this unit, for messages.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Word => "words",
@@ -46,8 +46,8 @@ impl Unit {
         }
     }
 
-    /// Whether the end of a line is the boundary and no character of the text, so that a line is a
-    /// sentence.
+    /// Whether each line is a sentence: the line ending is the boundary and not a character of the
+    /// text.
     pub fn has_sentences(self) -> bool {
         matches!(self, Self::Word | Self::Bpe)
     }

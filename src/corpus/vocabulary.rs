@@ -1,84 +1,73 @@
-//! Types and their numbers.
+//! Vocabularies: types and their ids.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::reader::{Census, TextSource, census};
-use super::subwords::{Subwords, lengths};
+use super::indexed_text::IndexedText;
+use super::limits::Limits;
+use super::source::TextSource;
+use super::subwords::{Subwords, byte_lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
 
-/// The token that words outside the vocabulary become, where a vocabulary has it.
+/// The token that replaces words outside the vocabulary, if the vocabulary contains it.
 pub const UNKNOWN: &str = "<unk>";
 
-/// Which types a vocabulary keeps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// At most so many types, the boundary and `<unk>` among them; the most frequent stay. Of
-    /// subwords, as many as there shall be.
-    pub vocab_size: Option<usize>,
-    /// Only types that occur at least so often. Of subwords, those whose two parts stood side by
-    /// side at least so often.
-    pub min_count: u64,
-}
-
-/// The types of a text: the boundary is 0, the others follow by falling frequency, equals by their
-/// text; subwords in their tokenizer's order.
+/// The types of a text. The boundary has id 0; the other types follow by decreasing frequency, and
+/// types of equal frequency in lexicographic order. Subwords are in the order of their tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     types: Vec<String>,
-    numbers: HashMap<String, u32>,
+    ids: HashMap<String, u32>,
     unknown: Option<u32>,
-    /// What makes subwords of a line, where types are that.
+    /// The tokenizer, if the types are subwords.
     subwords: Option<Arc<Subwords>>,
 }
 
 fn too_small(types: usize) -> Error {
     Error::invalid(
         format!("a vocabulary of {types} type(s)"),
-        "there must be a type beside the boundary and <unk>",
-        "Give more text, a larger --vocab-size or a smaller --min-count",
+        "there must be at least one type besides the boundary and <unk>",
+        "Give more text, a larger `vocab_size` or a smaller `min_count`",
     )
 }
 
-/// How often each of `types` types is among the first `counted` tokens.
-fn count(types: usize, tokens: &Tokens, counted: usize) -> Vec<u64> {
+/// The number of occurrences of each of `types` types in the first `length` tokens.
+fn count_types(types: usize, tokens: &Tokens, length: usize) -> Vec<u64> {
     let mut counts = vec![0; types];
     tokens
         .iter()
-        .take(counted)
+        .take(length)
         .for_each(|id| counts[id as usize] += 1);
     counts
 }
 
 impl Vocabulary {
-    /// A vocabulary of the given types; the first is the boundary.
+    /// Creates a vocabulary from a list of types, the first of which is the boundary.
     ///
     /// # Errors
-    /// If there is none but the boundary, or a type stands twice.
+    /// If there is no type besides the boundary, or a type occurs twice.
     pub fn new(types: Vec<String>) -> Result<Self> {
         if types.len() < 2 {
             return Err(too_small(types.len()));
         }
-        let mut numbers = HashMap::with_capacity(types.len());
+        let mut ids = HashMap::with_capacity(types.len());
         for (token, id) in types.iter().zip(0..) {
-            if numbers.insert(token.clone(), id).is_some() {
+            if ids.insert(token.clone(), id).is_some() {
                 return Err(Error::invalid(
                     format!("the vocabulary's type {token:?}"),
-                    "it stands there twice",
+                    "it occurs twice",
                     "Remove one of the lines",
                 ));
             }
         }
-        let unknown = numbers.get(UNKNOWN).copied();
+        let unknown = ids.get(UNKNOWN).copied();
         Ok(Self {
             types,
-            numbers,
+            ids,
             unknown,
             subwords: None,
         })
@@ -87,10 +76,10 @@ impl Vocabulary {
     /// The vocabulary of a tokenizer.
     ///
     /// # Errors
-    /// Never: a tokenizer has no token twice.
-    pub fn of_subwords(subwords: Subwords) -> Result<Self> {
+    /// Never: a tokenizer has no duplicate tokens.
+    pub fn from_subwords(subwords: Subwords) -> Result<Self> {
         let vocabulary = Self::new(subwords.types())?;
-        // No text has an unknown subword, whatever somebody's tokenizer calls one.
+        // Subwords encode every text, so no token of the tokenizer acts as `<unk>`.
         Ok(Self {
             unknown: None,
             subwords: Some(Arc::new(subwords)),
@@ -98,21 +87,21 @@ impl Vocabulary {
         })
     }
 
-    /// Learns subwords from the first `counted` of the pieces that a text was split into, which
-    /// were numbered as they came.
+    /// Learns subwords from the first `length` pieces of a text whose pieces are numbered in the
+    /// order of their first occurrence.
     ///
-    /// The second value gives every piece its subwords.
+    /// Also returns the subword ids of every piece.
     ///
     /// # Errors
-    /// If the tokenizer's library refuses.
-    pub(super) fn learn(
+    /// If the tokenizer library fails.
+    pub(super) fn learn_subwords(
         types: &[String],
         tokens: &Tokens,
-        counted: usize,
+        length: usize,
         limits: Limits,
     ) -> Result<(Self, Vec<Box<[u32]>>)> {
-        let counts = count(types.len(), tokens, counted);
-        // The boundary is no piece.
+        let counts = count_types(types.len(), tokens, length);
+        // Type 0 is the boundary, which is not a piece.
         let pieces: Vec<_> = types
             .iter()
             .map(String::as_str)
@@ -121,24 +110,24 @@ impl Vocabulary {
             .filter(|(_, count)| *count > 0)
             .collect();
         let subwords = Subwords::train(&pieces, limits)?;
-        let mut numbers = subwords.encode_pieces(types);
-        numbers[0] = [0].into();
-        Ok((Self::of_subwords(subwords)?, numbers))
+        let mut encodings = subwords.encode_pieces(types);
+        encodings[0] = [0].into();
+        Ok((Self::from_subwords(subwords)?, encodings))
     }
 
-    /// The types of several texts together.
+    /// The combined types of several text files.
     ///
     /// # Errors
-    /// If one cannot be read, or there is no type but the boundary.
-    pub fn of_texts(paths: &[PathBuf], unit: Unit) -> Result<Self> {
+    /// If a file cannot be read, or there is no type besides the boundary.
+    pub fn from_texts(paths: &[PathBuf], unit: Unit) -> Result<Self> {
         let mut counts = HashMap::<String, u64>::new();
         for path in paths {
-            let Census { tokens, types, .. } = census(TextSource::File(path), unit)?;
-            let mut of_text = vec![0; types.len()];
-            tokens.iter().for_each(|id| of_text[id as usize] += 1);
+            let IndexedText { tokens, types, .. } =
+                IndexedText::read(TextSource::File(path), unit)?;
+            let text_counts = count_types(types.len(), &tokens, tokens.len());
             types
                 .into_iter()
-                .zip(of_text)
+                .zip(text_counts)
                 .for_each(|(token, count)| *counts.entry(token).or_default() += count);
         }
         counts.remove(unit.boundary());
@@ -151,8 +140,8 @@ impl Vocabulary {
         )
     }
 
-    /// The same, whose `<unk>` is a type like any other: tokens outside have no number, as in
-    /// rnnlm.
+    /// The same vocabulary with `<unk>` as an ordinary type: tokens outside the vocabulary have no
+    /// id, as in rnnlm.
     pub fn skipping_unknown(self) -> Self {
         Self {
             unknown: None,
@@ -160,30 +149,31 @@ impl Vocabulary {
         }
     }
 
-    /// The same, in which tokens outside become `<unk>` where there is such a type.
-    pub fn taking_unknown(self) -> Self {
+    /// The same vocabulary with tokens outside it mapped to `<unk>`, if it contains `<unk>`.
+    pub fn mapping_unknown(self) -> Self {
         Self {
-            unknown: self.numbers.get(UNKNOWN).copied(),
+            unknown: self.ids.get(UNKNOWN).copied(),
             ..self
         }
     }
 
-    /// Counts the first `counted` tokens of a text whose types were numbered as they came, and
-    /// keeps what the limits allow. Where they cut anything, `<unk>` takes its place.
+    /// Selects the types that `limits` allow, given the first `length` tokens of a text whose types
+    /// are numbered in the order of their first occurrence. If any type is dropped, `<unk>` is
+    /// added.
     ///
-    /// The second value gives every old number its new one: [`NONE`] for types that occur only
-    /// later and have no `<unk>` to become.
+    /// Also returns the new id of every old one: [`NONE`] for types that occur only after the first
+    /// `length` tokens if there is no `<unk>`.
     ///
     /// # Errors
-    /// If too few types are left.
-    pub(super) fn count(
+    /// If too few types remain.
+    pub(super) fn select(
         types: Vec<String>,
         tokens: &Tokens,
-        counted: usize,
+        length: usize,
         unit: Unit,
         limits: Limits,
     ) -> Result<(Self, Vec<u32>)> {
-        let counts = count(types.len(), tokens, counted);
+        let counts = count_types(types.len(), tokens, length);
         let mut order: Vec<usize> = (1..types.len()).filter(|&id| counts[id] > 0).collect();
         order.sort_by(|&a, &b| {
             counts[b]
@@ -195,47 +185,48 @@ impl Vocabulary {
             .take_while(|&&id| counts[id] >= limits.min_count)
             .count();
         let has_unknown = order[..frequent].iter().any(|&id| types[id] == UNKNOWN);
-        // The boundary takes a place; so does <unk> where words must be cut and the text has none.
+        // The boundary takes one place. `<unk>` takes another if types are dropped and the text
+        // does not contain it.
         let room = limits
             .vocab_size
             .map_or(usize::MAX, |size| size.saturating_sub(1));
-        let cuts = frequent < order.len() || frequent > room;
-        let room = if cuts && !has_unknown {
+        let drops_types = frequent < order.len() || frequent > room;
+        let room = if drops_types && !has_unknown {
             room.saturating_sub(1)
         } else {
             room
         };
         let mut kept: Vec<usize> = order.into_iter().take(frequent.min(room)).collect();
-        if cuts && has_unknown && !kept.iter().any(|&id| types[id] == UNKNOWN) {
-            // The text's own <unk> stays, whatever its count.
+        if drops_types && has_unknown && !kept.iter().any(|&id| types[id] == UNKNOWN) {
+            // An `<unk>` that occurs in the text is kept, whatever its count.
             kept.pop();
             kept.extend(types.iter().position(|token| token == UNKNOWN));
         }
         if kept.iter().all(|&id| types[id] == UNKNOWN) {
             return Err(too_small(1));
         }
-        let mut names = vec![unit.boundary().to_owned()];
-        names.extend(kept.iter().map(|&id| types[id].clone()));
-        if cuts && !has_unknown {
-            names.push(UNKNOWN.to_owned());
+        let mut selected = vec![unit.boundary().to_owned()];
+        selected.extend(kept.iter().map(|&id| types[id].clone()));
+        if drops_types && !has_unknown {
+            selected.push(UNKNOWN.to_owned());
         }
-        let vocabulary = Self::new(names)?;
-        let numbers = types
+        let vocabulary = Self::new(selected)?;
+        let new_ids = types
             .iter()
             .map(|token| vocabulary.id(token).unwrap_or(NONE))
             .collect();
-        Ok((vocabulary, numbers))
+        Ok((vocabulary, new_ids))
     }
 
-    /// The token's number: that of `<unk>` where the vocabulary lacks the token and has `<unk>`,
-    /// else nothing.
+    /// The id of a token. For a token outside the vocabulary, the id of `<unk>` if unknown tokens
+    /// are mapped to it, else `None`.
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.numbers.get(token).copied().or(self.unknown)
+        self.ids.get(token).copied().or(self.unknown)
     }
 
-    /// Calls `take` with the numbers of what [`split`](super::split) hands out: one of a word,
-    /// character or byte, as [`Vocabulary::id`] has it, or [`NONE`]; those of a line's subwords,
-    /// and of its end.
+    /// Encodes one piece of a text as returned by [`split`](super::split) and calls `take` with
+    /// each id. A word, character or byte has one id, that of [`Vocabulary::id`] or [`NONE`]; a
+    /// line has the ids of its subwords and of its line ending.
     pub fn encode(&self, piece: &str, mut take: impl FnMut(u32)) {
         match &self.subwords {
             None => take(self.id(piece).unwrap_or(NONE)),
@@ -243,43 +234,43 @@ impl Vocabulary {
         }
     }
 
-    /// How much of a text each type is: of subwords their bytes, else one.
+    /// The length of each type: bytes for subwords, 1 for all other units.
     pub(super) fn lengths(&self) -> Vec<usize> {
         match self.subwords {
             None => vec![1; self.len()],
-            Some(_) => lengths(&self.types),
+            Some(_) => byte_lengths(&self.types),
         }
     }
 
-    /// What makes subwords of a line, where types are that.
+    /// The tokenizer, if the types are subwords.
     pub fn subwords(&self) -> Option<&Subwords> {
         self.subwords.as_deref()
     }
 
-    /// The number of `<unk>`, where the vocabulary has it.
+    /// The id of `<unk>`, if unknown tokens are mapped to it.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
 
-    /// The token of a number.
+    /// The token of an id.
     ///
     /// # Panics
-    /// If there is no such number.
+    /// If the id is out of range.
     pub fn token(&self, id: u32) -> &str {
         &self.types[id as usize]
     }
 
-    /// V.
+    /// V, the number of types.
     pub fn len(&self) -> usize {
         self.types.len()
     }
 
-    /// Never: a vocabulary has a boundary.
+    /// Always false: a vocabulary contains at least the boundary.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()
     }
 
-    /// The types in order.
+    /// The types in the order of their ids.
     pub fn types(&self) -> &[String] {
         &self.types
     }

@@ -1,22 +1,21 @@
-//! Tokens back into text.
+//! Converts tokens back to text.
 
 use super::subwords;
 use super::unit::Unit;
 
-/// Writes tokens as text, one after the other: words with spaces between them and a line's end for
-/// `</s>`; characters side by side; bytes as they are; the bytes of subwords, a character as soon
-/// as it is whole.
+/// Writes tokens as text, one at a time. Words are separated by spaces, and `</s>` ends a line;
+/// characters and bytes are concatenated; subwords are decoded to bytes, and a character is written
+/// when it is complete.
 #[derive(Debug, Clone)]
 pub struct TextWriter {
     unit: Unit,
     at_line_start: bool,
-    /// The first bytes of a character whose others are in the next subword.
+    /// The first bytes of a character that continues in the next subword.
     partial: Vec<u8>,
 }
 
 impl TextWriter {
-    /// `at_line_start`: whether what was written before, if anything, wants no space before the
-    /// next word.
+    /// Creates a writer. `at_line_start` states that no space is needed before the first word.
     pub fn new(unit: Unit, at_line_start: bool) -> Self {
         Self {
             unit,
@@ -25,7 +24,7 @@ impl TextWriter {
         }
     }
 
-    /// Writes the next token's text.
+    /// Appends the text of the next token to `text`.
     pub fn write(&mut self, token: &str, text: &mut Vec<u8>) {
         let is_boundary = token == self.unit.boundary();
         match self.unit {
@@ -40,26 +39,26 @@ impl TextWriter {
                 text.extend_from_slice(token.as_bytes());
             }
             Unit::Char => text.extend_from_slice(token.as_bytes()),
-            // A byte is kept as the character of the same number.
+            // A byte is stored as the character with the same code point.
             Unit::Byte => text.extend(
                 token
                     .chars()
                     .filter_map(|character| u8::try_from(u32::from(character)).ok()),
             ),
             Unit::Bpe => {
-                self.partial.extend(subwords::bytes(token));
-                self.whole_characters(text);
+                self.partial.extend(subwords::token_bytes(token));
+                self.write_complete_characters(text);
             }
         }
         self.at_line_start = is_boundary;
     }
 
-    /// Whether a line has just ended or nothing was written yet.
+    /// Whether the writer is at the start of a line.
     pub fn at_line_start(&self) -> bool {
         self.at_line_start
     }
 
-    /// The end: of a character that never became whole there is a replacement character.
+    /// Ends the text: writes a replacement character for an incomplete character.
     pub fn finish(&mut self, text: &mut Vec<u8>) {
         if !self.partial.is_empty() {
             text.extend_from_slice(REPLACEMENT.as_bytes());
@@ -67,20 +66,20 @@ impl TextWriter {
         }
     }
 
-    /// Moves what can be read from the bytes at hand into the text. A model can put bytes together
-    /// that are no character.
-    fn whole_characters(&mut self, text: &mut Vec<u8>) {
+    /// Moves the complete characters of `partial` to the text. A model can generate byte sequences
+    /// that are not valid UTF-8; each is replaced by a replacement character.
+    fn write_complete_characters(&mut self, text: &mut Vec<u8>) {
         let bytes = std::mem::take(&mut self.partial);
         let mut rest = bytes.as_slice();
         while let Err(error) = std::str::from_utf8(rest) {
-            let (valid, bad) = rest.split_at(error.valid_up_to());
+            let (valid, invalid) = rest.split_at(error.valid_up_to());
             text.extend_from_slice(valid);
             let Some(length) = error.error_len() else {
-                self.partial = bad.to_vec();
+                self.partial = invalid.to_vec();
                 return;
             };
             text.extend_from_slice(REPLACEMENT.as_bytes());
-            rest = &bad[length..];
+            rest = &invalid[length..];
         }
         text.extend_from_slice(rest);
     }
@@ -92,8 +91,9 @@ const REPLACEMENT: &str = "\u{fffd}";
 mod tests {
     use super::*;
 
-    fn written(unit: Unit, tokens: &[&str]) -> String {
-        let (mut writer, mut text) = (TextWriter::new(unit, true), Vec::new());
+    fn decode(unit: Unit, tokens: &[&str]) -> String {
+        let mut writer = TextWriter::new(unit, true);
+        let mut text = Vec::new();
         tokens
             .iter()
             .for_each(|token| writer.write(token, &mut text));
@@ -102,26 +102,26 @@ mod tests {
     }
 
     #[test]
-    fn tokens_become_text() {
+    fn tokens_are_decoded() {
         assert_eq!(
-            written(Unit::Word, &["a", "b", "</s>", "c", "</s>"]),
+            decode(Unit::Word, &["a", "b", "</s>", "c", "</s>"]),
             "a b\nc\n"
         );
-        assert_eq!(written(Unit::Char, &["a", "é", "\n"]), "aé\n");
-        // 漢 is e6 bc a2, in GPT-2's letters æ ¼ ¢.
+        assert_eq!(decode(Unit::Char, &["a", "é", "\n"]), "aé\n");
+        // 漢 is the bytes e6 bc a2, which GPT-2's alphabet writes as æ ¼ ¢.
         assert_eq!(
-            written(Unit::Bpe, &["Ġa", "æ", "¼¢b", "</s>", "Ġ"]),
+            decode(Unit::Bpe, &["Ġa", "æ", "¼¢b", "</s>", "Ġ"]),
             " a漢b\n "
         );
         assert_eq!(
-            written(Unit::Bpe, &["æ¼", "</s>"]),
+            decode(Unit::Bpe, &["æ¼", "</s>"]),
             "\u{fffd}\n",
-            "a line ends within a character"
+            "a line ending inside a character"
         );
         assert_eq!(
-            written(Unit::Bpe, &["æ¼", "b", "æ"]),
+            decode(Unit::Bpe, &["æ¼", "b", "æ"]),
             "\u{fffd}b\u{fffd}",
-            "a character is broken off"
+            "an incomplete character"
         );
     }
 }

@@ -1,34 +1,34 @@
-//! What can be wrong with the text of a grammar.
+//! Errors in the text of a grammar.
 
 use thiserror::Error;
 
-/// Why a text is not a usable grammar.
+/// The reason why a text is not a valid grammar.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GrammarError {
-    /// There is no rule at all.
+    /// The text has no rule.
     #[error("the grammar has no rule; write at least one line such as `Sentence -> hello`")]
     Empty,
-    /// A line is no comment, no rule, and continues none.
+    /// A line is neither a rule, nor the continuation of a rule, nor a comment.
     #[error(
         "line {line}: `{text}` is not a rule; write `Category -> symbol symbol [weight] | symbol`, \
-         begin a line that continues the rule above it with `|`, and a comment with `#`"
+         start a line that continues the rule above it with `|`, and a comment with `#`"
     )]
     NotARule {
         /// The line, counted from 1.
         line: usize,
-        /// What stands there.
+        /// The text of the line.
         text: String,
     },
-    /// What stands before `->` is not the name of a category.
+    /// The text before `->` is not the name of a category.
     #[error(
-        "line {line}: `{name}` cannot be the name of a category; put one name before `->` that \
-         begins with an upper-case letter"
+        "line {line}: `{name}` cannot be the name of a category; write one name before `->` that \
+         starts with an upper-case letter"
     )]
     CategoryName {
         /// The line, counted from 1.
         line: usize,
-        /// What stands before `->`.
+        /// The text before `->`.
         name: String,
     },
     /// A category has two rules.
@@ -47,33 +47,31 @@ pub enum GrammarError {
     /// An alternative has no symbol.
     #[error(
         "line {line}: `{category}` has an empty alternative; every alternative needs at least one \
-         symbol, so remove a `|` or write what stands there"
+         symbol, so remove a `|` or add a symbol"
     )]
     EmptyAlternative {
         /// The line, counted from 1.
         line: usize,
-        /// Whose alternative it is.
+        /// The category of the alternative.
         category: String,
     },
-    /// A weight is not a positive number of usable size, or not at the end of its alternative.
+    /// A weight is not a number in the valid range, or not at the end of its alternative.
     #[error(
         "line {line}: `{value}` in `{category}` is not a weight; a weight is a number from \
-         0.000001 \
-         to 1000000 in brackets at the end of an alternative, such as `[3]`"
+         0.000001 to 1000000 in brackets at the end of an alternative, such as `[3]`"
     )]
     Weight {
         /// The line, counted from 1.
         line: usize,
-        /// What stands there.
+        /// The text of the weight.
         value: String,
-        /// Whose alternative it is.
+        /// The category of the alternative.
         category: String,
     },
-    /// A category is used and has no rule.
+    /// A category is used but has no rule.
     #[error(
-        "line {line}: `{name}` has no rule; add `{name} -> …`, or begin it with a lower-case \
-         letter \
-         if it is a word"
+        "line {line}: `{name}` has no rule; add `{name} -> …`, or start it with a lower-case \
+         letter if it is a word"
     )]
     UndefinedCategory {
         /// The line, counted from 1.
@@ -81,10 +79,10 @@ pub enum GrammarError {
         /// The category.
         name: String,
     },
-    /// No sentence can contain a category.
+    /// No derivation contains a category.
     #[error(
-        "line {line}: `{name}` can never be reached from `{start}`, the first category; use it in \
-         an alternative or remove its rule"
+        "line {line}: `{name}` cannot be reached from `{start}`, the first category; use it in an \
+         alternative or remove its rule"
     )]
     UnreachableCategory {
         /// The line, counted from 1.
@@ -94,10 +92,10 @@ pub enum GrammarError {
         /// The first category.
         start: String,
     },
-    /// A category can be rewritten as itself and nothing else.
+    /// A category derives itself without any other symbol.
     #[error(
-        "line {line}: `{name}` can become itself without a word added, so its sentences have \
-         endlessly many derivations; break the chain of one-symbol alternatives"
+        "line {line}: `{name}` derives itself without adding a word, so its sentences have \
+         infinitely many derivations; break the chain of one-symbol alternatives"
     )]
     Cycle {
         /// The line, counted from 1.
@@ -105,18 +103,18 @@ pub enum GrammarError {
         /// The category.
         name: String,
     },
-    /// Sentences have no finite mean length.
+    /// The mean length of sentences is infinite.
     #[error(
-        "line {line}: one `{name}` leads to {offspring:.3} further ones on average, which must be \
-         less than 1 for sentences to end; lower the weights of the alternatives that contain it \
-         again, or add one that does not"
+        "line {line}: one `{name}` generates {offspring:.3} further occurrences of itself on \
+         average, which must be less than 1 for sentences to end; lower the weights of the \
+         alternatives that contain it again, or add one that does not"
     )]
     Endless {
         /// The line, counted from 1.
         line: usize,
         /// The category.
         name: String,
-        /// The mean number of further ones.
+        /// The mean number of further occurrences that one occurrence generates.
         offspring: f64,
     },
 }

@@ -1,11 +1,14 @@
-//! The inside algorithm (J. K. Baker 1979): probabilities and numbers of derivations by spans.
+//! The inside algorithm (J. K. Baker 1979): probabilities and numbers of derivations.
+//!
+//! In: the rules of a grammar and a sentence. Out: the sum over all derivations of the sentence,
+//! computed bottom-up over its spans.
 
 use super::{Category, Grammar, GrammarError, Symbol};
 
 impl Grammar {
-    /// The inside algorithm: the sum over the derivations of a sentence of the products of their
-    /// rules' values; `None` where there is no derivation.
-    pub(super) fn inside<T: Tally>(&self, sentence: &[&str]) -> Option<T> {
+    /// Sums, over all derivations of a sentence, the products of the weights of their rules. `None`
+    /// if there is no derivation.
+    pub(super) fn inside<T: Semiring>(&self, sentence: &[&str]) -> Option<T> {
         let find = |word: &&str| {
             self.words
                 .binary_search_by(|known| known.as_str().cmp(word))
@@ -14,7 +17,8 @@ impl Grammar {
         let sentence: Vec<usize> = sentence.iter().map(find).collect::<Option<_>>()?;
         let chart = &self.chart;
         let count = sentence.len();
-        // Most spans are no constituent of any category, so a cell lists only what it has.
+        // Most spans are not constituents of any category, so a cell lists only the items it
+        // contains.
         let mut cells: Vec<Vec<(usize, T)>> = Vec::with_capacity(count * count);
         let mut totals: Vec<Option<T>> = vec![None; chart.items];
         for length in 1..=count {
@@ -30,23 +34,24 @@ impl Grammar {
                 if length == 1 {
                     add(&mut totals, chart.first_word + sentence[first], T::ONE);
                 }
-                // Spans that would pass the sentence's end keep an empty cell, for plain indexing.
+                // Spans that extend beyond the sentence have an empty cell, to keep the indexing
+                // simple.
                 for split in 1..if first + length <= count { length } else { 0 } {
                     let left = &cells[(split - 1) * count + first];
                     let right = &cells[(length - split - 1) * count + first + split];
                     for &(left_item, left_value) in left {
-                        for pair in &chart.pairs[left_item] {
-                            let partner = right.iter().find(|(item, _)| *item == pair.right);
-                            if let Some(&(_, right_value)) = partner {
-                                let value = left_value.times(right_value).weigh(pair.probability);
-                                add(&mut totals, pair.parent, value);
+                        for rule in &chart.binary[left_item] {
+                            let right_match = right.iter().find(|(item, _)| *item == rule.right);
+                            if let Some(&(_, right_value)) = right_match {
+                                let value = left_value.times(right_value).scale(rule.probability);
+                                add(&mut totals, rule.parent, value);
                             }
                         }
                     }
                 }
-                for single in &chart.singles {
-                    if let Some(value) = totals[single.child] {
-                        add(&mut totals, single.parent, value.weigh(single.probability));
+                for rule in &chart.unary {
+                    if let Some(value) = totals[rule.child] {
+                        add(&mut totals, rule.parent, value.scale(rule.probability));
                     }
                 }
                 let take = |item: usize| totals[item].take().map(|value| (item, value));
@@ -61,26 +66,26 @@ impl Grammar {
     }
 }
 
-/// What the inside algorithm adds and multiplies.
-pub(super) trait Tally: Copy {
-    /// The value of a word, which needs no rule.
+/// The values that the inside algorithm adds and multiplies.
+pub(super) trait Semiring: Copy {
+    /// The value of a word, which uses no rule.
     const ONE: Self;
-    /// The value after a rule of this probability.
-    fn weigh(self, probability: f64) -> Self;
-    /// Both parts of one derivation.
+    /// Applies a rule of the given probability.
+    fn scale(self, probability: f64) -> Self;
+    /// Combines two parts of one derivation.
     fn times(self, other: Self) -> Self;
-    /// Either of two derivations.
+    /// Adds two alternative derivations.
     fn plus(self, other: Self) -> Self;
 }
 
-/// A probability as its logarithm to base 10, so that long sentences do not underflow.
+/// A probability, stored as log10 so that long sentences do not underflow.
 #[derive(Clone, Copy)]
 pub(super) struct Log10(pub(super) f64);
 
-impl Tally for Log10 {
+impl Semiring for Log10 {
     const ONE: Self = Log10(0.0);
 
-    fn weigh(self, probability: f64) -> Self {
+    fn scale(self, probability: f64) -> Self {
         Log10(self.0 + probability.log10())
     }
 
@@ -89,7 +94,8 @@ impl Tally for Log10 {
     }
 
     fn plus(self, other: Self) -> Self {
-        let (low, high) = (self.0.min(other.0), self.0.max(other.0));
+        let low = self.0.min(other.0);
+        let high = self.0.max(other.0);
         Log10(high + 10f64.powf(low - high).ln_1p() / std::f64::consts::LN_10)
     }
 }
@@ -98,10 +104,10 @@ impl Tally for Log10 {
 #[derive(Clone, Copy)]
 pub(super) struct Count(pub(super) u64);
 
-impl Tally for Count {
+impl Semiring for Count {
     const ONE: Self = Count(1);
 
-    fn weigh(self, _: f64) -> Self {
+    fn scale(self, _: f64) -> Self {
         self
     }
 
@@ -114,28 +120,29 @@ impl Tally for Count {
     }
 }
 
-/// The rules in the form that the inside algorithm walks: at most two children each. An item is a
-/// category, a word, or the beginning of a longer alternative.
+/// The rules in the form required by the inside algorithm, with at most two children each. An item
+/// is a category, a word, or a prefix of an alternative with more than two symbols.
 #[derive(Debug, Clone)]
 pub(super) struct ChartRules {
     items: usize,
-    /// The item of word 0; categories come before the words, beginnings after them.
+    /// The item of word 0. Items are ordered: categories, words, prefixes.
     first_word: usize,
-    /// Children before parents, so that one pass over a cell follows every chain to its end.
-    singles: Vec<Single>,
-    /// By the left child.
-    pairs: Vec<Vec<Pair>>,
+    /// Rules with one child, ordered so that children precede parents: one pass over a cell applies
+    /// every chain of them.
+    unary: Vec<UnaryRule>,
+    /// Rules with two children, by the left child.
+    binary: Vec<Vec<BinaryRule>>,
 }
 
 #[derive(Debug, Clone)]
-struct Single {
+struct UnaryRule {
     parent: usize,
     child: usize,
     probability: f64,
 }
 
 #[derive(Debug, Clone)]
-struct Pair {
+struct BinaryRule {
     parent: usize,
     right: usize,
     probability: f64,
@@ -148,9 +155,9 @@ impl ChartRules {
             Symbol::Category(category) => category,
             Symbol::Word(word) => first_word + word,
         };
-        let mut pairs: Vec<Vec<Pair>> = Vec::new();
-        pairs.resize_with(first_word + words, Vec::new);
-        let mut chains: Vec<Vec<Single>> = vec![Vec::new(); first_word];
+        let mut binary: Vec<Vec<BinaryRule>> = Vec::new();
+        binary.resize_with(first_word + words, Vec::new);
+        let mut rules: Vec<Vec<UnaryRule>> = vec![Vec::new(); first_word];
         for (parent, category) in categories.iter().enumerate() {
             for alternative in &category.alternatives {
                 let probability = alternative.probability;
@@ -158,7 +165,7 @@ impl ChartRules {
                     continue;
                 };
                 let Some((&head, middle)) = before.split_first() else {
-                    chains[parent].push(Single {
+                    rules[parent].push(UnaryRule {
                         parent,
                         child: item(last),
                         probability,
@@ -167,60 +174,61 @@ impl ChartRules {
                 };
                 let mut left = item(head);
                 for &symbol in middle {
-                    let beginning = pairs.len();
+                    let prefix = binary.len();
                     let right = item(symbol);
-                    pairs[left].push(Pair {
-                        parent: beginning,
+                    binary[left].push(BinaryRule {
+                        parent: prefix,
                         right,
                         probability: 1.0,
                     });
-                    pairs.push(Vec::new());
-                    left = beginning;
+                    binary.push(Vec::new());
+                    left = prefix;
                 }
-                pairs[left].push(Pair {
+                binary[left].push(BinaryRule {
                     parent,
                     right: item(last),
                     probability,
                 });
             }
         }
-        let singles = order_singles(chains, categories)?;
+        let unary = order_unary(rules, categories)?;
         Ok(ChartRules {
-            items: pairs.len(),
+            items: binary.len(),
             first_word,
-            singles,
-            pairs,
+            unary,
+            binary,
         })
     }
 }
 
-/// Puts the one-child rules in an order in which a category's own come before those that use it.
-fn order_singles(
-    mut chains: Vec<Vec<Single>>,
+/// Orders the rules with one child so that the rules of a category precede those that use it.
+fn order_unary(
+    mut rules: Vec<Vec<UnaryRule>>,
     categories: &[Category],
-) -> Result<Vec<Single>, GrammarError> {
-    let mut singles: Vec<Single> = Vec::new();
+) -> Result<Vec<UnaryRule>, GrammarError> {
+    let mut unary: Vec<UnaryRule> = Vec::new();
     let mut placed = vec![false; categories.len()];
     let mut waiting: Vec<usize> = (0..categories.len()).collect();
     while let Some(&stuck) = waiting.first() {
         let before = waiting.len();
         waiting.retain(|&category| {
-            let is_ready = chains[category]
+            let is_ready = rules[category]
                 .iter()
-                .all(|single| placed.get(single.child).is_none_or(|&is| is));
+                .all(|rule| placed.get(rule.child).is_none_or(|&is_placed| is_placed));
             if is_ready {
                 placed[category] = true;
-                singles.append(&mut chains[category]);
+                unary.append(&mut rules[category]);
             }
             !is_ready
         });
         if waiting.len() == before {
-            // Each that waits waits for another one: following them must come to a cycle.
+            // Every waiting category depends on another one, so following the dependencies leads to
+            // a cycle.
             let mut category = stuck;
             let mut is_visited = vec![false; categories.len()];
             while !is_visited[category] {
                 is_visited[category] = true;
-                let next = chains[category].iter().map(|single| single.child);
+                let next = rules[category].iter().map(|rule| rule.child);
                 category = next
                     .filter(|&child| placed.get(child) == Some(&false))
                     .min()
@@ -233,5 +241,5 @@ fn order_singles(
             });
         }
     }
-    Ok(singles)
+    Ok(unary)
 }

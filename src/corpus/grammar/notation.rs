@@ -1,32 +1,36 @@
-//! Reads the notation of grammars, line by line; what the names mean is checked afterwards.
+//! Parses the notation of grammars line by line.
+//!
+//! In: the text of a grammar. Out: its rules with unresolved names, which the
+//! [grammar](super::Grammar) resolves and validates.
 
 use super::GrammarError;
 
-/// The smallest weight of an alternative; its inverse is the largest. Between them no probability
-/// can underflow.
-const SMALLEST_WEIGHT: f64 = 1e-6;
+/// The minimum weight of an alternative; its inverse is the maximum. Within this range, no
+/// probability underflows.
+const MIN_WEIGHT: f64 = 1e-6;
 
-/// A rule as it stands in the text.
-pub(super) struct RuleText<'a> {
+/// A parsed rule.
+pub(super) struct ParsedRule<'a> {
     pub(super) line: usize,
     pub(super) name: &'a str,
-    pub(super) alternatives: Vec<AlternativeText<'a>>,
+    pub(super) alternatives: Vec<ParsedAlternative<'a>>,
 }
 
-/// An alternative as it stands in the text.
-pub(super) struct AlternativeText<'a> {
+/// A parsed alternative.
+pub(super) struct ParsedAlternative<'a> {
     pub(super) line: usize,
     pub(super) symbols: Vec<&'a str>,
     pub(super) weight: f64,
 }
 
-/// Whether a symbol is a category's name by its spelling.
+/// Whether a symbol is the name of a category: these start with an upper-case letter.
 pub(super) fn is_category(symbol: &str) -> bool {
     symbol.starts_with(char::is_uppercase)
 }
 
-pub(super) fn read_rules(text: &str) -> Result<Vec<RuleText<'_>>, GrammarError> {
-    let mut rules: Vec<RuleText<'_>> = Vec::new();
+/// Parses all rules of a grammar.
+pub(super) fn parse_rules(text: &str) -> Result<Vec<ParsedRule<'_>>, GrammarError> {
+    let mut rules: Vec<ParsedRule<'_>> = Vec::new();
     for (index, full_line) in text.lines().enumerate() {
         let line = index + 1;
         let content = full_line.split('#').next().unwrap_or_default().trim();
@@ -43,7 +47,7 @@ pub(super) fn read_rules(text: &str) -> Result<Vec<RuleText<'_>>, GrammarError> 
                         name: name.to_owned(),
                     });
                 }
-                rules.push(RuleText {
+                rules.push(ParsedRule {
                     line,
                     name,
                     alternatives: Vec::new(),
@@ -57,7 +61,7 @@ pub(super) fn read_rules(text: &str) -> Result<Vec<RuleText<'_>>, GrammarError> 
                 });
             }
         };
-        // Two rules on one line, most likely.
+        // Probably two rules on one line.
         if alternatives.contains("->") {
             return Err(GrammarError::NotARule {
                 line,
@@ -67,45 +71,39 @@ pub(super) fn read_rules(text: &str) -> Result<Vec<RuleText<'_>>, GrammarError> 
         if let Some(rule) = rules.last_mut() {
             for alternative in alternatives.split('|') {
                 rule.alternatives
-                    .push(read_alternative(alternative, line, rule.name)?);
+                    .push(parse_alternative(alternative, line, rule.name)?);
             }
         }
     }
     Ok(rules)
 }
 
-fn read_alternative<'a>(
+/// Parses one alternative of a category.
+fn parse_alternative<'a>(
     text: &'a str,
     line: usize,
     category: &str,
-) -> Result<AlternativeText<'a>, GrammarError> {
+) -> Result<ParsedAlternative<'a>, GrammarError> {
+    let weight_error = |value: &str| GrammarError::Weight {
+        line,
+        value: value.to_owned(),
+        category: category.to_owned(),
+    };
     let mut symbols: Vec<&str> = text.split_whitespace().collect();
     let mut weight = 1.0;
     if let Some(last) = symbols.pop_if(|last| last.starts_with('[')) {
         let number = last
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
-        let usable = SMALLEST_WEIGHT..=1.0 / SMALLEST_WEIGHT;
+        let valid = MIN_WEIGHT..=1.0 / MIN_WEIGHT;
         weight = match number.and_then(|number| number.parse::<f64>().ok()) {
-            Some(number) if usable.contains(&number) => number,
-            _ => {
-                let (value, category) = (last.to_owned(), category.to_owned());
-                return Err(GrammarError::Weight {
-                    line,
-                    value,
-                    category,
-                });
-            }
+            Some(number) if valid.contains(&number) => number,
+            _ => return Err(weight_error(last)),
         };
     }
-    // A bracket anywhere else is a weight that strayed, or one with a space in it.
+    // A bracket anywhere else belongs to a misplaced weight, or to one that contains a space.
     if let Some(stray) = symbols.iter().find(|symbol| symbol.contains(['[', ']'])) {
-        let (value, category) = ((*stray).to_owned(), category.to_owned());
-        return Err(GrammarError::Weight {
-            line,
-            value,
-            category,
-        });
+        return Err(weight_error(stray));
     }
     if symbols.is_empty() {
         return Err(GrammarError::EmptyAlternative {
@@ -113,7 +111,7 @@ fn read_alternative<'a>(
             category: category.to_owned(),
         });
     }
-    Ok(AlternativeText {
+    Ok(ParsedAlternative {
         line,
         symbols,
         weight,

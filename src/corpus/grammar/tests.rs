@@ -23,7 +23,7 @@ fn builtin_grammar_has_a_few_hundred_sorted_words() {
             .iter()
             .all(|word| word.chars().all(|c| c.is_ascii_lowercase()))
     );
-    // One spelling in two categories is what ambiguity would begin with.
+    // A word that occurs in two categories could make the grammar ambiguous.
     let mut uses = vec![0; words.len()];
     for category in &grammar.categories {
         for alternative in &category.alternatives {
@@ -49,7 +49,7 @@ fn sampled_sentences_have_one_derivation_of_the_same_probability() {
         assert_eq!(grammar.derivations(&sentence.words), 1, "{sentence}");
         let inside = grammar
             .log10_probability(&sentence.words)
-            .expect("it was derived");
+            .expect("it has a derivation");
         let drawn = sentence.log10_probability;
         assert!(
             (inside - drawn).abs() <= 1e-9 * drawn.abs(),
@@ -59,7 +59,7 @@ fn sampled_sentences_have_one_derivation_of_the_same_probability() {
 }
 
 #[test]
-fn grammatical_sentences_derive_once() {
+fn grammatical_sentences_have_one_derivation() {
     let grammar = english();
     for sentence in [
         "the dogs who the cat chases bark",
@@ -86,10 +86,10 @@ fn grammatical_sentences_derive_once() {
 }
 
 #[test]
-fn ungrammatical_sentences_do_not_derive() {
+fn ungrammatical_sentences_have_no_derivation() {
     let grammar = english();
     for sentence in [
-        // Number.
+        // Agreement in number.
         "the dog bark",
         "the dogs who the cat chases barks",
         "the dogs who the cat chase bark",
@@ -100,19 +100,19 @@ fn ungrammatical_sentences_do_not_derive() {
         "mary says that the boys runs",
         "the boy who the girls who the man sees chase often sleep",
         "every dogs bark",
-        // A place for an object left empty, or taken twice.
+        // A missing object, or two objects.
         "the boys chase",
         "the boys sleep the girl",
         "the dogs who the cat chases mary bark",
         "the dogs who the cat hears mary bark",
         "the dogs who the cat sleeps bark",
         "mary says",
-        // Living things and things.
+        // Animate and inanimate nouns.
         "the boys chase the lamp",
         "the boys hold the girl",
         "the lamp sleeps",
         "the lamp who falls burns",
-        // Not whole, not words, nothing.
+        // Incomplete, unknown words, empty.
         "the dogs who the cat chases",
         "the zebra barks",
         "",
@@ -127,7 +127,7 @@ fn ungrammatical_sentences_do_not_derive() {
 }
 
 #[test]
-fn expectations_are_the_means_of_samples() {
+fn expectations_match_sample_means() {
     let grammar = english();
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let count = 40_000;
@@ -139,7 +139,7 @@ fn expectations_are_the_means_of_samples() {
     }
     let mean = words as f64 / f64::from(count);
     let expected = grammar.expected_length();
-    // A length has a standard deviation of about 4.5, so this mean one of about 0.02.
+    // The standard deviation of a length is about 4.5, so that of this mean is about 0.02.
     assert!((mean - expected).abs() < 0.1, "{mean} {expected}");
     assert!((6.0..9.0).contains(&expected), "{expected}");
     let perplexity = 10f64.powf(-log10_probability / (words as f64 + f64::from(count)));
@@ -151,19 +151,19 @@ fn expectations_are_the_means_of_samples() {
 
 #[test]
 fn expectations_of_small_grammars_are_exact() {
-    // m = 2 + m / 4 for B, one word more for A; B expands 4/3 times on average.
-    let grammar = Grammar::parse("A -> x B\nB -> y z [3] | y z B").expect("it is sound");
+    // m = 2 + m / 4 for B, and A adds one word; B is expanded 4/3 times on average.
+    let grammar = Grammar::parse("A -> x B\nB -> y z [3] | y z B").expect("it is valid");
     let length = 1.0 + 8.0 / 3.0;
     assert!((grammar.expected_length() - length).abs() < 1e-12);
     let entropy = -(0.75 * f64::log10(0.75) + 0.25 * f64::log10(0.25)) * 4.0 / 3.0;
     assert!((grammar.perplexity() - 10f64.powf(entropy / (length + 1.0))).abs() < 1e-12);
-    // Eight equally likely words and a boundary that is certain.
-    let grammar = Grammar::parse("A -> a | b | c | d | e | f | g | h").expect("it is sound");
+    // Eight equally likely words and a certain boundary.
+    let grammar = Grammar::parse("A -> a | b | c | d | e | f | g | h").expect("it is valid");
     assert!((grammar.perplexity() - 8f64.sqrt()).abs() < 1e-12);
 }
 
 #[test]
-fn same_seed_same_sentences() {
+fn the_seed_determines_the_sentences() {
     let grammar = english();
     let draw = |seed| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -177,7 +177,7 @@ fn same_seed_same_sentences() {
 
 #[test]
 fn frequencies_follow_the_weights() {
-    let grammar = Grammar::parse("A -> x [5] | y [3] | z z [2]").expect("it is sound");
+    let grammar = Grammar::parse("A -> x [5] | y [3] | z z [2]").expect("it is valid");
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut counts = HashMap::new();
     for _ in 0..20_000 {
@@ -186,14 +186,14 @@ fn frequencies_follow_the_weights() {
             .or_insert(0) += 1;
     }
     for (sentence, share) in [("x", 0.5), ("y", 0.3), ("z z", 0.2)] {
-        // Four standard deviations of 20 000 draws are below 0.015.
+        // Four standard deviations of 20,000 draws are below 0.015.
         assert!(
             (f64::from(counts[sentence]) / 20_000.0 - share).abs() < 0.015,
             "{counts:?}"
         );
         let log10 = grammar
             .log10_probability(&split(sentence))
-            .expect("it derives");
+            .expect("it has a derivation");
         assert!((log10 - f64::log10(share)).abs() < 1e-12);
     }
     assert_eq!(counts.len(), 3);
@@ -201,26 +201,29 @@ fn frequencies_follow_the_weights() {
 
 #[test]
 fn derivations_and_probabilities_add_up_in_an_ambiguous_grammar() {
-    // n words can be bracketed in Catalan(n - 1) ways, each of probability 0.25^(n-1) 0.75^n.
-    let grammar = Grammar::parse("A -> A A | x [3]").expect("it is sound");
+    // n words have Catalan(n - 1) bracketings, each of probability 0.25^(n-1) 0.75^n.
+    let grammar = Grammar::parse("A -> A A | x [3]").expect("it is valid");
     for (count, ways) in [(1, 1), (2, 1), (3, 2), (4, 5), (5, 14), (12, 58_786)] {
         let sentence = vec!["x"; count];
         assert_eq!(grammar.derivations(&sentence), ways);
         let each = 0.25f64.log10() * (count - 1) as f64 + 0.75f64.log10() * count as f64;
-        let log10 = grammar.log10_probability(&sentence).expect("it derives");
+        let log10 = grammar
+            .log10_probability(&sentence)
+            .expect("it has a derivation");
         assert!((log10 - each - (ways as f64).log10()).abs() < 1e-12);
     }
     assert_eq!(grammar.derivations(&["x"; 60]), u64::MAX);
-    // Chains of categories, against the order of the text, and alternatives of four symbols.
+    // Chains of categories that do not follow the order of the text, and alternatives of four
+    // symbols.
     let text = "A -> B | w x y z\nB -> C | D\nC -> D\nD -> x y z | B z [0.5] # and B again";
     let grammar = Grammar::parse(text);
-    assert!(matches!(grammar, Ok(ref sound) if sound.derivations(&["x", "y", "z"]) == 2));
-    assert!(matches!(grammar, Ok(ref sound) if sound.derivations(&["w", "x", "y", "z"]) == 1));
-    assert!(matches!(grammar, Ok(ref sound) if sound.derivations(&["x", "y", "z", "z"]) == 4));
+    assert!(matches!(grammar, Ok(ref valid) if valid.derivations(&["x", "y", "z"]) == 2));
+    assert!(matches!(grammar, Ok(ref valid) if valid.derivations(&["w", "x", "y", "z"]) == 1));
+    assert!(matches!(grammar, Ok(ref valid) if valid.derivations(&["x", "y", "z", "z"]) == 4));
 }
 
 #[test]
-fn bad_grammars_are_named() {
+fn invalid_grammars_are_reported() {
     let name = |name: &str| name.to_owned();
     let weight = |line, value: &str| GrammarError::Weight {
         line,
@@ -304,7 +307,7 @@ fn bad_grammars_are_named() {
 }
 
 #[test]
-fn grammars_without_end_are_refused() {
+fn grammars_with_infinite_sentences_are_rejected() {
     for (text, line, expected) in [
         ("A -> x A A [3] | y [2]", 1, 1.2),
         ("A -> A A | x", 1, 1.0),
