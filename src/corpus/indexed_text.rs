@@ -41,7 +41,7 @@ impl IndexedText {
         };
         let report = if unit == Unit::Bpe {
             source.read_lines(split_line, |pieces| {
-                pieces.iter().for_each(|piece| push(piece))
+                pieces.iter().for_each(|piece| push(piece));
             })?
         } else {
             source.read(unit, push)?
