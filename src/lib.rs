@@ -16,6 +16,7 @@ pub mod data_loader;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+pub mod field;
 pub mod generate;
 pub mod gzip;
 pub mod hash;

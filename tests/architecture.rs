@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("rescore", &["tensor", "device", "kernels", "model"]),
 ];
 /// What knows nothing of the others and may be mentioned by all.
-const EVERYWHERE: [&str; 3] = ["error", "gzip", "hash"];
+const EVERYWHERE: [&str; 4] = ["error", "field", "gzip", "hash"];
 
 #[apply(trials)]
 fn every_layer() -> Vec<Trial> {

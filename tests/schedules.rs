@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use elman::corpus::Streams;
 use elman::data_loader::{DataLoader, Mode};
 use elman::device::Device;
 use elman::evaluate::Evaluator;
+use elman::field::Choice;
 use elman::kernels::Sgd;
 use elman::model::{Capacity, Model, Parameters, Workspace, initial_values};
 use elman::train::{
@@ -39,7 +39,7 @@ fn every_schedule_resumes_to_the_bit() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let averages = [AverageKind::Always, AverageKind::Off];
     let mut within_epochs = [0; 2];
-    for (number, &schedule) in ScheduleKind::value_variants().iter().enumerate() {
+    for (number, &schedule) in ScheduleKind::ALL.iter().enumerate() {
         for (turn, optimizer) in OPTIMIZERS.iter().enumerate() {
             let halves = schedule == ScheduleKind::Halve;
             let recipe = Recipe {
@@ -66,7 +66,7 @@ fn every_schedule_resumes_to_the_bit() {
                     averages[turn % averages.len()]
                 },
                 accumulate: 1 + turn % 3,
-                bptt_jitter: if turn.is_multiple_of(3) && !schedule.runs_to_an_end() {
+                bptt_jitter: if turn.is_multiple_of(3) && !schedule.needs_total_updates() {
                     2
                 } else {
                     0

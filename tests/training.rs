@@ -5,6 +5,7 @@ use std::sync::Arc;
 use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
 use elman::corpus::{Corpus, Limits, TextSource, Unit, builtin};
 use elman::device::Device;
+use elman::field::Choice;
 use elman::model::{Config, initial_values};
 use elman::train::{Event, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, Snapshot, Trainer};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};

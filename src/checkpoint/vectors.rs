@@ -11,6 +11,7 @@ use std::path::Path;
 use super::{Checkpoint, replace_file};
 use crate::corpus::Vocabulary;
 use crate::error::{Error, Result};
+use crate::field::choices;
 use crate::gzip;
 use crate::model::parameter_specs;
 
@@ -112,14 +113,15 @@ impl WordVectors {
     }
 }
 
-/// Which of a model's tables has a vector for each word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum WordTable {
-    /// What the network reads: the embedding, or without one the first layer's weights from each
-    /// word.
-    Input,
-    /// What the output layer multiplies the last state by.
-    Output,
+choices! {
+    /// Which of a model's tables has a vector for each word.
+    pub enum WordTable {
+        /// What the network reads: the embedding, or without one the first layer's weights from
+        /// each word.
+        Input = "input",
+        /// What the output layer multiplies the last state by.
+        Output = "output",
+    }
 }
 
 /// Writes a table of a model.

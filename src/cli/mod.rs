@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod choice;
 mod corpus;
 mod devices;
 mod eval;

@@ -8,6 +8,7 @@ use clap::Args;
 use super::output_flags::OutputFlags;
 use crate::corpus::{DEFAULT_SUBWORDS, Limits, MIN_SUBWORDS, Unit};
 use crate::error::{Error, Result};
+use crate::field::Choice;
 use crate::kernels::Activation;
 use crate::model::{Binning, CELLS, Classes, Config, OUTPUTS};
 

@@ -4,13 +4,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::ValueEnum;
-
 use super::flag_files::Flag;
 use super::train_flags::is_looked_at;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
+use crate::field::Choice;
 use crate::model::{CELLS, Config, SampledObjective, list};
 use crate::train::Recipe;
 
@@ -104,10 +103,8 @@ impl Flags {
     }
 
     /// A choice by its name on the command line.
-    fn add_choice(&mut self, name: &str, value: impl ValueEnum) {
-        if let Some(value) = value.to_possible_value() {
-            self.add(name, value.get_name());
-        }
+    fn add_choice(&mut self, name: &str, value: impl Choice) {
+        self.add(name, value.name());
     }
 
     /// Flags know one bias for all layers, and states begin as the cell's row says.

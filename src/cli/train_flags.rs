@@ -8,6 +8,7 @@ use super::DeviceFlags;
 use super::model_shape::ModelShape;
 use super::presets;
 use crate::error::{Error, Result};
+use crate::field::Choice;
 use crate::model::DropoutRates;
 use crate::train::{
     AverageKind, Keep, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, ScheduleKind,

@@ -2,19 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The unit of text that a token represents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Unit {
-    /// A word delimited by white space; a line ending is the token `</s>`.
-    Word,
-    /// A Unicode scalar value; a newline is an ordinary character.
-    Char,
-    /// A byte.
-    Byte,
-    /// A subword of byte-pair encoding; no text contains unknown tokens. A line ending is the token
-    /// `</s>`.
-    Bpe,
+use crate::field::choices;
+
+choices! {
+    /// The unit of text that a token represents.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Unit {
+        /// A word delimited by white space; a line ending is the token `</s>`.
+        Word = "word",
+        /// A Unicode scalar value; a newline is an ordinary character.
+        Char = "char",
+        /// A byte.
+        Byte = "byte",
+        /// A subword of byte-pair encoding; no text contains unknown tokens. A line ending is the
+        /// token `</s>`.
+        Bpe = "bpe",
+    }
 }
 
 impl Unit {
@@ -23,16 +27,6 @@ impl Unit {
         match self {
             Self::Word | Self::Bpe => "</s>",
             Self::Char | Self::Byte => "\n",
-        }
-    }
-
-    /// The name in flags and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Word => "word",
-            Self::Char => "char",
-            Self::Byte => "byte",
-            Self::Bpe => "bpe",
         }
     }
 

@@ -9,6 +9,7 @@ use super::softmax_cross_entropy::{LANES, exponentiate, largest};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
 };
+use crate::field::choices;
 use crate::tensor::{NONE, Tensor};
 
 /// With a the corrected logits, each minus its word's correction, a_0 the target's and a_j those of
@@ -40,17 +41,19 @@ pub struct SampledLoss {
     pub scale: f32,
 }
 
-/// What is asked of a target among sampled words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SampledObjective {
-    /// Which of the target and the sample the target is (Bengio and Senécal 2008, Jean 2015): a
-    /// softmax over them.
-    #[default]
-    Softmax,
-    /// Of each word, whether it is the text's or noise (Gutmann and Hyvärinen 2010, Mnih and Teh
-    /// 2012): noise-contrastive estimation.
-    Nce,
+choices! {
+    /// What is asked of a target among sampled words.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum SampledObjective {
+        /// Which of the target and the sample the target is (Bengio and Senécal 2008, Jean 2015):
+        /// a softmax over them.
+        #[default]
+        Softmax = "softmax",
+        /// Of each word, whether it is the text's or noise (Gutmann and Hyvärinen 2010, Mnih and
+        /// Teh 2012): noise-contrastive estimation.
+        Nce = "nce",
+    }
 }
 
 arguments! {

@@ -6,17 +6,20 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::field::choices;
 
-/// What of a class is about the same in all of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Binning {
-    /// The sum of the square roots of its words' frequencies, as in rnnlm from 0.3 on: the frequent
-    /// classes have few words, and no class has very many.
-    #[default]
-    Sqrt,
-    /// The sum of its words' frequencies, as in rnnlm with -old-classes (Mikolov 2011).
-    Frequency,
+choices! {
+    /// What of a class is about the same in all of them.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Binning {
+        /// The sum of the square roots of its words' frequencies, as in rnnlm from 0.3 on: the
+        /// frequent classes have few words, and no class has very many.
+        #[default]
+        Sqrt = "sqrt",
+        /// The sum of its words' frequencies, as in rnnlm with -old-classes (Mikolov 2011).
+        Frequency = "frequency",
+    }
 }
 
 /// The classes of a vocabulary.

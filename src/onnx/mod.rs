@@ -24,24 +24,25 @@ mod forms;
 mod graph;
 mod network;
 
-use clap::ValueEnum;
 use prost::Message;
 
 pub use network::{Network, Parameter};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::field::{Choice, choices};
 use crate::model::parameter_specs;
 use format::{Model, OperatorSet, Property};
 use network::Arranged;
 
-/// The graph's interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnnxForm {
-    /// Whole sentences in, one negative log-likelihood each out; the state stays inside
-    Sentence,
-    /// One token and the state in, the next word's log-probabilities and the next state out
-    Step,
+choices! {
+    /// The graph's interface.
+    pub enum OnnxForm {
+        /// Whole sentences in, one negative log-likelihood each out; the state stays inside.
+        Sentence = "sentence",
+        /// One token and the state in, the next word's log-probabilities and the next state out.
+        Step = "step",
+    }
 }
 
 /// The version of the set of operators, and that of the format which came with it: icefall's, so

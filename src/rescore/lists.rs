@@ -4,24 +4,27 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::field::choices;
 
-/// The form of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ListFormat {
-    /// Words alone, as for rnnlm -nbest.
-    Rnnlm,
-    /// The acoustic score, the language model's score and the number of words, all before the
-    /// words; scores are log10 (SRILM's nbest-format).
-    Srilm,
+choices! {
+    /// The form of a line.
+    pub enum ListFormat {
+        /// Words alone, as for rnnlm -nbest.
+        Rnnlm = "rnnlm",
+        /// The acoustic score, the language model's score and the number of words, all before the
+        /// words; scores are log10 (SRILM's nbest-format).
+        Srilm = "srilm",
+    }
 }
 
-/// Where the list of a hypothesis is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Ids {
-    /// The first column of every line: neighbouring lines of one name are a list.
-    FirstColumn,
-    /// Nowhere: an empty line ends a list.
-    None,
+choices! {
+    /// Where the list of a hypothesis is named.
+    pub enum Ids {
+        /// The first column of every line: neighbouring lines of one name are a list.
+        FirstColumn = "first-column",
+        /// Nowhere: an empty line ends a list.
+        None = "none",
+    }
 }
 
 /// One hypothesis.

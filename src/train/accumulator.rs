@@ -1,6 +1,6 @@
 //! Gradients of several windows, summed for one update.
 
-use super::recipe::LossReduction;
+use super::choices::LossReduction;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Gradient, Scale, Sgd};

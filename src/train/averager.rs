@@ -1,27 +1,11 @@
 //! Averaged SGD: the mean of the weights after every update since some update (Polyak and Juditsky
 //! 1992).
 
-use serde::{Deserialize, Serialize};
-
+use super::choices::AverageKind;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::Average;
 use crate::model::{Config, Model};
-
-/// From when on weights are averaged. Averages are what is validated and kept; training itself goes
-/// on from the weights as they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum AverageKind {
-    /// Never.
-    #[default]
-    Off,
-    /// From the first update on.
-    Always,
-    /// From the end of the first epoch whose validation loss is worse than the best before the last
-    /// 5 epochs (Merity 2017).
-    Triggered,
-}
 
 /// Epochs whose losses the trigger leaves out, those just before the last one.
 const LEFT_OUT: usize = 5;

@@ -6,6 +6,7 @@
 
 mod accumulator;
 mod averager;
+mod choices;
 mod jitter;
 mod optimizer;
 mod progress;
@@ -14,9 +15,9 @@ mod schedule;
 mod step_metrics;
 mod trainer;
 
-pub use averager::AverageKind;
+pub use choices::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 pub use progress::{EpochRecord, Event, Progress, Snapshot};
-pub use recipe::{LossReduction, PrecisionKind, Recipe};
-pub use schedule::{Keep, Schedule, ScheduleKind, Verdict};
+pub use recipe::Recipe;
+pub use schedule::{Schedule, Verdict};
 pub use trainer::Trainer;

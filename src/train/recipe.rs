@@ -2,38 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::averager::AverageKind;
+use super::choices::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 use super::optimizer::OPTIMIZERS;
-use super::schedule::{Keep, ScheduleKind};
 use super::step_metrics::MAX_STEPS;
 use crate::error::{Error, Result};
+use crate::field::Choice;
 use crate::model::{DIRECT, DropoutRates};
 
 /// The learning rate of direct connections in proportion to the others', where nothing is said of
 /// it: most features are seen a few times, and a few large steps would learn them by heart.
 const DIRECT_FACTOR: f32 = 0.1;
-
-/// Whether a window's gradient is the sum over its tokens or their mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LossReduction {
-    /// The sum: one update of a window moves as far as rnnlm's updates for its tokens together.
-    Sum,
-    /// The mean: steps do not grow with the window.
-    Mean,
-}
-
-/// How exact the products of training are; evaluation is always f32.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PrecisionKind {
-    /// f32.
-    #[default]
-    Full,
-    /// Factors rounded to f16, sums and weights in f32, by cooperative matrices where the adapter
-    /// has them: for GPUs only.
-    Mixed,
-}
 
 /// Every choice of a training run, under the names of the flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -348,7 +326,7 @@ impl Recipe {
             ),
             (
                 "--schedule",
-                self.schedule.runs_to_an_end(),
+                self.schedule.needs_total_updates(),
                 "cosine, linear and one-cycle are laid out over a known number of windows",
             ),
         ];
@@ -433,7 +411,7 @@ impl Recipe {
     /// # Errors
     /// If the learning rates of the epochs that are done already would have been others.
     pub fn with_epochs(self, epochs: usize) -> Result<Self> {
-        if self.schedule.runs_to_an_end() && epochs != self.epochs {
+        if self.schedule.needs_total_updates() && epochs != self.epochs {
             return Err(Error::usage(
                 format!("--epochs {epochs}"),
                 format!(

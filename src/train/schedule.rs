@@ -4,60 +4,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use super::choices::{Keep, ScheduleKind};
 use super::recipe::Recipe;
-
-/// How the learning rate changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleKind {
-    /// Halved before every epoch from the first insignificant improvement on; the second ends
-    /// training (rnnlm).
-    Halve,
-    /// It stays as it is.
-    Constant,
-    /// Multiplied by --lr-decay after more than --lr-patience epochs in a row without a better
-    /// validation loss.
-    Plateau,
-    /// Multiplied by --lr-decay after every epoch from --lr-decay-after on.
-    Step,
-    /// From --lr to --lr-end along half a cosine over all updates (Loshchilov and Hutter 2017).
-    Cosine,
-    /// From --lr straight to --lr-end over all updates.
-    Linear,
-    /// From 1/25 of --lr up to it over the first 30 % of all updates, then down to 1/250 000 of it,
-    /// by half cosines (Smith 2018).
-    OneCycle,
-}
-
-impl ScheduleKind {
-    /// The name in flags and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Halve => "halve",
-            Self::Constant => "constant",
-            Self::Plateau => "plateau",
-            Self::Step => "step",
-            Self::Cosine => "cosine",
-            Self::Linear => "linear",
-            Self::OneCycle => "one-cycle",
-        }
-    }
-
-    /// Whether the rate depends on how many updates there are in all.
-    pub fn runs_to_an_end(self) -> bool {
-        matches!(self, Self::Cosine | Self::Linear | Self::OneCycle)
-    }
-}
-
-/// Which weights are the model when training ends; [`ScheduleKind::Halve`] keeps by its own rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// Those of the epoch with the best validation loss.
-    Best,
-    /// Those of the last epoch.
-    Last,
-}
 
 /// What follows from an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +151,7 @@ fn one_cycle(highest: f64, before: f64, all: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::Choice;
 
     fn run(log_probabilities: &[f64]) -> Vec<(f32, bool, bool)> {
         let recipe = Recipe::default();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::accumulator::Accumulator;
-use super::averager::{AverageKind, Averager};
+use super::averager::Averager;
+use super::choices::{AverageKind, LossReduction, PrecisionKind};
 use super::optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 use super::progress::{EpochRecord, Event, Progress};
-use super::recipe::{LossReduction, PrecisionKind, Recipe};
+use super::recipe::Recipe;
 use super::schedule::Schedule;
 use super::step_metrics::{CollectedMetrics, MAX_STEPS, PendingSteps, StepMetrics};
 use crate::corpus::{Corpus, Streams};

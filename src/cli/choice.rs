@@ -1,0 +1,38 @@
+//! The library's enumerations as values of flags.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::checkpoint::vectors::WordTable;
+use crate::corpus::Unit;
+use crate::field::Choice;
+use crate::kernels::SampledObjective;
+use crate::model::Binning;
+use crate::onnx::OnnxForm;
+use crate::rescore::{Ids, ListFormat};
+use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
+
+macro_rules! value_enums {
+    ($($type:ty),*) => {
+        $(impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                Self::ALL
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(PossibleValue::new(self.name()).help(self.description()))
+            }
+        })*
+    };
+}
+
+value_enums!(Unit, WordTable, OnnxForm, ListFormat, Ids);
+value_enums!(
+    LossReduction,
+    PrecisionKind,
+    ScheduleKind,
+    Keep,
+    AverageKind,
+    Binning
+);
+value_enums!(SampledObjective);
