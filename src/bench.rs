@@ -406,9 +406,9 @@ pub fn rates(
         all.extend(rates);
     }
     product.release(device);
-    device.profile(true)?;
+    device.set_profiling(true)?;
     training(device, &mut trainer, seconds / 8.0)?;
-    let kernels = device.profile(false)?;
+    let kernels = device.set_profiling(false)?;
     drop(trainer);
     let (mut evaluation, mut generation) = (None, None);
     if !plan.training_only {

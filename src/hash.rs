@@ -1,15 +1,15 @@
-//! SHA-256 of what is read or written, as `sha256sum` prints it.
+//! SHA-256 of data that is read or written, in the format of `sha256sum`.
 
 use std::io;
 
 use sha2::{Digest, Sha256};
 
-/// A running SHA-256, written to like a file.
+/// An incremental SHA-256 hash with a [`std::io::Write`] interface.
 #[derive(Debug, Clone, Default)]
 pub struct Hash(Sha256);
 
 impl Hash {
-    /// The hash of everything written, in hexadecimal.
+    /// The hash of all bytes written, in hexadecimal.
     pub fn hexadecimal(self) -> String {
         self.0
             .finalize()

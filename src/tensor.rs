@@ -1,28 +1,28 @@
-//! Handles of matrices that live on a device.
+//! Handles of matrices that are stored on a device.
 //!
-//! A [`Tensor`] says where in which of a device's buffers a row-major matrix lies. It holds no
-//! numbers and knows no device; kernels are made of these handles, and devices resolve them to
-//! slices or bindings.
+//! A [`Tensor`] identifies a buffer of a device and the offset and shape of a row-major matrix in
+//! it. It holds no elements and no reference to the device. Kernels are built from these handles;
+//! devices resolve them to slices or bindings.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A number that a shader can hold in a storage buffer: `f32`, or `u32` for tokens.
+/// An element type of storage buffers: `f32`, or `u32` for tokens.
 pub trait Element: bytemuck::Pod + Send + Sync {}
 impl Element for f32 {}
 impl Element for u32 {}
 
-/// The token that stands for "no word": an unknown word without `<unk>`, or padding. As an input it
-/// is a row of zeros; as a target it is not predicted.
+/// The token for "no word": an unknown word in a vocabulary without `<unk>`, or padding. As an
+/// input its embedding is zero; as a target it is ignored.
 pub const NONE: u32 = u32::MAX;
 
-/// A row-major matrix of `rows` × `columns` elements in one buffer of a device. A vector is one
-/// row.
+/// A row-major matrix of `rows` × `columns` elements in one buffer of a device. A vector is a
+/// matrix of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tensor<T: Element = f32> {
-    /// The device's number of the buffer.
+    /// The index of the buffer on its device.
     pub(crate) buffer: usize,
-    /// Elements of the buffer before the first of this tensor.
+    /// The index in the buffer of this tensor's first element.
     pub(crate) offset: usize,
     rows: usize,
     columns: usize,
@@ -55,12 +55,12 @@ impl<T: Element> Tensor<T> {
         self.rows * self.columns
     }
 
-    /// Whether there is no element.
+    /// Whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The rows of `range` as a tensor of their own, in the same memory.
+    /// The rows of `range` as a tensor in the same memory.
     ///
     /// # Panics
     /// If the range ends after the last row.
@@ -77,7 +77,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// The same elements as `rows` × `columns`, or the first of them where that is less.
+    /// The first `rows * columns` elements as a matrix of shape `[rows, columns]`.
     ///
     /// # Panics
     /// If there are fewer than `rows * columns` elements.
@@ -94,7 +94,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// The elements from `first` on, as one row.
+    /// The elements from index `first` to the end, as one row.
     ///
     /// # Panics
     /// If `first` is past the end.
@@ -107,7 +107,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// One element as a tensor of one row and one column.
+    /// One element as a tensor of shape `[1, 1]`.
     ///
     /// # Panics
     /// If `index` is past the end.

@@ -367,7 +367,7 @@ fn devices() {
     workbench.run("check --device cpu").fails(1, &["no GPU"]);
     if elman::device::adapters()
         .iter()
-        .all(elman::device::AdapterReport::is_software)
+        .all(elman::device::AdapterInfo::is_software)
     {
         workbench
             .run("eval --text train.txt --device gpu")

@@ -12,7 +12,7 @@ pub const VARIANTS: [Variant; 2] = [
         number: 0,
         options: GpuOptions {
             immediates: true,
-            largest_part: usize::MAX,
+            max_shard_bytes: usize::MAX,
         },
     },
     Variant {
@@ -20,7 +20,7 @@ pub const VARIANTS: [Variant; 2] = [
         number: 1,
         options: GpuOptions {
             immediates: false,
-            largest_part: 600,
+            max_shard_bytes: 600,
         },
     },
 ];

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
-use crate::device::{AdapterReport, DeviceChoice, adapters};
+use crate::device::{AdapterInfo, DeviceChoice, adapters};
 use crate::error::Result;
 
 #[derive(Debug, Args)]
@@ -16,9 +16,7 @@ pub(super) struct DevicesFlags {
 
 pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     let all = adapters();
-    let taken = all
-        .iter()
-        .position(|report| DeviceChoice::Auto.takes(report));
+    let taken = all.iter().position(|info| DeviceChoice::Auto.matches(info));
     let mut output = Output::new();
     if flags.json {
         let list: Vec<_> = all.iter().map(json_row).collect();
@@ -26,29 +24,29 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
         output.json(&json!({ "adapters": list, "auto": auto }))?;
         return output.flush();
     }
-    for (number, report) in all.iter().enumerate() {
-        output.line(report.title())?;
-        output.line(format_args!("  driver           {}", report.driver))?;
+    for (number, info) in all.iter().enumerate() {
+        output.line(info.description())?;
+        output.line(format_args!("  driver           {}", info.driver))?;
         output.line(format_args!(
             "  largest binding  {} MiB, largest buffer {} MiB, workgroup memory {} KiB",
-            report.largest_binding >> 20,
-            report.largest_buffer >> 20,
-            report.workgroup_memory >> 10
+            info.max_binding_bytes >> 20,
+            info.max_buffer_bytes >> 20,
+            info.workgroup_memory_bytes >> 10
         ))?;
         let yes = |value| if value { "yes" } else { "no" };
         output.line(format_args!(
             "  f16 {}, immediates {}, timestamps {}",
-            yes(report.f16),
-            yes(report.immediates),
-            yes(report.timestamps)
+            yes(info.f16),
+            yes(info.immediates),
+            yes(info.timestamps)
         ))?;
-        let why = match (taken == Some(number), report.is_software()) {
+        let why = match (taken == Some(number), info.is_software()) {
             (true, _) => "auto takes this one: the first real GPU".to_owned(),
             (_, true) => {
                 format!(
                     "never taken by auto: software is slower than the CPU path; --device {} takes \
                      it",
-                    report.short_name()
+                    info.short_name()
                 )
             }
             _ => "auto takes the one above".to_owned(),
@@ -65,17 +63,17 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     output.flush()
 }
 
-fn json_row(report: &AdapterReport) -> serde_json::Value {
+fn json_row(info: &AdapterInfo) -> serde_json::Value {
     json!({
-        "name": report.name,
-        "backend": report.backend,
-        "kind": report.kind,
-        "driver": report.driver,
-        "largest_binding": report.largest_binding,
-        "largest_buffer": report.largest_buffer,
-        "workgroup_memory": report.workgroup_memory,
-        "f16": report.f16,
-        "immediates": report.immediates,
-        "timestamps": report.timestamps,
+        "name": info.name,
+        "backend": info.backend,
+        "kind": info.kind,
+        "driver": info.driver,
+        "largest_binding": info.max_binding_bytes,
+        "largest_buffer": info.max_buffer_bytes,
+        "workgroup_memory": info.workgroup_memory_bytes,
+        "f16": info.f16,
+        "immediates": info.immediates,
+        "timestamps": info.timestamps,
     })
 }

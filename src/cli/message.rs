@@ -57,7 +57,7 @@ fn flag_of(field: &str) -> Option<String> {
 }
 
 /// Replaces each `` `field` `` by its flag, and each `` `field = value` `` by its flag and value.
-fn with_flags(text: &str) -> String {
+pub fn with_flags(text: &str) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, quoted, after)) = next_quoted(rest) {

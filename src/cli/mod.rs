@@ -107,6 +107,7 @@ impl DeviceFlags {
     fn open(&self) -> Result<Device> {
         let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
         let (device, reason) = choice.open(self.threads())?;
+        let reason = message::with_flags(&reason);
         eprintln!("device: {}, {reason}", device.name());
         Ok(device)
     }

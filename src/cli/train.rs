@@ -129,7 +129,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         corpus.vocabulary.len(),
         run.trainer.model().parameters().len(),
         run.trainer.windows(),
-        device.allocated().div_ceil(1 << 20),
+        device.allocated_bytes().div_ceil(1 << 20),
         run.trainer.snapshot_bytes().div_ceil(1 << 20)
     );
     heap::trim_heap();

@@ -1,18 +1,18 @@
-//! The CPU as a device: buffers are vectors, kernels run at once on slices of them.
+//! The CPU as a device: buffers are vectors, and kernels run immediately on slices of them.
 //!
-//! A buffer is borrowed for reading or for writing while a kernel runs, and a kernel that asks for
-//! both panics: the rule that a GPU has for its bindings holds here too, so a kernel that runs on
-//! the CPU is not refused on the GPU for that reason.
+//! A buffer is borrowed for reading or for writing while a kernel runs; a kernel that borrows one
+//! buffer for both panics. GPU bindings follow the same rule, so no kernel that runs on the CPU is
+//! rejected on the GPU because of aliasing.
 
 use std::cell::{Ref, RefCell, RefMut};
 
 use crate::error::{Error, Result};
 use crate::tensor::{Element, Tensor};
 
-/// Bytes from which on it is asked whether the machine has them.
-const SMALLEST_QUESTION: usize = 16 << 20;
+/// Allocations below this size in bytes are made without checking the available memory.
+const MIN_CHECKED_BYTES: usize = 16 << 20;
 
-/// Bytes that the machine can still give to this process.
+/// Bytes of memory available to this process.
 fn available_memory() -> usize {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
@@ -21,7 +21,7 @@ fn available_memory() -> usize {
         .map_or(system.available_memory(), |limits| {
             limits.free_memory.min(system.available_memory())
         });
-    // A system that does not say is no reason to refuse.
+    // 0 means that the system does not report its memory: allow the allocation.
     if bytes == 0 {
         usize::MAX
     } else {
@@ -29,12 +29,12 @@ fn available_memory() -> usize {
     }
 }
 
-/// Checks that the machine can still give so many bytes to this process.
+/// Checks that `bytes` of memory are available to this process.
 ///
 /// # Errors
-/// If it cannot; `what` names them in the message.
+/// If they are not; the message calls the allocation `what`.
 pub fn check_memory(what: &str, bytes: usize) -> Result<()> {
-    let available = if bytes < SMALLEST_QUESTION {
+    let available = if bytes < MIN_CHECKED_BYTES {
         usize::MAX
     } else {
         available_memory()
@@ -50,11 +50,12 @@ fn too_large(what: &str, bytes: usize, available: usize) -> Error {
     Error::invalid(
         format!("{what} of {} MiB", bytes >> 20),
         format!("the machine has {} MiB of memory left", available >> 20),
-        "Take a smaller --vocab-size, --hidden, --batch or --bptt, or an optimizer that keeps less",
+        "Use a smaller `vocab_size`, `hidden_size`, `batch` or `bptt`, or an optimizer with less \
+         state",
     )
 }
 
-/// Buffers in the process's memory and the number of threads that kernels may use.
+/// Buffers in main memory, and the number of threads that kernels may use.
 #[derive(Debug)]
 pub struct Cpu {
     buffers: Vec<RefCell<Vec<u32>>>,
@@ -62,10 +63,10 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A CPU device whose kernels split their work into `threads` equal parts.
+    /// A CPU device whose kernels split their work into `threads` equal chunks.
     ///
-    /// Results depend on `threads` only through the order of sums, so they repeat to the bit for
-    /// the same number.
+    /// `threads` affects results only through the order of summation: results are bit-identical
+    /// for the same number of threads.
     pub fn new(threads: usize) -> Self {
         Self {
             buffers: Vec::new(),
@@ -73,7 +74,7 @@ impl Cpu {
         }
     }
 
-    /// Number of parts that a kernel splits its work into.
+    /// Number of chunks that a kernel splits its work into.
     pub fn threads(&self) -> usize {
         self.threads
     }
@@ -87,17 +88,18 @@ impl Cpu {
         values
             .try_reserve_exact(elements)
             .map_err(|_| too_large(&name, bytes, available_memory()))?;
-        // Written now, so that the next question sees what is left.
+        // Writing commits the pages, so the next check counts them as used.
         values.resize(elements, 0);
         self.buffers.push(RefCell::new(values));
         Ok(self.buffers.len() - 1)
     }
 
-    /// Forgets what a buffer holds; the system takes its pages until they are written again.
-    pub(super) fn rest(&mut self, buffer: usize) {
+    /// Discards the contents of a buffer. The operating system reclaims its pages until they are
+    /// written again.
+    pub(super) fn discard_contents(&mut self, buffer: usize) {
         let values = self.buffers[buffer].get_mut();
         let elements = values.len();
-        // One after the other: never both at a time.
+        // Free the old vector first, so that the two never exist at the same time.
         *values = Vec::new();
         *values = vec![0; elements];
     }
@@ -106,10 +108,10 @@ impl Cpu {
         self.buffers[buffer] = RefCell::new(Vec::new());
     }
 
-    /// The tensor's elements, to be read by a kernel.
+    /// Borrows the tensor's elements for reading.
     ///
     /// # Panics
-    /// If the same kernel has the buffer for writing.
+    /// If the buffer is already borrowed for writing.
     pub fn read<T: Element>(&self, tensor: &Tensor<T>) -> Ref<'_, [T]> {
         let range = tensor.offset..tensor.offset + tensor.len();
         Ref::map(self.buffers[tensor.buffer].borrow(), |buffer| {
@@ -117,10 +119,10 @@ impl Cpu {
         })
     }
 
-    /// The tensor's elements, to be changed by a kernel.
+    /// Borrows the tensor's elements for writing.
     ///
     /// # Panics
-    /// If the same kernel has the buffer already.
+    /// If the buffer is already borrowed.
     pub fn write<T: Element>(&self, tensor: &Tensor<T>) -> RefMut<'_, [T]> {
         let range = tensor.offset..tensor.offset + tensor.len();
         RefMut::map(self.buffers[tensor.buffer].borrow_mut(), |buffer| {

@@ -1,7 +1,7 @@
-//! What runs kernels: the CPU's memory or a GPU's command stream behind one interface.
+//! The device interface: memory for tensors and execution of kernels, on the CPU or on a GPU.
 //!
-//! In: tensors' sizes, numbers to upload, kernels. Out: numbers downloaded. This module says what a
-//! [`Kernel`] is and knows none of them, and no model.
+//! In: tensor shapes, values to upload, kernels. Out: downloaded values. This module defines the
+//! [`Kernel`] trait; it depends on no kernel and on no model.
 
 mod cpu;
 mod gpu;
@@ -10,8 +10,8 @@ mod select;
 pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
 pub use gpu::{
-    Access, AdapterReport, Argument, Arguments, Binding, Gpu, GpuOptions, Piece, SHARED, Shader,
-    adapters, index, workgroups,
+    Access, AdapterInfo, Argument, Arguments, Binding, Gpu, GpuOptions, SHADER_PRELUDE, Shader,
+    Shard, adapters, to_u32, workgroups,
 };
 pub use select::DeviceChoice;
 
@@ -21,16 +21,16 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::tensor::{Element, Tensor};
 
-/// One function on tensors, with a face for each kind of device. Both faces compute the same thing
-/// from the same handles.
+/// A function on tensors, implemented once for each kind of device. Both implementations compute
+/// the same result from the same tensor handles.
 pub trait Kernel {
-    /// The stem that the shader, the Rust file and the test share.
+    /// The file stem shared by the shader, the Rust module and the test cases.
     fn name(&self) -> &'static str;
 
-    /// Runs on the CPU's memory, now.
+    /// Runs on the CPU immediately.
     fn on_cpu(&self, cpu: &Cpu);
 
-    /// Appends one dispatch or several to the GPU's current submission.
+    /// Records one or more dispatches for the next GPU submission.
     fn on_gpu(&self, gpu: &mut Gpu);
 }
 
@@ -40,45 +40,44 @@ enum Backend {
     Gpu(Box<Gpu>),
 }
 
-/// A place that holds tensors and runs kernels.
+/// A device that holds tensors and runs kernels.
 ///
-/// On a GPU, [`Device::run`] only records: the work starts at [`Device::submit`], and its results
-/// are there after [`Device::download`], which waits.
+/// On a GPU, [`Device::run`] only records: the work starts at [`Device::submit`], and
+/// [`Device::download`] waits for its results.
 #[derive(Debug)]
 pub struct Device {
     backend: Backend,
     name: String,
-    /// Bytes of every buffer, by its number.
-    sizes: BTreeMap<usize, usize>,
-    /// What [`Device::shared`] hands out.
-    shared: Option<Tensor>,
-    /// Seconds by kernel, where they are being measured.
+    /// Size of every buffer in bytes, by buffer index.
+    buffer_bytes: BTreeMap<usize, usize>,
+    /// The buffer behind [`Device::scratch`].
+    scratch: Option<Tensor>,
+    /// Time by kernel, while profiling is on.
     profile: Option<Profile>,
 }
 
-/// Seconds and runs of every kernel, by its stem.
+/// Total seconds and number of runs of every kernel, by kernel name.
 pub type Profile = BTreeMap<&'static str, (f64, u64)>;
 
-/// A tensor's numbers, asked for and perhaps not there yet; for [`Device::end_download`] of the
-/// same device.
+/// A download in progress. [`Device::finish_download`] of the same device returns its values.
 #[derive(Debug)]
-pub struct Download<T: Element>(Arrival<T>);
+pub struct Download<T: Element>(DownloadState<T>);
 
 impl<T: Element> Download<T> {
-    /// Whether there is nothing to wait for: always on the CPU, never on a GPU.
+    /// Whether the values are available without waiting: always on the CPU, never on a GPU.
     pub fn is_ready(&self) -> bool {
-        matches!(self.0, Arrival::Here(_))
+        matches!(self.0, DownloadState::Ready(_))
     }
 }
 
 #[derive(Debug)]
-enum Arrival<T: Element> {
-    Here(Vec<T>),
-    OnItsWay(Vec<gpu::Transfer>),
+enum DownloadState<T: Element> {
+    Ready(Vec<T>),
+    Pending(Vec<gpu::Transfer>),
 }
 
 impl Device {
-    /// The CPU, with kernels split into `threads` parts.
+    /// A CPU device whose kernels split their work into `threads` chunks.
     pub fn cpu(threads: usize) -> Self {
         Self {
             name: format!(
@@ -86,25 +85,25 @@ impl Device {
                 if threads == 1 { "" } else { "s" }
             ),
             backend: Backend::Cpu(Cpu::new(threads)),
-            sizes: BTreeMap::new(),
-            shared: None,
+            buffer_bytes: BTreeMap::new(),
+            scratch: None,
             profile: None,
         }
     }
 
-    /// A GPU that was opened before.
+    /// A device for an open GPU.
     pub fn gpu(gpu: Gpu) -> Self {
-        let sizes = BTreeMap::from([(gpu.scratch().buffer, 4 * Gpu::SCRATCH)]);
+        let buffer_bytes = BTreeMap::from([(gpu.scratch().buffer, 4 * Gpu::SCRATCH_ELEMENTS)]);
         Self {
             name: gpu.name().to_owned(),
             backend: Backend::Gpu(Box::new(gpu)),
-            sizes,
-            shared: None,
+            buffer_bytes,
+            scratch: None,
             profile: None,
         }
     }
 
-    /// The device in words: the adapter's name, backend and driver, or the CPU and its threads.
+    /// A description for people: the adapter's name, backend and kind, or the CPU and its threads.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -114,28 +113,29 @@ impl Device {
         matches!(self.backend, Backend::Gpu(_))
     }
 
-    /// Whether the device has f16 for mixed precision: never the CPU, which would only be slower.
+    /// Whether the device supports f16 for mixed precision. Always false on the CPU, where f16
+    /// would be slower than f32.
     pub fn has_f16(&self) -> bool {
         matches!(&self.backend, Backend::Gpu(gpu) if gpu.has_f16())
     }
 
-    /// Bytes that a block of logits should have beside a weight of `weight_bytes`.
+    /// Recommended size in bytes of a block of logits, computed with a weight of `weight_bytes`.
     pub fn logits_block_bytes(&self, weight_bytes: usize) -> usize {
         match &self.backend {
-            // A product packs both its matrices anew for every block: blocks of some hundred rows
-            // repay that, and it costs more than logits that leave the caches (measured in
-            // benches/RESULTS.md). As large as the weight it is multiplied by at least: a block of
-            // few rows would pack a weight of millions of numbers for each.
+            // A matrix product packs both operands for every block. Blocks of a few hundred rows
+            // amortize the packing, which costs more than logits that do not fit the caches
+            // (measured in benches/RESULTS.md). A block is at least as large as the weight:
+            // otherwise a weight of millions of elements is packed for every few rows.
             Backend::Cpu(_) => weight_bytes.max(44 << 20),
-            Backend::Gpu(gpu) => gpu.largest_binding().min(64 << 20),
+            Backend::Gpu(gpu) => gpu.max_binding_bytes().min(64 << 20),
         }
     }
 
-    /// A new matrix of zeros in one piece.
+    /// Allocates a matrix of zeros in one buffer.
     ///
     /// # Errors
-    /// If the matrix is larger than the adapter's limits or the memory that is left; `what` names
-    /// it in the message.
+    /// If the matrix exceeds the adapter's limits or the available memory; the message calls it
+    /// `what`.
     pub fn tensor<T: Element>(
         &mut self,
         what: &str,
@@ -146,57 +146,58 @@ impl Device {
             Backend::Cpu(cpu) => cpu.allocate(what, rows, columns)?,
             Backend::Gpu(gpu) => gpu.allocate(what, rows, columns)?,
         };
-        Ok(self.count(buffer, rows, columns))
+        Ok(self.register(buffer, rows, columns))
     }
 
-    /// A new matrix of zeros that may lie in several pieces, each of whole rows and within the
-    /// adapter's limits: for parameters and what has their shape. Only kernels that say so take it.
+    /// Allocates a matrix of zeros that may be split into shards: buffers of whole rows, each
+    /// within the adapter's limits. For parameters and tensors of the same shape. Only kernels
+    /// documented to accept sharded tables can use it.
     ///
     /// # Errors
-    /// If one row is larger than the adapter's limits, or the matrix than the memory that is left.
+    /// If one row exceeds the adapter's limits, or the matrix exceeds the available memory.
     pub fn table(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
         let buffer = match &mut self.backend {
             Backend::Cpu(cpu) => cpu.allocate(what, rows, columns)?,
             Backend::Gpu(gpu) => gpu.allocate_table(what, rows, columns)?,
         };
-        Ok(self.count(buffer, rows, columns))
+        Ok(self.register(buffer, rows, columns))
     }
 
-    /// A matrix that holds nothing between two steps of whoever uses it: everyone who asks shares
-    /// one buffer, as far as it is large enough.
+    /// A scratch matrix, whose contents are not kept from one use to the next. All callers share
+    /// one buffer if it is large enough.
     ///
     /// # Errors
     /// As [`Device::tensor`].
     pub fn scratch(&mut self, what: &str, rows: usize, columns: usize) -> Result<Tensor> {
-        match self.shared {
-            Some(shared) if shared.len() >= rows * columns => Ok(shared.reshape(rows, columns)),
+        match self.scratch {
+            Some(scratch) if scratch.len() >= rows * columns => Ok(scratch.reshape(rows, columns)),
             _ => {
                 let tensor = self.tensor(what, rows, columns)?;
-                self.shared = Some(tensor);
+                self.scratch = Some(tensor);
                 Ok(tensor)
             }
         }
     }
 
-    /// Gives the memory behind [`Device::shared`] back to the system until it is used again, where
-    /// that is the CPU's: for moments that need much memory for something else.
+    /// Returns the memory behind [`Device::scratch`] to the operating system until its next use, to
+    /// make room for other allocations. Only the CPU device does so; on a GPU this does nothing.
     pub fn release_scratch(&mut self) {
-        if let (Backend::Cpu(cpu), Some(shared)) = (&mut self.backend, self.shared) {
-            cpu.rest(shared.buffer);
+        if let (Backend::Cpu(cpu), Some(scratch)) = (&mut self.backend, self.scratch) {
+            cpu.discard_contents(scratch.buffer);
         }
     }
 
-    fn count<T: Element>(&mut self, buffer: usize, rows: usize, columns: usize) -> Tensor<T> {
-        self.sizes.insert(buffer, 4 * rows * columns);
+    fn register<T: Element>(&mut self, buffer: usize, rows: usize, columns: usize) -> Tensor<T> {
+        self.buffer_bytes.insert(buffer, 4 * rows * columns);
         Tensor::new(buffer, rows, columns)
     }
 
-    /// Bytes that the tensors on this device take now.
-    pub fn allocated(&self) -> usize {
-        self.sizes.values().sum()
+    /// Total size of the tensors on this device in bytes.
+    pub fn allocated_bytes(&self) -> usize {
+        self.buffer_bytes.values().sum()
     }
 
-    /// A new matrix with the numbers of `values`, row by row.
+    /// Allocates a matrix and fills it with `values`, row by row.
     ///
     /// # Errors
     /// As [`Device::tensor`].
@@ -212,66 +213,72 @@ impl Device {
         Ok(tensor)
     }
 
-    /// Gives the tensor's whole buffer back. Other tensors in the same buffer are gone with it.
+    /// Frees the tensor's whole buffer. Other tensors in the same buffer become invalid.
     pub fn release<T: Element>(&mut self, tensor: Tensor<T>) {
-        self.sizes.remove(&tensor.buffer);
-        self.shared = self.shared.filter(|shared| shared.buffer != tensor.buffer);
+        self.buffer_bytes.remove(&tensor.buffer);
+        self.scratch = self
+            .scratch
+            .filter(|scratch| scratch.buffer != tensor.buffer);
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.release(tensor.buffer),
             Backend::Gpu(gpu) => gpu.release(tensor.buffer),
         }
     }
 
-    /// Overwrites the tensor. Work recorded before sees the old numbers.
+    /// Overwrites the tensor's elements. Work recorded earlier reads the old values.
     ///
     /// # Panics
     /// If the lengths differ.
     pub fn upload<T: Element>(&mut self, tensor: &Tensor<T>, values: &[T]) {
-        assert_eq!(tensor.len(), values.len(), "upload of another length");
+        assert_eq!(tensor.len(), values.len(), "length of an upload");
         match &mut self.backend {
             Backend::Cpu(cpu) => cpu.write(tensor).copy_from_slice(values),
             Backend::Gpu(gpu) => gpu.upload(tensor, values),
         }
     }
 
-    /// Waits for all work recorded so far and copies the tensor's numbers out.
+    /// Waits for all work recorded so far and returns the tensor's values.
     ///
     /// # Errors
-    /// If the driver failed in this work or was lost.
+    /// If the driver failed in this work or the device was lost.
     pub fn download<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Vec<T>> {
-        let download = self.begin_download(tensor);
-        self.end_download(download)
+        let download = self.start_download(tensor);
+        self.finish_download(download)
     }
 
-    /// Asks for the tensor's numbers as all work recorded so far leaves them, and goes on.
-    pub fn begin_download<T: Element>(&mut self, tensor: &Tensor<T>) -> Download<T> {
+    /// Starts copying the tensor's values, as they are after all work recorded so far, and returns
+    /// without waiting.
+    pub fn start_download<T: Element>(&mut self, tensor: &Tensor<T>) -> Download<T> {
         match &mut self.backend {
-            Backend::Cpu(cpu) => Download(Arrival::Here(cpu.read(tensor).to_vec())),
-            Backend::Gpu(gpu) => Download(Arrival::OnItsWay(gpu.begin_download(tensor))),
+            Backend::Cpu(cpu) => Download(DownloadState::Ready(cpu.read(tensor).to_vec())),
+            Backend::Gpu(gpu) => Download(DownloadState::Pending(gpu.start_download(tensor))),
         }
     }
 
-    /// Waits for the numbers asked for, and for no work recorded since.
+    /// Waits for the values of a download, but not for work recorded after it.
     ///
     /// # Errors
     /// As [`Device::download`].
-    pub fn end_download<T: Element>(&mut self, download: Download<T>) -> Result<Vec<T>> {
+    pub fn finish_download<T: Element>(&mut self, download: Download<T>) -> Result<Vec<T>> {
         match (&mut self.backend, download.0) {
-            (_, Arrival::Here(values)) => Ok(values),
-            (Backend::Gpu(gpu), Arrival::OnItsWay(transfers)) => gpu.end_download(transfers),
-            (Backend::Cpu(_), Arrival::OnItsWay(_)) => panic!("a download of another device"),
+            (_, DownloadState::Ready(values)) => Ok(values),
+            (Backend::Gpu(gpu), DownloadState::Pending(transfers)) => {
+                gpu.finish_download(transfers)
+            }
+            (Backend::Cpu(_), DownloadState::Pending(_)) => panic!("a download of another device"),
         }
     }
 
-    /// Measures every kernel from now on, or no longer; hands out what was measured so far. On a
-    /// GPU its own clock is read around every dispatch; where it has none, each kernel is waited
-    /// for, so that the whole is slower than its parts.
+    /// Turns profiling on or off and returns the measurements made so far.
+    ///
+    /// A GPU with timestamp queries measures each dispatch with its clock. Elsewhere the host waits
+    /// for each kernel, so the whole run is slower while profiling.
     ///
     /// # Errors
-    /// If the device failed.
-    pub fn profile(&mut self, on: bool) -> Result<Profile> {
+    /// If the driver failed or the device was lost.
+    pub fn set_profiling(&mut self, on: bool) -> Result<Profile> {
         if let Backend::Gpu(gpu) = &mut self.backend
-            && let Some(seconds) = gpu.time(on)?
+            && let Some(seconds) = gpu.set_timing(on)?
         {
             return Ok(seconds);
         }
@@ -281,10 +288,10 @@ impl Device {
         Ok(measured)
     }
 
-    /// Waits until everything recorded so far is done.
+    /// Waits until all work recorded so far is done.
     ///
     /// # Errors
-    /// If the driver failed in this work or was lost.
+    /// If the driver failed in this work or the device was lost.
     pub fn wait(&mut self) -> Result<()> {
         match &mut self.backend {
             Backend::Cpu(_) => Ok(()),
@@ -292,14 +299,14 @@ impl Device {
         }
     }
 
-    /// Runs a kernel: at once on the CPU, in the current submission on a GPU.
+    /// Runs a kernel: immediately on the CPU, with the next submission on a GPU.
     pub fn run(&mut self, kernel: &dyn Kernel) {
         if self.profile.is_none() {
             return self.dispatch(kernel);
         }
         let start = Instant::now();
         self.dispatch(kernel);
-        // A failure is seen again, with its message, at the next download.
+        // The next download reports a failure again, with its message.
         let _ = self.wait();
         let seconds = start.elapsed().as_secs_f64();
         let entry = self
@@ -317,7 +324,7 @@ impl Device {
         }
     }
 
-    /// Hands the recorded work to the GPU without waiting for it. Nothing to do on the CPU.
+    /// Submits the recorded work to the GPU without waiting for it. Does nothing on the CPU.
     pub fn submit(&mut self) {
         if let Backend::Gpu(gpu) = &mut self.backend {
             gpu.submit();

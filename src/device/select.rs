@@ -1,22 +1,20 @@
-//! Choosing a device: `auto`, `cpu`, `gpu` or a part of an adapter's name.
+//! Device selection: `auto`, `cpu`, `gpu` or part of an adapter's name.
 
 use std::str::FromStr;
 
-use super::{AdapterReport, Device, Gpu, GpuOptions, adapters};
+use super::{AdapterInfo, Device, Gpu, GpuOptions, adapters};
 use crate::error::{Error, Result};
 
-/// What `--device` asks for.
+/// The device to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first real GPU; the CPU, with a word about it, where there is none. Never a software
-    /// adapter.
+    /// The first hardware GPU; otherwise the CPU. Never a software adapter.
     Auto,
     /// The CPU.
     Cpu,
-    /// The first real GPU, or an error.
+    /// The first hardware GPU; otherwise an error.
     Gpu,
-    /// The first adapter whose name has this in it, software ones too; upper and lower case are the
-    /// same.
+    /// The first adapter whose name contains this text, ignoring case. Includes software adapters.
     Name(String),
 }
 
@@ -34,72 +32,76 @@ impl FromStr for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens what was asked for. `threads` is for the CPU. The second value says why, for people.
+    /// Opens the chosen device and returns it with the reason for the choice, for people. A CPU
+    /// device uses `threads` threads.
     ///
     /// # Errors
-    /// If there is no such adapter or it cannot be opened. Nothing else is taken in its place.
+    /// If there is no such adapter or it cannot be opened. Except for [`DeviceChoice::Auto`], no
+    /// other device is opened instead.
     pub fn open(&self, threads: usize) -> Result<(Device, String)> {
         if *self == Self::Cpu {
-            return Ok((Device::cpu(threads), "as asked".into()));
+            return Ok((Device::cpu(threads), "as requested".into()));
         }
         let all = adapters();
-        match (self, all.iter().find(|report| self.takes(report))) {
-            (_, Some(report)) => {
-                let gpu = Gpu::open(report, GpuOptions::default())?;
-                Ok((
-                    Device::gpu(gpu),
-                    if *self == Self::Auto {
-                        "the first GPU found".into()
-                    } else {
-                        "as asked".into()
-                    },
-                ))
-            }
-            (Self::Auto, None) => Ok((
+        if let Some(info) = all.iter().find(|info| self.matches(info)) {
+            let gpu = Gpu::open(info, GpuOptions::default())?;
+            let reason = if *self == Self::Auto {
+                "the first GPU found"
+            } else {
+                "as requested"
+            };
+            return Ok((Device::gpu(gpu), reason.into()));
+        }
+        match self {
+            Self::Auto | Self::Cpu => Ok((
                 Device::cpu(threads),
                 format!("no GPU found{}", software_hint(&all)),
             )),
-            (Self::Gpu, None) => Err(Error::invalid(
-                "--device gpu",
-                format!("there is no GPU here{}", software_hint(&all)),
-                "`elman devices` lists the adapters; --device cpu trains on the CPU",
+            Self::Gpu => Err(Error::invalid(
+                "`device = gpu`",
+                format!("no GPU found{}", software_hint(&all)),
+                "`elman devices` lists the adapters; `device = cpu` uses the CPU",
             )),
-            (choice, None) => {
-                let names: Vec<_> = all.iter().map(|report| report.name.as_str()).collect();
+            Self::Name(name) => {
+                let names: Vec<_> = all.iter().map(|info| info.name.as_str()).collect();
                 Err(Error::invalid(
-                    format!("--device {choice:?}"),
-                    format!("no adapter has that in its name; there {}", listed(&names)),
-                    "`elman devices` says more; auto, cpu and gpu are the other choices",
+                    format!("`device = {name}`"),
+                    format!(
+                        "no adapter has this text in its name; {}",
+                        adapter_list(&names)
+                    ),
+                    "`elman devices` lists the adapters; the other choices are auto, cpu and gpu",
                 ))
             }
         }
     }
 
-    /// Whether this choice would take the adapter.
-    pub fn takes(&self, report: &AdapterReport) -> bool {
+    /// Whether this choice accepts the adapter.
+    pub fn matches(&self, info: &AdapterInfo) -> bool {
         match self {
-            Self::Auto | Self::Gpu => !report.is_software(),
+            Self::Auto | Self::Gpu => !info.is_software(),
             Self::Cpu => false,
-            Self::Name(name) => report.name.to_lowercase().contains(&name.to_lowercase()),
+            Self::Name(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
         }
     }
 }
 
-fn listed(names: &[&str]) -> String {
+fn adapter_list(names: &[&str]) -> String {
     if names.is_empty() {
-        "is none".into()
+        "there are no adapters".into()
     } else {
-        format!("are: {}", names.join(", "))
+        format!("the adapters are: {}", names.join(", "))
     }
 }
 
-fn software_hint(all: &[AdapterReport]) -> String {
+fn software_hint(all: &[AdapterInfo]) -> String {
     match all.first() {
-        Some(report) => {
+        Some(info) => {
             format!(
-                " ({} is software and slower than the CPU path: only --device {} takes it)",
-                report.name,
-                report.short_name()
+                " ({} is a software adapter, slower than the CPU device; use `device = {}` to \
+                 select it)",
+                info.name,
+                info.short_name()
             )
         }
         None => String::new(),

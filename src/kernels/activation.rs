@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::math;
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::error::Error;
 use crate::tensor::Tensor;
@@ -164,7 +164,7 @@ impl Kernel for ActivationForward {
             &[("ACTIVATION", self.activation.constant())],
             &[values],
             &Arguments {
-                count: index(self.values.len()),
+                count: to_u32(self.values.len()),
                 values_offset,
                 gradient_offset: 0,
             },
@@ -197,7 +197,7 @@ impl Kernel for ActivationBackward {
             &[("ACTIVATION", self.activation.constant())],
             &[values, gradient],
             &Arguments {
-                count: index(self.gradient.len()),
+                count: to_u32(self.gradient.len()),
                 values_offset,
                 gradient_offset,
             },

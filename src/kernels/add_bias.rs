@@ -2,7 +2,7 @@
 
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -60,8 +60,8 @@ impl Kernel for AddBias {
             &[],
             &[bias, values],
             &Arguments {
-                count: index(self.values.len()),
-                columns: index(self.values.columns()),
+                count: to_u32(self.values.len()),
+                columns: to_u32(self.values.columns()),
                 bias_offset,
                 values_offset,
             },

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::parallel::vectorised;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -83,16 +83,16 @@ impl Kernel for AddRuns {
             Binding::with_offset(&self.output),
         );
         let (count, columns) = (self.runs.rows(), self.table.columns());
-        for Piece { rows, tensor } in gpu.pieces(&self.table) {
+        for Shard { rows, tensor } in gpu.shards(&self.table) {
             gpu.launch(
                 &SHADER,
                 &[],
                 &[Binding::whole(&tensor), runs, output],
                 &Arguments {
-                    count: index(count),
-                    order: index(self.runs.columns() - 2),
-                    first: index(rows.start * columns),
-                    end: index(rows.end * columns),
+                    count: to_u32(count),
+                    order: to_u32(self.runs.columns() - 2),
+                    first: to_u32(rows.start * columns),
+                    end: to_u32(rows.end * columns),
                     runs_offset,
                     output_offset,
                 },

@@ -2,7 +2,7 @@
 
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -59,13 +59,13 @@ impl Kernel for Average {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         for (average, values) in gpu
-            .pieces(&self.average)
+            .shards(&self.average)
             .into_iter()
-            .zip(gpu.pieces(&self.values))
+            .zip(gpu.shards(&self.values))
         {
             let count = average.tensor.len();
             let arguments = Arguments {
-                count: index(count),
+                count: to_u32(count),
                 weight: self.weight,
             };
             let bindings = [average, values].map(|piece| Binding::whole(&piece.tensor));

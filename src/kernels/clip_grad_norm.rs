@@ -1,6 +1,6 @@
 //! Clipping the gradient by its norm.
 
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `scale = min(1, maximum / (norm + 1e-6))`, the norm being that of all parameters' gradients
@@ -43,7 +43,7 @@ impl Kernel for ClipGradNorm {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (squares, squares_offset) = Binding::with_offset(&self.squares);
         let arguments = Arguments {
-            count: index(self.squares.len()),
+            count: to_u32(self.squares.len()),
             squares_offset,
             maximum: self.maximum,
         };

@@ -2,7 +2,7 @@
 
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -47,9 +47,9 @@ impl Kernel for ClipGradValue {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        for Piece { tensor, .. } in gpu.pieces(&self.values) {
+        for Shard { tensor, .. } in gpu.shards(&self.values) {
             let arguments = Arguments {
-                count: index(tensor.len()),
+                count: to_u32(tensor.len()),
                 maximum: self.maximum,
             };
             gpu.launch(

@@ -1,7 +1,7 @@
 //! Copying numbers from one tensor to another.
 
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -41,7 +41,7 @@ impl Kernel for CopyValues {
             Binding::with_offset(&self.input),
             Binding::with_offset(&self.output),
         );
-        let count = index(self.output.len());
+        let count = to_u32(self.output.len());
         let arguments = Arguments {
             count,
             input_offset,

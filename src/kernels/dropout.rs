@@ -2,7 +2,7 @@
 
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -144,7 +144,7 @@ impl Mask {
                 #[inline(always)]
                 || {
                     row.iter_mut()
-                        .zip(index(begin)..)
+                        .zip(to_u32(begin)..)
                         .for_each(|(value, index)| {
                             *value *= self.multiplier(threshold, factor, index);
                         });
@@ -188,9 +188,9 @@ impl Kernel for Dropout {
             MaskPattern::Words(tokens) => (self.output.len(), 1.0, Binding::with_offset(&tokens)),
         };
         let arguments = Arguments {
-            count: index(self.output.len()),
-            columns: index(columns),
-            period: index(period),
+            count: to_u32(self.output.len()),
+            columns: to_u32(columns),
+            period: to_u32(period),
             input_offset,
             output_offset,
             tokens_offset,

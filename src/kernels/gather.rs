@@ -2,7 +2,7 @@
 
 use super::parallel::for_row_parts;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Piece, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -70,10 +70,10 @@ impl Kernel for Gather {
             Binding::with_offset(&self.tokens),
             Binding::with_offset(&self.output),
         );
-        let (rows, columns) = (index(self.output.rows()), index(self.output.columns()));
-        for Piece { rows: part, tensor } in gpu.pieces(&self.table) {
+        let (rows, columns) = (to_u32(self.output.rows()), to_u32(self.output.columns()));
+        for Shard { rows: part, tensor } in gpu.shards(&self.table) {
             let (table, table_offset) = Binding::with_offset(&tensor);
-            let (first, end) = (index(part.start), index(part.end));
+            let (first, end) = (to_u32(part.start), to_u32(part.end));
             gpu.launch(
                 &SHADER,
                 &[],

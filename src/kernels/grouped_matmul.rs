@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::matmul::{Product, View, batch_invariant_rows};
 use super::parallel::vectorised;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -404,10 +404,10 @@ impl Kernel for GroupedMatmul {
             &[("BIAS", with_bias as f64)],
             bindings,
             &Arguments {
-                count: index(self.groups.count),
-                rows: index(self.rows.rows()),
-                columns: index(columns),
-                parts: index(parts),
+                count: to_u32(self.groups.count),
+                rows: to_u32(self.rows.rows()),
+                columns: to_u32(columns),
+                parts: to_u32(parts),
                 groups_offset,
                 rows_offset,
                 products_offset,

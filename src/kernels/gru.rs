@@ -10,7 +10,7 @@ use super::recurrent::{
 };
 use super::transpose::Transpose;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -198,7 +198,7 @@ fn sizes(states: &Tensor, gates: &Tensor) -> [usize; 3] {
 
 /// The arguments of a dispatch for steps `first..end`.
 fn arguments_of(reset: &Reset, sizes: [usize; 3], [first, end]: [u32; 2]) -> Arguments {
-    let [batch, hidden_size, time_steps] = sizes.map(index);
+    let [batch, hidden_size, time_steps] = sizes.map(to_u32);
     Arguments {
         time_steps,
         first,
@@ -347,13 +347,13 @@ impl Kernel for GruForward {
                     &constants,
                     &bindings,
                     &arguments_of(&self.reset, sizes, steps),
-                    [index(batch), 1, 1],
+                    [to_u32(batch), 1, 1],
                 );
             }
             return;
         }
         for t in 0..time_steps {
-            let arguments = arguments_of(&self.reset, sizes, [index(t), index(t + 1)]);
+            let arguments = arguments_of(&self.reset, sizes, [to_u32(t), to_u32(t + 1)]);
             let rows = t * batch..(t + 1) * batch;
             let mut used = self.states;
             if self.reset.enabled {
@@ -489,13 +489,13 @@ impl Kernel for GruBackward {
                     &constants,
                     &bindings,
                     &arguments_of(&self.reset, sizes, steps),
-                    [index(batch), 1, 1],
+                    [to_u32(batch), 1, 1],
                 );
             }
             return;
         }
         for t in (0..time_steps).rev() {
-            let arguments = arguments_of(&self.reset, sizes, [index(t), index(t + 1)]);
+            let arguments = arguments_of(&self.reset, sizes, [to_u32(t), to_u32(t + 1)]);
             gpu.launch(
                 &STEP_BACKWARD,
                 &constants,

@@ -9,7 +9,7 @@ use super::recurrent::{
 };
 use super::transpose::Transpose;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -200,7 +200,7 @@ fn arguments_of(
     [batch, size, time_steps]: [usize; 3],
     [first, end]: [u32; 2],
 ) -> Arguments {
-    let [time_steps, batch, hidden_size] = [time_steps, batch, size].map(index);
+    let [time_steps, batch, hidden_size] = [time_steps, batch, size].map(to_u32);
     Arguments {
         time_steps,
         first,
@@ -328,7 +328,7 @@ impl Kernel for LstmForward {
                     &constants,
                     &self.bindings(&self.weight_t),
                     &arguments,
-                    [index(batch), 1, 1],
+                    [to_u32(batch), 1, 1],
                 );
             }
             return;
@@ -338,7 +338,7 @@ impl Kernel for LstmForward {
             let arguments = arguments_of(
                 &self.reset,
                 [batch, size, time_steps],
-                [index(t), index(t + 1)],
+                [to_u32(t), to_u32(t + 1)],
             );
             let rows = t * batch..(t + 1) * batch;
             let mut used = self.states;
@@ -493,7 +493,7 @@ impl Kernel for LstmBackward {
                     &constants,
                     &bindings,
                     &arguments,
-                    [index(batch), 1, 1],
+                    [to_u32(batch), 1, 1],
                 );
             }
             return;
@@ -502,7 +502,7 @@ impl Kernel for LstmBackward {
             let arguments = arguments_of(
                 &self.reset,
                 [batch, size, time_steps],
-                [index(t), index(t + 1)],
+                [to_u32(t), to_u32(t + 1)],
             );
             gpu.launch(
                 &STEP_BACKWARD,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -113,7 +113,7 @@ impl Kernel for RaggedSoftmax {
             ],
             &[logits, rows, losses],
             &Arguments {
-                count: index(count),
+                count: to_u32(count),
                 logits_offset,
                 rows_offset,
                 losses_offset,

@@ -8,7 +8,7 @@ use super::parallel::for_row_parts;
 use super::recurrence_step;
 use super::recurrent::{RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, transpose_weight};
 use super::transpose::Transpose;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
@@ -92,11 +92,11 @@ fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3])
     // An invocation computes one unit of every 256, and reads or writes it a few times.
     let turns = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
     let dispatch = |[first, end]: [u32; 2]| Arguments {
-        time_steps: index(time_steps),
+        time_steps: to_u32(time_steps),
         first,
         end,
-        batch: index(batch),
-        hidden_size: index(hidden_size),
+        batch: to_u32(batch),
+        hidden_size: to_u32(hidden_size),
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
@@ -199,7 +199,7 @@ impl Kernel for RecurrenceForward {
                     Binding::whole(&self.reset.previous),
                 ],
                 dispatch,
-                [index(sizes[0]), 1, 1],
+                [to_u32(sizes[0]), 1, 1],
             );
         }
     }
@@ -278,7 +278,7 @@ impl Kernel for RecurrenceBackward {
                     Binding::whole(&self.initial_gradient),
                 ],
                 dispatch,
-                [index(sizes[0]), 1, 1],
+                [to_u32(sizes[0]), 1, 1],
             );
         }
     }

@@ -4,7 +4,7 @@
 
 use super::recurrence::{BINDINGS, RecurrenceBackward, RecurrenceForward, constants};
 use super::recurrent::Reset;
-use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, index};
+use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
 
 arguments! {
     step: u32,
@@ -35,7 +35,7 @@ const TILE: u32 = 32;
 
 /// The arguments of a window's dispatches but for the step, and the workgroups of each.
 fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arguments, [u32; 3]) {
-    let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(index);
+    let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
     let arguments = Arguments {
         step: 0,
         time_steps,

@@ -3,7 +3,7 @@
 
 use super::matmul::{Matmul, Precision, Product, View};
 use super::transpose::Transpose;
-use crate::device::{Binding, Cpu, Kernel, index};
+use crate::device::{Binding, Cpu, Kernel, to_u32};
 use crate::tensor::Tensor;
 
 /// How a GPU walks a window. Both ways sum in the same order.
@@ -100,7 +100,7 @@ pub(super) fn dispatches(time_steps: usize, turns: usize) -> Vec<[u32; 2]> {
     let part = (super::MOST_TURNS / turns).max(1);
     (0..time_steps)
         .step_by(part)
-        .map(|first| [index(first), index((first + part).min(time_steps))])
+        .map(|first| [to_u32(first), to_u32((first + part).min(time_steps))])
         .collect()
 }
 

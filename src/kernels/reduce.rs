@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// What a [`Reduce`] sums.
@@ -110,7 +110,7 @@ impl Kernel for Reduce {
         let (output, output_offset) = Binding::with_offset(&self.output);
         let partial = Binding::whole(&self.partial);
         let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
-        let pieces = gpu.pieces(&self.values);
+        let pieces = gpu.shards(&self.values);
         assert!(
             pieces.len() <= Self::PARTIAL_SUMS,
             "a table of {} pieces",
@@ -124,21 +124,21 @@ impl Kernel for Reduce {
                 .div_ceil(VALUES_PER_GROUP)
                 .clamp(1, Self::PARTIAL_SUMS / pieces.len());
             let arguments = Arguments {
-                count: index(count),
+                count: to_u32(count),
                 values_offset,
-                output_offset: index(sums),
+                output_offset: to_u32(sums),
             };
             gpu.launch(
                 &PARTIAL,
                 &[("SQUARE", square)],
                 &[values, partial],
                 &arguments,
-                [index(groups), 1, 1],
+                [to_u32(groups), 1, 1],
             );
             sums += groups;
         }
         let arguments = Arguments {
-            count: index(sums),
+            count: to_u32(sums),
             values_offset: 0,
             output_offset,
         };

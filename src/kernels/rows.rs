@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
-use crate::device::{Arguments, Binding, Cpu, Gpu, Piece, Shader, index, workgroups};
+use crate::device::{Arguments, Binding, Cpu, Gpu, Shader, Shard, to_u32, workgroups};
 use crate::tensor::{NONE, Tensor};
 
 /// The tokens of a window and the order in which their gradients are summed.
@@ -207,14 +207,14 @@ impl<const N: usize> RowwiseUpdate<N> {
         match self.gradient {
             Gradient::Dense(values) => {
                 let gradient =
-                    |gpu: &Gpu, number: usize| Binding::whole(&gpu.pieces(&values)[number].tensor);
+                    |gpu: &Gpu, number: usize| Binding::whole(&gpu.shards(&values)[number].tensor);
                 self.every_row_on_gpu(gpu, dense, constants, gradient, scale, arguments);
             }
             Gradient::Rows(values, Rows { tokens, order }) => {
                 let ((tokens, tokens_offset), (order, order_offset)) =
                     (Binding::with_offset(&tokens), Binding::with_offset(&order));
-                for (number, Piece { rows: part, .. }) in
-                    gpu.pieces(&self.tensors[0]).into_iter().enumerate()
+                for (number, Shard { rows: part, .. }) in
+                    gpu.shards(&self.tensors[0]).into_iter().enumerate()
                 {
                     let mut bindings = self.piece(gpu, number);
                     bindings.extend([
@@ -223,8 +223,8 @@ impl<const N: usize> RowwiseUpdate<N> {
                         tokens,
                         order,
                     ]);
-                    let (count, columns) = (index(values.rows()), index(values.columns()));
-                    let (first, end) = (index(part.start), index(part.end));
+                    let (count, columns) = (to_u32(values.rows()), to_u32(values.columns()));
+                    let (first, end) = (to_u32(part.start), to_u32(part.end));
                     let sizes = UpdateSizes {
                         count,
                         columns,
@@ -280,12 +280,12 @@ impl<const N: usize> RowwiseUpdate<N> {
         scale: Tensor,
         arguments: impl Fn(UpdateSizes) -> A,
     ) {
-        for (number, Piece { rows, tensor }) in gpu.pieces(&self.tensors[0]).into_iter().enumerate()
+        for (number, Shard { rows, tensor }) in gpu.shards(&self.tensors[0]).into_iter().enumerate()
         {
             let mut bindings = self.piece(gpu, number);
             bindings.extend([gradient(gpu, number), Binding::whole(&scale)]);
-            let (count, columns) = (index(tensor.len()), index(tensor.columns()));
-            let (first, end) = (index(rows.start), index(rows.end));
+            let (count, columns) = (to_u32(tensor.len()), to_u32(tensor.columns()));
+            let (first, end) = (to_u32(rows.start), to_u32(rows.end));
             let sizes = UpdateSizes {
                 count,
                 columns,
@@ -308,7 +308,7 @@ impl<const N: usize> RowwiseUpdate<N> {
     fn piece(&self, gpu: &Gpu, number: usize) -> Vec<Binding> {
         self.tensors
             .iter()
-            .map(|tensor| Binding::whole(&gpu.pieces(tensor)[number].tensor))
+            .map(|tensor| Binding::whole(&gpu.shards(tensor)[number].tensor))
             .collect()
     }
 }

@@ -3,7 +3,7 @@
 
 use super::parallel::{for_row_parts, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -102,7 +102,7 @@ impl Kernel for RunsGradient {
             &[],
             &[gradient, begins, pieces, Binding::whole(&self.sums)],
             &Arguments {
-                blocks: index(self.sums.rows()),
+                blocks: to_u32(self.sums.rows()),
                 begins_offset,
                 pieces_offset,
                 gradient_offset,

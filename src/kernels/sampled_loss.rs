@@ -7,7 +7,7 @@ use super::math;
 use super::parallel::{rows_per_part, vectorised};
 use super::softmax_cross_entropy::{LANES, exponentiate, largest};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::field::choices;
 use crate::tensor::{NONE, Tensor};
@@ -225,8 +225,8 @@ impl Kernel for SampledLoss {
             )],
             &[sample, targets, words, corrections, losses],
             &Arguments {
-                rows: index(rows),
-                columns: index(self.sample.columns()),
+                rows: to_u32(rows),
+                columns: to_u32(self.sample.columns()),
                 sample_offset,
                 targets_offset,
                 words_offset,

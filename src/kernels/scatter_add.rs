@@ -4,7 +4,7 @@
 use super::parallel::{for_row_parts, vectorised};
 use super::rows::Rows;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -92,8 +92,8 @@ impl Kernel for ScatterAdd {
                 Binding::whole(&self.sums),
             ],
             &Arguments {
-                columns: index(columns),
-                rows: index(rows),
+                columns: to_u32(columns),
+                rows: to_u32(rows),
                 tokens_offset,
                 order_offset,
             },

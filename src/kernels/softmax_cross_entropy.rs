@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::math;
 use super::parallel::{rows_per_part, vectorised};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -246,8 +246,8 @@ impl Kernel for SoftmaxCrossEntropy {
             ],
             &[Binding::whole(&self.logits), targets, losses],
             &Arguments {
-                rows: index(self.logits.rows()),
-                columns: index(self.logits.columns()),
+                rows: to_u32(self.logits.rows()),
+                columns: to_u32(self.logits.columns()),
                 targets_offset,
                 losses_offset,
                 scale: self.scale,

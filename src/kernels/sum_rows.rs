@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `output[column] = Σ values[row, column]` over the rows, or `+=` where `accumulate`.
@@ -85,12 +85,12 @@ impl Kernel for SumRows {
             &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
             &[values, output],
             &Arguments {
-                rows: index(rows),
-                columns: index(columns),
+                rows: to_u32(rows),
+                columns: to_u32(columns),
                 values_offset,
                 output_offset,
             },
-            [index(columns.div_ceil(16)), 1, 1],
+            [to_u32(columns.div_ceil(16)), 1, 1],
         );
     }
 }

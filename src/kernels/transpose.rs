@@ -1,7 +1,7 @@
 //! Turning a matrix over, where a kernel reads it better that way.
 
 use super::parallel::for_row_parts;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, index};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `output[j, i] = input[i, j]`.
@@ -61,10 +61,10 @@ impl Kernel for Transpose {
             &[],
             &[Binding::whole(&self.input), Binding::whole(&self.output)],
             &Arguments {
-                rows: index(rows),
-                columns: index(columns),
+                rows: to_u32(rows),
+                columns: to_u32(columns),
             },
-            [index(columns.div_ceil(16)), index(rows.div_ceil(16)), 1],
+            [to_u32(columns.div_ceil(16)), to_u32(rows.div_ceil(16)), 1],
         );
     }
 }

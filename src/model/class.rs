@@ -92,7 +92,7 @@ impl ClassSoftmax {
         );
         let weight = ParameterSpec::weight(WORDS, words, size, of_tables(config));
         let mut list = vec![ParameterSpec {
-            may_be_cut: false,
+            may_be_sharded: false,
             ..weight
         }];
         if config.decoder_bias {
@@ -114,7 +114,7 @@ impl ClassSoftmax {
             let table = ParameterSpec::bias(DIRECT, config.direct_size);
             list.push(ParameterSpec {
                 layout: MemoryLayout::Rows(BLOCK),
-                may_be_cut: true,
+                may_be_sharded: true,
                 ..table
             });
         }

@@ -45,7 +45,7 @@ pub struct ParameterSpec {
     /// How it begins.
     pub initial: Initial,
     /// Whether every kernel that uses it takes a table of several pieces.
-    pub may_be_cut: bool,
+    pub may_be_sharded: bool,
 }
 
 impl ParameterSpec {
@@ -60,7 +60,7 @@ impl ParameterSpec {
             shape: vec![rows, columns],
             layout: MemoryLayout::Plain,
             initial,
-            may_be_cut: true,
+            may_be_sharded: true,
         }
     }
 
@@ -70,7 +70,7 @@ impl ParameterSpec {
             shape: vec![size],
             layout: MemoryLayout::Plain,
             initial: Initial::Zero,
-            may_be_cut: false,
+            may_be_sharded: false,
         }
     }
 
@@ -103,7 +103,7 @@ impl ParameterSpec {
     /// If it is too large for the device.
     pub fn allocate(&self, device: &mut Device, what: &str) -> Result<Tensor> {
         let [rows, columns] = self.memory_shape();
-        if self.may_be_cut {
+        if self.may_be_sharded {
             device.table(what, rows, columns)
         } else {
             device.tensor(what, rows, columns)
@@ -156,7 +156,7 @@ pub fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let recurrent =
             ParameterSpec::weight(name("weight_hh"), gates * hidden, hidden, of_layer(hidden));
         list.push(ParameterSpec {
-            may_be_cut: false,
+            may_be_sharded: false,
             ..recurrent
         });
         if config.bias {

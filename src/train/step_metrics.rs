@@ -102,7 +102,7 @@ impl StepMetrics {
         seconds: f64,
     ) -> PendingSteps {
         let download =
-            device.begin_download(&self.tensor.slice_rows(self.first..self.first + count));
+            device.start_download(&self.tensor.slice_rows(self.first..self.first + count));
         self.first = MAX_STEPS - self.first;
         PendingSteps {
             first,
@@ -122,7 +122,7 @@ impl PendingSteps {
 
     /// Waits for the records and reads them.
     pub(super) fn collect(self, device: &mut Device) -> Result<CollectedMetrics> {
-        let values = device.end_download(self.download)?;
+        let values = device.finish_download(self.download)?;
         let mut collected = CollectedMetrics {
             sums: Vec::with_capacity(self.count),
             gradient_norm: 0.0,

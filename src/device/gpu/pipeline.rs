@@ -1,16 +1,16 @@
-//! Compute pipelines: one for each entry point and set of override constants, made at first use.
+//! Compute pipelines: one for each entry point and set of override constants, created at first use.
 
 use super::shader::{Access, Shader};
 
-/// What makes two pipelines the same: stem, entry point, and constants by their bits.
+/// Identifies a pipeline: shader stem, entry point, and override constants compared by their bits.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct PipelineKey {
     stem: &'static str,
     entry_point: &'static str,
     constants: Vec<(&'static str, u64)>,
 }
 
-impl Key {
+impl PipelineKey {
     pub(super) fn new(shader: &Shader, constants: &[(&'static str, f64)]) -> Self {
         Self {
             stem: shader.stem,
@@ -30,7 +30,7 @@ pub(super) struct Pipeline {
     pub(super) storage_layout: wgpu::BindGroupLayout,
 }
 
-/// The layout of group 1, which holds a dispatch's arguments where the adapter has no immediates.
+/// The layout of bind group 1, which holds a dispatch's arguments if immediates are not used.
 pub(super) fn uniform_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some("arguments"),
@@ -63,9 +63,9 @@ fn module(device: &wgpu::Device, shader: &Shader, immediates: bool) -> wgpu::Sha
     if !shader.trusted {
         return device.create_shader_module(descriptor);
     }
-    #[expect(unsafe_code, reason = "naga's checks cost much in hot loops")]
-    // SAFETY: a trusted shader's indices follow from its arguments, which kernels derive from the
-    // sizes of the tensors they bind, and its loops end; `Shader::trusted` says what shows it.
+    #[expect(unsafe_code, reason = "naga's checks are expensive in hot loops")]
+    // SAFETY: the indices of a trusted shader are bounded by its arguments, which kernels derive
+    // from the shapes of the bound tensors, and its loops terminate; see `Shader::trusted`.
     unsafe {
         device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     }
@@ -82,9 +82,9 @@ impl Pipeline {
             .bindings
             .iter()
             .zip(0..)
-            .map(|(&(_, access), number)| {
+            .map(|(&(_, access), binding)| {
                 layout_entry(
-                    number,
+                    binding,
                     wgpu::BufferBindingType::Storage {
                         read_only: access == Access::Read,
                     },
@@ -103,7 +103,7 @@ impl Pipeline {
             label: Some(shader.stem),
             bind_group_layouts: &groups,
             immediate_size: if immediates {
-                super::index(shader.arguments.len() * 4)
+                super::to_u32(shader.arguments.len() * 4)
             } else {
                 0
             },

@@ -1,11 +1,12 @@
-//! What a kernel says about its compute shader: source, bindings by name, arguments by name.
+//! The host-side declaration of a compute shader: source, named bindings and named arguments.
 //!
-//! The declarations here are the Rust side of what the WGSL file says; a test holds each against
-//! the shader by naga's reflection.
+//! The declarations repeat those of the WGSL file. A test compares them with the shader by naga's
+//! reflection.
 
 use crate::tensor::{Element, Tensor};
 
-/// How a shader uses a storage buffer. WebGPU forbids binding one buffer both ways in one dispatch.
+/// How a shader uses a storage buffer. WebGPU does not allow both kinds of access to one buffer in
+/// one dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// `var<storage, read>`.
@@ -14,27 +15,27 @@ pub enum Access {
     Write,
 }
 
-/// One field of a shader's `Arguments`, four bytes each: its name and WGSL type.
+/// A four-byte field of a shader's `Arguments`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argument {
     /// The field's name, the same in Rust and in WGSL.
     pub name: &'static str,
-    /// `u32` or `f32`.
+    /// Its WGSL type: `u32` or `f32`.
     pub scalar: &'static str,
 }
 
-/// A `repr(C)` struct of four-byte scalars that travels with a dispatch; made by the macro
+/// The arguments of a dispatch: a `repr(C)` struct of four-byte scalars, declared with the macro
 /// `arguments!`.
 pub trait Arguments: bytemuck::Pod {
-    /// The fields in their order in memory.
+    /// The fields in memory order.
     const FIELDS: &'static [Argument];
 }
 
-/// Declares the arguments of a shader once: the struct, its layout and the names that the test
-/// compares with WGSL.
+/// Declares the arguments of a shader: the struct, its layout, and the field names that the test
+/// compares with the WGSL declaration.
 macro_rules! arguments {
     ($($field:ident: $scalar:ident),* $(,)?) => {
-        /// Sizes and numbers of one dispatch, as `Arguments` in the shader.
+        /// The arguments of one dispatch, laid out as `Arguments` in the shader.
         #[repr(C)]
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
         struct Arguments { $($field: $scalar),* }
@@ -51,77 +52,85 @@ macro_rules! arguments {
 }
 pub(crate) use arguments;
 
-/// One entry point of a WGSL file with everything that the host must know of it.
+/// An entry point of a WGSL file, with what the host needs to launch it.
 #[derive(Debug)]
 pub struct Shader {
-    /// The file's stem under `shaders/`.
+    /// The stem of the file under `shaders/`.
     pub stem: &'static str,
-    /// The file's text, without the shared prefix.
+    /// The file's text, without the shared prelude.
     pub source: &'static str,
-    /// The function to run.
+    /// The entry point's name.
     pub entry_point: &'static str,
-    /// Storage buffers of group 0 by binding number: the WGSL variable's name and its access.
+    /// Storage buffers of bind group 0 in binding order: the WGSL variable's name and its access.
     pub bindings: &'static [(&'static str, Access)],
     /// The fields of `Arguments`.
     pub arguments: &'static [Argument],
-    /// `enable` directives, which WGSL wants before everything else; empty for most.
+    /// `enable` directives, which WGSL requires before all other text; usually empty.
     pub enables: &'static str,
-    /// Whether it runs without the bounds checks and loop bounds that wgpu would add, and with
-    /// workgroup memory as it comes. Only for shaders all of whose indices follow from sizes that
-    /// the host checked, and whose cases, guard bands and all, pass so.
+    /// Whether the shader runs without wgpu's bounds checks and loop bounds, and with uninitialized
+    /// workgroup memory. Only for shaders whose indices are all bounded by sizes that the host
+    /// checks, and whose test cases, including their guard bands, pass without the checks.
     pub trusted: bool,
 }
 
-/// Text put in front of every shader: constants and functions that several need.
-pub const SHARED: &str = include_str!("../../../shaders/shared.wgsl");
+/// WGSL text that precedes every shader: shared constants and functions.
+pub const SHADER_PRELUDE: &str = include_str!("../../../shaders/shared.wgsl");
 
 impl Shader {
-    /// The complete WGSL module: where the arguments lie, the shared prefix, the file.
+    /// The complete WGSL module: `enable` directives, the declaration of the arguments, the shared
+    /// prelude, and the file.
     pub fn module(&self, immediates: bool) -> String {
         let arguments = if immediates {
             "var<immediate> arguments: Arguments;"
         } else {
             "@group(1) @binding(0) var<uniform> arguments: Arguments;"
         };
-        format!("{}{arguments}\n{SHARED}\n{}", self.enables, self.source)
+        format!(
+            "{}{arguments}\n{SHADER_PRELUDE}\n{}",
+            self.enables, self.source
+        )
     }
 }
 
-/// A buffer for one of a shader's bindings. The whole buffer is bound; where the tensor begins
-/// travels in the arguments.
+/// A buffer for one of a shader's bindings. The whole buffer is bound; the tensor's offset is
+/// passed in the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Binding {
     pub(in crate::device) buffer: usize,
 }
 
 impl Binding {
-    /// The tensor's buffer, for a shader that takes the tensor's offset as an argument.
+    /// The tensor's buffer and the tensor's offset in it, for a shader that takes the offset as an
+    /// argument.
     pub fn with_offset<T: Element>(tensor: &Tensor<T>) -> (Self, u32) {
         (
             Self {
                 buffer: tensor.buffer,
             },
-            index(tensor.offset),
+            to_u32(tensor.offset),
         )
     }
 
-    /// The tensor's buffer, for a shader that expects it at the buffer's beginning.
+    /// The tensor's buffer, for a shader that expects the tensor at offset 0.
     ///
     /// # Panics
-    /// If the tensor begins elsewhere.
+    /// If the tensor has another offset.
     pub fn whole<T: Element>(tensor: &Tensor<T>) -> Self {
-        assert_eq!(tensor.offset, 0, "this kernel takes no part of a buffer");
+        assert_eq!(
+            tensor.offset, 0,
+            "this kernel requires a tensor at offset 0 of its buffer"
+        );
         Self {
             buffer: tensor.buffer,
         }
     }
 }
 
-/// A size or position as shaders count. Every buffer is below 2^31 bytes, so each element's number
-/// fits.
+/// Converts a size or an index to the integer type of shaders. Every binding is smaller than 2^31
+/// bytes, so every element index fits.
 ///
 /// # Panics
-/// If it does not fit.
-pub fn index(value: usize) -> u32 {
+/// If the value does not fit.
+pub fn to_u32(value: usize) -> u32 {
     u32::try_from(value).expect("a binding is smaller than 2^31 bytes")
 }

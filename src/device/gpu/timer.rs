@@ -1,28 +1,24 @@
-//! Seconds by kernel, from the GPU's own clock: a pass for each dispatch, with a timestamp before
-//! and after it.
+//! Kernel times measured with GPU timestamp queries: one pass per dispatch, with a timestamp at its
+//! beginning and its end.
 
-use std::collections::BTreeMap;
-
+use crate::device::Profile;
 use crate::error::{Error, Result};
 
-/// Seconds and runs by label.
-pub(super) type Seconds = BTreeMap<&'static str, (f64, u64)>;
-
-/// Timestamps of one submission at a time.
+/// Timestamp queries for one submission at a time, and the times measured so far.
 #[derive(Debug)]
-pub(super) struct Timer {
+pub(super) struct DispatchTimer {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     staging: wgpu::Buffer,
-    /// Nanoseconds of a tick.
+    /// Nanoseconds per tick.
     period: f64,
-    pub(super) seconds: Seconds,
+    pub(super) profile: Profile,
 }
 
-impl Timer {
-    /// Room for the timestamps of a submission of `dispatches`.
+impl DispatchTimer {
+    /// Creates queries for submissions of up to `dispatches` dispatches.
     pub(super) fn new(device: &wgpu::Device, queue: &wgpu::Queue, dispatches: usize) -> Self {
-        let count = super::index(2 * dispatches);
+        let count = super::to_u32(2 * dispatches);
         let buffer = |label, usage| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
@@ -46,13 +42,13 @@ impl Timer {
                 wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             ),
             period: f64::from(queue.get_timestamp_period()),
-            seconds: Seconds::new(),
+            profile: Profile::new(),
         }
     }
 
-    /// The timestamps around dispatch `number` of a submission.
-    pub(super) fn writes(&self, number: usize) -> wgpu::ComputePassTimestampWrites<'_> {
-        let begin = super::index(2 * number);
+    /// The timestamp writes for dispatch `index` of a submission.
+    pub(super) fn writes(&self, index: usize) -> wgpu::ComputePassTimestampWrites<'_> {
+        let begin = super::to_u32(2 * index);
         wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
             beginning_of_pass_write_index: Some(begin),
@@ -60,18 +56,18 @@ impl Timer {
         }
     }
 
-    /// Records the copying of the timestamps behind `dispatches` dispatches.
+    /// Records copying the timestamps of `dispatches` dispatches to the staging buffer.
     pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, dispatches: usize) {
         encoder.resolve_query_set(
             &self.queries,
-            0..super::index(2 * dispatches),
+            0..super::to_u32(2 * dispatches),
             &self.resolved,
             0,
         );
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, dispatches as u64 * 16);
     }
 
-    /// Waits for the submission and adds its times up by the dispatches' labels.
+    /// Waits for the submission and adds its times to the profile, by the dispatches' labels.
     pub(super) fn read(&mut self, device: &wgpu::Device, labels: &[&'static str]) -> Result<()> {
         let slice = self.staging.slice(..labels.len() as u64 * 16);
         slice.map_async(wgpu::MapMode::Read, |_| {});
@@ -83,11 +79,10 @@ impl Timer {
             .map_err(|error| Error::Gpu(error.to_string()))?;
         let ticks: &[u64] = bytemuck::cast_slice(&view);
         for (label, times) in labels.iter().zip(ticks.chunks_exact(2)) {
-            let entry = self.seconds.entry(label).or_default();
-            *entry = (
-                entry.0 + times[1].saturating_sub(times[0]) as f64 * self.period * 1e-9,
-                entry.1 + 1,
-            );
+            let seconds = times[1].saturating_sub(times[0]) as f64 * self.period * 1e-9;
+            let (total, runs) = self.profile.entry(label).or_default();
+            *total += seconds;
+            *runs += 1;
         }
         drop(view);
         self.staging.unmap();

@@ -1,5 +1,5 @@
-//! Numbers on their way from a GPU to the host: copied behind the work recorded so far, and read
-//! when they are there.
+//! Transfers from a GPU to the host: a copy submitted after the work recorded so far, and read once
+//! it is complete.
 
 use std::sync::mpsc::Receiver;
 
@@ -7,7 +7,7 @@ use super::Gpu;
 use crate::error::{Error, Result};
 use crate::tensor::{Element, Tensor};
 
-/// A copy that the GPU was asked for.
+/// A submitted copy to a staging buffer.
 #[derive(Debug)]
 pub(in crate::device) struct Transfer {
     staging: wgpu::Buffer,
@@ -17,27 +17,27 @@ pub(in crate::device) struct Transfer {
 }
 
 impl Gpu {
-    /// Asks for a tensor's numbers as the work recorded so far leaves them, one transfer for each
-    /// of its pieces.
-    pub(in crate::device) fn begin_download<T: Element>(
+    /// Starts copying a tensor's values, as they are after the work recorded so far, with one
+    /// transfer per shard.
+    pub(in crate::device) fn start_download<T: Element>(
         &mut self,
         tensor: &Tensor<T>,
     ) -> Vec<Transfer> {
         self.submit();
-        self.pieces(tensor)
+        self.shards(tensor)
             .into_iter()
-            .map(|piece| self.begin_transfer(&piece.tensor))
+            .map(|shard| self.start_transfer(&shard.tensor))
             .collect()
     }
 
-    fn begin_transfer<T: Element>(&mut self, tensor: &Tensor<T>) -> Transfer {
+    fn start_transfer<T: Element>(&mut self, tensor: &Tensor<T>) -> Transfer {
         let bytes = tensor.len() as u64 * 4;
-        let fitting = self
+        let large_enough = self
             .staging
             .iter()
             .position(|staging| staging.size() >= bytes);
-        let staging = match fitting {
-            Some(number) => self.staging.swap_remove(number),
+        let staging = match large_enough {
+            Some(index) => self.staging.swap_remove(index),
             None => self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("download"),
                 size: bytes.next_multiple_of(256).max(256),
@@ -51,7 +51,7 @@ impl Gpu {
                 label: Some("download"),
             });
         encoder.copy_buffer_to_buffer(
-            self.memory.buffer(tensor.buffer),
+            self.buffers.buffer(tensor.buffer),
             tensor.offset as u64 * 4,
             &staging,
             0,
@@ -62,7 +62,7 @@ impl Gpu {
         staging
             .slice(..bytes)
             .map_async(wgpu::MapMode::Read, move |outcome| {
-                // Nobody listens any more where the run has ended with an error.
+                // The receiver is gone if the run has ended with an error.
                 let _ = sender.send(outcome);
             });
         Transfer {
@@ -73,11 +73,12 @@ impl Gpu {
         }
     }
 
-    /// Waits for the copies, and for no work recorded after them, and appends their numbers.
+    /// Waits for the transfers, but not for work recorded after them, and returns their values in
+    /// order.
     ///
     /// # Errors
-    /// If the driver failed or was lost.
-    pub(in crate::device) fn end_download<T: Element>(
+    /// If the driver failed or the device was lost.
+    pub(in crate::device) fn finish_download<T: Element>(
         &mut self,
         transfers: Vec<Transfer>,
     ) -> Result<Vec<T>> {
@@ -96,7 +97,7 @@ impl Gpu {
             self.device
                 .poll(wait)
                 .map_err(|error| Error::Gpu(error.to_string()))?;
-            self.fault.check()?;
+            self.first_error.check()?;
             match mapped.recv() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(Error::Gpu(error.to_string())),
@@ -114,14 +115,13 @@ impl Gpu {
         Ok(values)
     }
 
-    /// Keeps a few buffers for later transfers.
+    /// Keeps the largest staging buffers for later transfers.
     fn keep_staging(&mut self, staging: wgpu::Buffer) {
-        const KEPT: usize = 2;
+        const MAX_KEPT: usize = 2;
         self.staging.push(staging);
-        if self.staging.len() > KEPT {
-            let smallest =
-                (0..self.staging.len()).min_by_key(|&number| self.staging[number].size());
-            smallest.map(|number| self.staging.swap_remove(number));
+        if self.staging.len() > MAX_KEPT {
+            let smallest = (0..self.staging.len()).min_by_key(|&index| self.staging[index].size());
+            smallest.map(|index| self.staging.swap_remove(index));
         }
     }
 }

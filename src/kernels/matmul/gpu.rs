@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::matmul_cooperative;
 use super::{Matmul, Precision};
 use crate::device::{
-    Access, Arguments as _, Binding, Gpu, Piece, Shader, arguments, index, workgroups,
+    Access, Arguments as _, Binding, Gpu, Shader, Shard, arguments, to_u32, workgroups,
 };
 
 arguments! {
@@ -69,8 +69,8 @@ const SHORTEST_PART: usize = 256;
 impl Matmul {
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
         let [m, n, k] = self.sizes();
-        let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.pieces(tensor));
-        let along = |pieces: &[Piece], here: bool| {
+        let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.shards(tensor));
+        let along = |pieces: &[Shard], here: bool| {
             if here {
                 pieces.iter().map(|piece| piece.rows.end).collect()
             } else {
@@ -142,7 +142,7 @@ struct Corner {
 }
 
 /// The corner of the block of `rows` and `columns`, which lies in one piece.
-fn corner(pieces: &[Piece], rows: &Range<usize>, columns: &Range<usize>) -> Corner {
+fn corner(pieces: &[Shard], rows: &Range<usize>, columns: &Range<usize>) -> Corner {
     let piece = pieces
         .iter()
         .find(|piece| piece.rows.contains(&rows.start))
@@ -185,7 +185,7 @@ impl Block {
                 tiles,
                 wanted
                     .min(k / SHORTEST_PART)
-                    .min(Gpu::SCRATCH / (m * n))
+                    .min(Gpu::SCRATCH_ELEMENTS / (m * n))
                     .max(1),
             )
         };
@@ -236,7 +236,7 @@ impl Block {
             ("ACCUMULATE", accumulate),
         ];
         let (shader, [rows, columns]) = match tile {
-            _ if round && gpu.multiplies_cooperatively() => {
+            _ if round && gpu.has_cooperative_matrix() => {
                 (&matmul_cooperative::SHADER, matmul_cooperative::TILE)
             }
             64 => (&SMALL, [64, 64]),
@@ -247,22 +247,22 @@ impl Block {
             constants.push(("ROUND", 1.0));
         }
         let arguments = Arguments {
-            m: index(m),
-            n: index(n),
-            k: index(k),
-            part: index(part),
-            a_offset: index(self.a.offset),
-            a_stride: index(self.a.stride),
-            b_offset: index(self.b.offset),
-            b_stride: index(self.b.stride),
-            c_offset: index(self.c.offset),
-            c_stride: index(self.c.stride),
+            m: to_u32(m),
+            n: to_u32(n),
+            k: to_u32(k),
+            part: to_u32(part),
+            a_offset: to_u32(self.a.offset),
+            a_stride: to_u32(self.a.stride),
+            b_offset: to_u32(self.b.offset),
+            b_stride: to_u32(self.b.stride),
+            c_offset: to_u32(self.c.offset),
+            c_stride: to_u32(self.c.stride),
             a_scale,
         };
         let groups = [
-            index(n.div_ceil(columns)),
-            index(m.div_ceil(rows)),
-            index(parts),
+            to_u32(n.div_ceil(columns)),
+            to_u32(m.div_ceil(rows)),
+            to_u32(parts),
         ];
         if parts == 1 {
             return gpu.launch(
@@ -276,7 +276,7 @@ impl Block {
         let scratch = gpu.scratch();
         let in_scratch = Arguments {
             c_offset: 0,
-            c_stride: index(n),
+            c_stride: to_u32(n),
             ..arguments
         };
         constants[2].1 = 0.0;
@@ -288,7 +288,7 @@ impl Block {
             groups,
         );
         let sum = Arguments {
-            part: index(parts),
+            part: to_u32(parts),
             ..arguments
         };
         gpu.launch(
