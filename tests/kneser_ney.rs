@@ -200,7 +200,7 @@ fn bad_texts() {
             ..default()
         })
         .expect_err("no order")
-        .contains("the order 0")
+        .contains("`order` = 0")
     );
     assert!(
         begin(KneserNeyOptions {
@@ -228,19 +228,19 @@ fn bad_texts() {
             .to_string();
         assert!(error.contains(part), "{error}");
     };
-    refuse(&[0, 3], &vocabulary, "word number 3");
-    refuse(&[4, 0], &vocabulary, "word number 4");
+    refuse(&[0, 3], &vocabulary, "word id 3");
+    refuse(&[4, 0], &vocabulary, "word id 4");
     let error = begin(default())
         .expect("an order")
         .add_sentence(&[0, u32::MAX])
         .expect_err("no word")
         .to_string();
-    assert!(error.contains("word number 4294967295"), "{error}");
+    assert!(error.contains("word id 4294967295"), "{error}");
     refuse(&[0, 1], &vocabulary, "\"</s>\" inside a sentence");
     refuse(
         &[0],
         &["a", "b", "a"].map(str::to_owned),
-        "\"a\": it stands there twice",
+        "\"a\": it occurs twice",
     );
     assert!(
         begin(default())

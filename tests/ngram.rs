@@ -339,14 +339,19 @@ fn bad_files() {
         ("-0.25\ta b", "-0.25\ta b +inf", 14, &["+inf", "finite"]),
         ("-0.25\ta b", "-0.25\ta b 1e39", 14, &["1e39", "finite"]),
         ("-0.25\ta b", "-0.25\ta c", 14, &["\"c\"", "unigrams"]),
-        ("-0.25\ta b", "-0.25\t<s> a", 14, &["line 13", "once more"]),
+        (
+            "-0.25\ta b",
+            "-0.25\t<s> a",
+            14,
+            &["line 13", "occurs here again"],
+        ),
         (
             "-0.25\ta b\n-0.5",
             "\n-0.25\t<s> a\n\n-0.5",
             15,
-            &["line 13", "once more"],
+            &["line 13", "occurs here again"],
         ),
-        ("-0.75\tb", "-0.75\ta", 10, &["\"a\"", "once more"]),
+        ("-0.75\tb", "-0.75\ta", 10, &["\"a\"", "occurs here again"]),
         (
             "<s> a b\n",
             "<s> a b -0.5\n",
@@ -401,12 +406,12 @@ fn compressed_files() {
     ] {
         rejected(
             &desk.write("cut", &compressed[..length]),
-            &["cut, line", "cut off or damaged"],
+            &["cut, line", "truncated or corrupt"],
         );
     }
     let mut damaged = compressed.clone();
     damaged[compressed.len() - 6] ^= 1;
-    rejected(&desk.write("damaged", &damaged), &["cut off or damaged"]);
+    rejected(&desk.write("damaged", &damaged), &["truncated or corrupt"]);
     // The name says what a compressed file is only when it is written.
     desk.read(GOOD)
         .write(&desk.path("model.arpa.gz"))

@@ -1,88 +1,94 @@
 //! N-gram language models: back-off models from ARPA files, and interpolated modified Kneser-Ney
 //! models from text.
 //!
-//! In: an ARPA file ([`NgramModel::read`]), or sentences of word numbers ([`KneserNey`]). Out:
-//! log10 probabilities of words after histories, and ARPA files ([`NgramModel::write`]). Nothing
-//! here knows a corpus, a checkpoint or a device: tokens are text, words are numbers of the model's
-//! own vocabulary.
+//! In: an ARPA file ([`NgramModel::read`]), or sentences of word ids ([`KneserNey`]). Out: log10
+//! probabilities of words after histories, and ARPA files ([`NgramModel::write`]). This module does
+//! not depend on corpora, checkpoints or devices: tokens are text, and words are ids of the model's
+//! vocabulary.
 
-mod arpa;
-mod build;
+mod arpa_lines;
+mod arpa_reader;
+mod arpa_writer;
+mod builder;
 mod count;
 mod discounts;
+mod estimate;
 mod kneser_ney;
-mod lines;
+mod options;
 mod trie;
-mod words;
-mod write;
+mod type_table;
 
 use std::path::Path;
 
-pub use count::{KneserNey, KneserNeyOptions};
 pub use discounts::{DiscountOrigin, Discounts};
-pub use kneser_ney::Estimate;
+pub use estimate::Estimate;
+pub use kneser_ney::KneserNey;
+pub use options::KneserNeyOptions;
 
 use crate::error::Result;
 use trie::Trie;
-use words::TypeTable;
+use type_table::TypeTable;
 
-/// The token before the first word of a sentence: a context, never predicted.
+/// The token before the first word of a sentence. It is only a context and is never predicted.
 pub const SENTENCE_START: &str = "<s>";
-/// The token after the last word of a sentence, predicted like any word.
+/// The token after the last word of a sentence. It is predicted like a word.
 pub const SENTENCE_END: &str = "</s>";
-/// The token that words outside the vocabulary become, where a model has it.
+/// The token that replaces words outside the vocabulary, if the model contains it.
 const UNKNOWN: &str = "<unk>";
 
-/// What stands in ARPA files for the logarithm of 0.
+/// The logarithm of 0 in ARPA files.
 const LOG10_ZERO: f32 = -99.0;
 
-/// What stands in a history for a context that the model does not know.
+/// Marks a context in a history that is not in the model.
 const NONE: u32 = u32::MAX;
 
 /// A back-off n-gram model of any order:
 ///
 /// ```text
-/// log10 p(w | h) = the n-gram's own number, where the model has the n-gram h w
-///                  b(h) + log10 p(w | h less its first word), where it has not;
-///                  b is 0 where it has no h
+/// log10 p(w | h) = the value of the n-gram h w, if the model contains it,
+///                  else b(h) + log10 p(w | h without its first word),
+///                  where b(h) is 0 if the model does not contain h
 /// ```
 ///
-/// Numbers are f32 and take 8 bytes an n-gram of the highest order and 16 of the others.
+/// Values are f32. An n-gram takes 8 bytes in the highest order and 16 bytes in all others.
 #[derive(Debug, Clone)]
 pub struct NgramModel {
-    words: TypeTable,
+    types: TypeTable,
     trie: Trie,
-    /// log10 p of each n-gram, one list an order; NaN for a context that is no n-gram itself.
+    /// log10 p of each n-gram, one list per order; NaN for an implicit context, which is not an
+    /// n-gram of the model.
     probabilities: Vec<Vec<f32>>,
-    /// log10 of the back-off weight of each n-gram, one list an order but the highest.
+    /// log10 of the back-off weight of each n-gram, one list per order except the highest.
     backoffs: Vec<Vec<f32>>,
     unknown: Option<u32>,
     start: Option<u32>,
 }
 
-/// What a model remembers of the words before the next: the nodes of the contexts that matter to
-/// it.
+/// The state of a model before the next word: the nodes of the contexts that affect later
+/// probabilities.
 ///
-/// Two histories are equal where no words to come can tell them apart by the contexts that the
-/// model has. A history belongs to the model that made it; the empty one belongs to all.
+/// Two histories are equal if the model assigns the same probabilities to all continuations because
+/// it contains the same contexts for both. A history can be used only with the model that created
+/// it; the empty history can be used with every model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct History {
-    /// The node of the last word, of the last two words, …; [`NONE`] where the model has no such
-    /// context. The last is never [`NONE`].
+    /// The node of the last word, of the last two words, …; [`NONE`] for contexts that are not in
+    /// the model. The last element is never [`NONE`].
     nodes: Vec<u32>,
 }
 
 impl NgramModel {
-    /// From parts that fit each other.
+    /// Creates a model from consistent parts.
     fn new(
-        words: TypeTable,
+        types: TypeTable,
         trie: Trie,
         probabilities: Vec<Vec<f32>>,
         backoffs: Vec<Vec<f32>>,
     ) -> Self {
-        let (unknown, start) = (words.id(UNKNOWN), words.id(SENTENCE_START));
+        let unknown = types.id(UNKNOWN);
+        let start = types.id(SENTENCE_START);
         Self {
-            words,
+            types,
             trie,
             probabilities,
             backoffs,
@@ -91,32 +97,31 @@ impl NgramModel {
         }
     }
 
-    /// Reads an ARPA file, plain or compressed with gzip, which its first bytes tell.
+    /// Reads an ARPA file, plain or compressed with gzip. Compression is detected from the first
+    /// bytes.
     ///
     /// Text before `\data\` and after `\end\` is skipped. Fields are separated by spaces or tabs,
-    /// and words may be any text without white space of ASCII; a back-off weight that is not there
-    /// is 0. A logarithm of -99 stays as it is, and `-inf` becomes -99. Logarithms of probabilities
-    /// up to 0.0001 are taken for rounded zeros. A weight after an n-gram of the highest order must
-    /// be 0. Where the context of an n-gram is no n-gram of the file, it is put in as a context
-    /// with weight 0 and no number of its own, so that every lookup follows the format's
-    /// definition.
+    /// and words may be any text without ASCII white space. A missing back-off weight is 0. A
+    /// logarithm of -99 is kept, and `-inf` becomes -99. Logarithms of probabilities between 0 and
+    /// 0.0001 are rounded to 0. A back-off weight of an n-gram of the highest order must be 0. If
+    /// the context of an n-gram is not an n-gram of the file, it is inserted as an implicit context
+    /// with weight 0 and no probability, so that every lookup follows the definition of the format.
     ///
     /// # Errors
-    /// If the file cannot be read, or breaks a rule of the format; the message has the line's
-    /// number.
+    /// If the file cannot be read or violates the format; the message contains the line number.
     pub fn read(path: &Path) -> Result<Self> {
-        arpa::read(lines::open(path)?)
+        arpa_reader::read(arpa_lines::open(path)?)
     }
 
-    /// Writes an ARPA file, compressed with gzip if the name ends in `.gz`, under a temporary name
-    /// first. Numbers have the fewest digits that read back as the same bits. Contexts that were
-    /// put in are left out.
+    /// Writes an ARPA file, compressed with gzip if the name ends in `.gz`. The file is first
+    /// written under a temporary name. Numbers have the fewest digits that read back as the same
+    /// bits. Implicit contexts are omitted.
     ///
     /// # Errors
-    /// If it cannot be written, and then what was there before is there still; or if a token cannot
-    /// stand in such a file because it is empty or has white space of ASCII in it.
+    /// If the file cannot be written; an existing file then remains unchanged. If a token is empty
+    /// or contains ASCII white space.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write::write(self, path)
+        arpa_writer::write(self, path)
     }
 
     /// The number of words in the longest n-grams.
@@ -124,32 +129,31 @@ impl NgramModel {
         self.trie.order()
     }
 
-    /// The number of unigrams, `<s>` among them.
+    /// The number of unigrams, including `<s>`.
     pub fn vocab_size(&self) -> usize {
-        self.words.len()
+        self.types.len()
     }
 
-    /// The number of a token; nothing for one outside the vocabulary, for which [`Self::unknown`]
-    /// may stand in.
+    /// The id of a token. `None` for a token outside the vocabulary; [`Self::unknown`] may replace
+    /// it.
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.words.id(token)
+        self.types.id(token)
     }
 
-    /// The token of a number.
+    /// The token of an id.
     ///
     /// # Panics
-    /// If there is no such number.
+    /// If the id is out of range.
     pub fn token(&self, id: u32) -> &str {
-        self.words.token(id)
+        self.types.token(id)
     }
 
-    /// The number of `<unk>`, where the model has it.
+    /// The id of `<unk>`, if the model contains it.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
 
-    /// How many n-grams the model has, by order from 1 on. Contexts that were put in are not
-    /// counted.
+    /// The number of n-grams of each order, starting at 1. Implicit contexts are not counted.
     pub fn counts(&self) -> Vec<usize> {
         self.probabilities
             .iter()
@@ -157,27 +161,28 @@ impl NgramModel {
             .collect()
     }
 
-    /// Bytes of memory that the model takes.
+    /// Size of the model in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let numbers: usize = self
+        let values: usize = self
             .probabilities
             .iter()
             .chain(&self.backoffs)
             .map(Vec::capacity)
             .sum();
-        self.words.bytes() + self.trie.bytes() + numbers * size_of::<f32>()
+        self.types.bytes() + self.trie.bytes() + values * size_of::<f32>()
     }
 
-    /// The history at the beginning of a sentence: `<s>`, or nothing where the model has no `<s>`.
-    /// After `</s>` it is the next sentence's.
+    /// The history at the start of a sentence: `<s>`, or the empty history if the model does not
+    /// contain `<s>`. Also the history to use after `</s>`.
     pub fn sentence_start(&self) -> History {
         self.advance(&History::default(), self.start)
     }
 
-    /// log10 of the probability of a word after a history; the sum of weights is taken in f64.
+    /// log10 of the probability of a word after a history. Back-off weights are summed in f64.
     ///
     /// # Panics
-    /// May panic if the word is not below [`Self::vocab_size`] or the history is another model's.
+    /// May panic if the word is not below [`Self::vocab_size`] or the history belongs to another
+    /// model.
     pub fn log10_prob(&self, history: &History, word: u32) -> f64 {
         let mut backoff = 0.0;
         for order in (1..=history.nodes.len()).rev() {
@@ -185,38 +190,39 @@ impl NgramModel {
             if context == NONE {
                 continue;
             }
-            if let Some(own) = self.own(order, context, word) {
-                return backoff + f64::from(own);
+            if let Some(value) = self.ngram_log10_prob(order, context, word) {
+                return backoff + f64::from(value);
             }
             backoff += f64::from(self.backoffs[order - 1][context as usize]);
         }
         backoff + f64::from(self.probabilities[0][word as usize])
     }
 
-    /// The number that an n-gram has itself; the context's order is given.
-    fn own(&self, order: usize, context: u32, word: u32) -> Option<f32> {
+    /// The stored log10 probability of an n-gram, given the order and the node of its context.
+    fn ngram_log10_prob(&self, order: usize, context: u32, word: u32) -> Option<f32> {
         let node = self.trie.child(order, context, word)?;
         Some(self.probabilities[order][node as usize]).filter(|value| !value.is_nan())
     }
 
-    /// The history after one word more: the last `order - 1` words at most. A word without a number
-    /// (outside the vocabulary, and the model has no `<unk>`) leaves nothing.
+    /// The history after one more word: at most the last `order - 1` words. A word without an id
+    /// (outside the vocabulary of a model without `<unk>`) gives the empty history.
     ///
     /// # Panics
-    /// May panic if the word is not below [`Self::vocab_size`] or the history is another model's.
+    /// May panic if the word is not below [`Self::vocab_size`] or the history belongs to another
+    /// model.
     pub fn advance(&self, history: &History, word: Option<u32>) -> History {
         let mut nodes = Vec::with_capacity(self.order());
         if let Some(word) = word
             && self.order() > 1
         {
-            nodes.push(self.if_it_matters(1, word));
+            nodes.push(self.relevant_context(1, word));
             for (&node, order) in history.nodes.iter().zip(1..self.order() - 1) {
                 let longer = if node == NONE {
                     None
                 } else {
                     self.trie.child(order, node, word)
                 };
-                nodes.push(longer.map_or(NONE, |node| self.if_it_matters(order + 1, node)));
+                nodes.push(longer.map_or(NONE, |node| self.relevant_context(order + 1, node)));
             }
         }
         while nodes.last() == Some(&NONE) {
@@ -225,11 +231,12 @@ impl NgramModel {
         History { nodes }
     }
 
-    /// A context that nothing continues and that weighs nothing says as much as none.
-    fn if_it_matters(&self, order: usize, node: u32) -> u32 {
-        let idle = self.trie.children(order, node).is_empty()
+    /// The node itself, or [`NONE`] if the context has no continuations and a back-off weight of 0,
+    /// so that it does not affect any probability.
+    fn relevant_context(&self, order: usize, node: u32) -> u32 {
+        let is_irrelevant = self.trie.children(order, node).is_empty()
             && self.backoffs[order - 1][node as usize] == 0.0;
-        if idle { NONE } else { node }
+        if is_irrelevant { NONE } else { node }
     }
 }
 
@@ -242,8 +249,9 @@ mod tests {
         \\2-grams:\n-0.125 <s> a -2\n-0.25 a b\n\\3-grams:\n-0.0625 <s> a b\n\\end\\\n";
 
     #[test]
-    fn back_off_goes_down_to_the_unigrams() {
-        let model = arpa::read(lines::ArpaLines::new(TEXT.as_bytes(), "text")).expect("a model");
+    fn probabilities_back_off_to_unigrams() {
+        let model = arpa_reader::read(arpa_lines::ArpaLines::new(TEXT.as_bytes(), "text"))
+            .expect("a model");
         let [a, b, end] = ["a", "b", "</s>"].map(|token| model.id(token).expect("a word"));
         let start = model.sentence_start();
         let after_a = model.advance(&start, Some(a));
@@ -255,7 +263,7 @@ mod tests {
         assert_eq!(
             after_b,
             History::default(),
-            "nothing continues b and it weighs nothing"
+            "b has no continuations and no back-off weight"
         );
         assert_eq!(model.advance(&after_a, None), History::default());
         assert_eq!(

@@ -1,25 +1,25 @@
-//! N-grams as a trie of sorted arrays: an n-gram is a node, its context the node above it.
+//! N-grams as a trie of sorted arrays. An n-gram is a node, and its context is the node's parent.
 //!
-//! A node of order n is its place among the n-grams of that order. The n-grams that share a context
-//! stand together, sorted by their last word, and contexts stand in their own order: so a node
-//! needs its last word and the place where its continuations begin, 8 bytes.
+//! A node of order n is an index into the n-grams of that order. N-grams that share a context are
+//! contiguous and sorted by their last word; contexts are in the order of their nodes. So a node
+//! stores only its last word and the start of its continuations: 8 bytes.
 
 use std::ops::Range;
 
 /// The n-grams of one order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Level {
+pub(super) struct TrieLevel {
     /// The last word of each n-gram.
     pub(super) words: Vec<u32>,
-    /// Where the continuations of each n-gram begin in the level above, and the end of the last;
+    /// The start of the continuations of each n-gram in the next order, and the end of the last;
     /// empty for the highest order.
     pub(super) children: Vec<u32>,
 }
 
-/// All orders, the unigrams first. Unigrams are complete: a word's node is its number.
+/// All orders, starting with the unigrams. Every word has a unigram, whose node is its id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trie {
-    pub(super) levels: Vec<Level>,
+    pub(super) levels: Vec<TrieLevel>,
 }
 
 impl Trie {
@@ -28,13 +28,13 @@ impl Trie {
         self.levels.len()
     }
 
-    /// The n-grams of an order from 1 on.
-    pub(super) fn level(&self, order: usize) -> &Level {
+    /// The n-grams of an order, counted from 1.
+    pub(super) fn level(&self, order: usize) -> &TrieLevel {
         &self.levels[order - 1]
     }
 
-    /// The continuations of a node of an order from 1 on, as places in the next order; none in the
-    /// highest order.
+    /// The continuations of a node, as a range of nodes of the next order; empty for the highest
+    /// order.
     pub(super) fn children(&self, order: usize, node: u32) -> Range<usize> {
         let children = &self.level(order).children;
         match children.get(node as usize + 1) {
@@ -43,17 +43,17 @@ impl Trie {
         }
     }
 
-    /// The node that continues a node of an order from 1 on with a word.
+    /// The node of the n-gram that extends a node with a word.
     pub(super) fn child(&self, order: usize, node: u32, word: u32) -> Option<u32> {
         let range = self.children(order, node);
         if range.is_empty() {
             return None;
         }
-        let begin = range.start;
+        let start = range.start;
         self.level(order + 1).words[range]
             .binary_search(&word)
             .ok()
-            .map(|place| (begin + place) as u32)
+            .map(|index| (start + index) as u32)
     }
 
     /// The node of an n-gram of at least one word.
@@ -69,26 +69,26 @@ impl Trie {
             .try_fold(first, |node, (&word, order)| self.child(order, node, word))
     }
 
-    /// Keeps the nodes marked in `keep`, one list an order. The context of a node that is kept must
-    /// be kept.
+    /// Keeps the nodes marked in `keep`, which has one list per order. If a node is kept, its
+    /// context must be kept too.
     pub(super) fn retain(&mut self, keep: &[Vec<bool>]) {
-        for (number, marks) in keep.iter().enumerate() {
-            let level = &mut self.levels[number];
+        for (index, marks) in keep.iter().enumerate() {
+            let level = &mut self.levels[index];
             retain(&mut level.words, marks);
-            if let Some(above) = keep.get(number + 1) {
-                let ranks = ranks(above);
+            if let Some(next) = keep.get(index + 1) {
+                let ranks = ranks(next);
                 let kept = level
                     .children
                     .iter()
                     .zip(marks)
                     .filter(|&(_, &mark)| mark)
                     .map(|(&start, _)| ranks[start as usize]);
-                level.children = kept.chain([ranks[above.len()]]).collect();
+                level.children = kept.chain([ranks[next.len()]]).collect();
             }
         }
     }
 
-    /// Bytes taken.
+    /// Size in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.levels
             .iter()
@@ -97,14 +97,14 @@ impl Trie {
     }
 }
 
-/// Keeps the values whose mark is set.
+/// Keeps the values whose marks are set.
 pub(super) fn retain<T>(values: &mut Vec<T>, marks: &[bool]) {
     let mut marks = marks.iter();
     values.retain(|_| marks.next() == Some(&true));
     values.shrink_to_fit();
 }
 
-/// How many marks are set before each place, and in all.
+/// The number of marks set before each index, followed by the total.
 fn ranks(marks: &[bool]) -> Vec<u32> {
     let mut rank = 0;
     let before = marks.iter().map(|&mark| {
@@ -121,18 +121,18 @@ fn ranks(marks: &[bool]) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    /// Words 0 and 1; 0 0, 0 1, 1 0; 0 0 1, 1 0 0, 1 0 1.
+    /// The n-grams 0, 1; 0 0, 0 1, 1 0; 0 0 1, 1 0 0, 1 0 1.
     fn trie() -> Trie {
         let levels = [
-            Level {
+            TrieLevel {
                 words: vec![0, 1],
                 children: vec![0, 2, 3],
             },
-            Level {
+            TrieLevel {
                 words: vec![0, 1, 0],
                 children: vec![0, 1, 1, 3],
             },
-            Level {
+            TrieLevel {
                 words: vec![1, 0, 1],
                 children: Vec::new(),
             },
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn finding() {
+    fn find_returns_nodes() {
         let trie = trie();
         assert_eq!(trie.find(&[1, 0, 1]), Some(2));
         assert_eq!(trie.find(&[0, 1]), Some(1));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn retaining() {
+    fn retain_drops_nodes() {
         let mut trie = trie();
         trie.retain(&[
             vec![true, true],

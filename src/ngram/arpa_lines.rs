@@ -1,4 +1,4 @@
-//! The lines of a file of any size, plain or compressed, with their numbers for messages.
+//! Reads the lines of a file of any size, plain or compressed, and counts them for error messages.
 
 use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
@@ -7,16 +7,17 @@ use crate::error::{Error, Result};
 use crate::gzip;
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
-/// The most bytes in a line: a file of another kind may have no line's end for gigabytes.
-const LONGEST: u64 = 1 << 20;
+/// Maximum number of bytes in a line. A file in another format may have gigabytes without a
+/// newline.
+const MAX_LINE: u64 = 1 << 20;
 
-/// Reads a source line by line.
+/// A reader that returns one line at a time.
 pub(super) struct ArpaLines<R> {
     source: R,
-    /// The file, in the words of a message.
+    /// The name of the file in error messages.
     name: String,
     line: Vec<u8>,
-    number: u64,
+    line_number: u64,
 }
 
 /// Opens a file, compressed or not.
@@ -38,39 +39,39 @@ impl<R: BufRead> ArpaLines<R> {
             source,
             name: name.to_owned(),
             line: Vec::new(),
-            number: 0,
+            line_number: 0,
         }
     }
 
-    /// Goes to the next line; false at the file's end.
+    /// Advances to the next line. Returns false at the end of the file.
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.line.clear();
-        self.number += 1;
+        self.line_number += 1;
         let read = self
             .source
             .by_ref()
-            .take(LONGEST)
+            .take(MAX_LINE)
             .read_until(b'\n', &mut self.line);
         let bytes = read.map_err(|error| self.failed(error))?;
-        if bytes as u64 == LONGEST && self.line.last() != Some(&b'\n') {
+        if bytes as u64 == MAX_LINE && self.line.last() != Some(&b'\n') {
             return Err(self.invalid(
                 "the line",
-                &format!("it is longer than {LONGEST} bytes"),
+                &format!("it is longer than {MAX_LINE} bytes"),
                 "Give an n-gram model in ARPA format",
             ));
         }
-        if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+        if self.line_number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
             self.line.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(bytes > 0)
     }
 
-    /// The bytes of the line, without the white space around them.
+    /// The bytes of the line, without leading and trailing white space.
     pub(super) fn bytes(&self) -> &[u8] {
         self.line.trim_ascii()
     }
 
-    /// The line without the white space around it.
+    /// The line, without leading and trailing white space.
     pub(super) fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.bytes()).map_err(|error| {
             let byte = self.bytes()[error.valid_up_to()];
@@ -82,35 +83,35 @@ impl<R: BufRead> ArpaLines<R> {
         })
     }
 
-    /// The line's number, from 1 on.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    /// The line number, counted from 1.
+    pub(super) fn line_number(&self) -> u64 {
+        self.line_number
     }
 
-    /// Reads what is left, so that damage to compressed data is found there too.
+    /// Reads the rest of the file, to detect corrupt compressed data there.
     pub(super) fn finish(mut self) -> Result<()> {
         let rest = std::io::copy(&mut self.source, &mut std::io::sink());
         rest.map(|_| ()).map_err(|error| self.failed(error))
     }
 
-    /// The refusal of something in this line.
+    /// An error in the current line.
     pub(super) fn invalid(&self, what: &str, rule: &str, hint: &str) -> Error {
-        self.refused_at(self.number, what, rule, hint)
+        self.invalid_at(self.line_number, what, rule, hint)
     }
 
-    /// The refusal of something in another line.
-    pub(super) fn refused_at(&self, line: u64, what: &str, rule: &str, hint: &str) -> Error {
+    /// An error in the given line.
+    pub(super) fn invalid_at(&self, line: u64, what: &str, rule: &str, hint: &str) -> Error {
         Error::invalid(format!("{}, line {line}: {what}", self.name), rule, hint)
     }
 
     fn failed(&self, error: std::io::Error) -> Error {
         match error.kind() {
-            // What the decoder says; reading a plain file never fails with these.
+            // Errors of the decoder; reading a plain file does not return them.
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => self
                 .invalid(
                     "the compressed data",
-                    &format!("it is cut off or damaged here or a little before ({error})"),
-                    "Copy the file again, and look at it with `gzip -t`",
+                    &format!("it is truncated or corrupt at or shortly before this line ({error})"),
+                    "Copy the file again, and check it with `gzip -t`",
                 ),
             _ => Error::io("read", Path::new(&self.name))(error),
         }

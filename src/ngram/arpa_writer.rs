@@ -1,7 +1,7 @@
-//! Writing the ARPA format.
+//! Writes the ARPA format.
 //!
-//! In: a model. Out: a text in which n-grams stand in the model's order, so that one model gives
-//! one text, byte for byte.
+//! In: a model. Out: a file with the n-grams in the order of the model, so that equal models give
+//! identical files.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,13 +13,13 @@ use flate2::write::GzEncoder;
 use super::NgramModel;
 use crate::error::{Error, Result};
 
-/// Writes a file under a temporary name beside it, syncs it, and gives it its name.
+/// Writes a file under a temporary name in the same directory, syncs it, and renames it.
 pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
     check_tokens(model)?;
     let Some(name) = path.file_name() else {
         return Err(Error::invalid(
             path.display().to_string(),
-            "it names no file",
+            "it is not a file name",
             "Give the name of a file to write",
         ));
     };
@@ -32,16 +32,16 @@ pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let written = write_new(model, &new, is_compressed).map_err(Error::io("write", path));
-    let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
-    if placed.is_err() {
-        // The first failure is the one to tell.
+    let renamed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
+    if renamed.is_err() {
+        // Report the first failure.
         let _ = fs::remove_file(&new);
     }
-    // Directories cannot be synced everywhere; where they can, the rename is on disk afterwards.
+    // Persists the rename. Not all systems can sync directories.
     if let Ok(handle) = File::open(directory) {
         let _ = handle.sync_all();
     }
-    placed
+    renamed
 }
 
 fn write_new(model: &NgramModel, path: &Path, is_compressed: bool) -> io::Result<()> {
@@ -58,23 +58,23 @@ fn write_new(model: &NgramModel, path: &Path, is_compressed: bool) -> io::Result
     file.sync_all()
 }
 
-/// Tokens must be read back as what they are.
+/// Checks that every token can be read back.
 fn check_tokens(model: &NgramModel) -> Result<()> {
     for id in 0..model.vocab_size() as u32 {
         let token = model.token(id);
         if token.is_empty() || token.bytes().any(|byte| byte.is_ascii_whitespace()) {
             return Err(Error::invalid(
                 format!("the token {token:?}"),
-                "in an ARPA file white space stands between tokens, so none may be empty or have \
-                 any in it",
-                "Give such tokens other names",
+                "an ARPA file separates tokens by white space, so a token must not be empty or \
+                 contain white space",
+                "Rename the token",
             ));
         }
     }
     Ok(())
 }
 
-/// Writes the text.
+/// Writes a model in ARPA format.
 pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, r"\data\")?;
     for (order, count) in (1..).zip(model.counts()) {
@@ -87,22 +87,21 @@ pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result
     writeln!(out, "\n\\end\\")
 }
 
-/// Writes the n-grams of an order. Contexts that were put in are left out: reading puts them in
-/// again.
+/// Writes the n-grams of an order. Implicit contexts are omitted; the reader inserts them again.
 fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Result<()> {
-    // The node of each prefix of the n-gram; they only ever move forward.
+    // The node of each prefix of the n-gram. They only move forward.
     let mut path = vec![0_u32; order];
     for (node, &probability) in (0..).zip(&model.probabilities[order - 1]) {
         path[order - 1] = node;
-        for below in (1..order).rev() {
-            while model.trie.children(below, path[below - 1]).end <= path[below] as usize {
-                path[below - 1] += 1;
+        for prefix in (1..order).rev() {
+            while model.trie.children(prefix, path[prefix - 1]).end <= path[prefix] as usize {
+                path[prefix - 1] += 1;
             }
         }
         if probability.is_nan() {
             continue;
         }
-        write!(out, "{}", text(probability))?;
+        write!(out, "{}", without_negative_zero(probability))?;
         let words = path
             .iter()
             .zip(1..)
@@ -115,14 +114,14 @@ fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Re
             .get(order - 1)
             .map_or(0.0, |weights| weights[node as usize]);
         if backoff != 0.0 {
-            write!(out, "\t{}", text(backoff))?;
+            write!(out, "\t{}", without_negative_zero(backoff))?;
         }
         writeln!(out)?;
     }
     Ok(())
 }
 
-/// The shortest digits that read back as the same number; 0 without a sign.
-fn text(value: f32) -> f32 {
+/// Removes the sign of -0.
+fn without_negative_zero(value: f32) -> f32 {
     value + 0.0
 }
