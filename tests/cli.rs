@@ -745,6 +745,43 @@ fn corpus_refuses_sizes_that_no_task_has() {
     }
 }
 
+/// Every file has the mode that the umask gives a file of `File::create` in its directory.
+#[cfg(unix)]
+#[apply(test)]
+fn files_are_written_with_the_default_mode() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &std::path::Path| {
+        let metadata =
+            std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        metadata.permissions().mode() & 0o777
+    };
+    let workbench = Workbench::with_model();
+    for arguments in [
+        "export --onnx --out model.onnx",
+        "export --vectors output --out vectors.txt",
+        "ngram --text train.txt --order 2 --out model.arpa",
+        "ngram --text train.txt --order 2 --out model.arpa.gz",
+    ] {
+        workbench.run(arguments).succeeds();
+    }
+    let mut files: Vec<_> = ["model.onnx", "vectors.txt", "model.arpa", "model.arpa.gz"]
+        .iter()
+        .map(|name| workbench.path(name))
+        .collect();
+    let checkpoint = std::fs::read_dir(workbench.path("model")).expect("a directory");
+    files.extend(checkpoint.map(|entry| entry.expect("an entry").path()));
+    assert_eq!(files.len(), 4 + 6, "{files:?}");
+
+    let plain = workbench.path("plain");
+    std::fs::File::create(&plain).expect("a file created");
+    let expected = mode(&plain);
+    for file in files {
+        let found = mode(&file);
+        assert_eq!(found, expected, "{}: {found:o}", file.display());
+    }
+}
+
 #[cfg(unix)]
 #[apply(test)]
 fn a_reader_that_leaves_is_no_error() {

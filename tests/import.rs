@@ -251,7 +251,7 @@ fn the_boundary_moves_to_the_front() {
         .succeeds();
         assert!(
             run.stderr
-                .contains("was number 5 in moved.txt and is now number 0"),
+                .contains("had id 5 in moved.txt and now has id 0"),
             "{}",
             run.stderr
         );
@@ -361,7 +361,7 @@ fn other_types_become_f32() {
         "hold F16",
     );
     let mut wide = tensors.converted(Dtype::F64, |value| f64::from(value).to_le_bytes());
-    check("f64", &wide, &tensors, "F32, each of them exactly");
+    check("f64", &wide, &tensors, "F32, all of them exactly");
     let bytes = &mut wide.0.get_mut("decoder.bias").expect("a bias").2;
     bytes[8..16].copy_from_slice(&(0.1_f64).to_le_bytes());
     let mut rounded = tensors.clone();
@@ -486,7 +486,7 @@ fn tensors_that_are_refused() {
     };
     refused(
         &add("module.attention.weight", &[2, 2]),
-        &["no model of Elman's has: module.attention.weight. "],
+        &["no model of Elman has: module.attention.weight. "],
     );
     refused(
         &add("rnn.weight_ih_l0", &[11, 6]),
@@ -629,7 +629,7 @@ fn vocabularies_that_are_refused() {
     );
     refused(
         &vocabulary.replace("</s>\n", "</s> 0\n"),
-        &["bad.txt, line 2", "number"],
+        &["bad.txt, line 2", "has an id"],
     );
     refused("</s>\n</s>\n", &["</s>", "twice"]);
     refused("", &["bad.txt", "boundary"]);
@@ -663,7 +663,7 @@ fn flags_and_files_that_are_refused() {
         .fails(1, &["train.txt", "safetensors", "save_file"]);
     workbench.write("half.safetensors", &workbench.read(file)[..2000]);
     import(&workbench, "half.safetensors", vocabulary, "--out new")
-        .fails(1, &["half.safetensors", "no whole"]);
+        .fails(1, &["half.safetensors", "not a complete"]);
     import(&workbench, file, vocabulary, "--out train.txt")
         .fails(1, &["train.txt", "it is a file"]);
     for (flags, parts) in [
@@ -726,13 +726,13 @@ fn pytorch_agrees_with_score() {
         (
             "deep",
             "relu",
-            "hold F64: their 180 numbers became F32, 180 of them rounded to the nearest",
+            "have type F64: their 180 elements were converted to F32, 180 of them rounded to the nearest",
         ),
         ("tied", "tanh", "<eos>"),
         (
             "brief",
             "tanh",
-            "hold BF16: their 69 numbers became F32, each of them exactly",
+            "have type BF16: their 69 elements were converted to F32, all of them exactly",
         ),
     ] {
         let flags = format!("--out {case} --activation {activation}");
@@ -744,7 +744,7 @@ fn pytorch_agrees_with_score() {
         )
         .succeeds();
         assert!(
-            run.stderr.contains(said) && run.stderr.contains("was number 4"),
+            run.stderr.contains(said) && run.stderr.contains("had id 4"),
             "{case}: {}",
             run.stderr
         );

@@ -522,8 +522,8 @@ fn files_that_are_cut_short() {
     let [(_, text), (_, binary)] = whole_files();
     for file in [&text, &binary] {
         for (length, parts) in [
-            (0, &["no model of rnnlm"][..]),
-            (4, &["no model of rnnlm"]),
+            (0, &["not a model of rnnlm"][..]),
+            (4, &["not a model of rnnlm"]),
             (
                 place(file, "hidden layer size"),
                 &["ends before its vocabulary", "cut short"],
@@ -598,7 +598,7 @@ fn files_that_are_refused() {
             &["version 11", "reads version 10"],
         ),
         ("version: 10", "version: ten", &["`version:`", "\"ten\""]),
-        ("version: 10", "revision: 10", &["no model of rnnlm"]),
+        ("version: 10", "revision: 10", &["not a model of rnnlm"]),
         (
             "file format: 0",
             "file format: 2",
@@ -607,17 +607,17 @@ fn files_that_are_refused() {
         (
             "input layer size: 15",
             "input layer size: 16",
-            &["an input layer of 16", "make no network", "copy"],
+            &["an input layer of 16", "do not make a network", "copy"],
         ),
         (
             "output layer size: 14",
             "output layer size: 13",
-            &["an output layer of 13", "make no network"],
+            &["an output layer of 13", "do not make a network"],
         ),
         (
             "hidden layer size: 5\n",
             "",
-            &["`hidden layer size:`", "no model of rnnlm"],
+            &["`hidden layer size:`", "not a model of rnnlm"],
         ),
         (
             "class size: 4",
@@ -640,7 +640,11 @@ fn files_that_are_refused() {
             &["NaN is among them", "finite", "-alpha"],
         ),
         (&format!("{number}\n"), "-inf\n", &["-inf is among them"]),
-        (&format!("{number}\n"), "one\n", &["\"one\" is no number"]),
+        (
+            &format!("{number}\n"),
+            "one\n",
+            &["\"one\" is not a number"],
+        ),
     ] {
         assert!(whole.contains(good), "{good:?}");
         rejected(&workbench, whole.replace(good, bad), parts);
@@ -648,12 +652,12 @@ fn files_that_are_refused() {
     rejected(
         &workbench,
         format!("{whole}0.1234\n"),
-        &["8 bytes are left over"],
+        &["8 bytes follow the values"],
     );
     rejected(
         &workbench,
         [&binary[..], &[0, 0, 0, 0]].concat(),
-        &["4 bytes are left over"],
+        &["4 bytes follow the values"],
     );
     rejected(
         &workbench,
@@ -672,12 +676,12 @@ fn files_that_are_refused() {
     rejected(
         &workbench,
         crate::command::small_text(),
-        &["no model of rnnlm", "rnnlm -train"],
+        &["not a model of rnnlm", "rnnlm -train"],
     );
     rejected(
         &workbench,
         [0x80, 0, 0, 0, 0xff].repeat(50),
-        &["no model of rnnlm"],
+        &["not a model of rnnlm"],
     );
     // Sizes that no memory has.
     let huge = whole

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, Training};
+use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, TrainingState};
 use elman::corpus::{Corpus, Limits, TextSource, Unit, builtin};
 use elman::device::Device;
 use elman::field::Choice;
@@ -107,7 +107,8 @@ pub fn load<'a>(
 ) -> Trainer<'a> {
     let read = Checkpoint::read(directory.path()).expect("read");
     assert_eq!(read.vocabulary, corpus.vocabulary);
-    let Training { snapshot, record } = Training::read(directory.path(), &read).expect("read");
+    let TrainingState { snapshot, record } =
+        TrainingState::read(directory.path(), &read).expect("read");
     Trainer::resume(
         device,
         read.description.config,

@@ -157,7 +157,7 @@ fn vectors_that_are_refused() {
         ("1 3\nthe 1 2\n", &["wrong.vec, line 2", "\"the\" has 2"]),
         (
             "2 3\nunheard 1 2 3\nthe 1 nan 3\n",
-            &["wrong.vec, line 3", "2 finite numbers"],
+            &["wrong.vec, line 3", "2 finite values"],
         ),
         (
             "2 3\nthe 1 2 3\n",

@@ -1,30 +1,33 @@
-//! Replacing several files of a directory together: after a crash at any moment they are all old or
-//! all new.
+//! Replaces several files of a directory together: after a crash at any moment, either all of them
+//! are old or all are new.
 //!
-//! Every file is first written and synced under a temporary name. A journal that lists them makes
-//! the change final; then they take their places, and the journal goes. Whoever opens the directory
-//! later finishes what a journal says, or removes what none mentions.
+//! Each file is first written and synced under a temporary name. A journal that lists the files
+//! commits the change. Then the files are renamed and the journal is removed. Opening the directory
+//! later completes the change if there is a journal; temporary files without a journal are
+//! ignored.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
 const JOURNAL: &str = ".journal";
 
-/// What stands in the journal before the name of a file that goes.
+/// Precedes the name of a file to remove in the journal.
 const REMOVED: char = '-';
 
-/// Files on their way into a directory, and out of it.
+/// A set of files to write into and remove from a directory. Dropping it without
+/// [`Transaction::commit`] changes nothing.
 #[derive(Debug)]
 pub(super) struct Transaction<'a> {
     directory: &'a Path,
     /// The lines of the journal.
-    names: Vec<String>,
+    journal: Vec<String>,
 }
 
-fn temporary(directory: &Path, name: &str) -> PathBuf {
+/// The path at which a file is written before it is renamed.
+pub(super) fn temporary_path(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!(".{name}.new"))
 }
 
@@ -34,62 +37,61 @@ fn sync(path: &Path) -> Result<()> {
         .map_err(Error::io("sync", path))
 }
 
-/// Directories cannot be synced everywhere; where they can, the rename is on disk afterwards.
+/// Syncs a directory, so that renames in it are on disk. Some systems cannot sync directories;
+/// there this does nothing.
 fn sync_directory(directory: &Path) {
     if let Ok(handle) = File::open(directory) {
         let _ = handle.sync_all();
     }
 }
 
-/// Writes one file that stands for itself: under a temporary name beside it, synced, then renamed.
+/// Writes a single file: under a temporary name in the same directory, synced, then renamed.
 ///
 /// # Errors
-/// If it cannot be written; what was there before is there still.
+/// If it cannot be written; an existing file is unchanged.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let new = temporary(
-        directory,
-        &path.file_name().unwrap_or_default().to_string_lossy(),
-    );
-    let written = fs::write(&new, bytes)
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = temporary_path(directory, &name);
+    let result = fs::write(&new, bytes)
         .map_err(Error::io("write", path))
-        .and_then(|()| sync(&new));
-    let placed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
-    if placed.is_err() {
-        // The first failure is the one to tell.
+        .and_then(|()| sync(&new))
+        .and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
+    if result.is_err() {
+        // The first error is the one to report.
         let _ = fs::remove_file(&new);
     }
     sync_directory(directory);
-    placed
+    result
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(directory: &'a Path) -> Self {
         Self {
             directory,
-            names: Vec::new(),
+            journal: Vec::new(),
         }
     }
 
-    /// Adds a file that `write` makes at the path it is given.
+    /// Adds a file. `write` writes it to the path that it is given.
     pub(super) fn add(
         &mut self,
         name: &'static str,
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        let path = temporary(self.directory, name);
+        let path = temporary_path(self.directory, name);
         write(&path)?;
         sync(&path)?;
-        self.names.push(name.to_owned());
+        self.journal.push(name.to_owned());
         Ok(())
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     pub(super) fn remove(&mut self, name: &'static str) {
-        self.names.push(format!("{REMOVED}{name}"));
+        self.journal.push(format!("{REMOVED}{name}"));
     }
 
     /// Adds a file with the given content.
@@ -99,14 +101,12 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// Puts every file in its place.
+    /// Makes all changes.
     pub(super) fn commit(self) -> Result<()> {
-        let (journal, new_journal) = (
-            self.directory.join(JOURNAL),
-            temporary(self.directory, JOURNAL),
-        );
+        let journal = self.directory.join(JOURNAL);
+        let new_journal = temporary_path(self.directory, JOURNAL);
         let mut file = File::create(&new_journal).map_err(Error::io("write", &new_journal))?;
-        file.write_all(self.names.join("\n").as_bytes())
+        file.write_all(self.journal.join("\n").as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(Error::io("write", &new_journal))?;
         fs::rename(&new_journal, &journal).map_err(Error::io("rename", &new_journal))?;
@@ -115,36 +115,38 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Finishes a change that was interrupted after its journal was written, and does nothing
-/// otherwise.
+/// Completes a change that was interrupted after its journal was written. Does nothing if there is
+/// no journal.
 pub(super) fn recover(directory: &Path) -> Result<()> {
     let journal = directory.join(JOURNAL);
-    let names = match fs::read_to_string(&journal) {
-        Ok(names) => names,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+    let lines = match fs::read_to_string(&journal) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io("read", &journal)(error)),
     };
-    for name in names.lines() {
-        let (action, path, done) = match name.strip_prefix(REMOVED) {
-            Some(name) => (
-                "remove",
-                directory.join(name),
-                fs::remove_file(directory.join(name)),
-            ),
-            None => (
-                "rename",
-                temporary(directory, name),
-                fs::rename(temporary(directory, name), directory.join(name)),
-            ),
-        };
-        match done {
-            // It was done before the interruption.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            done => done.map_err(Error::io(action, &path))?,
+    for line in lines.lines() {
+        match line.strip_prefix(REMOVED) {
+            Some(name) => {
+                let path = directory.join(name);
+                done_or_done_before(fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
+            }
+            None => {
+                let new = temporary_path(directory, line);
+                let renamed = fs::rename(&new, directory.join(line));
+                done_or_done_before(renamed).map_err(Error::io("rename", &new))?;
+            }
         }
     }
     sync_directory(directory);
     fs::remove_file(&journal).map_err(Error::io("remove", &journal))
+}
+
+/// Accepts a missing file: the change to it was made before the interruption.
+fn done_or_done_before(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_before_the_journal_leaves_the_old_files_and_after_it_the_new() {
+    fn a_crash_leaves_all_files_old_before_the_journal_and_new_after_it() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path();
         let write = |text: &str| {
@@ -174,10 +176,10 @@ mod tests {
         recover(path).expect("nothing to do");
         assert_eq!(contents(path), ["old", "old"]);
 
-        // The journal is there, and one of the files has moved already.
+        // The journal exists, and one of the files was renamed before the crash.
         drop(write("new"));
         fs::write(path.join(JOURNAL), "a\nb").expect("written");
-        fs::rename(temporary(path, "a"), path.join("a")).expect("renamed");
+        fs::rename(temporary_path(path, "a"), path.join("a")).expect("renamed");
         assert_eq!(contents(path), ["new", "old"]);
         recover(path).expect("finished");
         assert_eq!(contents(path), ["new", "new"]);
@@ -185,22 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_with_the_others_coming_or_stays() {
+    fn files_are_removed_together_with_the_replacement_of_others() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path();
         fs::write(path.join("a"), "old").expect("written");
         fs::write(path.join("b"), "old").expect("written");
-        let begin = || {
+        let start = || {
             let mut transaction = Transaction::new(path);
             transaction.add_bytes("a", b"new").expect("written");
             transaction.remove("b");
             transaction.remove("c");
             transaction
         };
-        drop(begin());
+        drop(start());
         recover(path).expect("nothing to do");
         assert_eq!(contents(path), ["old", "old"]);
-        begin().commit().expect("committed");
+        start().commit().expect("committed");
         assert_eq!(contents(path), ["new", ""]);
         assert!(!path.join("b").exists() && !path.join(JOURNAL).exists());
     }

@@ -1,9 +1,9 @@
-//! Word vectors as text, word2vec's format: a line with how many there are and how long they are,
-//! then a line for each word with its numbers.
+//! Word vectors in word2vec's text format: a line with the number of vectors and their length, then
+//! one line per word with the word and the elements of its vector.
 //!
-//! In: a file, to begin an embedding with. Out: a table of a model, for other programs.
+//! Input: a file that initializes an embedding. Output: a table of a model, for other programs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::BufRead;
 use std::path::Path;
@@ -11,44 +11,39 @@ use std::path::Path;
 use super::{Checkpoint, replace_file};
 use crate::corpus::Vocabulary;
 use crate::error::{Error, Result};
-use crate::field::choices;
+use crate::field::{Choice, choices};
 use crate::gzip;
 use crate::model::parameter_specs;
 
-/// Vectors of some words, all of one length.
+/// Vectors of equal length for some of a vocabulary's words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordVectors {
-    /// Numbers of a vector.
+    /// Length of a vector.
     pub size: usize,
-    /// The vectors of the words that were asked for.
+    /// The vectors of the words that are in the vocabulary.
     pub vectors: HashMap<String, Vec<f32>>,
 }
 
 impl WordVectors {
-    /// Reads the vectors of a vocabulary's words, plain or compressed with gzip; those of other
-    /// words are left out.
+    /// Reads the vectors of a vocabulary's words from a file, plain or compressed with gzip. Other
+    /// words are skipped.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not of the format; the message names the line.
+    /// If the file cannot be read or is malformed; the message names the line.
     pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         Self::parse(gzip::open(path)?, path, vocabulary)
     }
 
     fn parse(reader: impl BufRead, path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
-        let wrong = |line: usize, rule: String| {
+        let malformed = |line: usize, rule: String| {
             Error::invalid(
                 format!("{}, line {line}", path.display()),
                 rule,
-                "Give vectors in word2vec's text format: `words size`, then `word number number \
-                 …` \
-                 on every line",
+                "Give vectors in word2vec's text format: `words size`, then `word value value …` \
+                 on each line",
             )
         };
-        let wanted: HashMap<&str, ()> = vocabulary
-            .types()
-            .iter()
-            .map(|token| (token.as_str(), ()))
-            .collect();
+        let known: HashSet<&str> = vocabulary.types().iter().map(String::as_str).collect();
         let mut lines = reader.lines();
         let head = lines
             .next()
@@ -60,21 +55,20 @@ impl WordVectors {
             .map(str::parse::<usize>)
             .collect();
         let [Ok(count), Ok(size)] = fields[..] else {
-            return Err(wrong(
-                1,
-                format!("{head:?} is not the number of words and the length of vectors"),
-            ));
+            let rule = format!("{head:?} is not the number of words and the length of vectors");
+            return Err(malformed(1, rule));
         };
         if size == 0 {
-            return Err(wrong(1, "vectors have no numbers".into()));
+            return Err(malformed(1, "the length of vectors must be above 0".into()));
         }
-        let (mut vectors, mut found) = (HashMap::new(), 0);
-        for (number, line) in (2..).zip(lines) {
+        let mut vectors = HashMap::new();
+        let mut found = 0;
+        for (line_number, line) in (2..).zip(lines) {
             let line = line.map_err(Error::io("read", path))?;
             let mut fields = line.split_ascii_whitespace();
             let Some(word) = fields.next() else { continue };
             found += 1;
-            if !wanted.contains_key(word) {
+            if !known.contains(word) {
                 continue;
             }
             let vector: Vec<f32> = fields
@@ -82,89 +76,87 @@ impl WordVectors {
                 .filter(|value: &f32| value.is_finite())
                 .collect();
             if vector.len() != size || line.split_ascii_whitespace().count() != size + 1 {
-                return Err(wrong(
-                    number,
-                    format!(
-                        "{word:?} has {} finite numbers, and vectors have {size}",
-                        vector.len()
-                    ),
-                ));
+                let rule = format!(
+                    "{word:?} has {} finite values, and vectors have {size}",
+                    vector.len()
+                );
+                return Err(malformed(line_number, rule));
             }
             vectors.insert(word.to_owned(), vector);
         }
         if found != count {
-            return Err(wrong(
-                1,
-                format!("it says {count} words, and there are {found}"),
-            ));
+            let rule = format!("it says {count} words, and there are {found}");
+            return Err(malformed(1, rule));
         }
         Ok(Self { size, vectors })
     }
 
-    /// Puts the vectors into an embedding, `[V, size]`; how many words had one.
-    pub fn put_into(&self, embedding: &mut [f32], vocabulary: &Vocabulary) -> usize {
-        let rows = embedding
-            .chunks_exact_mut(self.size)
-            .zip(vocabulary.types());
-        let pairs = rows.filter_map(|(row, token)| Some((row, self.vectors.get(token)?)));
-        pairs
-            .map(|(row, vector)| row.copy_from_slice(vector))
-            .count()
+    /// Copies the vectors into an embedding `[V, size]` and returns the number of rows that were
+    /// set.
+    pub fn copy_to(&self, embedding: &mut [f32], vocabulary: &Vocabulary) -> usize {
+        let rows = embedding.chunks_exact_mut(self.size);
+        let mut count = 0;
+        for (row, token) in rows.zip(vocabulary.types()) {
+            if let Some(vector) = self.vectors.get(token) {
+                row.copy_from_slice(vector);
+                count += 1;
+            }
+        }
+        count
     }
 }
 
 choices! {
-    /// Which of a model's tables has a vector for each word.
+    /// A table of a model with one vector for each word.
     pub enum WordTable {
-        /// What the network reads: the embedding, or without one the first layer's weights from
-        /// each word.
+        /// The embedding; without an embedding, the columns of the first layer's input weight.
         Input = "input",
-        /// What the output layer multiplies the last state by.
+        /// The weight of the output layer.
         Output = "output",
     }
 }
 
-/// Writes a table of a model.
+impl WordTable {
+    /// The parameters that can be this table, in order of precedence.
+    fn parameters(self) -> [&'static str; 2] {
+        match self {
+            Self::Input => ["embedding.weight", "rnn.weight_ih_l0"],
+            Self::Output => ["decoder.weight", "embedding.weight"],
+        }
+    }
+}
+
+/// Writes a table of a model and returns the length of its vectors.
 ///
 /// # Errors
-/// If the model has no such table, a token cannot stand in such a file, or the file cannot be
-/// written.
+/// If the model has no such table, a token contains white space, or the file cannot be written.
 pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<usize> {
     let config = &checkpoint.description.config;
-    let names = match table {
-        WordTable::Input => ["embedding.weight", "rnn.weight_ih_l0"],
-        WordTable::Output => ["decoder.weight", "embedding.weight"],
-    };
-    let parameter_specs = parameter_specs(config);
-    let place = names
-        .iter()
-        .find_map(|name| parameter_specs.iter().position(|one| one.name == *name));
+    let specs = parameter_specs(config);
     let words = checkpoint.vocabulary.len();
-    let found = place
-        .map(|place| (&parameter_specs[place], &checkpoint.parameters[place]))
-        .filter(|(one, _)| one.shape.contains(&words));
-    let Some((spec, values)) = found else {
+    let parameter = table
+        .parameters()
+        .iter()
+        .find_map(|name| specs.iter().position(|spec| spec.name == *name))
+        .filter(|&index| specs[index].shape.contains(&words));
+    let Some(index) = parameter else {
         return Err(Error::invalid(
+            format!("the {} table", table.name()),
             format!(
-                "the {} table",
-                if table == WordTable::Input {
-                    "input"
-                } else {
-                    "output"
-                }
-            ),
-            format!(
-                "--output {} has no vector of one length for every word",
+                "`output = {}` has no vector of one length for every word",
                 config.output
             ),
-            "Take the input table",
+            "Export the input table",
         ));
     };
-    let by_row = spec.shape[0] == words && spec.name != "rnn.weight_ih_l0";
+    let spec = &specs[index];
+    let values = &checkpoint.parameters[index];
+    // The input weight `[G*H, V]` has one column per word, every other table one row.
+    let is_by_row = spec.shape[0] == words && spec.name != "rnn.weight_ih_l0";
     let size = values.len() / words;
     let mut text = format!("{words} {size}\n");
     for (word, token) in checkpoint.vocabulary.types().iter().enumerate() {
-        if token.is_empty() || token.contains(|character: char| character.is_whitespace()) {
+        if token.is_empty() || token.contains(char::is_whitespace) {
             return Err(Error::invalid(
                 format!("the token {token:?}"),
                 "word2vec's text format separates fields by white space",
@@ -172,11 +164,11 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
             ));
         }
         text.push_str(token);
-        for number in 0..size {
-            let value = if by_row {
-                values[word * size + number]
+        for element in 0..size {
+            let value = if is_by_row {
+                values[word * size + element]
             } else {
-                values[number * words + word]
+                values[element * words + word]
             };
             // Writing to a string cannot fail.
             let _ = write!(text, " {value}");
@@ -204,16 +196,16 @@ mod tests {
         let read = parse("3 2\nb 0.5 -1\nother x y z\na 1e-3 2\n").expect("vectors");
         assert_eq!((read.size, read.vectors.len()), (2, 2));
         let mut embedding = vec![9.0; 8];
-        assert_eq!(read.put_into(&mut embedding, &vocabulary()), 2);
+        assert_eq!(read.copy_to(&mut embedding, &vocabulary()), 2);
         assert_eq!(embedding, [9.0, 9.0, 1e-3, 2.0, 0.5, -1.0, 9.0, 9.0]);
     }
 
     #[test]
-    fn bad_vectors_are_named() {
+    fn errors_name_the_line() {
         for (text, line, why) in [
             ("", "line 1", "number of words"),
             ("a 1 2\n", "line 1", "number of words"),
-            ("1 0\na\n", "line 1", "no numbers"),
+            ("1 0\na\n", "line 1", "above 0"),
             ("1 2\na 1\n", "line 2", "1 finite"),
             ("1 2\na 1 nan\n", "line 2", "1 finite"),
             ("1 2\na 1 2 3\n", "line 2", "3 finite"),

@@ -1,30 +1,33 @@
-//! `vocab.txt`: one type a line, its number the line's; a backslash and control characters escaped
-//! as in JSON.
+//! `vocab.txt`: one type per line; the line index is the type's id. Backslashes and control
+//! characters are escaped as in JSON.
 
 use crate::error::{Error, Result};
 
-/// The file's text.
+/// The text of the file.
 pub(super) fn write(types: &[String]) -> String {
     types.iter().map(|token| escape(token) + "\n").collect()
 }
 
-/// The types of the file's text.
+/// Parses the text of the file.
+///
+/// # Errors
+/// If a backslash does not start an escape.
 pub(super) fn read(text: &str) -> Result<Vec<String>> {
     text.split_terminator('\n')
         .enumerate()
-        .map(|(number, line)| unescape(line).ok_or_else(|| bad_line(number, line)))
+        .map(|(index, line)| unescape(line).ok_or_else(|| bad_line(index, line)))
         .collect()
 }
 
-fn bad_line(number: usize, line: &str) -> Error {
+fn bad_line(index: usize, line: &str) -> Error {
     Error::invalid(
-        format!("vocab.txt, line {}: {line:?}", number + 1),
-        "a backslash must begin \\\\, \\n, \\t, \\r, \\b, \\f or \\u and four hexadecimal digits",
+        format!("vocab.txt, line {}: {line:?}", index + 1),
+        "a backslash must start \\\\, \\n, \\t, \\r, \\b, \\f or \\u and four hexadecimal digits",
         "Restore the file from a copy of the model",
     )
 }
 
-/// The type with its backslashes and control characters escaped.
+/// Escapes the backslashes and control characters of a type.
 pub fn escape(token: &str) -> String {
     let mut text = String::with_capacity(token.len());
     for character in token.chars() {
@@ -44,7 +47,7 @@ pub fn escape(token: &str) -> String {
     text
 }
 
-/// The type of a line; none where a backslash begins no escape.
+/// Undoes [`escape`]; `None` if a backslash does not start an escape.
 pub(super) fn unescape(line: &str) -> Option<String> {
     let mut token = String::with_capacity(line.len());
     let mut characters = line.chars();
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_and_odd_words_come_back() {
+    fn reading_returns_the_types_that_were_written() {
         let mut types: Vec<String> = (0..=255_u8)
             .map(|byte| char::from(byte).to_string())
             .collect();
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_backslash_is_named() {
+    fn a_stray_backslash_is_reported() {
         let message = read("a\n\\x\n").expect_err("not an escape").to_string();
         assert!(message.contains("line 2"), "{message}");
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::summary;
-use crate::checkpoint::{Checkpoint, Training, escape};
+use crate::checkpoint::{Checkpoint, TrainingState, escape};
 use crate::error::Result;
 use crate::model::parameter_specs;
 
@@ -25,7 +25,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     let checkpoint = Checkpoint::read(&flags.model)?;
     // A model that came without its training state is whole all the same.
     let training = if flags.model.join("training.json").exists() {
-        Some(Training::read(&flags.model, &checkpoint)?)
+        Some(TrainingState::read(&flags.model, &checkpoint)?)
     } else {
         None
     };
@@ -78,7 +78,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     output.line(format_args!("vocabulary: {} …", first.join(" ")))?;
     match training {
         None => output.line("no training state: this model can be used, not resumed")?,
-        Some(Training { record, .. }) => {
+        Some(TrainingState { record, .. }) => {
             let progress = &record.progress;
             output.line(format_args!(
                 "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} \

@@ -15,7 +15,7 @@ use super::{check_unused, generate, init, quoted, replay};
 use crate::check::check_mixed_products;
 use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{
-    self, Checkpoint, CorpusRecord, Description, FORMAT, Training, TrainingRecord,
+    self, Checkpoint, CorpusRecord, Description, FORMAT, TrainingRecord, TrainingState,
 };
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
@@ -60,7 +60,7 @@ impl Text {
 struct Interrupted<'a> {
     directory: &'a Path,
     checkpoint: Checkpoint,
-    training: Training,
+    training: TrainingState,
 }
 
 pub(super) fn run(flags: &TrainFlags) -> Result<()> {
@@ -306,7 +306,7 @@ fn put_vectors(
             format!("Give --embedding {}", vectors.size),
         ));
     }
-    let found = vectors.put_into(&mut values[0], vocabulary);
+    let found = vectors.copy_to(&mut values[0], vocabulary);
     eprintln!("vectors for {found} of {} types", vocabulary.len());
     Ok(())
 }
@@ -412,7 +412,7 @@ fn check_unchanged(
 impl<'a> Interrupted<'a> {
     fn read(flags: &TrainFlags, directory: &'a Path) -> Result<Self> {
         let checkpoint = Checkpoint::read(directory)?;
-        let training = Training::read(directory, &checkpoint)?;
+        let training = TrainingState::read(directory, &checkpoint)?;
         check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
         Ok(Self {
             directory,

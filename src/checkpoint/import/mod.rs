@@ -1,9 +1,9 @@
-//! Models of other programs: their files in, a [`Checkpoint`] without training state out. No device
-//! is needed.
+//! Models of other programs. Input: their files. Output: a [`Checkpoint`] without training state.
+//! No device is needed.
 //!
-//! A reader of one program's files gives an [`Imported`]: what the network is made of in words of
-//! its own ([`ImportedShape`]), and its numbers under Elman's names. Only here a layout becomes a
-//! [`Config`].
+//! The reader of a program's files returns an [`Imported`]: the shape of the network
+//! ([`ImportedShape`]) and its parameters under Elman's names. Only this module turns the shape
+//! into a [`Config`].
 
 mod names;
 pub mod pytorch;
@@ -18,7 +18,7 @@ use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Config, parameter_specs};
 
-/// The names under which the tables are found in [`Imported::values`] and in Elman's own files.
+/// Names of the tables in [`Imported::values`] and in Elman's files.
 const EMBEDDING: &str = "embedding.weight";
 const PROJECTION: &str = "projection.weight";
 const DECODER: &str = "decoder.weight";
@@ -27,7 +27,7 @@ const CLASS_WEIGHT: &str = "decoder.class_weight";
 const COMPRESSION: &str = "compression.weight";
 const DIRECT: &str = "direct.weight";
 
-/// What a network is made of, as far as its tensors tell.
+/// The shape of a network, as far as its tensors determine it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedShape {
     /// "elman", "gru" or "lstm".
@@ -36,35 +36,35 @@ pub struct ImportedShape {
     pub gates: usize,
     /// V.
     pub vocab_size: usize,
-    /// D; 0 where the first layer takes one-hot vectors.
+    /// D; 0 if the input of the first layer is one-hot.
     pub embedding_size: usize,
-    /// H of each layer, from the input on.
+    /// H of each layer, starting with the first.
     pub hidden_sizes: Vec<usize>,
     /// Whether the recurrent layers have PyTorch's two biases.
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
-    /// Whether the output layer's weight is the embedding.
+    /// Whether the weight of the output layer is the embedding.
     pub tied: bool,
-    /// Whether a matrix `[D, H]` stands between the last layer and the output layer.
+    /// Whether there is a projection `[D, H]` between the last layer and the output layer.
     pub projection: bool,
 }
 
 impl ImportedShape {
-    /// The configuration of such a network; what tensors do not tell (activation, initial state,
-    /// output layer) is `defaults`'s.
+    /// The configuration of a network with this shape. `defaults` supplies the fields that tensors
+    /// do not determine, such as activation, initial state and output layer.
     ///
     /// # Errors
-    /// If Elman has no such cell or no such shape of network.
+    /// If Elman does not support the cell or the shape.
     pub fn config(&self, defaults: Config) -> Result<Config> {
         let hidden_size = self.hidden_sizes.first().copied().unwrap_or(0);
-        let differ = self.hidden_sizes.iter().any(|&size| size != hidden_size);
+        let sizes_differ = self.hidden_sizes.iter().any(|&size| size != hidden_size);
         let config = Config {
             cell: self.cell.to_owned(),
             vocab_size: self.vocab_size,
             embedding_size: self.embedding_size,
             hidden_size,
-            hidden_sizes: if differ {
+            hidden_sizes: if sizes_differ {
                 self.hidden_sizes.clone()
             } else {
                 Vec::new()
@@ -84,44 +84,41 @@ impl ImportedShape {
 /// A model of another program, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
-    /// What it is made of.
-    pub layout: ImportedShape,
+    /// The shape of the network.
+    pub shape: ImportedShape,
     /// What a token is.
     pub unit: Unit,
-    /// The types, the boundary first.
+    /// The vocabulary; the boundary is its first type.
     pub vocabulary: Vocabulary,
-    /// The numbers in the layout of Elman's files, under its names; a tied output layer's weight is
-    /// not among them.
+    /// The parameters in the layout and under the names of Elman's files. There is no output weight
+    /// if the output layer is tied.
     pub values: HashMap<String, Vec<f32>>,
-    /// Whether the program skips words outside the vocabulary even where it has `<unk>`.
+    /// Whether the program skips words outside the vocabulary even if the vocabulary has `<unk>`.
     pub skip_unknown: bool,
-    /// The states that a text begins with, where they are not one number in every unit.
+    /// The initial state of a text, if it is not the same number in every unit.
     pub initial_states: Option<Vec<Vec<f32>>>,
-    /// What was changed on the way, a sentence each.
+    /// A sentence for each change that the import made.
     pub notes: Vec<String>,
 }
 
 impl Imported {
-    /// The model as Elman keeps it. `defaults` is as in [`ImportedShape::config`].
+    /// Converts the model into a checkpoint. `defaults` is passed to [`ImportedShape::config`].
     ///
     /// # Errors
-    /// If Elman has no such network.
+    /// If Elman does not support the network.
     pub fn into_checkpoint(mut self, defaults: Config) -> Result<Checkpoint> {
-        let config = self.layout.config(defaults)?;
-        let parameter_specs = parameter_specs(&config);
-        let take = |name: &str| {
-            self.values.remove(name).ok_or_else(|| {
-                Error::invalid(
-                    name,
-                    "the import did not find its numbers",
-                    "This is a bug in Elman",
-                )
+        let config = self.shape.config(defaults)?;
+        let parameters = parameter_specs(&config)
+            .into_iter()
+            .map(|spec| {
+                self.values.remove(&spec.name).ok_or_else(|| {
+                    Error::invalid(
+                        spec.name,
+                        "the import did not find its values",
+                        "This is a bug in Elman",
+                    )
+                })
             })
-        };
-        let parameters = parameter_specs
-            .iter()
-            .map(|one| one.name.as_str())
-            .map(take)
             .collect::<Result<_>>()?;
         let description = Description {
             version: FORMAT,

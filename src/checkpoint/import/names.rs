@@ -1,4 +1,4 @@
-//! Which tensor of a PyTorch file is which parameter.
+//! Maps the tensor names of a PyTorch file to the names of Elman's parameters.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -7,14 +7,15 @@ use super::tensors::ForeignTensors;
 use super::{DECODER, DECODER_BIAS, EMBEDDING, PROJECTION};
 use crate::error::{Error, Result};
 
-/// The parts of a recurrent layer: two weights, two biases.
+/// The parameters of a recurrent layer: two weights, then two biases.
 const LAYER_PARTS: [&str; 4] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
 
-/// The names of a file, complete and without a stranger.
+/// The names of a file's tensors. Every parameter of the network has a tensor, and every tensor is
+/// a parameter.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct TensorNames {
     prefix: String,
-    /// The file's name for each of Elman's.
+    /// The name in the file for each name in Elman.
     in_file: BTreeMap<String, String>,
     /// L, at least 1.
     pub(super) layers: usize,
@@ -22,26 +23,32 @@ pub(super) struct Names {
     pub(super) bias: bool,
 }
 
-impl Names {
-    /// Finds every parameter of a network.
+impl TensorNames {
+    /// Finds the tensor of every parameter of the network.
     ///
     /// # Errors
-    /// If a tensor is missing, or there is one that no network of Elman's has.
+    /// If a tensor is missing, or the file has a tensor that Elman's networks do not have.
     pub(super) fn find(file: &ForeignTensors<'_>) -> Result<Self> {
-        refuse_other_networks(file)?;
+        reject_unsupported(file)?;
         let prefix = common_prefix(file.names());
-        let most_layers = file.names().count();
-        let (mut in_file, mut surplus, mut layers) =
-            (BTreeMap::<String, String>::new(), Vec::new(), 1);
+        let tensor_count = file.names().count();
+        let mut in_file = BTreeMap::<String, String>::new();
+        let mut surplus = Vec::new();
+        let mut layers = 1;
         for name in file.names() {
-            let known = name.strip_prefix(&prefix).and_then(own_name);
-            // A layer's number is below the number of tensors, or layers are missing without end.
-            match known.filter(|own| {
-                !in_file.contains_key(own) && layer(own).is_none_or(|layer| layer < most_layers)
-            }) {
-                Some(own) => {
-                    layers = layers.max(layer(&own).map_or(1, |layer| layer + 1));
-                    in_file.insert(own, name.to_owned());
+            let parameter = name
+                .strip_prefix(&prefix)
+                .and_then(parameter_name)
+                .filter(|parameter| !in_file.contains_key(parameter))
+                // A layer index of at least the number of tensors would add that many layers to
+                // the list of missing ones.
+                .filter(|parameter| {
+                    layer_index(parameter).is_none_or(|index| index < tensor_count)
+                });
+            match parameter {
+                Some(parameter) => {
+                    layers = layers.max(layer_index(&parameter).map_or(1, |index| index + 1));
+                    in_file.insert(parameter, name.to_owned());
                 }
                 None => surplus.push(name.to_owned()),
             }
@@ -53,42 +60,49 @@ impl Names {
             layers,
             bias,
         };
-        let missing = names.missing(file);
         if names.has(PROJECTION) && !names.has(EMBEDDING) {
             surplus.push(names.in_file(PROJECTION));
         }
-        if missing.is_empty() && surplus.is_empty() {
-            return Ok(names);
-        }
+        names.check(file, &surplus)?;
+        Ok(names)
+    }
+
+    /// Checks that no parameter is missing and that there are no `surplus` tensors.
+    fn check(&self, file: &ForeignTensors<'_>, surplus: &[String]) -> Result<()> {
+        let missing = self.missing(file);
         let mut rule = Vec::new();
         if !missing.is_empty() {
             rule.push(format!("it lacks {}", missing.join(", ")));
         }
         if !surplus.is_empty() {
             rule.push(format!(
-                "it holds what no model of Elman's has: {}",
+                "it has tensors that no model of Elman has: {}",
                 surplus.join(", ")
             ));
+        }
+        if rule.is_empty() {
+            return Ok(());
         }
         Err(Error::invalid(
             file.file(),
             rule.join("; "),
-            "Save a model of one nn.RNN, nn.GRU or nn.LSTM called rnn, an nn.Linear called \
-             decoder, and an nn.Embedding called encoder or none",
+            "Save a model with one nn.RNN, nn.GRU or nn.LSTM named rnn, an nn.Linear named \
+             decoder, and optionally an nn.Embedding named encoder",
         ))
     }
 
-    /// Parameters that the others call for, under the names that the file would have for them.
+    /// The missing parameters, under the names that the file would use.
     fn missing(&self, file: &ForeignTensors<'_>) -> Vec<String> {
         let parts = if self.bias {
             &LAYER_PARTS[..]
         } else {
             &LAYER_PARTS[..2]
         };
-        let mut wanted: Vec<String> = (0..self.layers)
+        let mut required: Vec<String> = (0..self.layers)
             .flat_map(|layer| parts.iter().map(move |part| format!("rnn.{part}_l{layer}")))
             .collect();
-        // The output layer may be the embedding, where that is as wide as what it is given.
+        // The output layer can be the embedding if the embedding is as wide as the output layer's
+        // input.
         let width = |name: &str| {
             file.shape(&self.in_file(name))
                 .and_then(<[usize]>::last)
@@ -98,38 +112,38 @@ impl Names {
         let can_be_tied = self.has(EMBEDDING)
             && (self.has(PROJECTION) || hidden.is_none() || width(EMBEDDING) == hidden);
         if !can_be_tied {
-            wanted.push(DECODER.to_owned());
+            required.push(DECODER.to_owned());
         }
-        wanted.retain(|name| !self.has(name));
-        wanted.iter().map(|name| self.in_file(name)).collect()
+        required.retain(|name| !self.has(name));
+        required.iter().map(|name| self.in_file(name)).collect()
     }
 
-    /// Whether the file has the parameter that Elman calls `own`.
-    pub(super) fn has(&self, own: &str) -> bool {
-        self.in_file.contains_key(own)
+    /// Whether the file has a parameter.
+    pub(super) fn has(&self, parameter: &str) -> bool {
+        self.in_file.contains_key(parameter)
     }
 
-    /// The file's name for Elman's `own`, there or not.
-    pub(super) fn in_file(&self, own: &str) -> String {
+    /// The name in the file for a parameter, whether the file has it or not.
+    pub(super) fn in_file(&self, parameter: &str) -> String {
         self.in_file
-            .get(own)
+            .get(parameter)
             .cloned()
-            .unwrap_or_else(|| format!("{}{own}", self.prefix))
+            .unwrap_or_else(|| format!("{}{parameter}", self.prefix))
     }
 }
 
-/// Networks that have PyTorch's names and are none of Elman's.
-fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
+/// Rejects PyTorch networks that Elman does not support.
+fn reject_unsupported(file: &ForeignTensors<'_>) -> Result<()> {
     for name in file.names() {
         let (rule, hint) = if name.ends_with("_reverse") {
             (
                 "it belongs to a bidirectional network, which reads the words that a language \
-                 model is to predict",
+                 model predicts",
                 "Train it without bidirectional",
             )
         } else if name.contains("weight_hr_l") {
             (
-                "it belongs to an LSTM with projections, which Elman does not have",
+                "it belongs to an LSTM with projections, which Elman does not support",
                 "Train it without proj_size",
             )
         } else {
@@ -145,32 +159,32 @@ fn refuse_other_networks(file: &ForeignTensors<'_>) -> Result<()> {
 }
 
 /// Elman's name for the parameter that PyTorch's examples, or Elman, call `name`.
-fn own_name(name: &str) -> Option<String> {
+fn parameter_name(name: &str) -> Option<String> {
     match name {
         "encoder.weight" | EMBEDDING => Some(EMBEDDING.to_owned()),
         PROJECTION | DECODER | DECODER_BIAS => Some(name.to_owned()),
-        _ => layer(name).map(|_| name.to_owned()),
+        _ => layer_index(name).map(|_| name.to_owned()),
     }
 }
 
-/// The number of the recurrent layer that a parameter belongs to.
-fn layer(name: &str) -> Option<usize> {
-    let (part, number) = name.strip_prefix("rnn.")?.split_once("_l")?;
-    let layer: usize = number.parse().ok()?;
-    (LAYER_PARTS.contains(&part) && layer.to_string() == number).then_some(layer)
+/// The index of the recurrent layer that a parameter belongs to.
+fn layer_index(name: &str) -> Option<usize> {
+    let (part, digits) = name.strip_prefix("rnn.")?.split_once("_l")?;
+    let index: usize = digits.parse().ok()?;
+    (LAYER_PARTS.contains(&part) && index.to_string() == digits).then_some(index)
 }
 
-/// What stands before most of the names that are known without it.
+/// The most frequent prefix of the names that are known without it.
 fn common_prefix<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut votes = BTreeMap::<&str, usize>::new();
+    let mut counts = BTreeMap::<&str, usize>::new();
     for name in names {
         let mut starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
-        if let Some(start) = starts.find(|&start| own_name(&name[start..]).is_some()) {
-            *votes.entry(&name[..start]).or_default() += 1;
+        if let Some(start) = starts.find(|&start| parameter_name(&name[start..]).is_some()) {
+            *counts.entry(&name[..start]).or_default() += 1;
         }
     }
-    let winner = votes
+    let most_frequent = counts
         .into_iter()
         .max_by_key(|&(prefix, count)| (count, Reverse(prefix.len())));
-    winner.map_or_else(String::new, |(prefix, _)| prefix.to_owned())
+    most_frequent.map_or_else(String::new, |(prefix, _)| prefix.to_owned())
 }

@@ -1,56 +1,56 @@
-//! PyTorch's files: the `state_dict` of a network of nn.Embedding, nn.RNN, nn.GRU or nn.LSTM, and
+//! PyTorch models: the `state_dict` of a network of nn.Embedding, nn.RNN, nn.GRU or nn.LSTM, and
 //! nn.Linear, saved as safetensors, and a vocabulary.
 //!
-//! Tensors are called as in PyTorch's word_language_model example (`encoder.weight`,
-//! `rnn.weight_ih_l0`, …, `decoder.bias`) or as in Elman's own files (`embedding.weight`), under
-//! any prefix that all of them share. Sizes, cell and parts follow from names and shapes.
+//! Tensors have the names of PyTorch's word_language_model example (`encoder.weight`,
+//! `rnn.weight_ih_l0`, …, `decoder.bias`) or of Elman's files (`embedding.weight`), with any common
+//! prefix. The names and shapes determine the sizes, the cell and the layers.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::names::Names;
+use super::names::TensorNames;
 use super::tensors::ForeignTensors;
 use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, vocabulary};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 
-/// PyTorch's cells by the rows of a weight for each hidden unit.
+/// G and name of PyTorch's cells; a weight has G rows for each hidden unit.
 const CELLS: [(usize, &str); 3] = [(1, "elman"), (3, "gru"), (4, "lstm")];
 const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 
-/// Reads and checks a network and the vocabulary that belongs to it.
+/// Reads and checks a network and its vocabulary.
 ///
 /// # Errors
-/// If a file cannot be read, a tensor is missing, surplus, of a wrong shape or type or not finite,
-/// or the vocabulary is no such thing or has another length.
+/// If a file cannot be read; a tensor is missing, unknown, not finite or of a wrong shape or type;
+/// or the vocabulary is malformed or has another length.
 pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let mut file = ForeignTensors::open(path, &bytes)?;
-    let names = Names::find(&file)?;
-    let layout = ImportedShape::of(&file, &names)?;
+    let names = TensorNames::find(&file)?;
+    let shape = ImportedShape::of(&file, &names)?;
     let types = vocabulary::read(vocabulary, unit)?;
-    if types.vocabulary.len() != layout.vocab_size {
+    if types.vocabulary.len() != shape.vocab_size {
         return Err(Error::invalid(
             vocabulary.display().to_string(),
             format!(
                 "it has {} types, and the tables of {} have {} rows",
                 types.vocabulary.len(),
                 file.file(),
-                layout.vocab_size
+                shape.vocab_size
             ),
-            "Give the vocabulary that the model was trained with, one type a line",
+            "Give the vocabulary that the model was trained with, one type per line",
         ));
     }
     let mut values = HashMap::new();
-    for (name, _) in layout.shapes() {
-        let mut numbers = file.values(&names.in_file(&name))?;
-        layout.move_to_front(types.boundary, &name, &mut numbers);
-        values.insert(name, numbers);
+    for (name, _) in shape.parameters() {
+        let mut elements = file.values(&names.in_file(&name))?;
+        shape.move_to_front(types.boundary, &name, &mut elements);
+        values.insert(name, elements);
     }
     let notes = file.notes().chain(types.notes).collect();
     Ok(Imported {
-        layout,
+        shape,
         unit,
         vocabulary: types.vocabulary,
         values,
@@ -61,8 +61,8 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
 }
 
 impl ImportedShape {
-    /// What the tensors of a file are the parameters of.
-    fn of(file: &ForeignTensors<'_>, names: &Names) -> Result<Self> {
+    /// The shape of the network whose parameters a file holds.
+    fn of(file: &ForeignTensors<'_>, names: &TensorNames) -> Result<Self> {
         let matrix = |name: &str| matrix(file, &names.in_file(name));
         let has_embedding = names.has(EMBEDDING);
         let [vocab_size, _] = matrix(if has_embedding { EMBEDDING } else { DECODER })?;
@@ -75,7 +75,10 @@ impl ImportedShape {
             .map(|layer| Ok(matrix(&format!("rnn.weight_hh_l{layer}"))?[1]))
             .collect::<Result<Vec<usize>>>()?;
         let (gates, cell) = cell(file, names, hidden_sizes[0])?;
-        let layout = Self {
+        let is_tied = has_embedding
+            && (!names.has(DECODER)
+                || file.are_equal(&names.in_file(EMBEDDING), &names.in_file(DECODER)));
+        let shape = Self {
             cell,
             gates,
             vocab_size,
@@ -83,27 +86,25 @@ impl ImportedShape {
             hidden_sizes,
             bias: names.bias,
             decoder_bias: names.has(DECODER_BIAS),
-            tied: has_embedding
-                && (!names.has(DECODER)
-                    || file.are_equal(&names.in_file(EMBEDDING), &names.in_file(DECODER))),
+            tied: is_tied,
             projection: names.has(PROJECTION),
         };
-        for (name, wanted) in layout.shapes() {
+        for (name, expected) in shape.parameters() {
             let name = names.in_file(&name);
             let found = file.shape(&name).unwrap_or_default();
-            if found != wanted {
+            if found != expected {
                 return Err(Error::invalid(
                     format!("{name} of {}", file.file()),
-                    format!("its shape is {found:?}, and the other tensors call for {wanted:?}"),
-                    "Save the state_dict of one whole model",
+                    format!("its shape is {found:?}, and the other tensors require {expected:?}"),
+                    "Save the complete state_dict of one model",
                 ));
             }
         }
-        Ok(layout)
+        Ok(shape)
     }
 
     /// Names and shapes of the parameters, without the weight of a tied output layer.
-    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = Vec::new();
         let mut input = self.vocab_size;
         if self.embedding_size > 0 {
@@ -115,9 +116,8 @@ impl ImportedShape {
             list.push((format!("rnn.weight_ih_l{layer}"), vec![rows, input]));
             list.push((format!("rnn.weight_hh_l{layer}"), vec![rows, hidden]));
             if self.bias {
-                list.extend(
-                    ["ih", "hh"].map(|part| (format!("rnn.bias_{part}_l{layer}"), vec![rows])),
-                );
+                list.push((format!("rnn.bias_ih_l{layer}"), vec![rows]));
+                list.push((format!("rnn.bias_hh_l{layer}"), vec![rows]));
             }
             input = hidden;
         }
@@ -134,17 +134,18 @@ impl ImportedShape {
         list
     }
 
-    /// Gives type `number` the number 0 in a parameter, and each type before it the next number.
-    fn move_to_front(&self, number: usize, parameter: &str, values: &mut [f32]) {
+    /// Gives the type with index `index` the id 0 in a parameter, and increments the ids of the
+    /// types before it.
+    fn move_to_front(&self, index: usize, parameter: &str, values: &mut [f32]) {
         match parameter {
             EMBEDDING | DECODER | DECODER_BIAS => {
                 let width = values.len() / self.vocab_size;
-                values[..(number + 1) * width].rotate_right(width);
+                values[..(index + 1) * width].rotate_right(width);
             }
             INPUT_WEIGHT if self.embedding_size == 0 => {
-                values
-                    .chunks_exact_mut(self.vocab_size)
-                    .for_each(|row| row[..=number].rotate_right(1));
+                for row in values.chunks_exact_mut(self.vocab_size) {
+                    row[..=index].rotate_right(1);
+                }
             }
             _ => {}
         }
@@ -158,13 +159,17 @@ fn matrix(file: &ForeignTensors<'_>, name: &str) -> Result<[usize; 2]> {
         shape => Err(Error::invalid(
             format!("{name} of {}", file.file()),
             format!("its shape is {:?}", shape.unwrap_or_default()),
-            "It must be a matrix of at least one row and one column",
+            "It must be a matrix with at least one row and one column",
         )),
     }
 }
 
-/// G and the cell that has so many gates.
-fn cell(file: &ForeignTensors<'_>, names: &Names, hidden: usize) -> Result<(usize, &'static str)> {
+/// G and the cell with that number of gates.
+fn cell(
+    file: &ForeignTensors<'_>,
+    names: &TensorNames,
+    hidden: usize,
+) -> Result<(usize, &'static str)> {
     let name = names.in_file(INPUT_WEIGHT);
     let [rows, columns] = matrix(file, &name)?;
     CELLS
@@ -175,11 +180,11 @@ fn cell(file: &ForeignTensors<'_>, names: &Names, hidden: usize) -> Result<(usiz
                 format!("{name} of {}", file.file()),
                 format!(
                     "its shape is {:?}, and {} has {hidden} columns: {rows} rows are not 1, 3 or 4 \
-                 times as many",
+                     times {hidden}",
                     [rows, columns],
                     names.in_file("rnn.weight_hh_l0")
                 ),
-                "nn.RNN has 1 row a hidden unit, nn.GRU 3, nn.LSTM 4",
+                "nn.RNN has 1 row per hidden unit, nn.GRU 3, nn.LSTM 4",
             )
         })
 }
@@ -190,12 +195,12 @@ mod tests {
 
     use super::*;
 
-    /// A file's bytes: tensors of ones, each a little different from the others.
+    /// The bytes of a file whose tensors are constant, each with a different value.
     fn file(tensors: &[(&str, Vec<usize>)], metadata: &[(&str, &str)]) -> Vec<u8> {
         let values: Vec<Vec<u8>> = (1_u8..)
             .zip(tensors)
-            .map(|(number, (_, shape))| {
-                let value = 1.0 + f32::from(number) / 64.0;
+            .map(|(index, (_, shape))| {
+                let value = 1.0 + f32::from(index) / 64.0;
                 std::iter::repeat_n(value.to_le_bytes(), shape.iter().product())
                     .flatten()
                     .collect()
@@ -205,7 +210,7 @@ mod tests {
             (
                 *name,
                 TensorView::new(Dtype::F32, shape.clone(), bytes)
-                    .expect("as many bytes as the shape says"),
+                    .expect("the number of bytes that the shape requires"),
             )
         });
         let metadata = metadata
@@ -215,13 +220,16 @@ mod tests {
         safetensors::serialize(views, Some(metadata)).expect("tensors in a file")
     }
 
-    fn layout(tensors: &[(&str, Vec<usize>)], metadata: &[(&str, &str)]) -> Result<ImportedShape> {
+    fn shape_of(
+        tensors: &[(&str, Vec<usize>)],
+        metadata: &[(&str, &str)],
+    ) -> Result<ImportedShape> {
         let bytes = file(tensors, metadata);
         let file = ForeignTensors::open(Path::new("a.safetensors"), &bytes)?;
-        ImportedShape::of(&file, &Names::find(&file)?)
+        ImportedShape::of(&file, &TensorNames::find(&file)?)
     }
 
-    /// One recurrent layer on an embedding, and an output layer: V 7, D 2, H 3.
+    /// An embedding, one recurrent layer and an output layer: V 7, D 2, H 3.
     fn network(gates: usize) -> Vec<(&'static str, Vec<usize>)> {
         vec![
             ("encoder.weight", vec![7, 2]),
@@ -232,9 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cell_is_read_off_the_shapes() {
+    fn shapes_determine_the_cell() {
         for (gates, name) in CELLS {
-            let found = layout(&network(gates), &[]).expect("a network");
+            let found = shape_of(&network(gates), &[]).expect("a network");
             assert_eq!(
                 (found.cell, found.gates, found.hidden_sizes.as_slice()),
                 (name, gates, &[3][..])
@@ -242,18 +250,20 @@ mod tests {
             assert_eq!((found.vocab_size, found.embedding_size), (7, 2));
             assert!(!found.bias && !found.decoder_bias && !found.tied && !found.projection);
         }
-        let message = layout(&network(2), &[]).expect_err("two gates").to_string();
+        let message = shape_of(&network(2), &[])
+            .expect_err("two gates")
+            .to_string();
         assert!(
             message.contains("[6, 2]") && message.contains("nn.GRU 3"),
             "{message}"
         );
         for cell in ["gru", "lstm"] {
             let found =
-                layout(&network(if cell == "gru" { 3 } else { 4 }), &[]).expect("a network");
+                shape_of(&network(if cell == "gru" { 3 } else { 4 }), &[]).expect("a network");
             assert_eq!(
                 found
                     .config(crate::model::Config::default())
-                    .expect("a model of Elman's")
+                    .expect("a supported model")
                     .cell,
                 cell
             );
@@ -274,31 +284,31 @@ mod tests {
             ("projection.weight", vec![2, 5]),
             ("decoder.bias", vec![7]),
         ]);
-        let found = layout(&tensors, &[]).expect("a network");
+        let found = shape_of(&tensors, &[]).expect("a network");
         assert_eq!(
             (found.cell, found.hidden_sizes.as_slice()),
             ("lstm", &[3, 5][..])
         );
         assert!(found.bias && found.decoder_bias && found.projection && !found.tied);
-        // Tied, for there is a projection back to D.
+        // The projection maps back to D, so the output layer can be tied.
         tensors.retain(|(name, _)| *name != "decoder.weight");
-        assert!(layout(&tensors, &[]).expect("a network").tied);
+        assert!(shape_of(&tensors, &[]).expect("a network").tied);
     }
 
     #[test]
-    fn a_shared_table_is_tied_whichever_name_is_left() {
+    fn a_shared_table_is_tied_under_either_name() {
         let mut tensors = network(1);
         tensors[0].1 = vec![7, 3];
         tensors[1].1 = vec![3, 3];
-        assert!(!layout(&tensors, &[]).expect("two tables").tied);
+        assert!(!shape_of(&tensors, &[]).expect("two tables").tied);
         let only_encoder = &tensors[..3];
-        assert!(layout(only_encoder, &[]).expect("one table").tied);
+        assert!(shape_of(only_encoder, &[]).expect("one table").tied);
         let only_decoder = &tensors[1..];
         let found =
-            layout(only_decoder, &[("encoder.weight", "decoder.weight")]).expect("one table");
+            shape_of(only_decoder, &[("encoder.weight", "decoder.weight")]).expect("one table");
         assert_eq!((found.tied, found.embedding_size), (true, 3));
-        // Without the word of the metadata the network would take one-hot vectors.
-        let message = layout(only_decoder, &[])
+        // Without the metadata, the input of the network would be one-hot.
+        let message = shape_of(only_decoder, &[])
             .expect_err("a table is missing")
             .to_string();
         assert!(
@@ -308,13 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_differ_and_a_projection_come_through() {
-        let mut layout = layout(&network(1), &[]).expect("a network");
-        layout.projection = true;
-        layout.hidden_sizes = vec![3, 5];
-        let config = layout
+    fn different_sizes_and_a_projection_are_kept() {
+        let mut shape = shape_of(&network(1), &[]).expect("a network");
+        shape.projection = true;
+        shape.hidden_sizes = vec![3, 5];
+        let config = shape
             .config(crate::model::Config::default())
-            .expect("a model of Elman's");
+            .expect("a supported model");
         assert_eq!(
             (
                 config.projection,

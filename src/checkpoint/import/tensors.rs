@@ -1,5 +1,5 @@
-//! A safetensors file of another program: names, shapes, and numbers of any floating-point type as
-//! f32.
+//! The safetensors file of another program: names, shapes, and values of any floating-point type
+//! converted to f32.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,38 +18,39 @@ pub(super) struct ForeignTensors<'a> {
     conversions: BTreeMap<String, Conversion>,
 }
 
-/// What became of the numbers of one type that is not f32.
+/// Counts of the values of one type that were converted to f32.
 #[derive(Debug, Default)]
 struct Conversion {
     tensors: usize,
     elements: usize,
+    /// Elements that f32 does not represent exactly.
     rounded: usize,
 }
 
 impl<'a> ForeignTensors<'a> {
-    /// Looks through the file's bytes. A name that safetensors' `save_model` left out because its
-    /// tensor is in the file under another name is here again: the file's metadata say which.
+    /// Parses the bytes of a file. safetensors' `save_model` writes a tensor that has several names
+    /// once and lists the other names in the metadata; here such a tensor has all its names.
     ///
     /// # Errors
-    /// If they are no whole safetensors file.
+    /// If the bytes are not a complete safetensors file.
     pub(super) fn open(path: &Path, bytes: &'a [u8]) -> Result<Self> {
         let file = path.display().to_string();
-        let broken = |error: safetensors::SafeTensorError| {
+        let malformed = |error: safetensors::SafeTensorError| {
             Error::invalid(
                 file.clone(),
-                format!("it is no whole safetensors file ({error})"),
+                format!("it is not a complete safetensors file ({error})"),
                 "PyTorch writes one with safetensors.torch.save_file(model.state_dict(), FILE)",
             )
         };
         let mut views: BTreeMap<_, _> = SafeTensors::deserialize(bytes)
-            .map_err(broken)?
+            .map_err(malformed)?
             .tensors()
             .into_iter()
             .collect();
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        for (left_out, kept) in metadata.metadata().iter().flatten() {
-            if let (false, Some(view)) = (views.contains_key(left_out), views.get(kept).cloned()) {
-                views.insert(left_out.clone(), view);
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+        for (alias, name) in metadata.metadata().iter().flatten() {
+            if let (false, Some(view)) = (views.contains_key(alias), views.get(name).cloned()) {
+                views.insert(alias.clone(), view);
             }
         }
         Ok(Self {
@@ -59,17 +60,17 @@ impl<'a> ForeignTensors<'a> {
         })
     }
 
-    /// The file's name.
+    /// The name of the file.
     pub(super) fn file(&self) -> &str {
         &self.file
     }
 
-    /// The tensors' names in order.
+    /// The names of the tensors in alphabetical order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.views.keys().map(String::as_str)
     }
 
-    /// The shape of a tensor, if it is there.
+    /// The shape of a tensor; `None` if it is missing.
     pub(super) fn shape(&self, tensor: &str) -> Option<&[usize]> {
         self.views.get(tensor).map(TensorView::shape)
     }
@@ -84,43 +85,43 @@ impl<'a> ForeignTensors<'a> {
         one == other
     }
 
-    /// The numbers of a tensor that is there.
+    /// The values of a tensor as f32.
     ///
     /// # Errors
-    /// If they are no floating-point numbers of 16, 32 or 64 bits, or one is not finite in f32.
+    /// If the tensor is missing, its type is not a floating-point type of 16, 32 or 64 bits, or a
+    /// value is not finite in f32.
     pub(super) fn values(&mut self, tensor: &str) -> Result<Vec<f32>> {
         let what = format!("{tensor} of {}", self.file);
         let view = self
             .views
             .get(tensor)
             .ok_or_else(|| Error::invalid(what.clone(), "it is missing", "Save it too"))?;
-        let numbers = numbers(view).ok_or_else(|| {
+        let elements = as_f64(view).ok_or_else(|| {
             Error::invalid(
                 what.clone(),
                 format!("its type is {}", view.dtype()),
-                "Elman takes F32, and F64, F16 and BF16 for conversion: save the model with \
+                "Elman reads F32, and converts F64, F16 and BF16: save the model with \
                  model.float()",
             )
         })?;
-        let (mut values, mut rounded) = (Vec::with_capacity(view.shape().iter().product()), 0);
-        for (position, number) in numbers.enumerate() {
-            let value = number as f32;
+        let mut values = Vec::with_capacity(view.shape().iter().product());
+        let mut rounded = 0;
+        for (position, element) in elements.enumerate() {
+            let value = element as f32;
             if !value.is_finite() {
-                let beyond = if number.is_finite() {
+                let reason = if element.is_finite() {
                     ", beyond the range of F32"
                 } else {
                     ""
                 };
+                let index = index_of(position, view.shape());
                 return Err(Error::invalid(
                     what,
-                    format!(
-                        "element {:?} is {number:e}{beyond}",
-                        index(position, view.shape())
-                    ),
-                    "A model's numbers must be finite: take an earlier state of the training",
+                    format!("element {index:?} is {element:e}{reason}"),
+                    "All values of a model must be finite: use an earlier state of the training",
                 ));
             }
-            rounded += usize::from(f64::from(value) != number);
+            rounded += usize::from(f64::from(value) != element);
             values.push(value);
         }
         if view.dtype() != Dtype::F32 {
@@ -135,75 +136,55 @@ impl<'a> ForeignTensors<'a> {
         Ok(values)
     }
 
-    /// A sentence for every type that was converted.
+    /// A sentence for each type that was converted.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        self.conversions.iter().map(
-            |(
-                kind,
-                Conversion {
-                    tensors,
-                    elements,
-                    rounded,
-                },
-            )| {
-                let how = match rounded {
-                    0 => "each of them exactly".to_owned(),
-                    rounded => format!("{rounded} of them rounded to the nearest"),
-                };
-                format!(
-                    "{tensors} tensor(s) of {} hold {kind}: their {elements} numbers became F32, \
-                {how}",
-                    self.file
-                )
-            },
-        )
+        self.conversions.iter().map(|(dtype, conversion)| {
+            let exactness = match conversion.rounded {
+                0 => "all of them exactly".to_owned(),
+                rounded => format!("{rounded} of them rounded to the nearest"),
+            };
+            format!(
+                "{} tensor(s) of {} have type {dtype}: their {} elements were converted to F32, \
+                 {exactness}",
+                conversion.tensors, self.file, conversion.elements
+            )
+        })
     }
 }
 
-/// The numbers of a tensor; every type that is taken fits into f64.
-fn numbers<'v>(view: &'v TensorView<'_>) -> Option<Box<dyn Iterator<Item = f64> + 'v>> {
+/// The elements of a tensor; f64 represents every supported type exactly. `None` for other types.
+fn as_f64<'v>(view: &'v TensorView<'_>) -> Option<Box<dyn Iterator<Item = f64> + 'v>> {
     let bytes = view.data();
     Some(match view.dtype() {
-        Dtype::F64 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from_le_bytes(bytes)),
-        ),
-        Dtype::F32 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(f32::from_le_bytes(bytes))),
-        ),
-        Dtype::F16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(f16::from_le_bytes(bytes).to_f32())),
-        ),
-        Dtype::BF16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(bf16::from_le_bytes(bytes).to_f32())),
-        ),
+        Dtype::F64 => decode(bytes, f64::from_le_bytes),
+        Dtype::F32 => decode(bytes, |element| f32::from_le_bytes(element).into()),
+        Dtype::F16 => decode(bytes, |element| f16::from_le_bytes(element).into()),
+        Dtype::BF16 => decode(bytes, |element| bf16::from_le_bytes(element).into()),
         _ => return None,
     })
 }
 
-/// Row, column, … of an element.
-fn index(position: usize, shape: &[usize]) -> Vec<usize> {
+/// Elements of `N` bytes each.
+fn decode<'v, const N: usize>(
+    bytes: &'v [u8],
+    to_f64: impl Fn([u8; N]) -> f64 + 'v,
+) -> Box<dyn Iterator<Item = f64> + 'v> {
+    Box::new(
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(move |&element| to_f64(element)),
+    )
+}
+
+/// Row, column and so on of the element at a position.
+fn index_of(position: usize, shape: &[usize]) -> Vec<usize> {
     let mut rest = position;
-    let mut index: Vec<usize> = shape
-        .iter()
-        .rev()
-        .map(|&size| (rest % size, rest /= size).0)
-        .collect();
-    index.reverse();
+    let mut index = vec![0; shape.len()];
+    for (index, &size) in index.iter_mut().zip(shape).rev() {
+        *index = rest % size;
+        rest /= size;
+    }
     index
 }

@@ -1,0 +1,227 @@
+//! The training state of a checkpoint: what resuming needs and using the model does not.
+//!
+//! Inputs and outputs: [`Snapshot`], [`Recipe`], [`Progress`] and the record of the corpus.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::tensors::{self, TensorFile};
+use super::transaction::temporary_path;
+use super::{
+    Checkpoint, Description, FORMAT, MODEL, TOKENIZER, TRAINING, TRAINING_TENSORS, VOCABULARY,
+    files, indexed_tensors, named_tensors, start_transaction,
+};
+use crate::corpus::{Limits, Vocabulary};
+use crate::error::{Error, Result};
+use crate::model::{ParameterSpec, parameter_specs};
+use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
+
+/// The corpus that a run was trained on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorpusRecord {
+    /// The path of the training file as it was given; `None` for the built-in corpus.
+    pub train: Option<PathBuf>,
+    /// The validation file; `None` if a part of the training text was held out.
+    pub valid: Option<PathBuf>,
+    /// Size of the training file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the training file.
+    pub sha256: String,
+    /// The limits on the vocabulary: which types it kept, or how many subwords were learned.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The tokenizer's file; `None` if the tokenizer was learned from the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// The texts whose words are the vocabulary; empty if it comes from the training text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vocab: Vec<PathBuf>,
+    /// The model that the run started from; `None` if it started from random parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// The word vectors that initialized the embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<PathBuf>,
+}
+
+/// `training.json`: what resuming needs besides tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// The [`FORMAT`] of the program that wrote the file.
+    pub version: u32,
+    /// Elman's version.
+    pub elman: String,
+    /// The training options.
+    pub recipe: Recipe,
+    /// The position of the run and its history.
+    pub progress: Progress,
+    /// The corpus.
+    pub corpus: CorpusRecord,
+    /// SHA-256 of each file that belongs to this state.
+    pub files: BTreeMap<String, String>,
+}
+
+impl TrainingRecord {
+    /// Reads the record of the run that trained a model.
+    ///
+    /// # Errors
+    /// If it is missing, damaged or from a newer version.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(TRAINING);
+        if !path.exists() {
+            return Err(Error::invalid(
+                path.display().to_string(),
+                "it is missing, so there is no training to resume or repeat: this model has no \
+                 training state",
+                "Use the model as it is, or start a new run",
+            ));
+        }
+        let record: Self = files::read_json(&path)?;
+        record.recipe.validate()?;
+        Ok(record)
+    }
+
+    /// Checks that the files are the ones that were written with this record.
+    fn check_files(&self, directory: &Path) -> Result<()> {
+        for (name, hash) in &self.files {
+            let path = directory.join(name);
+            if files::sha256(&path)? != *hash {
+                return Err(Error::invalid(
+                    path.display().to_string(),
+                    "it was changed after the training state was written",
+                    "Resuming needs the original files: restore them, or start a new run",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What resuming needs: tensors and record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingState {
+    /// The tensors.
+    pub snapshot: Snapshot,
+    /// Everything else.
+    pub record: TrainingRecord,
+}
+
+impl TrainingState {
+    /// Reads the training state that belongs to a model.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, from a newer version, or was changed after the state was
+    /// written.
+    pub fn read(directory: &Path, checkpoint: &Checkpoint) -> Result<Self> {
+        let record = TrainingRecord::read(directory)?;
+        record.check_files(directory)?;
+        let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
+        let specs = parameter_specs(&checkpoint.description.config);
+        let optimizer = optimizer_states(&record.recipe)
+            .iter()
+            .map(|name| take_group(&mut file, &specs, &format!("optimizer.{name}")))
+            .collect::<Result<_>>()?;
+        let best = take_group_if_present(&mut file, &specs, "best")?;
+        let last = take_group_if_present(&mut file, &specs, "last")?;
+        let average = take_group_if_present(&mut file, &specs, "average")?;
+        let carried = file.take_indexed("carried");
+        file.finish()?;
+        Ok(Self {
+            snapshot: Snapshot {
+                parameters: Arc::new(checkpoint.parameters.clone()),
+                best: best.map(Arc::new),
+                last: last.map(Arc::new),
+                average,
+                optimizer,
+                carried,
+            },
+            record,
+        })
+    }
+}
+
+/// The names of an optimizer's states, such as `momentum`; each has the shapes of all parameters.
+fn optimizer_states(recipe: &Recipe) -> &'static [&'static str] {
+    OPTIMIZERS
+        .iter()
+        .find(|row| row.name == recipe.optimizer)
+        .map_or(&[], |row| row.state)
+}
+
+/// Takes one tensor for each parameter, named `{prefix}.{parameter}`.
+fn take_group(
+    file: &mut TensorFile,
+    specs: &[ParameterSpec],
+    prefix: &str,
+) -> Result<Vec<Vec<f32>>> {
+    specs
+        .iter()
+        .map(|spec| file.take(&format!("{prefix}.{}", spec.name), &spec.shape))
+        .collect()
+}
+
+fn take_group_if_present(
+    file: &mut TensorFile,
+    specs: &[ParameterSpec],
+    prefix: &str,
+) -> Result<Option<Vec<Vec<f32>>>> {
+    if !file.contains(&format!("{prefix}.{}", specs[0].name)) {
+        return Ok(None);
+    }
+    take_group(file, specs, prefix).map(Some)
+}
+
+/// Writes a model with its training state, replacing all files together.
+///
+/// # Errors
+/// If the directory cannot be written; its previous content is unchanged.
+pub fn save(
+    directory: &Path,
+    description: &Description,
+    vocabulary: &Vocabulary,
+    snapshot: &Snapshot,
+    recipe: &Recipe,
+    progress: &Progress,
+    corpus: &CorpusRecord,
+) -> Result<()> {
+    let specs = parameter_specs(&description.config);
+    let parameters = &snapshot.parameters;
+    let mut transaction = start_transaction(directory, description, vocabulary, parameters, None)?;
+    let mut state = Vec::new();
+    for (name, values) in optimizer_states(recipe).iter().zip(&snapshot.optimizer) {
+        state.extend(named_tensors(&format!("optimizer.{name}."), &specs, values));
+    }
+    let groups = [
+        ("best.", snapshot.best.as_deref()),
+        ("last.", snapshot.last.as_deref()),
+        ("average.", snapshot.average.as_ref()),
+    ];
+    for (prefix, values) in groups {
+        if let Some(values) = values {
+            state.extend(named_tensors(prefix, &specs, values));
+        }
+    }
+    state.extend(indexed_tensors("carried", &snapshot.carried));
+    transaction.add(TRAINING_TENSORS, |path| tensors::write(path, &state))?;
+
+    let mut names = vec![MODEL, VOCABULARY, TRAINING_TENSORS];
+    names.extend(vocabulary.subwords().map(|_| TOKENIZER));
+    let mut hashes = BTreeMap::new();
+    for name in names {
+        let hash = files::sha256(&temporary_path(directory, name))?;
+        hashes.insert(name.to_owned(), hash);
+    }
+    let record = TrainingRecord {
+        version: FORMAT,
+        elman: env!("CARGO_PKG_VERSION").to_owned(),
+        recipe: recipe.clone(),
+        progress: progress.clone(),
+        corpus: corpus.clone(),
+        files: hashes,
+    };
+    transaction.add_bytes(TRAINING, &files::json(&record))?;
+    transaction.commit()
+}
