@@ -312,7 +312,7 @@ fn damaged_checkpoints() {
     );
     workbench
         .run("eval --device cpu --text train.txt --model newer")
-        .fails(1, &["config.json", "99", "newer Elman"]);
+        .fails(1, &["config.json", "99", "newer version of Elman"]);
     damage(
         "shape",
         "config.json",

@@ -4,7 +4,9 @@ mod made;
 
 use std::collections::BTreeSet;
 
-use elman::onnx::format::{FLOAT, Graph, Model, Tensor, ValueInfo};
+use elman::onnx::proto::{
+    DimensionProto, FLOAT, GraphProto, ModelProto, TensorProto, ValueInfoProto,
+};
 use elman::onnx::{OnnxForm, network_to_onnx};
 use prost::Message;
 
@@ -16,11 +18,11 @@ use made::{Made, NETWORKS, PLAIN, Parameters, VOCABULARY};
 
 const FORMS: [OnnxForm; 2] = [OnnxForm::Sentence, OnnxForm::Step];
 
-fn graph(model: &Model) -> &Graph {
+fn graph(model: &ModelProto) -> &GraphProto {
     model.graph.as_ref().expect("a graph")
 }
 
-fn constant<'a>(model: &'a Model, name: &str) -> &'a Tensor {
+fn constant<'a>(model: &'a ModelProto, name: &str) -> &'a TensorProto {
     graph(model)
         .initializer
         .iter()
@@ -28,7 +30,7 @@ fn constant<'a>(model: &'a Model, name: &str) -> &'a Tensor {
         .unwrap_or_else(|| panic!("no initialiser {name}"))
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f32> {
+fn numbers(tensor: &TensorProto) -> Vec<f32> {
     assert_eq!(tensor.data_type, FLOAT, "{}", tensor.name);
     tensor
         .raw_data
@@ -116,17 +118,14 @@ fn graphs_are_whole() {
 }
 
 /// Name, element type and shape as text.
-fn interface(values: &[ValueInfo]) -> Vec<String> {
-    let text = |value: &ValueInfo| {
+fn interface(values: &[ValueInfoProto]) -> Vec<String> {
+    let text = |value: &ValueInfoProto| {
         let tensor = value
-            .kind
+            .r#type
             .as_ref()
-            .and_then(|kind| kind.tensor_type.as_ref())
+            .and_then(|value| value.tensor_type.as_ref())
             .expect("a tensor");
-        let size = |dimension: &elman::onnx::format::Dimension| match (
-            &dimension.dim_value,
-            &dimension.dim_param,
-        ) {
+        let size = |dimension: &DimensionProto| match (&dimension.dim_value, &dimension.dim_param) {
             (Some(size), None) => size.to_string(),
             (None, Some(name)) => name.clone(),
             _ => panic!("a dimension is a number or a name"),
@@ -245,7 +244,7 @@ fn gates_take_the_operators_order() {
                 *value = (1000 * number + 100 * (place / block) + place % block) as f32;
             });
         }
-        let model = Model::decode(made.file(&parameters, OnnxForm::Sentence).as_slice())
+        let model = ModelProto::decode(made.file(&parameters, OnnxForm::Sentence).as_slice())
             .expect("the file decodes");
         let wanted = |number: usize, block: usize| -> Vec<f32> {
             order
@@ -308,7 +307,7 @@ fn parameters_that_do_not_fit_are_refused() {
     }
     let mut more = whole.clone();
     more.push(("rnn.weight_peephole".to_owned(), vec![1], vec![0.0]));
-    refused(&made, &more, &["rnn.weight_peephole", "does not know"]);
+    refused(&made, &more, &["rnn.weight_peephole", "does not support"]);
     refused(
         &Made {
             cell: "gru",
@@ -336,7 +335,7 @@ fn parameters_that_do_not_fit_are_refused() {
     refused(
         &uneven,
         &uneven.parameters(1),
-        &["[2, 5]", "--form sentence"],
+        &["[2, 5]", "`form = sentence`"],
     );
 }
 
@@ -352,7 +351,7 @@ fn export_writes_a_file_and_keeps_what_was_there() {
         run.stdout
     );
     let sentence = workbench.read("lm.onnx");
-    let model = Model::decode(sentence.as_slice()).expect("the file decodes");
+    let model = ModelProto::decode(sentence.as_slice()).expect("the file decodes");
     assert_eq!(interface(&graph(&model).output), ["nll f32 [N]"]);
     assert_eq!(numbers(constant(&model, "initial_state")), [0.1]);
 
@@ -370,7 +369,7 @@ fn export_writes_a_file_and_keeps_what_was_there() {
     let step = workbench.read("lm.onnx");
     assert_eq!(run.number("bytes") as usize, step.len());
     assert_eq!(
-        interface(&graph(&Model::decode(step.as_slice()).expect("the file decodes")).input)[0],
+        interface(&graph(&ModelProto::decode(step.as_slice()).expect("the file decodes")).input)[0],
         "x int64 [N, 1]"
     );
 

@@ -1,4 +1,4 @@
-//! `elman bench`: how fast a device is, against its own ceilings.
+//! `elman bench`: measures the speed of a device and compares it with the device's peak rates.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -14,10 +14,10 @@ use crate::model::CELLS;
 pub(super) struct BenchFlags {
     #[command(flatten)]
     pub(super) device: DeviceFlags,
-    /// Measure these configurations only, such as a,d [default: all]
+    /// Configurations to measure, such as a,d [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     config: Vec<String>,
-    /// Measure a hidden layer of this size instead [with --vocab-size, --batch and --bptt]
+    /// Measure one configuration with this hidden size instead; requires --vocab-size
     #[arg(
         long,
         value_name = "H",
@@ -26,7 +26,7 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     hidden: Option<u32>,
-    /// Types of the vocabulary
+    /// Vocabulary size
     #[arg(
         long,
         value_name = "V",
@@ -34,7 +34,7 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(2..),
     )]
     vocab_size: Option<u32>,
-    /// The cell of the hidden layers: elman, gru or lstm
+    /// Cell of the hidden layers: elman, gru or lstm
     #[arg(
         long,
         value_name = "CELL",
@@ -43,7 +43,7 @@ pub(super) struct BenchFlags {
         value_parser = cell_names(),
     )]
     cell: String,
-    /// Hidden layers
+    /// Number of hidden layers
     #[arg(
         long,
         value_name = "L",
@@ -52,7 +52,7 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     layers: u32,
-    /// Streams
+    /// Number of parallel streams
     #[arg(
         long,
         value_name = "B",
@@ -61,7 +61,7 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     batch: u32,
-    /// Steps of a window
+    /// Time steps of a window
     #[arg(
         long,
         value_name = "T",
@@ -70,17 +70,17 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     bptt: u32,
-    /// Leave evaluation and generation out
+    /// Skip evaluation and generation
     #[arg(long)]
     training_only: bool,
-    /// Put an embedding of the hidden layer's size in place of one-hot input, as PyTorch's nn.RNN
-    /// has it
+    /// Use an embedding of the hidden size instead of one-hot input, as is usual with PyTorch's
+    /// nn.RNN
     #[arg(long)]
     embedding: bool,
-    /// Seconds of training to measure for each configuration
+    /// Seconds of training for each configuration
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
-    /// Rows and columns of the matrix product that the ceiling is measured with
+    /// Rows and columns of the matrix product that measures the peak rate
     #[arg(long, default_value_t = 2048, value_name = "N")]
     product: usize,
     /// Print one JSON object
@@ -88,12 +88,13 @@ pub(super) struct BenchFlags {
     json: bool,
 }
 
-/// The names of the table of cells.
+/// The names in the table of cells.
 fn cell_names() -> PossibleValuesParser {
     PossibleValuesParser::new(CELLS.iter().map(|row| row.name))
 }
 
-fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
+/// The configurations that the flags select.
+fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     let names: Vec<_> = CONFIGURATIONS.iter().map(|row| row.name).collect();
     if let Some(unknown) = flags
         .config
@@ -103,14 +104,14 @@ fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
         return Err(Error::usage(
             format!("--config {unknown}"),
             "there is no such configuration",
-            format!("They are: {}", names.join(", ")),
+            format!("Use one of {}", names.join(", ")),
         ));
     }
     if !(flags.seconds.is_finite() && flags.seconds > 0.0) || flags.product == 0 {
         return Err(Error::usage(
             "--seconds or --product",
             "they must be above 0",
-            "Leave them out for the defaults",
+            "Omit them to use the defaults",
         ));
     }
     let with_embedding = |row: &Configuration| Configuration {
@@ -125,31 +126,30 @@ fn chosen(flags: &BenchFlags) -> Result<Vec<Configuration>> {
             .map(|row| row.name)
             .find(|name| *name == flags.cell)
             .unwrap_or("elman");
-        let (name, num_layers, embedding_size) = ("-", flags.layers as usize, 0);
-        let own = Configuration {
-            name,
+        let configuration = Configuration {
+            name: "-",
             cell,
-            num_layers,
+            num_layers: flags.layers as usize,
             hidden_size,
             vocab_size,
-            embedding_size,
+            embedding_size: 0,
             batch,
             time_steps,
         };
-        return Ok(vec![with_embedding(&own)]);
+        return Ok(vec![with_embedding(&configuration)]);
     }
-    let wanted = |row: &&Configuration| {
+    let is_selected = |row: &&Configuration| {
         flags.config.is_empty() || flags.config.iter().any(|name| name == row.name)
     };
     Ok(CONFIGURATIONS
         .iter()
-        .filter(wanted)
+        .filter(is_selected)
         .map(with_embedding)
         .collect())
 }
 
 pub(super) fn run(flags: &BenchFlags) -> Result<()> {
-    let configurations = chosen(flags)?;
+    let configurations = configurations(flags)?;
     let mut device = flags.device.open()?;
     let mut output = Output::new();
     let ceilings = ceilings(&mut device, flags.product, (flags.seconds / 8.0).min(1.0))?;
@@ -171,27 +171,27 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
         ))?;
         output.flush()?;
     }
-    let plan = BenchOptions {
+    let options = BenchOptions {
         seconds: flags.seconds,
         product_size: flags.product,
         training_only: flags.training_only,
     };
-    let mut all = Vec::new();
+    let mut all_rates = Vec::new();
     for configuration in &configurations {
-        let found = rates(&mut device, configuration, &plan)?;
+        let rates = rates(&mut device, configuration, &options)?;
         if !flags.json {
-            print(&mut output, &found)?;
+            print_rates(&mut output, &rates)?;
         }
-        all.push(found);
+        all_rates.push(rates);
     }
     if flags.json {
-        output.json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all }))?;
+        output.json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all_rates }))?;
     }
     output.flush()
 }
 
-/// A line of rates and one of the kernels' shares.
-fn print(output: &mut Output, found: &Rates) -> Result<()> {
+/// Prints a line of rates and a line with each kernel's share of the time.
+fn print_rates(output: &mut Output, rates: &Rates) -> Result<()> {
     let Configuration {
         name,
         num_layers,
@@ -201,21 +201,21 @@ fn print(output: &mut Output, found: &Rates) -> Result<()> {
         batch,
         time_steps,
         ..
-    } = found.configuration;
-    let or_none = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.0}"));
+    } = rates.configuration;
+    let or_dash = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.0}"));
     output.line(format_args!(
         "{:8} {num_layers:2} x {hidden_size:4} {vocab_size:7} {embedding_size:4} {batch:4} \
          {time_steps:3} {:10.0} {:9.1} {:9.1} {:8.1} %  {:>11}  {:>11}",
         format!("({name})"),
-        found.training,
-        found.training_gflops,
-        found.product_gflops,
-        100.0 * found.share,
-        or_none(found.evaluation),
-        or_none(found.generation)
+        rates.training,
+        rates.training_gflops,
+        rates.product_gflops,
+        100.0 * rates.share,
+        or_dash(rates.evaluation),
+        or_dash(rates.generation)
     ))?;
-    let total: f64 = found.kernels.values().map(|entry| entry.0).sum();
-    let mut kernels: Vec<_> = found.kernels.iter().collect();
+    let total: f64 = rates.kernels.values().map(|entry| entry.0).sum();
+    let mut kernels: Vec<_> = rates.kernels.iter().collect();
     kernels.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
     let shares: Vec<_> = kernels
         .iter()

@@ -1,4 +1,4 @@
-//! `elman check`: is this driver right?
+//! `elman check`: compares every kernel on a GPU with the CPU, to test the driver.
 
 use clap::Args;
 use serde_json::json;
@@ -26,8 +26,9 @@ pub(super) fn run(flags: &CheckFlags) -> Result<()> {
     if !gpu.is_gpu() {
         return Err(Error::invalid(
             gpu.name(),
-            "a check compares a GPU with the CPU, and no GPU was taken",
-            "`elman devices` lists the adapters; --device NAME takes one, software ones too",
+            "the check compares a GPU with the CPU, and this device is not a GPU",
+            "`elman devices` lists the adapters; --device NAME selects one, including software \
+             adapters",
         ));
     }
     let name = gpu.name().to_owned();

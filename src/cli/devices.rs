@@ -1,4 +1,4 @@
-//! `elman devices`: every adapter, and which one `auto` takes.
+//! `elman devices`: lists every adapter, and says which device `auto` uses.
 
 use clap::Args;
 use serde_json::json;
@@ -16,15 +16,15 @@ pub(super) struct DevicesFlags {
 
 pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
     let all = adapters();
-    let taken = all.iter().position(|info| DeviceChoice::Auto.matches(info));
+    let selected = all.iter().position(|info| DeviceChoice::Auto.matches(info));
     let mut output = Output::new();
     if flags.json {
         let list: Vec<_> = all.iter().map(json_row).collect();
-        let auto = taken.map_or("cpu", |index| all[index].name.as_str());
+        let auto = selected.map_or("cpu", |index| all[index].name.as_str());
         output.json(&json!({ "adapters": list, "auto": auto }))?;
         return output.flush();
     }
-    for (number, info) in all.iter().enumerate() {
+    for (index, info) in all.iter().enumerate() {
         output.line(info.description())?;
         output.line(format_args!("  driver           {}", info.driver))?;
         output.line(format_args!(
@@ -40,7 +40,7 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
             yes(info.immediates),
             yes(info.timestamps)
         ))?;
-        let why = match (taken == Some(number), info.is_software()) {
+        let reason = match (selected == Some(index), info.is_software()) {
             (true, _) => "auto takes this one: the first real GPU".to_owned(),
             (_, true) => {
                 format!(
@@ -51,11 +51,11 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
             }
             _ => "auto takes the one above".to_owned(),
         };
-        output.line(format_args!("  {why}"))?;
+        output.line(format_args!("  {reason}"))?;
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     output.line(format_args!("CPU, {threads} threads"))?;
-    output.line(if taken.is_none() {
+    output.line(if selected.is_none() {
         "  auto takes this: there is no real GPU"
     } else {
         "  --device cpu takes this"

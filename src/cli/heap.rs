@@ -1,12 +1,12 @@
-//! Memory that was freed, back to the system.
+//! Returning freed memory to the operating system.
 
-/// Has glibc give back what it keeps of freed memory: by itself it holds on to vectors of the size
-/// of parameters, and a run to the memory of the last checkpoint it wrote. Elsewhere nothing needs
-/// to be done.
+/// Returns freed memory to the operating system. glibc keeps freed blocks of the size of a
+/// parameter, so without this call a run keeps the memory that writing a checkpoint needed. On
+/// other systems this does nothing.
 pub(super) fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "malloc_trim is a function of C")]
-    // SAFETY: it may be called at any time from any thread.
+    #[expect(unsafe_code, reason = "malloc_trim is a C function")]
+    // SAFETY: malloc_trim may be called at any time from any thread.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! The lines of a file or of standard input.
+//! Reads the lines of a file or of standard input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Opens a file, or standard input under the name `-`.
+/// Opens a file, or standard input if the path is `-`.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(io::stdin())));
@@ -23,12 +23,12 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     )))
 }
 
-/// Lines without their ends.
+/// The lines of a file without their line endings.
 pub(super) struct InputLines {
     reader: Box<dyn BufRead>,
     path: PathBuf,
-    /// Lines read so far.
-    pub(super) number: u64,
+    /// The number of lines that were read.
+    pub(super) count: u64,
 }
 
 impl InputLines {
@@ -36,10 +36,11 @@ impl InputLines {
         Ok(Self {
             reader: open(path)?,
             path: path.to_owned(),
-            number: 0,
+            count: 0,
         })
     }
 
+    /// The next line; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         if self
@@ -50,7 +51,7 @@ impl InputLines {
         {
             return Ok(None);
         }
-        self.number += 1;
+        self.count += 1;
         if line.last() == Some(&b'\n') {
             line.pop();
         }

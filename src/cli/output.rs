@@ -1,4 +1,4 @@
-//! Results on standard output.
+//! Writes results to standard output.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
@@ -22,29 +22,29 @@ impl Output {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write_all(bytes).map_err(failed())
+        self.writer.write_all(bytes).map_err(write_error())
     }
 
     pub(super) fn line(&mut self, line: impl std::fmt::Display) -> Result<()> {
-        writeln!(self.writer, "{line}").map_err(failed())
+        writeln!(self.writer, "{line}").map_err(write_error())
     }
 
-    /// One JSON object as the last line.
+    /// Writes a JSON value as one line.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(value).expect("plain structs have a JSON form");
         self.line(text)
     }
 
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.writer.flush().map_err(failed())
+        self.writer.flush().map_err(write_error())
     }
 }
 
-fn failed() -> impl FnOnce(io::Error) -> Error {
+fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
 }
 
-/// Whether the error is a reader that went away.
+/// Whether the error is a write to standard output whose reader closed it.
 pub fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { path, source, .. }
         if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)

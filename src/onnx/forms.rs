@@ -1,19 +1,20 @@
-//! The two graphs: a scorer of whole sentences, and one step with its states in and out.
+//! The two graphs: one scores whole sentences, the other computes one step with the states as
+//! inputs and outputs.
 
-use super::format::{Attribute, Dimension, FLOAT, Graph, INT64};
-use super::graph::Builder;
-use super::network::Arranged;
+use super::graph_builder::GraphBuilder;
+use super::network::PreparedNetwork;
+use super::proto::{AttributeProto, DimensionProto, FLOAT, GraphProto, INT64};
 use crate::error::{Error, Result};
 
-/// Tokens `x [N, L]` without boundaries and their numbers `x_lens [N]` -> `nll [N]`: minus the sum
-/// of ln P of each sentence's tokens and end.
+/// Tokens `x [N, L]` without boundaries and sentence lengths `x_lens [N]` -> `nll [N]`: minus the
+/// sum of ln P over the tokens of each sentence and its end.
 ///
-/// The boundary is put before and after the tokens here; what stands past a sentence's length
-/// counts nothing, whatever it is. Inside, time comes first: T = L + 1 steps.
-pub(super) fn sentence(network: &Arranged<'_>) -> Graph {
-    let mut graph = Builder::new("sentence");
-    let batch = Dimension::named("N");
-    let x = graph.input("x", INT64, &[batch.clone(), Dimension::named("L")]);
+/// The graph puts the boundary before and after the tokens. Tokens after the end of a sentence are
+/// ignored. Inside the graph, time is the first dimension, with T = L + 1 steps.
+pub(super) fn sentence(network: &PreparedNetwork<'_>) -> GraphProto {
+    let mut graph = GraphBuilder::new("sentence");
+    let batch = DimensionProto::named("N");
+    let x = graph.input("x", INT64, &[batch.clone(), DimensionProto::named("L")]);
     let lengths = graph.input("x_lens", INT64, std::slice::from_ref(&batch));
     graph.output("nll", &[batch]);
 
@@ -24,23 +25,18 @@ pub(super) fn sentence(network: &Arranged<'_>) -> Graph {
     let minus_one = graph.integers("minus_one", &[1], &[-1]);
     let column = graph.integers("column", &[2], &[-1, 1]);
 
-    let by_time = graph.node(
-        "x_by_time",
-        "Transpose",
-        &[&x],
-        vec![Attribute::integers("perm", &[1, 0])],
-    );
-    let one_more = graph.integers("one_more", &[4], &[0, 0, 1, 0]);
-    let lengthened = graph.node(
+    let by_time = transpose(&mut graph, &x);
+    let pad_after = graph.integers("one_more", &[4], &[0, 0, 1, 0]);
+    let padded = graph.node(
         "x_lengthened",
         "Pad",
-        &[&by_time, &one_more, &zero],
+        &[&by_time, &pad_after, &zero],
         Vec::new(),
     );
-    let shape = graph.node("shape", "Shape", &[&lengthened], Vec::new());
+    let shape = graph.node("shape", "Shape", &[&padded], Vec::new());
     let steps = graph.node("steps", "Gather", &[&shape, &zero], Vec::new());
-    let numbers = graph.node("step_numbers", "Range", &[&zero, &steps, &one], Vec::new());
-    let positions = graph.node("positions", "Unsqueeze", &[&numbers, &axis_1], Vec::new());
+    let range = graph.node("step_numbers", "Range", &[&zero, &steps, &one], Vec::new());
+    let positions = graph.node("positions", "Unsqueeze", &[&range, &axis_1], Vec::new());
     let is_token = graph.node("is_token", "Less", &[&positions, &lengths], Vec::new());
     let is_counted = graph.node(
         "is_counted",
@@ -48,19 +44,14 @@ pub(super) fn sentence(network: &Arranged<'_>) -> Graph {
         &[&positions, &lengths],
         Vec::new(),
     );
-    // The boundary's number is 0: it ends every sentence, and stands before it in the shifted
-    // tokens.
-    let targets = graph.node(
-        "targets",
-        "Where",
-        &[&is_token, &lengthened, &zero],
-        Vec::new(),
-    );
-    let one_before = graph.integers("one_before", &[4], &[1, 0, 0, 0]);
+    // The boundary has id 0. It ends every sentence, and the padding puts it before the first
+    // token.
+    let targets = graph.node("targets", "Where", &[&is_token, &padded, &zero], Vec::new());
+    let pad_before = graph.integers("one_before", &[4], &[1, 0, 0, 0]);
     let shifted = graph.node(
         "shifted",
         "Pad",
-        &[&targets, &one_before, &zero],
+        &[&targets, &pad_before, &zero],
         Vec::new(),
     );
     let inputs = graph.node(
@@ -70,138 +61,152 @@ pub(super) fn sentence(network: &Arranged<'_>) -> Graph {
         Vec::new(),
     );
 
-    let top = layers(&mut graph, network, &inputs, &shape);
+    let last_layer = layers(&mut graph, network, &inputs, &shape);
     let width = network.layers.last().map_or(1, |layer| layer.hidden);
     let rows = graph.integers("hidden_rows", &[2], &[-1, width as i64]);
-    let hidden = graph.node("hidden", "Reshape", &[&top, &rows], Vec::new());
-    let all = graph.log_probabilities(network, &hidden, "log_softmax");
-    let wanted = graph.node(
+    let hidden = graph.node("hidden", "Reshape", &[&last_layer, &rows], Vec::new());
+    let log_probabilities = graph.log_probabilities(network, &hidden, "log_softmax");
+    let target_column = graph.node(
         "targets_column",
         "Reshape",
         &[&targets, &column],
         Vec::new(),
     );
-    let found = graph.node(
+    let of_targets = graph.node(
         "of_targets_column",
         "GatherElements",
-        &[&all, &wanted],
-        vec![Attribute::integer("axis", 1)],
+        &[&log_probabilities, &target_column],
+        vec![AttributeProto::integer("axis", 1)],
     );
-    let found = graph.node("of_targets", "Reshape", &[&found, &shape], Vec::new());
+    let of_targets = graph.node("of_targets", "Reshape", &[&of_targets, &shape], Vec::new());
     let nothing = graph.floats("nothing", &[], &[0.0]);
     let counted = graph.node(
         "counted",
         "Where",
-        &[&is_counted, &found, &nothing],
+        &[&is_counted, &of_targets, &nothing],
         Vec::new(),
     );
     let sum = graph.node(
         "log_probability",
         "ReduceSum",
         &[&counted, &axis_0],
-        vec![Attribute::integer("keepdims", 0)],
+        vec![AttributeProto::integer("keepdims", 0)],
     );
     graph.node("nll", "Neg", &[&sum], Vec::new());
     graph.finish()
 }
 
-/// All recurrent layers over tokens `[T, N]` from the initial state: the top's `[T, N, H]`. `shape`
-/// is that of the tokens.
-fn layers(graph: &mut Builder, network: &Arranged<'_>, tokens: &str, shape: &str) -> String {
+/// `x [N, L]` with time first.
+fn transpose(graph: &mut GraphBuilder, x: &str) -> String {
+    graph.node(
+        "x_by_time",
+        "Transpose",
+        &[x],
+        vec![AttributeProto::integers("perm", &[1, 0])],
+    )
+}
+
+/// Adds all recurrent layers, which read tokens `[T, N]` and start from the initial state, and
+/// returns the hidden states of the last layer, `[T, N, H]`. `shape` is the shape of the tokens.
+fn layers(
+    graph: &mut GraphBuilder,
+    network: &PreparedNetwork<'_>,
+    tokens: &str,
+    shape: &str,
+) -> String {
     let one = graph.integers("one_direction", &[1], &[1]);
     let batch = graph.node("batch", "Gather", &[shape, &one], Vec::new());
     let initial = graph.floats("initial_state", &[1], &[network.initial_state]);
-    let mut values = graph.look_up(network, tokens);
-    for (number, layer) in network.layers.iter().enumerate() {
-        let size = graph.integers(&format!("layer{number}.size"), &[1], &[layer.hidden as i64]);
+    let mut values = graph.embed(network, tokens);
+    for (index, layer) in network.layers.iter().enumerate() {
+        let size = graph.integers(&format!("layer{index}.size"), &[1], &[layer.hidden as i64]);
         let shape = graph.node(
-            &format!("layer{number}.shape"),
+            &format!("layer{index}.shape"),
             "Concat",
             &[&one, &batch, &size],
-            vec![Attribute::integer("axis", 0)],
+            vec![AttributeProto::integer("axis", 0)],
         );
-        let first = graph.node(
-            &format!("layer{number}.initial"),
+        let state = graph.node(
+            &format!("layer{index}.initial"),
             "Expand",
             &[&initial, &shape],
             Vec::new(),
         );
-        let states = vec![first; network.operator.states];
-        values = graph.recurrent(network, number, &values, &states).outputs;
+        let states = vec![state; network.operator.states];
+        values = graph.recurrent(network, index, &values, &states).hidden;
     }
     values
 }
 
-/// A token `x [N, 1]` and the states `h0 [L, N, H]`, with `c0` where the cell has one ->
-/// `log_softmax [N, V]`, ln P of every next word, and the states after the token, `next_h0` and
+/// A token `x [N, 1]` and the states `h0 [L, N, H]`, with `c0` for cells that have one ->
+/// `log_softmax [N, V]`, ln P of every next token, and the states after the token, `next_h0` and
 /// `next_c0`.
 ///
 /// # Errors
-/// If the layers differ in size: their states are one tensor.
-pub(super) fn step(network: &Arranged<'_>) -> Result<Graph> {
+/// If the layers have different sizes: their states are one tensor.
+pub(super) fn step(network: &PreparedNetwork<'_>) -> Result<GraphProto> {
     let sizes: Vec<usize> = network.layers.iter().map(|layer| layer.hidden).collect();
     if sizes.iter().any(|&size| size != sizes[0]) {
         return Err(Error::invalid(
             format!("layers of {sizes:?} units"),
-            "the states of all layers are one tensor of the step form, so they must be of one size",
-            "Take --form sentence, or train layers of one size",
+            "the step form has one tensor for the states of all layers, so the layers must have \
+             the same size",
+            "Use `form = sentence`, or train layers of one size",
         ));
     }
-    let mut graph = Builder::new("step");
-    let batch = Dimension::named("N");
-    let x = graph.input("x", INT64, &[batch.clone(), Dimension::fixed(1)]);
-    let states = [
-        Dimension::fixed(sizes.len()),
+    let mut graph = GraphBuilder::new("step");
+    let batch = DimensionProto::named("N");
+    let x = graph.input("x", INT64, &[batch.clone(), DimensionProto::fixed(1)]);
+    let state_shape = [
+        DimensionProto::fixed(sizes.len()),
         batch.clone(),
-        Dimension::fixed(sizes[0]),
+        DimensionProto::fixed(sizes[0]),
     ];
-    let kinds = &["h", "c"][..network.operator.states];
+    let state_names = &["h", "c"][..network.operator.states];
     graph.output(
         "log_softmax",
-        &[batch, Dimension::fixed(network.vocabulary())],
+        &[batch, DimensionProto::fixed(network.vocab_size())],
     );
-    let mut initial = vec![Vec::new(); sizes.len()];
-    for kind in kinds {
-        let all = graph.input(&format!("{kind}0"), FLOAT, &states);
-        graph.output(&format!("next_{kind}0"), &states);
-        let parts: Vec<String> = (0..sizes.len())
-            .map(|number| format!("layer{number}.{kind}0"))
+    // The names of each layer's initial states.
+    let mut initial_states = vec![Vec::new(); sizes.len()];
+    for state in state_names {
+        let all_layers = graph.input(&format!("{state}0"), FLOAT, &state_shape);
+        graph.output(&format!("next_{state}0"), &state_shape);
+        for (index, names) in initial_states.iter_mut().enumerate() {
+            names.push(format!("layer{index}.{state}0"));
+        }
+        let outputs: Vec<&str> = initial_states
+            .iter()
+            .filter_map(|names| names.last())
+            .map(String::as_str)
             .collect();
-        let outputs: Vec<&str> = parts.iter().map(String::as_str).collect();
         graph.node_with_outputs(
-            &format!("split_{kind}0"),
+            &format!("split_{state}0"),
             "Split",
-            &[&all],
+            &[&all_layers],
             &outputs,
-            vec![Attribute::integer("axis", 0)],
+            vec![AttributeProto::integer("axis", 0)],
         );
-        initial
-            .iter_mut()
-            .zip(parts)
-            .for_each(|(layer, part)| layer.push(part));
     }
-    let by_time = graph.node(
-        "x_by_time",
-        "Transpose",
-        &[&x],
-        vec![Attribute::integers("perm", &[1, 0])],
-    );
-    let mut values = graph.look_up(network, &by_time);
-    let mut last = vec![Vec::new(); kinds.len()];
-    for (number, initial) in initial.iter().enumerate() {
-        let layer = graph.recurrent(network, number, &values, initial);
-        values = layer.outputs;
-        last.iter_mut()
-            .zip(layer.states)
-            .for_each(|(kind, state)| kind.push(state));
+    let by_time = transpose(&mut graph, &x);
+    let mut values = graph.embed(network, &by_time);
+    // The names of each layer's states after the token.
+    let mut next_states = Vec::new();
+    for (index, initial) in initial_states.iter().enumerate() {
+        let outputs = graph.recurrent(network, index, &values, initial);
+        values = outputs.hidden;
+        next_states.push(outputs.states);
     }
-    for (kind, states) in kinds.iter().zip(&last) {
-        let parts: Vec<&str> = states.iter().map(String::as_str).collect();
+    for (kind, state) in state_names.iter().enumerate() {
+        let layers: Vec<&str> = next_states
+            .iter()
+            .map(|states| states[kind].as_str())
+            .collect();
         graph.node(
-            &format!("next_{kind}0"),
+            &format!("next_{state}0"),
             "Concat",
-            &parts,
-            vec![Attribute::integer("axis", 0)],
+            &layers,
+            vec![AttributeProto::integer("axis", 0)],
         );
     }
     let time = graph.integers("time", &[1], &[0]);

@@ -1,7 +1,8 @@
-//! A model as an ONNX file, for programs that run such files: ONNX Runtime, sherpa-onnx, tract.
+//! Export of a model as an ONNX file, for programs that run such files, such as ONNX Runtime,
+//! sherpa-onnx and tract.
 //!
-//! In: a checkpoint, or a [`Network`] of named parameters. Out: the bytes of one file that holds
-//! graph and parameters. No device is needed.
+//! Input: a checkpoint, or an [`OnnxNetwork`] of named parameters. Output: the bytes of one file
+//! with graph and parameters. No device is needed.
 //!
 //! Inputs, outputs and metadata are those of icefall's exporter of RNN language models
 //! (`icefall/rnn_lm/export-onnx.py` in k2-fsa/icefall), which sherpa-onnx reads
@@ -14,78 +15,82 @@
 //!   `num_layers`, `hidden_size`, `embedding_dim`.
 //!
 //! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and
-//! `eos_id` (both 0, the boundary), `vocab_size`; and, of this program, `cell`, `unit` and
-//! `initial_state`, what every number of `h0` and `c0` is before the first token. sherpa-onnx
-//! passes two states and begins with zeros: its streaming decoders take the step of an LSTM whose
-//! `initial_state` is 0.
+//! `eos_id` (both 0, the boundary), `vocab_size`. Elman adds `cell`, `unit` and `initial_state`,
+//! the value of every element of `h0` and `c0` before the first token. sherpa-onnx passes two
+//! states and starts from zeros: its streaming decoders need the step form of an LSTM with
+//! `initial_state` 0.
 
-pub mod format;
 mod forms;
-mod graph;
+mod graph_builder;
 mod network;
+mod parameters;
+pub mod proto;
 
 use prost::Message;
 
-pub use network::{Network, Parameter};
+pub use network::OnnxNetwork;
+pub use parameters::NamedParameter;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
 use crate::model::parameter_specs;
-use format::{Model, OperatorSet, Property};
-use network::Arranged;
+use network::PreparedNetwork;
+use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 choices! {
-    /// The graph's interface.
+    /// The interface of the graph.
     pub enum OnnxForm {
-        /// Whole sentences in, one negative log-likelihood each out; the state stays inside.
+        /// Input: whole sentences. Output: the negative log-likelihood of each.
         Sentence = "sentence",
-        /// One token and the state in, the next word's log-probabilities and the next state out.
+        /// Input: one token and the state. Output: log-probabilities of the next token, next state.
         Step = "step",
     }
 }
 
-/// The version of the set of operators, and that of the format which came with it: icefall's, so
-/// that whatever reads its files reads these.
-const OPERATORS: i64 = 13;
-const FORMAT: i64 = 7;
+/// The version of the operator set. This and [`IR_VERSION`] are icefall's, so that every program
+/// that reads its files reads these.
+const OPSET_VERSION: i64 = 13;
+/// The version of the file format that was released with the operator set.
+const IR_VERSION: i64 = 7;
 
-/// The most bytes that a protobuf message may have.
-const LARGEST: u64 = i32::MAX as u64;
+/// The maximum size of a protobuf message in bytes.
+const MAX_FILE_SIZE: u64 = i32::MAX as u64;
 
-/// The bytes of a checkpoint's file.
+/// The ONNX file of a checkpoint.
 ///
 /// # Errors
-/// If the output layer is not the full softmax, or as [`network_to_onnx`].
+/// If the output layer is not the full softmax or there is a compression layer; and as
+/// [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
-    // What was trained on samples is a full softmax.
+    // A model trained with sampling has a full softmax.
     if !["softmax", "sampled"].contains(&config.output.as_str()) {
         return Err(Error::invalid(
             format!("the output layer {}", config.output),
-            "only the full softmax can be written as ONNX",
-            "Train with --output softmax or sampled",
+            "only the full softmax can be exported to ONNX",
+            "Train with `output = softmax` or `output = sampled`",
         ));
     }
     if config.compression_size > 0 {
         return Err(Error::invalid(
             format!("the compression layer of {} units", config.compression_size),
-            "Elman's ONNX graphs have none",
-            "Train without --compression",
+            "the ONNX export does not support compression layers",
+            "Train without `compression_size`",
         ));
     }
     let activation = config.activation.to_string();
     let parameters = parameter_specs(config)
         .into_iter()
         .zip(&checkpoint.parameters);
-    let network = Network {
+    let network = OnnxNetwork {
         cell: &config.cell,
         activation: &activation,
         initial_state: config.initial_state,
         parameters: parameters
-            .map(|(one, values)| Parameter {
-                name: one.name,
-                shape: one.shape,
+            .map(|(spec, values)| NamedParameter {
+                name: spec.name,
+                shape: spec.shape,
                 values,
             })
             .collect(),
@@ -93,33 +98,38 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec
     network_to_onnx(&network, checkpoint.description.unit.name(), form)
 }
 
-/// The bytes of a network's file. `unit` is told in the metadata.
+/// The ONNX file of a network. `unit` is stored in the metadata.
 ///
 /// # Errors
 /// If a parameter is missing, unknown or of a wrong shape, the file would be larger than protobuf
-/// allows, or layers of several sizes are to be written as a step.
-pub fn network_to_onnx(network: &Network<'_>, unit: &str, form: OnnxForm) -> Result<Vec<u8>> {
-    let arranged = network.arrange()?;
+/// allows, or `form` is [`OnnxForm::Step`] and the layers have different sizes.
+pub fn network_to_onnx(network: &OnnxNetwork<'_>, unit: &str, form: OnnxForm) -> Result<Vec<u8>> {
+    let prepared = network.prepare()?;
     let graph = match form {
-        OnnxForm::Sentence => forms::sentence(&arranged),
-        OnnxForm::Step => forms::step(&arranged)?,
+        OnnxForm::Sentence => forms::sentence(&prepared),
+        OnnxForm::Step => forms::step(&prepared)?,
     };
-    let model = Model {
-        ir_version: FORMAT,
+    let model = ModelProto {
+        ir_version: IR_VERSION,
         producer_name: "elman".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(graph),
-        opset_import: vec![OperatorSet {
+        opset_import: vec![OperatorSetIdProto {
             domain: String::new(),
-            version: OPERATORS,
+            version: OPSET_VERSION,
         }],
-        metadata_props: metadata(network.cell, unit, &arranged, form),
+        metadata_props: metadata(network.cell, unit, &prepared, form),
     };
-    check_size(model.encoded_len() as u64)?;
+    check_file_size(model.encoded_len() as u64)?;
     Ok(model.encode_to_vec())
 }
 
-fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: OnnxForm) -> Vec<Property> {
+fn metadata(
+    cell: &str,
+    unit: &str,
+    network: &PreparedNetwork<'_>,
+    form: OnnxForm,
+) -> Vec<StringStringEntryProto> {
     let comment = match form {
         OnnxForm::Sentence => "rnnlm without state",
         OnnxForm::Step => "rnnlm state",
@@ -131,7 +141,7 @@ fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: OnnxForm) -> V
         ("comment", comment.to_owned()),
         ("sos_id", "0".to_owned()),
         ("eos_id", "0".to_owned()),
-        ("vocab_size", network.vocabulary().to_string()),
+        ("vocab_size", network.vocab_size().to_string()),
         ("cell", cell.to_owned()),
         ("unit", unit.to_owned()),
         ("initial_state", network.initial_state.to_string()),
@@ -144,22 +154,22 @@ fn metadata(cell: &str, unit: &str, network: &Arranged<'_>, form: OnnxForm) -> V
         ]);
     }
     rows.into_iter()
-        .map(|(key, value)| Property {
+        .map(|(key, value)| StringStringEntryProto {
             key: key.to_owned(),
             value,
         })
         .collect()
 }
 
-fn check_size(bytes: u64) -> Result<()> {
-    if bytes <= LARGEST {
+fn check_file_size(bytes: u64) -> Result<()> {
+    if bytes <= MAX_FILE_SIZE {
         return Ok(());
     }
     Err(Error::invalid(
         format!("an ONNX file of {bytes} bytes"),
-        format!("protobuf allows {LARGEST} bytes in one file"),
+        format!("protobuf allows {MAX_FILE_SIZE} bytes in one file"),
         "Keep the model as safetensors, which PyTorch reads, or train it with a smaller vocabulary \
-         (--vocab-size) or fewer units (--hidden)",
+         (`vocab_size`) or fewer units (`hidden_size`)",
     ))
 }
 
@@ -168,23 +178,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_protobuf_does_not_allow_is_refused_before_it_is_made() {
-        assert!(check_size(LARGEST).is_ok());
-        // One-hot input of 8000 LSTM units: the identity alone is too large.
+    fn a_file_larger_than_protobuf_allows_is_rejected_before_it_is_built() {
+        assert!(check_file_size(MAX_FILE_SIZE).is_ok());
+        // One-hot input of an LSTM with 8000 units: the identity alone is too large.
         let (weight, recurrent) = (vec![0.0; 32_000 * 2], [0.0]);
         let parameters = vec![
-            Parameter {
+            NamedParameter {
                 name: "rnn.weight_ih_l0".into(),
                 shape: vec![32_000, 2],
                 values: &weight,
             },
-            Parameter {
+            NamedParameter {
                 name: "rnn.weight_hh_l0".into(),
                 shape: vec![1, 1],
                 values: &recurrent,
             },
         ];
-        let network = Network {
+        let network = OnnxNetwork {
             cell: "lstm",
             activation: "tanh",
             initial_state: 0.0,
@@ -196,7 +206,7 @@ mod tests {
         assert!(
             message.contains("4096256004 bytes")
                 && message.contains("2147483647")
-                && message.contains("--hidden"),
+                && message.contains("`hidden_size`"),
             "{message}"
         );
     }

@@ -1,7 +1,7 @@
 //! Networks of hostile sizes in all cells, and what PyTorch's equations make of them in f64.
 
-use elman::onnx::format::Model;
-use elman::onnx::{Network, OnnxForm, Parameter, network_to_onnx};
+use elman::onnx::proto::ModelProto;
+use elman::onnx::{NamedParameter, OnnxForm, OnnxNetwork, network_to_onnx};
 use prost::Message;
 
 use super::super::reference::generator::Generator;
@@ -167,13 +167,15 @@ impl Made {
         shapes.into_iter().map(numbers).collect()
     }
 
-    pub fn network<'a>(&'a self, parameters: &'a Parameters) -> Network<'a> {
-        let parameters = parameters.iter().map(|(name, shape, values)| Parameter {
-            name: name.clone(),
-            shape: shape.clone(),
-            values,
-        });
-        Network {
+    pub fn network<'a>(&'a self, parameters: &'a Parameters) -> OnnxNetwork<'a> {
+        let parameters = parameters
+            .iter()
+            .map(|(name, shape, values)| NamedParameter {
+                name: name.clone(),
+                shape: shape.clone(),
+                values,
+            });
+        OnnxNetwork {
             cell: self.cell,
             activation: self.activation,
             initial_state: self.initial_state,
@@ -186,8 +188,9 @@ impl Made {
             .unwrap_or_else(|error| panic!("{}: {error}", self.cell))
     }
 
-    pub fn model(&self, form: OnnxForm) -> Model {
-        Model::decode(self.file(&self.parameters(1), form).as_slice()).expect("the file decodes")
+    pub fn model(&self, form: OnnxForm) -> ModelProto {
+        ModelProto::decode(self.file(&self.parameters(1), form).as_slice())
+            .expect("the file decodes")
     }
 
     /// log10 P of tokens and end, from PyTorch's equations in f64.

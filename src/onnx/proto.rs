@@ -1,141 +1,148 @@
-//! The part of ONNX's protobuf messages that a network needs, under the names and numbers of
+//! The ONNX protobuf messages and fields that a network needs, with the names and tags of
 //! `onnx.proto`.
 
 use prost::Message;
 
-/// The number of 32-bit floats in [`Tensor::data_type`].
+/// The value of [`TensorProto::data_type`] for 32-bit floats.
 pub const FLOAT: i32 = 1;
-/// The number of 64-bit integers in [`Tensor::data_type`].
+/// The value of [`TensorProto::data_type`] for 64-bit integers.
 pub const INT64: i32 = 7;
 
-/// `ModelProto`: the whole file.
+/// The value of [`AttributeProto::type`] for an integer.
+pub const INT: i32 = 2;
+/// The value of [`AttributeProto::type`] for a list of integers.
+pub const INTS: i32 = 7;
+/// The value of [`AttributeProto::type`] for a list of strings.
+pub const STRINGS: i32 = 8;
+
+/// The whole file.
 #[derive(Clone, PartialEq, Message)]
-pub struct Model {
-    /// The version of the format itself.
+pub struct ModelProto {
+    /// The version of the file format.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
     /// The program that wrote the file.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// Its version.
+    /// The version of that program.
     #[prost(string, tag = "3")]
     pub producer_version: String,
     /// The computation.
     #[prost(message, optional, tag = "7")]
-    pub graph: Option<Graph>,
-    /// The sets of operators that the graph uses.
+    pub graph: Option<GraphProto>,
+    /// The operator sets that the graph uses.
     #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSet>,
-    /// What programs want to know of the model beside the graph.
+    pub opset_import: Vec<OperatorSetIdProto>,
+    /// Metadata for the programs that read the file.
     #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<Property>,
+    pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// `OperatorSetIdProto`.
+/// A version of an operator set.
 #[derive(Clone, PartialEq, Message)]
-pub struct OperatorSet {
-    /// Empty for ONNX's own operators.
+pub struct OperatorSetIdProto {
+    /// Empty for the standard ONNX operators.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// The set's version.
+    /// The version of the operator set.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
 
-/// `StringStringEntryProto`.
+/// A metadata entry.
 #[derive(Clone, PartialEq, Message)]
-pub struct Property {
-    /// Its name.
+pub struct StringStringEntryProto {
+    /// The name of the entry.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Its value as text.
+    /// The value of the entry as text.
     #[prost(string, tag = "2")]
     pub value: String,
 }
 
-/// `GraphProto`: nodes in an order in which they can run.
+/// A computation.
 #[derive(Clone, PartialEq, Message)]
-pub struct Graph {
-    /// The computation.
+pub struct GraphProto {
+    /// The nodes in an order in which they can run.
     #[prost(message, repeated, tag = "1")]
-    pub node: Vec<Node>,
-    /// The graph's name.
+    pub node: Vec<NodeProto>,
+    /// The name of the graph.
     #[prost(string, tag = "2")]
     pub name: String,
     /// Constants.
     #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<Tensor>,
-    /// What the caller gives.
+    pub initializer: Vec<TensorProto>,
+    /// The inputs of the graph.
     #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfo>,
-    /// What the caller gets.
+    pub input: Vec<ValueInfoProto>,
+    /// The outputs of the graph.
     #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfo>,
+    pub output: Vec<ValueInfoProto>,
 }
 
-/// `NodeProto`: one operator.
+/// An application of an operator.
 #[derive(Clone, PartialEq, Message)]
-pub struct Node {
-    /// Names of the values it takes; empty for one that is left out.
+pub struct NodeProto {
+    /// Names of the input values; an empty name stands for an optional input that is not used.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of the values it makes; empty for one that is not wanted.
+    /// Names of the output values; an empty name stands for an output that is not used.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
-    /// Its own name, for messages.
+    /// The name of the node, for messages.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// The operator.
+    /// The name of the operator.
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// Its constants.
+    /// The constants of the operator.
     #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<Attribute>,
+    pub attribute: Vec<AttributeProto>,
 }
 
-/// `AttributeProto`: a named constant of an operator.
+/// A named constant of an operator.
 #[derive(Clone, PartialEq, Message)]
-pub struct Attribute {
-    /// The operator's name for it.
+pub struct AttributeProto {
+    /// The name of the attribute.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// An integer.
+    /// The value if it is an integer.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// Integers.
+    /// The value if it is a list of integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// Texts.
+    /// The value if it is a list of strings.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
-    /// Which of the above it is: 2, 7 or 8.
+    /// The type of the value: [`INT`], [`INTS`] or [`STRINGS`].
     #[prost(int32, tag = "20")]
-    pub kind: i32,
+    pub r#type: i32,
 }
 
-impl Attribute {
-    /// An integer.
+impl AttributeProto {
+    /// An attribute that is an integer.
     pub fn integer(name: &str, value: i64) -> Self {
         Self {
             name: name.to_owned(),
             i: Some(value),
-            kind: 2,
+            r#type: INT,
             ..Self::default()
         }
     }
 
-    /// Integers.
+    /// An attribute that is a list of integers.
     pub fn integers(name: &str, values: &[i64]) -> Self {
         Self {
             name: name.to_owned(),
             ints: values.to_vec(),
-            kind: 7,
+            r#type: INTS,
             ..Self::default()
         }
     }
 
-    /// Texts.
-    pub fn texts(name: &str, values: &[&str]) -> Self {
+    /// An attribute that is a list of strings.
+    pub fn strings(name: &str, values: &[&str]) -> Self {
         let strings = values
             .iter()
             .map(|value| value.as_bytes().to_vec())
@@ -143,22 +150,22 @@ impl Attribute {
         Self {
             name: name.to_owned(),
             strings,
-            kind: 8,
+            r#type: STRINGS,
             ..Self::default()
         }
     }
 }
 
-/// `TensorProto`: a constant.
+/// A constant tensor.
 #[derive(Clone, PartialEq, Message)]
-pub struct Tensor {
-    /// The shape; empty for a lone number.
+pub struct TensorProto {
+    /// The shape; empty for a scalar.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     /// [`FLOAT`] or [`INT64`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
-    /// The name by which nodes take it.
+    /// The name of the value in the graph.
     #[prost(string, tag = "8")]
     pub name: String,
     /// The elements, row by row, little-endian.
@@ -166,56 +173,56 @@ pub struct Tensor {
     pub raw_data: Vec<u8>,
 }
 
-/// `ValueInfoProto`: an input or output of the graph.
+/// An input or output of the graph.
 #[derive(Clone, PartialEq, Message)]
-pub struct ValueInfo {
-    /// Its name.
+pub struct ValueInfoProto {
+    /// The name of the value.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// What it is.
+    /// The type of the value.
     #[prost(message, optional, tag = "2")]
-    pub kind: Option<ValueType>,
+    pub r#type: Option<TypeProto>,
 }
 
-/// `TypeProto` of a tensor.
+/// The type of a tensor.
 #[derive(Clone, PartialEq, Message)]
-pub struct ValueType {
+pub struct TypeProto {
     /// Element type and shape.
     #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorType>,
+    pub tensor_type: Option<TensorTypeProto>,
 }
 
-/// `TypeProto.Tensor`.
+/// Element type and shape; `TypeProto.Tensor` in `onnx.proto`.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorType {
+pub struct TensorTypeProto {
     /// [`FLOAT`] or [`INT64`].
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
     /// The shape.
     #[prost(message, optional, tag = "2")]
-    pub shape: Option<Shape>,
+    pub shape: Option<TensorShapeProto>,
 }
 
-/// `TensorShapeProto`.
+/// A shape.
 #[derive(Clone, PartialEq, Message)]
-pub struct Shape {
-    /// One entry a dimension.
+pub struct TensorShapeProto {
+    /// One entry for each dimension.
     #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<Dimension>,
+    pub dim: Vec<DimensionProto>,
 }
 
-/// `TensorShapeProto.Dimension`: a number or a name, not both.
+/// A size or a name, not both; `TensorShapeProto.Dimension` in `onnx.proto`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct Dimension {
-    /// A size that is fixed.
+pub struct DimensionProto {
+    /// A fixed size.
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
-    /// The name of a size that each call chooses.
+    /// The name of a size that can differ between calls.
     #[prost(string, optional, tag = "2")]
     pub dim_param: Option<String>,
 }
 
-impl Dimension {
+impl DimensionProto {
     /// A fixed size.
     pub fn fixed(size: usize) -> Self {
         Self {
@@ -224,7 +231,7 @@ impl Dimension {
         }
     }
 
-    /// A size that each call chooses.
+    /// A size that can differ between calls.
     pub fn named(name: &str) -> Self {
         Self {
             dim_value: None,

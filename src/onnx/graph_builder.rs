@@ -1,44 +1,48 @@
-//! Building a graph node by node; every value is named after the node that makes it.
+//! Builds a graph node by node. A value has the name of the node that computes it.
 
-use super::format::{
-    Attribute, Dimension, FLOAT, Graph, INT64, Node, Shape, Tensor, TensorType, ValueInfo,
-    ValueType,
+use super::network::PreparedNetwork;
+use super::parameters::{Matrix, RecurrentLayer};
+use super::proto::{
+    AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, NodeProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use super::network::{Arranged, Layer, Matrix};
 
-/// A graph in the making.
+/// An incomplete graph. Methods that add a value return its name.
 #[derive(Debug, Default)]
-pub(super) struct Builder(Graph);
+pub(super) struct GraphBuilder(GraphProto);
 
-/// The names of a layer's values: what it hands on at every step, and its states after the last.
-pub(super) struct Recurrent {
-    /// `[T, N, H]`.
-    pub(super) outputs: String,
-    /// h, and c where there is one: `[1, N, H]` each.
+/// The names of a recurrent layer's outputs.
+pub(super) struct RecurrentOutputs {
+    /// The hidden states of all steps, `[T, N, H]`.
+    pub(super) hidden: String,
+    /// h, or h and c, after the last step: `[1, N, H]` each.
     pub(super) states: Vec<String>,
 }
 
-impl Builder {
+impl GraphBuilder {
     pub(super) fn new(name: &str) -> Self {
-        Self(Graph {
+        Self(GraphProto {
             name: name.to_owned(),
-            ..Graph::default()
+            ..GraphProto::default()
         })
     }
 
-    pub(super) fn finish(self) -> Graph {
+    pub(super) fn finish(self) -> GraphProto {
         self.0
     }
 
-    pub(super) fn input(&mut self, name: &str, element: i32, shape: &[Dimension]) -> String {
+    /// Adds an input of the graph with elements of type [`FLOAT`] or [`INT64`].
+    pub(super) fn input(&mut self, name: &str, element: i32, shape: &[DimensionProto]) -> String {
         self.0.input.push(value(name, element, shape));
         name.to_owned()
     }
 
-    pub(super) fn output(&mut self, name: &str, shape: &[Dimension]) {
+    /// Adds an output of the graph, of 32-bit floats.
+    pub(super) fn output(&mut self, name: &str, shape: &[DimensionProto]) {
         self.0.output.push(value(name, FLOAT, shape));
     }
 
+    /// Adds a constant.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         let raw_data = values
             .iter()
@@ -47,6 +51,7 @@ impl Builder {
         self.constant(name, shape, FLOAT, raw_data)
     }
 
+    /// Adds a constant.
     pub(super) fn integers(&mut self, name: &str, shape: &[usize], values: &[i64]) -> String {
         let raw_data = values
             .iter()
@@ -62,9 +67,8 @@ impl Builder {
         data_type: i32,
         raw_data: Vec<u8>,
     ) -> String {
-        let dims = shape.iter().map(|&size| size as i64).collect();
-        self.0.initializer.push(Tensor {
-            dims,
+        self.0.initializer.push(TensorProto {
+            dims: shape.iter().map(|&size| size as i64).collect(),
             data_type,
             name: name.to_owned(),
             raw_data,
@@ -72,34 +76,34 @@ impl Builder {
         name.to_owned()
     }
 
-    /// A node with one output, which has the node's name.
+    /// Adds a node with one output, which has the name of the node.
     pub(super) fn node(
         &mut self,
         name: &str,
         operator: &str,
         inputs: &[&str],
-        attributes: Vec<Attribute>,
+        attributes: Vec<AttributeProto>,
     ) -> String {
         self.node_with_outputs(name, operator, inputs, &[name], attributes);
         name.to_owned()
     }
 
+    /// Adds a node with named outputs.
     pub(super) fn node_with_outputs(
         &mut self,
         name: &str,
         operator: &str,
         inputs: &[&str],
         outputs: &[&str],
-        attribute: Vec<Attribute>,
+        attributes: Vec<AttributeProto>,
     ) {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let (input, output) = (owned(inputs), owned(outputs));
-        self.0.node.push(Node {
-            input,
-            output,
+        self.0.node.push(NodeProto {
+            input: owned(inputs),
+            output: owned(outputs),
             name: name.to_owned(),
             op_type: operator.to_owned(),
-            attribute,
+            attribute: attributes,
         });
     }
 
@@ -107,41 +111,42 @@ impl Builder {
         self.floats(name, &[matrix.rows, matrix.columns], &matrix.values)
     }
 
-    /// The rows of tokens `[T, N]`: `[T, N, D]`.
-    pub(super) fn look_up(&mut self, network: &Arranged<'_>, tokens: &str) -> String {
+    /// The table's rows of tokens `[T, N]`: `[T, N, D]`.
+    pub(super) fn embed(&mut self, network: &PreparedNetwork<'_>, tokens: &str) -> String {
         let table = self.matrix("table", &network.table);
         self.node(
             "looked_up",
             "Gather",
             &[&table, tokens],
-            vec![Attribute::integer("axis", 0)],
+            vec![AttributeProto::integer("axis", 0)],
         )
     }
 
-    /// Layer `number` on `input` `[T, N, in]` from its initial states `[1, N, H]`.
+    /// Adds layer `index`, which reads `input` `[T, N, in]` and starts from the states `initial`,
+    /// `[1, N, H]` each.
     pub(super) fn recurrent(
         &mut self,
-        network: &Arranged<'_>,
-        number: usize,
+        network: &PreparedNetwork<'_>,
+        index: usize,
         input: &str,
         initial: &[String],
-    ) -> Recurrent {
-        let layer = &network.layers[number];
-        let name = format!("layer{number}");
+    ) -> RecurrentOutputs {
+        let layer = &network.layers[index];
+        let name = format!("layer{index}");
         let [weight, recurrent, bias] = self.weights(&name, layer);
-        // The empty name stands for the lengths of sequences: what lies past a sentence's end is
-        // not counted.
+        // The empty name omits the sequence lengths. Steps after the end of a sentence are not
+        // counted, so their values do not matter.
         let mut inputs = vec![input, &weight, &recurrent, &bias, ""];
         inputs.extend(initial.iter().map(String::as_str));
-        let mut attributes = vec![Attribute::integer("hidden_size", layer.hidden as i64)];
+        let mut attributes = vec![AttributeProto::integer("hidden_size", layer.hidden as i64)];
         attributes.extend(
             network
                 .activation
-                .map(|activation| Attribute::texts("activations", &[activation])),
+                .map(|activation| AttributeProto::strings("activations", &[activation])),
         );
         if network.operator.name == "GRU" {
-            // PyTorch's reset gate: after the product.
-            attributes.push(Attribute::integer("linear_before_reset", 1));
+            // As in PyTorch, the reset gate is applied after the product.
+            attributes.push(AttributeProto::integer("linear_before_reset", 1));
         }
         let every_step = format!("{name}.y");
         let states: Vec<String> = ["h", "c"][..network.operator.states]
@@ -154,18 +159,18 @@ impl Builder {
             .collect();
         self.node_with_outputs(&name, network.operator.name, &inputs, &outputs, attributes);
         let axis = self.integers(&format!("{name}.direction"), &[1], &[1]);
-        let outputs = self.node(
+        let hidden = self.node(
             &format!("{name}.outputs"),
             "Squeeze",
             &[&every_step, &axis],
             Vec::new(),
         );
-        Recurrent { outputs, states }
+        RecurrentOutputs { hidden, states }
     }
 
-    /// The names of W, R and B; that of B is empty without biases. The operators' first dimension
-    /// is the direction.
-    fn weights(&mut self, name: &str, layer: &Layer<'_>) -> [String; 3] {
+    /// Adds W, R and B and returns their names; the name of B is empty without biases. The first
+    /// dimension is the direction.
+    fn weights(&mut self, name: &str, layer: &RecurrentLayer<'_>) -> [String; 3] {
         let weight = self.floats(
             &format!("{name}.W"),
             &[1, layer.input.rows, layer.input.columns],
@@ -182,14 +187,15 @@ impl Builder {
         [weight, recurrent, bias]
     }
 
-    /// ln P of every word after hidden states `[rows, H]`: `[rows, V]`, under `name`.
+    /// Adds the output layer: ln P of every type `[rows, V]`, named `name`, from hidden states
+    /// `[rows, H]`.
     pub(super) fn log_probabilities(
         &mut self,
-        network: &Arranged<'_>,
+        network: &PreparedNetwork<'_>,
         hidden: &str,
         name: &str,
     ) -> String {
-        let transposed = || vec![Attribute::integer("transB", 1)];
+        let transposed = || vec![AttributeProto::integer("transB", 1)];
         let projected = match &network.projection {
             None => hidden.to_owned(),
             Some(projection) => {
@@ -214,19 +220,19 @@ impl Builder {
             name,
             "LogSoftmax",
             &[&logits],
-            vec![Attribute::integer("axis", 1)],
+            vec![AttributeProto::integer("axis", 1)],
         )
     }
 }
 
-fn value(name: &str, elem_type: i32, shape: &[Dimension]) -> ValueInfo {
-    let shape = Some(Shape {
+fn value(name: &str, elem_type: i32, shape: &[DimensionProto]) -> ValueInfoProto {
+    let shape = Some(TensorShapeProto {
         dim: shape.to_vec(),
     });
-    ValueInfo {
+    ValueInfoProto {
         name: name.to_owned(),
-        kind: Some(ValueType {
-            tensor_type: Some(TensorType { elem_type, shape }),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto { elem_type, shape }),
         }),
     }
 }
