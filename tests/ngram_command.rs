@@ -214,7 +214,7 @@ fn a_network_writes_the_text() {
         "{drawn} of the n-gram model, {of_network} of the network"
     );
     assert!(
-        run.stderr.contains("the network has written 200"),
+        run.stderr.contains("the network generated 200"),
         "{}",
         run.stderr
     );

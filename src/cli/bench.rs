@@ -185,7 +185,8 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
         all_rates.push(rates);
     }
     if flags.json {
-        output.json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all_rates }))?;
+        output
+            .json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all_rates }))?;
     }
     output.flush()
 }

@@ -1,4 +1,4 @@
-//! `elman corpus`: sentences of the built-in grammar, or examples of a task of memory.
+//! `elman corpus`: sentences of the built-in grammar, or examples of a memory task.
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -12,37 +12,38 @@ use crate::evaluate::Evaluation;
 
 #[derive(Debug, Args)]
 pub(super) struct CorpusFlags {
-    /// Sentences of the grammar to write [default: 20]
+    /// Number of sentences of the grammar to write [default: 20]
     #[arg(long, value_name = "N", conflicts_with = "task")]
     sentences: Option<usize>,
-    /// Write examples of a task of memory instead, one a line, for `elman train` to learn as any
-    /// text
+    /// Write examples of a memory task instead, one per line, as a training text for `elman train`
     #[arg(long, value_parser = task_parser())]
     task: Option<&'static Task>,
-    /// Examples of the task to write [default: 20]
+    /// Number of examples of the task to write [default: 20]
     #[arg(long, value_name = "N", requires = "task")]
     examples: Option<usize>,
-    /// Blanks of `copy`, or digits of `adding`: how long the network has to remember [default: 20]
+    /// Blanks of `copy` or digits of `adding`: the time that the network must remember [default:
+    /// 20]
     #[arg(long, value_name = "N", requires = "task")]
     delay: Option<usize>,
     /// Bits of each of the two numbers of `binary-addition` [default: 8]
     #[arg(long, value_name = "N", requires = "task")]
     bits: Option<usize>,
-    /// The same seed writes the same text; `elman train` uses the default
+    /// Seed of the random numbers; `elman train` uses the default
     #[arg(long, default_value_t = builtin::SEED)]
     seed: u64,
-    /// Print each line's exact log10 probability under the process that drew it and a tab before it
+    /// Print the exact log10 probability of each line under the generating process, and a tab,
+    /// before the line
     #[arg(long)]
     probabilities: bool,
-    /// Print one JSON object instead, with the text and what an ideal model says of it
+    /// Print one JSON object instead, with the text and the evaluation of an ideal model
     #[arg(long)]
     json: bool,
 }
 
-/// Sentences or examples where their number is not given.
-const LINES: usize = 20;
-/// The most sentences of a text, which is made in memory.
-const MOST_SENTENCES: usize = 10_000_000;
+/// Default number of sentences or examples.
+const DEFAULT_LINES: usize = 20;
+/// Maximum number of sentences. The text is generated in memory.
+const MAX_SENTENCES: usize = 10_000_000;
 
 fn task_parser() -> impl TypedValueParser<Value = &'static Task> {
     PossibleValuesParser::new(
@@ -60,29 +61,29 @@ fn task_parser() -> impl TypedValueParser<Value = &'static Task> {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
+struct CorpusReport<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     log10_probs: Option<&'a [f64]>,
-    /// What the process says of the text that it drew, under the names of `elman eval`.
+    /// The evaluation of the text under the generating process, with the keys of `elman eval`.
     #[serde(flatten)]
     ideal: Evaluation,
     #[serde(flatten)]
-    memory: Option<Memory>,
+    memory: Option<RecallTask>,
 }
 
-/// What is to be remembered in every example.
+/// What an example of a memory task requires the network to recall.
 #[derive(Serialize)]
-struct Memory {
+struct RecallTask {
     task: &'static str,
-    /// Where in an example the recalled words stand, from 0 on.
+    /// Positions of the recalled words in an example, counted from 0.
     recalled: Vec<usize>,
-    /// What an example's recalled words cost a model that remembers nothing.
+    /// The loss of a model without memory on the recalled words of an example.
     nats_without_memory: f64,
 }
 
-impl Memory {
-    /// Of a size that the task can be drawn with.
+impl RecallTask {
+    /// `size` must be valid for the task.
     fn new(task: &Task, size: usize) -> Self {
         Self {
             task: task.name,
@@ -96,9 +97,9 @@ pub(super) fn run(flags: &CorpusFlags) -> Result<()> {
     let (drawn, memory) = match flags.task {
         Some(task) => {
             let size = flags.size(task)?;
-            // Drawing refuses sizes that are too large to compute with.
-            let drawn = task.draw(size, flags.examples.unwrap_or(LINES), flags.seed)?;
-            (drawn, Some(Memory::new(task, size)))
+            // `draw` rejects invalid sizes.
+            let drawn = task.draw(size, flags.examples.unwrap_or(DEFAULT_LINES), flags.seed)?;
+            (drawn, Some(RecallTask::new(task, size)))
         }
         None => (builtin::draw(flags.sentences()?, flags.seed)?, None),
     };
@@ -111,15 +112,15 @@ pub(super) fn run(flags: &CorpusFlags) -> Result<()> {
 
 impl CorpusFlags {
     fn sentences(&self) -> Result<usize> {
-        let sentences = self.sentences.unwrap_or(LINES);
-        if (1..=MOST_SENTENCES).contains(&sentences) {
+        let sentences = self.sentences.unwrap_or(DEFAULT_LINES);
+        if (1..=MAX_SENTENCES).contains(&sentences) {
             return Ok(sentences);
         }
-        let rule = format!("a text has from 1 to {MOST_SENTENCES} sentences");
+        let rule = format!("it must be from 1 to {MAX_SENTENCES}");
         Err(Error::usage(
             format!("--sentences {sentences}"),
             rule,
-            "Take a number between them; several seeds give several texts",
+            "Use a value in this range; for more text, combine texts of several seeds",
         ))
     }
 
@@ -132,7 +133,7 @@ impl CorpusFlags {
                     return Err(Error::usage(
                         format!("--{field} {value} with --task {}", task.name),
                         format!("the task's only size is --{}", task.size_field),
-                        format!("Give --{} instead, or omit the flag", task.size_field),
+                        format!("Use --{} instead, or omit the flag", task.size_field),
                     ));
                 }
                 None => {}
@@ -141,9 +142,9 @@ impl CorpusFlags {
         Ok(size)
     }
 
-    fn print(&self, drawn: &SampledText, memory: Option<Memory>) -> Result<()> {
+    fn print(&self, text: &SampledText, memory: Option<RecallTask>) -> Result<()> {
         let mut output = Output::new();
-        for (line, probability) in drawn.text.lines().zip(&drawn.log10_probabilities) {
+        for (line, probability) in text.text.lines().zip(&text.log10_probabilities) {
             if self.probabilities {
                 output.line(format_args!("{probability:.6}\t{line}"))?;
             } else {
@@ -152,34 +153,34 @@ impl CorpusFlags {
         }
         output.flush()?;
         if let Some(memory) = memory {
-            let ideal = ideal(drawn)?;
+            let ideal = ideal(text)?;
             eprintln!(
                 "ideal perplexity {:.4} (per token with </s>)",
                 ideal.perplexity
             );
             eprintln!(
-                "without memory {:.4} nats an example more, at the recalled words alone",
+                "without memory {:.4} nats more per example, on the recalled words alone",
                 memory.nats_without_memory
             );
         }
         Ok(())
     }
 
-    fn print_json(&self, drawn: &SampledText, memory: Option<Memory>) -> Result<()> {
-        let log10_probs = self.probabilities.then_some(&*drawn.log10_probabilities);
+    fn print_json(&self, text: &SampledText, memory: Option<RecallTask>) -> Result<()> {
+        let log10_probs = self.probabilities.then_some(&*text.log10_probabilities);
         let mut output = Output::new();
-        output.json(&Report {
-            text: &drawn.text,
+        output.json(&CorpusReport {
+            text: &text.text,
             log10_probs,
-            ideal: ideal(drawn)?,
+            ideal: ideal(text)?,
             memory,
         })?;
         output.flush()
     }
 }
 
-/// What the process itself says of the text, every line's end among its tokens.
-fn ideal(drawn: &SampledText) -> Result<Evaluation> {
-    let nats = -drawn.log10_probabilities.iter().sum::<f64>() * std::f64::consts::LN_10;
-    Evaluation::new(nats, drawn.tokens(), 0)
+/// The evaluation of the text under the generating process; its tokens include the line endings.
+fn ideal(text: &SampledText) -> Result<Evaluation> {
+    let nats = -text.log10_probabilities.iter().sum::<f64>() * std::f64::consts::LN_10;
+    Evaluation::new(nats, text.tokens(), 0)
 }

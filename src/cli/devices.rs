@@ -41,24 +41,24 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
             yes(info.timestamps)
         ))?;
         let reason = match (selected == Some(index), info.is_software()) {
-            (true, _) => "auto takes this one: the first real GPU".to_owned(),
+            (true, _) => "auto uses this one: the first hardware GPU".to_owned(),
             (_, true) => {
                 format!(
-                    "never taken by auto: software is slower than the CPU path; --device {} takes \
-                     it",
+                    "never used by auto: software is slower than the CPU path; --device {} \
+                     selects it",
                     info.short_name()
                 )
             }
-            _ => "auto takes the one above".to_owned(),
+            _ => "auto uses the one above".to_owned(),
         };
         output.line(format_args!("  {reason}"))?;
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     output.line(format_args!("CPU, {threads} threads"))?;
     output.line(if selected.is_none() {
-        "  auto takes this: there is no real GPU"
+        "  auto uses this: there is no hardware GPU"
     } else {
-        "  --device cpu takes this"
+        "  --device cpu selects this"
     })?;
     output.flush()
 }

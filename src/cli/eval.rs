@@ -1,4 +1,4 @@
-//! `elman eval`: what models say of a text.
+//! `elman eval`: evaluates models on a text.
 
 use std::path::PathBuf;
 
@@ -20,38 +20,38 @@ pub(super) struct EvalFlags {
     mix: MixFlags,
     #[command(flatten)]
     pub(super) device: DeviceFlags,
-    /// The text to measure
+    /// Text to evaluate
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
-    /// Begin every sentence with the initial state instead of carrying the state from sentence to
+    /// Reset the state at the start of each sentence instead of carrying it from sentence to
     /// sentence [default: as the model was trained]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     independent: Option<bool>,
-    /// What is printed [default: summary]
+    /// What to print [default: summary]
     #[arg(long)]
-    format: Option<Format>,
+    format: Option<EvalFormat>,
     /// Print one JSON object
     #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
-/// What is printed of a text.
+/// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum EvalFormat {
     /// Perplexity, entropy, log10 probability, tokens, unknown words
     Summary,
-    /// The probability of every token as `rnnlm -test -debug 2` prints it
+    /// The probability of each token, as `rnnlm -test -debug 2` prints it
     Rnnlm,
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
+struct EvalReport<'a> {
     #[serde(flatten)]
     by_token: Evaluation,
     #[serde(flatten)]
     by_text: TextEvaluation,
-    /// Of the models and of the other source, where there are several.
+    /// The weights of the models and of the other source, if there is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     weights: Option<&'a [f64]>,
 }
@@ -64,7 +64,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         .mix
         .adaptation
         .options(flags.independent.unwrap_or(description.config.independent))?;
-    // Wrong weights are refused before anything is read.
+    // Reject invalid weights before loading the models.
     flags.mix.sources.weights()?;
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
@@ -73,8 +73,8 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let mut components =
         sources.components(&mut device, &models, &tokens, options, &flags.mix.sources)?;
     let mut output = Output::new();
-    if flags.format == Some(Format::Rnnlm) {
-        let mut printer = Printer::new(&sources.vocabulary, models.len(), &weights);
+    if flags.format == Some(EvalFormat::Rnnlm) {
+        let mut printer = RnnlmPrinter::new(&sources.vocabulary, models.len(), &weights);
         output.line("Index   P(NET)          Word")?;
         output.line("----------------------------------")?;
         let evaluation = mixture::read(
@@ -82,7 +82,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
             &mut components,
             &weights,
             &tokens,
-            &mut |found| output.line(printer.token(found)),
+            &mut |score| output.line(printer.token(score)),
         )?;
         printer.summary(&mut output, &evaluation)?;
         return output.flush();
@@ -93,37 +93,42 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let by_text = evaluation.by_text(&text);
     if flags.json {
         let weights = (weights.values().len() > 1).then(|| weights.values());
-        output.json(&Report {
+        output.json(&EvalReport {
             by_token: evaluation,
             by_text,
             weights,
         })?;
     } else {
-        output.line(format_args!(
-            "perplexity         {:.4}",
-            evaluation.perplexity
-        ))?;
-        output.line(format_args!(
-            "entropy            {:.6} bits a token ({:.6} nats)",
-            evaluation.entropy_bits,
-            evaluation.loss()
-        ))?;
-        output.line(format_args!(
-            "log10 probability  {:.4}",
-            evaluation.log10_prob
-        ))?;
-        output.line(format_args!("tokens             {}", evaluation.tokens))?;
-        output.line(format_args!("unknown words      {}", evaluation.oov))?;
-        tell_by_text(&mut output, &by_text)?;
+        print_summary(&mut output, &evaluation)?;
+        print_by_text(&mut output, &by_text)?;
     }
     output.flush()
 }
 
-/// What models of different units compare by.
-fn tell_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
+/// Prints the measures by token.
+fn print_summary(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
+    output.line(format_args!(
+        "perplexity         {:.4}",
+        evaluation.perplexity
+    ))?;
+    output.line(format_args!(
+        "entropy            {:.6} bits per token ({:.6} nats)",
+        evaluation.entropy_bits,
+        evaluation.loss()
+    ))?;
+    output.line(format_args!(
+        "log10 probability  {:.4}",
+        evaluation.log10_prob
+    ))?;
+    output.line(format_args!("tokens             {}", evaluation.tokens))?;
+    output.line(format_args!("unknown words      {}", evaluation.oov))
+}
+
+/// Prints the measures by word and character, which compare models of different units.
+fn print_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
     if let (Some(words), Some(perplexity)) = (by_text.words, by_text.word_perplexity) {
         output.line(format_args!(
-            "per word           {perplexity:.4}  ({words} words and ends of lines)"
+            "per word           {perplexity:.4}  ({words} words and line endings)"
         ))?;
     }
     if let (Some(characters), Some(perplexity), Some(bits)) = (
@@ -137,60 +142,87 @@ fn tell_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
     }
     match &by_text.incomparable {
         Some(reason) => output.line(format_args!(
-            "per word and per character are not told: {reason}"
+            "per word and per character are not reported: {reason}"
         )),
         None => Ok(()),
     }
 }
 
-/// Prints as rnnlm does: its networks' probability and, where there is one, the other model's.
-struct Printer<'a> {
+/// Prints in rnnlm's format: the probability of the networks and, if there is one, of the other
+/// model.
+struct RnnlmPrinter<'a> {
     vocabulary: &'a Vocabulary,
-    /// The networks among the components, and their weights.
+    /// The number of networks; they are the first components.
     networks: usize,
-    of_networks: Weights,
+    network_weights: Weights,
     has_other: bool,
+    /// The weight of the networks together.
     lambda: f64,
-    /// ln P of the text under the networks and under the other model, and the tokens that each
-    /// knows.
-    sums: [(f64, usize); 2],
+    network_sum: LogProbSum,
+    other_sum: LogProbSum,
 }
 
-impl<'a> Printer<'a> {
-    fn new(vocabulary: &'a Vocabulary, networks: usize, weights: &Weights) -> Self {
-        let of_networks = &weights.values()[..networks];
-        Self {
-            vocabulary,
-            networks,
-            // Where the networks have no weight at all, they are printed as if they had the same.
-            of_networks: Weights::new(of_networks).unwrap_or_else(|_| Weights::even(networks)),
-            has_other: weights.values().len() > networks,
-            lambda: of_networks.iter().sum(),
-            sums: [(0.0, 0); 2],
+/// ln P of the tokens that a model knows.
+#[derive(Debug, Clone, Copy, Default)]
+struct LogProbSum {
+    sum: f64,
+    tokens: usize,
+}
+
+impl LogProbSum {
+    fn add(&mut self, log_prob: f64) {
+        if log_prob.is_finite() {
+            self.sum += log_prob;
+            self.tokens += 1;
         }
     }
 
-    fn token(&mut self, found: &TokenScore<'_>) -> String {
-        let other = found.parts.get(self.networks).copied();
-        if found.token == NONE {
+    fn log10(self) -> f64 {
+        self.sum / std::f64::consts::LN_10
+    }
+
+    fn perplexity(self) -> f64 {
+        (-self.sum / self.tokens.max(1) as f64).exp()
+    }
+}
+
+impl<'a> RnnlmPrinter<'a> {
+    fn new(vocabulary: &'a Vocabulary, networks: usize, weights: &Weights) -> Self {
+        let network_weights = &weights.values()[..networks];
+        Self {
+            vocabulary,
+            networks,
+            // If all networks have weight 0, print them with equal weights.
+            network_weights: Weights::new(network_weights)
+                .unwrap_or_else(|_| Weights::even(networks)),
+            has_other: weights.values().len() > networks,
+            lambda: network_weights.iter().sum(),
+            network_sum: LogProbSum::default(),
+            other_sum: LogProbSum::default(),
+        }
+    }
+
+    /// The line of a token.
+    fn token(&mut self, score: &TokenScore<'_>) -> String {
+        let other = score.parts.get(self.networks).copied();
+        if score.token == NONE {
             return if self.has_other {
                 "-1\t0\t\t0\t\tOOV".to_owned()
             } else {
                 "-1\t0\t\tOOV".to_owned()
             };
         }
-        let network = self.of_networks.mean(&found.parts[..self.networks]);
-        for (sum, part) in self.sums.iter_mut().zip([Some(network), other]) {
-            if let Some(part) = part.filter(|part| part.is_finite()) {
-                *sum = (sum.0 + part, sum.1 + 1);
-            }
+        let network = self.network_weights.mean(&score.parts[..self.networks]);
+        self.network_sum.add(network);
+        if let Some(other) = other {
+            self.other_sum.add(other);
         }
-        let word = self.vocabulary.token(found.token);
+        let word = self.vocabulary.token(score.token);
         match other {
-            None => format!("{}\t{:.10}\t{word}", found.token, network.exp()),
+            None => format!("{}\t{:.10}\t{word}", score.token, network.exp()),
             Some(other) => format!(
                 "{}\t{:.10}\t{:.10}\t{word}",
-                found.token,
+                score.token,
                 network.exp(),
                 other.exp()
             ),
@@ -198,27 +230,31 @@ impl<'a> Printer<'a> {
     }
 
     fn summary(&self, output: &mut Output, evaluation: &Evaluation) -> Result<()> {
-        let log10 = |(sum, _): (f64, usize)| sum / std::f64::consts::LN_10;
-        let perplexity = |(sum, tokens): (f64, usize)| (-sum / tokens.max(1) as f64).exp();
-        let [network, other] = self.sums;
         output.line(format_args!(
             "\ntest log probability: {:.6}",
-            log10(network)
+            self.network_sum.log10()
         ))?;
         if self.has_other {
             output.line(format_args!(
                 "test log probability given by other lm: {:.6}",
-                log10(other)
+                self.other_sum.log10()
             ))?;
-            let (lambda, rest) = (self.lambda, 1.0 - self.lambda);
             output.line(format_args!(
-                "test log probability {lambda:.6}*rnn + {rest:.6}*other_lm: {:.6}",
+                "test log probability {:.6}*rnn + {:.6}*other_lm: {:.6}",
+                self.lambda,
+                1.0 - self.lambda,
                 evaluation.log10_prob
             ))?;
         }
-        output.line(format_args!("\nPPL net: {:.6}", perplexity(network)))?;
+        output.line(format_args!(
+            "\nPPL net: {:.6}",
+            self.network_sum.perplexity()
+        ))?;
         if self.has_other {
-            output.line(format_args!("PPL other: {:.6}", perplexity(other)))?;
+            output.line(format_args!(
+                "PPL other: {:.6}",
+                self.other_sum.perplexity()
+            ))?;
             output.line(format_args!("PPL combine: {:.6}", evaluation.perplexity))?;
         }
         Ok(())

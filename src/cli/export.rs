@@ -1,4 +1,4 @@
-//! `elman export`: a model as a file for other programs.
+//! `elman export`: writes a model as a file for other programs.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,23 @@ use crate::onnx::{OnnxForm, checkpoint_to_onnx};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportFlags {
-    /// As ONNX, with the inputs, outputs and metadata that sherpa-onnx reads
+    /// Write ONNX, with the inputs, outputs and metadata that sherpa-onnx reads
     #[arg(long, required_unless_present = "vectors")]
     onnx: bool,
-    /// As word vectors in word2vec's text format: those of the input, or those of the output layer
+    /// Write word vectors in word2vec's text format: those of the input or those of the output
+    /// layer
     #[arg(long, value_name = "input|output", conflicts_with_all = ["onnx", "form"])]
     vectors: Option<WordTable>,
-    /// The directory that `elman train` wrote
+    /// Directory that `elman train` wrote
     #[arg(long, value_name = "DIR", default_value = "model")]
     model: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What the file computes
+    /// What the ONNX graph computes
     #[arg(long, value_enum, default_value_t = OnnxForm::Sentence)]
     form: OnnxForm,
-    /// Replace FILE where it exists
+    /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
     /// Print one JSON object
@@ -37,56 +38,64 @@ pub(super) struct ExportFlags {
 }
 
 pub(super) fn run(flags: &ExportFlags) -> Result<()> {
-    claim(&flags.out, flags.force)?;
+    check_overwrite(&flags.out, flags.force)?;
     let checkpoint = Checkpoint::read(&flags.model)?;
-    if let Some(table) = flags.vectors {
-        let (words, size) = (
-            checkpoint.vocabulary.len(),
-            vectors::write(&checkpoint, table, &flags.out)?,
-        );
+    match flags.vectors {
+        Some(table) => flags.write_vectors(&checkpoint, table),
+        None => flags.write_onnx(&checkpoint),
+    }
+}
+
+impl ExportFlags {
+    fn write_vectors(&self, checkpoint: &Checkpoint, table: WordTable) -> Result<()> {
+        let size = vectors::write(checkpoint, table, &self.out)?;
+        let words = checkpoint.vocabulary.len();
         let mut output = Output::new();
-        if flags.json {
-            output.json(&json!({ "file": flags.out, "words": words, "size": size }))?;
+        if self.json {
+            output.json(&json!({ "file": self.out, "words": words, "size": size }))?;
         } else {
             output.line(format_args!(
                 "{}: {words} vectors of {size} numbers",
-                flags.out.display()
+                self.out.display()
             ))?;
         }
-        return output.flush();
+        output.flush()
     }
-    let bytes = checkpoint_to_onnx(&checkpoint, flags.form)?;
-    replace_file(&flags.out, &bytes)?;
-    let (form, interface) = match flags.form {
-        OnnxForm::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
-        OnnxForm::Step => (
-            "step",
-            "x [N, 1] and states -> log_softmax [N, V] and states",
-        ),
-    };
-    let mut output = Output::new();
-    if flags.json {
-        output.json(&json!({ "file": flags.out, "form": form, "bytes": bytes.len() }))?;
-    } else {
-        output.line(format_args!(
-            "{}: {interface}, {} bytes",
-            flags.out.display(),
-            bytes.len()
-        ))?;
+
+    fn write_onnx(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let bytes = checkpoint_to_onnx(checkpoint, self.form)?;
+        replace_file(&self.out, &bytes)?;
+        let (form, interface) = match self.form {
+            OnnxForm::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
+            OnnxForm::Step => (
+                "step",
+                "x [N, 1] and states -> log_softmax [N, V] and states",
+            ),
+        };
+        let mut output = Output::new();
+        if self.json {
+            output.json(&json!({ "file": self.out, "form": form, "bytes": bytes.len() }))?;
+        } else {
+            output.line(format_args!(
+                "{}: {interface}, {} bytes",
+                self.out.display(),
+                bytes.len()
+            ))?;
+        }
+        output.flush()?;
+        let initial = checkpoint.description.config.initial_state;
+        if self.form == OnnxForm::Step && initial != 0.0 {
+            eprintln!(
+                "note: the initial state is {initial} in every unit, not 0; the metadata of the \
+                 file have it as initial_state"
+            );
+        }
+        Ok(())
     }
-    output.flush()?;
-    let initial = checkpoint.description.config.initial_state;
-    if flags.form == OnnxForm::Step && initial != 0.0 {
-        eprintln!(
-            "the states before the first token are {initial} in every unit, not zeros: the file's \
-             metadata say so under initial_state"
-        );
-    }
-    Ok(())
 }
 
-/// Makes sure that nothing is overwritten that was not meant to be.
-fn claim(file: &Path, force: bool) -> Result<()> {
+/// Checks that no existing file is overwritten without --force.
+fn check_overwrite(file: &Path, force: bool) -> Result<()> {
     if file.is_dir() {
         return Err(Error::invalid(
             file.display().to_string(),
@@ -98,7 +107,7 @@ fn claim(file: &Path, force: bool) -> Result<()> {
         return Err(Error::invalid(
             file.display().to_string(),
             "it exists",
-            "--force replaces it, --out FILE writes elsewhere",
+            "Use --force to replace it, or --out FILE to write elsewhere",
         ));
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! `elman generate`: text from a model.
+//! `elman generate`: generates text.
 
 use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
-use super::{Loaded, ModelFlags};
+use super::{LoadedModel, ModelFlags};
 use crate::corpus::{TextWriter, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -17,25 +17,26 @@ use crate::tensor::NONE;
 pub(super) struct GenerateFlags {
     #[command(flatten)]
     pub(super) model: ModelFlags,
-    /// Text to go on from; it is printed first
+    /// Text to continue; it is printed first
     #[arg(long, default_value = "", hide_default_value = true)]
     prompt: String,
-    /// Write so many tokens [default: 1000 for characters and bytes]
+    /// Number of tokens to write [default: 1000 for characters and bytes]
     #[arg(long, conflicts_with = "sentences", value_name = "N")]
     tokens: Option<usize>,
-    /// Write until so many sentences, or lines, have ended [default: 10 for words and subwords]
+    /// Number of sentences, or lines, to write [default: 10 for words and subwords]
     #[arg(long, value_name = "N")]
     sentences: Option<usize>,
-    /// Below 1 the likely becomes likelier, above 1 less so; 0 takes the likeliest token always
+    /// Divisor of the logits: below 1, likely tokens become more likely; above 1, less likely; 0
+    /// always takes the most likely token
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     temperature: f64,
-    /// Draw from the K likeliest tokens only
+    /// Draw only from the K most likely tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Draw from the likeliest tokens that together have probability P only
+    /// Draw only from the most likely tokens whose probabilities add up to P
     #[arg(long, default_value_t = 1.0, value_name = "P")]
     top_p: f64,
-    /// The same seed writes the same text
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print one JSON object with the text and its token ids
@@ -43,23 +44,24 @@ pub(super) struct GenerateFlags {
     json: bool,
 }
 
-/// When to stop writing.
+/// When to stop.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Until {
+pub(super) enum StopAfter {
     Tokens(usize),
     Sentences(usize),
 }
 
-/// Tokens after which a text that should end with a sentence ends without one.
-const LONGEST_SENTENCE: usize = 10_000;
+/// The mean number of tokens per sentence after which a text of sentences is cut off.
+const MAX_SENTENCE_LENGTH: usize = 10_000;
 
 pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
-    let Loaded {
+    let LoadedModel {
         checkpoint,
         mut device,
         model,
     } = flags.model.load()?;
-    let (unit, vocabulary) = (checkpoint.description.unit, &checkpoint.vocabulary);
+    let unit = checkpoint.description.unit;
+    let vocabulary = &checkpoint.vocabulary;
     let sampling = Sampling {
         temperature: flags.temperature,
         top_k: flags.top_k,
@@ -69,15 +71,14 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
         eprintln!(
-            "note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads \
-             nothing in their place"
+            "note: {unknown} token(s) of the prompt are not in the vocabulary and are skipped"
         );
     }
-    let until = match (flags.tokens, flags.sentences, unit) {
-        (Some(tokens), ..) => Until::Tokens(tokens),
-        (_, Some(sentences), _) => Until::Sentences(sentences),
-        (.., unit) if unit.has_sentences() => Until::Sentences(10),
-        _ => Until::Tokens(1000),
+    let stop = match (flags.tokens, flags.sentences, unit) {
+        (Some(tokens), ..) => StopAfter::Tokens(tokens),
+        (_, Some(sentences), _) => StopAfter::Sentences(sentences),
+        (.., unit) if unit.has_sentences() => StopAfter::Sentences(10),
+        _ => StopAfter::Tokens(1000),
     };
     let mut generator = Generator::new(&mut device, &model, sampling, flags.seed)?;
     for &token in &prompt {
@@ -86,29 +87,27 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let mut output = Output::new();
     let mut text = flags.prompt.clone().into_bytes();
     let mut ids = Vec::new();
-    // The prompt's last line goes on, unless there is none.
-    let mut text_writer = TextWriter::new(
-        unit,
-        flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']),
-    );
+    // The text continues the last line of the prompt, if there is one.
+    let at_line_start = flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']);
+    let mut text_writer = TextWriter::new(unit, at_line_start);
     if !flags.json {
         output.bytes(&text)?;
     }
-    let mut writer = Writer {
+    let mut token_source = TokenSource {
         device: &mut device,
         model: &model,
         generator: &mut generator,
     };
-    writer.write(until, &mut |token| {
-        let mut piece = Vec::new();
-        text_writer.write(vocabulary.token(token), &mut piece);
+    token_source.draw(stop, &mut |token| {
+        let mut bytes = Vec::new();
+        text_writer.write(vocabulary.token(token), &mut bytes);
         ids.push(token);
         if flags.json {
-            text.extend(piece);
+            text.extend(bytes);
             return Ok(());
         }
-        output.bytes(&piece)?;
-        // A person reads along.
+        output.bytes(&bytes)?;
+        // Show each token at once.
         output.flush()
     })?;
     let mut rest = Vec::new();
@@ -125,27 +124,27 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     output.flush()
 }
 
-/// A generator with what it runs on.
-pub(super) struct Writer<'a> {
+/// A generator with its device and model.
+pub(super) struct TokenSource<'a> {
     pub(super) device: &'a mut Device,
     pub(super) model: &'a Model,
     pub(super) generator: &'a mut Generator,
 }
 
-impl Writer<'_> {
-    /// Draws tokens and hands each to `take`.
-    pub(super) fn write(
+impl TokenSource<'_> {
+    /// Draws tokens and passes each to `take`.
+    pub(super) fn draw(
         &mut self,
-        until: Until,
+        stop: StopAfter,
         take: &mut dyn FnMut(u32) -> Result<()>,
     ) -> Result<()> {
-        let most = match until {
-            Until::Tokens(tokens) => tokens,
-            Until::Sentences(sentences) => sentences.saturating_mul(LONGEST_SENTENCE),
+        let limit = match stop {
+            StopAfter::Tokens(tokens) => tokens,
+            StopAfter::Sentences(sentences) => sentences.saturating_mul(MAX_SENTENCE_LENGTH),
         };
         let mut ended = 0;
-        for _ in 0..most {
-            if matches!(until, Until::Sentences(sentences) if ended == sentences) {
+        for _ in 0..limit {
+            if matches!(stop, StopAfter::Sentences(sentences) if ended == sentences) {
                 break;
             }
             let token = self.generator.next_token(self.device, self.model)?;
@@ -156,7 +155,7 @@ impl Writer<'_> {
     }
 }
 
-/// A few sentences, or a stretch of characters, for the end of a training run.
+/// A few sentences, or some characters, for the end of a training run.
 pub(super) fn sample(
     device: &mut Device,
     model: &Model,
@@ -164,23 +163,24 @@ pub(super) fn sample(
     vocabulary: &Vocabulary,
 ) -> Result<String> {
     let mut generator = Generator::new(device, model, Sampling::default(), 1)?;
-    let until = if unit.has_sentences() {
-        Until::Sentences(5)
+    let stop = if unit.has_sentences() {
+        StopAfter::Sentences(5)
     } else {
-        Until::Tokens(300)
+        StopAfter::Tokens(300)
     };
-    let (mut text, mut text_writer) = (Vec::new(), TextWriter::new(unit, true));
-    Writer {
+    let mut text = Vec::new();
+    let mut text_writer = TextWriter::new(unit, true);
+    let mut token_source = TokenSource {
         device,
         model,
         generator: &mut generator,
-    }
-    .write(until, &mut |token| {
+    };
+    token_source.draw(stop, &mut |token| {
         text_writer.write(vocabulary.token(token), &mut text);
         if text.len() > 100_000 {
             return Err(Error::invalid(
                 "the sample",
-                "it does not end",
+                "it is longer than 100000 bytes",
                 "Use elman generate --tokens",
             ));
         }

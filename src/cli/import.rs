@@ -1,4 +1,4 @@
-//! `elman import`: a model of another program's files.
+//! `elman import`: converts a model of another program.
 
 use std::path::{Path, PathBuf};
 
@@ -14,40 +14,39 @@ use crate::model::Config;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportFlags {
-    /// The program that made the files
+    /// Program that wrote the model
     #[arg(long, value_name = "PROGRAM")]
     from: Program,
-    /// The model
+    /// File of the model
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The types of a model of PyTorch, one a line in the order of its tables, or with their
-    /// numbers as in Kaldi's words.txt; </s> or <eos> among words, \n among characters, is what
-    /// ends a line
+    /// Vocabulary of a PyTorch model: one type per line in the order of its tables, or types with
+    /// ids as in Kaldi's words.txt. The type that ends a line is </s> or <eos> among words, \n
+    /// among characters
     #[arg(long, value_name = "FILE", required_if_eq("from", "pytorch"))]
     vocab: Option<PathBuf>,
-    /// Where the model goes
+    /// Directory to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Replace the model that is there
+    /// Replace the model in DIR
     #[arg(long)]
     force: bool,
-    /// What a token of a model of PyTorch is [default: word]
+    /// Unit of the tokens of a PyTorch model [default: word]
     #[arg(long)]
     unit: Option<Unit>,
-    /// The hidden units' function, which a file of PyTorch does not tell: sigmoid, tanh (nn.RNN's
-    /// own) or relu [default: tanh]
+    /// Activation function of the hidden units, which a PyTorch file does not contain: sigmoid,
+    /// tanh (nn.RNN's default) or relu [default: tanh]
     #[arg(long)]
     activation: Option<Activation>,
-    /// What every hidden unit of a model of PyTorch is before the first token [default: 0, as in
-    /// PyTorch]
+    /// Initial state of every hidden unit of a PyTorch model [default: 0, as in PyTorch]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     initial_state: Option<f32>,
 }
 
-/// A program whose models Elman reads.
+/// A program whose models Elman can read.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Program {
-    /// A state_dict with the names of PyTorch's word_language_model, saved as safetensors
+    /// A PyTorch state_dict with the names of the word_language_model example, saved as safetensors
     Pytorch,
     /// A model of Mikolov's rnnlm 0.3 or 0.4, text or binary
     Rnnlm,
@@ -59,20 +58,19 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
         Program::Pytorch => flags.pytorch()?,
         Program::Rnnlm => flags.rnnlm()?,
     };
-    imported
-        .notes
-        .iter()
-        .for_each(|note| eprintln!("note: {note}"));
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
     let checkpoint = imported.into_checkpoint(defaults)?;
     checkpoint.write(&flags.out)?;
     let mut output = Output::new();
     output.line(summary(&checkpoint.description))?;
     match checkpoint.initial_states {
         None => output.line(format_args!(
-            "every unit is {} before the first token",
+            "the initial state is {} in every unit",
             checkpoint.description.config.initial_state
         ))?,
-        Some(_) => output.line("a text begins with the state that the file holds")?,
+        Some(_) => output.line("the initial state of a text is the state in the file")?,
     }
     output.line("try next:")?;
     output.line(format_args!("  elman inspect {}", quoted(&flags.out)))?;
@@ -84,14 +82,14 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
 }
 
 impl ImportFlags {
-    /// A network, and what its file does not tell.
+    /// A PyTorch model, and the fields of the configuration that its file does not determine.
     fn pytorch(&self) -> Result<(Imported, Config)> {
         let initial_state = self.initial_state.unwrap_or(0.0);
         if !initial_state.is_finite() {
             return Err(Error::usage(
                 format!("--initial-state {initial_state}"),
                 "it must be finite",
-                "Take a number such as 0 or 0.1",
+                "Use a value such as 0 or 0.1",
             ));
         }
         let vocab = self.vocab.as_deref().unwrap_or(Path::new("vocab.txt"));
@@ -107,7 +105,7 @@ impl ImportFlags {
         ))
     }
 
-    /// The same of rnnlm, whose files tell everything.
+    /// An rnnlm model, whose file determines the whole configuration.
     fn rnnlm(&self) -> Result<(Imported, Config)> {
         let given = [
             ("--vocab", self.vocab.is_some()),
@@ -119,8 +117,8 @@ impl ImportFlags {
             None => rnnlm::read(&self.file),
             Some((flag, _)) => Err(Error::usage(
                 format!("{flag} with --from rnnlm"),
-                "a model of rnnlm says this itself",
-                "Leave it out",
+                "a model of rnnlm determines this itself",
+                "Omit it",
             )),
         }
     }

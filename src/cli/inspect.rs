@@ -1,4 +1,4 @@
-//! `elman inspect`: what is in a checkpoint.
+//! `elman inspect`: shows the content of a checkpoint.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use super::output::Output;
 use super::summary;
 use crate::checkpoint::{Checkpoint, TrainingState, escape};
 use crate::error::Result;
-use crate::model::parameter_specs;
+use crate::model::{ParameterSpec, parameter_specs};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectFlags {
-    /// The directory that `elman train` wrote
+    /// Directory that `elman train` wrote
     #[arg(value_name = "DIR", default_value = "model")]
     model: PathBuf,
     /// Print one JSON object
@@ -23,7 +23,7 @@ pub(super) struct InspectFlags {
 
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     let checkpoint = Checkpoint::read(&flags.model)?;
-    // A model that came without its training state is whole all the same.
+    // A model does not need a training state.
     let training = if flags.model.join("training.json").exists() {
         Some(TrainingState::read(&flags.model, &checkpoint)?)
     } else {
@@ -46,7 +46,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         let parameters: Vec<_> = parameter_specs
             .iter()
             .zip(&norms)
-            .map(|(one, norm)| json!({ "name": one.name, "shape": one.shape, "norm": norm }))
+            .map(|(spec, norm)| json!({ "name": spec.name, "shape": spec.shape, "norm": norm }))
             .collect();
         output.json(&json!({
             "config": checkpoint.description,
@@ -56,28 +56,25 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         return output.flush();
     }
     output.line(summary(&checkpoint.description))?;
-    for (one, norm) in parameter_specs.iter().zip(&norms) {
+    for (spec, norm) in parameter_specs.iter().zip(&norms) {
         output.line(format_args!(
             "  {:24} {:>16}  norm {norm:.4}",
-            one.name,
-            format!("{:?}", one.shape)
+            spec.name,
+            format!("{:?}", spec.shape)
         ))?;
     }
-    let elements: usize = parameter_specs
-        .iter()
-        .map(crate::model::ParameterSpec::len)
-        .sum();
+    let elements: usize = parameter_specs.iter().map(ParameterSpec::len).sum();
     output.line(format_args!("  {elements} parameters"))?;
-    let first: Vec<_> = checkpoint
+    let first_types: Vec<_> = checkpoint
         .vocabulary
         .types()
         .iter()
         .take(12)
         .map(|token| escape(token))
         .collect();
-    output.line(format_args!("vocabulary: {} …", first.join(" ")))?;
+    output.line(format_args!("vocabulary: {} …", first_types.join(" ")))?;
     match training {
-        None => output.line("no training state: this model can be used, not resumed")?,
+        None => output.line("no training state: this model can be used, but not resumed")?,
         Some(TrainingState { record, .. }) => {
             let progress = &record.progress;
             output.line(format_args!(

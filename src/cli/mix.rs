@@ -1,5 +1,5 @@
-//! What `elman eval` and `elman score` share: models and other sources of probabilities, their
-//! weights, and how they are brought together.
+//! Flags of `elman eval`, `elman score` and `elman rescore`: models and other sources of
+//! probabilities, their weights, and adaptation to the text.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::mixture::{
 use crate::model::Model;
 use crate::ngram::NgramModel;
 
-/// Models, other sources and their weights, and how models adapt.
+/// Models, other sources, their weights, and adaptation.
 #[derive(Debug, Clone, Args)]
 pub(super) struct MixFlags {
     #[command(flatten)]
@@ -29,19 +29,18 @@ pub(super) struct MixFlags {
 /// Models, other sources and their weights.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SourceFlags {
-    /// The directory that `elman train` wrote; given several times, the mean of the models'
-    /// probabilities is taken
+    /// Directory that `elman train` wrote; if given several times, the models are mixed: their
+    /// probabilities are averaged
     #[arg(long = "model", value_name = "DIR", default_value = "model")]
     pub(super) models: Vec<PathBuf>,
-    /// The models' weights in that mean, a number for each with commas between them [default: all
-    /// the same]
+    /// Weights of the models in the mixture, separated by commas [default: equal]
     #[arg(long, value_name = "W,W", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Mix with an n-gram model: an ARPA file of any order, plain or gzip
     #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
     pub(super) arpa: Option<PathBuf>,
-    /// Mix with another model's probabilities: a file of one number a line, one for each token of
-    /// the text and the end of each of its lines
+    /// Mix with the probabilities of another model: a file with one number per line, one for each
+    /// token of the text and the end of each of its lines
     #[arg(
         long,
         value_name = "FILE",
@@ -49,8 +48,7 @@ pub(super) struct SourceFlags {
         help_heading = "Interpolation"
     )]
     pub(super) lm_prob: Option<PathBuf>,
-    /// The weight of the network, or of all --model together, beside the other model's [default:
-    /// 0.5]
+    /// Weight of the networks, all --model together; the other model has the rest [default: 0.5]
     #[arg(
         long,
         value_name = "WEIGHT",
@@ -59,7 +57,7 @@ pub(super) struct SourceFlags {
         help_heading = "Interpolation"
     )]
     pub(super) lambda: Option<f64>,
-    /// Find the weights of all models, and of --arpa, under which this text is likeliest
+    /// Find the weights of all models, and of --arpa, that maximize the probability of this text
     #[arg(
         long,
         value_name = "FILE",
@@ -67,19 +65,19 @@ pub(super) struct SourceFlags {
         help_heading = "Interpolation",
     )]
     pub(super) tune: Option<PathBuf>,
-    /// Words outside the vocabulary: unk takes them for <unk> where there is such a word, skip
-    /// leaves them out [default: unk; skip for models of rnnlm]
+    /// Words outside the vocabulary: unk reads them as <unk> if the vocabulary has it, skip skips
+    /// them [default: unk; skip for models of rnnlm]
     #[arg(long, value_name = "unk|skip")]
     unknown: Option<Unknown>,
 }
 
-/// What models learn or remember while they read.
+/// Adaptation of the models to the text that they read.
 #[derive(Debug, Clone, Args)]
 pub(super) struct AdaptationFlags {
-    /// Go on learning while reading, with this learning rate (Mikolov 2010's dynamic models)
+    /// Keep training while reading, with this learning rate (Mikolov 2010's dynamic models)
     #[arg(long, value_name = "RATE", help_heading = "Adaptation")]
     dynamic: Option<f32>,
-    /// Tokens after which --dynamic learns from what it read [default: 10]
+    /// Tokens between updates of --dynamic [default: 10]
     #[arg(
         long,
         value_name = "N",
@@ -87,8 +85,8 @@ pub(super) struct AdaptationFlags {
         help_heading = "Adaptation"
     )]
     dynamic_window: Option<usize>,
-    /// Measure --dynamic's steps by the model's gradients on this text, such as a part of its
-    /// training text (Krause 2018): the rate is then in units of their root mean square
+    /// Scale the updates of --dynamic by the root mean square of the model's gradients on this
+    /// text, such as a part of its training text (Krause 2018); the learning rate is relative to it
     #[arg(
         long,
         value_name = "FILE",
@@ -96,8 +94,8 @@ pub(super) struct AdaptationFlags {
         help_heading = "Adaptation"
     )]
     dynamic_statistics: Option<PathBuf>,
-    /// Let weights go back to what they were by this part after every step of --dynamic [default:
-    /// 0]
+    /// Fraction by which the weights return to their trained values after each update of --dynamic
+    /// [default: 0]
     #[arg(
         long,
         value_name = "PART",
@@ -105,11 +103,11 @@ pub(super) struct AdaptationFlags {
         help_heading = "Adaptation"
     )]
     dynamic_decay: Option<f32>,
-    /// Remember the last N states and what followed them: what was said is likely to be said again
-    /// (Grave 2017)
+    /// Cache the last N hidden states and the tokens that followed them, and predict tokens that
+    /// followed similar states (Grave 2017)
     #[arg(long, value_name = "N", help_heading = "Adaptation")]
     cache: Option<usize>,
-    /// The weight of what is remembered [default: 0.1]
+    /// Weight of the cache [default: 0.1]
     #[arg(
         long,
         value_name = "WEIGHT",
@@ -117,7 +115,7 @@ pub(super) struct AdaptationFlags {
         help_heading = "Adaptation"
     )]
     cache_weight: Option<f64>,
-    /// How much states must be alike [default: 0.3]
+    /// Cache flatness θ: the larger, the more similar states must be [default: 0.3]
     #[arg(
         long,
         value_name = "X",
@@ -127,24 +125,27 @@ pub(super) struct AdaptationFlags {
     cache_flatness: Option<f64>,
 }
 
-/// What becomes of words outside the vocabulary.
+/// How to treat words outside the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Unknown {
     Unk,
     Skip,
 }
 
-/// The sources as they lie on disk.
+/// The sources as read from disk.
 pub(super) struct Sources {
     pub(super) checkpoints: Vec<Checkpoint>,
     pub(super) vocabulary: Vocabulary,
     pub(super) ngram: Option<NgramModel>,
-    /// The text by which dynamic models' steps are measured.
+    /// The text of --dynamic-statistics.
     pub(super) statistics: Option<Tokens>,
 }
 
 impl SourceFlags {
-    /// Reads models that can be asked together, and the n-gram model.
+    /// Reads the models and the n-gram model.
+    ///
+    /// # Errors
+    /// If a file cannot be read, the models have different vocabularies, or flags conflict.
     pub(super) fn read(&self) -> Result<Sources> {
         let checkpoints = self
             .models
@@ -163,14 +164,14 @@ impl SourceFlags {
             return Err(Error::usage(
                 format!("--weights {list}"),
                 rule,
-                "Give a number for each --model",
+                "Give one weight for each --model",
             ));
         }
         if self.lambda.is_some() && self.arpa.is_none() && self.lm_prob.is_none() {
             return Err(Error::usage(
                 "--lambda",
                 "there is no other model to mix with",
-                "Give --arpa or --lm-prob too",
+                "Add --arpa or --lm-prob",
             ));
         }
         let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
@@ -188,26 +189,27 @@ impl SourceFlags {
         })
     }
 
-    /// Models are asked together whose probabilities are of the same tokens.
+    /// Checks that all models have the same vocabulary: only probabilities of the same tokens can
+    /// be averaged.
     fn check_vocabularies(&self, checkpoints: &[Checkpoint]) -> Result<()> {
         let first = &checkpoints[0];
         for (directory, checkpoint) in self.models.iter().zip(checkpoints).skip(1) {
             if checkpoint.vocabulary != first.vocabulary
                 || checkpoint.description.unit != first.description.unit
             {
-                let what = |one: &Checkpoint| {
+                let size = |one: &Checkpoint| {
                     format!("{} {}", one.vocabulary.len(), one.description.unit.plural())
                 };
                 return Err(Error::invalid(
                     format!("--model {}", directory.display()),
                     format!(
-                        "its vocabulary of {} is not that of {}, of {}, and only probabilities of \
-                         the same tokens have a mean",
-                        what(checkpoint),
+                        "its vocabulary of {} differs from that of {}, of {}, and only probabilities of \
+                         the same tokens can be averaged",
+                        size(checkpoint),
                         self.models[0].display(),
-                        what(first)
+                        size(first)
                     ),
-                    "Give models that were trained on one text, with one --unit, --vocab-size and \
+                    "Use models that were trained on one text, with the same --unit, --vocab-size and \
                      --min-count",
                 ));
             }
@@ -215,16 +217,16 @@ impl SourceFlags {
         Ok(())
     }
 
-    /// The weights as they were given; those that --tune finds come later.
+    /// The weights that the flags give, without --tune.
     pub(super) fn weights(&self) -> Result<Weights> {
-        let of_models = match self.weights.as_slice() {
+        let models = match self.weights.as_slice() {
             [] => Weights::even(self.models.len()),
             weights => Weights::new(weights)?,
         };
         if self.arpa.is_none() && self.lm_prob.is_none() {
-            Ok(of_models)
+            Ok(models)
         } else {
-            of_models.with_other(self.lambda.unwrap_or(0.5))
+            models.with_other(self.lambda.unwrap_or(0.5))
         }
     }
 }
@@ -233,19 +235,14 @@ impl AdaptationFlags {
     /// Reads the text of --dynamic-statistics.
     pub(super) fn read(&self, sources: &mut Sources) -> Result<()> {
         if let Some(path) = &self.dynamic_statistics {
-            sources.statistics = Some(
-                read_tokens(
-                    path,
-                    sources.checkpoints[0].description.unit,
-                    &sources.vocabulary,
-                )?
-                .0,
-            );
+            let unit = sources.checkpoints[0].description.unit;
+            let (tokens, _) = read_tokens(path, unit, &sources.vocabulary)?;
+            sources.statistics = Some(tokens);
         }
         Ok(())
     }
 
-    /// How the networks read.
+    /// The options of the networks.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
         let dynamic = self.dynamic.map(|rate| Dynamic {
             rate,
@@ -268,15 +265,15 @@ impl AdaptationFlags {
 }
 
 impl Sources {
-    /// Brings the models onto a device.
+    /// Loads the models onto a device.
     pub(super) fn load(&self, device: &mut Device) -> Result<Vec<Model>> {
         self.checkpoints
             .iter()
-            .map(|one| model(device, one))
+            .map(|checkpoint| model(device, checkpoint))
             .collect()
     }
 
-    /// Everything that is asked, at the beginning of a text.
+    /// All sources, at the start of a text.
     pub(super) fn components<'a>(
         &'a self,
         device: &mut Device,
@@ -307,8 +304,8 @@ impl Sources {
         Ok(components)
     }
 
-    /// The weights: as given, or the best for --tune's text, which are told. What dynamic models
-    /// learn from it is forgotten again.
+    /// The weights of the sources: those of the flags, or the best for the text of --tune, which
+    /// are printed. Dynamic models are reset after tuning.
     pub(super) fn weights(
         &self,
         device: &mut Device,
@@ -337,11 +334,7 @@ impl Sources {
             .zip(weights.values())
             .map(|(name, weight)| format!("{weight:.4} {name}"))
             .collect();
-        eprintln!(
-            "weights that fit {} best: {}",
-            path.display(),
-            list.join(", ")
-        );
+        eprintln!("best weights for {}: {}", path.display(), list.join(", "));
         Ok(weights)
     }
 }

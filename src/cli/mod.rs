@@ -140,7 +140,7 @@ struct ModelFlags {
 }
 
 /// A checkpoint on a device.
-struct Loaded {
+struct LoadedModel {
     checkpoint: Checkpoint,
     device: Device,
     model: Model,
@@ -157,11 +157,11 @@ fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
 }
 
 impl ModelFlags {
-    fn load(&self) -> Result<Loaded> {
+    fn load(&self) -> Result<LoadedModel> {
         let checkpoint = Checkpoint::read(&self.model)?;
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
-        Ok(Loaded {
+        Ok(LoadedModel {
             checkpoint,
             device,
             model,

@@ -1,4 +1,5 @@
-//! `elman ngram`: a Kneser-Ney model of a text, or of text that a network writes, as an ARPA file.
+//! `elman ngram`: builds a Kneser-Ney model of a text, or of text that a network generates, and
+//! writes it as an ARPA file.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
 pub(super) struct NgramFlags {
-    /// The text to count
+    /// Text to count
     #[arg(
         long,
         value_name = "FILE",
@@ -26,25 +27,25 @@ pub(super) struct NgramFlags {
         conflicts_with = "model",
     )]
     text: Option<PathBuf>,
-    /// A network whose own text is counted instead: the n-gram model becomes like it, for decoders
-    /// that know only such
+    /// Count text that this network generates instead: the n-gram model approximates the network,
+    /// for decoders that support only n-gram models
     #[arg(long, value_name = "DIR", conflicts_with = "arpa")]
     model: Option<PathBuf>,
-    /// Tokens that the network writes; a model like the network wants hundreds of times what the
-    /// network was trained on
+    /// Tokens that the network generates; a good approximation needs hundreds of times the
+    /// network's training text
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     tokens: usize,
-    /// The same seed writes the same text
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// An n-gram model that exists, to be measured
+    /// Existing n-gram model to evaluate
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "out"])]
     arpa: Option<PathBuf>,
-    /// Words in the longest n-grams
+    /// Length of the longest n-grams in words
     #[arg(long, value_name = "N", default_value_t = 5)]
     order: usize,
-    /// The words of these texts are the vocabulary, and others become <unk> if that is among them;
-    /// commas between files [default: the words of the text, or the network's]
+    /// Texts whose words are the vocabulary, separated by commas; other words become <unk> if it is
+    /// in the vocabulary [default: the words of the text, or the network's vocabulary]
     #[arg(
         long,
         value_name = "FILE,FILE",
@@ -52,17 +53,17 @@ pub(super) struct NgramFlags {
         conflicts_with_all = ["model", "arpa"],
     )]
     vocab: Vec<PathBuf>,
-    /// How often n-grams of order 3, 4, … must occur to be kept, numbers with commas between
-    /// them; the last goes for all orders above [default: 1]
+    /// Minimum counts of the n-grams of order 3, 4, … that are kept, separated by commas; the
+    /// last applies to all higher orders [default: 1]
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     min_counts: Vec<u32>,
-    /// Memory for counting, in MiB; a text that needs more is refused
+    /// Memory for counting, in MiB; a text that needs more is an error
     #[arg(long, value_name = "MIB", default_value_t = 8192)]
     memory: usize,
-    /// Where the ARPA file goes, compressed if its name ends in .gz
+    /// ARPA file to write, compressed if its name ends in .gz
     #[arg(long, value_name = "FILE", required_unless_present_any = ["test", "arpa"])]
     out: Option<PathBuf>,
-    /// A text to measure the n-gram model on; every line is a sentence for itself
+    /// Text to evaluate the n-gram model on; each line is a separate sentence
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
     #[command(flatten)]
@@ -85,7 +86,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
                 if discounts.origin != DiscountOrigin::Modified {
                     eprintln!(
                         "note: order {order} has too few n-grams for Kneser-Ney's three discounts; \
-                         it takes {:.3} off every count",
+                         all its counts are discounted by {:.3}",
                         discounts.values[0]
                     );
                 }
@@ -111,7 +112,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     let evaluation = flags
         .test
         .as_deref()
-        .map(|path| measure(&model, &vocabulary, path))
+        .map(|path| evaluate(&model, &vocabulary, path))
         .transpose()?;
     let mut output = Output::new();
     if flags.json {
@@ -119,7 +120,8 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
         if !report.is_object() {
             report = json!({});
         }
-        (report["order"], report["ngrams"]) = (json!(model.order()), json!(counts));
+        report["order"] = json!(model.order());
+        report["ngrams"] = json!(counts);
         output.json(&report)?;
     } else if let Some(evaluation) = evaluation {
         output.line(format_args!(
@@ -136,7 +138,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     output.flush()
 }
 
-/// The words of an n-gram model, the end of a sentence first.
+/// The words of an n-gram model; the first is the end of a sentence.
 fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     let end = Unit::Word.boundary();
     let words = (0..model.vocab_size() as u32)
@@ -150,8 +152,8 @@ fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     )
 }
 
-/// What an n-gram model says of a text.
-fn measure(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
+/// Evaluates an n-gram model on a text.
+fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
     let (tokens, _) = read_tokens(text, Unit::Word, vocabulary)?;
     let mut history = reader.start();
@@ -167,6 +169,7 @@ fn measure(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<E
 }
 
 impl NgramFlags {
+    /// Counts the text, or text of the network, and estimates the n-gram model.
     fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
         let options = KneserNeyOptions {
             order: self.order,
@@ -175,15 +178,15 @@ impl NgramFlags {
         };
         let mut counting = KneserNey::new(options)?;
         let vocabulary = match (&self.model, &self.text) {
-            (Some(directory), _) => self.draw(directory, &mut counting)?,
+            (Some(directory), _) => self.count_generated(directory, &mut counting)?,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(Path::new("-"));
-                let of = if self.vocab.is_empty() {
+                let vocabulary_texts = if self.vocab.is_empty() {
                     vec![text.to_owned()]
                 } else {
                     self.vocab.clone()
                 };
-                let vocabulary = Vocabulary::from_texts(&of, Unit::Word)?;
+                let vocabulary = Vocabulary::from_texts(&vocabulary_texts, Unit::Word)?;
                 let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
                 count(&tokens, &vocabulary, &mut counting)?;
                 vocabulary
@@ -192,36 +195,35 @@ impl NgramFlags {
         Ok((counting.estimate(vocabulary.types())?, vocabulary))
     }
 
-    /// Counts what a network writes.
-    fn draw(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
+    /// Counts text that a network generates, and returns its vocabulary.
+    fn count_generated(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
         let checkpoint = Checkpoint::read(directory)?;
         if checkpoint.description.unit != Unit::Word {
             return Err(Error::invalid(
                 format!("--model {}", directory.display()),
                 format!(
-                    "its tokens are {}, and an ARPA file's are words",
+                    "its tokens are {}, and those of an ARPA file are words",
                     checkpoint.description.unit.plural()
                 ),
-                "Give a model of words",
+                "Use a model of words",
             ));
         }
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
         let mut generator = ParallelGenerator::new(&mut device, &model, self.seed)?;
-        let mut written = 0;
-        while written < self.tokens {
+        let mut token_count = 0;
+        while token_count < self.tokens {
             for sentence in generator.sentences(&mut device, &model)? {
-                written += sentence.len() + 1;
+                token_count += sentence.len() + 1;
                 counting.add_sentence(&sentence)?;
             }
         }
-        eprintln!("the network has written {written} tokens");
+        eprintln!("the network generated {token_count} tokens");
         Ok(checkpoint.vocabulary)
     }
 }
 
-/// Counts a text's sentences. A word outside the vocabulary ends what can be counted, and begins it
-/// anew.
+/// Counts the sentences of a text. Words outside the vocabulary are skipped.
 fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> Result<()> {
     let mut sentence = Vec::new();
     let mut unknown = 0;
@@ -238,7 +240,7 @@ fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> 
     if unknown > 0 {
         eprintln!(
             "note: {unknown} word(s) of the text are not in the vocabulary of {} types and were \
-             left out",
+             skipped",
             vocabulary.len()
         );
     }

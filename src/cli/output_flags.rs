@@ -1,43 +1,44 @@
-//! Flags of the output layers for large vocabularies, and what they resolve to.
+//! Flags of the output layers for large vocabularies, and their conversion to configurations.
 
 use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::model::{Clusters, Noise, SampledObjective};
 
-/// Flags as they were given.
+/// The flags as given.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct OutputFlags {
-    /// For --output adaptive: numbers of frequent words at which the head ends and each cluster but
-    /// the last, with commas between them, such as 2000,10000,50000; a few are best for GPUs
-    /// [default: 2000, or a quarter of a vocabulary below 8000, and on in steps of a quarter more]
+    /// For --output adaptive: ids at which the head and each cluster except the last end, separated
+    /// by commas, such as 2000,10000,50000; GPUs prefer few clusters [default: 2000, or a quarter
+    /// of a vocabulary below 8000, then increments of a quarter]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     cutoffs: Vec<usize>,
-    /// By how much a cluster's state is smaller than that of the words before: H/4, H/16 and so on
-    /// with 4 [default: 4 with --cutoffs, else 1.5]
+    /// Ratio of the state sizes of consecutive clusters: with 4 the sizes are H/4, H/16 and so on
+    /// [default: 4 with --cutoffs, else 1.5]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     tail_divisor: Option<f64>,
-    /// For --output sampled: words that are drawn for each window, whose rows share them; --loss
-    /// softmax leaves out those drawn again [default: 1000]
+    /// For --output sampled: number of words drawn for each window and shared by its tokens; with
+    /// --loss softmax, repeated draws are dropped [default: 1000]
     #[arg(long, value_name = "K")]
     samples: Option<usize>,
-    /// Draw them in proportion to their frequency to this power: 1 as often as the text has them, 0
-    /// all equally often [default: 0.75]
+    /// Words are drawn with probability proportional to their frequency to this power: 1 is the
+    /// frequency in the text, 0 the uniform distribution [default: 0.75]
     #[arg(long, value_name = "P")]
     noise_power: Option<f64>,
-    /// What is learnt of a target among them. softmax: which it is; nce: of each, whether it is the
-    /// text's or noise, which leaves scores about normalised without their sum [default: softmax]
+    /// Training objective: softmax (sampled softmax: which word is the target) or nce
+    /// (noise-contrastive estimation: whether each word is the target or noise, which makes the
+    /// scores approximately normalized without a sum) [default: softmax]
     #[arg(long)]
     loss: Option<SampledObjective>,
-    /// For --loss nce: ln of what scores are to be normalised to, subtracted from all of them; 0 is
-    /// Mnih and Teh's, 9 was CUED-RNNLM's [default: ln of the vocabulary's size, to which a new
-    /// network's are about normalised]
+    /// For --loss nce: ln Z, the logarithm of the normalizer, subtracted from all scores; Mnih and
+    /// Teh use 0, CUED-RNNLM 9 [default: ln of the vocabulary size, which is near ln Z of a new
+    /// network]
     #[arg(long, value_name = "LN_Z", allow_negative_numbers = true)]
     nce_lnz: Option<f32>,
 }
 
 impl OutputFlags {
-    /// Whether any of them is.
+    /// Whether any flag is given.
     pub(super) fn are_given(&self) -> bool {
         let Self {
             cutoffs,
@@ -55,13 +56,16 @@ impl OutputFlags {
             || nce_lnz.is_some()
     }
 
-    /// The clusters of an output layer for so many types, where it has some.
+    /// The clusters of an output layer; `None` unless it is the adaptive softmax.
+    ///
+    /// # Errors
+    /// If a flag is given that the output layer does not have.
     pub(super) fn clusters(&self, output: &str, vocab_size: usize) -> Result<Option<Clusters>> {
-        let is_given = [
+        let given = [
             ("--cutoffs", !self.cutoffs.is_empty()),
             ("--tail-divisor", self.tail_divisor.is_some()),
         ];
-        match (output, is_given.iter().find(|(_, given)| *given)) {
+        match (output, given.iter().find(|(_, is_given)| *is_given)) {
             ("adaptive", _) => {
                 let usual = match self.cutoffs.as_slice() {
                     [] => Clusters::usual(vocab_size),
@@ -81,21 +85,24 @@ impl OutputFlags {
                 Err(Error::usage(
                     *flag,
                     rule,
-                    "Take --output adaptive, or leave --cutoffs and --tail-divisor out",
+                    "Use --output adaptive, or omit --cutoffs and --tail-divisor",
                 ))
             }
         }
     }
 
-    /// How an output layer samples from so many types, where it does.
+    /// The noise distribution of an output layer; `None` unless it is sampled.
+    ///
+    /// # Errors
+    /// If a flag is given that the output layer does not have.
     pub(super) fn noise(&self, output: &str, vocab_size: usize) -> Result<Option<Noise>> {
-        let is_given = [
+        let given = [
             ("--samples", self.samples.is_some()),
             ("--noise-power", self.noise_power.is_some()),
             ("--loss", self.loss.is_some()),
             ("--nce-lnz", self.nce_lnz.is_some()),
         ];
-        match (output, is_given.iter().find(|(_, given)| *given)) {
+        match (output, given.iter().find(|(_, is_given)| *is_given)) {
             ("sampled", _) => {
                 let objective = self.loss.unwrap_or_default();
                 let usual = if objective == SampledObjective::Nce {
@@ -112,11 +119,11 @@ impl OutputFlags {
             }
             (_, None) => Ok(None),
             (_, Some((flag, _))) => {
-                let rule = format!("--output {output} looks at the whole vocabulary");
+                let rule = format!("--output {output} uses the whole vocabulary");
                 Err(Error::usage(
                     *flag,
                     rule,
-                    "Take --output sampled, or leave the flag out",
+                    "Use --output sampled, or omit the flag",
                 ))
             }
         }

@@ -79,7 +79,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
             let ids = sentence(&line, unit, &sources.vocabulary);
             sentences.push(ids.map_err(|error| {
                 Error::invalid(
-                    format!("line {} of {}", lines.number, flags.file.display()),
+                    format!("line {} of {}", lines.count, flags.file.display()),
                     error.to_string(),
                     "Correct the line",
                 )

@@ -2,8 +2,8 @@
 //! nn.Linear, saved as safetensors, and a vocabulary.
 //!
 //! Tensors have the names of PyTorch's word_language_model example (`encoder.weight`,
-//! `rnn.weight_ih_l0`, …, `decoder.bias`) or of Elman's files (`embedding.weight`), with any common
-//! prefix. The names and shapes determine the sizes, the cell and the layers.
+//! `rnn.weight_ih_l0`, …, `decoder.bias`) or of Elman's files (`embedding.weight`), with any
+//! common prefix. The names and shapes determine the sizes, the cell and the layers.
 
 use std::collections::HashMap;
 use std::fs;
