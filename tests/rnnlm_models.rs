@@ -733,7 +733,7 @@ fn flags_that_are_refused() {
         let name = flag.split(' ').next().unwrap_or(flag);
         workbench
             .run(&format!("import --from rnnlm made.rnnlm --out new {flag}"))
-            .fails(2, &[name, "says this itself", "Leave it out"]);
+            .fails(2, &[name, "determines this itself", "Omit it"]);
     }
     workbench
         .run("import --from rnnlm made.rnnlm")
