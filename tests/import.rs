@@ -726,7 +726,8 @@ fn pytorch_agrees_with_score() {
         (
             "deep",
             "relu",
-            "have type F64: their 180 elements were converted to F32, 180 of them rounded to the nearest",
+            "have type F64: their 180 elements were converted to F32, 180 of them rounded to the \
+             nearest",
         ),
         ("tied", "tanh", "<eos>"),
         (

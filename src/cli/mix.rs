@@ -203,14 +203,14 @@ impl SourceFlags {
                 return Err(Error::invalid(
                     format!("--model {}", directory.display()),
                     format!(
-                        "its vocabulary of {} differs from that of {}, of {}, and only probabilities of \
-                         the same tokens can be averaged",
+                        "its vocabulary of {} differs from that of {}, of {}, and only probabilities \
+                         of the same tokens can be averaged",
                         size(checkpoint),
                         self.models[0].display(),
                         size(first)
                     ),
-                    "Use models that were trained on one text, with the same --unit, --vocab-size and \
-                     --min-count",
+                    "Use models that were trained on one text, with the same --unit, --vocab-size \
+                     and --min-count",
                 ));
             }
         }
