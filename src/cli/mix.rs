@@ -203,8 +203,8 @@ impl SourceFlags {
                 return Err(Error::invalid(
                     format!("--model {}", directory.display()),
                     format!(
-                        "its vocabulary of {} differs from that of {}, of {}, and only probabilities \
-                         of the same tokens can be averaged",
+                        "its vocabulary of {} differs from that of {}, of {}, and only \
+                         probabilities of the same tokens can be averaged",
                         size(checkpoint),
                         self.models[0].display(),
                         size(first)
