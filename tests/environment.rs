@@ -1,6 +1,8 @@
 //! What the environment provides or asks for.
 //!
 //! - `ELMAN_TEST_CPU_ONLY`: set and not empty, the GPU tests are ignored.
+//! - `ELMAN_TEST_SEED`: the seed of tests with random input. By default it differs from run to run;
+//!   a failing test prints it.
 //! - `ELMAN_SHARED`: the folder with corpora and models that are not part of the repository;
 //!   `../shared` if not set.
 //! - `ELMAN_PYTHON`: the Python interpreter; `python3` if not set.
@@ -48,4 +50,29 @@ pub fn has_python(packages: &'static str) -> bool {
             .output()
             .is_ok_and(|output| output.status.success())
     })
+}
+
+/// The seed of a test with random input. It prints how to repeat the run if the test panics.
+pub struct RandomSeed(pub u64);
+
+impl RandomSeed {
+    /// The value of `ELMAN_TEST_SEED`, or the process id, which differs from run to run.
+    ///
+    /// # Panics
+    /// If `ELMAN_TEST_SEED` is not an unsigned integer.
+    pub fn new() -> Self {
+        let Some(value) = std::env::var_os("ELMAN_TEST_SEED") else {
+            return Self(std::process::id().into());
+        };
+        let seed = value.to_str().and_then(|value| value.parse().ok());
+        Self(seed.unwrap_or_else(|| panic!("ELMAN_TEST_SEED={value:?} is not an unsigned integer")))
+    }
+}
+
+impl Drop for RandomSeed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("ELMAN_TEST_SEED={} repeats this run", self.0);
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! Presets, configuration files, runs that are repeated, and what a resumed run may not change.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
@@ -10,19 +14,53 @@ fn with_text() -> Workbench {
     workbench
 }
 
+/// The presets that the program accepts: those that it names when it rejects another.
+fn presets(workbench: &Workbench) -> Vec<String> {
+    let stderr = workbench.run("train --preset newton").fails(2, &[]).stderr;
+    let names = stderr
+        .split_once("[possible values: ")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let (names, _) = names.unwrap_or_else(|| panic!("no presets in {stderr}"));
+    names.split(", ").map(str::to_owned).collect()
+}
+
+/// Words separated by single spaces, for texts that are wrapped differently.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The help of `--preset` quotes the comment at the head of every preset's file: its source and the
+/// expected result.
+#[apply(test)]
+fn help_describes_every_preset() {
+    let workbench = Workbench::new();
+    let help = unwrapped(&workbench.run("train --help").succeeds().stdout);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/presets");
+    let mut files = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).expect("the folder of presets") {
+        let path = entry.expect("a preset").path();
+        let name = path.file_stem().and_then(OsStr::to_str).expect("a name");
+        let text = std::fs::read_to_string(&path).expect("a preset");
+        let comment: Vec<_> = text
+            .lines()
+            .map_while(|line| line.strip_prefix("# "))
+            .collect();
+        assert!(
+            comment.iter().any(|line| line.starts_with("Expected: ")),
+            "{name}: {comment:?}"
+        );
+        let description = unwrapped(&format!("- {name}: {}", comment.join(" ")));
+        assert!(help.contains(&description), "{description:?} in {help}");
+        files.insert(name.to_owned());
+    }
+    assert_eq!(files, BTreeSet::from_iter(presets(&workbench)));
+}
+
 #[apply(test)]
 fn every_preset_trains() {
     let workbench = with_text();
-    let help = workbench.run("train --help").succeeds().stdout;
-    for preset in [
-        "seed",
-        "mikolov2010",
-        "ptb-small",
-        "ptb-medium",
-        "awd-lstm",
-        "char-rnn",
-    ] {
-        let sizes = match preset {
+    for preset in presets(&workbench) {
+        let sizes = match preset.as_str() {
             "awd-lstm" => "--hidden 6,5,4 --embedding 4 --batch 4",
             "ptb-small" | "ptb-medium" => "--hidden 6 --embedding 5",
             _ => "--hidden 6",
@@ -38,10 +76,6 @@ fn every_preset_trains() {
             "{}",
             run.stderr
         );
-        // The first words of the file's source and of its figure.
-        for part in [format!("- {preset}: "), "Expected: ".to_owned()] {
-            assert!(help.contains(&part), "{part:?} is not in {help}");
-        }
     }
     workbench
         .run("train --train train.txt --preset ptb-smal")

@@ -488,7 +488,10 @@ fn the_trigger_begins_the_average() {
     );
     // Interrupted before and after.
     for window in [averaged * windows - 3, averaged * windows + 3] {
-        interrupted_is_whole(&mut device, &corpus, &recipe, window);
+        assert!(
+            interrupted_is_whole(&mut device, &corpus, &recipe, window),
+            "interrupted after window {window}, between epochs"
+        );
     }
 }
 
