@@ -10,8 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Exponential, Matmul, Precision, RecurrenceBackward, RecurrenceForward,
-    RecurrentSchedule, Reduce, Reduction, Reset, Scale, SoftmaxCrossEntropy,
+    Activation, Exponential, Matmul, PARTIAL_SUMS, Precision, RecurrenceBackward,
+    RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy, SumOfSquares,
 };
 use elman::tensor::Tensor;
 
@@ -210,7 +210,7 @@ fn elementwise(criterion: &mut Criterion) {
         .tensor("targets", ROWS, 1)
         .unwrap_or_else(|error| panic!("{error}"));
     let losses = numbers(&mut device, ROWS, 1);
-    let partial = numbers(&mut device, 1, Reduce::PARTIAL_SUMS);
+    let partial = numbers(&mut device, 1, PARTIAL_SUMS);
     let output = numbers(&mut device, 1, 1);
     let softmax = SoftmaxCrossEntropy {
         logits: values,
@@ -228,8 +228,7 @@ fn elementwise(criterion: &mut Criterion) {
         values.len(),
         &softmax,
     );
-    let reduce = Reduce {
-        reduction: Reduction::SumOfSquares,
+    let reduce = SumOfSquares {
         values,
         partial,
         output,

@@ -2,7 +2,7 @@
 //! far f32 may be from it.
 
 use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, UpdateCase};
-use elman::kernels::{Activation, Exponential, Precision, Reduction};
+use elman::kernels::{Activation, Exponential, Precision};
 use elman::tensor::NONE;
 
 use super::compare::Tolerance;
@@ -179,15 +179,24 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
         }
         Setup::Ragged(ragged) => expected_ragged::outputs(ragged, run),
         Setup::Sampled(sampled) => expected_sampled::outputs(sampled, run),
-        Setup::Reduce { reduction, .. } => {
+        Setup::Sum { .. } => vec![("output", vec![reference::sum(&numbers(run, "values"))])],
+        Setup::SumOfSquares { .. } => {
             let values = numbers(run, "values");
-            vec![(
-                "output",
-                vec![match reduction {
-                    Reduction::Sum => reference::sum(&values),
-                    Reduction::SumOfSquares => reference::sum_of_squares(&values),
-                }],
-            )]
+            vec![("output", vec![reference::sum_of_squares(&values)])]
+        }
+        Setup::Fill { count, value } => vec![("values", vec![f64::from(value); count])],
+        Setup::Add(update) => {
+            let mut output = numbers(run, "output");
+            let input = dense_gradient(update, run, output.len());
+            reference::add_bias(&mut output, &input);
+            vec![("output", output)]
+        }
+        Setup::AddSquares(update) => {
+            let mut output = numbers(run, "output");
+            let mut squares = dense_gradient(update, run, output.len());
+            squares.iter_mut().for_each(|value| *value *= *value);
+            reference::add_bias(&mut output, &squares);
+            vec![("output", output)]
         }
         Setup::ClipGradNorm { maximum, .. } => {
             let norm = reference::sum(&numbers(run, "squares")).sqrt();
@@ -278,21 +287,25 @@ fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
 
 /// A parameter, and its gradient times the scale with a number for each of the parameter's.
 fn updated(update: UpdateCase, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
-    let (parameter, values, scale) = (
-        numbers(run, "parameter"),
-        numbers(run, "gradient"),
-        numbers(run, "scale")[0],
-    );
-    let mut gradient = values.clone();
-    if update.tokens.is_some() {
-        gradient = vec![0.0; parameter.len()];
-        for (p, token) in beginnings(run) {
-            gradient[token * update.columns..][..update.columns]
-                .copy_from_slice(&values[p * update.columns..][..update.columns]);
-        }
-    }
+    let parameter = numbers(run, "parameter");
+    let scale = numbers(run, "scale")[0];
+    let mut gradient = dense_gradient(update, run, parameter.len());
     gradient.iter_mut().for_each(|g| *g *= scale);
     (parameter, gradient)
+}
+
+/// The input `gradient` as a dense one of `count` elements.
+fn dense_gradient(update: UpdateCase, run: &Outcome, count: usize) -> Vec<f64> {
+    let values = numbers(run, "gradient");
+    if update.tokens.is_none() {
+        return values;
+    }
+    let mut gradient = vec![0.0; count];
+    for (p, token) in beginnings(run) {
+        gradient[token * update.columns..][..update.columns]
+            .copy_from_slice(&values[p * update.columns..][..update.columns]);
+    }
+    gradient
 }
 
 /// `s(t) = f(z(t) + W s(t-1))`, unit by unit.
@@ -395,15 +408,18 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
     match *setup {
         Setup::ClipGradValue { .. }
         | Setup::Copy { .. }
+        | Setup::Fill { .. }
         | Setup::Transpose { .. }
         | Setup::Gather { .. } => Tolerance {
             absolute: 0.0,
             relative: 0.0,
         },
-        Setup::AddBias { .. } | Setup::Scale { .. } | Setup::Dropout(_) => Tolerance {
-            absolute: 0.0,
-            relative: EPSILON,
-        },
+        Setup::AddBias { .. } | Setup::Add(_) | Setup::Scale { .. } | Setup::Dropout(_) => {
+            Tolerance {
+                absolute: 0.0,
+                relative: EPSILON,
+            }
+        }
         Setup::Matmul { k, .. } => sum_of(k),
         Setup::SumRows { rows, .. } => sum_of(rows),
         Setup::ScatterAdd { tokens, .. } => sum_of(tokens.count),
@@ -468,12 +484,12 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         }
         Setup::Ragged(ragged) => expected_ragged::tolerance(ragged, output),
         Setup::Sampled(sampled) => expected_sampled::tolerance(sampled, output),
-        Setup::Reduce { .. } => Tolerance {
+        Setup::Sum { .. } | Setup::SumOfSquares { .. } => Tolerance {
             absolute: 16.0 * EPSILON,
             relative: 2.0 * EPSILON,
         },
         Setup::ClipGradNorm { .. } => bits(2.0),
-        Setup::Sgd(_) => bits(1.0),
+        Setup::Sgd(_) | Setup::AddSquares(_) => bits(1.0),
         Setup::Average { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) | Setup::Momentum { .. } => bits(4.0),
         // A first step is ten times the rate.

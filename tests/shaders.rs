@@ -19,7 +19,7 @@ const MOST_WORKGROUP_MEMORY: u32 = 16_384;
 /// Invocations of a workgroup that WebGPU promises.
 const MOST_INVOCATIONS: u32 = 256;
 /// Files of `src/kernels` that belong to no single shader.
-const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "rows", "walk"];
+const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "recurrent", "rows"];
 
 /// All of them.
 #[apply(trials)]

@@ -4,7 +4,8 @@
 use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{
-    Average, ClipGradNorm, ClipGradValue, Gradient, Reduce, Reduction, Rows, Scale,
+    Add, AddSquares, Average, ClipGradNorm, ClipGradValue, CopyValues, Fill, Gradient,
+    PARTIAL_SUMS, Rows, Scale, SumOfSquares,
 };
 use elman::model::{Capacity, Model};
 use elman::tensor::{NONE, Tensor};
@@ -118,7 +119,7 @@ impl Updates {
             .collect();
         let (squares, partial, scale) = (
             zeros(1, parameters.len()),
-            zeros(1, Reduce::PARTIAL_SUMS),
+            zeros(1, PARTIAL_SUMS),
             zeros(1, 1),
         );
         device.upload(&scale, &[1.0]);
@@ -140,8 +141,7 @@ impl Updates {
         self.step += 1;
         for (number, gradient) in gradients.iter().enumerate() {
             let output = self.squares.element(number);
-            device.run(&Reduce {
-                reduction: Reduction::SumOfSquares,
+            device.run(&SumOfSquares {
                 values: gradient.values(),
                 partial: self.partial,
                 output,
@@ -447,5 +447,61 @@ fn clamped_tables(device: &mut Device) {
             got == value.clamp(-0.25, 0.25)
         };
         assert!(right, "{value} became {got} at {i} on {}", device.name());
+    }
+}
+
+/// Filling, copying and adding to every piece of a table: each result is one rounded operation.
+#[apply(device_test)]
+fn sums_of_tables(device: &mut Device) {
+    let count = TABLE[0] * TABLE[1];
+    let mut generator = Generator::new(8);
+    let values = random(&mut generator, count);
+    let input = table(device, &values);
+    let output = table(device, &random(&mut generator, count));
+    device.run(&CopyValues { input, output });
+    assert_eq!(device.download(&output).expect("the device works"), values);
+    device.run(&Fill {
+        values: output,
+        value: 0.5,
+    });
+    assert_eq!(
+        device.download(&output).expect("the device works"),
+        vec![0.5; count]
+    );
+
+    let mut dense = random(&mut generator, count);
+    let tokens = [3, NONE, 0, 3, 6];
+    let mut want = vec![0.5; count];
+    for by_rows in [false, true] {
+        if by_rows {
+            for (row, values) in (0..).zip(dense.chunks_exact_mut(TABLE[1])) {
+                if !tokens.contains(&row) {
+                    values.fill(0.0);
+                }
+            }
+        }
+        let input = if by_rows {
+            looked_up(device, &tokens, &dense)
+        } else {
+            Gradient::Dense(table(device, &dense))
+        };
+        device.run(&Add { input, output });
+        for (want, value) in want.iter_mut().zip(&dense) {
+            *want += value;
+        }
+        let what = format!("by rows: {by_rows} on {}", device.name());
+        let got: Vec<f32> = device.download(&output).expect("the device works");
+        assert_eq!(got, want, "{what}");
+
+        device.run(&AddSquares { input, output });
+        let sums: Vec<f64> = (want.iter().zip(&dense))
+            .map(|(&sum, &value)| f64::from(sum) + f64::from(value) * f64::from(value))
+            .collect();
+        let rounding = Tolerance {
+            absolute: f64::from(f32::EPSILON),
+            relative: f64::from(f32::EPSILON),
+        };
+        want = device.download(&output).expect("the device works");
+        assert_close(&what, &want, &sums, rounding);
     }
 }

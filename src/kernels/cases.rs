@@ -24,7 +24,7 @@ pub use run::{INITIAL, RATE};
 pub use sampled::Sampled;
 pub use tolerance::Tolerance;
 
-use super::{Activation, Exponential, Precision, RecurrentSchedule, Reduction};
+use super::{Activation, Exponential, Precision, RecurrentSchedule};
 use crate::device::Device;
 use crate::error::Result;
 use bench::Bench;
@@ -151,13 +151,27 @@ pub enum Setup {
     Ragged(Ragged),
     /// [`SampledLoss`](super::SampledLoss).
     Sampled(Sampled),
-    /// [`Reduce`](super::Reduce).
-    Reduce {
-        /// What is summed.
-        reduction: Reduction,
+    /// [`Sum`](super::Sum).
+    Sum {
         /// Number of values.
         count: usize,
     },
+    /// [`SumOfSquares`](super::SumOfSquares).
+    SumOfSquares {
+        /// Number of values.
+        count: usize,
+    },
+    /// [`Fill`](super::Fill).
+    Fill {
+        /// Number of values.
+        count: usize,
+        /// The value.
+        value: f32,
+    },
+    /// [`Add`](super::Add).
+    Add(UpdateCase),
+    /// [`AddSquares`](super::AddSquares).
+    AddSquares(UpdateCase),
     /// [`ClipGradNorm`](super::ClipGradNorm).
     ClipGradNorm {
         /// Number of sums of squares.
@@ -320,7 +334,9 @@ impl Setup {
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
             Self::Ragged(ragged) => ragged.kernel(),
             Self::Sampled(_) => "sampled_loss",
-            Self::Reduce { .. } => "reduce",
+            Self::Sum { .. } | Self::SumOfSquares { .. } => "reduce",
+            Self::Fill { .. } => "fill",
+            Self::Add(_) | Self::AddSquares(_) => "add",
             Self::ClipGradNorm { .. } => "clip_grad_norm",
             Self::Scale { .. } => "scale",
             Self::Sgd(_) => "sgd",
@@ -427,7 +443,11 @@ impl fmt::Display for Setup {
                     "{targets} of {columns} below {bound}{gradient}{exponential}"
                 )
             }
-            Self::Reduce { reduction, count } => write!(f, "{reduction:?} [{count}]"),
+            Self::Sum { count } => write!(f, "Sum [{count}]"),
+            Self::SumOfSquares { count } => write!(f, "SumOfSquares [{count}]"),
+            Self::Fill { count, value } => write!(f, "[{count}] with {value}"),
+            Self::Add(update) => update.fmt(f),
+            Self::AddSquares(update) => write!(f, "squares {update}"),
             Self::ClipGradNorm {
                 count,
                 bound,

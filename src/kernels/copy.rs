@@ -8,9 +8,9 @@ use crate::tensor::Tensor;
 /// `output = input`.
 #[derive(Debug, Clone, Copy)]
 pub struct CopyValues {
-    /// Any shape.
+    /// Any shape; may be a table of several shards.
     pub input: Tensor,
-    /// As many numbers, overwritten; in another buffer.
+    /// As many elements, in the same shards, overwritten; in another buffer.
     pub output: Tensor,
 }
 
@@ -37,22 +37,25 @@ impl Kernel for CopyValues {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((input, input_offset), (output, output_offset)) = (
-            Binding::with_offset(&self.input),
-            Binding::with_offset(&self.output),
-        );
-        let count = to_u32(self.output.len());
-        let arguments = Arguments {
-            count,
-            input_offset,
-            output_offset,
-        };
-        gpu.launch(
-            &SHADER,
-            &[],
-            &[input, output],
-            &arguments,
-            workgroups(self.output.len(), 256),
-        );
+        let inputs = gpu.shards(&self.input);
+        let outputs = gpu.shards(&self.output);
+        assert_eq!(inputs.len(), outputs.len(), "shards of input and output");
+        for (input, output) in inputs.iter().zip(&outputs) {
+            let (input, input_offset) = Binding::with_offset(&input.tensor);
+            let count = output.tensor.len();
+            let (output, output_offset) = Binding::with_offset(&output.tensor);
+            let arguments = Arguments {
+                count: to_u32(count),
+                input_offset,
+                output_offset,
+            };
+            gpu.launch(
+                &SHADER,
+                &[],
+                &[input, output],
+                &arguments,
+                workgroups(count, 256),
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@
 mod activation;
 mod adagrad;
 mod adam;
+mod add;
 mod add_bias;
 mod add_runs;
 mod average;
@@ -16,6 +17,7 @@ mod clip_grad_norm;
 mod clip_grad_value;
 mod copy;
 mod dropout;
+mod fill;
 mod gather;
 mod grouped_matmul;
 mod gru;
@@ -44,6 +46,7 @@ mod transpose;
 pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use add::{Add, AddSquares};
 pub use add_bias::AddBias;
 pub use add_runs::AddRuns;
 pub use average::Average;
@@ -51,6 +54,7 @@ pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use copy::CopyValues;
 pub use dropout::{Dropout, Mask, MaskPattern};
+pub use fill::Fill;
 pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
@@ -60,7 +64,7 @@ pub use momentum::Momentum;
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{RecurrentSchedule, Reset};
-pub use reduce::{Reduce, Reduction};
+pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
 pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
@@ -109,7 +113,10 @@ pub static SHADERS: &[&Shader] = &[
     &gru::STEP_FORWARD,
     &gru::STEP_BACKWARD,
     &gru::FINISH,
+    &fill::SHADER,
     &copy::SHADER,
+    &add::DENSE,
+    &add::ROWS,
     &dropout::COPY,
     &dropout::IN_PLACE,
     &add_bias::SHADER,

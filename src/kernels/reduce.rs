@@ -6,25 +6,25 @@ use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
-/// What a [`Reduce`] sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduction {
-    /// The values.
-    Sum,
-    /// Their squares.
-    SumOfSquares,
+/// `output = Σ values`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sum {
+    /// Any shape; may be a table of several shards.
+    pub values: Tensor,
+    /// Scratch of at least [`PARTIAL_SUMS`] elements, overwritten.
+    pub partial: Tensor,
+    /// One element, overwritten.
+    pub output: Tensor,
 }
 
-/// `output = Σ values`, or `Σ values²`.
+/// `output = Σ values²`.
 #[derive(Debug, Clone, Copy)]
-pub struct Reduce {
-    /// What is summed.
-    pub reduction: Reduction,
-    /// Any shape; may be a table of several pieces.
+pub struct SumOfSquares {
+    /// Any shape; may be a table of several shards.
     pub values: Tensor,
-    /// At least [`Reduce::PARTIAL_SUMS`] numbers, overwritten: sums on the way.
+    /// Scratch of at least [`PARTIAL_SUMS`] elements, overwritten.
     pub partial: Tensor,
-    /// One number, overwritten.
+    /// One element, overwritten.
     pub output: Tensor,
 }
 
@@ -49,10 +49,8 @@ const VALUES_PER_GROUP: usize = 2048;
 /// Values summed in f32 before the sum goes on in f64.
 const BLOCK: usize = 4096;
 
-impl Reduce {
-    /// Numbers that `partial` must have room for.
-    pub const PARTIAL_SUMS: usize = 256;
-}
+/// Number of elements that `partial` of [`Sum`] and [`SumOfSquares`] must have.
+pub const PARTIAL_SUMS: usize = 256;
 
 /// A block's sum in 32 running sums, so that it vectorises.
 #[inline(always)]
@@ -77,71 +75,104 @@ fn block_sums(sums: &mut [f64], values: &[f32], term: impl Fn(f32) -> f32) {
     }
 }
 
-impl Kernel for Reduce {
+/// Writes the sum of `sums_of(block sums, values)` over all blocks.
+#[inline(always)]
+fn on_cpu(cpu: &Cpu, values: Tensor, output: Tensor, sums_of: impl Fn(&mut [f64], &[f32]) + Sync) {
+    let values = cpu.read(&values);
+    let values = &*values;
+    // Sums of whole blocks, added up in their order: the same bits for every number of threads.
+    let mut sums = vec![0.0; values.len().div_ceil(BLOCK)];
+    let part = if values.len() < SMALLEST_SPLIT {
+        sums.len()
+    } else {
+        rows_per_part(cpu.threads(), sums.len())
+    };
+    sums.par_chunks_mut(part.max(1))
+        .zip(values.par_chunks(part.max(1) * BLOCK))
+        .for_each(|(sums, values)| {
+            vectorised(
+                #[inline(always)]
+                || sums_of(sums, values),
+            );
+        });
+    cpu.write(&output)[0] = sums.iter().sum::<f64>() as f32;
+}
+
+fn on_gpu(gpu: &mut Gpu, values: Tensor, partial: Tensor, output: Tensor, square: bool) {
+    let partial = Binding::whole(&partial);
+    let constants = [("SQUARE", f64::from(u8::from(square)))];
+    let shards = gpu.shards(&values);
+    assert!(
+        shards.len() <= PARTIAL_SUMS,
+        "a table of {} shards",
+        shards.len()
+    );
+    let mut sums = 0;
+    for shard in &shards {
+        let (values, values_offset) = Binding::with_offset(&shard.tensor);
+        let count = shard.tensor.len();
+        let groups = count
+            .div_ceil(VALUES_PER_GROUP)
+            .clamp(1, PARTIAL_SUMS / shards.len());
+        let arguments = Arguments {
+            count: to_u32(count),
+            values_offset,
+            output_offset: to_u32(sums),
+        };
+        gpu.launch(
+            &PARTIAL,
+            &constants,
+            &[values, partial],
+            &arguments,
+            [to_u32(groups), 1, 1],
+        );
+        sums += groups;
+    }
+    let (output, output_offset) = Binding::with_offset(&output);
+    let arguments = Arguments {
+        count: to_u32(sums),
+        values_offset: 0,
+        output_offset,
+    };
+    gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
+}
+
+impl Kernel for Sum {
     fn name(&self) -> &'static str {
         PARTIAL.stem
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (values, mut output) = (cpu.read(&self.values), cpu.write(&self.output));
-        // Sums of whole blocks, added up in their order: the same bits for every number of threads.
-        let mut sums = vec![0.0; values.len().div_ceil(BLOCK)];
-        let values = &*values;
-        let part = if values.len() < SMALLEST_SPLIT {
-            sums.len()
-        } else {
-            rows_per_part(cpu.threads(), sums.len())
-        };
-        sums.par_chunks_mut(part.max(1))
-            .zip(values.par_chunks(part.max(1) * BLOCK))
-            .for_each(|(sums, values)| {
-                vectorised(
-                    #[inline(always)]
-                    || match self.reduction {
-                        Reduction::Sum => block_sums(sums, values, |value| value),
-                        Reduction::SumOfSquares => block_sums(sums, values, |value| value * value),
-                    },
-                );
-            });
-        output[0] = sums.iter().sum::<f64>() as f32;
+        on_cpu(
+            cpu,
+            self.values,
+            self.output,
+            #[inline(always)]
+            |sums, values| block_sums(sums, values, |value| value),
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let (output, output_offset) = Binding::with_offset(&self.output);
-        let partial = Binding::whole(&self.partial);
-        let square = f64::from(u8::from(self.reduction == Reduction::SumOfSquares));
-        let pieces = gpu.shards(&self.values);
-        assert!(
-            pieces.len() <= Self::PARTIAL_SUMS,
-            "a table of {} pieces",
-            pieces.len()
+        on_gpu(gpu, self.values, self.partial, self.output, false);
+    }
+}
+
+impl Kernel for SumOfSquares {
+    fn name(&self) -> &'static str {
+        PARTIAL.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        on_cpu(
+            cpu,
+            self.values,
+            self.output,
+            #[inline(always)]
+            |sums, values| block_sums(sums, values, |value| value * value),
         );
-        let mut sums = 0;
-        for piece in &pieces {
-            let (values, values_offset) = Binding::with_offset(&piece.tensor);
-            let count = piece.tensor.len();
-            let groups = count
-                .div_ceil(VALUES_PER_GROUP)
-                .clamp(1, Self::PARTIAL_SUMS / pieces.len());
-            let arguments = Arguments {
-                count: to_u32(count),
-                values_offset,
-                output_offset: to_u32(sums),
-            };
-            gpu.launch(
-                &PARTIAL,
-                &[("SQUARE", square)],
-                &[values, partial],
-                &arguments,
-                [to_u32(groups), 1, 1],
-            );
-            sums += groups;
-        }
-        let arguments = Arguments {
-            count: to_u32(sums),
-            values_offset: 0,
-            output_offset,
-        };
-        gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
+    }
+
+    fn on_gpu(&self, gpu: &mut Gpu) {
+        on_gpu(gpu, self.values, self.partial, self.output, true);
     }
 }

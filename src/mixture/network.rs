@@ -10,7 +10,9 @@ use crate::corpus::{Streams, Tokens};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{Adagrad, Average, ClipGradNorm, Reduce, Reduction, Sgd};
+use crate::kernels::{
+    Adagrad, AddSquares, Average, ClipGradNorm, CopyValues, PARTIAL_SUMS, Sgd, SumOfSquares,
+};
 use crate::model::{Capacity, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
@@ -199,18 +201,13 @@ impl Learner {
         };
         if let Some((first, _)) = &start {
             for (&input, &output) in parameters.tensors().iter().zip(first) {
-                // The first average of one is the thing itself, whatever pieces it lies in.
-                device.run(&Average {
-                    average: output,
-                    values: input,
-                    weight: 1.0,
-                });
+                device.run(&CopyValues { input, output });
             }
         }
         let mut learner = Self {
             rate: dynamic.rate,
             squares: device.tensor("squares of gradients", parameters.tensors().len(), 1)?,
-            partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
+            partial: device.tensor("partial sums", 1, PARTIAL_SUMS)?,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             statistics: sums,
             start,
@@ -245,16 +242,8 @@ impl Learner {
             model.forward(device, workspace, &window);
             model.backward(device, workspace, &window, 1.0);
             let gradients = workspace.gradients(&window);
-            for ((&parameter, &squares), gradient) in
-                model.parameters().tensors().iter().zip(sums).zip(gradients)
-            {
-                device.run(&Adagrad {
-                    parameter,
-                    squares,
-                    gradient,
-                    scale: self.scale,
-                    rate: 0.0,
-                });
+            for (&output, input) in sums.iter().zip(gradients) {
+                device.run(&AddSquares { input, output });
             }
             device.submit();
         }
@@ -270,8 +259,7 @@ impl Learner {
         let gradients = workspace.gradients(window);
         for (number, gradient) in gradients.iter().enumerate() {
             let (values, output) = (gradient.values(), self.squares.element(number));
-            device.run(&Reduce {
-                reduction: Reduction::SumOfSquares,
+            device.run(&SumOfSquares {
                 values,
                 partial: self.partial,
                 output,

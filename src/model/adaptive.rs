@@ -23,8 +23,8 @@ use super::softmax::log_softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, Exponential, Gather, Gradient, Matmul, Precision, ROW_FIELDS, RaggedSoftmax,
-    SoftmaxCrossEntropy, SumRows, batch_invariant_rows,
+    Add, AddBias, Exponential, Fill, Gather, Gradient, Matmul, Precision, ROW_FIELDS,
+    RaggedSoftmax, SoftmaxCrossEntropy, SumRows, batch_invariant_rows,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -504,14 +504,10 @@ impl OutputLayer for AdaptiveSoftmax {
                 },
             );
             if places.is_empty() {
-                // A product without terms: zeros.
-                let logits = self.logits.reshape(0, cluster.words.len());
-                device.run(&weight_gradient(
-                    logits,
-                    of_projected,
-                    of(weight),
-                    precision,
-                ));
+                device.run(&Fill {
+                    values: of(weight),
+                    value: 0.0,
+                });
             }
             let [states, gradient] = [self.gathered, self.gathered_gradient]
                 .map(|tensor| tensor.slice_rows(places.clone()));
@@ -539,9 +535,10 @@ impl OutputLayer for AdaptiveSoftmax {
             tokens,
             output: spread,
         });
-        let [bias, values] =
-            [spread, hidden_gradient].map(|tensor| tensor.reshape(1, tensor.len()));
-        device.run(&AddBias { bias, values });
+        device.run(&Add {
+            input: Gradient::Dense(spread),
+            output: hidden_gradient,
+        });
     }
 
     fn distribution(

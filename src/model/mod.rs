@@ -48,7 +48,7 @@ pub use workspace::Workspace;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    ActivationBackward, ActivationForward, AddBias, Gather, Gradient, ScatterAdd, Sgd, SumRows,
+    ActivationBackward, ActivationForward, Add, AddBias, Gather, Gradient, ScatterAdd, SumRows,
 };
 use crate::tensor::Tensor;
 use dropout::DropoutPlacement;
@@ -391,7 +391,7 @@ impl Model {
         window: &Window,
         table: Gradient,
     ) {
-        let Some([sums, one]) = workspace.tied else {
+        let Some(sums) = workspace.tied else {
             return device.run(&ScatterAdd {
                 gradient,
                 rows: window.rows(),
@@ -404,12 +404,9 @@ impl Model {
             rows,
             sums,
         });
-        // A step of descent at the rate -1 adds the rows.
-        device.run(&Sgd {
-            parameter: table.values(),
-            gradient: Gradient::Rows(sums, rows),
-            scale: one,
-            rate: -1.0,
+        device.run(&Add {
+            input: Gradient::Rows(sums, rows),
+            output: table.values(),
         });
     }
 

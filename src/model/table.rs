@@ -11,7 +11,7 @@ use super::dropout::DropoutPlacement;
 use super::products::{input_gradient, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{CopyValues, Gather, Gradient, Matmul, Precision, Rows, ScatterAdd, Sgd};
+use crate::kernels::{Add, Fill, Gather, Gradient, Matmul, Precision, Rows, ScatterAdd};
 use crate::tensor::Tensor;
 
 /// Words of a window for each type from which on the table pays: below, it has more rows than it
@@ -27,10 +27,6 @@ pub(super) struct Table {
     sums: Tensor,
     /// `[V, G*H]`: the gradient of `products`.
     gradient: Tensor,
-    /// Of the same shape.
-    zeros: Tensor,
-    /// A one.
-    one: Tensor,
 }
 
 impl Table {
@@ -56,18 +52,13 @@ impl Table {
             return Ok(None);
         }
         let mut table = |what| device.tensor(what, config.vocab_size, columns);
-        let [products, gradient, zeros] = [
-            table("inputs of every type")?,
-            table("gradient of the inputs of every type")?,
-            table("zeros for every type")?,
-        ];
+        let products = table("inputs of every type")?;
+        let gradient = table("gradient of the inputs of every type")?;
         let sums = device.tensor("gradient of the inputs by type", rows, columns)?;
         Ok(Some(Self {
             products,
             sums,
             gradient,
-            zeros,
-            one: device.tensor_from("one", 1, 1, &[1.0])?,
         }))
     }
 
@@ -105,16 +96,13 @@ impl Table {
             rows,
             sums,
         });
-        device.run(&CopyValues {
-            input: self.zeros,
-            output: self.gradient,
+        device.run(&Fill {
+            values: self.gradient,
+            value: 0.0,
         });
-        // A step of descent at the rate -1 adds the rows.
-        device.run(&Sgd {
-            parameter: self.gradient,
-            gradient: Gradient::Rows(sums, rows),
-            scale: self.one,
-            rate: -1.0,
+        device.run(&Add {
+            input: Gradient::Rows(sums, rows),
+            output: self.gradient,
         });
         device.run(&weight_gradient(self.gradient, embedding, of[1], precision));
         device.run(&Matmul {

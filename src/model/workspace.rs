@@ -10,7 +10,7 @@ use super::table::Table;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{CopyValues, Dropout, Gradient, Mask};
+use crate::kernels::{Dropout, Fill, Gradient, Mask};
 use crate::tensor::Tensor;
 
 /// Memory for windows of B streams and up to T steps. One model may have several: one to train in,
@@ -35,16 +35,14 @@ pub struct Workspace {
     projected: Option<[Tensor; 2]>,
     /// `[T*B, 1]`.
     losses: Tensor,
-    /// Zeros for the gradients of steps that predict nothing, where windows overlap.
-    zeros: Option<Tensor>,
     /// The parameters' gradients; none where nothing is trained.
     gradients: Vec<Tensor>,
     /// The parameters' names.
     names: Vec<String>,
     /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each
-    /// position of the window, and a one. Where neither is, the table's entry of `gradients` is of
-    /// that shape.
-    pub(super) tied: Option<[Tensor; 2]>,
+    /// position of the window. Where neither is, the table's entry of `gradients` is of that
+    /// shape.
+    pub(super) tied: Option<Tensor>,
 }
 
 /// Checks that sentences in the middle of a text can begin as texts do, where they are to.
@@ -147,20 +145,11 @@ impl Workspace {
                     None => spec.allocate(device, &what)?,
                 });
                 if number == TABLE && config.tied && table.is_none() {
-                    tied = Some([
-                        by_position(device)?,
-                        device.tensor_from("one", 1, 1, &[1.0])?,
-                    ]);
+                    tied = Some(by_position(device)?);
                 }
             }
         }
         let losses = device.tensor("losses", rows, 1)?;
-        let zeros = match capacity.history {
-            0 => None,
-            steps => {
-                Some(device.tensor("zeros", steps * capacity.batch, config.decoder_input_size())?)
-            }
-        };
         let initial_state = config.initial_state;
         let names = model
             .parameters()
@@ -181,7 +170,6 @@ impl Workspace {
             dropped_weights,
             projected,
             losses,
-            zeros,
             gradients,
             tied,
         };
@@ -243,11 +231,10 @@ impl Workspace {
         gradient: Tensor,
     ) -> Tensor {
         let rows = self.predicting(window);
-        if let (Some(zeros), true) = (self.zeros, rows.start > 0) {
-            let history = gradient.slice_rows(0..rows.start);
-            device.run(&CopyValues {
-                input: zeros.reshape(history.rows(), history.columns()),
-                output: history,
+        if rows.start > 0 {
+            device.run(&Fill {
+                values: gradient.slice_rows(0..rows.start),
+                value: 0.0,
             });
         }
         gradient.slice_rows(rows)

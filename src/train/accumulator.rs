@@ -3,7 +3,7 @@
 use super::choices::LossReduction;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Gradient, Scale, Sgd};
+use crate::kernels::{Add, Fill, Gradient, Scale};
 use crate::model::Parameters;
 use crate::tensor::Tensor;
 
@@ -11,7 +11,6 @@ use crate::tensor::Tensor;
 #[derive(Debug)]
 pub(super) struct Accumulator {
     sums: Vec<Tensor>,
-    one: Tensor,
     /// Whether the next window is an update's first.
     is_new: bool,
     /// Tokens predicted in the windows since.
@@ -26,7 +25,6 @@ impl Accumulator {
         }
         Ok(Self {
             sums,
-            one: device.tensor_from("one", 1, 1, &[1.0])?,
             is_new: true,
             tokens: 0,
         })
@@ -42,17 +40,13 @@ impl Accumulator {
     ) -> Vec<Gradient> {
         if self.is_new {
             (self.is_new, self.tokens) = (false, 0);
-            self.multiply(device, 0.0);
+            for &values in &self.sums {
+                device.run(&Fill { values, value: 0.0 });
+            }
         }
         self.tokens += tokens;
-        for (&sum, &gradient) in self.sums.iter().zip(gradients) {
-            // sum -= -1 * gradient, which knows what rows a gradient belongs to.
-            device.run(&Sgd {
-                parameter: sum,
-                gradient,
-                scale: self.one,
-                rate: -1.0,
-            });
+        for (&output, &input) in self.sums.iter().zip(gradients) {
+            device.run(&Add { input, output });
         }
         self.sums.iter().map(|&sum| Gradient::Dense(sum)).collect()
     }
@@ -61,13 +55,10 @@ impl Accumulator {
     pub(super) fn end(&mut self, device: &mut Device, reduction: LossReduction) {
         self.is_new = true;
         if reduction == LossReduction::Mean {
-            self.multiply(device, 1.0 / self.tokens.max(1) as f32);
-        }
-    }
-
-    fn multiply(&self, device: &mut Device, factor: f32) {
-        for &values in &self.sums {
-            device.run(&Scale { values, factor });
+            let factor = 1.0 / self.tokens.max(1) as f32;
+            for &values in &self.sums {
+                device.run(&Scale { values, factor });
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::device::{Device, Download};
 use crate::error::Result;
-use crate::kernels::{Gradient, Reduce, Reduction};
+use crate::kernels::{Gradient, PARTIAL_SUMS, Sum, SumOfSquares};
 use crate::tensor::Tensor;
 
 /// The most windows of a run.
@@ -50,7 +50,7 @@ impl StepMetrics {
     pub(super) fn new(device: &mut Device, parameters: usize) -> Result<Self> {
         Ok(Self {
             tensor: device.tensor("records of windows", 2 * MAX_STEPS, 1 + parameters)?,
-            partial: device.tensor("partial sums", 1, Reduce::PARTIAL_SUMS)?,
+            partial: device.tensor("partial sums", 1, PARTIAL_SUMS)?,
             first: 0,
         })
     }
@@ -65,16 +65,14 @@ impl StepMetrics {
     ) {
         let row = self.row(number);
         let partial = self.partial;
-        device.run(&Reduce {
-            reduction: Reduction::Sum,
+        device.run(&Sum {
             values: losses,
             partial,
             output: row.element(0),
         });
         for (parameter, gradient) in gradients.iter().enumerate() {
             let output = row.element(1 + parameter);
-            device.run(&Reduce {
-                reduction: Reduction::SumOfSquares,
+            device.run(&SumOfSquares {
                 values: gradient.values(),
                 partial,
                 output,

@@ -1,7 +1,7 @@
 //! The cases themselves.
 
 use super::{Case, Recurrence, Setup, Step, TokenDraw, TokenPattern, UpdateCase};
-use crate::kernels::{Activation, Exponential, Precision, RecurrentSchedule, Reduction};
+use crate::kernels::{Activation, Exponential, Precision, RecurrentSchedule};
 
 /// More rows than a dispatch has workgroups in one dimension.
 const MANY: usize = 65_537;
@@ -163,6 +163,9 @@ fn matrices(setups: &mut Vec<Setup>) {
             count,
             weight: 1.0 / 3.0,
         });
+    }
+    for (count, value) in [(1, 0.0), (257, -0.5), (4099, 0.0), (20_011, 1e30)] {
+        setups.push(Setup::Fill { count, value });
     }
     // A first average is what it averages.
     setups.push(Setup::Average {
@@ -332,11 +335,9 @@ fn softmax_cross_entropy(setups: &mut Vec<Setup>) {
 /// Up to more values than one round of all workgroups sums; clipping above the norm, below it, and
 /// of nothing; clamping some and none.
 fn reductions(setups: &mut Vec<Setup>) {
-    for reduction in [Reduction::Sum, Reduction::SumOfSquares] {
-        for count in [1, 255, 257, 2048, 2049, 4099, 600_011] {
-            setups.push(Setup::Reduce { reduction, count });
-        }
-    }
+    let counts = [1, 255, 257, 2048, 2049, 4099, 600_011];
+    setups.extend(counts.map(|count| Setup::Sum { count }));
+    setups.extend(counts.map(|count| Setup::SumOfSquares { count }));
     for (count, bound, maximum) in [
         (1, 4.0, 1.0),
         (1, 0.0, 1.0),
@@ -394,6 +395,7 @@ fn optimizers(setups: &mut Vec<Setup>) {
         ]);
         setups.extend([false, true].map(|nesterov| Setup::Momentum { update, nesterov }));
         setups.push(Setup::Rmsprop(update));
+        setups.extend([Setup::Add(update), Setup::AddSquares(update)]);
     }
     setups.push(Setup::Adam(dense[1], Step(100_000)));
 }

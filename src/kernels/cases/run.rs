@@ -4,10 +4,10 @@ use super::bench::{Bench, Place};
 use super::{Recurrence, Setup, Step, TokenDraw, UpdateCase, gated};
 use crate::error::Result;
 use crate::kernels::{
-    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, AddBias, Average,
-    ClipGradNorm, ClipGradValue, CopyValues, Gather, Gradient, Matmul, Momentum,
-    RecurrenceBackward, RecurrenceForward, Reduce, Reset, Rmsprop, Rows, Scale, ScatterAdd, Sgd,
-    SoftmaxCrossEntropy, SumRows, Transpose,
+    Activation, ActivationBackward, ActivationForward, Adagrad, Adam, Add, AddBias, AddSquares,
+    Average, ClipGradNorm, ClipGradValue, CopyValues, Fill, Gather, Gradient, Matmul, Momentum,
+    PARTIAL_SUMS, RecurrenceBackward, RecurrenceForward, Reset, Rmsprop, Rows, Scale, ScatterAdd,
+    Sgd, SoftmaxCrossEntropy, Sum, SumOfSquares, SumRows, Transpose,
 };
 use crate::tensor::Tensor;
 
@@ -181,16 +181,37 @@ impl Setup {
             }
             Self::Ragged(ragged) => ragged.run(bench)?,
             Self::Sampled(sampled) => sampled.run(bench)?,
-            Self::Reduce { reduction, count } => {
+            Self::Sum { count } => {
                 let values = bench.random_input("values", Part, [1, count])?;
-                let partial = bench.scratch("partial", [1, Reduce::PARTIAL_SUMS])?;
+                let partial = bench.scratch("partial", [1, PARTIAL_SUMS])?;
                 let output = bench.output("output", Part, [1, 1])?;
-                bench.run(&Reduce {
-                    reduction,
+                bench.run(&Sum {
                     values,
                     partial,
                     output,
                 });
+            }
+            Self::SumOfSquares { count } => {
+                let values = bench.random_input("values", Part, [1, count])?;
+                let partial = bench.scratch("partial", [1, PARTIAL_SUMS])?;
+                let output = bench.output("output", Part, [1, 1])?;
+                bench.run(&SumOfSquares {
+                    values,
+                    partial,
+                    output,
+                });
+            }
+            Self::Fill { count, value } => {
+                let values = bench.output("values", Part, [1, count])?;
+                bench.run(&Fill { values, value });
+            }
+            Self::Add(update) => {
+                let (input, output) = added(bench, update)?;
+                bench.run(&Add { input, output });
+            }
+            Self::AddSquares(update) => {
+                let (input, output) = added(bench, update)?;
+                bench.run(&AddSquares { input, output });
             }
             Self::ClipGradNorm {
                 count,
@@ -365,10 +386,24 @@ fn rows(
 
 /// A parameter, its gradient and the gradient's factor.
 fn updated(bench: &mut Bench<'_>, update: UpdateCase) -> Result<(Tensor, Gradient, Tensor)> {
-    let shape @ [_, columns] = [update.rows, update.columns];
+    let shape = [update.rows, update.columns];
     let parameter = in_place_if(bench, "parameter", Whole, shape, true)?;
-    let gradient = match update.tokens {
-        None => Gradient::Dense(bench.random_input("gradient", Whole, shape)?),
+    let gradient = gradient(bench, update, Whole)?;
+    let scale = bench.input("scale", Whole, [1, 1], vec![SCALE])?;
+    Ok((parameter, gradient, scale))
+}
+
+/// A gradient and the tensor that it is added to.
+fn added(bench: &mut Bench<'_>, update: UpdateCase) -> Result<(Gradient, Tensor)> {
+    let output = in_place_if(bench, "output", Part, [update.rows, update.columns], true)?;
+    Ok((gradient(bench, update, Part)?, output))
+}
+
+/// The input `gradient` in the form that the case asks for.
+fn gradient(bench: &mut Bench<'_>, update: UpdateCase, place: Place) -> Result<Gradient> {
+    let shape @ [_, columns] = [update.rows, update.columns];
+    Ok(match update.tokens {
+        None => Gradient::Dense(bench.random_input("gradient", place, shape)?),
         Some(tokens) => {
             let (rows, drawn, order) = rows(bench, tokens, update.rows)?;
             let token = |p: usize| drawn[order[p] as usize];
@@ -379,13 +414,11 @@ fn updated(bench: &mut Bench<'_>, update: UpdateCase) -> Result<(Tensor, Gradien
                 }
             }
             Gradient::Rows(
-                bench.input("gradient", Whole, [tokens.count, columns], sums)?,
+                bench.input("gradient", place, [tokens.count, columns], sums)?,
                 rows,
             )
         }
-    };
-    let scale = bench.input("scale", Whole, [1, 1], vec![SCALE])?;
-    Ok((parameter, gradient, scale))
+    })
 }
 
 /// Inputs of a window, the boundary among them, and where the previous states go: a place of its

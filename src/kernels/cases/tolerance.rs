@@ -2,7 +2,7 @@
 //! exponentials.
 
 use super::{Ragged, Sampled, Setup};
-use crate::kernels::{Activation, Exponential, GroupedProduct, Reduction, SampledObjective};
+use crate::kernels::{Activation, Exponential, GroupedProduct, SampledObjective};
 
 /// How far a number may be from another: `absolute + relative * |the other|`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +46,8 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
     match *setup {
         Setup::ClipGradValue { .. }
         | Setup::Copy { .. }
+        | Setup::Fill { .. }
+        | Setup::Add(_)
         | Setup::Dropout(_)
         | Setup::Transpose { .. }
         | Setup::Gather { .. }
@@ -158,15 +160,13 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
                 },
             }
         }
-        Setup::Reduce { reduction, count } => match reduction {
-            Reduction::Sum => Tolerance {
-                absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()),
-                relative: EPSILON,
-            },
-            Reduction::SumOfSquares => bits(8.0),
+        Setup::Sum { count } => Tolerance {
+            absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()),
+            relative: EPSILON,
         },
+        Setup::SumOfSquares { .. } => bits(8.0),
         Setup::ClipGradNorm { .. } => bits(4.0),
-        Setup::Sgd(_) | Setup::Average { .. } => bits(1.0),
+        Setup::Sgd(_) | Setup::AddSquares(_) | Setup::Average { .. } => bits(1.0),
         Setup::Momentum { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) => bits(4.0),
         // A first step is ten times the rate.
