@@ -1,8 +1,8 @@
-//! Tokens on their way to a device: a run of windows lies there at a time, and a window is an
-//! offset into it.
+//! Loads a text's windows onto a device.
 //!
-//! In: [`Streams`] of a corpus. Out: [`Window`]s. The run is short enough for any adapter's
-//! bindings and for a bounded memory, and long enough that uploads cost nothing.
+//! In: [`Streams`] of a corpus. Out: [`Window`]s. Many consecutive windows are uploaded together,
+//! as a chunk, and a window is a view of it. A chunk is small enough for any adapter's bindings and
+//! for bounded memory, and large enough to make the cost of uploads negligible.
 
 use std::ops::Range;
 
@@ -12,68 +12,68 @@ use crate::error::Result;
 use crate::model::{Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
-/// Tokens of a run of windows.
-const RUN: usize = 256 * 1024;
+/// Tokens in a chunk.
+const CHUNK_TOKENS: usize = 256 * 1024;
 
-/// A text's windows on a device.
+/// A text as windows on a device.
 #[derive(Debug)]
 pub struct DataLoader<'a> {
     streams: Streams<'a>,
-    /// Steps before a window's own that it walks again, where there are as many.
+    /// Steps before those a window predicts; see [`Mode::Train`].
     history: usize,
-    /// Windows of a run.
-    run: usize,
-    /// Windows that lie on the device.
+    /// Windows in a chunk.
+    chunk: usize,
+    /// Indices of the windows on the device.
     resident: Range<usize>,
-    /// The step of the first row of tokens.
+    /// The step of the first row of `rows`.
     first_step: usize,
-    /// Their tokens and those of the history of the first, a row of B for each step and one more.
+    /// `[steps, B]`: the tokens of the resident windows, of the first one's history, and of the
+    /// step after the last one.
     rows: Tensor<u32>,
-    /// For each window, its positions sorted by token; only where gradients are wanted.
+    /// `[windows, T*B]`: for each resident window, its positions sorted by token; only for
+    /// training.
     order: Option<Tensor<u32>>,
-    /// Targets of each resident window that are predicted.
+    /// The number of tokens that each resident window predicts.
     predicted: Vec<usize>,
 }
 
-/// What windows are for.
+/// What the windows are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Losses.
+    /// Losses only.
     Eval,
-    /// Gradients too, which flow back through so many steps before a window's own.
+    /// Losses and gradients.
     Train {
-        /// The steps.
+        /// The number of steps through which gradients flow back before the steps that a window
+        /// predicts: `bptt - bptt_block` of the recipe. Windows overlap by this many steps. The
+        /// first windows of a text have fewer.
         history: usize,
     },
 }
 
 impl<'a> DataLoader<'a> {
-    /// Makes room on the device.
+    /// Allocates memory on the device.
     ///
     /// # Errors
-    /// If a run of windows is too large for the device.
+    /// If a chunk is too large for the device.
     pub fn new(device: &mut Device, streams: Streams<'a>, mode: Mode) -> Result<Self> {
-        let history = if let Mode::Train { history } = mode {
-            history
-        } else {
-            0
+        let history = match mode {
+            Mode::Eval => 0,
+            Mode::Train { history } => history,
         };
-        let longest = (history + streams.time_steps()) * streams.batch();
-        let run = (RUN / longest).clamp(1, streams.windows().max(1));
-        let rows = device.tensor(
-            "tokens",
-            history + run * streams.time_steps() + 1,
-            streams.batch(),
-        )?;
-        let order = if mode == Mode::Eval {
-            None
-        } else {
-            Some(device.tensor("order of tokens", run, longest)?)
+        let batch = streams.batch();
+        let positions = (history + streams.time_steps()) * batch;
+        let chunk = (CHUNK_TOKENS / positions).clamp(1, streams.windows().max(1));
+        let steps = history + chunk * streams.time_steps() + 1;
+        let rows = device.tensor("tokens", steps, batch)?;
+        let order = match mode {
+            Mode::Eval => None,
+            Mode::Train { .. } => Some(device.tensor("order of tokens", chunk, positions)?),
         };
         Ok(Self {
             streams,
             history,
-            run,
+            chunk,
             resident: 0..0,
             first_step: 0,
             rows,
@@ -82,113 +82,113 @@ impl<'a> DataLoader<'a> {
         })
     }
 
-    /// The text's cut.
+    /// The text and its segmentation.
     pub fn streams(&self) -> &Streams<'a> {
         &self.streams
     }
 
-    /// Cuts the text anew, as [`Streams::cut`] does.
+    /// Changes the segmentation as [`Streams::resegment`] does.
     pub fn resegment(&mut self, lengths: impl Iterator<Item = usize>) {
         self.streams.resegment(lengths);
         self.resident = 0..0;
     }
 
-    /// The first step that a window walks: its own, or as many before it as there are and the
-    /// history asks for.
-    fn begin(&self, number: usize) -> usize {
-        self.streams
-            .window_start(number)
-            .saturating_sub(self.history)
+    /// The first step of a window: the first one it predicts, or up to `history` steps before.
+    fn first_step_of(&self, index: usize) -> usize {
+        self.streams.window_start(index).saturating_sub(self.history)
     }
 
-    /// The steps that a window walks.
-    fn steps(&self, number: usize) -> Range<usize> {
-        self.begin(number)..self.streams.steps_of_windows(number..number + 1).end
+    /// The steps that a window predicts.
+    fn predicted_steps(&self, index: usize) -> Range<usize> {
+        self.streams.steps_of_windows(index..index + 1)
     }
 
-    /// A window of the text, planned by the workspace that is to walk it, and the number of its
-    /// targets that are predicted. `draw` is the number of the draw of what is drawn for it.
+    /// All steps of a window.
+    fn steps(&self, index: usize) -> Range<usize> {
+        self.first_step_of(index)..self.predicted_steps(index).end
+    }
+
+    /// The window with this index, planned for `workspace`, and the number of tokens that it
+    /// predicts. `draw` selects the random numbers for the window: dropout masks and sampled words.
     pub fn window(
         &mut self,
         device: &mut Device,
         workspace: &Workspace,
-        number: usize,
+        index: usize,
         draw: u32,
     ) -> (Window, usize) {
-        if !self.resident.contains(&number) {
-            self.upload(device, number);
+        if !self.resident.contains(&index) {
+            self.upload_chunk(device, index);
         }
-        let steps = self.steps(number);
-        let local = number - self.resident.start;
+        let steps = self.steps(index);
+        let row = index - self.resident.start;
         let first = steps.start - self.first_step;
+        let last = first + steps.len();
         let positions = steps.len() * self.streams.batch();
+        let inputs = self.rows.slice_rows(first..last);
+        let targets = self.rows.slice_rows(first + 1..last + 1);
         let window = Window {
             draw,
-            plan: workspace.plan(device, &self.words(number, draw)),
-            history: self.streams.window_start(number) - steps.start,
-            advance: (self.begin(number + 1) - steps.start).min(steps.len()),
+            plan: workspace.plan(device, &self.words(index, draw)),
+            history: self.streams.window_start(index) - steps.start,
+            advance: (self.first_step_of(index + 1) - steps.start).min(steps.len()),
             order: self
                 .order
-                .map(|order| order.slice_rows(local..local + 1).reshape(1, positions)),
-            ..Window::new(
-                steps.len(),
-                self.rows.slice_rows(first..first + steps.len()),
-                self.rows.slice_rows(first + 1..first + 1 + steps.len()),
-            )
+                .map(|order| order.slice_rows(row..row + 1).reshape(1, positions)),
+            ..Window::new(steps.len(), inputs, targets)
         };
-        (window, self.predicted[local])
+        (window, self.predicted[row])
     }
 
-    /// The words of a window for the output layer's plan; `draw` is the number of the draw.
-    pub fn words(&self, number: usize, draw: u32) -> WindowWords<'_> {
-        let (own, batch) = (
-            self.streams.steps_of_windows(number..number + 1),
-            self.streams.batch(),
-        );
+    /// The words of a window for the output layer's plan.
+    pub fn words(&self, index: usize, draw: u32) -> WindowWords<'_> {
+        let steps = self.predicted_steps(index);
+        let batch = self.streams.batch();
         WindowWords {
-            targets: self.streams.rows(own.start + 1..own.end),
+            targets: self.streams.rows(steps.start + 1..steps.end),
             before: Box::new(move |row, back| {
-                self.streams
-                    .history(row % batch, own.start + row / batch, back)
+                let stream = row % batch;
+                let step = steps.start + row / batch;
+                self.streams.history(stream, step, back)
             }),
             draw,
         }
     }
 
-    fn upload(&mut self, device: &mut Device, first: usize) {
-        self.resident = first..(first + self.run).min(self.streams.windows());
-        self.first_step = self.begin(first);
+    /// Uploads the chunk that starts with the window with index `first`.
+    fn upload_chunk(&mut self, device: &mut Device, first: usize) {
+        self.resident = first..(first + self.chunk).min(self.streams.windows());
+        self.first_step = self.first_step_of(first);
         let batch = self.streams.batch();
-        let rows = self
-            .streams
-            .rows(self.first_step..self.streams.steps_of_windows(self.resident.clone()).end);
+        let end_step = self.streams.steps_of_windows(self.resident.clone()).end;
+        let rows = self.streams.rows(self.first_step..end_step);
         device.upload(&self.rows.reshape(rows.len() / batch, batch), &rows);
         let tokens = |steps: Range<usize>| {
-            &rows[(steps.start - self.first_step) * batch..(steps.end - self.first_step) * batch]
+            let first = steps.start - self.first_step;
+            let last = steps.end - self.first_step;
+            &rows[first * batch..last * batch]
         };
         self.predicted = self
             .resident
             .clone()
-            .map(|number| {
-                let own = self.streams.steps_of_windows(number..number + 1);
-                tokens(own.start + 1..own.end + 1)
-                    .iter()
-                    .filter(|&&target| target != NONE)
-                    .count()
+            .map(|index| {
+                let steps = self.predicted_steps(index);
+                let targets = tokens(steps.start + 1..steps.end + 1);
+                targets.iter().filter(|&&target| target != NONE).count()
             })
             .collect();
         if let Some(order) = &self.order {
-            let longest = order.columns();
-            let mut sorted = vec![0; self.resident.len() * longest];
-            for (number, row) in self.resident.clone().zip(sorted.chunks_exact_mut(longest)) {
-                let positions = order_by_token(tokens(self.steps(number)));
+            let columns = order.columns();
+            let mut sorted = vec![0; self.resident.len() * columns];
+            for (index, row) in self.resident.clone().zip(sorted.chunks_exact_mut(columns)) {
+                let positions = order_by_token(tokens(self.steps(index)));
                 row[..positions.len()].copy_from_slice(&positions);
             }
             device.upload(&order.slice_rows(0..self.resident.len()), &sorted);
         }
     }
 
-    /// Gives the device's memory back.
+    /// Releases the memory on the device.
     pub fn release(self, device: &mut Device) {
         device.release(self.rows);
         if let Some(order) = self.order {

@@ -1,4 +1,6 @@
-//! Measuring a text: log-probability, entropy, perplexity.
+//! Evaluation of a model on a text: log-probability, entropy, perplexity.
+//!
+//! In: a model and a tokenized text. Out: an [`Evaluation`].
 
 use serde::Serialize;
 
@@ -8,32 +10,32 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Capacity, Model, Workspace};
 
-/// What a model says of a text.
+/// The result of evaluating a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Tokens that were predicted, sentence ends among them.
+    /// Tokens predicted, including sentence ends.
     pub tokens: usize,
-    /// Unknown words that were skipped.
+    /// Unknown words, which are skipped.
     pub oov: usize,
-    /// The text's log10 probability.
+    /// log10 probability of the text.
     pub log10_prob: f64,
-    /// Bits a token.
+    /// Entropy in bits per token.
     pub entropy_bits: f64,
-    /// 2 to the entropy.
+    /// 2 to the power of the entropy.
     pub perplexity: f64,
 }
 
 impl Evaluation {
-    /// From the sum of losses in nats.
+    /// Computes the measures from the sum of losses in nats.
     ///
     /// # Errors
-    /// If the sum is not finite or nothing was predicted.
+    /// If no token was predicted or the sum is not finite.
     pub fn new(nats: f64, tokens: usize, oov: usize) -> Result<Self> {
         if tokens == 0 {
             return Err(Error::invalid(
                 "the text",
                 "none of its words is in the vocabulary",
-                "Give a text like the one the model was trained on",
+                "Use a text like the one the model was trained on",
             ));
         }
         if !nats.is_finite() {
@@ -53,23 +55,23 @@ impl Evaluation {
         })
     }
 
-    /// Nats a token.
+    /// The mean loss in nats per token.
     pub fn loss(&self) -> f64 {
         self.perplexity.ln()
     }
 
-    /// The same by measures of the text that do not depend on what a token is.
+    /// The evaluation per word and per character, which does not depend on what a token is.
     pub fn by_text(&self, text: &TextReport) -> TextEvaluation {
         let incomparable = match (text.size, self.oov, text.replaced) {
             (None, ..) => {
                 Some("the text is not UTF-8, so it has no words and characters".to_owned())
             }
             (_, 1.., _) => Some(format!(
-                "{} unknown token(s) were skipped, and what they would have cost is not known",
+                "{} unknown token(s) were skipped, and their probability is not known",
                 self.oov
             )),
             (.., 1..) => Some(format!(
-                "{} token(s) were read as <unk>, and what they are would cost more",
+                "{} token(s) were read as <unk>, which is more probable than the tokens themselves",
                 text.replaced
             )),
             _ => None,
@@ -77,7 +79,7 @@ impl Evaluation {
         let nats = -self.log10_prob * std::f64::consts::LN_10;
         let mean = |count: fn(TextSize) -> u64| {
             let size = text.size.filter(|_| incomparable.is_none())?;
-            // A text of one endless word may have a perplexity beyond all numbers.
+            // The perplexity of a very long word overflows.
             Some(nats / count(size) as f64).filter(|mean| mean.exp().is_finite())
         };
         let (word, character) = (mean(|size| size.words), mean(|size| size.characters));
@@ -92,39 +94,38 @@ impl Evaluation {
     }
 }
 
-/// What a model says of a text, by measures of the text itself: models of words, characters, bytes
-/// and subwords compare by these.
+/// Measures per word and per character of a text. They allow comparing models of words, characters,
+/// bytes and subwords.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextEvaluation {
-    /// Words between white space, and ends of lines; none where the text is not UTF-8.
+    /// Words separated by white space, plus line endings; none if the text is not UTF-8.
     pub words: Option<u64>,
-    /// Unicode scalar values, newlines among them; none where the text is not UTF-8.
+    /// Unicode scalar values, including newlines; none if the text is not UTF-8.
     pub characters: Option<u64>,
-    /// e to the nats of the whole text divided by its words; none where the model did not predict
-    /// all of the text.
+    /// Perplexity per word: e to the power of the text's nats divided by its words; none if the
+    /// model did not predict the whole text.
     pub word_perplexity: Option<f64>,
-    /// The same by its characters.
+    /// Perplexity per character, likewise.
     pub character_perplexity: Option<f64>,
-    /// The base-2 logarithm of that.
+    /// The base-2 logarithm of the perplexity per character.
     pub bits_per_character: Option<f64>,
-    /// Why the last three are not known.
+    /// Why the last three are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomparable: Option<String>,
 }
 
-/// Reads texts with one stream, the state carried from sentence to sentence or begun afresh with
-/// each.
+/// Evaluates models on texts, in one stream.
 #[derive(Debug)]
 pub struct Evaluator {
     workspace: Workspace,
 }
 
 impl Evaluator {
-    /// Steps of a window: enough rows for a good product, few enough for one dispatch.
+    /// Steps of a window: enough for fast matrix products, few enough for one dispatch.
     const TIME_STEPS: usize = 512;
 
-    /// Makes room for windows of one stream. `independent`: every sentence begins with the initial
-    /// state.
+    /// Allocates memory on the device. `independent`: every sentence starts from the initial state;
+    /// otherwise the state is carried from sentence to sentence.
     ///
     /// # Errors
     /// If something is too large for the device.
@@ -140,35 +141,35 @@ impl Evaluator {
         })
     }
 
-    /// Measures a text from the initial state on; before it stands the boundary.
+    /// Evaluates `model` on a text, which starts from the initial state after a boundary token.
     ///
     /// # Errors
-    /// If the device failed, nothing could be predicted, or the losses are not finite.
+    /// If the device fails, no token can be predicted, or the losses are not finite.
     pub fn evaluate(
         &self,
         device: &mut Device,
         model: &Model,
         tokens: &Tokens,
     ) -> Result<Evaluation> {
+        let nats = device.install(|device| self.sum_of_losses(device, model, tokens))?;
+        Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+    }
+
+    /// The sum of the losses of all tokens, in nats.
+    fn sum_of_losses(&self, device: &mut Device, model: &Model, tokens: &Tokens) -> Result<f64> {
         self.workspace.reset(device);
-        let mut loader = DataLoader::new(
-            device,
-            Streams::single(tokens, Self::TIME_STEPS),
-            Mode::Eval,
-        )?;
+        let streams = Streams::single(tokens, Self::TIME_STEPS);
+        let mut loader = DataLoader::new(device, streams, Mode::Eval)?;
         let mut nats = 0.0;
-        for number in 0..loader.streams().windows() {
-            let (window, _) = loader.window(device, &self.workspace, number, 0);
+        for index in 0..loader.streams().windows() {
+            let (window, _) = loader.window(device, &self.workspace, index, 0);
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
-            nats += device
-                .download(&self.workspace.losses(&window))?
-                .iter()
-                .map(|&loss| f64::from(loss))
-                .sum::<f64>();
+            let losses = device.download(&self.workspace.losses(&window))?;
+            nats += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         }
         loader.release(device);
-        Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+        Ok(nats)
     }
 }
 
@@ -177,9 +178,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uniform_model_by_words_and_characters() {
-        // "ab c" and its end: 5 characters, 3 words and ends. Of 8 equally likely characters each
-        // costs 3 bits.
+    fn uniform_model_per_word_and_character() {
+        // "ab c" and its newline: 5 characters, 3 words with `</s>`. With 8 equally likely
+        // characters, each costs 3 bits.
         let size = Some(TextSize {
             words: 3,
             characters: 5,

@@ -1,4 +1,6 @@
-//! Writing text: one token after the other, drawn from the model's distribution.
+//! Generation of text: tokens sampled one by one from a model's distribution.
+//!
+//! In: a model, [`Sampling`] options, a seed. Out: token ids.
 
 use std::collections::VecDeque;
 
@@ -9,15 +11,16 @@ use crate::error::{Error, Result};
 use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
-/// How a token is drawn.
+/// How a token is sampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the log-probabilities: below 1 the likely becomes likelier; 0 takes the likeliest
-    /// always.
+    /// Divides the log-probabilities. Values below 1 make likely tokens likelier; 0 always takes
+    /// the most likely token.
     pub temperature: f64,
-    /// Only so many of the likeliest tokens; none for all.
+    /// Restricts sampling to this number of most likely tokens; none for all.
     pub top_k: Option<usize>,
-    /// Only the likeliest tokens that together have at least this probability; 1 for all.
+    /// Restricts sampling to the most likely tokens that together have at least this probability;
+    /// 1 for all.
     pub top_p: f64,
 }
 
@@ -32,40 +35,43 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Checks the ranges.
+    /// Checks that every value is in its range.
     ///
     /// # Errors
-    /// If a number is outside its range.
+    /// If a value is outside its range.
     pub fn validate(&self) -> Result<()> {
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return Err(Error::usage(
-                format!("--temperature {}", self.temperature),
-                "it must be a number from 0 on",
-                "1 draws from the model's own distribution, 0 takes the likeliest token",
+            return Err(Error::config(
+                "temperature",
+                self.temperature,
+                "it must be at least 0",
+                "1 samples from the model's distribution, 0 takes the most likely token",
             ));
         }
         if self.top_k == Some(0) {
-            return Err(Error::usage(
-                "--top-k 0",
+            return Err(Error::config(
+                "top_k",
+                0,
                 "it must be at least 1",
-                "Leave it out to draw from all tokens",
+                "Omit it to sample from all tokens",
             ));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(Error::usage(
-                format!("--top-p {}", self.top_p),
+            return Err(Error::config(
+                "top_p",
+                self.top_p,
                 "it must be above 0 and at most 1",
-                "1 draws from all tokens",
+                "1 samples from all tokens",
             ));
         }
         Ok(())
     }
 
-    /// Draws from a distribution given as natural logarithms; `uniform` is a random number from 0
-    /// to below 1.
-    pub fn draw(&self, log_probabilities: &[f32], uniform: f64) -> usize {
+    /// Samples from a distribution given as natural logarithms. `uniform` is a random number in
+    /// [0, 1). Returns an index into `log_probabilities`.
+    pub fn sample(&self, log_probabilities: &[f32], uniform: f64) -> usize {
         let mut order: Vec<usize> = (0..log_probabilities.len()).collect();
-        // Equal probabilities by number, so that a seed means one text.
+        // Ties are broken by index, so that a seed always gives the same text.
         order.sort_by(|&a, &b| {
             log_probabilities[b]
                 .total_cmp(&log_probabilities[a])
@@ -80,44 +86,46 @@ impl Sampling {
             .iter()
             .map(|&id| ((f64::from(log_probabilities[id]) - top) / self.temperature).exp())
             .collect();
-        let enough = self.top_p * weights.iter().sum::<f64>();
+        let threshold = self.top_p * weights.iter().sum::<f64>();
         let mut sum = 0.0;
-        let kept = weights.iter().take_while(|&&weight| {
-            let wanted = sum < enough;
+        let in_nucleus = weights.iter().take_while(|&&weight| {
+            let is_below = sum < threshold;
             sum += weight;
-            wanted
+            is_below
         });
-        let kept = kept.count();
-        weights.truncate(kept);
-        let mut rest = uniform * weights.iter().sum::<f64>();
+        let candidates = in_nucleus.count();
+        weights.truncate(candidates);
+        let mut remaining = uniform * weights.iter().sum::<f64>();
         for (&id, weight) in order.iter().zip(&weights) {
-            rest -= weight;
-            if rest < 0.0 {
+            remaining -= weight;
+            if remaining < 0.0 {
                 return id;
             }
         }
-        order[kept - 1]
+        order[candidates - 1]
     }
 }
 
-/// A model that writes.
+/// Generates one text.
+///
+/// The model is passed to every call, so that one model can serve several generators.
 #[derive(Debug)]
 pub struct Generator {
     workspace: Workspace,
     token: Tensor<u32>,
     random: ChaCha8Rng,
     sampling: Sampling,
-    /// The last tokens, the newest first.
-    written: VecDeque<u32>,
+    /// The last tokens, most recent first.
+    recent: VecDeque<u32>,
     log_probabilities: Vec<f32>,
 }
 
 impl Generator {
-    /// Begins at the beginning of a text: the initial state, with the boundary before it. A model
-    /// of independent sentences begins each of them so.
+    /// Starts a text: the initial state, after a boundary token. A model of independent sentences
+    /// starts every sentence this way.
     ///
     /// # Errors
-    /// If the sampling is wrong, or something too large for the device.
+    /// If the sampling options are invalid, or something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, sampling: Sampling, seed: u64) -> Result<Self> {
         sampling.validate()?;
         let independent = model.config().independent;
@@ -135,22 +143,26 @@ impl Generator {
             token,
             random,
             sampling,
-            written: VecDeque::new(),
+            recent: VecDeque::new(),
             log_probabilities: Vec::new(),
         };
         generator.read(device, model, 0)?;
         Ok(generator)
     }
 
-    /// Reads a token as what has been written.
+    /// Appends a token to the text, such as one of a prompt.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device fails.
     pub fn read(&mut self, device: &mut Device, model: &Model, token: u32) -> Result<()> {
+        device.install(|device| self.read_installed(device, model, token))
+    }
+
+    fn read_installed(&mut self, device: &mut Device, model: &Model, token: u32) -> Result<()> {
         device.upload(&self.token, &[token]);
-        self.written.push_front(token);
-        self.written.truncate(LONGEST_HISTORY);
-        let before = Box::new(|_, back| self.written.get(back).copied().unwrap_or(0));
+        self.recent.push_front(token);
+        self.recent.truncate(LONGEST_HISTORY);
+        let before = Box::new(|_, back| self.recent.get(back).copied().unwrap_or(0));
         let words = WindowWords {
             targets: vec![NONE],
             before,
@@ -162,99 +174,121 @@ impl Generator {
         Ok(())
     }
 
-    /// Draws the next token and reads it.
+    /// Samples the next token and appends it to the text.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device fails.
     pub fn next_token(&mut self, device: &mut Device, model: &Model) -> Result<u32> {
-        let drawn = self
-            .sampling
-            .draw(&self.log_probabilities, self.random.random());
-        let token = u32::try_from(drawn).unwrap_or(u32::MAX);
+        let uniform = self.random.random();
+        let index = self.sampling.sample(&self.log_probabilities, uniform);
+        let token = u32::try_from(index).unwrap_or(u32::MAX);
         self.read(device, model, token)?;
         Ok(token)
     }
+
+    /// Samples tokens up to the next boundary, at most `max_tokens` of them, and returns them
+    /// without the boundary.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn sentence(
+        &mut self,
+        device: &mut Device,
+        model: &Model,
+        max_tokens: usize,
+    ) -> Result<Vec<u32>> {
+        let mut tokens = Vec::new();
+        while tokens.len() < max_tokens {
+            match self.next_token(device, model)? {
+                0 => break,
+                token => tokens.push(token),
+            }
+        }
+        Ok(tokens)
+    }
 }
 
-/// Streams that write side by side.
-const WRITERS: usize = 256;
+/// Sentences generated in parallel.
+const STREAMS: usize = 256;
 
-/// A model that writes much text at once, drawn from its own distribution: sentences of many
-/// streams, as they end.
+/// Generates many texts in parallel, sampled from the model's distribution, and returns sentences as
+/// they are completed.
 #[derive(Debug)]
 pub struct ParallelGenerator {
     workspace: Workspace,
     tokens: Tensor<u32>,
     random: ChaCha8Rng,
-    /// What each stream has read, its newest token last: its unfinished sentence, and what came
-    /// before as far as a model may look back.
-    written: Vec<Vec<u32>>,
-    /// Where in these the unfinished sentences begin.
-    begins: Vec<usize>,
+    /// The last tokens of each stream, most recent last: its current sentence, and before it the
+    /// history that a model may use.
+    texts: Vec<Vec<u32>>,
+    /// Where in each of `texts` the current sentence starts.
+    sentence_starts: Vec<usize>,
 }
 
 impl ParallelGenerator {
-    /// Begins at the beginning of as many texts as there are streams.
+    /// Starts all texts.
     ///
     /// # Errors
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, seed: u64) -> Result<Self> {
         let independent = model.config().independent;
         let capacity = Capacity {
-            batch: WRITERS,
+            batch: STREAMS,
             time_steps: 1,
             independent,
             ..Capacity::default()
         };
         let workspace = Workspace::new(device, model, capacity)?;
-        let tokens = device.tensor("tokens", 1, WRITERS)?;
+        let tokens = device.tensor("tokens", 1, STREAMS)?;
         Ok(Self {
             workspace,
             tokens,
             random: ChaCha8Rng::seed_from_u64(seed),
-            written: vec![vec![0]; WRITERS],
-            begins: vec![1; WRITERS],
+            texts: vec![vec![0]; STREAMS],
+            sentence_starts: vec![1; STREAMS],
         })
     }
 
-    /// Writes a token in every stream; the sentences that have ended, without their ends.
+    /// Appends a token to every text and returns the sentences that are now complete, without
+    /// `</s>`.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device fails.
     pub fn sentences(&mut self, device: &mut Device, model: &Model) -> Result<Vec<Vec<u32>>> {
-        let last: Vec<u32> = self
-            .written
-            .iter()
-            .map(|written| written.last().copied().unwrap_or(0))
-            .collect();
+        device.install(|device| self.sentences_installed(device, model))
+    }
+
+    fn sentences_installed(&mut self, device: &mut Device, model: &Model) -> Result<Vec<Vec<u32>>> {
+        let last_token = |text: &Vec<u32>| text.last().copied().unwrap_or(0);
+        let last: Vec<u32> = self.texts.iter().map(last_token).collect();
         device.upload(&self.tokens, &last);
         let window = Window::new(1, self.tokens, self.tokens);
         model.forward(device, &self.workspace, &window);
-        let written = &self.written;
+        let texts = &self.texts;
         let before = Box::new(|stream: usize, back: usize| {
-            written[stream].iter().rev().nth(back).copied().unwrap_or(0)
+            texts[stream].iter().rev().nth(back).copied().unwrap_or(0)
         });
         let words = WindowWords {
-            targets: vec![NONE; WRITERS],
+            targets: vec![NONE; STREAMS],
             before,
             draw: 0,
         };
-        let uniform: Vec<f64> = (0..WRITERS).map(|_| self.random.random()).collect();
-        let drawn = model.draw(device, &self.workspace, &words, &uniform)?;
+        let uniform: Vec<f64> = (0..STREAMS).map(|_| self.random.random()).collect();
+        let tokens = model.draw(device, &self.workspace, &words, &uniform)?;
         drop(words);
-        let mut ended = Vec::new();
-        for (stream, token) in drawn.into_iter().enumerate() {
-            let written = &mut self.written[stream];
+        let mut completed = Vec::new();
+        for (stream, token) in tokens.into_iter().enumerate() {
+            let text = &mut self.texts[stream];
             if token == 0 {
-                ended.push(written[self.begins[stream]..].to_vec());
-                written.push(0);
-                written.drain(..written.len().saturating_sub(LONGEST_HISTORY));
-                self.begins[stream] = written.len();
+                completed.push(text[self.sentence_starts[stream]..].to_vec());
+                text.push(0);
+                text.drain(..text.len().saturating_sub(LONGEST_HISTORY));
+                self.sentence_starts[stream] = text.len();
             } else {
-                written.push(token);
+                text.push(token);
             }
         }
-        Ok(ended)
+        Ok(completed)
     }
 }
 
@@ -266,13 +300,13 @@ mod tests {
         let log_probabilities = [0.1_f32, 0.4, 0.2, 0.3].map(f32::ln);
         let mut counts = [0; 4];
         for i in 0..1000 {
-            counts[sampling.draw(&log_probabilities, (f64::from(i) + 0.5) / 1000.0)] += 1;
+            counts[sampling.sample(&log_probabilities, (f64::from(i) + 0.5) / 1000.0)] += 1;
         }
         counts
     }
 
     #[test]
-    fn draws_follow_the_distribution_and_its_cuts() {
+    fn samples_follow_the_truncated_distribution() {
         let near = |got: [usize; 4], want: [usize; 4]| {
             got.iter()
                 .zip(want)
@@ -314,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_numbers_are_refused() {
+    fn invalid_options_are_rejected() {
         let all = Sampling::default();
         for wrong in [
             Sampling {

@@ -1,4 +1,6 @@
-//! Scoring sentences: one log-probability a line, many lines at once.
+//! Scoring of sentences: a log-probability for each, many in parallel.
+//!
+//! In: a model and sentences as token ids. Out: a [`Score`] per sentence.
 
 use std::f64::consts::LN_10;
 
@@ -10,16 +12,16 @@ use crate::error::Result;
 use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
-/// What a model says of one sentence.
+/// The score of a sentence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
-    /// The log10 probability of its tokens and its end.
+    /// log10 probability of its tokens and the boundary after it.
     pub log10_prob: f64,
-    /// Tokens predicted, the end among them.
+    /// Tokens predicted, including the boundary.
     pub tokens: usize,
-    /// Unknown words that were skipped.
+    /// Unknown words, which are skipped.
     pub oov: usize,
-    /// The log10 probability of each token in order; none for an unknown word.
+    /// log10 probability of each token and the boundary, in order; none for an unknown word.
     pub token_log10_probs: Vec<Option<f64>>,
 }
 
@@ -27,22 +29,24 @@ pub struct Score {
 #[derive(Debug)]
 pub struct Scorer {
     workspace: Workspace,
-    /// `[T+1, B]`: the tokens of a window's steps, and of the step after.
+    /// `[T+1, B]`: the inputs of a window's steps, and the targets one row below.
     rows: Tensor<u32>,
     carry: bool,
-    /// Where states are carried, the last tokens before the boundary that the next sentence begins
-    /// with, the newest last.
-    read: Vec<u32>,
+    /// If states are carried, the last tokens before the boundary in front of the next sentence,
+    /// most recent last.
+    history: Vec<u32>,
 }
 
-/// Steps of a window; longer sentences take several.
+/// Steps of a window; longer sentences take several windows.
 const TIME_STEPS: usize = 64;
-/// The most sentences side by side.
+/// The most sentences in a batch.
 const BATCH: usize = 64;
 
 impl Scorer {
-    /// Makes room for up to `sentences` sentences at once. `carry`: each sentence begins with the
-    /// state that the one before it left, instead of the initial one; then there is one stream.
+    /// Allocates memory on the device for batches of up to `sentences` sentences, at most 64.
+    ///
+    /// `carry`: each sentence starts from the state after the previous one instead of the initial
+    /// state; sentences are then scored one by one.
     ///
     /// # Errors
     /// If something is too large for the device.
@@ -58,17 +62,26 @@ impl Scorer {
             workspace,
             rows: device.tensor("tokens", TIME_STEPS + 1, batch)?,
             carry,
-            read: Vec::new(),
+            history: Vec::new(),
         })
     }
 
-    /// Scores sentences given as token ids without their end; [`NONE`] is an unknown word. Results
-    /// are in the order of the sentences and do not depend on which are scored together, up to
-    /// rounding.
+    /// Scores sentences given as token ids without the boundary; [`NONE`] is an unknown word.
+    /// Scores are in the order of the sentences. A score does not depend on the other sentences of
+    /// its batch, up to rounding.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device fails.
     pub fn score(
+        &mut self,
+        device: &mut Device,
+        model: &Model,
+        sentences: &[Vec<u32>],
+    ) -> Result<Vec<Score>> {
+        device.install(|device| self.score_installed(device, model, sentences))
+    }
+
+    fn score_installed(
         &mut self,
         device: &mut Device,
         model: &Model,
@@ -76,32 +89,33 @@ impl Scorer {
     ) -> Result<Vec<Score>> {
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         if !self.carry {
-            order.sort_by_key(|&number| std::cmp::Reverse(sentences[number].len()));
+            // Sentences of similar length share a batch.
+            order.sort_by_key(|&index| std::cmp::Reverse(sentences[index].len()));
         }
         let mut scores = vec![None; sentences.len()];
-        for batch in order.chunks(self.workspace.capacity().batch) {
-            let group: Vec<&[u32]> = batch
+        for indices in order.chunks(self.workspace.capacity().batch) {
+            let batch: Vec<&[u32]> = indices
                 .iter()
-                .map(|&number| sentences[number].as_slice())
+                .map(|&index| sentences[index].as_slice())
                 .collect();
-            for (&number, losses) in batch.iter().zip(self.losses(device, model, &group)?) {
-                scores[number] = Some(Score::new(&sentences[number], &losses));
+            for (&index, losses) in indices.iter().zip(self.losses(device, model, &batch)?) {
+                scores[index] = Some(Score::from_losses(&sentences[index], &losses));
             }
-            if let (true, [sentence]) = (self.carry, &*group) {
-                self.read.push(0);
-                self.read.extend(*sentence);
-                self.read
-                    .drain(..self.read.len().saturating_sub(LONGEST_HISTORY));
+            if let (true, [sentence]) = (self.carry, &*batch) {
+                self.history.push(0);
+                self.history.extend(*sentence);
+                let excess = self.history.len().saturating_sub(LONGEST_HISTORY);
+                self.history.drain(..excess);
             }
         }
         Ok(scores.into_iter().flatten().collect())
     }
 
-    /// The states after the last sentence of the last stream, before its end was read, where they
-    /// are carried.
+    /// If states are carried, the states after the last token of the last sentence; its boundary is
+    /// not read yet.
     ///
     /// # Errors
-    /// If the device failed.
+    /// If the device fails.
     pub fn carried(&self, device: &mut Device) -> Result<Vec<Vec<f32>>> {
         self.workspace
             .carried()
@@ -110,7 +124,7 @@ impl Scorer {
             .collect()
     }
 
-    /// The losses of each sentence's tokens and end, in nats.
+    /// The losses of each sentence's tokens and of the boundary after it, in nats.
     fn losses(
         &self,
         device: &mut Device,
@@ -133,7 +147,7 @@ impl Scorer {
             let mut rows = vec![NONE; (time_steps + 1) * batch];
             for (stream, sentence) in sentences.iter().enumerate() {
                 for step in 0..=time_steps {
-                    rows[step * batch + stream] = before(sentence, first + step);
+                    rows[step * batch + stream] = input_at(sentence, first + step);
                 }
             }
             device.upload(&self.rows.slice_rows(0..time_steps + 1), &rows);
@@ -142,9 +156,9 @@ impl Scorer {
                 before: Box::new(move |row, back| {
                     let step = first + row / batch;
                     match (sentences.get(row % batch), step.checked_sub(back)) {
-                        (Some(sentence), Some(step)) => before(sentence, step),
+                        (Some(sentence), Some(step)) => input_at(sentence, step),
                         (_, None) => self
-                            .read
+                            .history
                             .iter()
                             .rev()
                             .nth(back - step - 1)
@@ -165,10 +179,10 @@ impl Scorer {
             };
             model.forward(device, &self.workspace, &window);
             model.losses(device, &self.workspace, &window);
-            let found = device.download(&self.workspace.losses(&window))?;
+            let window_losses = device.download(&self.workspace.losses(&window))?;
             for (stream, (sentence, losses)) in sentences.iter().zip(&mut losses).enumerate() {
-                let wanted = (sentence.len() + 1).saturating_sub(first).min(time_steps);
-                losses.extend((0..wanted).map(|step| found[step * batch + stream]));
+                let steps = (sentence.len() + 1).saturating_sub(first).min(time_steps);
+                losses.extend((0..steps).map(|step| window_losses[step * batch + stream]));
             }
             first += time_steps;
         }
@@ -176,8 +190,9 @@ impl Scorer {
     }
 }
 
-/// The token before step `step` of a sentence: the boundary before the first, and after the last.
-fn before(sentence: &[u32], step: usize) -> u32 {
+/// The input of step `step` of a sentence, which predicts the token at `step`: the boundary at the
+/// first step and after the last token, then [`NONE`].
+fn input_at(sentence: &[u32], step: usize) -> u32 {
     match step {
         0 => 0,
         step if step <= sentence.len() => sentence[step - 1],
@@ -187,9 +202,9 @@ fn before(sentence: &[u32], step: usize) -> u32 {
 }
 
 impl Score {
-    fn new(sentence: &[u32], losses: &[f32]) -> Self {
+    fn from_losses(sentence: &[u32], losses: &[f32]) -> Self {
         let targets = sentence.iter().copied().chain([0]);
-        Self::of(
+        Self::new(
             targets
                 .zip(losses)
                 .map(|(target, &loss)| (target != NONE).then(|| -f64::from(loss) / LN_10))
@@ -197,8 +212,9 @@ impl Score {
         )
     }
 
-    /// From the log10 probability of each token and the end; none for an unknown word.
-    pub fn of(token_log10_probs: Vec<Option<f64>>) -> Self {
+    /// The score of a sentence from the log10 probability of each of its tokens and the boundary;
+    /// none for an unknown word.
+    pub fn new(token_log10_probs: Vec<Option<f64>>) -> Self {
         let tokens = token_log10_probs.iter().flatten().count();
         Self {
             log10_prob: token_log10_probs.iter().flatten().sum(),
@@ -209,11 +225,11 @@ impl Score {
     }
 }
 
-/// A line's token ids, without its end.
+/// Tokenizes a line: its token ids, without the boundary.
 ///
 /// # Errors
-/// If it is not UTF-8 where the unit needs it.
-pub fn sentence(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
+/// If the line is not UTF-8 and the unit requires UTF-8.
+pub fn tokenize(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
     let mut ids = Vec::new();
     split(line, unit, |piece| {
         vocabulary.encode(piece, |id| ids.push(id));

@@ -110,7 +110,7 @@ fn epochs(
     let mut weights = Vec::new();
     loop {
         match trainer.advance(device).expect("training goes on") {
-            Event::Windows { .. } => {}
+            Event::Steps { .. } => {}
             Event::Finished => return weights,
             Event::Epoch(_) => {
                 weights.push(held(trainer, device));
@@ -282,7 +282,7 @@ fn rates_run_to_the_last_update() {
             ..recipe(ScheduleKind::Linear)
         };
         let mut device = Device::cpu(2);
-        let windows = begin(&mut device, &corpus, &first).windows();
+        let windows = begin(&mut device, &corpus, &first).windows_per_epoch();
         assert!(
             !windows.is_multiple_of(3),
             "the last update of an epoch is a whole one; the test shows nothing"
@@ -458,7 +458,7 @@ fn the_trigger_begins_the_average() {
     };
     let mut device = Device::cpu(2);
     let mut whole = begin(&mut device, &corpus, &recipe);
-    let windows = whole.windows();
+    let windows = whole.windows_per_epoch();
     let raw = epochs(&mut whole, &mut device, |_, _, _| {});
     let plain = Recipe {
         average: AverageKind::Off,
@@ -578,7 +578,7 @@ fn windows_of_every_kind_read_the_same_text() {
             trainer.advance(&mut device).expect("training goes on"),
             Event::Finished
         ) {
-            windows.push(trainer.windows());
+            windows.push(trainer.windows_per_epoch());
         }
         windows.dedup();
         (
@@ -699,7 +699,10 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         };
         let mut trainer = begin(device, &corpus, &recipe);
         advance(&mut trainer, device, usize::MAX);
-        assert_eq!((trainer.progress().step, trainer.windows() > 5), (1, true));
+        assert_eq!(
+            (trainer.progress().step, trainer.windows_per_epoch() > 5),
+            (1, true)
+        );
 
         let model = Model::new(device, config.clone(), &values).expect("a model");
         let moved = Parameters::new(device, &config, &values).expect("parameters");

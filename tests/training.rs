@@ -65,7 +65,7 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
     let mut losses = Vec::new();
     while losses.len() < windows {
         match trainer.advance(device).expect("training goes on") {
-            Event::Windows { sums, .. } => losses.extend(sums),
+            Event::Steps { loss_sums, .. } => losses.extend(loss_sums),
             Event::Epoch(_) => {}
             Event::Finished => break,
         }
@@ -122,7 +122,7 @@ pub fn load<'a>(
 }
 
 fn bits(snapshot: &Snapshot) -> Vec<u32> {
-    let optimizer = snapshot.optimizer.iter().flatten();
+    let optimizer = snapshot.optimizer.values().flatten();
     let (best, last, average) = (
         snapshot.best.as_deref(),
         snapshot.last.as_deref(),
@@ -187,7 +187,7 @@ pub fn interrupted_is_whole_with(
         whole.progress().history.len(),
         resumed.progress().history.len()
     );
-    (1..part.windows()).contains(&place.window)
+    (1..part.windows_per_epoch()).contains(&place.window)
 }
 
 #[apply(test)]
@@ -268,7 +268,7 @@ fn worse_epochs(lr: f32) -> usize {
     let mut rolled_back = 0;
     loop {
         match trainer.advance(&mut device).expect("training goes on") {
-            Event::Windows { .. } => {}
+            Event::Steps { .. } => {}
             Event::Finished => return rolled_back,
             Event::Epoch(record) => {
                 // What the device holds, and not what the trainer keeps beside it.

@@ -122,7 +122,10 @@ impl TrainingState {
         let specs = parameter_specs(&checkpoint.description.config);
         let optimizer = optimizer_states(&record.recipe)
             .iter()
-            .map(|name| take_group(&mut file, &specs, &format!("optimizer.{name}")))
+            .map(|name| {
+                let values = take_group(&mut file, &specs, &format!("optimizer.{name}"))?;
+                Ok((*name, values))
+            })
             .collect::<Result<_>>()?;
         let best = take_group_if_present(&mut file, &specs, "best")?;
         let last = take_group_if_present(&mut file, &specs, "last")?;
@@ -191,7 +194,7 @@ pub fn save(
     let parameters = &snapshot.parameters;
     let mut transaction = start_transaction(directory, description, vocabulary, parameters, None)?;
     let mut state = Vec::new();
-    for (name, values) in optimizer_states(recipe).iter().zip(&snapshot.optimizer) {
+    for (name, values) in &snapshot.optimizer {
         state.extend(named_tensors(&format!("optimizer.{name}."), &specs, values));
     }
     let groups = [

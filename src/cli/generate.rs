@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generate::{Generator, Sampling};
 use crate::model::Model;
-use crate::score::sentence;
+use crate::score::tokenize;
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -67,7 +67,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
         top_k: flags.top_k,
         top_p: flags.top_p,
     };
-    let prompt = sentence(flags.prompt.as_bytes(), unit, vocabulary)?;
+    let prompt = tokenize(flags.prompt.as_bytes(), unit, vocabulary)?;
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
         eprintln!(

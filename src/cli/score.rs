@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
 use crate::model::Model;
-use crate::score::{Score, Scorer, sentence};
+use crate::score::{Score, Scorer, tokenize};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
         let mut sentences = Vec::new();
         while sentences.len() < LINES || in_order {
             let Some(line) = lines.next()? else { break };
-            let ids = sentence(&line, unit, &sources.vocabulary);
+            let ids = tokenize(&line, unit, &sources.vocabulary);
             sentences.push(ids.map_err(|error| {
                 Error::invalid(
                     format!("line {} of {}", lines.count, flags.file.display()),
@@ -146,7 +146,7 @@ fn one_by_one(
     mixture::read(device, &mut components, weights, &tokens, &mut |found| {
         line.push((found.token != NONE).then_some(found.log_probability / LN_10));
         if line.len() == length {
-            scores.push(Score::of(std::mem::take(&mut line)));
+            scores.push(Score::new(std::mem::take(&mut line)));
             length = lengths.next().unwrap_or(0);
         }
         Ok(())
@@ -232,7 +232,7 @@ impl<'a> Batches<'a> {
                 }
                 tokens.push((token != NONE).then(|| self.weights.mean(&parts) / LN_10));
             }
-            mixed.push(Score::of(tokens));
+            mixed.push(Score::new(tokens));
         }
         Ok(mixed)
     }

@@ -128,7 +128,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         corpus.valid.len(),
         corpus.vocabulary.len(),
         run.trainer.model().parameters().len(),
-        run.trainer.windows(),
+        run.trainer.windows_per_epoch(),
         device.allocated_bytes().div_ceil(1 << 20),
         run.trainer.snapshot_bytes().div_ceil(1 << 20)
     );
@@ -475,7 +475,7 @@ impl TrainingRun<'_> {
         let mut reporter = Reporter::new(&self.directory, self.resumed, &self.trainer)?;
         let finished = loop {
             match self.trainer.advance(device)? {
-                Event::Windows {
+                Event::Steps {
                     loss,
                     gradient_norm,
                     tokens_per_second,

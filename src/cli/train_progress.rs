@@ -49,7 +49,7 @@ impl Reporter {
             .map_err(Error::io("open", &path))?;
         let is_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
-            Some(trainer.windows() as u64),
+            Some(trainer.windows_per_epoch() as u64),
             if is_terminal {
                 ProgressDrawTarget::stderr()
             } else {
@@ -85,7 +85,7 @@ impl Reporter {
         gradient_norm: f64,
         tokens_per_second: f64,
     ) -> Result<()> {
-        let (progress, windows) = (trainer.progress(), trainer.windows());
+        let (progress, windows) = (trainer.progress(), trainer.windows_per_epoch());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
         self.bar
@@ -106,7 +106,7 @@ impl Reporter {
             window,
             loss,
             gradient_norm,
-            lr: trainer.rate(),
+            lr: trainer.learning_rate(),
             tokens_per_second,
         })?;
         if !self.is_terminal {

@@ -1,4 +1,4 @@
-//! The CPU as a device: buffers are vectors, and kernels run immediately on slices of them.
+//! The CPU as a device: buffers are vectors, and kernels run immediately, on the device's threads.
 //!
 //! A buffer is borrowed for reading or for writing while a kernel runs; a kernel that borrows one
 //! buffer for both panics. GPU bindings follow the same rule, so no kernel that runs on the CPU is
@@ -6,6 +6,8 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 
+use super::Kernel;
+use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::tensor::{Element, Tensor};
 
@@ -55,28 +57,39 @@ fn too_large(what: &str, bytes: usize, available: usize) -> Error {
     )
 }
 
-/// Buffers in main memory, and the number of threads that kernels may use.
+/// Buffers in main memory, and the threads that run kernels.
 #[derive(Debug)]
 pub struct Cpu {
     buffers: Vec<RefCell<Vec<u32>>>,
-    threads: usize,
+    threads: Threads,
 }
 
 impl Cpu {
-    /// A CPU device whose kernels split their work into `threads` equal chunks.
+    /// A CPU device whose kernels split their work into `threads` equal chunks, at least 1, and run
+    /// them on as many threads.
     ///
     /// `threads` affects results only through the order of summation: results are bit-identical
     /// for the same number of threads.
     pub fn new(threads: usize) -> Self {
         Self {
             buffers: Vec::new(),
-            threads: threads.max(1),
+            threads: Threads::new(threads),
         }
     }
 
-    /// Number of chunks that a kernel splits its work into.
+    /// The number of threads, and of chunks that a kernel splits its work into.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.threads.count()
+    }
+
+    /// A handle of the device's thread pool.
+    pub(super) fn thread_pool(&self) -> Threads {
+        self.threads.clone()
+    }
+
+    /// Runs a kernel on the device's threads.
+    pub(super) fn run(&mut self, kernel: &dyn Kernel) {
+        self.thread_pool().install(move || kernel.on_cpu(self));
     }
 
     pub(super) fn allocate(&mut self, what: &str, rows: usize, columns: usize) -> Result<usize> {

@@ -6,6 +6,7 @@
 mod cpu;
 mod gpu;
 mod select;
+mod threads;
 
 pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
@@ -23,7 +24,7 @@ use crate::tensor::{Element, Tensor};
 
 /// A function on tensors, implemented once for each kind of device. Both implementations compute
 /// the same result from the same tensor handles.
-pub trait Kernel {
+pub trait Kernel: Sync {
     /// The file stem shared by the shader, the Rust module and the test cases.
     fn name(&self) -> &'static str;
 
@@ -77,7 +78,11 @@ enum DownloadState<T: Element> {
 }
 
 impl Device {
-    /// A CPU device whose kernels split their work into `threads` chunks.
+    /// A CPU device. Kernels run on a pool of `threads` threads, at least 1, which belongs to the
+    /// device and is started on first use. Devices with different numbers of threads can be used
+    /// side by side.
+    ///
+    /// Results are bit-identical for the same number of threads.
     pub fn cpu(threads: usize) -> Self {
         Self {
             name: format!(
@@ -317,9 +322,21 @@ impl Device {
         *entry = (entry.0 + seconds, entry.1 + 1);
     }
 
+    /// Runs `work` on the device's threads, for loops over many kernels; on a GPU, calls it
+    /// directly.
+    ///
+    /// Each kernel enters the thread pool by itself when it is run from outside, which takes several
+    /// microseconds. Training, evaluation, scoring and generation already call this.
+    pub fn install<R: Send>(&mut self, work: impl FnOnce(&mut Self) -> R + Send) -> R {
+        match &self.backend {
+            Backend::Cpu(cpu) => cpu.thread_pool().install(move || work(self)),
+            Backend::Gpu(_) => work(self),
+        }
+    }
+
     fn dispatch(&mut self, kernel: &dyn Kernel) {
         match &mut self.backend {
-            Backend::Cpu(cpu) => kernel.on_cpu(cpu),
+            Backend::Cpu(cpu) => cpu.run(kernel),
             Backend::Gpu(gpu) => kernel.on_gpu(gpu),
         }
     }

@@ -17,7 +17,7 @@ use crate::kernels::Precision;
 use crate::tensor::Tensor;
 
 /// One layer's cell with its memory for windows of up to T steps of B streams.
-pub trait Cell: Debug {
+pub trait Cell: Debug + Send + Sync {
     /// `[time_steps*B, G*H]`: where the model puts the input's product, its bias added, before
     /// [`Cell::forward`].
     fn inputs(&self, time_steps: usize) -> Tensor;

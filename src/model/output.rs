@@ -34,7 +34,7 @@ pub struct Predictions {
 }
 
 /// The last layer with its scratch memory.
-pub trait OutputLayer: Debug {
+pub trait OutputLayer: Debug + Send + Sync {
     /// Looks at a window's words before it is walked, and uploads what the layer needs of them.
     fn plan(&self, _device: &mut Device, _words: &WindowWords<'_>) -> OutputPlan {
         OutputPlan::default()

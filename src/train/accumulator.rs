@@ -1,4 +1,4 @@
-//! Gradients of several windows, summed for one update.
+//! Gradient accumulation: the gradients of several windows, summed for one update.
 
 use super::choices::LossReduction;
 use crate::device::Device;
@@ -7,13 +7,14 @@ use crate::kernels::{Add, Fill, Gradient, Scale};
 use crate::model::Parameters;
 use crate::tensor::Tensor;
 
-/// Sums of gradients, a dense one for each parameter: windows touch different rows of a table.
+/// One dense sum of gradients per parameter. Windows have gradients for different rows of an
+/// embedding table, so the sums are dense even where the gradients are not.
 #[derive(Debug)]
 pub(super) struct Accumulator {
     sums: Vec<Tensor>,
-    /// Whether the next window is an update's first.
+    /// Whether the next window is the first of an update.
     is_new: bool,
-    /// Tokens predicted in the windows since.
+    /// Tokens predicted in the windows of the update so far.
     tokens: usize,
 }
 
@@ -30,8 +31,8 @@ impl Accumulator {
         })
     }
 
-    /// Adds a window's gradients, those of the sum of its losses, to those of the update's windows
-    /// before it; the sums so far.
+    /// Adds the gradients of the sum of a window's losses. Returns the sums over the update's
+    /// windows so far.
     pub(super) fn add(
         &mut self,
         device: &mut Device,
@@ -39,7 +40,8 @@ impl Accumulator {
         tokens: usize,
     ) -> Vec<Gradient> {
         if self.is_new {
-            (self.is_new, self.tokens) = (false, 0);
+            self.is_new = false;
+            self.tokens = 0;
             for &values in &self.sums {
                 device.run(&Fill { values, value: 0.0 });
             }
@@ -51,8 +53,8 @@ impl Accumulator {
         self.sums.iter().map(|&sum| Gradient::Dense(sum)).collect()
     }
 
-    /// The update's last window was added: its sums become means where the recipe says so.
-    pub(super) fn end(&mut self, device: &mut Device, reduction: LossReduction) {
+    /// Completes an update: divides its sums by the number of tokens if the loss is a mean.
+    pub(super) fn finish(&mut self, device: &mut Device, reduction: LossReduction) {
         self.is_new = true;
         if reduction == LossReduction::Mean {
             let factor = 1.0 / self.tokens.max(1) as f32;

@@ -1,8 +1,8 @@
-//! Training: epochs of windows, one update for every window or every few, steered by the validation
-//! text.
+//! Training by truncated back-propagation through time, with a validation after each epoch.
 //!
-//! In: a corpus, a model, a [`Recipe`]. Out: a model that got better, and what happened on the way.
-//! [`Trainer`] is one run that can be saved at any window and resumed to the same bits.
+//! In: a corpus, a model's configuration and initial parameters, a [`Recipe`]. Out: the trained
+//! parameters and a record of each epoch. [`Trainer`] is one run; it can be saved between any two
+//! training steps and resumed with bit-identical results.
 
 mod accumulator;
 mod averager;
@@ -17,7 +17,7 @@ mod trainer;
 
 pub use choices::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
-pub use progress::{EpochRecord, Event, Progress, Snapshot};
+pub use progress::{EpochRecord, Event, OptimizerState, Progress, Snapshot};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Verdict};
 pub use trainer::Trainer;

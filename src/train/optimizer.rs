@@ -1,40 +1,41 @@
-//! The table of optimisers: what state each keeps for a parameter, and its update.
+//! The optimizers: the state that each keeps per parameter, and its update.
 
 use crate::device::Device;
 use crate::kernels::{Adagrad, Adam, Gradient, Momentum, Rmsprop, Sgd};
 use crate::tensor::Tensor;
 
-/// One parameter's update.
+/// The arguments of one parameter's update.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterUpdate<'a> {
     /// The parameter.
     pub parameter: Tensor,
     /// Its gradient.
     pub gradient: Gradient,
-    /// What the optimiser remembers of it: as many tensors of its shape as the table says.
+    /// The optimizer's state for it: one tensor of its shape for each name in
+    /// [`OptimizerKind::state`].
     pub state: &'a [Tensor],
-    /// One number that multiplies every gradient.
+    /// `[1, 1]`: a factor of every gradient.
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
-    /// Number of the update, from 1.
+    /// The number of the update, counted from 1.
     pub step: u32,
 }
 
-/// A row of the table of optimisers.
+/// An optimizer.
 #[derive(Debug)]
 pub struct OptimizerKind {
     /// The name in flags and files.
     pub name: &'static str,
-    /// What it is, for help texts.
+    /// A description for help texts.
     pub description: &'static str,
-    /// Names of the tensors it keeps for every parameter.
+    /// The names of the state tensors it keeps for every parameter, in alphabetical order.
     pub state: &'static [&'static str],
-    /// Changes a parameter.
+    /// Updates a parameter.
     pub update: fn(&mut Device, ParameterUpdate<'_>),
 }
 
-/// Every optimiser there is.
+/// All optimizers.
 pub static OPTIMIZERS: &[OptimizerKind] = &[
     OptimizerKind {
         name: "sgd",

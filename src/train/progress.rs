@@ -1,99 +1,107 @@
-//! Where a run stands, what happens on the way, and what a checkpoint keeps of it.
+//! What a run reports and what a checkpoint stores of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 
-/// An epoch as `log.jsonl` has it.
+/// The record of an epoch in `log.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Counted from 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Nats a token, averaged over the epoch as it went.
+    /// Mean loss over the epoch's training tokens, in nats per token, each measured before its
+    /// update.
     pub train_loss: f64,
-    /// Nats a token on the validation text.
+    /// Loss on the validation text, in nats per token.
     pub valid_loss: f64,
-    /// e to the validation loss.
+    /// e to the power of the validation loss.
     pub valid_perplexity: f64,
-    /// The learning rate of this epoch's last update.
+    /// The learning rate of the epoch's last update.
     pub lr: f32,
-    /// Training tokens a second, validation left out.
+    /// Training tokens per second, without validation.
     pub tokens_per_second: f64,
-    /// Seconds of the epoch with its validation.
+    /// Duration of the epoch with its validation.
     pub seconds: f64,
-    /// Whether the weights from before the epoch were put back.
+    /// Whether the weights were rolled back to those before the epoch.
     pub rolled_back: bool,
-    /// Whether it was validated with averaged weights.
+    /// Whether averaged weights were validated.
     #[serde(default)]
     pub averaged: bool,
 }
 
-/// Where a run stands: everything that resuming needs besides tensors.
+/// The state of a run: everything that resuming needs apart from tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Epochs that are done.
+    /// Completed epochs.
     pub epochs: usize,
-    /// Windows of the current epoch that are done.
+    /// Windows of the current epoch whose steps have been started.
     pub window: usize,
-    /// Updates since the beginning.
+    /// Updates since the start of the run.
     pub step: u32,
     /// Sum of the losses of the current epoch's windows, in nats.
     pub nats: f64,
     /// Tokens predicted in them.
     pub tokens: usize,
-    /// Seconds spent on the current epoch.
+    /// Time spent on the current epoch.
     pub seconds: f64,
-    /// What steers the learning rate.
+    /// State of the learning-rate schedule.
     pub schedule: Schedule,
-    /// The updates before the first one whose weights were averaged; none as long as they are not.
+    /// The number of updates before the first one whose weights are averaged; none if weights are
+    /// not averaged yet.
     #[serde(default)]
     pub averaged_after: Option<u32>,
     /// Whether the schedule or the patience has ended the run.
     pub stopped: bool,
-    /// The epochs so far.
+    /// The completed epochs.
     pub history: Vec<EpochRecord>,
-    /// The validation loss of the weights kept so far.
+    /// The validation loss of the kept weights.
     pub best_valid_loss: Option<f64>,
 }
 
-/// What [`Trainer::advance`](super::Trainer::advance) came to.
+/// What [`Trainer::advance`](super::Trainer::advance) reports.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Some windows are done. On a GPU the next ones are under way already, and count in
-    /// [`Progress::window`].
-    Windows {
-        /// Nats a token, averaged over them.
+    /// Some training steps are complete, each on one window. On a GPU the next ones have already
+    /// started and count in [`Progress::window`].
+    Steps {
+        /// Mean loss over them, in nats per token.
         loss: f64,
-        /// The sum of the losses of each of them in nats.
-        sums: Vec<f32>,
-        /// The norm of the last update's gradient, clamped by its numbers and not yet clipped by
-        /// its norm.
+        /// The sum of the losses of each step, in nats.
+        loss_sums: Vec<f32>,
+        /// The norm of the last step's gradient, after clipping its elements and before clipping
+        /// the norm.
         gradient_norm: f64,
-        /// Tokens predicted in a second.
+        /// Tokens predicted per second.
         tokens_per_second: f64,
     },
-    /// An epoch is done and validated; its weights are kept, put back, or gone on from without
-    /// being kept.
+    /// An epoch is complete and validated.
     Epoch(EpochRecord),
-    /// There is nothing left to do; the model has the kept weights.
+    /// Training is complete; the model has the kept weights.
     Finished,
 }
 
-/// Tensors of a run that a checkpoint keeps, in the file's layout.
+/// The state of an optimizer: for each name in [`OptimizerKind::state`], the values for each
+/// parameter, in the file's order and layout.
+///
+/// [`OptimizerKind::state`]: super::OptimizerKind::state
+pub type OptimizerState = BTreeMap<&'static str, Vec<Vec<f32>>>;
+
+/// The tensors of a run that a checkpoint stores, in the file's order and layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// The model's parameters: within an epoch as they are, between epochs the kept ones.
+    /// The model's parameters: during an epoch the current ones, between epochs the kept ones.
     pub parameters: Arc<Vec<Vec<f32>>>,
-    /// The kept parameters, where they are not those above; none before the first epoch's end.
+    /// During an epoch, the kept parameters; none in the first epoch and between epochs.
     pub best: Option<Arc<Vec<Vec<f32>>>>,
-    /// The parameters that training goes on from, where they are not those above.
+    /// Between epochs, the parameters from which training continues, if they are not the kept ones.
     pub last: Option<Arc<Vec<Vec<f32>>>>,
-    /// The averaged parameters, where they are averaged.
+    /// The averaged parameters, if weights are averaged.
     pub average: Option<Vec<Vec<f32>>>,
-    /// The optimiser's state: for each of its names, one entry a parameter.
-    pub optimizer: Vec<Vec<Vec<f32>>>,
+    /// The optimizer's state.
+    pub optimizer: OptimizerState,
     /// The carried states of the streams.
     pub carried: Vec<Vec<f32>>,
 }

@@ -1,69 +1,69 @@
-//! The losses and the gradients' norms of windows: summed on the device, read for a run of windows
-//! at a time, while the next run goes on.
+//! The losses and gradient norms of training steps: reduced on the device, and downloaded for many
+//! steps at a time while the next steps run.
 
 use crate::device::{Device, Download};
 use crate::error::Result;
 use crate::kernels::{Gradient, PARTIAL_SUMS, Sum, SumOfSquares};
 use crate::tensor::Tensor;
 
-/// The most windows of a run.
+/// The most steps whose metrics are downloaded together.
 pub(super) const MAX_STEPS: usize = 256;
 
-/// StepMetrics of two runs: one may be read while the other is written.
+/// Records of two groups of steps: one is downloaded while the other is written.
 #[derive(Debug)]
 pub(super) struct StepMetrics {
-    /// `[2 * MAX_STEPS, 1 + parameters]`: for each window its sum of losses and each gradient's
-    /// sum of squares.
+    /// `[2 * MAX_STEPS, 1 + parameters]`: for each step, the sum of its losses and the sum of
+    /// squares of each gradient.
     tensor: Tensor,
     partial: Tensor,
-    /// The first record of the run being written.
+    /// The first record of the group being written: 0 or `MAX_STEPS`.
     first: usize,
 }
 
-/// A run of windows whose records were asked for.
+/// Steps whose metrics are being downloaded.
 #[derive(Debug)]
 pub(super) struct PendingSteps {
-    /// The first window's number in its epoch.
+    /// Index of the first step's window in the epoch.
     pub(super) first: usize,
-    /// Windows.
+    /// The number of steps.
     pub(super) count: usize,
     /// Tokens predicted in them.
     pub(super) tokens: usize,
-    /// Seconds that it took to run them, or on a GPU to hand them over.
+    /// Time to run the steps, or on a GPU to submit them.
     pub(super) seconds: f64,
     download: Download<f32>,
 }
 
-/// What the records of a run say.
+/// The metrics of some steps.
 #[derive(Debug)]
 pub(super) struct CollectedMetrics {
-    /// Each window's sum of losses, in nats.
-    pub(super) sums: Vec<f32>,
-    /// The norm of the last window's gradient.
+    /// The sum of the losses of each step, in nats.
+    pub(super) loss_sums: Vec<f32>,
+    /// The norm of the last step's gradient.
     pub(super) gradient_norm: f64,
-    /// The first window, counted in the run, with a number that is not finite: its loss, or else
-    /// the gradient of that parameter.
+    /// The first step with a value that is not finite, and the index of the parameter whose
+    /// gradient has it; none for the loss.
     pub(super) not_finite: Option<(usize, Option<usize>)>,
 }
 
 impl StepMetrics {
     pub(super) fn new(device: &mut Device, parameters: usize) -> Result<Self> {
         Ok(Self {
-            tensor: device.tensor("records of windows", 2 * MAX_STEPS, 1 + parameters)?,
+            tensor: device.tensor("records of steps", 2 * MAX_STEPS, 1 + parameters)?,
             partial: device.tensor("partial sums", 1, PARTIAL_SUMS)?,
             first: 0,
         })
     }
 
-    /// Sums a window's losses and the squares of its gradients into record `number` of the run.
+    /// Reduces a step's losses and gradients into the record with this index in the group.
     pub(super) fn write(
         &self,
         device: &mut Device,
-        number: usize,
+        index: usize,
         losses: Tensor,
         gradients: &[Gradient],
     ) {
-        let row = self.row(number);
+        let row = self.row(index);
         let partial = self.partial;
         device.run(&Sum {
             values: losses,
@@ -80,17 +80,17 @@ impl StepMetrics {
         }
     }
 
-    /// The gradients' sums of squares of record `number` of the run.
-    pub(super) fn squares(&self, number: usize) -> Tensor {
-        self.row(number).tail(1)
+    /// The sums of squares of the gradients in a record: `[1, parameters]`.
+    pub(super) fn squares(&self, index: usize) -> Tensor {
+        self.row(index).tail(1)
     }
 
-    fn row(&self, number: usize) -> Tensor {
+    fn row(&self, index: usize) -> Tensor {
         self.tensor
-            .slice_rows(self.first + number..self.first + number + 1)
+            .slice_rows(self.first + index..self.first + index + 1)
     }
 
-    /// Ends a run of `count` windows: asks for its records and goes on with the other half.
+    /// Completes a group of `count` steps: requests its records and switches to the other half.
     pub(super) fn finish(
         &mut self,
         device: &mut Device,
@@ -113,27 +113,27 @@ impl StepMetrics {
 }
 
 impl PendingSteps {
-    /// Whether the records can be read without waiting.
+    /// Whether the metrics can be read without waiting.
     pub(super) fn is_ready(&self) -> bool {
         self.download.is_ready()
     }
 
-    /// Waits for the records and reads them.
+    /// Waits for the metrics and reads them.
     pub(super) fn collect(self, device: &mut Device) -> Result<CollectedMetrics> {
         let values = device.finish_download(self.download)?;
         let mut collected = CollectedMetrics {
-            sums: Vec::with_capacity(self.count),
+            loss_sums: Vec::with_capacity(self.count),
             gradient_norm: 0.0,
             not_finite: None,
         };
-        for (window, record) in values.chunks_exact(values.len() / self.count).enumerate() {
+        for (step, record) in values.chunks_exact(values.len() / self.count).enumerate() {
             if let (Some(bad), None) = (
                 record.iter().position(|value| !value.is_finite()),
                 collected.not_finite,
             ) {
-                collected.not_finite = Some((window, bad.checked_sub(1)));
+                collected.not_finite = Some((step, bad.checked_sub(1)));
             }
-            collected.sums.push(record[0]);
+            collected.loss_sums.push(record[0]);
             collected.gradient_norm = record[1..]
                 .iter()
                 .map(|&value| f64::from(value))

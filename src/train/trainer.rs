@@ -1,14 +1,20 @@
-//! One training run: a window at a time, stoppable between any two.
+//! One training run: epochs of steps, a validation after each epoch, and the weights to keep.
+//!
+//! In: a [`Recipe`], initial parameters, a [`Corpus`]. Out: [`Event`]s and, between any two of
+//! them, a snapshot from which the run can be resumed. [`step`] has the training step and
+//! [`epoch`] what happens between epochs.
 
+mod epoch;
+mod kept_weights;
 mod snapshot;
+mod step;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::accumulator::Accumulator;
 use super::averager::Averager;
-use super::choices::{AverageKind, LossReduction, PrecisionKind};
-use super::optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
+use super::choices::{AverageKind, PrecisionKind};
+use super::optimizer::{OPTIMIZERS, OptimizerKind};
 use super::progress::{EpochRecord, Event, Progress};
 use super::recipe::Recipe;
 use super::schedule::Schedule;
@@ -18,11 +24,16 @@ use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
-use crate::model::{Capacity, Config, Model, Window, Workspace};
+use crate::model::{
+    Capacity, Config, Model, Parameters, Workspace, initial_values, set_forget_bias,
+};
 use crate::tensor::Tensor;
+use kept_weights::KeptWeights;
 
-/// A model in training.
+/// Trains a model on a corpus.
+///
+/// [`Trainer::train`] runs to the end. [`Trainer::advance`] runs until there is something to
+/// report, so that a caller can show progress, save or stop in between.
 #[derive(Debug)]
 pub struct Trainer<'a> {
     recipe: Recipe,
@@ -32,38 +43,78 @@ pub struct Trainer<'a> {
     workspace: Workspace,
     evaluator: Evaluator,
     loader: DataLoader<'a>,
-    /// For every parameter, the optimiser's tensors.
+    /// For each parameter, the tensors that [`OptimizerKind::state`] names.
     optimizer_state: Vec<Vec<Tensor>>,
     metrics: StepMetrics,
-    /// Where an update has several windows.
+    /// Present if an update has several windows.
     accumulator: Option<Accumulator>,
-    /// Where weights are averaged, or may be.
+    /// Present if the recipe may average weights.
     averager: Option<Averager>,
-    scale: Tensor,
-    /// The kept weights.
-    best: Option<Arc<Vec<Vec<f32>>>>,
-    /// Between epochs: whether training goes on from other weights than the kept ones.
-    past_best: bool,
-    /// These other weights, once the kept ones have taken their place on the device.
-    last: Option<Arc<Vec<Vec<f32>>>>,
+    /// The factor by which [`ClipGradNorm`](crate::kernels::ClipGradNorm) scales all gradients of
+    /// an update; 1 if gradients are not clipped.
+    gradient_scale: Tensor,
+    kept: KeptWeights,
     progress: Progress,
-    /// Windows of a run, after which the losses are looked at.
+    /// Steps between two collections of the metrics.
     interval: usize,
-    /// The run before, which a GPU may still be at.
+    /// The previous steps, which a GPU may still be running.
     pending: Option<PendingSteps>,
-    /// When the last run was looked at.
     collected_at: Instant,
 }
 
-/// Seconds between two looks that the interval aims at.
+/// The time between two collections of the metrics that the interval is adjusted to.
 const SECONDS_BETWEEN_COLLECTIONS: f64 = 0.5;
 
+/// The optimizer's state tensors, zero, for each parameter.
+fn allocate_optimizer_state(
+    device: &mut Device,
+    optimizer: &OptimizerKind,
+    parameters: &Parameters,
+) -> Result<Vec<Vec<Tensor>>> {
+    let mut state = Vec::new();
+    for spec in parameters.parameter_specs() {
+        let mut tensors = Vec::new();
+        for name in optimizer.state {
+            tensors.push(spec.allocate(device, &format!("{name} of {}", spec.name))?);
+        }
+        state.push(tensors);
+    }
+    Ok(state)
+}
+
+fn check_precision(device: &Device, precision: PrecisionKind) -> Result<()> {
+    if precision == PrecisionKind::Mixed && !device.has_f16() {
+        return Err(Error::invalid(
+            "`precision = mixed`",
+            format!("{} has no f16 for compute shaders", device.name()),
+            "Use `precision = full`, or a device that `elman devices` lists with f16",
+        ));
+    }
+    Ok(())
+}
+
 impl<'a> Trainer<'a> {
-    /// A run at its beginning, from parameters in the file's layout.
+    /// A new run from random initial parameters, drawn with the recipe's seed.
     ///
     /// # Errors
-    /// If the recipe or the configuration is wrong, the corpus too short for it, or the device too
-    /// small.
+    /// As [`Trainer::new`].
+    pub fn from_scratch(
+        device: &mut Device,
+        config: Config,
+        recipe: Recipe,
+        corpus: &'a Corpus,
+    ) -> Result<Self> {
+        config.validate()?;
+        let mut values = initial_values(&config, recipe.seed);
+        set_forget_bias(&config, &mut values, recipe.forget_bias);
+        Self::new(device, config, &values, recipe, corpus)
+    }
+
+    /// A new run from the given parameters, in the file's order and layout.
+    ///
+    /// # Errors
+    /// If the recipe or the configuration is invalid, the corpus is too short for the recipe, or
+    /// something is too large for the device.
     pub fn new(
         device: &mut Device,
         config: Config,
@@ -76,20 +127,10 @@ impl<'a> Trainer<'a> {
             .iter()
             .find(|row| row.name == recipe.optimizer)
             .expect("the recipe was validated");
-        let mixed = recipe.precision == PrecisionKind::Mixed;
-        if mixed && !device.has_f16() {
-            return Err(Error::invalid(
-                "--precision mixed",
-                format!("{} has no f16 for compute shaders", device.name()),
-                "Take --precision full, or a device of which `elman devices` says that it has f16",
-            ));
-        }
+        check_precision(device, recipe.precision)?;
         let history = recipe.bptt - recipe.block();
-        let streams = Streams::new(
-            &corpus.train,
-            recipe.batch,
-            recipe.longest_window() - history,
-        )?;
+        let longest = recipe.longest_window();
+        let streams = Streams::new(&corpus.train, recipe.batch, longest - history)?;
         let averager = if recipe.average == AverageKind::Off {
             None
         } else {
@@ -98,48 +139,25 @@ impl<'a> Trainer<'a> {
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
             batch: recipe.batch,
-            time_steps: recipe.longest_window(),
+            time_steps: longest,
             history,
             training: true,
             independent: recipe.independent,
-            mixed,
+            mixed: recipe.precision == PrecisionKind::Mixed,
             dropout: recipe.dropout,
-            // The low half is enough to tell masks apart.
+            // Dropout masks have a seed of 32 bits.
             seed: recipe.seed as u32,
         };
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
         let evaluator = Evaluator::new(device, &model, recipe.independent)?;
         let loader = DataLoader::new(device, streams, Mode::Train { history })?;
-        let mut optimizer_state = Vec::new();
-        for spec in model.parameters().parameter_specs() {
-            let allocate = |name: &&str| spec.allocate(device, &format!("{name} of {}", spec.name));
-            optimizer_state.push(
-                optimizer
-                    .state
-                    .iter()
-                    .map(allocate)
-                    .collect::<Result<Vec<_>>>()?,
-            );
-        }
-        let parameters = model.parameters().tensors().len();
-        let progress = Progress {
-            epochs: 0,
-            window: 0,
-            step: 0,
-            nats: 0.0,
-            tokens: 0,
-            seconds: 0.0,
-            schedule: Schedule::new(&recipe),
-            averaged_after: (recipe.average == AverageKind::Always).then_some(0),
-            stopped: false,
-            history: Vec::new(),
-            best_valid_loss: None,
-        };
+        let optimizer_state = allocate_optimizer_state(device, optimizer, model.parameters())?;
         let accumulator = if recipe.accumulate > 1 {
             Some(Accumulator::new(device, model.parameters())?)
         } else {
             None
         };
+        let metrics = StepMetrics::new(device, model.parameters().tensors().len())?;
         let mut trainer = Self {
             optimizer,
             corpus,
@@ -148,14 +166,24 @@ impl<'a> Trainer<'a> {
             evaluator,
             loader,
             optimizer_state,
-            metrics: StepMetrics::new(device, parameters)?,
+            metrics,
             accumulator,
             averager,
-            scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
-            best: None,
-            past_best: false,
-            last: None,
-            progress,
+            gradient_scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
+            kept: KeptWeights::None,
+            progress: Progress {
+                schedule: Schedule::new(&recipe),
+                averaged_after: (recipe.average == AverageKind::Always).then_some(0),
+                epochs: 0,
+                window: 0,
+                step: 0,
+                nats: 0.0,
+                tokens: 0,
+                seconds: 0.0,
+                stopped: false,
+                history: Vec::new(),
+                best_valid_loss: None,
+            },
             interval: 1,
             pending: None,
             collected_at: Instant::now(),
@@ -165,7 +193,7 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// Where the run stands.
+    /// The state of the run, apart from its tensors.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -175,317 +203,149 @@ impl<'a> Trainer<'a> {
         &self.recipe
     }
 
-    /// The model.
+    /// The model. During training it has the current weights, after [`Event::Finished`] the kept
+    /// ones.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Cuts the text into the windows of the epoch that is under way or comes next.
+    /// Ends training and returns the model.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+
+    /// Segments the text into the windows of the current epoch.
     fn resegment(&mut self) {
         if self.recipe.bptt_jitter > 0 {
-            self.loader
-                .resegment(self.recipe.lengths(self.progress.epochs));
+            let lengths = self.recipe.lengths(self.progress.epochs);
+            self.loader.resegment(lengths);
         }
     }
 
-    /// Windows of this epoch.
-    pub fn windows(&self) -> usize {
+    /// The number of windows in the current epoch. Each is one training step.
+    pub fn windows_per_epoch(&self) -> usize {
         self.loader.streams().windows()
     }
 
-    /// The learning rate of the last update, or before the first one its rate.
-    pub fn rate(&self) -> f32 {
-        let updates = self.windows().div_ceil(self.recipe.accumulate) * self.recipe.epochs;
-        self.progress
-            .schedule
-            .rate(&self.recipe, self.progress.step.max(1), updates as u64)
+    /// The learning rate of the last update, or of the first one if there was none yet.
+    pub fn learning_rate(&self) -> f32 {
+        let updates_per_epoch = self.windows_per_epoch().div_ceil(self.recipe.accumulate);
+        let updates = (updates_per_epoch * self.recipe.epochs) as u64;
+        let step = self.progress.step.max(1);
+        self.progress.schedule.rate(&self.recipe, step, updates)
     }
 
-    /// Trains until there is something to tell.
+    /// Trains to the end and calls `on_epoch` after every epoch.
     ///
     /// # Errors
-    /// If the device failed, or a loss or gradient is not finite; the model must not be kept then.
-    pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
-        if self.progress.window == self.windows() {
-            if let Some(run) = self.pending.take() {
-                return self.collect(device, run);
+    /// As [`Trainer::advance`].
+    pub fn train(
+        &mut self,
+        device: &mut Device,
+        mut on_epoch: impl FnMut(&EpochRecord),
+    ) -> Result<()> {
+        loop {
+            match self.advance(device)? {
+                Event::Steps { .. } => {}
+                Event::Epoch(record) => on_epoch(&record),
+                Event::Finished => return Ok(()),
             }
-            return self.end_epoch(device).map(Event::Epoch);
-        }
-        if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
-            self.put_best(device)?;
-            return Ok(Event::Finished);
-        }
-        let run = self.train_steps(device);
-        if run.is_ready() {
-            return self.collect(device, run);
-        }
-        match self.pending.replace(run) {
-            Some(previous) => self.collect(device, previous),
-            // The first run of all, or of an epoch: the next one is handed over before this one is
-            // waited for.
-            None => self.advance(device),
         }
     }
 
-    /// Trains on the next few windows of the epoch.
-    fn train_steps(&mut self, device: &mut Device) -> PendingSteps {
-        let start = Instant::now();
-        let first = self.progress.window;
-        if first == 0 {
-            self.workspace.reset(device);
-            self.collected_at = start;
-        }
-        // A run ends where an update does, so that nothing need be kept of half an update.
-        let update = self.recipe.accumulate;
-        let count = self
-            .interval
-            .next_multiple_of(update)
-            .min(MAX_STEPS / update * update)
-            .min(self.windows() - first);
-        let mut tokens = 0;
-        for record in 0..count {
-            tokens += self.train_step(device, first + record, record);
-        }
-        self.progress.window += count;
-        self.metrics
-            .finish(device, first, count, tokens, start.elapsed().as_secs_f64())
+    /// Trains until there is something to report.
+    ///
+    /// # Errors
+    /// If the device fails, or if a loss or gradient is not finite; the weights are unusable then.
+    pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
+        device.install(|device| self.advance_installed(device))
     }
 
-    /// Waits for a run and takes account of it.
-    fn collect(&mut self, device: &mut Device, run: PendingSteps) -> Result<Event> {
-        let PendingSteps {
-            first,
-            count,
-            tokens,
-            ..
-        } = run;
-        let (is_ready, spent) = (run.is_ready(), run.seconds);
+    fn advance_installed(&mut self, device: &mut Device) -> Result<Event> {
+        loop {
+            if self.progress.window == self.windows_per_epoch() {
+                return match self.pending.take() {
+                    Some(steps) => self.collect(device, steps),
+                    None => self.end_epoch(device).map(Event::Epoch),
+                };
+            }
+            if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
+                self.restore_kept_weights(device)?;
+                return Ok(Event::Finished);
+            }
+            let steps = self.train_steps(device);
+            if steps.is_ready() {
+                return self.collect(device, steps);
+            }
+            // A GPU is given the next steps before the host waits for these.
+            if let Some(previous) = self.pending.replace(steps) {
+                return self.collect(device, previous);
+            }
+        }
+    }
+
+    /// Waits for some steps and adds their metrics to the progress.
+    fn collect(&mut self, device: &mut Device, steps: PendingSteps) -> Result<Event> {
+        let first = steps.first;
+        let count = steps.count;
+        let tokens = steps.tokens;
+        // On a GPU, where steps overlap, they take the time between two collections.
+        let seconds_if_ready = steps.is_ready().then_some(steps.seconds);
         let CollectedMetrics {
-            sums,
+            loss_sums,
             gradient_norm,
             not_finite,
-        } = run.collect(device)?;
-        if let Some((window, parameter)) = not_finite {
-            return Err(self.not_finite(parameter, first + window + 1));
+        } = steps.collect(device)?;
+        if let Some((step, parameter)) = not_finite {
+            return Err(self.not_finite(parameter, first + step + 1));
         }
-        // Where runs overlap, one takes the time between two looks.
-        let seconds = if is_ready {
-            spent
-        } else {
-            self.collected_at.elapsed().as_secs_f64()
-        };
+        let elapsed = || self.collected_at.elapsed().as_secs_f64();
+        let seconds = seconds_if_ready.unwrap_or_else(elapsed);
         self.collected_at = Instant::now();
-        let nats: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
+        let nats: f64 = loss_sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.nats += nats;
         self.progress.tokens += tokens;
         self.progress.seconds += seconds;
-        // How often one looks changes nothing but the wait.
-        let fitting = count as f64 * SECONDS_BETWEEN_COLLECTIONS / seconds.max(1e-6);
-        self.interval = (fitting as usize).clamp(1, MAX_STEPS);
-        let (loss, tokens_per_second) = (
-            nats / tokens.max(1) as f64,
-            tokens as f64 / seconds.max(1e-9),
-        );
-        Ok(Event::Windows {
-            loss,
-            sums,
+        // The interval does not affect results.
+        let interval = count as f64 * SECONDS_BETWEEN_COLLECTIONS / seconds.max(1e-6);
+        self.interval = (interval as usize).clamp(1, MAX_STEPS);
+        Ok(Event::Steps {
+            loss: nats / tokens.max(1) as f64,
+            loss_sums,
             gradient_norm,
-            tokens_per_second,
+            tokens_per_second: tokens as f64 / seconds.max(1e-9),
         })
     }
 
-    /// One window: forward, back, and where it is the last one of an update, update. Returns the
-    /// tokens predicted.
-    fn train_step(&mut self, device: &mut Device, number: usize, record: usize) -> usize {
-        // Every window of the run has masks of its own.
-        let most = self
-            .loader
-            .streams()
-            .steps()
-            .div_ceil(self.recipe.shortest_window());
-        let draw = (self.progress.epochs * most + number) as u32;
-        let (window, predicted) = self.loader.window(device, &self.workspace, number, draw);
-        let scale = match (self.recipe.reduction, &self.accumulator) {
-            (LossReduction::Mean, None) => 1.0 / predicted.max(1) as f32,
-            _ => 1.0,
-        };
-        self.model.forward(device, &self.workspace, &window);
-        self.model.backward(device, &self.workspace, &window, scale);
-        let mut gradients = self.workspace.gradients(&window);
-        let is_last =
-            (number + 1).is_multiple_of(self.recipe.accumulate) || number + 1 == self.windows();
-        if let Some(accumulator) = &mut self.accumulator {
-            gradients = accumulator.add(device, &gradients, predicted);
-            if is_last {
-                accumulator.end(device, self.recipe.reduction);
-            }
-        }
-        if is_last && self.recipe.clip_value > 0.0 {
-            for gradient in &gradients {
-                device.run(&ClipGradValue {
-                    values: gradient.values(),
-                    maximum: self.recipe.clip_value,
-                });
-            }
-        }
-        self.metrics
-            .write(device, record, self.workspace.losses(&window), &gradients);
-        if is_last {
-            if self.recipe.clip > 0.0 {
-                device.run(&ClipGradNorm {
-                    squares: self.metrics.squares(record),
-                    maximum: self.recipe.clip,
-                    scale: self.scale,
-                });
-            }
-            self.update(device, &window, &gradients);
-        }
-        device.submit();
-        predicted
-    }
-
-    fn update(&mut self, device: &mut Device, window: &Window, gradients: &[Gradient]) {
-        self.progress.step += 1;
-        let rate = match self.recipe.reduction {
-            // A mean over a short window counts as much less as there is less in it.
-            LossReduction::Mean if self.recipe.bptt_jitter > 0 => {
-                self.rate() * (window.time_steps as f32 / self.recipe.bptt as f32)
-            }
-            _ => self.rate(),
-        };
-        for (number, (&parameter, &gradient)) in self
-            .model
-            .parameters()
-            .tensors()
-            .iter()
-            .zip(gradients)
-            .enumerate()
-        {
-            let rate = rate
-                * self
-                    .recipe
-                    .rate_factor(&self.model.parameters().parameter_specs()[number].name);
-            if self.recipe.l2 > 0.0 {
-                device.run(&Scale {
-                    values: parameter,
-                    factor: 1.0 - rate * self.recipe.l2,
-                });
-            }
-            let state = &self.optimizer_state[number];
-            let update = ParameterUpdate {
-                parameter,
-                gradient,
-                state,
-                scale: self.scale,
-                rate,
-                step: self.progress.step,
-            };
-            (self.optimizer.update)(device, update);
-        }
-        if let Some((averager, before)) = self.averaging() {
-            averager.add(device, &self.model, self.progress.step - before);
-        }
-    }
-
-    /// The averages and the updates before them, once weights are averaged.
-    fn averaging(&self) -> Option<(&Averager, u32)> {
-        self.averager.as_ref().zip(self.progress.averaged_after)
-    }
-
-    /// The weights that are validated and kept.
-    fn validated(&self) -> &Model {
-        self.averaging()
-            .map_or(&self.model, |(averager, _)| &averager.model)
-    }
-
-    /// `parameter`: the one whose gradient is not finite; none for the loss.
+    /// The error for a loss, or the gradient of the parameter with this index, that is not finite.
     fn not_finite(&self, parameter: Option<usize>, window: usize) -> Error {
         let tensor = match parameter {
             None => "the loss".to_owned(),
-            Some(number) => format!(
-                "the gradient of {}",
-                self.model.parameters().parameter_specs()[number].name
-            ),
+            Some(index) => {
+                let spec = &self.model.parameters().parameter_specs()[index];
+                format!("the gradient of {}", spec.name)
+            }
         };
         Error::NotFinite {
             tensor,
             window,
             epoch: self.progress.epochs + 1,
             hint: format!(
-                "Take a smaller --lr than {} or a --clip such as 1",
-                self.rate()
+                "Use an `lr` below {}, or `clip` such as 1",
+                self.learning_rate()
             ),
         }
     }
 
-    fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
-        let start = Instant::now();
-        let evaluation = self
-            .evaluator
-            .evaluate(device, self.validated(), &self.corpus.valid)?;
-        let averaged = self.progress.averaged_after.is_some();
-        let lr = self.rate();
-        let verdict = self.progress.schedule.after_epoch(
-            &self.recipe,
-            self.progress.epochs + 1,
-            evaluation.log10_prob,
-        );
-        let keep = verdict.keep || self.best.is_none();
-        match &self.best {
-            Some(best) if verdict.roll_back => self.model.parameters().upload(device, best)?,
-            _ if keep => {
-                // The former weights and the logits make room first: all of them at a time would be
-                // the most memory that a run ever takes.
-                self.best = None;
-                device.release_scratch();
-                self.best = Some(Arc::new(self.validated().parameters().download(device)?));
-                self.progress.best_valid_loss = Some(evaluation.loss());
-            }
-            _ => {}
-        }
-        self.past_best = averaged || !(keep || verdict.roll_back);
-        let before: Vec<_> = self
-            .progress
-            .history
-            .iter()
-            .map(|epoch| epoch.valid_loss)
-            .collect();
-        if !averaged && self.recipe.average.begins(&before, evaluation.loss()) {
-            self.progress.averaged_after = Some(self.progress.step);
-        }
-        let progress = &mut self.progress;
-        progress.epochs += 1;
-        let record = EpochRecord {
-            epoch: progress.epochs,
-            train_loss: progress.nats / progress.tokens.max(1) as f64,
-            valid_loss: evaluation.loss(),
-            valid_perplexity: evaluation.perplexity,
-            lr,
-            tokens_per_second: progress.tokens as f64 / progress.seconds.max(1e-9),
-            seconds: progress.seconds + start.elapsed().as_secs_f64(),
-            rolled_back: verdict.roll_back,
-            averaged,
-        };
-        progress.stopped = verdict.stop;
-        progress.history.push(record.clone());
-        (
-            progress.window,
-            progress.nats,
-            progress.tokens,
-            progress.seconds,
-        ) = (0, 0.0, 0, 0.0);
-        self.resegment();
-        Ok(record)
+    /// The average of the weights and the number of updates before it started, if weights are
+    /// being averaged.
+    fn averaging(&self) -> Option<(&Averager, u32)> {
+        self.averager.as_ref().zip(self.progress.averaged_after)
     }
 
-    /// The kept weights take the place of those that the last epoch left.
-    fn put_best(&mut self, device: &mut Device) -> Result<()> {
-        if let (true, None, Some(best)) = (self.past_best, &self.last, &self.best) {
-            let parameters = self.model.parameters();
-            self.last = Some(Arc::new(parameters.download(device)?));
-            parameters.upload(device, best)?;
-        }
-        Ok(())
+    /// The weights that are validated and may be kept: the averaged ones, if weights are averaged.
+    fn validated_model(&self) -> &Model {
+        self.averaging()
+            .map_or(&self.model, |(averager, _)| &averager.model)
     }
 }

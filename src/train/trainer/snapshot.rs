@@ -1,16 +1,19 @@
-//! What a checkpoint keeps of a run, and going on from it.
+//! Snapshots of a run for checkpoints, and resuming from them.
 
 use std::sync::Arc;
 
 use super::Trainer;
+use super::kept_weights::KeptWeights;
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Config, ParameterSpec};
-use crate::train::{Progress, Recipe, Snapshot};
+use crate::tensor::Tensor;
+use crate::train::{OptimizerState, Progress, Recipe, Snapshot};
 
 impl<'a> Trainer<'a> {
-    /// Goes on where a snapshot was taken.
+    /// Resumes a run from a snapshot. With the same recipe, device and number of threads, the
+    /// result is bit-identical to an uninterrupted run.
     ///
     /// # Errors
     /// As [`Trainer::new`], or if the snapshot does not fit the model.
@@ -24,102 +27,125 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let parameters = snapshot.last.as_ref().unwrap_or(&snapshot.parameters);
         let mut trainer = Self::new(device, config, parameters, recipe, corpus)?;
-        let carried = trainer.workspace.carried();
-        let lengths_fit = snapshot.carried.len() == carried.len()
-            && snapshot
-                .carried
-                .iter()
-                .zip(&carried)
-                .all(|(values, tensor)| values.len() == tensor.len())
-            && snapshot.optimizer.len() == trainer.optimizer.state.len()
-            && snapshot.average.is_some() == progress.averaged_after.is_some();
-        if !lengths_fit {
-            return Err(Error::invalid(
-                "the training state",
-                "its tensors do not fit the recipe",
-                "Resume with the recipe it was made with, or start anew",
-            ));
-        }
-        for (tensor, values) in carried.iter().zip(&snapshot.carried) {
+        trainer.check_snapshot(&snapshot, &progress)?;
+        for (tensor, values) in trainer.workspace.carried().iter().zip(&snapshot.carried) {
             device.upload(tensor, values);
         }
-        for (number, values) in snapshot.optimizer.iter().enumerate() {
-            let tensors: Vec<_> = trainer
-                .optimizer_state
-                .iter()
-                .map(|state| state[number])
-                .collect();
-            trainer
-                .model
-                .parameters()
-                .upload_like(device, &tensors, values)?;
-        }
+        trainer.upload_optimizer_state(device, &snapshot.optimizer)?;
         if let (Some(averager), Some(values)) = (&trainer.averager, &snapshot.average) {
             averager.model.parameters().upload(device, values)?;
         }
-        trainer.past_best = snapshot.last.is_some();
-        trainer.best = match snapshot.best {
-            None if progress.epochs > 0 => Some(snapshot.parameters),
-            best => best,
+        trainer.kept = match (snapshot.best, snapshot.last) {
+            (best, Some(_)) => KeptWeights::Apart(best.unwrap_or(snapshot.parameters)),
+            (Some(best), None) => KeptWeights::OnDevice(best),
+            (None, None) if progress.epochs > 0 => KeptWeights::OnDevice(snapshot.parameters),
+            (None, None) => KeptWeights::None,
         };
         trainer.progress = progress;
         trainer.resegment();
         Ok(trainer)
     }
 
-    /// Everything that a checkpoint keeps, after every window that was begun.
+    /// Checks that a snapshot has the tensors of this run.
+    fn check_snapshot(&self, snapshot: &Snapshot, progress: &Progress) -> Result<()> {
+        let carried = self.workspace.carried();
+        let carried_lengths = carried.iter().map(Tensor::len);
+        let fits = snapshot.carried.iter().map(Vec::len).eq(carried_lengths)
+            && snapshot.optimizer.keys().eq(self.optimizer.state.iter())
+            && snapshot.average.is_some() == progress.averaged_after.is_some();
+        if fits {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "the training state",
+            "its tensors do not fit the recipe",
+            "Resume with the recipe of the interrupted run, or start a new run",
+        ))
+    }
+
+    /// The optimizer's tensors with index `index` in [`OptimizerKind::state`], one per parameter.
+    ///
+    /// [`OptimizerKind::state`]: crate::train::OptimizerKind::state
+    fn optimizer_tensors(&self, index: usize) -> Vec<Tensor> {
+        let of_parameters = self.optimizer_state.iter();
+        of_parameters.map(|tensors| tensors[index]).collect()
+    }
+
+    fn upload_optimizer_state(&self, device: &mut Device, state: &OptimizerState) -> Result<()> {
+        for (index, name) in self.optimizer.state.iter().enumerate() {
+            let tensors = self.optimizer_tensors(index);
+            let parameters = self.model.parameters();
+            parameters.upload_like(device, &tensors, &state[name])?;
+        }
+        Ok(())
+    }
+
+    fn download_optimizer_state(&self, device: &mut Device) -> Result<OptimizerState> {
+        let mut state = OptimizerState::new();
+        for (index, name) in self.optimizer.state.iter().enumerate() {
+            let tensors = self.optimizer_tensors(index);
+            let values = self.model.parameters().download_like(device, &tensors)?;
+            state.insert(name, values);
+        }
+        Ok(state)
+    }
+
+    /// Copies everything that a checkpoint stores to the host, after the steps that have started.
     ///
     /// # Errors
     /// As [`Trainer::advance`].
     pub fn snapshot(&mut self, device: &mut Device) -> Result<Snapshot> {
-        if let Some(run) = self.pending.take() {
-            self.collect(device, run)?;
+        if let Some(steps) = self.pending.take() {
+            self.collect(device, steps)?;
         }
-        // Logits are of no use between two windows, and a snapshot is large.
+        // The scratch memory is not needed between steps, and a snapshot is large.
         device.release_scratch();
-        let parameters = self.model.parameters();
-        let mut optimizer = Vec::new();
-        for number in 0..self.optimizer.state.len() {
-            let tensors: Vec<_> = self
-                .optimizer_state
-                .iter()
-                .map(|state| state[number])
-                .collect();
-            optimizer.push(parameters.download_like(device, &tensors)?);
-        }
+        let optimizer = self.download_optimizer_state(device)?;
         let average = self
             .averaging()
             .map(|(averager, _)| averager.model.parameters().download(device))
             .transpose()?;
-        // Between epochs the kept weights are the model.
-        let (now, best, last) = match &self.best {
-            Some(best) if self.progress.window == 0 => {
-                let last = match &self.last {
-                    None if self.past_best => Some(Arc::new(parameters.download(device)?)),
-                    last => last.clone(),
-                };
-                (best.clone(), None, last)
-            }
-            best => (Arc::new(parameters.download(device)?), best.clone(), None),
-        };
-        Ok(Snapshot {
-            parameters: now,
-            best,
-            last,
+        let mut snapshot = Snapshot {
+            parameters: Arc::default(),
+            best: None,
+            last: None,
             average,
             optimizer,
-            carried: self
-                .workspace
-                .carried()
-                .iter()
-                .map(|tensor| device.download(tensor))
-                .collect::<Result<_>>()?,
-        })
+            carried: Vec::new(),
+        };
+        if self.progress.window == 0 {
+            self.snapshot_between_epochs(device, &mut snapshot)?;
+        } else {
+            snapshot.parameters = Arc::new(self.model.parameters().download(device)?);
+            snapshot.best = self.kept.values().cloned();
+        }
+        for tensor in self.workspace.carried() {
+            snapshot.carried.push(device.download(&tensor)?);
+        }
+        Ok(snapshot)
     }
 
-    /// Bytes of the host's memory that taking a snapshot needs at most: copies of the parameters as
-    /// they are, as they were best, averaged where they are, and of the optimiser's state; and one
-    /// tensor more in the device's layout.
+    /// Between epochs, a checkpoint's model has the kept weights. The weights from which training
+    /// continues are stored too if they differ.
+    fn snapshot_between_epochs(&self, device: &mut Device, snapshot: &mut Snapshot) -> Result<()> {
+        let parameters = self.model.parameters();
+        match &self.kept {
+            KeptWeights::None => snapshot.parameters = Arc::new(parameters.download(device)?),
+            KeptWeights::OnDevice(kept) => snapshot.parameters = kept.clone(),
+            KeptWeights::Apart(kept) => {
+                snapshot.parameters = kept.clone();
+                snapshot.last = Some(Arc::new(parameters.download(device)?));
+            }
+            KeptWeights::Restored { kept, last } => {
+                snapshot.parameters = kept.clone();
+                snapshot.last = Some(last.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The most host memory that a snapshot takes, in bytes: copies of the current, kept and
+    /// averaged parameters and of the optimizer's state, and one tensor in the device's layout.
     pub fn snapshot_bytes(&self) -> usize {
         let parameters = self.model.parameters();
         let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());

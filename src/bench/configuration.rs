@@ -1,0 +1,139 @@
+//! The configurations that are measured, and the random text for them.
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use serde::Serialize;
+
+use crate::corpus::{Corpus, TextReport, Tokens, Vocabulary};
+use crate::error::Result;
+use crate::kernels::Activation;
+use crate::model::{CELLS, Config};
+use crate::train::{Recipe, ScheduleKind};
+
+/// The sizes of a model and of its windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Configuration {
+    /// The name in `benches/RESULTS.md`; "-" for other sizes.
+    pub name: &'static str,
+    /// The name of a cell in [`CELLS`].
+    pub cell: &'static str,
+    /// L, the number of layers.
+    pub num_layers: usize,
+    /// H, the hidden units per layer.
+    pub hidden_size: usize,
+    /// V, the size of the vocabulary.
+    pub vocab_size: usize,
+    /// D, the embedding size; 0 for one-hot input.
+    pub embedding_size: usize,
+    /// B, the number of streams.
+    pub batch: usize,
+    /// T, the time steps of a window.
+    pub time_steps: usize,
+}
+
+const fn row(
+    name: &'static str,
+    (cell, num_layers, hidden_size): (&'static str, usize, usize),
+    vocab_size: usize,
+    batch: usize,
+    time_steps: usize,
+) -> Configuration {
+    Configuration {
+        name,
+        cell,
+        num_layers,
+        hidden_size,
+        vocab_size,
+        embedding_size: 0,
+        batch,
+        time_steps,
+    }
+}
+
+/// The configurations of `benches/RESULTS.md`.
+pub static CONFIGURATIONS: &[Configuration] = &[
+    row("a", ("elman", 1, 200), 10_000, 32, 35),
+    row("b", ("elman", 1, 200), 10_000, 128, 35),
+    row("c", ("elman", 1, 500), 10_000, 64, 35),
+    row("d", ("elman", 1, 128), 96, 50, 50),
+    row("e", ("elman", 1, 100), 17_906, 32, 35),
+    row("f", ("elman", 1, 1024), 10_000, 128, 35),
+    row("lstm-a", ("lstm", 1, 200), 10_000, 32, 35),
+    row("lstm-b", ("lstm", 2, 650), 10_000, 32, 35),
+    row("lstm-c", ("lstm", 2, 128), 96, 50, 50),
+    row("gru-a", ("gru", 1, 200), 10_000, 32, 35),
+    row("gru-b", ("gru", 2, 650), 10_000, 32, 35),
+    row("gru-c", ("gru", 2, 128), 96, 50, 50),
+];
+
+impl Configuration {
+    /// Floating-point operations of training on one token: each matrix product of the forward pass
+    /// and its two products of the backward pass.
+    pub fn flops(&self) -> f64 {
+        let gates = CELLS
+            .iter()
+            .find(|row| row.name == self.cell)
+            .map_or(1, |row| row.gates);
+        let [h, v, d, l, g] = [
+            self.hidden_size,
+            self.vocab_size,
+            self.embedding_size,
+            self.num_layers,
+            gates,
+        ]
+        .map(|size| size as f64);
+        6.0 * h * v + 6.0 * g * h * (h * l + h * (l - 1.0) + d)
+    }
+
+    pub(super) fn config(&self) -> Config {
+        let bias = CELLS.iter().any(|row| row.name == self.cell && row.bias);
+        Config {
+            bias,
+            decoder_bias: bias,
+            cell: self.cell.into(),
+            activation: Activation::Tanh,
+            num_layers: self.num_layers,
+            vocab_size: self.vocab_size,
+            embedding_size: self.embedding_size,
+            hidden_size: self.hidden_size,
+            ..Config::default()
+        }
+    }
+
+    /// SGD with gradient clipping, as in PyTorch's word_language_model example.
+    pub(super) fn recipe(&self) -> Recipe {
+        Recipe {
+            batch: self.batch,
+            bptt: self.time_steps,
+            epochs: usize::MAX,
+            optimizer: "sgd".into(),
+            schedule: ScheduleKind::Constant,
+            clip: 0.25,
+            ..Recipe::default()
+        }
+    }
+}
+
+/// A random text of `windows` windows, in which the frequency of the word of rank r is proportional
+/// to 1 / r.
+pub(super) fn random_corpus(configuration: &Configuration, windows: usize) -> Result<Corpus> {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let vocabulary = Vocabulary::new(
+        (0..configuration.vocab_size)
+            .map(|id| id.to_string())
+            .collect(),
+    )?;
+    let scale = (configuration.vocab_size as f64).ln();
+    let mut random_word = move || {
+        ((random.random::<f64>() * scale).exp() as u32).min(configuration.vocab_size as u32) - 1
+    };
+    let train: Tokens = (0..configuration.batch * configuration.time_steps * windows)
+        .map(|_| random_word())
+        .collect();
+    let valid: Tokens = (0..1024).map(|_| random_word()).collect();
+    Ok(Corpus {
+        vocabulary,
+        train,
+        valid,
+        report: TextReport::default(),
+    })
+}

@@ -1,0 +1,107 @@
+//! Between epochs: validation, the schedule's decision, and the weights to keep.
+//!
+//! The learning rate changes here: [`Schedule::after_epoch`](crate::train::Schedule::after_epoch)
+//! halves it, for example, when the validation loss stops improving.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Trainer;
+use super::kept_weights::KeptWeights;
+use crate::device::Device;
+use crate::error::Result;
+use crate::train::{EpochRecord, Verdict};
+
+impl Trainer<'_> {
+    /// Validates the epoch, lets the schedule decide, keeps or rolls back weights, and starts the
+    /// next epoch.
+    pub(super) fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
+        let start = Instant::now();
+        let model = self.validated_model();
+        let evaluation = self.evaluator.evaluate(device, model, &self.corpus.valid)?;
+        let valid_loss = evaluation.loss();
+        let averaged = self.progress.averaged_after.is_some();
+        let lr = self.learning_rate();
+        let verdict = self.progress.schedule.after_epoch(
+            &self.recipe,
+            self.progress.epochs + 1,
+            evaluation.log10_prob,
+        );
+        if self.keep_weights(device, verdict, averaged)? {
+            self.progress.best_valid_loss = Some(valid_loss);
+        }
+        if !averaged && self.triggers_averaging(valid_loss) {
+            self.progress.averaged_after = Some(self.progress.step);
+        }
+        let progress = &mut self.progress;
+        progress.epochs += 1;
+        progress.stopped = verdict.stop;
+        let record = EpochRecord {
+            epoch: progress.epochs,
+            train_loss: progress.nats / progress.tokens.max(1) as f64,
+            valid_loss,
+            valid_perplexity: evaluation.perplexity,
+            lr,
+            tokens_per_second: progress.tokens as f64 / progress.seconds.max(1e-9),
+            seconds: progress.seconds + start.elapsed().as_secs_f64(),
+            rolled_back: verdict.roll_back,
+            averaged,
+        };
+        progress.history.push(record.clone());
+        progress.window = 0;
+        progress.nats = 0.0;
+        progress.tokens = 0;
+        progress.seconds = 0.0;
+        self.resegment();
+        Ok(record)
+    }
+
+    /// Follows the schedule's decision: rolls back to the kept weights, or keeps the epoch's, or
+    /// neither. Returns whether the epoch's weights were kept.
+    fn keep_weights(
+        &mut self,
+        device: &mut Device,
+        verdict: Verdict,
+        averaged: bool,
+    ) -> Result<bool> {
+        match self.kept.values() {
+            Some(kept) if verdict.roll_back => {
+                self.model.parameters().upload(device, kept)?;
+                self.kept = KeptWeights::new(kept.clone(), !averaged);
+                Ok(false)
+            }
+            Some(kept) if !verdict.keep => {
+                self.kept = KeptWeights::Apart(kept.clone());
+                Ok(false)
+            }
+            _ => {
+                // The previous weights and the scratch memory are released before the download:
+                // together they would be the peak of a run's memory.
+                self.kept = KeptWeights::None;
+                device.release_scratch();
+                let values = self.validated_model().parameters().download(device)?;
+                self.kept = KeptWeights::new(Arc::new(values), !averaged);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether this validation loss starts the averaging of weights.
+    fn triggers_averaging(&self, valid_loss: f64) -> bool {
+        let history = &self.progress.history;
+        let before: Vec<f64> = history.iter().map(|epoch| epoch.valid_loss).collect();
+        self.recipe.average.is_triggered(&before, valid_loss)
+    }
+
+    /// Puts the kept weights on the device at the end of training.
+    pub(super) fn restore_kept_weights(&mut self, device: &mut Device) -> Result<()> {
+        if let KeptWeights::Apart(kept) = &self.kept {
+            let kept = kept.clone();
+            let parameters = self.model.parameters();
+            let last = Arc::new(parameters.download(device)?);
+            parameters.upload(device, &kept)?;
+            self.kept = KeptWeights::Restored { kept, last };
+        }
+        Ok(())
+    }
+}

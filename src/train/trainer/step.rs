@@ -1,0 +1,153 @@
+//! The training step: forward, backward, clip, update.
+
+use std::time::Instant;
+
+use super::Trainer;
+use crate::device::Device;
+use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
+use crate::model::Window;
+use crate::train::choices::LossReduction;
+use crate::train::optimizer::ParameterUpdate;
+use crate::train::step_metrics::{MAX_STEPS, PendingSteps};
+
+impl Trainer<'_> {
+    /// Runs the next few steps of the epoch and requests their metrics.
+    pub(super) fn train_steps(&mut self, device: &mut Device) -> PendingSteps {
+        let start = Instant::now();
+        let first = self.progress.window;
+        if first == 0 {
+            self.workspace.reset(device);
+            self.collected_at = start;
+        }
+        // The last of the steps completes an update, so a snapshot never has half an update.
+        let accumulate = self.recipe.accumulate;
+        let count = self
+            .interval
+            .next_multiple_of(accumulate)
+            .min(MAX_STEPS / accumulate * accumulate)
+            .min(self.windows_per_epoch() - first);
+        let mut tokens = 0;
+        for record in 0..count {
+            tokens += self.train_step(device, first + record, record);
+        }
+        self.progress.window += count;
+        let seconds = start.elapsed().as_secs_f64();
+        self.metrics.finish(device, first, count, tokens, seconds)
+    }
+
+    /// Trains on the window with this index: forward, backward, clip, update.
+    ///
+    /// Metrics go to `record`. With `accumulate` above 1, only the last window of each group
+    /// updates the parameters. Returns the number of tokens predicted.
+    fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> usize {
+        let (window, tokens) = self.load_window(device, index);
+        let updates = (index + 1).is_multiple_of(self.recipe.accumulate)
+            || index + 1 == self.windows_per_epoch();
+
+        self.model.forward(device, &self.workspace, &window);
+        let scale = self.loss_scale(tokens);
+        self.model.backward(device, &self.workspace, &window, scale);
+
+        let mut gradients = self.workspace.gradients(&window);
+        if let Some(accumulator) = &mut self.accumulator {
+            gradients = accumulator.add(device, &gradients, tokens);
+            if updates {
+                accumulator.finish(device, self.recipe.reduction);
+            }
+        }
+        if updates {
+            self.clip_values(device, &gradients);
+        }
+        let losses = self.workspace.losses(&window);
+        self.metrics.write(device, record, losses, &gradients);
+        if updates {
+            self.clip_norm(device, record);
+            self.update(device, &window, &gradients);
+        }
+        device.submit();
+        tokens
+    }
+
+    /// The window with this index, and the number of tokens it predicts.
+    fn load_window(&mut self, device: &mut Device, index: usize) -> (Window, usize) {
+        // Every window of the run has its own random draws (dropout masks, sampled words).
+        let shortest = self.recipe.shortest_window();
+        let windows_at_most = self.loader.streams().steps().div_ceil(shortest);
+        let draw = (self.progress.epochs * windows_at_most + index) as u32;
+        self.loader.window(device, &self.workspace, index, draw)
+    }
+
+    /// The factor of the sum of losses whose gradient is taken. The accumulator takes the mean over
+    /// several windows itself.
+    fn loss_scale(&self, tokens: usize) -> f32 {
+        if self.recipe.reduction == LossReduction::Mean && self.accumulator.is_none() {
+            1.0 / tokens.max(1) as f32
+        } else {
+            1.0
+        }
+    }
+
+    /// Clips each element of the gradients.
+    fn clip_values(&self, device: &mut Device, gradients: &[Gradient]) {
+        if self.recipe.clip_value > 0.0 {
+            for gradient in gradients {
+                device.run(&ClipGradValue {
+                    values: gradient.values(),
+                    maximum: self.recipe.clip_value,
+                });
+            }
+        }
+    }
+
+    /// Clips the norm of all gradients together: sets [`Trainer::gradient_scale`] from the squares
+    /// in the metrics.
+    fn clip_norm(&self, device: &mut Device, record: usize) {
+        if self.recipe.clip > 0.0 {
+            device.run(&ClipGradNorm {
+                squares: self.metrics.squares(record),
+                maximum: self.recipe.clip,
+                scale: self.gradient_scale,
+            });
+        }
+    }
+
+    /// Updates every parameter from its gradient: weight decay, then the optimizer.
+    fn update(&mut self, device: &mut Device, window: &Window, gradients: &[Gradient]) {
+        self.progress.step += 1;
+        let base_rate = self.window_learning_rate(window);
+        let parameters = self.model.parameters();
+        for (index, spec) in parameters.parameter_specs().iter().enumerate() {
+            let parameter = parameters.tensors()[index];
+            let rate = base_rate * self.recipe.rate_factor(&spec.name);
+            if self.recipe.l2 > 0.0 {
+                device.run(&Scale {
+                    values: parameter,
+                    factor: 1.0 - rate * self.recipe.l2,
+                });
+            }
+            let update = ParameterUpdate {
+                parameter,
+                gradient: gradients[index],
+                state: &self.optimizer_state[index],
+                scale: self.gradient_scale,
+                rate,
+                step: self.progress.step,
+            };
+            (self.optimizer.update)(device, update);
+        }
+        if let Some((averager, before)) = self.averaging() {
+            averager.add(device, &self.model, self.progress.step - before);
+        }
+    }
+
+    /// The learning rate for a window. With windows of random length and the mean of their losses,
+    /// it is proportional to the length, so that every token has the same weight (Merity 2017).
+    fn window_learning_rate(&self, window: &Window) -> f32 {
+        let rate = self.learning_rate();
+        if self.recipe.reduction == LossReduction::Mean && self.recipe.bptt_jitter > 0 {
+            rate * (window.time_steps as f32 / self.recipe.bptt as f32)
+        } else {
+            rate
+        }
+    }
+}
