@@ -1,4 +1,4 @@
-//! The command line: parse, run, print the error with its causes, set the exit code.
+//! The `elman` program: runs the command line, prints errors with their causes, sets the exit code.
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use elman::cli::{Cli, exit_code, is_broken_pipe, message};
 fn main() -> ExitCode {
     match Cli::from_arguments(std::env::args_os()).and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
-        // `elman generate | head` closes the pipe early: that is not a failure.
+        // `elman generate | head` closes the pipe early, which is not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", message(&error));
