@@ -95,7 +95,9 @@ impl<'a> DataLoader<'a> {
 
     /// The first step of a window: the first one it predicts, or up to `history` steps before.
     fn first_step_of(&self, index: usize) -> usize {
-        self.streams.window_start(index).saturating_sub(self.history)
+        self.streams
+            .window_start(index)
+            .saturating_sub(self.history)
     }
 
     /// The steps that a window predicts.

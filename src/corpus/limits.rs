@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Default number of subwords.
+pub const DEFAULT_SUBWORDS: usize = 4096;
+/// Minimum number of subwords: one for each byte, and the boundary.
+pub const MIN_SUBWORDS: usize = 257;
+
 /// Which types a vocabulary keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -13,6 +13,10 @@ mod size;
 mod source;
 mod splitter;
 mod streams;
+#[cfg(feature = "tokenizers")]
+mod subwords;
+#[cfg(not(feature = "tokenizers"))]
+#[path = "subwords/disabled.rs"]
 mod subwords;
 pub mod tasks;
 mod tokens;
@@ -20,13 +24,13 @@ mod unit;
 mod vocabulary;
 mod writer;
 
-pub use limits::Limits;
+pub use limits::{DEFAULT_SUBWORDS, Limits, MIN_SUBWORDS};
 pub use reader::read_tokens;
 pub use size::TextSize;
 pub use source::{TextReport, TextSource};
 pub use splitter::split;
 pub use streams::{Streams, order_by_token};
-pub use subwords::{DEFAULT_SUBWORDS, MIN_SUBWORDS, Subwords};
+pub use subwords::Subwords;
 pub use tokens::Tokens;
 pub use unit::Unit;
 pub use vocabulary::{UNKNOWN, Vocabulary};

@@ -16,15 +16,10 @@ use tokenizers::{
     AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
 
-use super::limits::Limits;
+use super::limits::{DEFAULT_SUBWORDS, Limits};
 use super::unit::Unit;
 use crate::error::{Error, Result};
 pub(super) use file::token_bytes;
-
-/// Default number of subwords.
-pub const DEFAULT_SUBWORDS: usize = 4096;
-/// Minimum number of subwords: one for each byte, and the boundary.
-pub const MIN_SUBWORDS: usize = 257;
 
 /// Splits a line into pieces before the pieces are encoded as subwords: GPT-2's regular expression,
 /// without a space prepended to the first word.
