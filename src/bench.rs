@@ -1,7 +1,8 @@
 //! The speed of training, evaluation and generation on a device, relative to the device's ceilings.
 //!
 //! In: a device and a row of [`CONFIGURATIONS`]. Out: [`Rates`]. The text is random, with word
-//! frequencies like those of natural text, so that words repeat within a window as in a real corpus.
+//! frequencies like those of natural text, so that words repeat within a window as in a real
+//! corpus.
 
 mod ceilings;
 mod configuration;
@@ -54,8 +55,8 @@ pub struct Rates {
     pub evaluation: Option<f64>,
     /// Tokens per second in generation.
     pub generation: Option<f64>,
-    /// Seconds and number of runs of each kernel over some training steps: on a GPU by its clock, on
-    /// the CPU one kernel at a time.
+    /// Seconds and number of runs of each kernel over some training steps: on a GPU by its clock,
+    /// on the CPU one kernel at a time.
     pub kernels: Profile,
 }
 

@@ -211,8 +211,8 @@ impl Generator {
 /// Sentences generated in parallel.
 const STREAMS: usize = 256;
 
-/// Generates many texts in parallel, sampled from the model's distribution, and returns sentences as
-/// they are completed.
+/// Generates many texts in parallel, sampled from the model's distribution, and returns sentences
+/// as they are completed.
 #[derive(Debug)]
 pub struct ParallelGenerator {
     workspace: Workspace,

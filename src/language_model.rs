@@ -1,8 +1,8 @@
 //! A trained language model: a network on a device, with its vocabulary.
 //!
 //! In: a checkpoint, or a trained [`Model`]. Out: what [`Scorer`](crate::score::Scorer),
-//! [`Generator`](crate::generate::Generator) and [`Evaluator`](crate::evaluate::Evaluator) need: the
-//! network, and texts as token ids.
+//! [`Generator`](crate::generate::Generator) and [`Evaluator`](crate::evaluate::Evaluator) need:
+//! the network, and texts as token ids.
 
 use std::path::Path;
 

@@ -47,9 +47,9 @@
 //! | combine models | [`mixture`], [`ngram`], [`rescore`] |
 //!
 //! Data flows in one direction: [`corpus`] → windows → a training step of the [`model`] on a
-//! [`device`] → [`train`] → [`checkpoint`]. Sizes have the same letters everywhere: `B` parallel
-//! streams, `T` time steps of a window, `H` hidden units, `D` embedding size, `V` vocabulary size,
-//! `L` layers.
+//! [`device`] → [`train`] → [`checkpoint`]. Sizes have the same letters everywhere: `B`
+//! parallel streams, `T` time steps of a window, `H` hidden units, `D` embedding size, `V`
+//! vocabulary size, `L` layers.
 //!
 //! # Features
 //!

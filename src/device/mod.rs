@@ -325,8 +325,8 @@ impl Device {
     /// Runs `work` on the device's threads, for loops over many kernels; on a GPU, calls it
     /// directly.
     ///
-    /// Each kernel enters the thread pool by itself when it is run from outside, which takes several
-    /// microseconds. Training, evaluation, scoring and generation already call this.
+    /// Each kernel enters the thread pool by itself when it is run from outside, which takes
+    /// several microseconds. Training, evaluation, scoring and generation already call this.
     pub fn install<R: Send>(&mut self, work: impl FnOnce(&mut Self) -> R + Send) -> R {
         match &self.backend {
             Backend::Cpu(cpu) => cpu.thread_pool().install(move || work(self)),
