@@ -146,6 +146,13 @@ fn listings_of_score_and_eval_are_the_same() {
     workbench
         .run("score lines.txt --model plain --device cpu --format rnnlm --json")
         .fails(2, &["--format", "--json"]);
+    let [default, lines] = ["", "--format lines"].map(|flags| {
+        workbench
+            .run(&format!("score lines.txt --model plain --device cpu {flags}"))
+            .succeeds()
+            .stdout
+    });
+    assert_eq!(default, lines);
 }
 
 #[apply(test)]

@@ -636,7 +636,7 @@ fn damaged_checkpoints() {
     std::fs::remove_file(workbench.path("without/tokenizer.json")).expect("removed");
     workbench
         .run(&format!("{eval} without"))
-        .fails(1, &["without/tokenizer.json", "not there", "Restore"]);
+        .fails(1, &["without/tokenizer.json", "it is missing", "Restore"]);
     workbench.copy_model("other");
     workbench.write("other/tokenizer.json", small_tokenizer(300).to_string());
     workbench

@@ -1,4 +1,4 @@
-//! `elman score`: one log10 probability a line.
+//! `elman score`: prints the log10 probability of each line.
 
 use std::f64::consts::LN_10;
 use std::path::PathBuf;
@@ -24,34 +24,34 @@ pub(super) struct ScoreFlags {
     mix: MixFlags,
     #[command(flatten)]
     pub(super) device: DeviceFlags,
-    /// The sentences, one a line; - is standard input
+    /// File of sentences, one per line; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,
-    /// Print the log10 probability of every token after the line's
+    /// Print the log10 probability of each token after that of the line
     #[arg(long)]
     per_token: bool,
-    /// Carry the state from line to line instead of scoring each for itself
+    /// Carry the state from line to line instead of resetting it
     #[arg(long)]
     carry: bool,
-    /// What is printed [default: lines]
+    /// What to print [default: lines]
     #[arg(long, conflicts_with_all = ["per_token", "json"])]
-    format: Option<Format>,
+    format: Option<ScoreFormat>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// What is printed of a line.
+/// What to print of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ScoreFormat {
     /// Its log10 probability
-    InputLines,
-    /// The number, the probability and the text of every token, as `rnnlm -debug 2` prints them
+    Lines,
+    /// The id, the probability and the text of each token, as `rnnlm -debug 2` prints them
     Rnnlm,
 }
 
-/// Lines that are read before they are scored together.
-const LINES: usize = 1024;
+/// The number of lines that are scored together.
+const BATCH: usize = 1024;
 
 pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let mut sources = flags.mix.sources.read()?;
@@ -63,18 +63,18 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let unit = sources.checkpoints[0].description.unit;
     let mut lines = InputLines::open(&flags.file)?;
-    let mut printer = Printer {
+    let mut printer = ScorePrinter {
         flags,
         vocabulary: &sources.vocabulary,
         output: Output::new(),
-        report: Report::default(),
+        report: ScoreReport::default(),
     };
-    // What a model has learnt or remembers by a line is known at the next: there is one stream.
-    let in_order = options.dynamic.is_some() || options.cache.is_some();
-    let mut batches = None;
+    // Models that adapt read one line after the other.
+    let is_sequential = options.dynamic.is_some() || options.cache.is_some();
+    let mut scorer = None;
     loop {
         let mut sentences = Vec::new();
-        while sentences.len() < LINES || in_order {
+        while sentences.len() < BATCH || is_sequential {
             let Some(line) = lines.next()? else { break };
             let ids = tokenize(&line, unit, &sources.vocabulary);
             sentences.push(ids.map_err(|error| {
@@ -88,8 +88,8 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
         if sentences.is_empty() {
             break;
         }
-        let scores = if in_order {
-            one_by_one(
+        let scores = if is_sequential {
+            score_sequentially(
                 &mut device,
                 &sources,
                 &models,
@@ -99,9 +99,9 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                 &weights,
             )?
         } else {
-            let batches = match &mut batches {
-                Some(batches) => batches,
-                None => batches.insert(Batches::new(
+            let scorer = match &mut scorer {
+                Some(scorer) => scorer,
+                None => scorer.insert(BatchScorer::new(
                     &mut device,
                     &sources,
                     &models,
@@ -110,22 +110,21 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                     &weights,
                 )?),
             };
-            batches.score(&mut device, &sentences)?
+            scorer.score(&mut device, &sentences)?
         };
-        scores
-            .into_iter()
-            .zip(&sentences)
-            .try_for_each(|(score, sentence)| printer.print(score, sentence))?;
+        for (score, sentence) in scores.into_iter().zip(&sentences) {
+            printer.print(score, sentence)?;
+        }
         printer.output.flush()?;
     }
-    if let Some(batches) = batches {
-        batches.finish()?;
+    if let Some(scorer) = scorer {
+        scorer.finish()?;
     }
     printer.finish()
 }
 
-/// All lines as one text.
-fn one_by_one(
+/// Scores all lines as one text.
+fn score_sequentially(
     device: &mut Device,
     sources: &Sources,
     models: &[Model],
@@ -140,11 +139,12 @@ fn one_by_one(
         .collect();
     let mut components =
         sources.components(device, models, &tokens, options, &flags.mix.sources)?;
-    let (mut scores, mut line) = (Vec::new(), Vec::new());
+    let mut scores = Vec::new();
+    let mut line = Vec::new();
     let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
     let mut length = lengths.next().unwrap_or(0);
-    mixture::read(device, &mut components, weights, &tokens, &mut |found| {
-        line.push((found.token != NONE).then_some(found.log_probability / LN_10));
+    mixture::read(device, &mut components, weights, &tokens, &mut |score| {
+        line.push((score.token != NONE).then_some(score.log_probability / LN_10));
         if line.len() == length {
             scores.push(Score::new(std::mem::take(&mut line)));
             length = lengths.next().unwrap_or(0);
@@ -154,18 +154,18 @@ fn one_by_one(
     Ok(scores)
 }
 
-/// Lines side by side, each for itself: what every source says of them, mixed.
-struct Batches<'a> {
+/// Scores independent lines in parallel with all sources.
+struct BatchScorer<'a> {
     models: &'a [Model],
     scorers: Vec<Scorer>,
     ngram: Option<NgramReader<'a>>,
-    listed: Option<ExternalProbs>,
+    external_probs: Option<ExternalProbs>,
     weights: &'a Weights,
-    /// Tokens of the lines so far.
+    /// The number of tokens of the lines so far.
     tokens: usize,
 }
 
-impl<'a> Batches<'a> {
+impl<'a> BatchScorer<'a> {
     fn new(
         device: &mut Device,
         sources: &'a Sources,
@@ -183,7 +183,7 @@ impl<'a> Batches<'a> {
             .as_ref()
             .map(|ngram| NgramReader::new(ngram, &sources.vocabulary))
             .transpose()?;
-        let listed = flags
+        let external_probs = flags
             .mix
             .sources
             .lm_prob
@@ -194,41 +194,43 @@ impl<'a> Batches<'a> {
             models,
             scorers,
             ngram,
-            listed,
+            external_probs,
             weights,
             tokens: 0,
         })
     }
 
+    /// The scores of the sentences in the mixture of all sources.
     fn score(&mut self, device: &mut Device, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
         let pairs = self.scorers.iter_mut().zip(self.models);
-        let of_models = pairs
+        let model_scores = pairs
             .map(|(scorer, model)| scorer.score(device, model, sentences))
             .collect::<Result<Vec<_>>>()?;
-        if let (None, None, [_]) = (&self.ngram, &self.listed, &*of_models) {
-            return Ok(of_models.into_iter().flatten().collect());
+        let has_other = self.ngram.is_some() || self.external_probs.is_some();
+        if model_scores.len() == 1 && !has_other {
+            return Ok(model_scores.into_iter().flatten().collect());
         }
         let mut mixed = Vec::with_capacity(sentences.len());
-        for (number, sentence) in sentences.iter().enumerate() {
+        for (index, sentence) in sentences.iter().enumerate() {
             let mut history = self
                 .ngram
                 .as_ref()
                 .map(NgramReader::start)
                 .unwrap_or_default();
             let mut tokens = Vec::with_capacity(sentence.len() + 1);
-            for (place, token) in sentence.iter().copied().chain([0]).enumerate() {
+            for (position, token) in sentence.iter().copied().chain([0]).enumerate() {
                 self.tokens += 1;
-                let of_token = |scores: &Vec<Score>| {
-                    scores[number].token_log10_probs[place].unwrap_or(0.0) * LN_10
+                let log_prob = |scores: &Vec<Score>| {
+                    scores[index].token_log10_probs[position].unwrap_or(0.0) * LN_10
                 };
-                let mut parts: Vec<f64> = of_models.iter().map(of_token).collect();
+                let mut parts: Vec<f64> = model_scores.iter().map(log_prob).collect();
                 if let Some(ngram) = &self.ngram {
-                    let (part, next) = ngram.next(&history, token);
-                    parts.push(part);
+                    let (log_prob, next) = ngram.next(&history, token);
+                    parts.push(log_prob);
                     history = next;
                 }
-                if let Some(listed) = &mut self.listed {
-                    parts.push(listed.next(self.tokens)?);
+                if let Some(external_probs) = &mut self.external_probs {
+                    parts.push(external_probs.next(self.tokens)?);
                 }
                 tokens.push((token != NONE).then(|| self.weights.mean(&parts) / LN_10));
             }
@@ -237,40 +239,39 @@ impl<'a> Batches<'a> {
         Ok(mixed)
     }
 
+    /// Checks that the external probabilities end with the last token.
     fn finish(self) -> Result<()> {
-        self.listed
-            .map_or(Ok(()), |mut listed| listed.end(self.tokens))
+        match self.external_probs {
+            None => Ok(()),
+            Some(mut external_probs) => external_probs.end(self.tokens),
+        }
     }
 }
 
 /// Prints scores, or collects them for the JSON object.
-struct Printer<'a> {
+struct ScorePrinter<'a> {
     flags: &'a ScoreFlags,
     vocabulary: &'a Vocabulary,
     output: Output,
-    report: Report,
+    report: ScoreReport,
 }
 
-impl Printer<'_> {
+impl ScorePrinter<'_> {
     fn print(&mut self, score: Score, sentence: &[u32]) -> Result<()> {
         if self.flags.json {
             self.report.add(score, self.flags.per_token);
             return Ok(());
         }
-        if self.flags.format != Some(Format::Rnnlm) {
+        if self.flags.format != Some(ScoreFormat::Rnnlm) {
             return self.output.line(text(&score, self.flags.per_token));
         }
-        for (token, log10) in sentence
-            .iter()
-            .copied()
-            .chain([0])
-            .zip(&score.token_log10_probs)
-        {
-            match log10 {
+        let tokens = sentence.iter().copied().chain([0]);
+        for (token, log10_prob) in tokens.zip(score.token_log10_probs) {
+            match log10_prob {
                 None => self.output.line("-1\t0\t\tOOV")?,
-                Some(log10) => self.output.line(format_args!(
+                Some(log10_prob) => self.output.line(format_args!(
                     "{token}\t{:.10}\t{}",
-                    10_f64.powf(*log10),
+                    10_f64.powf(log10_prob),
                     self.vocabulary.token(token)
                 ))?,
             }
@@ -286,7 +287,7 @@ impl Printer<'_> {
     }
 }
 
-/// A line's score for people and shells: tabs between the numbers, `OOV` for an unknown word.
+/// The score of a line as text: numbers separated by tabs, `OOV` for an unknown word.
 fn text(score: &Score, per_token: bool) -> String {
     let mut text = format!("{:.6}", score.log10_prob);
     if per_token {
@@ -301,16 +302,16 @@ fn text(score: &Score, per_token: bool) -> String {
     text
 }
 
-/// The JSON object: an array over the lines for each number.
+/// The JSON object: an array over the lines for each measure.
 #[derive(Default)]
-struct Report {
+struct ScoreReport {
     log10_prob: Vec<f64>,
     tokens: Vec<usize>,
     oov: Vec<usize>,
     token_log10_probs: Vec<Vec<Option<f64>>>,
 }
 
-impl Report {
+impl ScoreReport {
     fn add(&mut self, score: Score, per_token: bool) {
         self.log10_prob.push(score.log10_prob);
         self.tokens.push(score.tokens);

@@ -1,0 +1,128 @@
+//! Ranks the hypotheses of a list and prints lists.
+
+use serde_json::json;
+
+use super::{RescoreFlags, RescoreOutput};
+use crate::cli::output::Output;
+use crate::error::Result;
+use crate::rescore::{Hypothesis, Ids, List};
+
+/// A list with the scores of its hypotheses.
+pub(super) struct RankedList {
+    pub(super) list: List,
+    /// log10 P of each hypothesis by the models.
+    log10_probs: Vec<f64>,
+    /// The total score of each hypothesis.
+    totals: Vec<f64>,
+    /// The indices of the hypotheses, the best first. Equal hypotheses keep the order of the list.
+    pub(super) order: Vec<usize>,
+}
+
+impl RankedList {
+    /// Takes the list's scores from `scores`.
+    pub(super) fn new(list: List, scores: impl Iterator<Item = f64>, flags: &RescoreFlags) -> Self {
+        let log10_probs: Vec<f64> = scores.take(list.hypotheses.len()).collect();
+        let totals: Vec<f64> = list
+            .hypotheses
+            .iter()
+            .zip(&log10_probs)
+            .map(|(hypothesis, &log10_prob)| total(hypothesis, log10_prob, flags))
+            .collect();
+        let mut order: Vec<usize> = (0..totals.len()).collect();
+        order.sort_by(|&a, &b| totals[b].total_cmp(&totals[a]));
+        Self {
+            list,
+            log10_probs,
+            totals,
+            order,
+        }
+    }
+}
+
+/// The total score of a hypothesis.
+fn total(hypothesis: &Hypothesis, log10_prob: f64, flags: &RescoreFlags) -> f64 {
+    let weight = flags.old_lm_weight;
+    // With weight 0, an old score of minus infinity has no effect.
+    let language = if weight > 0.0 {
+        (1.0 - weight) * log10_prob + weight * hypothesis.language.unwrap_or(0.0)
+    } else {
+        log10_prob
+    };
+    hypothesis.acoustic
+        + flags.lm_scale * language
+        + flags.word_penalty * hypothesis.words.len() as f64
+}
+
+/// Prints lists, or collects them for the JSON object.
+pub(super) struct RescorePrinter<'a> {
+    flags: &'a RescoreFlags,
+    output: Output,
+    json_lists: Vec<serde_json::Value>,
+}
+
+impl<'a> RescorePrinter<'a> {
+    pub(super) fn new(flags: &'a RescoreFlags) -> Self {
+        Self {
+            flags,
+            output: Output::new(),
+            json_lists: Vec::new(),
+        }
+    }
+
+    pub(super) fn print(&mut self, ranked: RankedList) -> Result<()> {
+        let RankedList {
+            list,
+            log10_probs,
+            totals,
+            order,
+        } = ranked;
+        if self.flags.json {
+            self.json_lists.push(json!({
+                "id": list.id,
+                "log10_prob": log10_probs,
+                "score": totals,
+                "best": order[0],
+            }));
+            return Ok(());
+        }
+        let id = match self.flags.ids {
+            Ids::FirstColumn => format!("{} ", list.id),
+            Ids::None => String::new(),
+        };
+        let words = |index: usize| list.hypotheses[index].words.join(" ");
+        match self.flags.output {
+            RescoreOutput::Scores => {
+                for log10_prob in log10_probs {
+                    self.output.line(format_args!("{log10_prob:.6}"))?;
+                }
+            }
+            RescoreOutput::Best => {
+                self.output.line(format_args!("{id}{}", words(order[0])))?;
+            }
+            RescoreOutput::Ranked => {
+                for index in order {
+                    let total = totals[index];
+                    self.output
+                        .line(format_args!("{id}{total:.6} {}", words(index)))?;
+                }
+                // Lists without names are separated by empty lines.
+                if id.is_empty() {
+                    self.output.line("")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.output.flush()
+    }
+
+    /// Prints the JSON object, if it is requested.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if self.flags.json {
+            self.output.json(&json!({ "lists": self.json_lists }))?;
+        }
+        self.output.flush()
+    }
+}
