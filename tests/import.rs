@@ -358,7 +358,7 @@ fn other_types_become_f32() {
         "f16",
         &tensors.converted(Dtype::F16, |value| half::f16::from_f32(value).to_le_bytes()),
         &brief,
-        "hold F16",
+        "have type F16",
     );
     let mut wide = tensors.converted(Dtype::F64, |value| f64::from(value).to_le_bytes());
     check("f64", &wide, &tensors, "F32, all of them exactly");

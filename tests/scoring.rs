@@ -148,7 +148,9 @@ fn listings_of_score_and_eval_are_the_same() {
         .fails(2, &["--format", "--json"]);
     let [default, lines] = ["", "--format lines"].map(|flags| {
         workbench
-            .run(&format!("score lines.txt --model plain --device cpu {flags}"))
+            .run(&format!(
+                "score lines.txt --model plain --device cpu {flags}"
+            ))
             .succeeds()
             .stdout
     });

@@ -46,7 +46,7 @@ pub(super) struct GenerateFlags {
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum StopAfter {
+enum StopAfter {
     Tokens(usize),
     Sentences(usize),
 }
@@ -71,7 +71,8 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
         eprintln!(
-            "note: {unknown} token(s) of the prompt are not in the vocabulary and are skipped"
+            "note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads a \
+             zero vector in place of each"
         );
     }
     let stop = match (flags.tokens, flags.sentences, unit) {
@@ -125,19 +126,15 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
 }
 
 /// A generator with its device and model.
-pub(super) struct TokenSource<'a> {
-    pub(super) device: &'a mut Device,
-    pub(super) model: &'a Model,
-    pub(super) generator: &'a mut Generator,
+struct TokenSource<'a> {
+    device: &'a mut Device,
+    model: &'a Model,
+    generator: &'a mut Generator,
 }
 
 impl TokenSource<'_> {
     /// Draws tokens and passes each to `take`.
-    pub(super) fn draw(
-        &mut self,
-        stop: StopAfter,
-        take: &mut dyn FnMut(u32) -> Result<()>,
-    ) -> Result<()> {
+    fn draw(&mut self, stop: StopAfter, take: &mut dyn FnMut(u32) -> Result<()>) -> Result<()> {
         let limit = match stop {
             StopAfter::Tokens(tokens) => tokens,
             StopAfter::Sentences(sentences) => sentences.saturating_mul(MAX_SENTENCE_LENGTH),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::summary;
-use crate::checkpoint::{Checkpoint, TrainingState, escape};
+use crate::checkpoint::{Checkpoint, TrainingRecord, TrainingState, escape};
 use crate::error::Result;
 use crate::model::{ParameterSpec, parameter_specs};
 
@@ -24,26 +24,20 @@ pub(super) struct InspectFlags {
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     let checkpoint = Checkpoint::read(&flags.model)?;
     // A model does not need a training state.
-    let training = if flags.model.join("training.json").exists() {
-        Some(TrainingState::read(&flags.model, &checkpoint)?)
+    let record = if flags.model.join("training.json").exists() {
+        Some(TrainingState::read(&flags.model, &checkpoint)?.record)
     } else {
         None
     };
-    let parameter_specs = parameter_specs(&checkpoint.description.config);
+    let specs = parameter_specs(&checkpoint.description.config);
     let norms: Vec<f64> = checkpoint
         .parameters
         .iter()
-        .map(|values| {
-            values
-                .iter()
-                .map(|&value| f64::from(value).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        })
+        .map(|values| norm(values))
         .collect();
     let mut output = Output::new();
     if flags.json {
-        let parameters: Vec<_> = parameter_specs
+        let parameters: Vec<_> = specs
             .iter()
             .zip(&norms)
             .map(|(spec, norm)| json!({ "name": spec.name, "shape": spec.shape, "norm": norm }))
@@ -51,54 +45,62 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         output.json(&json!({
             "config": checkpoint.description,
             "parameters": parameters,
-            "training": training.map(|training| training.record),
+            "training": record,
         }))?;
         return output.flush();
     }
     output.line(summary(&checkpoint.description))?;
-    for (spec, norm) in parameter_specs.iter().zip(&norms) {
+    for (spec, norm) in specs.iter().zip(&norms) {
         output.line(format_args!(
             "  {:24} {:>16}  norm {norm:.4}",
             spec.name,
             format!("{:?}", spec.shape)
         ))?;
     }
-    let elements: usize = parameter_specs.iter().map(ParameterSpec::len).sum();
+    let elements: usize = specs.iter().map(ParameterSpec::len).sum();
     output.line(format_args!("  {elements} parameters"))?;
-    let first_types: Vec<_> = checkpoint
-        .vocabulary
-        .types()
-        .iter()
-        .take(12)
-        .map(|token| escape(token))
-        .collect();
+    let types = checkpoint.vocabulary.types();
+    let first_types: Vec<_> = types.iter().take(12).map(|token| escape(token)).collect();
     output.line(format_args!("vocabulary: {} …", first_types.join(" ")))?;
-    match training {
+    match record {
         None => output.line("no training state: this model can be used, but not resumed")?,
-        Some(TrainingState { record, .. }) => {
-            let progress = &record.progress;
-            output.line(format_args!(
-                "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} \
-                 --batch {} --bptt {}",
-                record.elman,
-                progress.epochs,
-                progress.window,
-                record.recipe.optimizer,
-                record.recipe.lr,
-                record.recipe.batch,
-                record.recipe.bptt
-            ))?;
-            for epoch in &progress.history {
-                output.line(format_args!(
-                    "  epoch {:2}  train loss {:.4}  valid perplexity {:9.3}  lr {}{}",
-                    epoch.epoch,
-                    epoch.train_loss,
-                    epoch.valid_perplexity,
-                    epoch.lr,
-                    if epoch.rolled_back { "  put back" } else { "" }
-                ))?;
-            }
-        }
+        Some(record) => print_training(&mut output, &record)?,
     }
     output.flush()
+}
+
+/// The Euclidean norm of a parameter.
+fn norm(values: &[f32]) -> f64 {
+    let squares = values.iter().map(|&value| f64::from(value).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
+fn print_training(output: &mut Output, record: &TrainingRecord) -> Result<()> {
+    let progress = &record.progress;
+    output.line(format_args!(
+        "trained with Elman {} for {} epoch(s), {} windows into the next; {} --lr {} --batch {} \
+         --bptt {}",
+        record.elman,
+        progress.epochs,
+        progress.window,
+        record.recipe.optimizer,
+        record.recipe.lr,
+        record.recipe.batch,
+        record.recipe.bptt
+    ))?;
+    for epoch in &progress.history {
+        output.line(format_args!(
+            "  epoch {:2}  train loss {:.4}  valid perplexity {:9.3}  lr {}{}",
+            epoch.epoch,
+            epoch.train_loss,
+            epoch.valid_perplexity,
+            epoch.lr,
+            if epoch.rolled_back {
+                "  rolled back"
+            } else {
+                ""
+            }
+        ))?;
+    }
+    Ok(())
 }

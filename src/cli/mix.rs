@@ -85,8 +85,8 @@ pub(super) struct AdaptationFlags {
         help_heading = "Adaptation"
     )]
     dynamic_window: Option<usize>,
-    /// Scale the updates of --dynamic by the root mean square of the model's gradients on this
-    /// text, such as a part of its training text (Krause 2018); the learning rate is relative to it
+    /// Divide the updates of --dynamic by the root mean square of the model's gradients on this
+    /// text, such as a part of its training text (Krause 2018)
     #[arg(
         long,
         value_name = "FILE",

@@ -10,7 +10,7 @@ use super::DeviceFlags;
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
-use crate::corpus::{Tokens, Vocabulary};
+use crate::corpus::{Tokens, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
@@ -71,20 +71,10 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     };
     // Models that adapt read one line after the other.
     let is_sequential = options.dynamic.is_some() || options.cache.is_some();
+    let batch = if is_sequential { usize::MAX } else { BATCH };
     let mut scorer = None;
     loop {
-        let mut sentences = Vec::new();
-        while sentences.len() < BATCH || is_sequential {
-            let Some(line) = lines.next()? else { break };
-            let ids = tokenize(&line, unit, &sources.vocabulary);
-            sentences.push(ids.map_err(|error| {
-                Error::invalid(
-                    format!("line {} of {}", lines.count, flags.file.display()),
-                    error.to_string(),
-                    "Correct the line",
-                )
-            })?);
-        }
+        let sentences = flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary)?;
         if sentences.is_empty() {
             break;
         }
@@ -121,6 +111,31 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
         scorer.finish()?;
     }
     printer.finish()
+}
+
+impl ScoreFlags {
+    /// Reads at most `limit` lines as token ids. Empty at the end of the file.
+    fn read_sentences(
+        &self,
+        lines: &mut InputLines,
+        limit: usize,
+        unit: Unit,
+        vocabulary: &Vocabulary,
+    ) -> Result<Vec<Vec<u32>>> {
+        let mut sentences = Vec::new();
+        while sentences.len() < limit {
+            let Some(line) = lines.next()? else { break };
+            let ids = tokenize(&line, unit, vocabulary).map_err(|error| {
+                Error::invalid(
+                    format!("line {} of {}", lines.count, self.file.display()),
+                    error.to_string(),
+                    "Correct the line",
+                )
+            })?;
+            sentences.push(ids);
+        }
+        Ok(sentences)
+    }
 }
 
 /// Scores all lines as one text.

@@ -170,7 +170,8 @@ impl LayerSizes {
     }
 }
 
-struct Parameters {
+/// The state and the parameters of a file.
+struct RnnlmParameters {
     /// The state of the hidden layer after the validation text, `[H]`.
     state: Vec<f32>,
     /// The parameters under Elman's names.
@@ -181,7 +182,7 @@ fn read_parameters(
     reader: &mut RnnlmReader<'_>,
     sizes: &LayerSizes,
     format: FileFormat,
-) -> Result<Parameters> {
+) -> Result<RnnlmParameters> {
     let &LayerSizes {
         words,
         hidden,
@@ -217,5 +218,5 @@ fn read_parameters(
         values.insert(DIRECT.to_owned(), read("the direct connections", direct)?);
     }
     reader.finish(format)?;
-    Ok(Parameters { state, values })
+    Ok(RnnlmParameters { state, values })
 }
