@@ -149,8 +149,8 @@ impl<'a> Rescorer<'a> {
         Ok(sum)
     }
 
-    /// The penalty of a word in nats; 0 for words in the vocabulary. `word` is `None` for the end of
-    /// the hypothesis.
+    /// The penalty of a word in nats; 0 for words in the vocabulary. `word` is `None` for the end
+    /// of the hypothesis.
     fn penalty(&self, token: u32, word: Option<&str>) -> f64 {
         let vocabulary = &self.sources.vocabulary;
         // The word <unk> itself is in the vocabulary.
