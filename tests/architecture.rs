@@ -1,50 +1,43 @@
-//! The order of the sources: data flows one way, and imports follow it.
+//! The structure of the sources: files and folders of `src` import only what is below them, and
+//! files do not import one another in circles.
 
-use std::collections::BTreeSet;
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use libtest_mimic::Trial;
 
+use self::imports::{Sources, circles, rust_files};
 use super::harness::{apply, test, trial, trials};
 
-/// What a file or folder of `src` may mention beside itself and [`EVERYWHERE`]: what lies below it,
-/// and nothing else that there is.
-const LAYERS: [(&str, &[&str]); 12] = [
-    ("tensor.rs", &[]),
-    ("device", &["tensor"]),
-    ("kernels", &["tensor", "device"]),
-    ("model", &["tensor", "device", "kernels"]),
-    ("corpus", &["tensor"]),
-    ("ngram", &[]),
-    ("checkpoint", &["tensor", "model", "corpus", "train"]),
-    ("onnx", &["tensor", "model", "corpus", "checkpoint"]),
+/// Every module of the crate, lowest first, and all the others that it imports.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("hash", &[]),
+    ("tensor", &[]),
+    ("field", &["error"]),
+    ("gzip", &["error"]),
+    ("device", &["error", "tensor"]),
+    ("kernels", &["error", "tensor", "field", "device"]),
+    ("model", &["error", "tensor", "field", "device", "kernels"]),
+    ("corpus", &["error", "hash", "tensor", "field"]),
+    ("ngram", &["error", "gzip"]),
+    ("check", &["error", "device", "kernels"]),
     (
-        "data_loader.rs",
-        &[
-            "tensor",
-            "device",
-            "kernels",
-            "model",
-            "corpus",
-            "checkpoint",
-        ],
+        "data_loader",
+        &["error", "tensor", "device", "model", "corpus"],
     ),
     (
-        "train",
-        &[
-            "tensor",
-            "device",
-            "kernels",
-            "model",
-            "corpus",
-            "checkpoint",
-            "data_loader",
-            "evaluate",
-        ],
+        "evaluate",
+        &["error", "device", "model", "corpus", "data_loader"],
     ),
+    ("generate", &["error", "tensor", "device", "model"]),
     (
         "mixture",
         &[
+            "error",
             "tensor",
             "device",
             "kernels",
@@ -55,52 +48,156 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "evaluate",
         ],
     ),
-    ("rescore", &["tensor", "device", "kernels", "model"]),
+    (
+        "rescore",
+        &["error", "tensor", "field", "device", "kernels", "model"],
+    ),
+    ("score", &["error", "tensor", "device", "model", "corpus"]),
+    (
+        "train",
+        &[
+            "error",
+            "tensor",
+            "field",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "data_loader",
+            "evaluate",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "error",
+            "tensor",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "data_loader",
+            "evaluate",
+            "generate",
+            "train",
+        ],
+    ),
+    (
+        "checkpoint",
+        &[
+            "error", "hash", "field", "gzip", "kernels", "model", "corpus", "train",
+        ],
+    ),
+    (
+        "language_model",
+        &["error", "device", "model", "corpus", "score", "checkpoint"],
+    ),
+    ("onnx", &["error", "field", "model", "checkpoint"]),
+    (
+        "cli",
+        &[
+            "error",
+            "tensor",
+            "field",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "ngram",
+            "check",
+            "evaluate",
+            "generate",
+            "mixture",
+            "rescore",
+            "score",
+            "train",
+            "bench",
+            "checkpoint",
+            "onnx",
+        ],
+    ),
 ];
-/// What knows nothing of the others and may be mentioned by all.
-const EVERYWHERE: [&str; 4] = ["error", "field", "gzip", "hash"];
+/// Imports that close a circle of files, and are to be removed: nothing may be added here.
+const CLOSING_IMPORTS: &[(&str, &str)] = &[
+    ("cli/flag_files.rs", "cli/replay.rs"),
+    ("kernels/cases/run.rs", "kernels/cases/gated.rs"),
+    ("kernels/matmul/gpu.rs", "kernels/matmul_cooperative.rs"),
+    ("kernels/recurrence.rs", "kernels/recurrence_step.rs"),
+    ("model/cell.rs", "model/elman.rs"),
+    ("model/cell.rs", "model/gru.rs"),
+    ("model/cell.rs", "model/lstm.rs"),
+    ("model/config.rs", "model/cell.rs"),
+    ("model/config.rs", "model/clusters.rs"),
+    ("model/config.rs", "model/output.rs"),
+    ("model/dropout.rs", "model/cell.rs"),
+    ("model/output.rs", "model/adaptive.rs"),
+    ("model/output.rs", "model/class.rs"),
+    ("model/output.rs", "model/sampled.rs"),
+    ("model/output.rs", "model/softmax.rs"),
+    ("model/output.rs", "model/parameters.rs"),
+];
+
+/// The files of `src`, read once.
+static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::read(&source_folder()));
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
 
 #[apply(trials)]
-fn every_layer() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for (part, allowed) in LAYERS {
-        trials.push(trial(
-            format!("architecture::imports_of_{}", part.trim_end_matches(".rs")),
-            move || check_imports(part, allowed),
-        ));
-    }
-    trials
+fn imports_of_every_layer() -> Vec<Trial> {
+    let layers = LAYERS.iter().map(|&(layer, listed)| {
+        trial(format!("architecture::imports_of_{layer}"), move || {
+            check_imports(layer, listed);
+        })
+    });
+    layers.collect()
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The Rust files of a file or folder of `src`.
-fn sources(part: &str) -> Vec<(PathBuf, String)> {
-    let mut waiting = vec![root().join("src").join(part)];
-    let mut sources = Vec::new();
-    while let Some(path) = waiting.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(&path)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            waiting.extend(
-                entries.map(|entry| entry.unwrap_or_else(|error| panic!("{error}")).path()),
-            );
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            sources.push((path, text));
+/// Demands that the layer imports exactly what is listed, and that its documentation mentions only
+/// lower layers.
+fn check_imports(layer: &str, listed: &[&str]) {
+    let folder = source_folder();
+    let imports = SOURCES.imports();
+    let imported: BTreeSet<&str> = imports
+        .iter()
+        .filter(|(path, _)| layer_of(path) == layer)
+        .flat_map(|(_, targets)| targets.iter().map(|target| layer_of(target)))
+        .filter(|&other| other != layer)
+        .collect();
+    let listed: BTreeSet<&str> = listed.iter().copied().collect();
+    assert_eq!(imported, listed, "imports of src/{layer} and LAYERS");
+    let not_below: BTreeSet<&str> = LAYERS
+        .iter()
+        .map(|(name, _)| *name)
+        .skip_while(|name| *name != layer)
+        .skip(1)
+        .collect();
+    for path in rust_files(&folder) {
+        if layer_of(path.strip_prefix(&folder).expect("a file of src")) != layer {
+            continue;
         }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut mentioned = mentioned(&text);
+        mentioned.retain(|name| not_below.contains(name.as_str()));
+        assert!(
+            mentioned.is_empty(),
+            "{} mentions {mentioned:?}, which are not below it",
+            path.display()
+        );
     }
-    assert!(!sources.is_empty(), "src/{part} has no Rust files");
-    sources
 }
 
-/// The modules of the crate that a source mentions, documentation and all: whatever follows
-/// `crate::`, alone or in braces.
+/// The layer of a file that is given relative to `src`.
+fn layer_of(path: &Path) -> &str {
+    let first = path.iter().next().and_then(|name| name.to_str());
+    first.unwrap_or_default().trim_end_matches(".rs")
+}
+
+/// The names after `crate::`, alone or in braces, documentation included.
 fn mentioned(source: &str) -> BTreeSet<String> {
-    let mut modules = BTreeSet::new();
+    let mut names = BTreeSet::new();
     let identifier = |text: &str| {
         text.trim_start()
             .chars()
@@ -109,9 +206,8 @@ fn mentioned(source: &str) -> BTreeSet<String> {
     };
     for rest in source.split("crate::").skip(1) {
         match rest.strip_prefix('{') {
-            // One level of braces is enough to see each module's name: the names in deeper ones are
-            // only too many.
-            Some(group) => modules.extend(
+            // Deeper braces add names that are not those of layers.
+            Some(group) => names.extend(
                 group
                     .split(';')
                     .next()
@@ -119,49 +215,140 @@ fn mentioned(source: &str) -> BTreeSet<String> {
                     .split(['{', ',', '}'])
                     .map(identifier),
             ),
-            None => drop(modules.insert(identifier(rest))),
+            None => {
+                names.insert(identifier(rest));
+            }
         }
     }
-    modules
-}
-
-/// The modules of the crate.
-fn rooms() -> BTreeSet<String> {
-    let entries =
-        std::fs::read_dir(root().join("src")).unwrap_or_else(|error| panic!("src: {error}"));
-    let names = entries.map(|entry| {
-        entry
-            .unwrap_or_else(|error| panic!("src: {error}"))
-            .file_name()
-    });
     names
-        .filter_map(|name| Some(name.to_str()?.trim_end_matches(".rs").to_owned()))
-        .collect()
 }
 
-fn check_imports(part: &str, allowed: &[&str]) {
-    let rooms = rooms();
-    let own = part.trim_end_matches(".rs");
-    for known in allowed.iter().chain(&EVERYWHERE).chain([&own]) {
-        assert!(rooms.contains(*known), "there is no src/{known}");
+#[apply(test)]
+fn every_layer_is_listed() {
+    let entries = std::fs::read_dir(source_folder()).expect("the folder src");
+    let found: BTreeSet<String> = entries
+        .map(|entry| layer_of(Path::new(&entry.expect("an entry of src").file_name())).to_owned())
+        .filter(|name| name != "lib" && name != "main")
+        .collect();
+    let listed: BTreeSet<String> = LAYERS.iter().map(|(layer, _)| (*layer).into()).collect();
+    assert_eq!(found, listed, "modules in src and LAYERS");
+}
+
+#[apply(test)]
+fn layers_import_only_lower_layers() {
+    let names: Vec<&str> = LAYERS.iter().map(|(layer, _)| *layer).collect();
+    for (index, (layer, listed)) in LAYERS.iter().enumerate() {
+        for name in *listed {
+            assert!(
+                names[..index].contains(name),
+                "{layer} imports {name}, which is not below it"
+            );
+        }
     }
-    for (path, text) in sources(part) {
-        let may = |room: &str| room == own || allowed.contains(&room) || EVERYWHERE.contains(&room);
-        let wrong: Vec<_> = mentioned(&text)
-            .into_iter()
-            .filter(|room| rooms.contains(room) && !may(room))
+}
+
+#[apply(test)]
+fn files_do_not_import_in_circles() {
+    let imports = SOURCES.imports();
+    let without = |removed: &[&(&str, &str)]| {
+        let mut imports = imports.clone();
+        for (from, to) in removed {
+            let targets = imports.get_mut(Path::new(from));
+            let removed = targets.is_some_and(|targets| targets.remove(Path::new(to)));
+            assert!(
+                removed,
+                "{from} does not import {to}: delete it in CLOSING_IMPORTS"
+            );
+        }
+        circles(&imports)
+    };
+    let all: Vec<_> = CLOSING_IMPORTS.iter().collect();
+    let found = without(&all);
+    assert!(
+        found.is_empty(),
+        "files that import one another: {found:#?}"
+    );
+    for import in CLOSING_IMPORTS {
+        let others: Vec<_> = all
+            .iter()
+            .copied()
+            .filter(|other| *other != import)
             .collect();
         assert!(
-            wrong.is_empty(),
-            "{} mentions {wrong:?}, which do not lie below it",
-            path.display()
+            !without(&others).is_empty(),
+            "{import:?} closes no circle: delete it in CLOSING_IMPORTS"
         );
     }
 }
 
-/// The search itself finds what it is to find, and nothing else.
 #[apply(test)]
-fn imports_are_found() {
+fn imports_are_resolved() {
+    let files = [
+        ("lib.rs", "pub mod a; pub mod b; pub use a::Thing;"),
+        (
+            "a/mod.rs",
+            "mod inner; mod other; pub use inner::{Deep, Thing as Renamed}; pub use other::*; pub \
+             struct Own;",
+        ),
+        (
+            "a/inner.rs",
+            "use super::Own; // use crate::b::Nothing;\n pub struct Deep; pub struct Thing;",
+        ),
+        (
+            "a/other.rs",
+            "use super::inner; pub const OTHER: &str = \"crate::b::Nothing\";",
+        ),
+        (
+            "b.rs",
+            "use std::{fmt, io}; use crate::{a::{self, Deep, Renamed}};\n/// See \
+             [`OTHER`](crate::a::OTHER).\nfn f() -> char { let _ = '\"'; let _: &'static str = \
+             r#\"\"crate::c::Nothing\"#; crate::a::OTHER; '\\'' } #[cfg(test)] mod tests { use \
+             crate::c::C; } mod nested { use super::super::c::D; }",
+        ),
+        ("c.rs", "pub struct C; pub struct D;"),
+    ];
+    let sources = Sources::new(files.map(|(path, text)| (path.into(), text.into())));
+    let want: BTreeMap<&Path, BTreeSet<&Path>> = [
+        ("lib.rs", &["a/mod.rs"][..]),
+        ("a/mod.rs", &["a/inner.rs", "a/other.rs"]),
+        ("a/inner.rs", &["a/mod.rs"]),
+        ("a/other.rs", &["a/inner.rs"]),
+        ("b.rs", &["a/mod.rs", "a/inner.rs", "a/other.rs", "c.rs"]),
+        ("c.rs", &[]),
+    ]
+    .map(|(path, targets)| {
+        let targets = targets.iter().map(Path::new).collect();
+        (Path::new(path), targets)
+    })
+    .into();
+    assert_eq!(sources.imports(), want);
+}
+
+#[apply(test)]
+fn circles_are_found() {
+    let files = |a: &str| {
+        let files = [
+            ("lib.rs", "pub mod a;"),
+            ("a/mod.rs", "pub mod b; pub mod c; pub mod d;"),
+            ("a/b.rs", a),
+            ("a/c.rs", "use super::d::D; pub struct C;"),
+            ("a/d.rs", "use super::b::B; pub struct D;"),
+        ];
+        circles(&Sources::new(files.map(|(path, text)| (path.into(), text.into()))).imports())
+    };
+    assert_eq!(files("pub struct B;"), []);
+    // Between a module and one inside it.
+    assert_eq!(files("use super::super::a; pub struct B;"), []);
+    assert_eq!(
+        files("use super::c; pub struct B;"),
+        [BTreeSet::from(
+            ["a/b.rs", "a/c.rs", "a/d.rs"].map(PathBuf::from)
+        )]
+    );
+}
+
+#[apply(test)]
+fn mentions_are_found() {
     let source = "use crate::model::{Config, Window};\n/// See [`x`](crate::train).\nuse \
         crate::{kernels::Matmul, corpus};\nlet c = my_crate_model;";
     let found = mentioned(source);
@@ -176,10 +363,23 @@ fn imports_are_found() {
 
 /// A model never asks which device runs it.
 #[apply(test)]
-fn model_asks_for_no_device() {
-    let asking = sources("model")
-        .into_iter()
-        .filter(|(_, text)| text.contains("is_gpu"))
-        .map(|(path, _)| path);
-    assert_eq!(asking.collect::<Vec<_>>(), Vec::<PathBuf>::new());
+fn model_does_not_ask_for_the_kind_of_device() {
+    assert_no_mention(&source_folder().join("model"), "is_gpu");
+}
+
+/// A mistake in the crate cannot be repeated in a reference that shares no code with it.
+#[apply(test)]
+fn reference_does_not_use_the_crate() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    assert_no_mention(&folder, "elman::");
+}
+
+fn assert_no_mention(folder: &Path, text: &str) {
+    let files = rust_files(folder);
+    assert!(!files.is_empty(), "no Rust files in {}", folder.display());
+    for path in files {
+        let source = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!source.contains(text), "{} in {}", text, path.display());
+    }
 }
