@@ -230,7 +230,7 @@ fn flags_that_are_refused() {
         ("--cache 0", &["--cache 0", "at least one"]),
         (
             "--cache 5 --cache-weight 1",
-            &["--cache-weight 1", "below 1"],
+            &["--cache-weight 1", "less than 1"],
         ),
         ("--cache 5 --cache-weight nan", &["--cache-weight NaN"]),
         ("--cache 5 --cache-flatness nan", &["--cache-flatness NaN"]),

@@ -283,7 +283,7 @@ fn lists_that_are_refused() {
     refused(&lines[..3], &["ends after line 3", "token 4 of the text"]);
     refused(
         &[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(),
-        &[&format!("{last} tokens"), "2 lines more"],
+        &[&format!("{last} tokens"), "2 more lines"],
     );
     for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "0.1 0.2", "word"] {
         let mut lines = lines.clone();
@@ -294,7 +294,7 @@ fn lists_that_are_refused() {
                 "line 3",
                 &format!("{wrong:?}"),
                 "from 0 to 1",
-                "one number a line",
+                "one number per line",
             ],
         );
     }
@@ -483,12 +483,12 @@ fn flags_that_are_refused() {
             (
                 "--model model --model model --weights=-1,2",
                 2,
-                &["--weights -1,2", "from 0 on"],
+                &["--weights -1,2", "non-negative"],
             ),
             (
                 "--model model --model model --weights 0,0",
                 2,
-                &["--weights 0,0", "above 0"],
+                &["--weights 0,0", "positive"],
             ),
             (
                 "--model model --model model --weights nan,1",

@@ -579,7 +579,7 @@ fn lines_that_are_refused() {
         (
             "u a\n\nu b\n",
             "--ids first-column",
-            &["line 2", "name of its list", "--ids none"],
+            &["line 2", "name of the list", "--ids none"],
         ),
         (
             "u -1 -2 2 the boy\nu -1 -2 3 the boy\n",
@@ -589,7 +589,7 @@ fn lines_that_are_refused() {
         (
             "-1 -2 1 the\n-1 nan 1 the\n",
             "--ids none --form srilm",
-            &["line 2", "language model's score", "finite"],
+            &["line 2", "score of the language model", "finite"],
         ),
         (
             "-1 -2 1 the\ninf -2 1 the\n",

@@ -9,7 +9,7 @@ use crate::field::Choice;
 use crate::kernels::SampledObjective;
 use crate::model::Binning;
 use crate::onnx::OnnxForm;
-use crate::rescore::{Ids, ListFormat};
+use crate::rescore::{ListIds, NbestFormat};
 use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 
 macro_rules! value_enums {
@@ -26,7 +26,7 @@ macro_rules! value_enums {
     };
 }
 
-value_enums!(Unit, WordTable, OnnxForm, ListFormat, Ids);
+value_enums!(Unit, WordTable, OnnxForm, NbestFormat, ListIds);
 value_enums!(
     LossReduction,
     PrecisionKind,

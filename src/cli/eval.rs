@@ -204,7 +204,7 @@ impl<'a> RnnlmPrinter<'a> {
 
     /// The line of a token.
     fn token(&mut self, score: &TokenScore<'_>) -> String {
-        let other = score.parts.get(self.networks).copied();
+        let other = score.components.get(self.networks).copied();
         if score.token == NONE {
             return if self.has_other {
                 "-1\t0\t\t0\t\tOOV".to_owned()
@@ -212,7 +212,9 @@ impl<'a> RnnlmPrinter<'a> {
                 "-1\t0\t\tOOV".to_owned()
             };
         }
-        let network = self.network_weights.mean(&score.parts[..self.networks]);
+        let network = self
+            .network_weights
+            .mean(&score.components[..self.networks]);
         self.network_sum.add(network);
         if let Some(other) = other {
             self.other_sum.add(other);

@@ -11,8 +11,8 @@ use crate::corpus::{Tokens, Vocabulary, read_tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{
-    self, CacheOptions, Component, Dynamic, ExternalProbs, Network, NetworkOptions, NgramComponent,
-    NgramReader, Weights,
+    self, CacheOptions, Component, DynamicOptions, ExternalProbs, NetworkComponent, NetworkOptions,
+    NgramComponent, NgramReader, Weights,
 };
 use crate::model::Model;
 use crate::ngram::NgramModel;
@@ -244,7 +244,7 @@ impl AdaptationFlags {
 
     /// The options of the networks.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
-        let dynamic = self.dynamic.map(|rate| Dynamic {
+        let dynamic = self.dynamic.map(|rate| DynamicOptions {
             rate,
             decay: self.dynamic_decay.unwrap_or(0.0),
             window: self.dynamic_window.unwrap_or(10),
@@ -284,7 +284,7 @@ impl Sources {
     ) -> Result<Vec<Box<dyn Component + 'a>>> {
         let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
         for model in models {
-            components.push(Box::new(Network::new(
+            components.push(Box::new(NetworkComponent::new(
                 device,
                 model,
                 tokens,

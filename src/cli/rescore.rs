@@ -12,7 +12,7 @@ use super::{DeviceFlags, input};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::mixture::NetworkOptions;
-use crate::rescore::{Ids, List, ListFormat, ListReader};
+use crate::rescore::{ListIds, NbestFormat, NbestList, NbestReader};
 use printer::{RankedList, RescorePrinter};
 use rescorer::Rescorer;
 
@@ -28,11 +28,11 @@ pub(super) struct RescoreFlags {
     /// Format of a line: rnnlm, only words; srilm,
     /// `acoustic-score lm-score number-of-words words …` with log10 scores
     #[arg(long, default_value = "rnnlm", hide_possible_values = true)]
-    form: ListFormat,
+    form: NbestFormat,
     /// Names of the lists: first-column, in the first column of every line, before the format of
     /// --form; none, lists have no names and are separated by empty lines
     #[arg(long, hide_possible_values = true)]
-    ids: Ids,
+    ids: ListIds,
     /// What to print
     #[arg(long, default_value = "scores")]
     output: RescoreOutput,
@@ -106,7 +106,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let options = NetworkOptions::default();
     let weights = sources.weights(&mut device, &models, options, &flags.sources)?;
     let input = input::open(&flags.file)?;
-    let mut reader = ListReader::new(input, &flags.file, flags.form, flags.ids);
+    let mut reader = NbestReader::new(input, &flags.file, flags.form, flags.ids);
     let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
     let mut printer = RescorePrinter::new(flags);
     loop {
@@ -148,7 +148,7 @@ impl RescoreFlags {
                 "Use 0 to ignore the scores in the lists",
             ));
         }
-        if self.old_lm_weight > 0.0 && self.form != ListFormat::Srilm {
+        if self.old_lm_weight > 0.0 && self.form != NbestFormat::Srilm {
             return Err(Error::usage(
                 "--old-lm-weight",
                 "the lists contain no scores",
@@ -167,7 +167,7 @@ impl RescoreFlags {
 
     /// Reads lists with about [`BATCH`] hypotheses in total, or only one list if states are
     /// carried. Empty at the end of the file.
-    fn read_batch(&self, reader: &mut ListReader) -> Result<Vec<List>> {
+    fn read_batch(&self, reader: &mut NbestReader) -> Result<Vec<NbestList>> {
         let mut lists = Vec::new();
         let mut hypotheses = 0;
         while hypotheses < BATCH && (lists.is_empty() || self.carry.is_none()) {

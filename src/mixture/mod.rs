@@ -1,23 +1,25 @@
-//! Several sources of a text's probabilities as one: networks, an n-gram model, a list made by
-//! another program.
+//! Linear mixtures of several sources of probabilities: networks, an n-gram model, and
+//! probabilities from another program.
 //!
-//! In: the tokens of a text, and [`Component`]s that say what they think of each. Out: the weighted
-//! mean of their probabilities, token by token, and weights that fit a text best. Above `model` and
-//! `ngram`, below the command line.
+//! In: the tokens of a text, and [`Component`]s that return a probability for each token. Out: the
+//! weighted mean of the probabilities of each token, and the weights that maximize the likelihood
+//! of a text. This module depends on `model` and `ngram`; the command line depends on it.
 
 mod cache;
-mod listed;
-mod network;
-mod ngram;
+mod dynamic;
+mod external_probs;
+mod network_component;
+mod ngram_component;
 mod weights;
 
 use std::fmt::Debug;
 use std::ops::Range;
 
 pub use cache::CacheOptions;
-pub use listed::ExternalProbs;
-pub use network::{Dynamic, Network, NetworkOptions};
-pub use ngram::{NgramComponent, NgramReader};
+pub use dynamic::DynamicOptions;
+pub use external_probs::ExternalProbs;
+pub use network_component::{NetworkComponent, NetworkOptions};
+pub use ngram_component::{NgramComponent, NgramReader};
 pub use weights::{Weights, estimate};
 
 use crate::corpus::Tokens;
@@ -26,43 +28,47 @@ use crate::error::Result;
 use crate::evaluate::Evaluation;
 use crate::tensor::NONE;
 
-/// Tokens that components are asked for at a time.
-pub const RUN: usize = 512;
+/// Number of tokens that components evaluate at a time.
+pub const CHUNK: usize = 512;
 
-/// A source of probabilities that reads a text from its beginning to its end.
+/// A source of probabilities that evaluates a text from start to end.
 pub trait Component: Debug {
-    /// ln P of each token of the next run, which begins where the last one ended. What it says of
-    /// an unknown token, [`NONE`], is not looked at.
+    /// ln P of each token of the next chunk, which starts where the previous one ended. The values
+    /// of unknown tokens ([`NONE`]) are ignored.
     ///
     /// # Errors
-    /// If the device failed, or the source ends before the text.
-    fn read(&mut self, device: &mut Device, tokens: &Tokens, run: Range<usize>)
-    -> Result<Vec<f64>>;
+    /// If the device fails, or the source ends before the text.
+    fn read(
+        &mut self,
+        device: &mut Device,
+        tokens: &Tokens,
+        chunk: Range<usize>,
+    ) -> Result<Vec<f64>>;
 
-    /// Hears that the text has ended.
+    /// Ends the text.
     ///
     /// # Errors
-    /// If the source has something to say of further tokens.
+    /// If the source has probabilities for further tokens.
     fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 }
 
-/// What was found of one token.
+/// The log-probability of one token.
 #[derive(Debug)]
 pub struct TokenScore<'a> {
-    /// The token; [`NONE`] is an unknown one, which is skipped.
+    /// The token; [`NONE`] for an unknown token, which is not counted.
     pub token: u32,
-    /// ln of the mean of the probabilities.
+    /// ln of the weighted mean of the probabilities.
     pub log_probability: f64,
     /// ln P of each component.
-    pub parts: &'a [f64],
+    pub components: &'a [f64],
 }
 
-/// Reads a text with all components at once and hands every token to `take`.
+/// Evaluates a text with all components and calls `take` with the score of every token.
 ///
 /// # Errors
-/// As [`Component::read`]; if nothing could be predicted; or what `take` says.
+/// As [`Component::read`]; if the text has no known token; or the error of `take`.
 pub fn read(
     device: &mut Device,
     components: &mut [Box<dyn Component + '_>],
@@ -71,21 +77,21 @@ pub fn read(
     take: &mut dyn FnMut(&TokenScore<'_>) -> Result<()>,
 ) -> Result<Evaluation> {
     let mut nats = 0.0;
-    each(device, components, tokens, &mut |token, parts| {
-        let log_probability = weights.mean(parts);
+    for_each_token(device, components, tokens, &mut |token, values| {
+        let log_probability = weights.mean(values);
         if token != NONE {
             nats -= log_probability;
         }
         take(&TokenScore {
             token,
             log_probability,
-            parts,
+            components: values,
         })
     })?;
     Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
 }
 
-/// Finds the weights under which a text is likeliest.
+/// Finds the weights that maximize the likelihood of a text.
 ///
 /// # Errors
 /// As [`read`].
@@ -94,37 +100,36 @@ pub fn tune(
     components: &mut [Box<dyn Component + '_>],
     tokens: &Tokens,
 ) -> Result<Weights> {
-    let mut all = Vec::new();
+    let mut log_probabilities = Vec::new();
     let count = components.len();
-    each(device, components, tokens, &mut |token, parts| {
+    for_each_token(device, components, tokens, &mut |token, values| {
         if token != NONE {
-            all.extend(parts.iter().map(|&part| part as f32));
+            log_probabilities.extend(values.iter().map(|&value| value as f32));
         }
         Ok(())
     })?;
-    Ok(estimate(count, &all))
+    Ok(estimate(count, &log_probabilities))
 }
 
-/// Calls `take` with every token and what the components say of it.
-fn each(
+/// Calls `take` with every token and its ln P by each component.
+fn for_each_token(
     device: &mut Device,
     components: &mut [Box<dyn Component + '_>],
     tokens: &Tokens,
     take: &mut dyn FnMut(u32, &[f64]) -> Result<()>,
 ) -> Result<()> {
-    let mut parts = vec![0.0; components.len()];
-    for first in (0..tokens.len()).step_by(RUN) {
-        let run = first..(first + RUN).min(tokens.len());
-        let found = components
+    let mut values = vec![0.0; components.len()];
+    for first in (0..tokens.len()).step_by(CHUNK) {
+        let chunk = first..(first + CHUNK).min(tokens.len());
+        let log_probabilities = components
             .iter_mut()
-            .map(|component| component.read(device, tokens, run.clone()))
+            .map(|component| component.read(device, tokens, chunk.clone()))
             .collect::<Result<Vec<_>>>()?;
-        for (place, position) in run.enumerate() {
-            parts
-                .iter_mut()
-                .zip(&found)
-                .for_each(|(part, of_component)| *part = of_component[place]);
-            take(tokens.get(position), &parts)?;
+        for (offset, position) in chunk.enumerate() {
+            for (index, value) in values.iter_mut().enumerate() {
+                *value = log_probabilities[index][offset];
+            }
+            take(tokens.get(position), &values)?;
         }
     }
     components

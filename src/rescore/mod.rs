@@ -1,12 +1,11 @@
-//! Re-ranking lists of hypotheses: what a recogniser or a translator found likely, scored by
-//! language models.
+//! Rescoring of n-best lists: hypotheses of a recognizer or translator, scored by language models.
 //!
-//! In: n-best lists in the form of rnnlm or of SRILM, streamed. Out: for every hypothesis the
-//! log-probability of each of its tokens. All hypotheses of a list are scored from the same state
-//! and history; a prefix that several have is computed once.
+//! In: n-best lists in the format of rnnlm or SRILM, read one list at a time. Out: the
+//! log-probability of each token of every hypothesis. All hypotheses of a list are scored from the
+//! same state and history; a shared prefix is computed only once.
 
-mod lists;
-mod prefixes;
+mod nbest;
+mod prefix_scorer;
 
-pub use lists::{Hypothesis, Ids, List, ListFormat, ListReader};
-pub use prefixes::{Context, PrefixScorer};
+pub use nbest::{Hypothesis, ListIds, NbestFormat, NbestList, NbestReader};
+pub use prefix_scorer::{PrefixContext, PrefixScorer};

@@ -5,11 +5,11 @@ use serde_json::json;
 use super::{RescoreFlags, RescoreOutput};
 use crate::cli::output::Output;
 use crate::error::Result;
-use crate::rescore::{Hypothesis, Ids, List};
+use crate::rescore::{Hypothesis, ListIds, NbestList};
 
 /// A list with the scores of its hypotheses.
 pub(super) struct RankedList {
-    pub(super) list: List,
+    pub(super) list: NbestList,
     /// log10 P of each hypothesis by the models.
     log10_probs: Vec<f64>,
     /// The total score of each hypothesis.
@@ -20,7 +20,11 @@ pub(super) struct RankedList {
 
 impl RankedList {
     /// Takes the list's scores from `scores`.
-    pub(super) fn new(list: List, scores: impl Iterator<Item = f64>, flags: &RescoreFlags) -> Self {
+    pub(super) fn new(
+        list: NbestList,
+        scores: impl Iterator<Item = f64>,
+        flags: &RescoreFlags,
+    ) -> Self {
         let log10_probs: Vec<f64> = scores.take(list.hypotheses.len()).collect();
         let totals: Vec<f64> = list
             .hypotheses
@@ -86,8 +90,8 @@ impl<'a> RescorePrinter<'a> {
             return Ok(());
         }
         let id = match self.flags.ids {
-            Ids::FirstColumn => format!("{} ", list.id),
-            Ids::None => String::new(),
+            ListIds::FirstColumn => format!("{} ", list.id),
+            ListIds::None => String::new(),
         };
         let words = |index: usize| list.hypotheses[index].words.join(" ");
         match self.flags.output {

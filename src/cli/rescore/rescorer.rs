@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::mixture::{ExternalProbs, NgramReader, Weights};
 use crate::model::{LONGEST_HISTORY, Model};
-use crate::rescore::{Context, Hypothesis, List, PrefixScorer};
+use crate::rescore::{Hypothesis, NbestList, PrefixContext, PrefixScorer};
 use crate::score::Scorer;
 use crate::tensor::NONE;
 
@@ -26,7 +26,7 @@ pub(super) struct Rescorer<'a> {
     ngram: Option<NgramReader<'a>>,
     external_probs: Option<ExternalProbs>,
     /// The context of the next list, for each model.
-    contexts: Vec<Context>,
+    contexts: Vec<PrefixContext>,
     /// Compute the carried states; empty unless states are carried.
     carriers: Vec<Scorer>,
     /// The number of tokens of all hypotheses so far.
@@ -63,7 +63,7 @@ impl<'a> Rescorer<'a> {
                 .map(|ngram| NgramReader::new(ngram, &sources.vocabulary))
                 .transpose()?,
             external_probs: lm_prob.map(ExternalProbs::open).transpose()?,
-            contexts: vec![Context::default(); models.len()],
+            contexts: vec![PrefixContext::default(); models.len()],
             carriers,
             tokens: 0,
         })
@@ -80,7 +80,7 @@ impl<'a> Rescorer<'a> {
     }
 
     /// The log10 probabilities of the hypotheses of all lists, in order.
-    pub(super) fn score(&mut self, device: &mut Device, lists: &[List]) -> Result<Vec<f64>> {
+    pub(super) fn score(&mut self, device: &mut Device, lists: &[NbestList]) -> Result<Vec<f64>> {
         let hypotheses: Vec<&Hypothesis> = lists.iter().flat_map(|list| &list.hypotheses).collect();
         let sequences: Vec<Vec<u32>> = hypotheses
             .iter()
@@ -135,7 +135,7 @@ impl<'a> Rescorer<'a> {
                 .collect();
             if let Some(ngram) = &self.ngram {
                 let (log_prob, next) = match word {
-                    Some(word) => ngram.next_word(&history, ngram.number(word)),
+                    Some(word) => ngram.next_word(&history, ngram.id(word)),
                     None => ngram.next(&history, 0),
                 };
                 parts.push(log_prob);

@@ -1,5 +1,5 @@
-//! Probabilities that another program made: one a line, one for each token of the text with its
-//! sentence ends, as `rnnlm -lm-prob` takes them.
+//! Probabilities from another program: one per line, for each token of the text including sentence
+//! ends, in the format of `rnnlm -lm-prob`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,46 +11,47 @@ use crate::corpus::Tokens;
 use crate::device::Device;
 use crate::error::{Error, Result};
 
-/// A file of probabilities, read as the text is.
+/// A file of probabilities, read in parallel with the text.
 #[derive(Debug)]
 pub struct ExternalProbs {
     lines: std::io::Lines<BufReader<File>>,
     path: PathBuf,
-    /// Lines read so far.
-    number: usize,
+    /// Number of lines read so far.
+    line: usize,
 }
 
 impl ExternalProbs {
-    /// Opens the file.
+    /// Opens a file.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         Ok(Self {
             lines: BufReader::new(file).lines(),
             path: path.to_owned(),
-            number: 0,
+            line: 0,
         })
     }
 
-    /// ln of the next line's probability, that of the text's token of this number, counted from 1.
+    /// Reads the probability of a token of the text, counted from 1, from the next line. Returns
+    /// its ln.
     ///
     /// # Errors
-    /// If there is none, or it is no probability.
+    /// If there is no next line, or it is not a probability.
     pub fn next(&mut self, token: usize) -> Result<f64> {
         let name = self.path.display();
         let line = self.lines.next().ok_or_else(|| {
             Error::invalid(
-                format!("--lm-prob {name}, which ends after line {}", self.number),
+                format!("`lm_prob = {name}`, which ends after line {}", self.line),
                 format!(
-                    "token {token} of the text has no line; every token has one, and so has \
-                    the end of every line of text"
+                    "token {token} of the text has no line; every token needs one, including the \
+                     end of every line of text"
                 ),
-                "Make the list from the same text",
+                "Generate the file from the same text",
             )
         })?;
-        self.number += 1;
+        self.line += 1;
         let line = line.map_err(Error::io("read", &self.path))?;
         let probability = line
             .trim()
@@ -59,17 +60,17 @@ impl ExternalProbs {
             .filter(|probability| (0.0..=1.0).contains(probability));
         probability.map(f64::ln).ok_or_else(|| {
             Error::invalid(
-                format!("--lm-prob {name}, line {}: {line:?}", self.number),
-                "a line is a probability from 0 to 1, not its logarithm",
-                "Write one number a line, such as 0.0123",
+                format!("`lm_prob = {name}`, line {}: {line:?}", self.line),
+                "each line must be a probability from 0 to 1, not its logarithm",
+                "Write one number per line, such as 0.0123",
             )
         })
     }
 
-    /// Hears that the text has ended after so many tokens.
+    /// Checks that the file ends with the text, which has the given number of tokens.
     ///
     /// # Errors
-    /// If there is another line.
+    /// If the file has further lines.
     pub fn end(&mut self, tokens: usize) -> Result<()> {
         let rest = self
             .lines
@@ -80,12 +81,12 @@ impl ExternalProbs {
             return Ok(());
         }
         Err(Error::invalid(
-            format!("--lm-prob {}", self.path.display()),
+            format!("`lm_prob = {}`", self.path.display()),
             format!(
-                "the text has {tokens} tokens with the ends of its lines, and there are {rest} \
-                 lines more"
+                "the text has {tokens} tokens including line endings, but the file has {rest} more \
+                 lines"
             ),
-            "Make the list from the same text",
+            "Generate the file from the same text",
         ))
     }
 }
@@ -95,12 +96,12 @@ impl Component for ExternalProbs {
         &mut self,
         _device: &mut Device,
         _tokens: &Tokens,
-        run: Range<usize>,
+        chunk: Range<usize>,
     ) -> Result<Vec<f64>> {
-        run.map(|position| self.next(position + 1)).collect()
+        chunk.map(|position| self.next(position + 1)).collect()
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.end(self.number)
+        self.end(self.line)
     }
 }

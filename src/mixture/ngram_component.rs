@@ -1,5 +1,5 @@
-//! An n-gram model as a component: its own numbers for the tokens of a text's vocabulary, its own
-//! history.
+//! An n-gram model as a [`Component`], which maps the ids of the text's vocabulary to those of the
+//! model.
 
 use std::ops::Range;
 
@@ -10,35 +10,35 @@ use crate::error::{Error, Result};
 use crate::ngram::{History, NgramModel, SENTENCE_END};
 use crate::tensor::NONE;
 
-/// Reads tokens of a vocabulary with an n-gram model; sentences begin after the boundary.
+/// Evaluates tokens of a vocabulary with an n-gram model. Sentences start after the boundary.
 #[derive(Debug)]
 pub struct NgramReader<'a> {
     model: &'a NgramModel,
-    /// The model's number of every type of the vocabulary: that of `<unk>` for those it does not
-    /// have, if it has `<unk>`.
-    numbers: Vec<Option<u32>>,
+    /// The model's id of every type of the vocabulary, or that of `<unk>` for types outside the
+    /// model if the model contains `<unk>`.
+    ids: Vec<Option<u32>>,
     start: History,
 }
 
 impl<'a> NgramReader<'a> {
-    /// Looks the vocabulary's types up.
+    /// Maps the types of a vocabulary to those of a model.
     ///
     /// # Errors
-    /// If the model does not know the end of a sentence, or none of the words.
+    /// If the model does not contain the sentence end, or none of the words.
     pub fn new(model: &'a NgramModel, vocabulary: &Vocabulary) -> Result<Self> {
-        let numbers: Vec<_> = vocabulary
+        let ids: Vec<_> = vocabulary
             .types()
             .iter()
             .map(|token| model.id(token).or(model.unknown()))
             .collect();
         if model.id(SENTENCE_END).is_none() || vocabulary.types()[0] != SENTENCE_END {
             return Err(Error::invalid(
-                "--arpa",
+                "`arpa`",
                 format!(
                     "the n-gram model and the network must both predict {SENTENCE_END} at the end \
                      of a sentence"
                 ),
-                "Give a model of words, and an n-gram model with sentence ends",
+                "Give a network trained on words, and an n-gram model with sentence ends",
             ));
         }
         if vocabulary.types()[1..]
@@ -46,58 +46,54 @@ impl<'a> NgramReader<'a> {
             .all(|token| model.id(token).is_none())
         {
             return Err(Error::invalid(
-                "--arpa",
-                "it has none of the network's words",
+                "`arpa`",
+                "it contains none of the network's words",
                 "Give an n-gram model of the same text and vocabulary",
             ));
         }
         Ok(Self {
             model,
-            numbers,
+            ids,
             start: model.sentence_start(),
         })
     }
 
-    /// The history at the beginning of a sentence.
+    /// The history at the start of a sentence.
     pub fn start(&self) -> History {
         self.start.clone()
     }
 
-    /// The model's number of a word as it is written: that of `<unk>` for one that it does not
-    /// have, if it has `<unk>`.
-    pub fn number(&self, word: &str) -> Option<u32> {
+    /// The model's id of a word, or that of `<unk>` for a word outside the model if the model
+    /// contains `<unk>`.
+    pub fn id(&self, word: &str) -> Option<u32> {
         self.model.id(word).or(self.model.unknown())
     }
 
-    /// ln P of the model's own word after a history, and the history with it; 0 and an empty
-    /// history where there is no number.
-    pub fn next_word(&self, history: &History, number: Option<u32>) -> (f64, History) {
-        let log10 = number.map_or(f64::NEG_INFINITY, |number| {
-            self.model.log10_prob(history, number)
-        });
+    /// ln P of a word, given by the model's id, after a history, and the history extended by the
+    /// word. Without an id, the probability is 0 and the new history is empty.
+    pub fn next_word(&self, history: &History, id: Option<u32>) -> (f64, History) {
+        let log10 = id.map_or(f64::NEG_INFINITY, |id| self.model.log10_prob(history, id));
         (
             log10 * std::f64::consts::LN_10,
-            self.model.advance(history, number),
+            self.model.advance(history, id),
         )
     }
 
-    /// ln P of a token after a history, and the history with it. An unknown token, or one that the
-    /// model does not know, has the probability 0 and leaves an empty history.
+    /// ln P of a token of the vocabulary after a history, and the history extended by the token. A
+    /// token without an id in the model has probability 0, and the new history is empty.
     pub fn next(&self, history: &History, token: u32) -> (f64, History) {
-        let number = if token == NONE {
+        let id = if token == NONE {
             self.model.unknown()
         } else {
-            self.numbers[token as usize]
+            self.ids[token as usize]
         };
-        let (log_probability, after) = self.next_word(history, number);
-        (
-            log_probability,
-            if token == 0 { self.start() } else { after },
-        )
+        let (log_probability, extended) = self.next_word(history, id);
+        let next = if token == 0 { self.start() } else { extended };
+        (log_probability, next)
     }
 }
 
-/// A reader that goes through a text.
+/// An n-gram model that evaluates a text.
 #[derive(Debug)]
 pub struct NgramComponent<'a> {
     reader: NgramReader<'a>,
@@ -105,7 +101,7 @@ pub struct NgramComponent<'a> {
 }
 
 impl<'a> NgramComponent<'a> {
-    /// Begins a text.
+    /// Prepares to evaluate a text from its start.
     pub fn new(reader: NgramReader<'a>) -> Self {
         let history = reader.start();
         Self { reader, history }
@@ -117,13 +113,13 @@ impl Component for NgramComponent<'_> {
         &mut self,
         _device: &mut Device,
         tokens: &Tokens,
-        run: Range<usize>,
+        chunk: Range<usize>,
     ) -> Result<Vec<f64>> {
         let mut next = |position| {
             let (log_probability, history) = self.reader.next(&self.history, tokens.get(position));
             self.history = history;
             log_probability
         };
-        Ok(run.map(&mut next).collect())
+        Ok(chunk.map(&mut next).collect())
     }
 }

@@ -1,0 +1,381 @@
+//! Reads n-best lists, one list at a time.
+//!
+//! In: lines in the format of rnnlm or SRILM. Out: lists of hypotheses, or an error with the line
+//! number.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::field::choices;
+
+choices! {
+    /// The format of a line.
+    pub enum NbestFormat {
+        /// Only words, as for rnnlm -nbest.
+        Rnnlm = "rnnlm",
+        /// The acoustic score, the score of the language model, the number of words, and the words;
+        /// scores are log10 (SRILM's nbest-format).
+        Srilm = "srilm",
+    }
+}
+
+choices! {
+    /// Where lines contain the name of their list.
+    pub enum ListIds {
+        /// In the first column: consecutive lines with the same name form a list.
+        FirstColumn = "first-column",
+        /// Nowhere: an empty line ends a list.
+        None = "none",
+    }
+}
+
+/// One hypothesis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// The line number, counted from 1.
+    pub line: u64,
+    /// The acoustic score (log10); 0 if the format has none.
+    pub acoustic: f64,
+    /// The score of another language model (log10), if the format has one.
+    pub language: Option<f64>,
+    /// The words.
+    pub words: Vec<String>,
+}
+
+/// The hypotheses of one utterance or sentence, in the order of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NbestList {
+    /// The name of the list; if lists have no names, its number, counted from 1.
+    pub id: String,
+    /// The hypotheses, at least one.
+    pub hypotheses: Vec<Hypothesis>,
+}
+
+/// Reads n-best lists from a stream.
+pub struct NbestReader {
+    reader: Box<dyn BufRead>,
+    path: PathBuf,
+    format: NbestFormat,
+    ids: ListIds,
+    line: u64,
+    lists: u64,
+    /// The first hypothesis of the next list, with the name of the list.
+    next: Option<(String, Hypothesis)>,
+}
+
+impl std::fmt::Debug for NbestReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NbestReader")
+            .field("path", &self.path)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NbestReader {
+    /// Creates a reader. `path` is used in error messages.
+    pub fn new(reader: Box<dyn BufRead>, path: &Path, format: NbestFormat, ids: ListIds) -> Self {
+        Self {
+            reader,
+            path: path.to_owned(),
+            format,
+            ids,
+            line: 0,
+            lists: 0,
+            next: None,
+        }
+    }
+
+    /// The next list; `None` at the end.
+    ///
+    /// # Errors
+    /// If the stream cannot be read, or a line is not a hypothesis.
+    pub fn next_list(&mut self) -> Result<Option<NbestList>> {
+        let mut list = self.next.take().map(|(id, first)| NbestList {
+            id,
+            hypotheses: vec![first],
+        });
+        while let Some(line) = self.next_line()? {
+            let is_empty = line.split_ascii_whitespace().next().is_none();
+            if is_empty && self.ids == ListIds::None {
+                if list.is_some() {
+                    break;
+                }
+                continue;
+            }
+            let (id, hypothesis) = self.parse(&line)?;
+            match &mut list {
+                Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => {
+                    list.hypotheses.push(hypothesis);
+                }
+                Some(_) => {
+                    self.next = id.map(|id| (id, hypothesis));
+                    break;
+                }
+                None => {
+                    list = Some(NbestList {
+                        id: id.unwrap_or_else(|| (self.lists + 1).to_string()),
+                        hypotheses: vec![hypothesis],
+                    });
+                }
+            }
+        }
+        self.lists += u64::from(list.is_some());
+        Ok(list)
+    }
+
+    fn next_line(&mut self) -> Result<Option<String>> {
+        let mut bytes = Vec::new();
+        if self
+            .reader
+            .read_until(b'\n', &mut bytes)
+            .map_err(Error::io("read", &self.path))?
+            == 0
+        {
+            return Ok(None);
+        }
+        self.line += 1;
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| self.invalid("", "it is not UTF-8", "Convert the lists to UTF-8"))
+    }
+
+    fn invalid(&self, line: &str, rule: impl Into<String>, hint: &str) -> Error {
+        let line = if line.is_empty() {
+            String::new()
+        } else {
+            format!(": {:?}", line.trim_end())
+        };
+        Error::invalid(
+            format!("{}, line {}{line}", self.path.display(), self.line),
+            rule,
+            hint,
+        )
+    }
+
+    fn parse(&self, line: &str) -> Result<(Option<String>, Hypothesis)> {
+        let mut fields = line.split_ascii_whitespace();
+        let id = match self.ids {
+            ListIds::None => None,
+            ListIds::FirstColumn => Some(fields.next().map(str::to_owned).ok_or_else(|| {
+                self.invalid(
+                    line,
+                    "the name of the list is missing",
+                    "Start every line with one, or use `ids = none`, where an empty line ends a \
+                     list",
+                )
+            })?),
+        };
+        let scores = match self.format {
+            NbestFormat::Rnnlm => None,
+            NbestFormat::Srilm => Some(self.parse_scores(line, &mut fields)?),
+        };
+        let mut words: Vec<String> = fields.map(str::to_owned).collect();
+        if words.is_empty() {
+            return Err(self.invalid(
+                line,
+                "it has no words",
+                "Give every hypothesis at least one word, or remove the line",
+            ));
+        }
+        if let Some(scores) = &scores {
+            // SRILM does not count <s> and </s>, but may write them.
+            let written = words.len();
+            words.retain(|word| !["<s>", "</s>"].contains(&word.as_str()));
+            if scores.words != words.len() as f64 && scores.words != written as f64 {
+                return Err(self.invalid(
+                    line,
+                    format!("it states {} words but has {written}", scores.words),
+                    "Restore the list, or use `form = rnnlm` for lines that contain only words",
+                ));
+            }
+        }
+        Ok((
+            id,
+            Hypothesis {
+                line: self.line,
+                acoustic: scores.as_ref().map_or(0.0, |scores| scores.acoustic),
+                language: scores.as_ref().map(|scores| scores.language),
+                words,
+            },
+        ))
+    }
+
+    fn parse_scores<'a>(
+        &self,
+        line: &str,
+        fields: &mut impl Iterator<Item = &'a str>,
+    ) -> Result<SrilmScores> {
+        let mut number = |what: &str| {
+            let field = fields.next().unwrap_or("");
+            field
+                .parse::<f64>()
+                .ok()
+                .filter(|value| value.is_finite())
+                .ok_or_else(|| {
+                    self.invalid(
+                        line,
+                        format!("{what}, {field:?}, is not a finite number"),
+                        "SRILM's lines are `acoustic-score lm-score number-of-words words …`, \
+                         after the name of the list with `ids = first-column`",
+                    )
+                })
+        };
+        Ok(SrilmScores {
+            acoustic: number("the acoustic score")?,
+            language: number("the score of the language model")?,
+            words: number("the number of words")?,
+        })
+    }
+}
+
+/// The numbers before the words of a line in SRILM's format.
+struct SrilmScores {
+    acoustic: f64,
+    language: f64,
+    words: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, format: NbestFormat, ids: ListIds) -> Result<Vec<NbestList>> {
+        let mut reader = NbestReader::new(
+            Box::new(std::io::Cursor::new(text.to_owned())),
+            Path::new("lists"),
+            format,
+            ids,
+        );
+        let mut lists = Vec::new();
+        while let Some(list) = reader.next_list()? {
+            lists.push(list);
+        }
+        Ok(lists)
+    }
+
+    fn ids_and_words(lists: &[NbestList]) -> Vec<(&str, Vec<String>)> {
+        lists
+            .iter()
+            .map(|list| {
+                (
+                    list.id.as_str(),
+                    list.hypotheses
+                        .iter()
+                        .map(|one| one.words.join(" "))
+                        .collect(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lists_of_every_format() {
+        let owned = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let lists = read(
+            "u1 a b\nu1 a c\nu2\td\r\nu1 e\n",
+            NbestFormat::Rnnlm,
+            ListIds::FirstColumn,
+        )
+        .expect("lists");
+        assert_eq!(
+            ids_and_words(&lists),
+            [
+                ("u1", owned(&["a b", "a c"])),
+                ("u2", owned(&["d"])),
+                ("u1", owned(&["e"]))
+            ]
+        );
+        let lists = read("\na b\na\n\n\nc", NbestFormat::Rnnlm, ListIds::None).expect("lists");
+        assert_eq!(
+            ids_and_words(&lists),
+            [("1", owned(&["a b", "a"])), ("2", owned(&["c"]))]
+        );
+        let lists = read(
+            "u -100.5 -7 2 <s> a b </s>\nu -99 -8.25 1 a\n",
+            NbestFormat::Srilm,
+            ListIds::FirstColumn,
+        )
+        .expect("lists");
+        assert_eq!(ids_and_words(&lists), [("u", owned(&["a b", "a"]))]);
+        assert_eq!(
+            (
+                lists[0].hypotheses[1].acoustic,
+                lists[0].hypotheses[1].language,
+                lists[0].hypotheses[1].line
+            ),
+            (-99.0, Some(-8.25), 2)
+        );
+        assert_eq!(
+            read("", NbestFormat::Rnnlm, ListIds::None).expect("nothing"),
+            []
+        );
+    }
+
+    #[test]
+    fn invalid_lines_are_reported() {
+        for (text, format, ids, line, reason) in [
+            (
+                "u a\nu\n",
+                NbestFormat::Rnnlm,
+                ListIds::FirstColumn,
+                "line 2",
+                "no words",
+            ),
+            (
+                "u a\n \n",
+                NbestFormat::Rnnlm,
+                ListIds::FirstColumn,
+                "line 2",
+                "name of the list",
+            ),
+            (
+                "-1 x 1 a\n",
+                NbestFormat::Srilm,
+                ListIds::None,
+                "line 1",
+                "score of the language model",
+            ),
+            (
+                "-1 -2 1\n",
+                NbestFormat::Srilm,
+                ListIds::None,
+                "line 1",
+                "no words",
+            ),
+            (
+                "-1 -2 3 a b\n",
+                NbestFormat::Srilm,
+                ListIds::None,
+                "line 1",
+                "states 3 words",
+            ),
+            (
+                "-1 nan 1 a\n",
+                NbestFormat::Srilm,
+                ListIds::None,
+                "line 1",
+                "not a finite number",
+            ),
+            (
+                "u -1 -2\n",
+                NbestFormat::Srilm,
+                ListIds::FirstColumn,
+                "line 1",
+                "number of words",
+            ),
+        ] {
+            let message = read(text, format, ids).expect_err(text).to_string();
+            assert!(
+                message.contains(line) && message.contains(reason),
+                "{text:?}: {message}"
+            );
+        }
+    }
+}
