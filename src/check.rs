@@ -1,8 +1,7 @@
-//! `elman check`: every kernel on a GPU against the same kernel on the CPU.
+//! Comparison of every kernel on a GPU with the same kernel on the CPU, for `elman check`.
 //!
-//! In: two devices. Out: a report for each of [`cases::all`]. Finite numbers first, then the
-//! largest excess over the tolerance; a kernel that writes outside its outputs fails whatever the
-//! numbers are.
+//! In: two devices. Out: a [`CaseReport`] for each of [`cases::all`]. A case fails if a value is not
+//! finite, if an error exceeds its tolerance, or if the kernel writes outside its outputs.
 
 use std::fmt;
 
@@ -10,39 +9,39 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::cases::{self, Case, Outcome, Tolerance};
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Debug, Clone)]
 pub struct CaseReport {
-    /// The kernel's stem.
+    /// The kernel's name.
     pub kernel: &'static str,
-    /// Sizes, options and seed.
+    /// Sizes, options and seed of the case.
     pub label: String,
-    /// The number that is furthest from the CPU's in proportion to what is allowed.
+    /// The value with the largest error relative to its tolerance.
     pub worst: Option<Worst>,
-    /// What is wrong, in words; empty where the case passed.
+    /// Descriptions of the failures; empty if the case passed.
     pub failures: Vec<String>,
 }
 
-/// The worst number of a case.
+/// The worst value of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worst {
-    /// The output that it belongs to.
+    /// The output it belongs to.
     pub output: &'static str,
-    /// Its index there.
+    /// Its index in the output.
     pub index: usize,
-    /// The GPU's number.
+    /// The GPU's value.
     pub got: f32,
-    /// The CPU's number.
+    /// The CPU's value.
     pub want: f32,
-    /// How far they are apart.
+    /// The absolute difference between them.
     pub error: f64,
-    /// How far they may be apart.
+    /// The largest difference allowed.
     pub allowed: f64,
-    /// How `allowed` comes about.
+    /// The tolerance from which `allowed` is computed.
     pub tolerance: Tolerance,
 }
 
-/// What came of all cases.
+/// The number of cases and of failures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Cases that ran.
@@ -52,24 +51,23 @@ pub struct Summary {
 }
 
 impl CaseReport {
-    /// Whether nothing is wrong.
+    /// Whether the case passed.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
 }
 
 impl Summary {
-    /// Whether there were cases and none failed.
+    /// Whether at least one case ran and none failed.
     pub fn passed(&self) -> bool {
         self.cases > 0 && self.failed == 0
     }
 }
 
-/// Runs every case on both devices and hands each report over as it is there.
+/// Runs every case on both devices and passes each report to `report`.
 ///
 /// # Errors
-/// If a device failed or is too small for a case; a kernel that computes something else is no error
-/// but a report.
+/// If a device fails or is too small for a case. A wrong result is reported, not an error.
 pub fn check(
     cpu: &mut Device,
     gpu: &mut Device,
@@ -78,11 +76,11 @@ pub fn check(
     check_cases(cases::all(), cpu, gpu, report)
 }
 
-/// Makes sure that a GPU's products of mixed precision are right before a run trusts them:
-/// cooperative matrices are an experimental part of wgpu, and drivers differ.
+/// Checks a GPU's matrix products of mixed precision before a run relies on them: cooperative
+/// matrices are experimental in wgpu, and drivers differ.
 ///
 /// # Errors
-/// If one is wrong, or the device failed.
+/// If a product is wrong or the device fails.
 pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
     let mixed = cases::all()
         .into_iter()
@@ -96,9 +94,9 @@ pub fn check_mixed_products(gpu: &mut Device) -> Result<()> {
     })?;
     wrong.map_or(Ok(()), |report| {
         Err(Error::invalid(
-            "--precision mixed",
+            "`precision = mixed`",
             format!("{} computes its products wrongly ({report})", gpu.name()),
-            "Take --precision full; `elman check` says more",
+            "Use `precision = full`; `elman check` reports details",
         ))
     })
 }
@@ -121,7 +119,7 @@ fn check_cases(
     Ok(summary)
 }
 
-/// Compares two runs of a case, `want` being the one that is trusted.
+/// Compares a case's outcome with the expected one.
 pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
     let mut report = CaseReport {
         kernel: case.kernel,
@@ -147,7 +145,7 @@ pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
     if got.inputs != want.inputs || names(got) != names(want) || want.outputs.is_empty() {
         report
             .failures
-            .push("the two runs are not of the same case".into());
+            .push("the two outcomes are not of the same case".into());
         return report;
     }
     for ((output, got), (_, want)) in got.outputs.iter().zip(&want.outputs) {
@@ -168,7 +166,7 @@ fn compare_output(
         let error = (f64::from(got) - f64::from(want)).abs();
         let allowed = tolerance.absolute + tolerance.relative * f64::from(want).abs();
         let finite = got.is_finite() && want.is_finite();
-        // Asked so that NaN is wrong.
+        // Written so that NaN is wrong.
         let right = finite && error <= allowed;
         wrong += usize::from(!right);
         let worst = Worst {
@@ -190,15 +188,15 @@ fn compare_output(
     }
     if wrong > 0 {
         report.failures.push(format!(
-            "{output}: {wrong} of {} numbers are wrong",
+            "{output}: {wrong} of {} values are wrong",
             got.len()
         ));
     }
 }
 
 impl Worst {
-    /// The error in proportion to what is allowed: above 1 is wrong, and what is not finite is
-    /// above all.
+    /// The error divided by the allowed error. A value above 1 is wrong; it is infinite if a value
+    /// is not finite.
     pub fn excess(&self) -> f64 {
         match self.error {
             0.0 if self.got.is_finite() => 0.0,
@@ -266,7 +264,7 @@ mod tests {
     use super::*;
     use crate::kernels::cases::Setup;
 
-    /// A case whose tolerance is some last bits, and its run.
+    /// A case with a tolerance of a few units in the last place, and its outcome.
     fn run() -> (Case, Outcome) {
         let case = cases::all()
             .into_iter()
@@ -279,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_agrees_with_itself() {
+    fn an_outcome_agrees_with_itself() {
         let (case, outcome) = run();
         let report = compare(&case, &outcome, &outcome);
         assert!(report.passed() && report.worst.is_some_and(|worst| worst.excess() == 0.0));
     }
 
     #[test]
-    fn wrong_numbers_fail() {
+    fn wrong_values_fail() {
         let (case, want) = run();
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, 0.0] {
             let mut got = want.clone();
@@ -311,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_and_missing_numbers_fail() {
+    fn damage_and_missing_values_fail() {
         let (case, want) = run();
         let mut damaged = want.clone();
         damaged

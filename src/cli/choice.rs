@@ -8,6 +8,7 @@ use crate::corpus::Unit;
 use crate::field::Choice;
 use crate::kernels::SampledObjective;
 use crate::model::Binning;
+#[cfg(feature = "onnx")]
 use crate::onnx::OnnxForm;
 use crate::rescore::{ListIds, NbestFormat};
 use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
@@ -26,7 +27,7 @@ macro_rules! value_enums {
     };
 }
 
-value_enums!(Unit, WordTable, OnnxForm, NbestFormat, ListIds);
+value_enums!(Unit, WordTable, NbestFormat, ListIds);
 value_enums!(
     LossReduction,
     PrecisionKind,
@@ -36,3 +37,5 @@ value_enums!(
     Binning
 );
 value_enums!(SampledObjective);
+#[cfg(feature = "onnx")]
+value_enums!(OnnxForm);

@@ -6,9 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
+use crate::checkpoint::Checkpoint;
+#[cfg(feature = "onnx")]
+use crate::checkpoint::replace_file;
 use crate::checkpoint::vectors::{self, WordTable};
-use crate::checkpoint::{Checkpoint, replace_file};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
 use crate::onnx::{OnnxForm, checkpoint_to_onnx};
 
 #[derive(Debug, Args)]
@@ -18,7 +21,7 @@ pub(super) struct ExportFlags {
     onnx: bool,
     /// Write word vectors in word2vec's text format: those of the input or those of the output
     /// layer
-    #[arg(long, value_name = "input|output", conflicts_with_all = ["onnx", "form"])]
+    #[arg(long, value_name = "input|output", conflicts_with = "onnx")]
     vectors: Option<WordTable>,
     /// Directory that `elman train` wrote
     #[arg(long, value_name = "DIR", default_value = "model")]
@@ -27,7 +30,8 @@ pub(super) struct ExportFlags {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What the ONNX graph computes
-    #[arg(long, value_enum, default_value_t = OnnxForm::Sentence)]
+    #[cfg(feature = "onnx")]
+    #[arg(long, value_enum, default_value_t = OnnxForm::Sentence, conflicts_with = "vectors")]
     form: OnnxForm,
     /// Replace FILE if it exists
     #[arg(long)]
@@ -62,6 +66,16 @@ impl ExportFlags {
         output.flush()
     }
 
+    #[cfg(not(feature = "onnx"))]
+    fn write_onnx(&self, _checkpoint: &Checkpoint) -> Result<()> {
+        Err(Error::usage(
+            "--onnx",
+            "this program was built without ONNX",
+            "Build it with the Cargo feature `onnx`",
+        ))
+    }
+
+    #[cfg(feature = "onnx")]
     fn write_onnx(&self, checkpoint: &Checkpoint) -> Result<()> {
         let bytes = checkpoint_to_onnx(checkpoint, self.form)?;
         replace_file(&self.out, &bytes)?;

@@ -39,136 +39,97 @@ pub struct OptimizerKind {
 pub static OPTIMIZERS: &[OptimizerKind] = &[
     OptimizerKind {
         name: "sgd",
-        description: "plain stochastic gradient descent, the article's",
+        description: "plain stochastic gradient descent, as in Mikolov 2010",
         state: &[],
-        update: |device,
-                 ParameterUpdate {
-                     parameter,
-                     gradient,
-                     scale,
-                     rate,
-                     ..
-                 }| {
-            device.run(&Sgd {
-                parameter,
-                gradient,
-                scale,
-                rate,
-            });
-        },
+        update: sgd,
     },
     OptimizerKind {
         name: "adagrad",
-        description: "a rate for every parameter that falls with its gradients (Duchi 2011)",
+        description: "rates per parameter that decrease with the sum of squared gradients (Duchi \
+            2011)",
         state: &["squares"],
-        update: |device,
-                 ParameterUpdate {
-                     parameter,
-                     gradient,
-                     state,
-                     scale,
-                     rate,
-                     ..
-                 }| {
-            device.run(&Adagrad {
-                parameter,
-                squares: state[0],
-                gradient,
-                scale,
-                rate,
-            });
-        },
+        update: adagrad,
     },
     OptimizerKind {
         name: "adam",
-        description: "running means of gradients and their squares (Kingma and Ba 2015)",
+        description: "moving averages of the gradient and of its square (Kingma and Ba 2015)",
         state: &["first", "second"],
         update: adam,
     },
     OptimizerKind {
         name: "adamw",
-        description: "Adam with --l2, which shrinks weights apart from the gradient (Loshchilov \
-            and Hutter 2019)",
+        description: "Adam with decoupled weight decay `l2` (Loshchilov and Hutter 2019)",
         state: &["first", "second"],
         update: adam,
     },
     OptimizerKind {
         name: "momentum",
-        description: "steps along a velocity that keeps 0.9 of itself, as in PyTorch's SGD",
+        description: "momentum of 0.9, as in PyTorch's SGD",
         state: &["velocity"],
         update: |device, update| momentum(device, update, false),
     },
     OptimizerKind {
         name: "nesterov",
-        description: "momentum with a look ahead (Nesterov 1983, Sutskever 2013)",
+        description: "Nesterov momentum of 0.9 (Nesterov 1983, Sutskever 2013)",
         state: &["velocity"],
         update: |device, update| momentum(device, update, true),
     },
     OptimizerKind {
         name: "rmsprop",
-        description: "the gradient divided by the root of its running square (Tieleman and Hinton \
-            2012)",
+        description: "gradient divided by the root of its mean square (Tieleman and Hinton 2012)",
         state: &["squares"],
-        update: |device,
-                 ParameterUpdate {
-                     parameter,
-                     gradient,
-                     state,
-                     scale,
-                     rate,
-                     ..
-                 }| {
-            device.run(&Rmsprop {
-                parameter,
-                squares: state[0],
-                gradient,
-                scale,
-                rate,
-            });
-        },
+        update: rmsprop,
     },
 ];
 
-fn adam(
-    device: &mut Device,
-    ParameterUpdate {
-        parameter,
-        gradient,
-        state,
-        scale,
-        rate,
-        step,
-    }: ParameterUpdate<'_>,
-) {
-    device.run(&Adam {
-        parameter,
-        first: state[0],
-        second: state[1],
-        gradient,
-        scale,
-        rate,
-        step,
+fn sgd(device: &mut Device, update: ParameterUpdate<'_>) {
+    device.run(&Sgd {
+        parameter: update.parameter,
+        gradient: update.gradient,
+        scale: update.scale,
+        rate: update.rate,
     });
 }
 
-fn momentum(
-    device: &mut Device,
-    ParameterUpdate {
-        parameter,
-        gradient,
-        state,
-        scale,
-        rate,
-        ..
-    }: ParameterUpdate<'_>,
-    nesterov: bool,
-) {
+fn adagrad(device: &mut Device, update: ParameterUpdate<'_>) {
+    device.run(&Adagrad {
+        parameter: update.parameter,
+        squares: update.state[0],
+        gradient: update.gradient,
+        scale: update.scale,
+        rate: update.rate,
+    });
+}
+
+fn adam(device: &mut Device, update: ParameterUpdate<'_>) {
+    device.run(&Adam {
+        parameter: update.parameter,
+        first: update.state[0],
+        second: update.state[1],
+        gradient: update.gradient,
+        scale: update.scale,
+        rate: update.rate,
+        step: update.step,
+    });
+}
+
+fn momentum(device: &mut Device, update: ParameterUpdate<'_>, nesterov: bool) {
     device.run(&Momentum {
-        parameter,
-        velocity: state[0],
-        gradient,
-        scale,
-        rate,
+        parameter: update.parameter,
+        velocity: update.state[0],
+        gradient: update.gradient,
+        scale: update.scale,
+        rate: update.rate,
         nesterov,
+    });
+}
+
+fn rmsprop(device: &mut Device, update: ParameterUpdate<'_>) {
+    device.run(&Rmsprop {
+        parameter: update.parameter,
+        squares: update.state[0],
+        gradient: update.gradient,
+        scale: update.scale,
+        rate: update.rate,
     });
 }
