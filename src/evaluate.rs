@@ -67,7 +67,7 @@ impl Evaluation {
                 Some("the text is not UTF-8, so it has no words and characters".to_owned())
             }
             (_, 1.., _) => Some(format!(
-                "{} unknown token(s) were skipped, and their probability is not known",
+                "{} unknown token(s) were skipped, and what they would have cost is not known",
                 self.oov
             )),
             (.., 1..) => Some(format!(
