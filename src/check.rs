@@ -1,7 +1,7 @@
 //! Comparison of every kernel on a GPU with the same kernel on the CPU, for `elman check`.
 //!
-//! In: two devices. Out: a [`CaseReport`] for each of [`cases::all`]. A case fails if a value is not
-//! finite, if an error exceeds its tolerance, or if the kernel writes outside its outputs.
+//! In: two devices. Out: a [`CaseReport`] for each of [`cases::all`]. A case fails if a value is
+//! not finite, if an error exceeds its tolerance, or if the kernel writes outside its outputs.
 
 use std::fmt;
 

@@ -71,7 +71,7 @@ impl Evaluation {
                 self.oov
             )),
             (.., 1..) => Some(format!(
-                "{} token(s) were read as <unk>, which is more probable than the tokens themselves",
+                "{} token(s) were read as <unk>, and what they are would cost more",
                 text.replaced
             )),
             _ => None,
