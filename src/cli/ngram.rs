@@ -81,61 +81,65 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
             (model, vocabulary)
         }
         None => {
-            let (Estimate { model, discounts }, vocabulary) = flags.estimate()?;
-            for (order, discounts) in (1..).zip(&discounts) {
-                if discounts.origin != DiscountOrigin::Modified {
-                    eprintln!(
-                        "note: order {order} has too few n-grams for Kneser-Ney's three discounts; \
-                         all its counts are discounted by {:.3}",
-                        discounts.values[0]
-                    );
-                }
-            }
-            (model, vocabulary)
+            let (estimate, vocabulary) = flags.estimate()?;
+            print_unusual_discounts(&estimate);
+            (estimate.model, vocabulary)
         }
     };
-    let counts = model.counts();
-    let list = counts
-        .iter()
-        .map(usize::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let counts: Vec<_> = model.counts().iter().map(usize::to_string).collect();
     eprintln!(
-        "n-grams of order 1 to {}: {list}; {} MiB",
+        "n-grams of order 1 to {}: {}; {} MiB",
         model.order(),
+        counts.join(", "),
         model.bytes().div_ceil(1 << 20)
     );
     if let Some(out) = &flags.out {
         model.write(out)?;
         eprintln!("written: {}", out.display());
     }
-    let evaluation = flags
-        .test
-        .as_deref()
-        .map(|path| evaluate(&model, &vocabulary, path))
-        .transpose()?;
+    let evaluation = match &flags.test {
+        Some(path) => Some(evaluate(&model, &vocabulary, path)?),
+        None => None,
+    };
     let mut output = Output::new();
     if flags.json {
-        let mut report = serde_json::to_value(evaluation).unwrap_or_default();
-        if !report.is_object() {
-            report = json!({});
-        }
+        let mut report = match evaluation {
+            Some(evaluation) => json!(evaluation),
+            None => json!({}),
+        };
         report["order"] = json!(model.order());
-        report["ngrams"] = json!(counts);
+        report["ngrams"] = json!(model.counts());
         output.json(&report)?;
     } else if let Some(evaluation) = evaluation {
-        output.line(format_args!(
-            "perplexity         {:.4}",
-            evaluation.perplexity
-        ))?;
-        output.line(format_args!(
-            "log10 probability  {:.4}",
-            evaluation.log10_prob
-        ))?;
-        output.line(format_args!("tokens             {}", evaluation.tokens))?;
-        output.line(format_args!("unknown words      {}", evaluation.oov))?;
+        print_evaluation(&mut output, &evaluation)?;
     }
     output.flush()
+}
+
+/// Prints a note for each order whose discounts are not those of modified Kneser-Ney smoothing.
+fn print_unusual_discounts(estimate: &Estimate) {
+    for (order, discounts) in (1..).zip(&estimate.discounts) {
+        if discounts.origin != DiscountOrigin::Modified {
+            eprintln!(
+                "note: order {order} has too few n-grams for Kneser-Ney's three discounts; all its \
+                 counts are discounted by {:.3}",
+                discounts.values[0]
+            );
+        }
+    }
+}
+
+fn print_evaluation(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
+    output.line(format_args!(
+        "perplexity         {:.4}",
+        evaluation.perplexity
+    ))?;
+    output.line(format_args!(
+        "log10 probability  {:.4}",
+        evaluation.log10_prob
+    ))?;
+    output.line(format_args!("tokens             {}", evaluation.tokens))?;
+    output.line(format_args!("unknown words      {}", evaluation.oov))
 }
 
 /// The words of an n-gram model; the first is the end of a sentence.

@@ -18,82 +18,146 @@ pub(super) fn sentence(network: &PreparedNetwork<'_>) -> GraphProto {
     let lengths = graph.input("x_lens", INT64, std::slice::from_ref(&batch));
     graph.output("nll", &[batch]);
 
-    let zero = graph.integers("zero", &[], &[0]);
-    let one = graph.integers("one", &[], &[1]);
-    let axis_0 = graph.integers("axis_0", &[1], &[0]);
-    let axis_1 = graph.integers("axis_1", &[1], &[1]);
-    let minus_one = graph.integers("minus_one", &[1], &[-1]);
-    let column = graph.integers("column", &[2], &[-1, 1]);
-
-    let by_time = transpose(&mut graph, &x);
-    let pad_after = graph.integers("one_more", &[4], &[0, 0, 1, 0]);
-    let padded = graph.node(
-        "x_lengthened",
-        "Pad",
-        &[&by_time, &pad_after, &zero],
-        Vec::new(),
-    );
-    let shape = graph.node("shape", "Shape", &[&padded], Vec::new());
-    let steps = graph.node("steps", "Gather", &[&shape, &zero], Vec::new());
-    let range = graph.node("step_numbers", "Range", &[&zero, &steps, &one], Vec::new());
-    let positions = graph.node("positions", "Unsqueeze", &[&range, &axis_1], Vec::new());
-    let is_token = graph.node("is_token", "Less", &[&positions, &lengths], Vec::new());
-    let is_counted = graph.node(
-        "is_counted",
-        "LessOrEqual",
-        &[&positions, &lengths],
-        Vec::new(),
-    );
-    // The boundary has id 0. It ends every sentence, and the padding puts it before the first
-    // token.
-    let targets = graph.node("targets", "Where", &[&is_token, &padded, &zero], Vec::new());
-    let pad_before = graph.integers("one_before", &[4], &[1, 0, 0, 0]);
-    let shifted = graph.node(
-        "shifted",
-        "Pad",
-        &[&targets, &pad_before, &zero],
-        Vec::new(),
-    );
-    let inputs = graph.node(
-        "inputs",
-        "Slice",
-        &[&shifted, &axis_0, &minus_one, &axis_0],
-        Vec::new(),
-    );
-
-    let last_layer = layers(&mut graph, network, &inputs, &shape);
+    let constants = Constants::new(&mut graph);
+    let tokens = sentence_tokens(&mut graph, &constants, &x, &lengths);
+    let last_layer = layers(&mut graph, network, &tokens.inputs, &tokens.shape);
     let width = network.layers.last().map_or(1, |layer| layer.hidden);
     let rows = graph.integers("hidden_rows", &[2], &[-1, width as i64]);
     let hidden = graph.node("hidden", "Reshape", &[&last_layer, &rows], Vec::new());
     let log_probabilities = graph.log_probabilities(network, &hidden, "log_softmax");
+    sum_targets(&mut graph, &constants, &tokens, &log_probabilities);
+    graph.finish()
+}
+
+/// The names of constants.
+struct Constants {
+    zero: String,
+    one: String,
+    axis_0: String,
+    axis_1: String,
+    minus_one: String,
+    /// The shape of a column: `[-1, 1]`.
+    column: String,
+}
+
+impl Constants {
+    fn new(graph: &mut GraphBuilder) -> Self {
+        Self {
+            zero: graph.integers("zero", &[], &[0]),
+            one: graph.integers("one", &[], &[1]),
+            axis_0: graph.integers("axis_0", &[1], &[0]),
+            axis_1: graph.integers("axis_1", &[1], &[1]),
+            minus_one: graph.integers("minus_one", &[1], &[-1]),
+            column: graph.integers("column", &[2], &[-1, 1]),
+        }
+    }
+}
+
+/// The names of the tokens of sentences with boundaries, `[T, N]` each.
+struct SentenceTokens {
+    /// The boundary, then the tokens.
+    inputs: String,
+    /// The tokens, then the boundary.
+    targets: String,
+    /// Whether a target belongs to its sentence.
+    is_counted: String,
+    /// The shape, T and N.
+    shape: String,
+}
+
+/// Adds the boundaries to `x [N, L]`. `lengths [N]` are the lengths of the sentences.
+fn sentence_tokens(
+    graph: &mut GraphBuilder,
+    constants: &Constants,
+    x: &str,
+    lengths: &str,
+) -> SentenceTokens {
+    let Constants {
+        zero,
+        one,
+        axis_0,
+        axis_1,
+        minus_one,
+        ..
+    } = constants;
+    let by_time = transpose(graph, x);
+    let pad_after = graph.integers("one_more", &[4], &[0, 0, 1, 0]);
+    let padded = graph.node(
+        "x_lengthened",
+        "Pad",
+        &[&by_time, &pad_after, zero],
+        Vec::new(),
+    );
+    let shape = graph.node("shape", "Shape", &[&padded], Vec::new());
+    let steps = graph.node("steps", "Gather", &[&shape, zero], Vec::new());
+    let range = graph.node("step_numbers", "Range", &[zero, &steps, one], Vec::new());
+    let positions = graph.node("positions", "Unsqueeze", &[&range, axis_1], Vec::new());
+    let is_token = graph.node("is_token", "Less", &[&positions, lengths], Vec::new());
+    let is_counted = graph.node(
+        "is_counted",
+        "LessOrEqual",
+        &[&positions, lengths],
+        Vec::new(),
+    );
+    // The boundary has id 0. It ends every sentence, and the padding puts it before the first
+    // token.
+    let targets = graph.node("targets", "Where", &[&is_token, &padded, zero], Vec::new());
+    let pad_before = graph.integers("one_before", &[4], &[1, 0, 0, 0]);
+    let shifted = graph.node("shifted", "Pad", &[&targets, &pad_before, zero], Vec::new());
+    let inputs = graph.node(
+        "inputs",
+        "Slice",
+        &[&shifted, axis_0, minus_one, axis_0],
+        Vec::new(),
+    );
+    SentenceTokens {
+        inputs,
+        targets,
+        is_counted,
+        shape,
+    }
+}
+
+/// Adds `nll [N]`, minus the sum of the targets' log-probabilities. `log_probabilities` is
+/// `[T*N, V]`.
+fn sum_targets(
+    graph: &mut GraphBuilder,
+    constants: &Constants,
+    tokens: &SentenceTokens,
+    log_probabilities: &str,
+) {
     let target_column = graph.node(
         "targets_column",
         "Reshape",
-        &[&targets, &column],
+        &[&tokens.targets, &constants.column],
         Vec::new(),
     );
     let of_targets = graph.node(
         "of_targets_column",
         "GatherElements",
-        &[&log_probabilities, &target_column],
+        &[log_probabilities, &target_column],
         vec![AttributeProto::integer("axis", 1)],
     );
-    let of_targets = graph.node("of_targets", "Reshape", &[&of_targets, &shape], Vec::new());
+    let of_targets = graph.node(
+        "of_targets",
+        "Reshape",
+        &[&of_targets, &tokens.shape],
+        Vec::new(),
+    );
     let nothing = graph.floats("nothing", &[], &[0.0]);
     let counted = graph.node(
         "counted",
         "Where",
-        &[&is_counted, &of_targets, &nothing],
+        &[&tokens.is_counted, &of_targets, &nothing],
         Vec::new(),
     );
     let sum = graph.node(
         "log_probability",
         "ReduceSum",
-        &[&counted, &axis_0],
+        &[&counted, &constants.axis_0],
         vec![AttributeProto::integer("keepdims", 0)],
     );
     graph.node("nll", "Neg", &[&sum], Vec::new());
-    graph.finish()
 }
 
 /// `x [N, L]` with time first.
