@@ -113,7 +113,7 @@ fn flags() {
         ),
         (
             "--output adaptive --tied --embedding 100",
-            &["--tied with --output adaptive"],
+            &["--tied", "with --output adaptive"],
         ),
         (
             "--samples 20",

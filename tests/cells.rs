@@ -3,7 +3,7 @@
 //! that overlap.
 
 use elman::device::Device;
-use elman::model::{CELLS, Capacity, Draws, DropoutRates, OUTPUTS, Window};
+use elman::model::{CELLS, Capacity, DropoutRates, NoiseSampler, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
 use super::compare::assert_close;
@@ -237,7 +237,7 @@ fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
 
 /// A sample as the model draws it for a window that is its draw number 0.
 fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
-    let mut words: Vec<usize> = Draws::new(counts, power, 0)
+    let mut words: Vec<usize> = NoiseSampler::new(counts, power, 0)
         .sample(0, samples)
         .into_iter()
         .map(|word| word as usize)

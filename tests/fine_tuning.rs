@@ -517,7 +517,7 @@ fn classes_that_are_refused() {
         ),
         (
             "--output class --tied --embedding 9".to_owned(),
-            &["--tied with --output class"],
+            &["--tied", "with --output class"],
         ),
         (
             "--compression 4 --projection --embedding 5".to_owned(),

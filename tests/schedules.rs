@@ -88,7 +88,7 @@ fn every_schedule_resumes_to_the_bit() {
     );
 }
 
-type Values = Arc<Vec<Vec<f32>>>;
+type Values = Arc<elman::model::ParameterValues>;
 
 /// What the device holds.
 fn held(trainer: &Trainer<'_>, device: &mut Device) -> Values {
@@ -403,13 +403,7 @@ fn averaged_weights_are_means() {
     let got = epochs(&mut trainer, &mut device, |trainer, device, weights| {
         let snapshot = trainer.snapshot(device).expect("a snapshot");
         let count = weights.len() as f64;
-        for (number, one) in trainer
-            .model()
-            .parameters()
-            .parameter_specs()
-            .iter()
-            .enumerate()
-        {
+        for (number, one) in trainer.model().parameters().specs().iter().enumerate() {
             let mean: Vec<f64> = (0..one.len())
                 .map(|i| weights.iter().map(|w| f64::from(w[number][i])).sum::<f64>() / count)
                 .collect();
@@ -705,7 +699,8 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         );
 
         let model = Model::new(device, config.clone(), &values).expect("a model");
-        let moved = Parameters::new(device, &config, &values).expect("parameters");
+        let moved = Parameters::new(device, elman::model::parameter_specs(&config), &values)
+            .expect("parameters");
         let capacity = Capacity {
             batch: recipe.batch,
             time_steps: recipe.bptt,
@@ -737,12 +732,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
         }
         let [got, want] = [trainer.model().parameters(), &moved]
             .map(|parameters| parameters.download(device).expect("the device works"));
-        for (((got, want), before), one) in got
-            .iter()
-            .zip(&want)
-            .zip(&values)
-            .zip(moved.parameter_specs())
-        {
+        for (((got, want), before), one) in got.iter().zip(&want).zip(&values).zip(moved.specs()) {
             let [got, want] = [got, want].map(|values| {
                 values
                     .iter()

@@ -130,7 +130,7 @@ impl Subject {
             initial_state: INITIAL,
             ..Config::default()
         };
-        let values: Vec<Vec<f32>> = elman::model::parameter_specs(&config)
+        let values: elman::model::ParameterValues = elman::model::parameter_specs(&config)
             .iter()
             .map(|spec| {
                 network.parameters[&spec.name]
@@ -186,16 +186,11 @@ impl Subject {
         let losses = download(device, self.workspace.losses(window));
         let parameters = self.model.parameters();
         let mut gradients = Named::new();
-        for (number, (gradient, spec)) in self
-            .workspace
-            .gradients(window)
-            .into_iter()
-            .zip(parameters.parameter_specs())
-            .enumerate()
-        {
+        for (id, gradient) in parameters.ids().zip(self.workspace.gradients(window)) {
+            let spec = parameters.spec(id);
             let values = dense(device, gradient, spec.memory_shape());
             let values = parameters
-                .to_file_layout(number, &values)
+                .to_file_layout(id, values)
                 .into_iter()
                 .map(f64::from)
                 .collect();

@@ -264,7 +264,7 @@ fn worse_epochs(lr: f32) -> usize {
     };
     let mut device = Device::cpu(2);
     let mut trainer = begin(&mut device, &corpus, &recipe);
-    let mut kept: Option<(f64, Arc<Vec<Vec<f32>>>)> = None;
+    let mut kept: Option<(f64, Arc<elman::model::ParameterValues>)> = None;
     let mut rolled_back = 0;
     loop {
         match trainer.advance(&mut device).expect("training goes on") {

@@ -192,7 +192,7 @@ fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Nam
         .parameters()
         .download(device)
         .expect("the device works");
-    for (spec, got) in model.parameters().parameter_specs().iter().zip(values) {
+    for (spec, got) in model.parameters().specs().iter().zip(values) {
         assert_close(
             &format!("{what}: {}", spec.name),
             &got,

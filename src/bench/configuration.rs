@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::corpus::{Corpus, TextReport, Tokens, Vocabulary};
 use crate::error::Result;
 use crate::kernels::Activation;
-use crate::model::{CELLS, Config};
+use crate::model::{Config, find_cell};
 use crate::train::{Recipe, ScheduleKind};
 
 /// The sizes of a model and of its windows.
@@ -14,7 +14,7 @@ use crate::train::{Recipe, ScheduleKind};
 pub struct Configuration {
     /// The name in `benches/RESULTS.md`; "-" for other sizes.
     pub name: &'static str,
-    /// The name of a cell in [`CELLS`].
+    /// The name of a cell in [`CELLS`](crate::model::CELLS).
     pub cell: &'static str,
     /// L, the number of layers.
     pub num_layers: usize,
@@ -69,10 +69,7 @@ impl Configuration {
     /// Floating-point operations of training on one token: each matrix product of the forward pass
     /// and its two products of the backward pass.
     pub fn flops(&self) -> f64 {
-        let gates = CELLS
-            .iter()
-            .find(|row| row.name == self.cell)
-            .map_or(1, |row| row.gates);
+        let gates = find_cell(self.cell).map_or(1, |row| row.gates);
         let [h, v, d, l, g] = [
             self.hidden_size,
             self.vocab_size,
@@ -85,7 +82,7 @@ impl Configuration {
     }
 
     pub(super) fn config(&self) -> Config {
-        let bias = CELLS.iter().any(|row| row.name == self.cell && row.bias);
+        let bias = find_cell(self.cell).is_some_and(|row| row.bias);
         Config {
             bias,
             decoder_bias: bias,

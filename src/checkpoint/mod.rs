@@ -23,7 +23,7 @@ pub use vocabulary_file::escape;
 
 use crate::corpus::{Subwords, Unit, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::{Config, ParameterSpec, parameter_specs};
+use crate::model::{Config, ParameterSpec, ParameterValues, parameter_specs};
 use tensors::{NamedTensor, TensorFile};
 use transaction::Transaction;
 
@@ -66,7 +66,7 @@ pub struct Checkpoint {
     /// The vocabulary.
     pub vocabulary: Vocabulary,
     /// The parameters in the order and layout of the file.
-    pub parameters: Vec<Vec<f32>>,
+    pub parameters: ParameterValues,
     /// The initial state of a text, one vector for each carried state; `None` if every unit starts
     /// from [`Config::initial_state`].
     pub initial_states: Option<Vec<Vec<f32>>>,
@@ -195,7 +195,7 @@ fn start_transaction<'a>(
     directory: &'a Path,
     description: &Description,
     vocabulary: &Vocabulary,
-    parameters: &[Vec<f32>],
+    parameters: &ParameterValues,
     initial_states: Option<&[Vec<f32>]>,
 ) -> Result<Transaction<'a>> {
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
@@ -223,7 +223,7 @@ fn start_transaction<'a>(
 fn named_tensors<'a>(
     prefix: &str,
     parameter_specs: &[ParameterSpec],
-    values: &'a [Vec<f32>],
+    values: &'a ParameterValues,
 ) -> Vec<NamedTensor<'a>> {
     let pairs = parameter_specs.iter().zip(values);
     pairs

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::corpus::{Limits, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::{ParameterSpec, parameter_specs};
+use crate::model::{ParameterSpec, ParameterValues, parameter_specs};
 use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
 
 /// The corpus that a run was trained on.
@@ -159,7 +159,7 @@ fn take_group(
     file: &mut TensorFile,
     specs: &[ParameterSpec],
     prefix: &str,
-) -> Result<Vec<Vec<f32>>> {
+) -> Result<ParameterValues> {
     specs
         .iter()
         .map(|spec| file.take(&format!("{prefix}.{}", spec.name), &spec.shape))
@@ -170,7 +170,7 @@ fn take_group_if_present(
     file: &mut TensorFile,
     specs: &[ParameterSpec],
     prefix: &str,
-) -> Result<Option<Vec<Vec<f32>>>> {
+) -> Result<Option<ParameterValues>> {
     if !file.contains(&format!("{prefix}.{}", specs[0].name)) {
         return Ok(None);
     }

@@ -44,10 +44,15 @@ pub fn message(error: &Error) -> String {
     }
 }
 
+/// The name that a field's flag has, if there is one.
+fn flag_name(field: &str) -> String {
+    let renamed = RENAMED.iter().find(|(name, _)| *name == field);
+    renamed.map_or_else(|| field.replace('_', "-"), |(_, flag)| (*flag).to_owned())
+}
+
 /// The flag of a field, if it has one.
 fn flag_of(field: &str) -> Option<String> {
-    let renamed = RENAMED.iter().find(|(name, _)| *name == field);
-    let name = renamed.map_or_else(|| field.replace('_', "-"), |(_, flag)| (*flag).to_owned());
+    let name = flag_name(field);
     let command = Cli::command();
     let is_known = command
         .get_subcommands()
@@ -58,6 +63,16 @@ fn flag_of(field: &str) -> Option<String> {
 
 /// Replaces each `` `field` `` by its flag, and each `` `field = value` `` by its flag and value.
 pub fn with_flags(text: &str) -> String {
+    replace_fields(text, flag_of)
+}
+
+/// The same for help texts, which are part of the flags' definitions: all quoted names must be
+/// fields that have flags.
+pub(super) fn help_with_flags(text: &str) -> String {
+    replace_fields(text, |field| Some(format!("--{}", flag_name(field))))
+}
+
+fn replace_fields(text: &str, flag_of: impl Fn(&str) -> Option<String>) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, quoted, after)) = next_quoted(rest) {

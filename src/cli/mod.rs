@@ -40,7 +40,7 @@ pub use output::is_broken_pipe;
 use crate::checkpoint::{Checkpoint, Description, LOG};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
-use crate::model::{Model, list};
+use crate::model::{Model, cell_kind, comma_separated};
 
 /// Trains recurrent neural network language models on any GPU, and on the CPU where there is none;
 /// measures, scores and writes with them.
@@ -240,11 +240,10 @@ fn summary(description: &Description) -> String {
     let sizes = if config.hidden_sizes.is_empty() {
         config.hidden_size.to_string()
     } else {
-        list(&config.hidden_sizes)
+        comma_separated(&config.hidden_sizes)
     };
-    // The functions of cells with gates are fixed.
-    let cells = if config.cell == "elman" {
-        format!("{} elman", config.activation)
+    let cells = if cell_kind(config).has_activation {
+        format!("{} {}", config.activation, config.cell)
     } else {
         config.cell.clone()
     };

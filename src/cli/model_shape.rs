@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::message::help_with_flags;
 use super::output_flags::OutputFlags;
 use crate::corpus::{DEFAULT_SUBWORDS, Limits, MIN_SUBWORDS, Unit};
 use crate::error::{Error, Result};
 use crate::field::Choice;
 use crate::kernels::Activation;
-use crate::model::{Binning, CELLS, Classes, Config, OUTPUTS};
+use crate::model::{Binning, Classes, Config, OUTPUTS, find_cell, find_output};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Model")]
@@ -215,12 +216,14 @@ impl ModelShape {
     ) -> Result<Config> {
         let base = Config::default();
         let cell = self.cell.clone().unwrap_or(base.cell);
-        let kind = CELLS.iter().find(|row| row.name == cell);
+        let kind = find_cell(&cell);
         let (bias, initial_state) = kind.map_or((base.bias, base.initial_state), |row| {
             (row.bias, row.initial_state)
         });
         let bias = self.bias.unwrap_or(bias);
-        if let (Some(activation), true) = (self.activation, kind.is_some_and(|row| row.gates > 1)) {
+        if let (Some(activation), true) =
+            (self.activation, kind.is_some_and(|row| !row.has_activation))
+        {
             return Err(Error::usage(
                 format!("--activation {activation}"),
                 format!("the functions of --cell {cell} are fixed"),
@@ -241,12 +244,13 @@ impl ModelShape {
             ));
         }
         let binning = self.class_binning.unwrap_or_default();
-        let classes = match (output.as_str(), self.classes, self.class_binning) {
-            ("class", asked, _) => Some(classes(
-                asked.unwrap_or_else(|| Classes::usual(vocab_size)),
+        let has_classes = find_output(&output).is_some_and(|row| row.has_classes);
+        let classes = match (has_classes, self.classes, self.class_binning) {
+            (true, asked, _) => Some(classes(
+                asked.unwrap_or_else(|| Classes::default_count(vocab_size)),
                 binning,
             )?),
-            (_, None, None) => None,
+            (false, None, None) => None,
             _ => {
                 let rule = format!("--output {output} has no classes");
                 return Err(Error::usage(
@@ -296,7 +300,7 @@ impl ModelShape {
 fn output_help() -> String {
     let rows: String = OUTPUTS
         .iter()
-        .map(|row| format!("\n- {}: {}", row.name, row.description))
+        .map(|row| format!("\n- {}: {}", row.name, help_with_flags(row.description)))
         .collect();
     format!("How the last layer becomes the probabilities of words [default: softmax]{rows}")
 }

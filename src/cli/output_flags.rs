@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::model::{Clusters, Noise, SampledObjective};
+use crate::model::{Clusters, Noise, SampledObjective, find_output};
 
 /// The flags as given.
 #[derive(Debug, Clone, Default, Args)]
@@ -65,13 +65,14 @@ impl OutputFlags {
             ("--cutoffs", !self.cutoffs.is_empty()),
             ("--tail-divisor", self.tail_divisor.is_some()),
         ];
-        match (output, given.iter().find(|(_, is_given)| *is_given)) {
-            ("adaptive", _) => {
+        let has_clusters = find_output(output).is_some_and(|row| row.has_clusters);
+        match (has_clusters, given.iter().find(|(_, is_given)| *is_given)) {
+            (true, _) => {
                 let usual = match self.cutoffs.as_slice() {
-                    [] => Clusters::usual(vocab_size),
+                    [] => Clusters::default_for(vocab_size),
                     cutoffs => Clusters {
                         cutoffs: cutoffs.to_vec(),
-                        divisor: Clusters::USUAL_DIVISOR,
+                        divisor: Clusters::DEFAULT_DIVISOR,
                     },
                 };
                 Ok(Some(Clusters {
@@ -79,8 +80,8 @@ impl OutputFlags {
                     ..usual
                 }))
             }
-            (_, None) => Ok(None),
-            (_, Some((flag, _))) => {
+            (false, None) => Ok(None),
+            (false, Some((flag, _))) => {
                 let rule = format!("--output {output} has no clusters");
                 Err(Error::usage(
                     *flag,
@@ -102,8 +103,9 @@ impl OutputFlags {
             ("--loss", self.loss.is_some()),
             ("--nce-lnz", self.nce_lnz.is_some()),
         ];
-        match (output, given.iter().find(|(_, is_given)| *is_given)) {
-            ("sampled", _) => {
+        let has_noise = find_output(output).is_some_and(|row| row.has_noise);
+        match (has_noise, given.iter().find(|(_, is_given)| *is_given)) {
+            (true, _) => {
                 let objective = self.loss.unwrap_or_default();
                 let usual = if objective == SampledObjective::Nce {
                     (vocab_size as f32).ln()
@@ -111,14 +113,14 @@ impl OutputFlags {
                     0.0
                 };
                 Ok(Some(Noise {
-                    samples: self.samples.unwrap_or(Noise::USUAL_SAMPLES),
-                    power: self.noise_power.unwrap_or(Noise::USUAL_POWER),
+                    samples: self.samples.unwrap_or(Noise::DEFAULT_SAMPLES),
+                    power: self.noise_power.unwrap_or(Noise::DEFAULT_POWER),
                     objective,
                     ln_z: self.nce_lnz.unwrap_or(usual),
                 }))
             }
-            (_, None) => Ok(None),
-            (_, Some((flag, _))) => {
+            (false, None) => Ok(None),
+            (false, Some((flag, _))) => {
                 let rule = format!("--output {output} uses the whole vocabulary");
                 Err(Error::usage(
                     *flag,

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, Traini
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::field::Choice;
-use crate::model::{CELLS, Config, SampledObjective, list};
+use crate::model::{Config, SampledObjective, cell_kind, comma_separated};
 use crate::train::Recipe;
 
 /// Flags of the run whose model lies in `directory`.
@@ -110,10 +110,7 @@ impl Flags {
     /// Flags know one bias for all layers, and states begin as the cell's row says.
     fn add_model(&mut self, config: &Config) {
         self.add("cell", &config.cell);
-        if CELLS
-            .iter()
-            .any(|row| row.name == config.cell && row.gates == 1)
-        {
+        if cell_kind(config).has_activation {
             self.add("activation", config.activation);
         }
         let of_layers = &config.hidden_sizes;
@@ -122,7 +119,7 @@ impl Flags {
             if of_layers.is_empty() {
                 config.hidden_size.to_string()
             } else {
-                list(of_layers)
+                comma_separated(of_layers)
             },
         );
         self.add("layers", config.num_layers);
@@ -137,7 +134,7 @@ impl Flags {
             self.add_choice("class-binning", classes.binning);
         }
         if let Some(clusters) = &config.clusters {
-            self.add("cutoffs", list(&clusters.cutoffs));
+            self.add("cutoffs", comma_separated(&clusters.cutoffs));
             self.add("tail-divisor", clusters.divisor);
         }
         if let Some(noise) = &config.noise {

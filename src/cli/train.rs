@@ -21,7 +21,10 @@ use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
-use crate::model::{Classes, Config, initial_values, parameter_specs, set_forget_bias};
+use crate::model::{
+    Classes, Config, EMBEDDING_WEIGHT, ParameterValues, find_parameter, initial_values,
+    parameter_specs, set_forget_bias,
+};
 use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 
 /// A run that is ready to go: what it writes, and where.
@@ -293,7 +296,7 @@ fn put_vectors(
     path: &Path,
     config: &Config,
     vocabulary: &Vocabulary,
-    values: &mut [Vec<f32>],
+    values: &mut ParameterValues,
 ) -> Result<()> {
     let vectors = WordVectors::read(path, vocabulary)?;
     if vectors.size != config.embedding_size {
@@ -306,7 +309,9 @@ fn put_vectors(
             format!("Give --embedding {}", vectors.size),
         ));
     }
-    let found = vectors.copy_to(&mut values[0], vocabulary);
+    let embedding = find_parameter(&parameter_specs(config), EMBEDDING_WEIGHT)
+        .expect("a model with an embedding size has an embedding");
+    let found = vectors.copy_to(values.of_mut(embedding), vocabulary);
     eprintln!("vectors for {found} of {} types", vocabulary.len());
     Ok(())
 }
@@ -316,7 +321,7 @@ fn fresh(
     flags: &TrainFlags,
     corpus: &Corpus,
     recipe: &Recipe,
-) -> Result<(Description, Vec<Vec<f32>>)> {
+) -> Result<(Description, ParameterValues)> {
     let config = flags
         .model
         .resolve(corpus.vocabulary.len(), |asked, binning| {

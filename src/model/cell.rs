@@ -1,161 +1,101 @@
-//! What a recurrent cell is, and the table of those that exist.
+//! The interface of recurrent cells.
 //!
-//! The layer's input product with its bias is the same for every cell and belongs to the model; a
-//! cell is what happens between it and the layer's output, step by step.
+//! A recurrent layer is `z = W x + b`, one product for all time steps, and a cell: the recurrence
+//! from z to the layer's output, step by step. The product belongs to the
+//! [`Recurrent`](super::layers::Recurrent) layer; a cell implements this interface. The table of
+//! cells is [`CELLS`](super::CELLS).
 
 use std::fmt::Debug;
 
+use super::capacity::Capacity;
 use super::config::Config;
-use super::dropout::DropoutRates;
-use super::elman::ElmanCell;
-use super::gru::GruCell;
-use super::lstm::LstmCell;
+use super::parameter_spec::Initializer;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::Precision;
 use crate::tensor::Tensor;
 
-/// One layer's cell with its memory for windows of up to T steps of B streams.
+/// The cell of one layer, with its buffers for windows of up to T steps of B streams.
+///
+/// A buffer's first rows are those of a window that is shorter than T.
 pub trait Cell: Debug + Send + Sync {
-    /// `[time_steps*B, G*H]`: where the model puts the input's product, its bias added, before
-    /// [`Cell::forward`].
-    fn inputs(&self, time_steps: usize) -> Tensor;
+    /// `[T*B, G*H]`: the layer writes z here before [`Cell::forward`], which may overwrite it.
+    fn pre_activations(&self) -> Tensor;
 
-    /// `[time_steps*B, H]`: what the layer hands on after [`Cell::forward`].
-    fn outputs(&self, time_steps: usize) -> Tensor;
+    /// `[T*B, G*H]`: the gradient of z after [`Cell::backward`].
+    fn pre_activation_gradient(&self) -> Tensor;
 
-    /// `[time_steps*B, H]`: where the gradient of the outputs must be before [`Cell::backward`].
-    fn output_gradient(&self, time_steps: usize) -> Tensor;
+    /// `[T*B, H]`: the states after [`Cell::forward`].
+    fn output(&self) -> Tensor;
 
-    /// `[time_steps*B, G*H]`: the gradient of the inputs after [`Cell::backward`].
-    fn input_gradient(&self, time_steps: usize) -> Tensor;
+    /// `[T*B, H]`: the gradient of the output, written before [`Cell::backward`].
+    fn output_gradient(&self) -> Tensor;
 
     /// The states carried from window to window, `[B, H]` each: one for Elman, two for LSTM.
     fn carried(&self) -> Vec<Tensor>;
 
-    /// The gradients of the carried states as they were before the window, after
-    /// [`Cell::backward`].
+    /// The gradients of the states carried into the window, after [`Cell::backward`].
     fn carried_gradient(&self) -> Vec<Tensor>;
 
-    /// Walks the window.
-    fn forward(&self, device: &mut Device, window: &Window, recurrent: Recurrent);
+    /// Computes the states of a window.
+    fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters);
 
-    /// Walks back through it and overwrites the recurrent parameters' `gradient`; the weight's is a
-    /// product of this precision.
+    /// Back-propagates through a window and overwrites the recurrent parameters' `gradients`. The
+    /// weight's gradient is a product of this precision.
     fn backward(
         &self,
         device: &mut Device,
         window: &Window,
-        recurrent: Recurrent,
-        gradient: Recurrent,
+        parameters: RecurrentParameters,
+        gradients: RecurrentParameters,
         precision: Precision,
     );
 }
 
 /// A layer's recurrent parameters, or their gradients.
 #[derive(Debug, Clone, Copy)]
-pub struct Recurrent {
+pub struct RecurrentParameters {
     /// `[G*H, H]`.
     pub weight: Tensor,
     /// `[1, G*H]`.
     pub bias: Option<Tensor>,
 }
 
-/// What a workspace is made for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Capacity {
-    /// B.
-    pub batch: usize,
-    /// The largest T.
-    pub time_steps: usize,
-    /// The most steps at a window's front that predict nothing.
-    pub history: usize,
-    /// Whether gradients will be wanted.
-    pub training: bool,
-    /// Whether every sentence begins with the initial state.
-    pub independent: bool,
-    /// Whether training's products round their factors to f16; recurrences stay as they are.
-    pub mixed: bool,
-    /// What is left out at random: nothing where nothing is trained.
-    pub dropout: DropoutRates,
-    /// The seed of dropout's masks.
-    pub seed: u32,
-}
-
 /// Allocates the cell of a layer.
-pub type AllocateCell = fn(&mut Device, &Config, layer: usize, Capacity) -> Result<Box<dyn Cell>>;
+pub type NewCell = fn(&mut Device, &Config, layer: usize, &Capacity) -> Result<Box<dyn Cell>>;
 
 /// A row of the table of cells.
 #[derive(Debug)]
 pub struct CellKind {
     /// The name in flags and files.
     pub name: &'static str,
+    /// A description for help texts.
+    pub description: &'static str,
     /// G.
     pub gates: usize,
-    /// States carried from step to step.
+    /// Number of carried states.
     pub states: usize,
-    /// What it is, for help texts.
-    pub description: &'static str,
-    /// Whether layers have biases, where the user does not say.
-    pub bias: bool,
-    /// What every unit is before the first token, where the user does not say.
-    pub initial_state: f32,
-    /// The number of the gate that decides what is kept, if there is one.
+    /// Whether the configuration's activation function applies; other cells have fixed functions.
+    pub has_activation: bool,
+    /// The index of the gate that decides what is kept, if there is one.
     pub forget_gate: Option<usize>,
+    /// Whether layers have biases by default.
+    pub bias: bool,
+    /// The default initial state.
+    pub initial_state: f32,
+    /// The initializer of a weight matrix of a layer of H units.
+    pub initializer: fn(usize) -> Initializer,
     /// Allocates the cell of a layer.
-    pub allocate: AllocateCell,
+    pub new: NewCell,
 }
 
-/// Every cell there is.
-pub static CELLS: &[CellKind] = &[
-    CellKind {
-        name: "elman",
-        gates: 1,
-        states: 1,
-        description: "s(t) = f(W x(t) + U s(t-1)) (Elman 1990, Mikolov 2010)",
-        bias: false,
-        initial_state: 0.1,
-        forget_gate: None,
-        allocate: |device, config, layer, capacity| {
-            Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
-        },
-    },
-    CellKind {
-        name: "gru",
-        gates: 3,
-        states: 1,
-        description: "two gates mix the state with a new one (Cho 2014, the reset gate after the \
-            product as in PyTorch)",
-        bias: true,
-        initial_state: 0.0,
-        forget_gate: Some(1),
-        allocate: |device, config, layer, capacity| {
-            Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
-        },
-    },
-    CellKind {
-        name: "lstm",
-        gates: 4,
-        states: 2,
-        description: "a memory beside the state, written and read through gates (Hochreiter and \
-            Schmidhuber 1997)",
-        bias: true,
-        initial_state: 0.0,
-        forget_gate: Some(1),
-        allocate: |device, config, layer, capacity| {
-            Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
-        },
-    },
-];
+/// The size of PyTorch's examples: their tables start from uniform values in ±0.1 = ±1/√100.
+const TABLE_SIZE: usize = 100;
 
-/// The configuration's row of [`CELLS`].
-///
-/// # Panics
-/// If the configuration was not validated.
-pub fn kind(config: &Config) -> &'static CellKind {
-    CELLS
-        .iter()
-        .find(|row| row.name == config.cell)
-        .expect("a validated configuration names a cell of the table")
+impl CellKind {
+    /// The initializer of tables with a row for each type: embeddings and output weights.
+    pub fn table_initializer(&self) -> Initializer {
+        (self.initializer)(TABLE_SIZE)
+    }
 }

@@ -1,5 +1,5 @@
-//! Words in classes: runs of the vocabulary, which is sorted by frequency, so that the words of a
-//! class are about as frequent.
+//! Word classes: ranges of the vocabulary, which is sorted by frequency, so that the words of a
+//! class have similar frequencies.
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use crate::error::{Error, Result};
 use crate::field::choices;
 
 choices! {
-    /// What of a class is about the same in all of them.
+    /// The quantity that is about equal in all classes.
     #[derive(Default, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Binning {
-        /// The sum of the square roots of its words' frequencies, as in rnnlm from 0.3 on: the
+        /// The sum of the square roots of its words' frequencies, as in rnnlm from version 0.3:
         /// frequent classes have few words, and no class has very many.
         #[default]
         Sqrt = "sqrt",
-        /// The sum of its words' frequencies, as in rnnlm with -old-classes (Mikolov 2011).
+        /// The sum of its words' frequencies, as with rnnlm's -old-classes (Mikolov 2011).
         Frequency = "frequency",
     }
 }
@@ -25,63 +25,64 @@ choices! {
 /// The classes of a vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Classes {
-    /// How many were asked for. Where few words are most of a text, there may be fewer.
+    /// The requested number of classes. Where a few words make up most of the text, there may be
+    /// fewer.
     pub asked: usize,
-    /// How words were put together.
+    /// How words were assigned to classes.
     pub binning: Binning,
-    /// Words of each class: the first so many of the vocabulary are the first class, and so on.
-    /// rnnlm's models may have classes without words.
+    /// The number of words in each class. The first class has the first words of the vocabulary,
+    /// and so on. Imported rnnlm models may have empty classes.
     pub sizes: Vec<usize>,
 }
 
 impl Classes {
-    /// Puts words with these numbers of occurrences, in the vocabulary's order, into up to `asked`
-    /// classes.
+    /// Assigns words with these numbers of occurrences, in the order of the vocabulary, to up to
+    /// `requested` classes.
     ///
     /// # Errors
-    /// If there are more classes than words, or none.
-    pub fn new(asked: usize, binning: Binning, counts: &[u64]) -> Result<Self> {
-        if asked == 0 || asked > counts.len() {
-            return Err(Error::usage(
-                format!("--classes {asked}"),
+    /// If the number of classes is 0 or larger than the vocabulary.
+    pub fn new(requested: usize, binning: Binning, counts: &[u64]) -> Result<Self> {
+        let vocabulary = counts.len();
+        if requested == 0 || requested > vocabulary {
+            return Err(Error::config(
+                "classes",
+                requested,
                 format!(
-                    "there must be at least 1 and at most as many as the vocabulary's {} words",
-                    counts.len()
+                    "it must be at least 1 and at most the size of the vocabulary, {vocabulary}"
                 ),
                 format!(
                     "{} is near the fastest for this vocabulary",
-                    Self::usual(counts.len())
+                    Self::default_count(vocabulary)
                 ),
             ));
         }
-        let whole: f64 = counts.iter().map(|&count| count as f64).sum();
-        // Words that do not occur need a class too.
-        let share = |count: u64| match binning {
-            Binning::Sqrt => (count as f64 / whole.max(1.0)).sqrt(),
-            Binning::Frequency => count as f64 / whole.max(1.0),
+        let total: f64 = counts.iter().map(|&count| count as f64).sum();
+        let weight = |count: u64| match binning {
+            Binning::Sqrt => (count as f64 / total.max(1.0)).sqrt(),
+            Binning::Frequency => count as f64 / total.max(1.0),
         };
-        let shares: f64 = counts.iter().map(|&count| share(count)).sum();
+        let total_weight: f64 = counts.iter().map(|&count| weight(count)).sum();
         let mut sizes = vec![0];
         let mut sum = 0.0;
         for &count in counts {
             let last = sizes.len() - 1;
             sizes[last] += 1;
-            sum += share(count) / shares;
-            if sum.min(1.0) > sizes.len() as f64 / asked as f64 && sizes.len() < asked {
+            sum += weight(count) / total_weight;
+            if sum.min(1.0) > sizes.len() as f64 / requested as f64 && sizes.len() < requested {
                 sizes.push(0);
             }
         }
         sizes.retain(|&size| size > 0);
         Ok(Self {
-            asked,
+            asked: requested,
             binning,
             sizes,
         })
     }
 
-    /// The number of classes where the user does not say: the root of the vocabulary's size, at
-    /// which classes and their words cost about the same.
-    pub fn usual(vocab_size: usize) -> usize {
+    /// The default number of classes: the square root of the size of the vocabulary, at which the
+    /// classes cost about as much as the words of one class.
+    pub fn default_count(vocab_size: usize) -> usize {
         (vocab_size as f64).sqrt().ceil() as usize
     }
 
@@ -96,12 +97,12 @@ impl Classes {
         }
         Err(Error::invalid(
             format!("{} classes of {words} words", self.sizes.len()),
-            format!("all together must have the vocabulary's {vocab_size}"),
+            format!("together they must have the {vocab_size} words of the vocabulary"),
             "Restore config.json, or train the model again",
         ))
     }
 
-    /// Words of each class as numbers of the vocabulary.
+    /// The words of each class, as ranges of the vocabulary.
     pub(super) fn ranges(&self) -> Vec<Range<usize>> {
         let mut end = 0;
         let range = |size: &usize| {
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_share_what_they_are_to_share() {
+    fn classes_have_equal_weights() {
         let counts = [8, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1];
         assert_eq!(
             Classes::new(3, Binning::Frequency, &counts)
@@ -131,17 +132,17 @@ mod tests {
     }
 
     #[test]
-    fn every_word_has_a_class_whatever_the_counts() {
+    fn every_word_has_a_class_for_all_counts() {
         for counts in [
             vec![0, 0, 0],
             vec![1_000_000, 0, 0, 1],
             vec![1; 7],
             vec![5, 1],
         ] {
-            for asked in 1..=counts.len() {
+            for requested in 1..=counts.len() {
                 for binning in [Binning::Sqrt, Binning::Frequency] {
-                    let classes = Classes::new(asked, binning, &counts).expect("fits");
-                    assert!(classes.sizes.len() <= asked, "{classes:?}");
+                    let classes = Classes::new(requested, binning, &counts).expect("fits");
+                    assert!(classes.sizes.len() <= requested, "{classes:?}");
                     classes
                         .validate(counts.len())
                         .expect("they are the vocabulary's");

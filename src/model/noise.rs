@@ -1,5 +1,5 @@
-//! The words that a target is told apart from, where not all of the vocabulary is looked at: how
-//! many, how they are drawn, and the draw.
+//! Sampled words, from which a target is distinguished where not the whole vocabulary is used: how
+//! many, their distribution, and the sampler.
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::{Deserialize, Serialize};
@@ -7,76 +7,79 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::kernels::SampledObjective;
 
-/// How an output layer samples in training.
+/// How an output layer samples words in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
-    /// K, words that are drawn for a window.
+    /// K, the number of words drawn for a window.
     pub samples: usize,
-    /// Words are drawn in proportion to their frequency to this power: 1 is the text's
-    /// distribution, 0 makes all equally likely.
+    /// Words are drawn in proportion to their frequency to this power: 1 is the distribution of the
+    /// text, 0 is uniform.
     pub power: f64,
-    /// What is asked of a target among them.
+    /// The training objective.
     pub objective: SampledObjective,
-    /// What is subtracted from every logit under [`SampledObjective::Nce`]: ln Z, which the network
-    /// is to hold constant.
+    /// ln Z, subtracted from every logit with [`SampledObjective::Nce`]: the normalizer that the
+    /// network learns to keep constant.
     pub ln_z: f32,
 }
 
 impl Noise {
-    /// K where the user does not say.
-    pub const USUAL_SAMPLES: usize = 1_000;
-    /// The power where the user does not say (Mikolov 2013).
-    pub const USUAL_POWER: f64 = 0.75;
+    /// The default K.
+    pub const DEFAULT_SAMPLES: usize = 1_000;
+    /// The default power (Mikolov 2013).
+    pub const DEFAULT_POWER: f64 = 0.75;
 
-    /// Checks that words can be drawn so.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// If they cannot.
+    /// If one is out of its range.
     pub(super) fn validate(&self) -> Result<()> {
         if self.samples == 0 {
-            return Err(Error::usage(
-                "--samples 0",
+            return Err(Error::config(
+                "samples",
+                0,
                 "there must be at least 1",
-                format!("{} are usual", Self::USUAL_SAMPLES),
+                format!("The default is {}", Self::DEFAULT_SAMPLES),
             ));
         }
         if !(0.0..=2.0).contains(&self.power) {
-            return Err(Error::usage(
-                format!("--noise-power {}", self.power),
+            return Err(Error::config(
+                "noise_power",
+                self.power,
                 "it must be a number from 0 to 2",
-                "0.75 is usual, 1 draws words as often as the text has them",
+                "The default is 0.75; 1 draws words in proportion to their frequency",
             ));
         }
         if !self.ln_z.is_finite()
             || (self.ln_z != 0.0 && self.objective == SampledObjective::Softmax)
         {
-            return Err(Error::usage(
-                format!("--nce-lnz {}", self.ln_z),
-                "it must be a number, and a softmax has no use for it",
-                "Leave it out, or take --loss nce",
+            return Err(Error::config(
+                "ln_z",
+                self.ln_z,
+                "it must be a finite number, and 0 with `loss = softmax`, which does not use it",
+                "Remove it, or use `loss = nce`",
             ));
         }
         Ok(())
     }
 }
 
-/// Draws words, by Walker's aliases in Vose's form: a word in constant time, whatever the
-/// vocabulary's size.
+/// Draws words by Walker's alias method in Vose's form: in constant time per word for all sizes of
+/// the vocabulary.
 #[derive(Debug)]
-pub struct Draws {
+pub struct NoiseSampler {
     seed: u32,
-    /// For each word, the chance that it stays itself where it was picked, and what it becomes
-    /// else.
+    /// For each word, the probability of keeping it once picked, and the word that replaces it
+    /// otherwise.
     columns: Vec<(f32, u32)>,
     /// ln P of every word.
     log_probabilities: Vec<f32>,
 }
 
-impl Draws {
-    /// From words' numbers of occurrences; those that do not occur count as occurring once.
+impl NoiseSampler {
+    /// A sampler for words with these numbers of occurrences; 0 counts as 1.
     ///
     /// # Panics
-    /// If there is no word.
+    /// If there are no words.
     pub fn new(counts: &[u64], power: f64, seed: u32) -> Self {
         assert!(!counts.is_empty(), "a vocabulary without words");
         let weights: Vec<f64> = counts
@@ -88,23 +91,22 @@ impl Draws {
             .iter()
             .map(|weight| (weight / sum).ln() as f32)
             .collect();
-        // In units of an equal share: words with less than one, and those that have something left
-        // to give.
+        // Relative to a uniform distribution. Words below 1 are filled up by words above it.
         let mut shares: Vec<f64> = weights
             .iter()
             .map(|weight| weight / sum * counts.len() as f64)
             .collect();
-        let (mut poor, mut rich): (Vec<usize>, Vec<usize>) =
+        let (mut below, mut above): (Vec<usize>, Vec<usize>) =
             (0..shares.len()).partition(|&word| shares[word] < 1.0);
         let mut columns: Vec<(f32, u32)> =
             (0..counts.len()).map(|word| (1.0, word as u32)).collect();
-        while let (Some(small), Some(large)) = (poor.pop(), rich.pop()) {
+        while let (Some(small), Some(large)) = (below.pop(), above.pop()) {
             columns[small] = (shares[small] as f32, large as u32);
             shares[large] -= 1.0 - shares[small];
             if shares[large] < 1.0 {
-                poor.push(large);
+                below.push(large);
             } else {
-                rich.push(large);
+                above.push(large);
             }
         }
         Self {
@@ -114,15 +116,15 @@ impl Draws {
         }
     }
 
-    /// The `count` words of draw number `draw`, the same for the same seed on every machine; a word
-    /// may be among them more than once.
+    /// The `count` words of a draw, the same for the same seed and index of the draw on every
+    /// machine. A word may occur more than once.
     pub fn sample(&self, draw: u32, count: usize) -> Vec<u32> {
         let mut random = ChaCha8Rng::seed_from_u64(u64::from(self.seed) << 32 | u64::from(draw));
         let words = self.columns.len() as u32;
         let pick = |_| {
             let word = random.random_range(0..words);
-            let (stays, other) = self.columns[word as usize];
-            if random.random::<f32>() < stays {
+            let (keep, other) = self.columns[word as usize];
+            if random.random::<f32>() < keep {
                 word
             } else {
                 other
@@ -131,13 +133,13 @@ impl Draws {
         (0..count).map(pick).collect()
     }
 
-    /// ln of how often a word is expected among `count` that are drawn.
+    /// ln of the expected number of occurrences of a word in a sample of `count` words.
     pub(super) fn log_expected(&self, word: u32, count: usize) -> f32 {
         self.log_probabilities[word as usize] + (count as f32).ln()
     }
 
-    /// ln of the probability that a word is among `count` that are drawn: how often it is expected
-    /// where equal ones count once.
+    /// ln of the probability that a word occurs in a sample of `count` words: its expected number
+    /// of occurrences after repeated words are removed.
     pub(super) fn log_included(&self, word: u32, count: usize) -> f32 {
         let probability = f64::from(self.log_probabilities[word as usize]).exp();
         (-(count as f64 * (-probability).ln_1p()).exp_m1()).ln() as f32
@@ -149,15 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_drawn_as_often_as_the_power_says() {
+    fn words_are_drawn_in_proportion_to_counts_to_the_power() {
         let counts = [40, 0, 7, 1, 1000, 3, 3, 90];
         for power in [0.0, 0.75, 1.0] {
-            let draws = Draws::new(&counts, power, 3);
+            let sampler = NoiseSampler::new(&counts, power, 3);
             let weight = |count: u64| (count.max(1) as f64).powf(power);
             let sum: f64 = counts.iter().map(|&count| weight(count)).sum();
             let mut found = [0.0; 8];
             (0..200).for_each(|draw| {
-                draws
+                sampler
                     .sample(draw, 1_000)
                     .iter()
                     .for_each(|&word| found[word as usize] += 1.0);
@@ -166,11 +168,11 @@ mod tests {
             for (word, &count) in counts.iter().enumerate() {
                 let share = weight(count) / sum;
                 assert!(
-                    (f64::from(draws.log_expected(word as u32, 10)) - (10.0 * share).ln()).abs()
+                    (f64::from(sampler.log_expected(word as u32, 10)) - (10.0 * share).ln()).abs()
                         < 1e-5
                 );
                 assert!(
-                    (f64::from(draws.log_included(word as u32, 10))
+                    (f64::from(sampler.log_included(word as u32, 10))
                         - (1.0 - (1.0 - share).powi(10)).ln())
                     .abs()
                         < 1e-5
@@ -183,61 +185,61 @@ mod tests {
     }
 
     #[test]
-    fn aliases_add_up_to_the_distribution() {
+    fn aliases_sum_to_the_distribution() {
         let counts: Vec<u64> = (1..=1001).map(|rank| 100_000 / rank).collect();
-        let draws = Draws::new(&counts, 0.75, 1);
+        let sampler = NoiseSampler::new(&counts, 0.75, 1);
         let mut shares = vec![0.0; counts.len()];
-        for (word, &(stays, other)) in draws.columns.iter().enumerate() {
-            shares[word] += f64::from(stays);
-            shares[other as usize] += 1.0 - f64::from(stays);
+        for (word, &(keep, other)) in sampler.columns.iter().enumerate() {
+            shares[word] += f64::from(keep);
+            shares[other as usize] += 1.0 - f64::from(keep);
         }
         for (word, share) in shares.iter().enumerate() {
-            let want = f64::from(draws.log_probabilities[word]).exp() * counts.len() as f64;
+            let expected = f64::from(sampler.log_probabilities[word]).exp() * counts.len() as f64;
             assert!(
-                (share / want - 1.0).abs() < 1e-4,
-                "word {word}: {share} for {want}"
+                (share / expected - 1.0).abs() < 1e-4,
+                "word {word}: {share} instead of {expected}"
             );
         }
     }
 
     #[test]
-    fn a_draw_is_its_seed_and_its_number() {
-        let draws = |seed| Draws::new(&[1; 1_000], 1.0, seed);
-        assert_eq!(draws(1).sample(5, 50), draws(1).sample(5, 50));
-        assert_eq!(draws(1).sample(5, 50)[..20], draws(1).sample(5, 20));
-        assert_ne!(draws(1).sample(5, 50), draws(1).sample(6, 50));
-        assert_ne!(draws(1).sample(5, 50), draws(2).sample(5, 50));
+    fn a_sample_depends_on_seed_and_draw() {
+        let sampler = |seed| NoiseSampler::new(&[1; 1_000], 1.0, seed);
+        assert_eq!(sampler(1).sample(5, 50), sampler(1).sample(5, 50));
+        assert_eq!(sampler(1).sample(5, 50)[..20], sampler(1).sample(5, 20));
+        assert_ne!(sampler(1).sample(5, 50), sampler(1).sample(6, 50));
+        assert_ne!(sampler(1).sample(5, 50), sampler(2).sample(5, 50));
     }
 
     #[test]
-    fn settings_that_cannot_be_are_refused() {
-        let usual = Noise {
+    fn invalid_settings_are_rejected() {
+        let valid = Noise {
             samples: 5,
             power: 0.75,
             objective: SampledObjective::Nce,
             ln_z: 9.0,
         };
-        usual.validate().expect("it can be");
+        valid.validate().expect("valid settings");
         let wrong = [
             Noise {
                 samples: 0,
-                ..usual
+                ..valid
             },
             Noise {
                 power: -0.1,
-                ..usual
+                ..valid
             },
             Noise {
                 power: f64::NAN,
-                ..usual
+                ..valid
             },
             Noise {
                 ln_z: f32::INFINITY,
-                ..usual
+                ..valid
             },
             Noise {
                 objective: SampledObjective::Softmax,
-                ..usual
+                ..valid
             },
         ];
         wrong

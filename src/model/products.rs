@@ -1,15 +1,16 @@
-//! The three products of a layer that multiplies by a weight, forward and back.
+//! The three products of a layer that multiplies by a weight: its output, and the gradients of its
+//! weight and its input.
 
 use crate::kernels::{Matmul, Precision};
 use crate::tensor::Tensor;
 
-/// What gradients are multiplied by before they are rounded to f16, relative to the factor of the
-/// loss: the largest gradient of a logit then has 10 bits before the point, and one of a millionth
-/// of it is still a normal number.
+/// The factor of gradients before they are rounded to f16, relative to the factor of the loss: the
+/// largest gradient of a logit then has 10 bits before the binary point, and a millionth of it is
+/// still a normal number.
 const HEADROOM: f32 = 1024.0;
 
-/// The precision of products of activations, which are near 1.
-pub(super) fn of_activations(mixed: bool) -> Precision {
+/// The precision of products of activations, whose values are near 1.
+pub(super) fn activation_precision(mixed: bool) -> Precision {
     if mixed {
         Precision::Mixed { scale: 1.0 }
     } else {
@@ -18,7 +19,7 @@ pub(super) fn of_activations(mixed: bool) -> Precision {
 }
 
 /// The precision of products of gradients of `scale` times the loss.
-pub(super) fn of_gradients(mixed: bool, scale: f32) -> Precision {
+pub(super) fn gradient_precision(mixed: bool, scale: f32) -> Precision {
     if mixed {
         Precision::Mixed {
             scale: (HEADROOM / scale).log2().floor().exp2(),

@@ -4,35 +4,35 @@ use super::plan::OutputPlan;
 use crate::kernels::Rows;
 use crate::tensor::Tensor;
 
-/// T steps of B streams. Tokens lie time first, `[T, B]`; [`NONE`](crate::tensor::NONE) stands for
-/// no word.
+/// T steps of B streams. Tokens are time-major, `[T, B]`; [`NONE`](crate::tensor::NONE) means no
+/// word.
 ///
-/// Windows may overlap: then the first `history` steps of one were predicted in windows before, and
-/// gradients flow back through them.
+/// Windows may overlap: the first `history` steps were predicted in earlier windows, and gradients
+/// flow back through them again.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// T, at most what the workspace was made for.
+    /// T, at most that of the workspace.
     pub time_steps: usize,
-    /// Steps at the front that predict nothing.
+    /// Number of steps at the start that predict nothing.
     pub history: usize,
-    /// Steps from this window's beginning to the next one's: the state there is carried on.
+    /// Number of steps from the start of this window to that of the next, at which the states are
+    /// carried.
     pub advance: usize,
-    /// What each step reads: the token before the one to be predicted.
+    /// The input of each step: the token before the one to predict.
     pub inputs: Tensor<u32>,
-    /// What each step predicts.
+    /// The token that each step predicts.
     pub targets: Tensor<u32>,
-    /// Positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; needed for
-    /// gradients only.
+    /// The positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; only needed
+    /// in training.
     pub order: Option<Tensor<u32>>,
-    /// The number of the draw of dropout's masks, such as the update's.
+    /// The index of the draw of dropout masks, such as the number of updates.
     pub draw: u32,
-    /// What the output layer planned for the targets; see
-    /// [`Workspace::plan`](super::Workspace::plan).
+    /// The output layer's plan for the targets; see [`Workspace::plan`](super::Workspace::plan).
     pub plan: OutputPlan,
 }
 
 impl Window {
-    /// A window that begins where the one before it ended.
+    /// A window that starts where the previous one ended.
     pub fn new(time_steps: usize, inputs: Tensor<u32>, targets: Tensor<u32>) -> Self {
         Self {
             time_steps,
@@ -46,14 +46,14 @@ impl Window {
         }
     }
 
-    /// The inputs as a table's gradient is summed over them.
+    /// The inputs, as the rows of a table's gradient.
     ///
     /// # Panics
     /// If the window has no order.
     pub(super) fn rows(&self) -> Rows {
         Rows {
             tokens: self.inputs,
-            order: self.order.expect("a window for training has an order"),
+            order: self.order.expect("a window in training has an order"),
         }
     }
 }

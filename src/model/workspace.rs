@@ -1,79 +1,66 @@
-//! What a run of a model needs besides its parameters: activations, carried states, gradients,
-//! scratch.
+//! What processing windows needs besides the parameters: layers with their activations, carried
+//! states, gradients, scratch memory.
+
+use std::ops::Range;
 
 use super::Model;
-use super::cell::{self, Capacity, Cell};
-use super::dropout::{self, DropoutPlacement};
-use super::output::{self, OutputLayer, Predictions};
+use super::capacity::Capacity;
+use super::layer::{Activations, Layer, LayerContext};
+use super::output::{OutputLayer, Predictions};
+use super::outputs::output_kind;
+use super::parameter_spec::ParameterId;
 use super::plan::{OutputPlan, WindowWords};
-use super::table::Table;
+use super::stack;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{Dropout, Fill, Gradient, Mask};
+use crate::kernels::{Fill, Gradient};
 use crate::tensor::Tensor;
 
-/// Memory for windows of B streams and up to T steps. One model may have several: one to train in,
-/// one to evaluate in.
+/// The layers of a model, with memory for windows of B streams and up to T steps. A model may have
+/// several workspaces, such as one for training and one for evaluation.
 #[derive(Debug)]
 pub struct Workspace {
     capacity: Capacity,
     initial_state: f32,
-    /// The states that texts begin with, where they are not that number in every unit.
+    /// The states at the start of a text, if they are not `initial_state` in every unit.
     initial_states: Option<Vec<Vec<f32>>>,
-    pub(super) cells: Vec<Box<dyn Cell>>,
+    /// The first layer reads the tokens, the last one writes the output layer's input.
+    pub(super) layers: Vec<Box<dyn Layer>>,
     pub(super) output: Box<dyn OutputLayer>,
-    /// `[T*B, D]`: the looked-up rows where there is an embedding.
-    embedded: Option<Tensor>,
-    /// Where the first layer's inputs are looked up by type.
-    pub(super) table: Option<Table>,
-    /// What layers hand on where some of it is left out, `[T*B, H]` each.
-    dropped: Vec<Option<Tensor>>,
-    /// The recurrent weights where some of their numbers are left out.
-    dropped_weights: Vec<Option<Tensor>>,
-    /// `[T*B, D]` where there is a projection or a compression layer, and its gradient.
-    projected: Option<[Tensor; 2]>,
     /// `[T*B, 1]`.
     losses: Tensor,
-    /// The parameters' gradients; none where nothing is trained.
+    /// The gradient of each parameter; empty outside of training.
     gradients: Vec<Tensor>,
-    /// The parameters' names.
-    names: Vec<String>,
-    /// Where the looked-up table is tied, and not by way of `table`: a row of its gradient for each
-    /// position of the window. Where neither is, the table's entry of `gradients` is of that
-    /// shape.
-    pub(super) tied: Option<Tensor>,
 }
 
-/// Checks that sentences in the middle of a text can begin as texts do, where they are to.
-fn check_initial_states(model: &Model, capacity: Capacity) -> Result<()> {
+/// Checks that sentences inside a text can start from the model's initial state.
+fn check_initial_states(model: &Model, capacity: &Capacity) -> Result<()> {
     if capacity.independent && model.initial_states.is_some() {
-        return Err(Error::usage(
-            "--independent",
-            "the model begins a text with a state that it brought along, and a sentence inside a \
-             text can begin with one number in every unit alone",
-            "Leave --independent out, or score line by line with elman score, which begins every \
-             line with that state",
+        return Err(Error::config(
+            "independent",
+            true,
+            "this model has a stored initial state, from which only the first sentence of a text \
+             can start",
+            "Remove `independent`, or score line by line with `elman score`, which starts every \
+             line from that state",
         ));
     }
     Ok(())
 }
 
-/// The number of the looked-up table: the first parameter, with an embedding and without.
-const TABLE: usize = 0;
-
 impl Workspace {
-    /// Allocates the memory; every carried state is the initial one.
+    /// Allocates the memory. Every carried state is the initial one.
     ///
     /// # Errors
-    /// If something is too large for the device, or sentences are to be independent and the model's
-    /// texts begin with a state of their own.
+    /// If something is too large for the device, or sentences are to be independent and the model
+    /// has stored initial states.
     pub fn new(device: &mut Device, model: &Model, capacity: Capacity) -> Result<Self> {
         Self::with_counts(device, model, capacity, &[])
     }
 
-    /// The same for training on a text in which words occur so often: what output layers that
-    /// sample draw by.
+    /// The same for training on a text with these numbers of occurrences of each word, which output
+    /// layers that sample words need.
     ///
     /// # Errors
     /// As [`Workspace::new`].
@@ -83,153 +70,139 @@ impl Workspace {
         capacity: Capacity,
         counts: &[u64],
     ) -> Result<Self> {
+        check_initial_states(model, &capacity)?;
         let config = model.config();
-        check_initial_states(model, capacity)?;
-        let rows = capacity.time_steps * capacity.batch;
-        let allocate = cell::kind(config).allocate;
-        let cells = (0..config.num_layers)
-            .map(|layer| allocate(device, config, layer, capacity))
-            .collect::<Result<_>>()?;
-        let output = (output::kind(config).allocate)(device, config, rows, capacity, counts)?;
-        let embedded = match config.embedding_size {
-            0 => None,
-            size => Some(device.tensor("embedded words", rows, size)?),
+        let mut context = LayerContext {
+            device,
+            config,
+            capacity: &capacity,
+            parameters: model.parameters(),
         };
-        let table = Table::new(device, config, &capacity)?;
-        let (mut dropped, mut dropped_weights) = (Vec::new(), Vec::new());
-        for layer in 0..config.num_layers {
-            let size = config.layer_size(layer);
-            let has = |site| capacity.dropout.rate(site, config.num_layers) > 0.0;
-            let mut if_dropped = |site, what, [rows, columns]: [usize; 2]| -> Result<_> {
-                if has(site) {
-                    device.tensor(what, rows, columns).map(Some)
-                } else {
-                    Ok(None)
-                }
-            };
-            dropped.push(if_dropped(
-                DropoutPlacement::Outputs(layer),
-                "states with some left out",
-                [rows, size],
-            )?);
-            let weight = [cell::kind(config).gates * size, size];
-            dropped_weights.push(if_dropped(
-                DropoutPlacement::Weights(layer),
-                "recurrent weight with some left out",
-                weight,
-            )?);
-        }
-        let projected = match config.projection || config.compression_size > 0 {
-            false => None,
-            true => {
-                let gradient_rows = if capacity.training { rows } else { 1 };
-                let size = config.decoder_input_size();
-                Some([
-                    device.tensor("projected states", rows, size)?,
-                    device.tensor("gradient of the projected states", gradient_rows, size)?,
-                ])
-            }
-        };
-        let mut gradients = Vec::new();
-        let mut tied = None;
-        let is_dense = config.tied || table.is_some();
-        if capacity.training {
-            for (number, spec) in model.parameters().parameter_specs().iter().enumerate() {
-                let what = format!("gradient of {}", spec.name);
-                let by_position =
-                    |device: &mut Device| device.tensor(&what, rows, spec.memory_shape()[1]);
-                let columns = spec.memory_shape()[1];
-                gradients.push(match output.most_rows(&spec.name) {
-                    Some(most) => device.tensor(&what, most, columns)?,
-                    None if number == TABLE && !is_dense => by_position(device)?,
-                    None => spec.allocate(device, &what)?,
-                });
-                if number == TABLE && config.tied && table.is_none() {
-                    tied = Some(by_position(device)?);
-                }
-            }
-        }
-        let losses = device.tensor("losses", rows, 1)?;
-        let initial_state = config.initial_state;
-        let names = model
-            .parameters()
-            .parameter_specs()
-            .iter()
-            .map(|spec| spec.name.clone())
-            .collect();
-        let workspace = Self {
+        let layers = stack::build(&mut context)?;
+        let output = (output_kind(config).new)(&mut context, counts)?;
+        let mut workspace = Self {
             capacity,
-            names,
-            initial_state,
+            initial_state: config.initial_state,
             initial_states: model.initial_states.clone(),
-            cells,
+            layers,
             output,
-            embedded,
-            table,
-            dropped,
-            dropped_weights,
-            projected,
-            losses,
-            gradients,
-            tied,
+            losses: device.tensor("losses", capacity.rows(), 1)?,
+            gradients: Vec::new(),
         };
+        if capacity.training {
+            workspace.gradients = workspace.allocate_gradients(device, model)?;
+        }
         workspace.reset(device);
         Ok(workspace)
     }
 
-    /// What this workspace was made for.
+    fn allocate_gradients(&self, device: &mut Device, model: &Model) -> Result<Vec<Tensor>> {
+        let parameters = model.parameters();
+        let mut gradients = Vec::new();
+        for id in parameters.ids() {
+            let spec = parameters.spec(id);
+            let name = format!("gradient of {}", spec.name);
+            let [_, columns] = spec.memory_shape();
+            gradients.push(match self.max_touched_rows(id) {
+                Some(rows) => device.tensor(&name, rows, columns)?,
+                None => spec.allocate(device, &name)?,
+            });
+        }
+        Ok(gradients)
+    }
+
+    fn max_touched_rows(&self, id: ParameterId) -> Option<usize> {
+        let of_layers = self
+            .layers
+            .iter()
+            .find_map(|layer| layer.max_touched_rows(id));
+        of_layers.or_else(|| self.output.max_touched_rows(id))
+    }
+
+    /// The capacity that the workspace was allocated for.
     pub fn capacity(&self) -> Capacity {
         self.capacity
     }
 
-    /// Lets the output layer look at a window's words before the window is walked. The plan is the
-    /// window's, and holds until the next.
+    /// Lets the output layer inspect a window's words before the window is processed. The plan is
+    /// for this window, and valid until the next plan.
     pub fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
         self.output.plan(device, words)
     }
 
-    /// Puts the state that texts begin with into every stream.
+    /// Resets the states of all streams to those at the start of a text.
     pub fn reset(&self, device: &mut Device) {
-        for (number, tensor) in self.carried().into_iter().enumerate() {
+        for (index, tensor) in self.carried().into_iter().enumerate() {
             match &self.initial_states {
                 None => device.upload(&tensor, &vec![self.initial_state; tensor.len()]),
-                Some(states) => device.upload(&tensor, &states[number].repeat(tensor.rows())),
+                Some(states) => device.upload(&tensor, &states[index].repeat(tensor.rows())),
             }
         }
     }
 
     /// The carried states of all layers, `[B, H]` each.
     pub fn carried(&self) -> Vec<Tensor> {
-        self.cells.iter().flat_map(|cell| cell.carried()).collect()
-    }
-
-    /// The gradients of the carried states as they were before the window, in the same order.
-    pub fn carried_gradient(&self) -> Vec<Tensor> {
-        self.cells
+        self.layers
             .iter()
-            .flat_map(|cell| cell.carried_gradient())
+            .flat_map(|layer| layer.carried())
             .collect()
     }
 
-    /// The losses of a window in nats, for each step that predicts and each stream; 0 where nothing
-    /// was predicted.
+    /// The gradients of the states carried into the window, in the same order.
+    pub fn carried_gradient(&self) -> Vec<Tensor> {
+        self.layers
+            .iter()
+            .flat_map(|layer| layer.carried_gradient())
+            .collect()
+    }
+
+    /// The losses of a window in nats, for each step that predicts and each stream; 0 where there
+    /// was no target.
     pub fn losses(&self, window: &Window) -> Tensor {
         self.losses.slice_rows(0..self.predicting(window).len())
     }
 
-    /// The rows of `[T*B, …]` at which something is predicted.
-    fn predicting(&self, window: &Window) -> std::ops::Range<usize> {
-        window.history * self.capacity.batch..window.time_steps * self.capacity.batch
+    /// What the output layer reads at the steps of a window that predict, `[rows, size]`.
+    pub fn states(&self, window: &Window) -> Tensor {
+        self.top().values.slice_rows(self.predicting(window))
     }
 
-    /// Of the gradient of what the output layer reads, `[T*B, …]`: the rows that it writes. The
-    /// others become zero.
-    pub(super) fn predicting_part(
-        &self,
-        device: &mut Device,
-        window: &Window,
-        gradient: Tensor,
-    ) -> Tensor {
+    /// The gradients of the parameters after [`Model::backward`] of a window, in the parameters'
+    /// order.
+    pub fn gradients(&self, window: &Window) -> Vec<Gradient> {
+        self.gradients
+            .iter()
+            .enumerate()
+            .map(|(index, &values)| {
+                let id = ParameterId(index);
+                let touched = self
+                    .layers
+                    .iter()
+                    .find_map(|layer| layer.touched_rows(id, window))
+                    .or_else(|| self.output.touched_rows(id, window.plan));
+                match touched {
+                    Some(rows) => Gradient::Rows(values.slice_rows(0..rows.tokens.len()), rows),
+                    None => Gradient::Dense(values),
+                }
+            })
+            .collect()
+    }
+
+    /// The rows of `[T*B, …]` in which a window predicts.
+    fn predicting(&self, window: &Window) -> Range<usize> {
+        let batch = self.capacity.batch;
+        window.history * batch..window.time_steps * batch
+    }
+
+    /// The input of the output layer.
+    pub(super) fn top(&self) -> Activations {
+        let last = self.layers.last().expect("a model has a recurrent layer");
+        last.output()
+    }
+
+    /// The rows of the output layer's input gradient that it writes. The others are set to zero.
+    pub(super) fn output_gradient(&self, device: &mut Device, window: &Window) -> Tensor {
+        let gradient = self.top().gradient;
         let rows = self.predicting(window);
         if rows.start > 0 {
             device.run(&Fill {
@@ -240,134 +213,12 @@ impl Workspace {
         gradient.slice_rows(rows)
     }
 
-    /// The parameters' gradients after a window's backward step, in the parameters' order.
-    pub fn gradients(&self, window: &Window) -> Vec<Gradient> {
-        let rows = window.time_steps * self.capacity.batch;
-        self.gradients
-            .iter()
-            .enumerate()
-            .map(|(number, &values)| {
-                match (
-                    number,
-                    self.output.touched_rows(&self.names[number], window.plan),
-                ) {
-                    (_, Some(touched)) => {
-                        Gradient::Rows(values.slice_rows(0..touched.tokens.len()), touched)
-                    }
-                    (TABLE, None) if self.tied.is_none() && self.table.is_none() => {
-                        Gradient::Rows(values.slice_rows(0..rows), window.rows())
-                    }
-                    _ => Gradient::Dense(values),
-                }
-            })
-            .collect()
-    }
-
-    pub(super) fn embedded(&self, time_steps: usize) -> Option<Tensor> {
-        self.embedded
-            .map(|tensor| tensor.slice_rows(0..time_steps * self.capacity.batch))
-    }
-
-    /// What is left out at a place in a window, if anything.
-    fn mask(&self, window: &Window, site: DropoutPlacement) -> Option<Mask> {
-        dropout::mask(&self.capacity, window, site, self.cells.len())
-    }
-
-    /// Leaves out of a tensor what the place's mask says: going forward, or of its gradient going
-    /// back.
-    pub(super) fn apply_dropout(
-        &self,
-        device: &mut Device,
-        window: &Window,
-        site: DropoutPlacement,
-        values: Tensor,
-    ) {
-        if let Some(mask) = self.mask(window, site) {
-            device.run(&Dropout {
-                input: values,
-                output: values,
-                mask,
-            });
-        }
-    }
-
-    /// Makes what a layer hands on of its outputs.
-    pub(super) fn write_layer_output(&self, device: &mut Device, window: &Window, layer: usize) {
-        if let Some(mask) = self.mask(window, DropoutPlacement::Outputs(layer)) {
-            let input = self.cells[layer].outputs(window.time_steps);
-            device.run(&Dropout {
-                input,
-                output: self.layer_output(layer, window.time_steps),
-                mask,
-            });
-        }
-    }
-
-    /// `[T*B, H]`: what a layer hands on to the next.
-    pub(super) fn layer_output(&self, layer: usize, time_steps: usize) -> Tensor {
-        let rows = 0..time_steps * self.capacity.batch;
-        self.dropped[layer].map_or_else(
-            || self.cells[layer].outputs(time_steps),
-            |dropped| dropped.slice_rows(rows),
-        )
-    }
-
-    /// Makes a layer's recurrent weight as the window uses it, and returns it.
-    pub(super) fn mask_weight(
-        &self,
-        device: &mut Device,
-        window: &Window,
-        layer: usize,
-        weight: Tensor,
-    ) -> Tensor {
-        if let Some(mask) = self.mask(window, DropoutPlacement::Weights(layer)) {
-            device.run(&Dropout {
-                input: weight,
-                output: self.masked_weight(layer, weight),
-                mask,
-            });
-        }
-        self.masked_weight(layer, weight)
-    }
-
-    /// A layer's recurrent weight as the window used it.
-    pub(super) fn masked_weight(&self, layer: usize, weight: Tensor) -> Tensor {
-        self.dropped_weights[layer].unwrap_or(weight)
-    }
-
-    /// `[T*B, D]`, and its gradient, where there is a projection or a compression layer.
-    pub(super) fn projected(&self, time_steps: usize) -> Option<[Tensor; 2]> {
-        self.projected.map(|both| {
-            both.map(|tensor| {
-                tensor.slice_rows(0..tensor.rows().min(time_steps * self.capacity.batch))
-            })
-        })
-    }
-
-    /// What the output layer reads at the steps of a window that predict, `[rows, size]`.
-    pub fn states(&self, window: &Window) -> Tensor {
-        self.decoder_input(window.time_steps)
-            .slice_rows(self.predicting(window))
-    }
-
-    /// What the output layer reads.
-    pub(super) fn decoder_input(&self, time_steps: usize) -> Tensor {
-        self.projected(time_steps).map_or_else(
-            || self.layer_output(self.cells.len() - 1, time_steps),
-            |[projected, _]| projected,
-        )
-    }
-
+    /// The predictions of a window.
     pub(super) fn predictions(&self, window: &Window) -> Predictions {
-        let rows = self.predicting(window);
-        let targets = window
-            .targets
-            .reshape(window.targets.len(), 1)
-            .slice_rows(rows.clone());
-        let hidden = self.decoder_input(window.time_steps).slice_rows(rows);
+        let targets = window.targets.reshape(window.targets.len(), 1);
         Predictions {
-            hidden,
-            targets,
+            hidden: self.states(window),
+            targets: targets.slice_rows(self.predicting(window)),
             losses: self.losses(window),
             plan: window.plan,
         }

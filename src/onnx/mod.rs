@@ -34,7 +34,7 @@ pub use parameters::NamedParameter;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
-use crate::model::parameter_specs;
+use crate::model::{output_kind, outputs_with, parameter_specs};
 use network::PreparedNetwork;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
@@ -64,12 +64,11 @@ const MAX_FILE_SIZE: u64 = i32::MAX as u64;
 /// [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
-    // A model trained with sampling has a full softmax.
-    if !["softmax", "sampled"].contains(&config.output.as_str()) {
+    if !output_kind(config).is_full_softmax {
         return Err(Error::invalid(
             format!("the output layer {}", config.output),
             "only the full softmax can be exported to ONNX",
-            "Train with `output = softmax` or `output = sampled`",
+            format!("Train with {}", outputs_with(|row| row.is_full_softmax)),
         ));
     }
     if config.compression_size > 0 {

@@ -21,7 +21,7 @@ pub(super) struct Accumulator {
 impl Accumulator {
     pub(super) fn new(device: &mut Device, parameters: &Parameters) -> Result<Self> {
         let mut sums = Vec::new();
-        for spec in parameters.parameter_specs() {
+        for spec in parameters.specs() {
             sums.push(spec.allocate(device, &format!("summed gradient of {}", spec.name))?);
         }
         Ok(Self {

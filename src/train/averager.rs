@@ -5,7 +5,7 @@ use super::choices::AverageKind;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::Average;
-use crate::model::{Config, Model};
+use crate::model::{Config, Model, ParameterValues};
 
 /// The number of most recent previous epochs that the trigger ignores.
 const NON_MONOTONE_INTERVAL: usize = 5;
@@ -27,13 +27,13 @@ pub(super) struct Averager {
 
 impl Averager {
     /// Averages of no weights yet, with the sizes of `values`.
-    pub(super) fn new(device: &mut Device, config: &Config, values: &[Vec<f32>]) -> Result<Self> {
-        let zeros: Vec<_> = values
-            .iter()
-            .map(|values| vec![0.0; values.len()])
-            .collect();
+    pub(super) fn new(
+        device: &mut Device,
+        config: &Config,
+        values: &ParameterValues,
+    ) -> Result<Self> {
         Ok(Self {
-            model: Model::new(device, config.clone(), &zeros)?,
+            model: Model::new(device, config.clone(), &values.zeros_like())?,
         })
     }
 

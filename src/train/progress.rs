@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+use crate::model::ParameterValues;
 
 /// The record of an epoch in `log.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,19 +88,19 @@ pub enum Event {
 /// parameter, in the file's order and layout.
 ///
 /// [`OptimizerKind::state`]: super::OptimizerKind::state
-pub type OptimizerState = BTreeMap<&'static str, Vec<Vec<f32>>>;
+pub type OptimizerState = BTreeMap<&'static str, ParameterValues>;
 
 /// The tensors of a run that a checkpoint stores, in the file's order and layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The model's parameters: during an epoch the current ones, between epochs the kept ones.
-    pub parameters: Arc<Vec<Vec<f32>>>,
+    pub parameters: Arc<ParameterValues>,
     /// During an epoch, the kept parameters; none in the first epoch and between epochs.
-    pub best: Option<Arc<Vec<Vec<f32>>>>,
+    pub best: Option<Arc<ParameterValues>>,
     /// Between epochs, the parameters from which training continues, if they are not the kept ones.
-    pub last: Option<Arc<Vec<Vec<f32>>>>,
+    pub last: Option<Arc<ParameterValues>>,
     /// The averaged parameters, if weights are averaged.
-    pub average: Option<Vec<Vec<f32>>>,
+    pub average: Option<ParameterValues>,
     /// The optimizer's state.
     pub optimizer: OptimizerState,
     /// The carried states of the streams.

@@ -7,7 +7,7 @@ use super::optimizer::OPTIMIZERS;
 use super::step_metrics::MAX_STEPS;
 use crate::error::{Error, Result};
 use crate::field::Choice;
-use crate::model::{DIRECT, DropoutRates};
+use crate::model::{DIRECT_WEIGHT, DropoutRates};
 
 /// The learning rate of direct connections in proportion to the others', where nothing is said of
 /// it: most features are seen a few times, and a few large steps would learn them by heart.
@@ -289,8 +289,8 @@ impl Recipe {
     /// What a parameter's learning rate is multiplied by.
     pub fn rate_factor(&self, parameter: &str) -> f32 {
         match self.direct_lr {
-            Some(lr) if parameter == DIRECT => lr / self.lr,
-            None if parameter == DIRECT => DIRECT_FACTOR,
+            Some(lr) if parameter == DIRECT_WEIGHT => lr / self.lr,
+            None if parameter == DIRECT_WEIGHT => DIRECT_FACTOR,
             _ => 1.0,
         }
     }

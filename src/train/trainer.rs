@@ -25,7 +25,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::model::{
-    Capacity, Config, Model, Parameters, Workspace, initial_values, set_forget_bias,
+    Capacity, Config, Model, ParameterValues, Parameters, Workspace, initial_values,
+    set_forget_bias,
 };
 use crate::tensor::Tensor;
 use kept_weights::KeptWeights;
@@ -72,7 +73,7 @@ fn allocate_optimizer_state(
     parameters: &Parameters,
 ) -> Result<Vec<Vec<Tensor>>> {
     let mut state = Vec::new();
-    for spec in parameters.parameter_specs() {
+    for spec in parameters.specs() {
         let mut tensors = Vec::new();
         for name in optimizer.state {
             tensors.push(spec.allocate(device, &format!("{name} of {}", spec.name))?);
@@ -118,7 +119,7 @@ impl<'a> Trainer<'a> {
     pub fn new(
         device: &mut Device,
         config: Config,
-        values: &[Vec<f32>],
+        values: &ParameterValues,
         recipe: Recipe,
         corpus: &'a Corpus,
     ) -> Result<Self> {
@@ -322,7 +323,7 @@ impl<'a> Trainer<'a> {
         let tensor = match parameter {
             None => "the loss".to_owned(),
             Some(index) => {
-                let spec = &self.model.parameters().parameter_specs()[index];
+                let spec = &self.model.parameters().specs()[index];
                 format!("the gradient of {}", spec.name)
             }
         };

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::model::ParameterValues;
+
 /// Parameters in the file's order and layout, shared with snapshots.
-pub(super) type SharedValues = Arc<Vec<Vec<f32>>>;
+pub(super) type SharedValues = Arc<ParameterValues>;
 
 /// The kept weights, and which weights the device had when the last epoch ended.
 #[derive(Debug, Default)]

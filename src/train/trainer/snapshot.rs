@@ -150,7 +150,7 @@ impl<'a> Trainer<'a> {
         let parameters = self.model.parameters();
         let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());
         let largest = parameters
-            .parameter_specs()
+            .specs()
             .iter()
             .map(ParameterSpec::len)
             .max()

@@ -116,7 +116,7 @@ impl Trainer<'_> {
         self.progress.step += 1;
         let base_rate = self.window_learning_rate(window);
         let parameters = self.model.parameters();
-        for (index, spec) in parameters.parameter_specs().iter().enumerate() {
+        for (index, spec) in parameters.specs().iter().enumerate() {
             let parameter = parameters.tensors()[index];
             let rate = base_rate * self.recipe.rate_factor(&spec.name);
             if self.recipe.l2 > 0.0 {

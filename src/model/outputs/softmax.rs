@@ -1,65 +1,78 @@
-//! The full softmax: `y(t) = softmax(V s(t) + b)`, by blocks of tokens whose logits stay small.
+//! The full softmax: `y(t) = softmax(V s(t) + b)`, by blocks of tokens.
 
 use super::blocks::Blocks;
-use super::config::Config;
-use super::output::{OutputLayer, Predictions};
-use super::parameters::{ParameterSpec, Parameters, of_tables};
-use super::plan::WindowWords;
-use super::products::{input_gradient, of_activations, of_gradients, product, weight_gradient};
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows,
 };
+use crate::model::cells::cell_kind;
+use crate::model::config::Config;
+use crate::model::layer::LayerContext;
+use crate::model::output::{OutputLayer, Predictions};
+use crate::model::parameter_spec::{
+    DECODER_BIAS, DECODER_WEIGHT, EMBEDDING_WEIGHT, ParameterId, ParameterSpec,
+};
+use crate::model::parameters::Parameters;
+use crate::model::plan::WindowWords;
+use crate::model::products::{
+    activation_precision, gradient_precision, input_gradient, product, weight_gradient,
+};
 use crate::tensor::Tensor;
 
-/// The names of its parameters.
-pub(super) const WEIGHT: &str = "decoder.weight";
-pub(super) const BIAS: &str = "decoder.bias";
-
-/// The full softmax with room for one block of logits.
+/// The full softmax, with memory for one block of logits.
 #[derive(Debug)]
-pub struct Softmax {
+pub(super) struct Softmax {
+    /// The decoder's weight, or the embedding if it is tied.
+    pub(super) weight: ParameterId,
+    pub(super) bias: Option<ParameterId>,
     /// `[block, V]`: logits, then their gradient.
     logits: Tensor,
     blocks: Blocks,
-    /// Whether products of training are of mixed precision.
+    /// Whether products in training are of mixed precision.
     mixed: bool,
 }
 
 impl Softmax {
-    /// The weight, where the embedding is not it too, and the bias, where there is one.
+    /// The weight, unless it is the embedding, and the bias, if there is one.
     pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
-        let mut list = Vec::new();
+        let mut specs = Vec::new();
         if !config.tied {
-            list.push(ParameterSpec::weight(
-                WEIGHT,
+            specs.push(ParameterSpec::weight(
+                DECODER_WEIGHT,
                 config.vocab_size,
                 config.decoder_input_size(),
-                of_tables(config),
+                cell_kind(config).table_initializer(),
             ));
         }
         if config.decoder_bias {
-            list.push(ParameterSpec::bias(BIAS, config.vocab_size));
+            specs.push(ParameterSpec::bias(DECODER_BIAS, config.vocab_size));
         }
-        list
+        specs
     }
 
-    pub(super) fn new(
-        device: &mut Device,
-        config: &Config,
-        rows: usize,
-        mixed: bool,
-    ) -> Result<Self> {
-        let blocks = Blocks::new(device, rows, config.vocab_size, config.decoder_input_size());
+    /// Room for blocks of up to `rows` rows.
+    pub(super) fn new(context: &mut LayerContext<'_>, rows: usize) -> Result<Self> {
+        let config = context.config;
+        let size = config.decoder_input_size();
+        let blocks = Blocks::new(context.device, rows, config.vocab_size, size);
+        let weight = if config.tied {
+            EMBEDDING_WEIGHT
+        } else {
+            DECODER_WEIGHT
+        };
         Ok(Self {
-            logits: device.scratch("logits", blocks.rows, config.vocab_size)?,
+            weight: context.id(weight),
+            bias: config.decoder_bias.then(|| context.id(DECODER_BIAS)),
+            logits: context
+                .device
+                .scratch("logits", blocks.rows, config.vocab_size)?,
             blocks,
-            mixed,
+            mixed: context.capacity.mixed,
         })
     }
 
-    /// The logits of a block of hidden states.
+    /// Computes the logits of a block of hidden states.
     fn logits(
         &self,
         device: &mut Device,
@@ -68,51 +81,29 @@ impl Softmax {
         precision: Precision,
     ) -> Tensor {
         let logits = self.logits.slice_rows(0..hidden.rows());
-        let (weight, bias) = self.parameters(parameters);
-        device.run(&product(
-            hidden,
-            parameters.tensors()[weight],
-            logits,
-            precision,
-        ));
-        if let Some(bias) = bias {
-            let bias = parameters.tensors()[bias];
-            // As a row, which it is not in memory where only some of its numbers have gradients.
+        let weight = parameters.tensor(self.weight);
+        device.run(&product(hidden, weight, logits, precision));
+        if let Some(bias) = self.bias {
+            let bias = parameters.tensor(bias);
             device.run(&AddBias {
+                // A column in memory where its gradient consists of rows.
                 bias: bias.reshape(1, bias.len()),
                 values: logits,
             });
         }
         logits
     }
-
-    /// The numbers of the weight, which is the embedding where there is none of its own, and of the
-    /// bias where there is one.
-    fn parameters(&self, parameters: &Parameters) -> (usize, Option<usize>) {
-        let weight = parameters
-            .position(WEIGHT)
-            .or_else(|| parameters.position("embedding.weight"));
-        (
-            weight.expect("every model has a decoder"),
-            parameters.position(BIAS),
-        )
-    }
 }
 
 impl OutputLayer for Softmax {
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
-            let logits = self.logits(
-                device,
-                parameters,
-                predictions.hidden.slice_rows(rows.clone()),
-                Precision::Full,
-            );
-            let predictions = predictions.slice_rows(rows);
+            let block = predictions.slice_rows(rows);
+            let logits = self.logits(device, parameters, block.hidden, Precision::Full);
             device.run(&SoftmaxCrossEntropy {
                 logits,
-                targets: predictions.targets,
-                losses: predictions.losses,
+                targets: block.targets,
+                losses: block.losses,
                 gradient: false,
                 scale: 0.0,
                 exponential: Exponential::Exact,
@@ -129,37 +120,35 @@ impl OutputLayer for Softmax {
         hidden_gradient: Tensor,
         gradients: &[Gradient],
     ) {
-        let (weight, bias) = self.parameters(parameters);
-        let exponential = Exponential::Exact;
+        let precision = gradient_precision(self.mixed, scale);
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
-            let logits = self.logits(device, parameters, block.hidden, of_activations(self.mixed));
+            let forward_precision = activation_precision(self.mixed);
+            let logits = self.logits(device, parameters, block.hidden, forward_precision);
             device.run(&SoftmaxCrossEntropy {
                 logits,
                 targets: block.targets,
                 losses: block.losses,
                 gradient: true,
                 scale,
-                exponential,
+                exponential: Exponential::Exact,
             });
-            let precision = of_gradients(self.mixed, scale);
             device.run(&input_gradient(
                 logits,
-                parameters.tensors()[weight],
+                parameters.tensor(self.weight),
                 hidden_gradient.slice_rows(rows),
                 precision,
             ));
-            let product =
-                weight_gradient(logits, block.hidden, gradients[weight].values(), precision);
+            let weight = gradients[self.weight.index()].values();
             device.run(&Matmul {
                 accumulate,
-                ..product
+                ..weight_gradient(logits, block.hidden, weight, precision)
             });
-            if let Some(bias) = bias {
+            if let Some(bias) = self.bias {
                 device.run(&SumRows {
                     values: logits,
-                    output: gradients[bias].values(),
+                    output: gradients[bias.index()].values(),
                     accumulate,
                 });
             }
@@ -186,7 +175,7 @@ impl OutputLayer for Softmax {
     }
 }
 
-/// Turns logits into ln of their softmax.
+/// Replaces logits by the logarithms of their softmax.
 pub(super) fn log_softmax(logits: &mut [f32]) {
     Exponential::Exact.log_softmax(logits);
 }

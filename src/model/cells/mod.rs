@@ -1,0 +1,77 @@
+//! The table of recurrent cells.
+//!
+//! A new cell is a row here, a file in this folder that implements [`Cell`](super::cell::Cell),
+//! and its kernels.
+
+mod elman;
+mod gru;
+mod lstm;
+mod states;
+
+use super::cell::CellKind;
+use super::config::Config;
+use super::parameter_spec::Initializer;
+use elman::ElmanCell;
+use gru::GruCell;
+use lstm::LstmCell;
+
+/// All cells.
+pub static CELLS: &[CellKind] = &[
+    CellKind {
+        name: "elman",
+        description: "s(t) = f(W x(t) + U s(t-1)) (Elman 1990, Mikolov 2010)",
+        gates: 1,
+        states: 1,
+        has_activation: true,
+        forget_gate: None,
+        bias: false,
+        initial_state: 0.1,
+        initializer: |_| Initializer::ThreeUniform,
+        new: |device, config, layer, capacity| {
+            Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
+        },
+    },
+    CellKind {
+        name: "gru",
+        description: "two gates mix the state with a new one (Cho 2014, the reset gate after the \
+            product as in PyTorch)",
+        gates: 3,
+        states: 1,
+        has_activation: false,
+        forget_gate: Some(1),
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        new: |device, config, layer, capacity| {
+            Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
+        },
+    },
+    CellKind {
+        name: "lstm",
+        description: "a memory beside the state, written and read through gates (Hochreiter and \
+            Schmidhuber 1997)",
+        gates: 4,
+        states: 2,
+        has_activation: false,
+        forget_gate: Some(1),
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        new: |device, config, layer, capacity| {
+            Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
+        },
+    },
+];
+
+/// The row of [`CELLS`] with this name.
+pub fn find_cell(name: &str) -> Option<&'static CellKind> {
+    CELLS.iter().find(|row| row.name == name)
+}
+
+/// The configuration's row of [`CELLS`].
+///
+/// # Panics
+/// If the configuration was not validated.
+pub fn cell_kind(config: &Config) -> &'static CellKind {
+    find_cell(&config.cell).expect("a validated configuration names a cell of the table")
+}

@@ -1,0 +1,16 @@
+//! The layers between the tokens and the output layer.
+//!
+//! A new kind of layer is a file in this folder that implements [`Layer`](super::layer::Layer), and
+//! a place in [`stack`](super::stack).
+
+mod dropout;
+mod embedding;
+mod linear;
+mod per_type;
+mod recurrent;
+
+pub(super) use dropout::{Dropout, DropoutMask};
+pub(super) use embedding::Embedding;
+pub(super) use linear::Linear;
+pub(super) use per_type::PerTypeInput;
+pub(super) use recurrent::{Recurrent, recurrent_parameter_name};

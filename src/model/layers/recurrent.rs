@@ -1,0 +1,242 @@
+//! A recurrent layer: `z = W x + b`, one product for all time steps, and a cell from z to the
+//! states.
+
+use crate::error::Result;
+use crate::kernels::{AddBias, Dropout as ApplyDropout, Gradient, SumRows};
+use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cells::cell_kind;
+use crate::model::config::Config;
+use crate::model::dropout::DropoutPlacement;
+use crate::model::layer::{Activations, Layer, LayerContext, Pass};
+use crate::model::parameter_spec::{MemoryLayout, ParameterId, ParameterSpec};
+use crate::model::products::{input_gradient, product, weight_gradient};
+use crate::tensor::Tensor;
+
+use super::DropoutMask;
+
+/// One recurrent layer.
+#[derive(Debug)]
+pub(in crate::model) struct Recurrent {
+    ids: RecurrentIds,
+    /// None where the layer below writes `W x` itself.
+    input: Option<Activations>,
+    masked_weight: Option<MaskedWeight>,
+    cell: Box<dyn Cell>,
+}
+
+/// The ids of a layer's parameters.
+#[derive(Debug, Clone, Copy)]
+struct RecurrentIds {
+    weight_ih: ParameterId,
+    weight_hh: ParameterId,
+    bias_ih: Option<ParameterId>,
+    bias_hh: Option<ParameterId>,
+}
+
+impl RecurrentIds {
+    /// The recurrent parameters, or their gradients.
+    fn recurrent(&self, tensor: impl Fn(ParameterId) -> Tensor) -> RecurrentParameters {
+        RecurrentParameters {
+            weight: tensor(self.weight_hh),
+            bias: self.bias_hh.map(tensor),
+        }
+    }
+}
+
+/// The recurrent weight after dropout.
+#[derive(Debug)]
+struct MaskedWeight {
+    mask: DropoutMask,
+    /// `[G*H, H]`.
+    weight: Tensor,
+}
+
+impl Recurrent {
+    pub(in crate::model) fn parameter_specs(config: &Config, layer: usize) -> Vec<ParameterSpec> {
+        let kind = cell_kind(config);
+        let size = config.layer_size(layer);
+        let rows = kind.gates * size;
+        let initializer = (kind.initializer)(size);
+        let weight = |part, columns| {
+            ParameterSpec::weight(
+                recurrent_parameter_name(part, layer),
+                rows,
+                columns,
+                initializer,
+            )
+        };
+        let is_one_hot = layer == 0 && config.embedding_size == 0;
+        let mut specs = vec![
+            ParameterSpec {
+                layout: if is_one_hot {
+                    MemoryLayout::Transposed
+                } else {
+                    MemoryLayout::Plain
+                },
+                ..weight("weight_ih", config.input_size(layer))
+            },
+            ParameterSpec {
+                may_be_sharded: false,
+                ..weight("weight_hh", size)
+            },
+        ];
+        if config.bias {
+            for part in ["bias_ih", "bias_hh"] {
+                specs.push(ParameterSpec::bias(
+                    recurrent_parameter_name(part, layer),
+                    rows,
+                ));
+            }
+        }
+        specs
+    }
+
+    /// The layer without an input: the layer below writes `W x` to [`Recurrent::pre_activations`].
+    pub(in crate::model) fn new(context: &mut LayerContext<'_>, layer: usize) -> Result<Self> {
+        let config = context.config;
+        let kind = cell_kind(config);
+        let id = |part| context.id(&recurrent_parameter_name(part, layer));
+        let bias_id = |part| config.bias.then(|| id(part));
+        let ids = RecurrentIds {
+            weight_ih: id("weight_ih"),
+            weight_hh: id("weight_hh"),
+            bias_ih: bias_id("bias_ih"),
+            bias_hh: bias_id("bias_hh"),
+        };
+        let placement = DropoutPlacement::Weights(layer);
+        let mask = DropoutMask::new(context.capacity, placement, config.num_layers);
+        let masked_weight = match mask {
+            None => None,
+            Some(mask) => {
+                let size = config.layer_size(layer);
+                let rows = kind.gates * size;
+                let weight = context
+                    .device
+                    .tensor("recurrent weight after dropout", rows, size)?;
+                Some(MaskedWeight { mask, weight })
+            }
+        };
+        Ok(Self {
+            ids,
+            input: None,
+            masked_weight,
+            cell: (kind.new)(context.device, config, layer, context.capacity)?,
+        })
+    }
+
+    /// The layer with an input, of which it computes `W x`.
+    pub(in crate::model) fn with_input(self, input: Activations) -> Self {
+        Self {
+            input: Some(input),
+            ..self
+        }
+    }
+
+    /// z and its gradient, `[T*B, G*H]`.
+    pub(in crate::model) fn pre_activations(&self) -> Activations {
+        Activations {
+            values: self.cell.pre_activations(),
+            gradient: self.cell.pre_activation_gradient(),
+        }
+    }
+
+    /// The id of `W_ih`.
+    pub(in crate::model) fn input_weight(&self) -> ParameterId {
+        self.ids.weight_ih
+    }
+}
+
+/// PyTorch's name of a layer's parameter.
+pub(in crate::model) fn recurrent_parameter_name(part: &str, layer: usize) -> String {
+    format!("rnn.{part}_l{layer}")
+}
+
+impl Layer for Recurrent {
+    fn output(&self) -> Activations {
+        Activations {
+            values: self.cell.output(),
+            gradient: self.cell.output_gradient(),
+        }
+    }
+
+    fn forward(&self, pass: &mut Pass<'_>) {
+        let z = self.pre_activations().values(pass.rows);
+        if let Some(input) = self.input {
+            pass.device.run(&product(
+                input.values(pass.rows),
+                pass.parameters.tensor(self.ids.weight_ih),
+                z,
+                pass.precision,
+            ));
+        }
+        if let Some(bias) = self.ids.bias_ih {
+            pass.device.run(&AddBias {
+                bias: pass.parameters.tensor(bias),
+                values: z,
+            });
+        }
+        let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
+        if let Some(MaskedWeight { mask, weight }) = &self.masked_weight {
+            pass.device.run(&ApplyDropout {
+                input: recurrent.weight,
+                output: *weight,
+                mask: mask.mask(pass.window),
+            });
+            recurrent.weight = *weight;
+        }
+        self.cell.forward(pass.device, pass.window, recurrent);
+    }
+
+    fn backward(&self, pass: &mut Pass<'_>, gradients: &[Gradient]) {
+        let gradient_of = |id: ParameterId| gradients[id.index()].values();
+        let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
+        let recurrent_gradient = self.ids.recurrent(gradient_of);
+        if let Some(MaskedWeight { weight, .. }) = self.masked_weight {
+            recurrent.weight = weight;
+        }
+        self.cell.backward(
+            pass.device,
+            pass.window,
+            recurrent,
+            recurrent_gradient,
+            pass.precision,
+        );
+        if let Some(MaskedWeight { mask, .. }) = &self.masked_weight {
+            pass.device.run(&ApplyDropout {
+                input: recurrent_gradient.weight,
+                output: recurrent_gradient.weight,
+                mask: mask.mask(pass.window),
+            });
+        }
+        let z_gradient = self.pre_activations().gradient(pass.rows);
+        if let Some(bias) = self.ids.bias_ih {
+            pass.device.run(&SumRows {
+                values: z_gradient,
+                output: gradient_of(bias),
+                accumulate: false,
+            });
+        }
+        if let Some(input) = self.input {
+            pass.device.run(&weight_gradient(
+                z_gradient,
+                input.values(pass.rows),
+                gradient_of(self.ids.weight_ih),
+                pass.precision,
+            ));
+            pass.device.run(&input_gradient(
+                z_gradient,
+                pass.parameters.tensor(self.ids.weight_ih),
+                input.gradient(pass.rows),
+                pass.precision,
+            ));
+        }
+    }
+
+    fn carried(&self) -> Vec<Tensor> {
+        self.cell.carried()
+    }
+
+    fn carried_gradient(&self) -> Vec<Tensor> {
+        self.cell.carried_gradient()
+    }
+}

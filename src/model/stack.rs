@@ -1,0 +1,137 @@
+//! The stack of layers of a configuration.
+//!
+//! With tokens w(t), hidden states h_k(t) of layer k and the distribution y(t) over the next token:
+//!
+//! ```text
+//! x(t)   = E w(t)                                embedding; with one-hot input x(t) = w(t)
+//! h_1(t) = cell(W_1 x(t) + b_1, h_1(t-1))        recurrent layers, dropout between them
+//! h_k(t) = cell(W_k h_k-1(t) + b_k, h_k(t-1))
+//! p(t)   = f(P h_L(t))                           projection or compression, if configured
+//! y(t)   = output layer(p(t))
+//! ```
+
+use super::cells::cell_kind;
+use super::config::Config;
+use super::dropout::DropoutPlacement;
+use super::layer::{Activations, Layer, LayerContext};
+use super::layers::{
+    Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent, recurrent_parameter_name,
+};
+use super::outputs::output_kind;
+use super::parameter_spec::ParameterSpec;
+use super::parameter_values::ParameterValues;
+use super::parameters::find_parameter;
+use crate::error::Result;
+
+/// The parameters of a configuration's layers, in the order of the file.
+pub fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
+    let mut specs = Embedding::parameter_specs(config);
+    for layer in 0..config.num_layers {
+        specs.extend(Recurrent::parameter_specs(config, layer));
+    }
+    specs.extend(Linear::parameter_specs(config));
+    specs.extend((output_kind(config).parameter_specs)(config));
+    specs
+}
+
+/// Builds a configuration's layers up to the output layer's input.
+pub(super) fn build(context: &mut LayerContext<'_>) -> Result<Vec<Box<dyn Layer>>> {
+    let num_layers = context.config.num_layers;
+    let mut stack = Stack::default();
+    let first = stack.push_input(context)?;
+    let mut hidden = stack.push(first);
+    hidden = stack.push_output_dropout(context, 0, hidden)?;
+    for layer in 1..num_layers {
+        hidden = stack.push(Recurrent::new(context, layer)?.with_input(hidden));
+        hidden = stack.push_output_dropout(context, layer, hidden)?;
+    }
+    if let Some(linear) = Linear::new(context, hidden)? {
+        stack.push(linear);
+    }
+    Ok(stack.layers)
+}
+
+/// Layers, the first first.
+#[derive(Debug, Default)]
+struct Stack {
+    layers: Vec<Box<dyn Layer>>,
+}
+
+impl Stack {
+    /// Adds a layer; its output.
+    fn push(&mut self, layer: impl Layer + 'static) -> Activations {
+        let output = layer.output();
+        self.layers.push(Box::new(layer));
+        output
+    }
+
+    /// Adds the layers below the first recurrent layer, which is returned. Unless a product is
+    /// computed for each embedded token, they write the recurrent layer's `W x` themselves.
+    fn push_input(&mut self, context: &mut LayerContext<'_>) -> Result<Recurrent> {
+        let first = Recurrent::new(context, 0)?;
+        let pre_activations = first.pre_activations();
+        let weight = first.input_weight();
+        if context.config.embedding_size == 0 {
+            self.push(Embedding::one_hot(weight, pre_activations));
+        } else if PerTypeInput::is_worthwhile(context.config, context.capacity) {
+            let layer = PerTypeInput::new(context, weight, pre_activations)?;
+            self.push(layer);
+        } else {
+            let embedded = self.push(Embedding::new(context)?);
+            self.push_dropout(context, DropoutPlacement::Words, embedded);
+            self.push_dropout(context, DropoutPlacement::Input, embedded);
+            return Ok(first.with_input(embedded));
+        }
+        self.push_dropout(context, DropoutPlacement::Words, pre_activations);
+        Ok(first)
+    }
+
+    /// Adds dropout that overwrites its input, where the rate is not 0.
+    fn push_dropout(
+        &mut self,
+        context: &LayerContext<'_>,
+        placement: DropoutPlacement,
+        input: Activations,
+    ) {
+        if let Some(mask) = mask(context, placement) {
+            self.push(Dropout::in_place(input, mask));
+        }
+    }
+
+    /// Adds dropout of a recurrent layer's output, where the rate is not 0; the output.
+    fn push_output_dropout(
+        &mut self,
+        context: &mut LayerContext<'_>,
+        layer: usize,
+        output: Activations,
+    ) -> Result<Activations> {
+        match mask(context, DropoutPlacement::Outputs(layer)) {
+            None => Ok(output),
+            Some(mask) => Ok(self.push(Dropout::new(context, output, mask)?)),
+        }
+    }
+}
+
+fn mask(context: &LayerContext<'_>, placement: DropoutPlacement) -> Option<DropoutMask> {
+    DropoutMask::new(context.capacity, placement, context.config.num_layers)
+}
+
+/// Initial values of a configuration's parameters, the same for the same seed on every machine.
+pub fn initial_values(config: &Config, seed: u64) -> ParameterValues {
+    ParameterValues::initial(&parameter_specs(config), seed)
+}
+
+/// Sets the input bias of the forget gate in every layer whose cell has such a gate; 1 helps a new
+/// network remember (Jozefowicz 2015).
+pub fn set_forget_bias(config: &Config, values: &mut ParameterValues, bias: f32) {
+    let Some(gate) = cell_kind(config).forget_gate else {
+        return;
+    };
+    let specs = parameter_specs(config);
+    for layer in 0..config.num_layers {
+        let size = config.layer_size(layer);
+        if let Some(id) = find_parameter(&specs, &recurrent_parameter_name("bias_ih", layer)) {
+            values.of_mut(id)[gate * size..(gate + 1) * size].fill(bias);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Checks of configurations.
+
+use super::cells::CELLS;
+use super::config::{Config, MAX_DIRECT_ORDER};
+use super::format::comma_separated;
+use super::outputs::{OUTPUTS, output_kind, outputs_with};
+use crate::error::{Error, Result};
+use crate::kernels::BLOCK;
+
+impl Config {
+    /// Checks that the configuration is that of a model.
+    ///
+    /// # Errors
+    /// If a size is too small, a cell or an output layer is unknown, or settings contradict each
+    /// other.
+    pub fn validate(&self) -> Result<()> {
+        at_least("hidden_size", self.hidden_size, 1)?;
+        at_least("num_layers", self.num_layers, 1)?;
+        at_least("vocab_size", self.vocab_size, 2)?;
+        if !self.hidden_sizes.is_empty()
+            && (self.hidden_sizes.len() != self.num_layers || self.hidden_sizes.contains(&0))
+        {
+            return Err(Error::config(
+                "hidden_sizes",
+                comma_separated(&self.hidden_sizes),
+                format!(
+                    "`num_layers = {}` needs one size of at least 1 for each layer",
+                    self.num_layers
+                ),
+                "Give one size for all layers, or one for each layer",
+            ));
+        }
+        self.validate_embedding()?;
+        check_name("cell", &self.cell, CELLS.iter().map(|row| row.name))?;
+        check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
+        self.validate_output()
+    }
+
+    /// Checks the settings that depend on the embedding.
+    fn validate_embedding(&self) -> Result<()> {
+        let size = self.embedding_size;
+        let read = self.output_size();
+        for (field, is_on) in [("tied", self.tied), ("projection", self.projection)] {
+            if is_on && size == 0 {
+                return Err(Error::config(
+                    field,
+                    true,
+                    "there is no embedding",
+                    "Set `embedding_size` too",
+                ));
+            }
+        }
+        if self.compression_size > 0 && (self.projection || self.tied) {
+            return Err(Error::config(
+                "compression_size",
+                self.compression_size,
+                "a compression layer cannot be combined with `projection` or `tied`",
+                "Remove one of them",
+            ));
+        }
+        if self.tied && !self.projection && size != read {
+            return Err(Error::config(
+                "tied",
+                true,
+                format!(
+                    "the output layer reads the last layer's {read} values, but the embedding has \
+                     {size}"
+                ),
+                format!(
+                    "Use `embedding_size = {read}`, or `projection`, which projects {read} values \
+                     to {size}"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks the settings of the output layer.
+    fn validate_output(&self) -> Result<()> {
+        let kind = output_kind(self);
+        let cutoffs = self
+            .clusters
+            .as_ref()
+            .map(|clusters| comma_separated(&clusters.cutoffs));
+        let samples = self.noise.map(|noise| noise.samples.to_string());
+        let classes = self.classes.as_ref().map(|one| one.asked.to_string());
+        self.check_part("clusters", "cutoffs", cutoffs, |row| row.has_clusters)?;
+        self.check_part("noise", "samples", samples, |row| row.has_noise)?;
+        self.check_part("classes", "classes", classes, |row| row.has_classes)?;
+        if let Some(clusters) = &self.clusters {
+            clusters.validate(self.vocab_size)?;
+        }
+        if let Some(noise) = &self.noise {
+            noise.validate()?;
+        }
+        if let Some(classes) = &self.classes {
+            classes.validate(self.vocab_size)?;
+        }
+        if self.tied && !kind.supports_tied {
+            return Err(Error::config(
+                "tied",
+                true,
+                format!(
+                    "the embedding cannot be the output layer's weight with `output = {}`",
+                    self.output
+                ),
+                format!(
+                    "Remove `tied`, or use {}",
+                    outputs_with(|row| row.supports_tied)
+                ),
+            ));
+        }
+        if self.direct_size > 0 {
+            self.validate_direct()?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a part of an output layer is configured if the layer needs it, and only then.
+    /// `part` is its field, `setting` the field by which users configure it, and `value` the
+    /// configured value.
+    fn check_part(
+        &self,
+        part: &str,
+        setting: &str,
+        value: Option<String>,
+        needs: impl Fn(&super::OutputKind) -> bool,
+    ) -> Result<()> {
+        let output = &self.output;
+        match (needs(output_kind(self)), value) {
+            (true, Some(_)) | (false, None) => Ok(()),
+            (true, None) => Err(Error::invalid(
+                format!("a model with `output = {output}`"),
+                format!("its configuration has no {part}"),
+                "Restore config.json, or train the model again",
+            )),
+            (false, Some(value)) => Err(Error::config(
+                setting,
+                value,
+                format!("`output = {output}` has no {part}"),
+                format!("Use {}, or remove `{setting}`", outputs_with(needs)),
+            )),
+        }
+    }
+
+    /// Checks the settings of direct connections.
+    fn validate_direct(&self) -> Result<()> {
+        let size = self.direct_size;
+        if !output_kind(self).supports_direct {
+            return Err(Error::config(
+                "direct_size",
+                size,
+                format!("`output = {}` has no direct connections", self.output),
+                format!(
+                    "Use {}; with `classes = 1` it is the full softmax",
+                    outputs_with(|row| row.supports_direct)
+                ),
+            ));
+        }
+        if !size.is_multiple_of(BLOCK) || u32::try_from(size).is_err() {
+            return Err(Error::config(
+                "direct_size",
+                size,
+                format!("it must be a multiple of {BLOCK} below 2^32"),
+                format!("Use {}", size.next_multiple_of(BLOCK).min(1 << 31)),
+            ));
+        }
+        if !(1..=MAX_DIRECT_ORDER).contains(&self.direct_order) {
+            return Err(Error::config(
+                "direct_order",
+                self.direct_order,
+                format!("n-grams have from 1 to {MAX_DIRECT_ORDER} words"),
+                "The default is 3",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn at_least(field: &str, value: usize, minimum: usize) -> Result<()> {
+    if value >= minimum {
+        return Ok(());
+    }
+    Err(Error::config(
+        field,
+        value,
+        format!("it must be at least {minimum}"),
+        format!("Use {minimum} or more"),
+    ))
+}
+
+fn check_name(
+    field: &str,
+    name: &str,
+    mut names: impl Iterator<Item = &'static str> + Clone,
+) -> Result<()> {
+    let list = names.clone().collect::<Vec<_>>().join(", ");
+    if names.any(|row| row == name) {
+        return Ok(());
+    }
+    Err(Error::config(
+        field,
+        name,
+        "there is none with this name",
+        format!("Use one of {list}"),
+    ))
+}
