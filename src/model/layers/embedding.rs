@@ -15,8 +15,8 @@ use crate::tensor::Tensor;
 pub(in crate::model) struct Embedding {
     table: ParameterId,
     output: Activations,
-    /// `[T*B, D]`: this layer's part of the gradient, a row for each token, if the table is also the
-    /// output layer's weight.
+    /// `[T*B, D]`: this layer's part of the gradient, a row for each token, if the table is also
+    /// the output layer's weight.
     tied_sums: Option<Tensor>,
 }
 
