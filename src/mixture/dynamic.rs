@@ -222,7 +222,7 @@ impl DynamicLearner {
 fn allocate_like(device: &mut Device, model: &Model, what: &str) -> Result<Vec<Tensor>> {
     model
         .parameters()
-        .parameter_specs()
+        .specs()
         .iter()
         .map(|spec| spec.allocate(device, &format!("{what} of {}", spec.name)))
         .collect()
