@@ -92,7 +92,7 @@ impl Direct {
         let seed = class.map_or(unit, |class| unit.wrapping_mul(class as u64 + 1));
         let offset = if class.is_some() { half } else { 0 };
         let mut starts = vec![NONE; self.order];
-        for length in 0..self.order.min(history.len() + 1) {
+        for (length, run_start) in starts.iter_mut().enumerate().take(history.len() + 1) {
             let hash = (1..=length).fold(seed, |hash, back| {
                 let prime = (length as u32)
                     .wrapping_mul(PRIMES[back])
@@ -105,7 +105,7 @@ impl Direct {
             if start == 0 {
                 break;
             }
-            starts[length] = start as u32;
+            *run_start = start as u32;
         }
         starts
     }
