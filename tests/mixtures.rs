@@ -283,7 +283,7 @@ fn lists_that_are_refused() {
     refused(&lines[..3], &["ends after line 3", "token 4 of the text"]);
     refused(
         &[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(),
-        &[&format!("{last} tokens"), "2 more lines"],
+        &[&format!("{last} tokens"), "2 more line(s)"],
     );
     for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "0.1 0.2", "word"] {
         let mut lines = lines.clone();

@@ -531,7 +531,7 @@ fn other_sources_are_mixed_in() {
     );
     for (count, parts) in [
         (11, &["ends after line 11", "token 12"]),
-        (13, &["12 tokens", "1 lines more"]),
+        (13, &["12 tokens", "1 more line(s)"]),
     ] {
         workbench.write("list.txt", "0.125\n".repeat(count));
         rescore(&workbench, "--model direct --lm-prob list.txt").fails(1, parts);
@@ -584,7 +584,7 @@ fn lines_that_are_refused() {
         (
             "u -1 -2 2 the boy\nu -1 -2 3 the boy\n",
             "--ids first-column --form srilm",
-            &["line 2", "says 3 words and has 2"],
+            &["line 2", "states 3 words but has 2"],
         ),
         (
             "-1 -2 1 the\n-1 nan 1 the\n",

@@ -84,7 +84,7 @@ impl ExternalProbs {
             format!("`lm_prob = {}`", self.path.display()),
             format!(
                 "the text has {tokens} tokens including line endings, but the file has {rest} more \
-                 lines"
+                 line(s)"
             ),
             "Generate the file from the same text",
         ))

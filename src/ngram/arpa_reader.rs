@@ -155,13 +155,13 @@ impl<R: BufRead> ArpaParser<R> {
         while !self.lines.bytes().starts_with(b"\\") {
             found += 1;
             if found > expected {
-                return Err(self.wrong_count(order, "there are more"));
+                return Err(self.count_mismatch(order, "there are more"));
             }
             self.ngram(order, heading_line)?;
             self.next_line()?;
         }
         if found < expected {
-            return Err(self.wrong_count(order, &format!("there are {found}")));
+            return Err(self.count_mismatch(order, &format!("there are {found}")));
         }
         self.model
             .finish_order()
@@ -175,7 +175,7 @@ impl<R: BufRead> ArpaParser<R> {
             })
     }
 
-    fn wrong_count(&self, order: usize, found: &str) -> crate::error::Error {
+    fn count_mismatch(&self, order: usize, found: &str) -> crate::error::Error {
         let expected = self.counts[order - 1];
         self.lines.invalid(
             &format!("the {order}-grams"),

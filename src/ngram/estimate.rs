@@ -86,26 +86,29 @@ pub(super) fn estimate(
     probabilities[0][start as usize] = LOG10_ZERO;
     let NgramCounts { mut trie, counts } = estimator.counted;
     if (1..=order).any(|order| options.min_count(order) > 1) {
-        let keep: Vec<Vec<bool>> = (1..)
-            .zip(&counts)
-            .map(|(order, counts)| {
-                counts
-                    .iter()
-                    .map(|&count| order == 1 || count >= options.min_count(order))
-                    .collect()
-            })
-            .collect();
+        let keep = frequent(&counts, options);
         trie.retain(&keep);
-        probabilities
-            .iter_mut()
-            .chain(&mut backoffs)
-            .zip(keep.iter().chain(&keep))
-            .for_each(|(values, marks)| retain(values, marks));
+        for (index, values) in probabilities.iter_mut().enumerate() {
+            retain(values, &keep[index]);
+        }
+        for (index, values) in backoffs.iter_mut().enumerate() {
+            retain(values, &keep[index]);
+        }
     }
     Ok(Estimate {
         model: NgramModel::new(types, trie, probabilities, backoffs),
         discounts,
     })
+}
+
+/// Marks the n-grams that reach the minimum count of their order. All unigrams are kept.
+fn frequent(counts: &[Vec<u32>], options: &KneserNeyOptions) -> Vec<Vec<bool>> {
+    let mut keep = vec![vec![true; counts[0].len()]];
+    for (order, counts) in (2..).zip(&counts[1..]) {
+        let min_count = options.min_count(order);
+        keep.push(counts.iter().map(|&count| count >= min_count).collect());
+    }
+    keep
 }
 
 fn log10_values(values: &[f64]) -> Vec<f32> {

@@ -17,52 +17,89 @@ impl Grammar {
         let sentence: Vec<usize> = sentence.iter().map(find).collect::<Option<_>>()?;
         let chart = &self.chart;
         let count = sentence.len();
-        // Most spans are not constituents of any category, so a cell lists only the items it
-        // contains.
+        // The cells of the chart: the items of each span with their values, by length and start.
+        // Most spans are not constituents of any category, so a cell lists only the items it has.
         let mut cells: Vec<Vec<(usize, T)>> = Vec::with_capacity(count * count);
-        let mut totals: Vec<Option<T>> = vec![None; chart.items];
+        let mut cell = ChartCell::new(chart.items);
         for length in 1..=count {
             for first in 0..count {
-                let mut found = Vec::new();
-                let mut add = |totals: &mut [Option<T>], item: usize, value: T| {
-                    let sum = totals[item].map(|sum| sum.plus(value));
-                    if sum.is_none() {
-                        found.push(item);
-                    }
-                    totals[item] = sum.or(Some(value));
-                };
                 if length == 1 {
-                    add(&mut totals, chart.first_word + sentence[first], T::ONE);
+                    cell.add(chart.first_word + sentence[first], T::ONE);
                 }
-                // Spans that extend beyond the sentence have an empty cell, to keep the indexing
-                // simple.
-                for split in 1..if first + length <= count { length } else { 0 } {
+                // A span that extends beyond the sentence has an empty cell, so that the index of a
+                // cell is a simple product.
+                let splits = if first + length <= count { length } else { 0 };
+                for split in 1..splits {
                     let left = &cells[(split - 1) * count + first];
                     let right = &cells[(length - split - 1) * count + first + split];
-                    for &(left_item, left_value) in left {
-                        for rule in &chart.binary[left_item] {
-                            let right_match = right.iter().find(|(item, _)| *item == rule.right);
-                            if let Some(&(_, right_value)) = right_match {
-                                let value = left_value.times(right_value).scale(rule.probability);
-                                add(&mut totals, rule.parent, value);
-                            }
-                        }
-                    }
+                    cell.add_pairs(chart, left, right);
                 }
-                for rule in &chart.unary {
-                    if let Some(value) = totals[rule.child] {
-                        add(&mut totals, rule.parent, value.scale(rule.probability));
-                    }
-                }
-                let take = |item: usize| totals[item].take().map(|value| (item, value));
-                cells.push(found.into_iter().filter_map(take).collect());
+                cell.add_unary(chart);
+                cells.push(cell.take());
             }
         }
-        let whole = cells.get(count.checked_sub(1)? * count)?;
-        whole
+        let sentence_cell = cells.get(count.checked_sub(1)? * count)?;
+        sentence_cell
             .iter()
             .find(|(item, _)| *item == 0)
             .map(|&(_, value)| value)
+    }
+}
+
+/// The items of one span with their values, while they are being summed.
+struct ChartCell<T> {
+    /// The value of each item of the chart.
+    values: Vec<Option<T>>,
+    /// The items that have a value, in the order of their first occurrence.
+    items: Vec<usize>,
+}
+
+impl<T: Semiring> ChartCell<T> {
+    fn new(items: usize) -> Self {
+        Self {
+            values: vec![None; items],
+            items: Vec::new(),
+        }
+    }
+
+    /// Adds a derivation of an item.
+    fn add(&mut self, item: usize, value: T) {
+        let sum = self.values[item].map(|sum| sum.plus(value));
+        if sum.is_none() {
+            self.items.push(item);
+        }
+        self.values[item] = sum.or(Some(value));
+    }
+
+    /// Applies the rules with two children to all pairs of items of two adjacent spans.
+    fn add_pairs(&mut self, chart: &ChartRules, left: &[(usize, T)], right: &[(usize, T)]) {
+        for &(left_item, left_value) in left {
+            for rule in &chart.binary[left_item] {
+                let right_match = right.iter().find(|(item, _)| *item == rule.right);
+                if let Some(&(_, right_value)) = right_match {
+                    let value = left_value.times(right_value).scale(rule.probability);
+                    self.add(rule.parent, value);
+                }
+            }
+        }
+    }
+
+    /// Applies the rules with one child.
+    fn add_unary(&mut self, chart: &ChartRules) {
+        for rule in &chart.unary {
+            if let Some(value) = self.values[rule.child] {
+                self.add(rule.parent, value.scale(rule.probability));
+            }
+        }
+    }
+
+    /// Removes and returns all items with their values.
+    fn take(&mut self) -> Vec<(usize, T)> {
+        let values = &mut self.values;
+        self.items
+            .drain(..)
+            .filter_map(|item| values[item].take().map(|value| (item, value)))
+            .collect()
     }
 }
 

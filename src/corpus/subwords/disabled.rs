@@ -1,12 +1,13 @@
-//! Replaces byte-pair encoding in builds without the feature `tokenizers`: every attempt to create
-//! subwords is an error that names the feature.
+//! Replaces byte-pair encoding in builds without the feature `tokenizers`: creating subwords returns
+//! an error that names the feature.
 
 use std::path::Path;
 
 use super::limits::Limits;
 use crate::error::{Error, Result};
 
-/// A byte-level BPE tokenizer. In this build there is none: it needs the feature `tokenizers`.
+/// A byte-level BPE tokenizer. Not available in this build, because it requires the feature
+/// `tokenizers`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Subwords {}
 
@@ -14,22 +15,22 @@ fn missing_feature() -> Error {
     Error::config(
         "unit",
         "bpe",
-        "this build of Elman has no subwords",
+        "this build of Elman does not support subwords",
         "Enable the Cargo feature `tokenizers`, or use another unit",
     )
 }
 
-/// No pieces: subwords cannot be learned from a text.
+/// Returns no pieces, because subwords cannot be learned.
 pub(super) fn split_pieces(_line: &str) -> Vec<String> {
     Vec::new()
 }
 
-/// The bytes of a token as it is.
+/// The UTF-8 bytes of the token.
 pub(super) fn token_bytes(token: &str) -> Vec<u8> {
     token.as_bytes().to_vec()
 }
 
-/// One for each type.
+/// Returns a length of 1 for each type.
 pub(super) fn byte_lengths(types: &[String]) -> Vec<usize> {
     vec![1; types.len()]
 }
