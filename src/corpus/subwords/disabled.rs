@@ -1,5 +1,5 @@
-//! Replaces byte-pair encoding in builds without the feature `tokenizers`: creating subwords returns
-//! an error that names the feature.
+//! Replaces byte-pair encoding in builds without the feature `tokenizers`: creating subwords
+//! returns an error that names the feature.
 
 use std::path::Path;
 
