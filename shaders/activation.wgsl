@@ -1,7 +1,7 @@
-// The activation and its derivative, element by element.
+// An activation function and its derivative, element by element.
 //
-// forward: values = f(values). backward: gradient = gradient * f'(z), from the outputs f(z) in
-// values.
+// forward:  values = f(values).
+// backward: gradient *= f'(z), computed from the outputs f(z) in values.
 struct Arguments { count: u32, values_offset: u32, gradient_offset: u32 }
 
 override ACTIVATION: u32 = 0u;
@@ -17,7 +17,8 @@ fn forward(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
     if i >= arguments.count { return; }
-    values[arguments.values_offset + i] = activate(ACTIVATION, values[arguments.values_offset + i]);
+    let position = arguments.values_offset + i;
+    values[position] = activate(ACTIVATION, values[position]);
 }
 
 @compute @workgroup_size(256)
@@ -28,6 +29,6 @@ fn backward(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
     if i >= arguments.count { return; }
-    gradient[arguments.gradient_offset
-        + i] *= activation_derivative(ACTIVATION, values[arguments.values_offset + i]);
+    let output = values[arguments.values_offset + i];
+    gradient[arguments.gradient_offset + i] *= activation_derivative(ACTIVATION, output);
 }

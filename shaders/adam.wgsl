@@ -1,9 +1,15 @@
-// Adam (Kingma and Ba 2015, as in PyTorch), with g = scale gradient: first = 0.9 first + 0.1 g;
-// second = 0.999 second + 0.001 g^2; parameter -= rate first / (sqrt(second) / root_correction +
-// 1e-8) rate holds the first moment's correction, root_correction is sqrt(1 - 0.999^step).
+// Adam (Kingma and Ba 2015, as in PyTorch), with g = scale gradient:
 //
-// A table's gradient is zero in most rows, but its moments fade in all: `rows` adds g so enlarged
-// that `dense`, without a gradient, makes it the update above.
+//   first_moment = 0.9 first_moment + 0.1 g
+//   second_moment = 0.999 second_moment + 0.001 g^2
+//   parameter -= rate first_moment / (sqrt(second_moment) / sqrt_correction + 1e-8)
+//
+// `rate` is the learning rate divided by the first moment's bias correction, 1 - 0.9^step;
+// `sqrt_correction` is the square root of the second moment's, sqrt(1 - 0.999^step).
+//
+// The gradient of a table is zero in most rows, but the moments of every row decay. `rows` adds g
+// to the moments, prescaled so that `dense`, which runs next without a gradient, completes the
+// update above.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -12,26 +18,25 @@ struct Arguments {
     first_row: u32,
     end_row: u32,
     rate: f32,
-    root_correction: f32,
+    sqrt_correction: f32,
 }
 
-// Whether `dense` has a gradient to add.
+// Whether `dense` adds a gradient.
 override GRADIENT: bool = true;
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
-@group(0) @binding(1) var<storage, read_write> first: array<f32>;
-@group(0) @binding(2) var<storage, read_write> second: array<f32>;
+@group(0) @binding(1) var<storage, read_write> first_moment: array<f32>;
+@group(0) @binding(2) var<storage, read_write> second_moment: array<f32>;
 @group(0) @binding(3) var<storage, read> gradient: array<f32>;
 @group(0) @binding(4) var<storage, read> scale: array<f32>;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
 @group(0) @binding(6) var<storage, read> order: array<u32>;
 
-// What the moments keep of themselves, and what they take from the gradient: 1 - 0.999 in f32 is
-// off by 1e-5 of itself.
-const KEEP_1: f32 = 0.9;
-const KEEP_2: f32 = 0.999;
-const TAKE_1: f32 = 0.1;
-const TAKE_2: f32 = 0.001;
+// The gradient's weights are constants because 1 - 0.999 in f32 has a relative error of 1e-5.
+const BETA_1: f32 = 0.9;
+const BETA_2: f32 = 0.999;
+const ONE_MINUS_BETA_1: f32 = 0.1;
+const ONE_MINUS_BETA_2: f32 = 0.001;
 
 @compute @workgroup_size(256)
 fn dense(
@@ -43,14 +48,18 @@ fn dense(
     if i >= arguments.count { return; }
     var g = 0.0;
     if GRADIENT { g = scale[0] * gradient[i]; }
-    let mean = KEEP_1 * first[i] + TAKE_1 * g;
-    let square = KEEP_2 * second[i] + TAKE_2 * (g * g);
-    first[i] = mean;
-    second[i] = square;
-    parameter[i] -= arguments.rate * mean / (sqrt(square) / arguments.root_correction + 1e-8);
+    let first = BETA_1 * first_moment[i] + ONE_MINUS_BETA_1 * g;
+    let second = BETA_2 * second_moment[i] + ONE_MINUS_BETA_2 * (g * g);
+    first_moment[i] = first;
+    second_moment[i] = second;
+    parameter[i] -= arguments.rate * first / (sqrt(second) / arguments.sqrt_correction + 1e-8);
 }
 
-// One workgroup for each position of `order`; only those work at which a token begins.
+fn token_at(p: u32) -> u32 {
+    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+}
+
+// One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
 fn rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -59,17 +68,14 @@ fn rows(
 ) {
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
-    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    // Rows of another piece of the table, and NONE, are left alone.
+    let token = token_at(p);
+    // Skips NONE and rows in other shards of the table.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset
-        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
-        return;
-    }
+    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];
-        first[i] += TAKE_1 / KEEP_1 * g;
-        second[i] += TAKE_2 / KEEP_2 * (g * g);
+        first_moment[i] += ONE_MINUS_BETA_1 / BETA_1 * g;
+        second_moment[i] += ONE_MINUS_BETA_2 / BETA_2 * (g * g);
     }
 }

@@ -1,4 +1,6 @@
-// output += input or, where SQUARE is set, output += input^2.
+// Elementwise addition: output += input, or output += input^2 with SQUARE.
+//
+// dense: an input of the output's shape. rows: input for some of its rows.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -35,7 +37,11 @@ fn dense(
     if i < arguments.count { add(i, input[arguments.input_offset + i]); }
 }
 
-// One workgroup for each position of `order`. Only the first position of each token does work.
+fn token_at(p: u32) -> u32 {
+    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+}
+
+// One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
 fn rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -44,15 +50,12 @@ fn rows(
 ) {
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
-    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    // NONE and rows in another shard of the table are skipped.
+    let token = token_at(p);
+    // Skips NONE and rows in other shards of the table.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset
-        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
-        return;
-    }
+    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
-        add((token - arguments.first_row) * arguments.columns + column,
-            input[arguments.input_offset + p * arguments.columns + column]);
+        let i = (token - arguments.first_row) * arguments.columns + column;
+        add(i, input[arguments.input_offset + p * arguments.columns + column]);
     }
 }

@@ -1,4 +1,4 @@
-// values[row, column] += bias[column].
+// Adds a bias to every row: values[row, column] += bias[column].
 struct Arguments { count: u32, columns: u32, bias_offset: u32, values_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> bias: array<f32>;

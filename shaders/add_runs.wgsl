@@ -1,11 +1,12 @@
-// Adds runs of a table, read as one long row, to runs of the output; where the table ends, so do
-// they. Record i of `runs`: where in the output, how many numbers, and where in the table the
-// `order` runs begin that are added there; NONE stands for no run. One workgroup a record.
+// Adds runs of a table, read as a flat array, to runs of the output. A run is truncated at the end
+// of the table. Each record of `runs` holds an offset in the output, a length, and the offsets in
+// the table of the `order` runs that are added there; NONE means no run. One workgroup per record.
 struct Arguments {
     count: u32,
     order: u32,
-    first: u32,
-    end: u32,
+    // The range of the table's elements that the bound shard holds.
+    first_element: u32,
+    end_element: u32,
     runs_offset: u32,
     output_offset: u32,
 }
@@ -23,20 +24,19 @@ fn main(
     let record = flat_workgroup(workgroup, workgroups);
     if record >= arguments.count { return; }
     let fields = arguments.runs_offset + (2u + arguments.order) * record;
-    let place = arguments.output_offset + runs[fields];
+    let first_output = arguments.output_offset + runs[fields];
     let length = runs[fields + 1u];
     for (var i = lane; i < length; i += 64u) {
         var sum = 0.0;
-        for (var number = 0u; number < arguments.order; number++) {
-            let begin = runs[fields + 2u + number];
-            if begin == NONE { continue; }
-            let entry = begin + i;
-            // Numbers of another piece of the table are added by another dispatch; none come after
-            // the last.
-            if entry >= arguments.first && entry < arguments.end {
-                sum += table[entry - arguments.first];
+        for (var run = 0u; run < arguments.order; run++) {
+            let start = runs[fields + 2u + run];
+            if start == NONE { continue; }
+            let element = start + i;
+            // The dispatches for the other shards add the elements of those shards.
+            if element >= arguments.first_element && element < arguments.end_element {
+                sum += table[element - arguments.first_element];
             }
         }
-        output[place + i] += sum;
+        output[first_output + i] += sum;
     }
 }

@@ -1,4 +1,4 @@
-// average += weight (values - average).
+// Running average: average += weight (values - average).
 struct Arguments { count: u32, weight: f32 }
 
 @group(0) @binding(0) var<storage, read_write> average: array<f32>;

@@ -1,5 +1,5 @@
-// scale = min(1, maximum / (norm + 1e-6)), norm being the root of the sum of the parameters'
-// squared norms (PyTorch's clip_grad_norm_).
+// scale = min(1, maximum / (norm + 1e-6)), where norm is the square root of the sum of the squared
+// norms of all parameters' gradients (PyTorch's clip_grad_norm_).
 struct Arguments { count: u32, squares_offset: u32, maximum: f32 }
 
 @group(0) @binding(0) var<storage, read> squares: array<f32>;
@@ -8,6 +8,8 @@ struct Arguments { count: u32, squares_offset: u32, maximum: f32 }
 @compute @workgroup_size(1)
 fn main() {
     var sum = 0.0;
-    for (var i = 0u; i < arguments.count; i++) { sum += squares[arguments.squares_offset + i]; }
+    for (var i = 0u; i < arguments.count; i++) {
+        sum += squares[arguments.squares_offset + i];
+    }
     scale[0] = min(1.0, arguments.maximum / (sqrt(sum) + 1e-6));
 }

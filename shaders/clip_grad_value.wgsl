@@ -1,5 +1,5 @@
-// values = min(max(values, -maximum), maximum); NaN stays NaN, which WGSL's own min and max do not
-// promise.
+// values = min(max(values, -maximum), maximum). NaN stays NaN, which WGSL's min and max do not
+// guarantee.
 struct Arguments { count: u32, maximum: f32 }
 
 @group(0) @binding(0) var<storage, read_write> values: array<f32>;

@@ -1,4 +1,4 @@
-// output = input.
+// Copies values: output = input.
 struct Arguments { count: u32, input_offset: u32, output_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;

@@ -1,8 +1,8 @@
-// output = input m, or output *= m: m is 0 where the generator's number for a position is below
-// `threshold`, and `factor` else.
+// Dropout: output = input m (copy), or output *= m (in_place). The multiplier m is 0 if the random
+// word for the element's position is below `threshold`, otherwise `factor`.
 //
-// The position of element i is its number within a mask of `period` elements that repeats. WORDS:
-// it is the row's token, and a row of NONE stays.
+// Element i has position i modulo `period`: the mask repeats after `period` elements. With WORDS,
+// the position is the token of the element's row, and rows of NONE are unchanged.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -23,18 +23,22 @@ override WORDS: bool = false;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>;
 @group(0) @binding(2) var<storage, read> input: array<f32>;
 
-fn rotate_left(x: u32, by: u32) -> u32 {
-    return (x << by) | (x >> (32u - by));
+fn rotate_left(x: u32, bits: u32) -> u32 {
+    return (x << bits) | (x >> (32u - bits));
 }
 
-// Four rounds and the next keys.
+// Four rounds, followed by the injection of a key.
 fn rounds(state: vec2<u32>, rotations: vec4<u32>, key: vec2<u32>) -> vec2<u32> {
     var x = state.x;
     var y = state.y;
-    x += y; y = rotate_left(y, rotations.x) ^ x;
-    x += y; y = rotate_left(y, rotations.y) ^ x;
-    x += y; y = rotate_left(y, rotations.z) ^ x;
-    x += y; y = rotate_left(y, rotations.w) ^ x;
+    x += y;
+    y = rotate_left(y, rotations.x) ^ x;
+    x += y;
+    y = rotate_left(y, rotations.y) ^ x;
+    x += y;
+    y = rotate_left(y, rotations.z) ^ x;
+    x += y;
+    y = rotate_left(y, rotations.w) ^ x;
     return vec2<u32>(x, y) + key;
 }
 
@@ -52,15 +56,16 @@ fn threefry(key: vec2<u32>, counter: vec2<u32>) -> u32 {
     return state.x;
 }
 
+// The multiplier m of element i.
 fn multiplier(i: u32) -> f32 {
     var position = i % arguments.period;
     if WORDS {
         position = tokens[arguments.tokens_offset + i / arguments.columns];
         if position == NONE { return 1.0; }
     }
-    let number = threefry(vec2<u32>(arguments.seed, arguments.site),
-        vec2<u32>(position, arguments.draw));
-    return select(arguments.factor, 0.0, number < arguments.threshold);
+    let key = vec2<u32>(arguments.seed, arguments.site);
+    let random = threefry(key, vec2<u32>(position, arguments.draw));
+    return select(arguments.factor, 0.0, random < arguments.threshold);
 }
 
 @compute @workgroup_size(256)

@@ -1,4 +1,4 @@
-// values = value.
+// Fills a tensor: values = value.
 struct Arguments { count: u32, values_offset: u32, value: f32 }
 
 @group(0) @binding(0) var<storage, read_write> values: array<f32>;

@@ -1,15 +1,15 @@
-// output[row] = table[tokens[row]], a row of zeros for NONE. One workgroup a row.
+// Embedding lookup: output[row] = table[tokens[row]], or zeros for NONE. One workgroup per row.
 //
-// The table bound may be a piece of the whole: its rows from `first` to before `end`. The first
-// piece's dispatch writes the zeros.
+// The bound buffer may be a shard of the table, its rows first_row..end_row. The dispatch for the
+// first shard writes the zeros.
 struct Arguments {
     columns: u32,
     rows: u32,
     table_offset: u32,
     tokens_offset: u32,
     output_offset: u32,
-    first: u32,
-    end: u32,
+    first_row: u32,
+    end_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> table: array<f32>;
@@ -25,14 +25,13 @@ fn main(
     let row = flat_workgroup(workgroup, workgroups);
     if row >= arguments.rows { return; }
     let token = tokens[arguments.tokens_offset + row];
-    let is_here = token >= arguments.first && token < arguments.end;
-    if !is_here && !(token == NONE && arguments.first == 0u) { return; }
+    let in_shard = token >= arguments.first_row && token < arguments.end_row;
+    if !in_shard && !(token == NONE && arguments.first_row == 0u) { return; }
+    let table_row = arguments.table_offset + (token - arguments.first_row) * arguments.columns;
+    let output_row = arguments.output_offset + row * arguments.columns;
     for (var column = lane; column < arguments.columns; column += 64u) {
         var value = 0.0;
-        if is_here {
-            value = table[arguments.table_offset + (token - arguments.first) * arguments.columns
-                + column];
-        }
-        output[arguments.output_offset + row * arguments.columns + column] = value;
+        if in_shard { value = table[table_row + column]; }
+        output[output_row + column] = value;
     }
 }

@@ -1,11 +1,13 @@
-// Products of groups of rows, each with a run of a table's rows of its own. Record g of `groups`:
-// the group's first row, its first row of the table, how many rows of the table, its first number
-// of `products`, and its first row of the table's gradient; one record more ends the last.
+// Grouped matrix products: each group of rows is multiplied by its own range of a table's rows.
+// Record g of `groups` holds the group's first row, its first table row, its number of table rows
+// (the width), the offset of its first product, and its first row in the table's gradient. An extra
+// record marks the end of the last group.
 struct Arguments {
     count: u32,
     rows: u32,
     columns: u32,
-    parts: u32,
+    // Workgroups per row, for 64 columns each.
+    column_blocks: u32,
     groups_offset: u32,
     rows_offset: u32,
     products_offset: u32,
@@ -26,22 +28,26 @@ override BIAS: bool = false;
 @group(0) @binding(2) var<storage, read_write> table_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> bias_gradient: array<f32>;
 
-fn field(group: u32, number: u32) -> u32 {
-    return groups[arguments.groups_offset + 5u * group + number];
+fn field(group: u32, index: u32) -> u32 {
+    return groups[arguments.groups_offset + 5u * group + index];
 }
 
-// The last group whose field `number` is at most `value`; fields ascend.
-fn group_of(value: u32, number: u32) -> u32 {
+// The last group whose field `index` is at most `value`. That field increases from group to group.
+fn group_of(value: u32, index: u32) -> u32 {
     var low = 0u;
     var high = arguments.count;
     while high - low > 1u {
         let middle = (low + high) / 2u;
-        if field(middle, number) <= value { low = middle; } else { high = middle; }
+        if field(middle, index) <= value {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     return low;
 }
 
-// products[i, j] = rows[i] . table[first + j] + bias[first + j]. A workgroup for each row and 64 of
+// products[i, j] = rows[i] . table[first + j] + bias[first + j]. One workgroup per row and 64 of
 // its products.
 @compute @workgroup_size(64)
 fn forward(
@@ -50,34 +56,34 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let flat = flat_workgroup(workgroup, workgroups);
-    let row = flat / arguments.parts;
-    let j = (flat % arguments.parts) * 64u + lane;
+    let row = flat / arguments.column_blocks;
+    let j = (flat % arguments.column_blocks) * 64u + lane;
     if arguments.count == 0u || row >= field(arguments.count, 0u) { return; }
     let group = group_of(row, 0u);
     let width = field(group, 2u);
     if j >= width { return; }
-    let entry = field(group, 1u) + j;
+    let table_row = field(group, 1u) + j;
     var sum = 0.0;
     for (var k = 0u; k < arguments.columns; k++) {
         sum += rows[arguments.rows_offset + row * arguments.columns + k]
-            * table[entry * arguments.columns + k];
+            * table[table_row * arguments.columns + k];
     }
-    if BIAS { sum += bias[entry]; }
-    products[arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width + j] =
-        sum;
+    if BIAS { sum += bias[table_row]; }
+    let first = arguments.products_offset + field(group, 3u) + (row - field(group, 0u)) * width;
+    products[first + j] = sum;
 }
 
-// rows[i] = sum over j of products[i, j] table[first + j]; zero for rows of no group. A workgroup
-// for each row and 64 of its columns.
+// rows[i] = sum over j of products[i, j] table[first + j], or zero for rows in no group. One
+// workgroup per row and 64 of its columns.
 @compute @workgroup_size(64)
-fn input(
+fn input_gradient(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let flat = flat_workgroup(workgroup, workgroups);
-    let row = flat / arguments.parts;
-    let column = (flat % arguments.parts) * 64u + lane;
+    let row = flat / arguments.column_blocks;
+    let column = (flat % arguments.column_blocks) * 64u + lane;
     if row >= arguments.rows || column >= arguments.columns { return; }
     var sum = 0.0;
     if arguments.count > 0u && row < field(arguments.count, 0u) {
@@ -92,35 +98,36 @@ fn input(
     rows_gradient[arguments.rows_offset + row * arguments.columns + column] = sum;
 }
 
-// table[own + j] = sum over the group's rows i of products[i, j] rows[i]; the bias likewise, as of
-// a column of ones. A workgroup for each row of the gradient and 64 of its columns.
+// table[first_gradient + j] = sum over the group's rows i of products[i, j] rows[i]. The bias's
+// gradient is that of an additional column of ones in `rows`. One workgroup per row of the table's
+// gradient and 64 of its columns.
 @compute @workgroup_size(64)
-fn weight(
+fn weight_gradient(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let flat = flat_workgroup(workgroup, workgroups);
-    let entry = flat / arguments.parts;
-    let column = (flat % arguments.parts) * 64u + lane;
-    if arguments.count == 0u || entry >= field(arguments.count, 4u) || column > arguments.columns {
-        return;
-    }
-    let group = group_of(entry, 4u);
+    let gradient_row = flat / arguments.column_blocks;
+    let column = (flat % arguments.column_blocks) * 64u + lane;
+    if arguments.count == 0u || gradient_row >= field(arguments.count, 4u) { return; }
+    // Column arguments.columns is the bias.
+    if column > arguments.columns { return; }
+    let group = group_of(gradient_row, 4u);
     let width = field(group, 2u);
-    let begin = field(group, 0u);
-    let first = arguments.products_offset + field(group, 3u) + entry - field(group, 4u);
+    let first_row = field(group, 0u);
+    let first = arguments.products_offset + field(group, 3u) + gradient_row - field(group, 4u);
     var sum = 0.0;
-    for (var row = begin; row < field(group + 1u, 0u); row++) {
+    for (var row = first_row; row < field(group + 1u, 0u); row++) {
         var value = 1.0;
         if column < arguments.columns {
             value = rows[arguments.rows_offset + row * arguments.columns + column];
         }
-        sum += products_gradient[first + (row - begin) * width] * value;
+        sum += products_gradient[first + (row - first_row) * width] * value;
     }
     if column < arguments.columns {
-        table_gradient[entry * arguments.columns + column] = sum;
+        table_gradient[gradient_row * arguments.columns + column] = sum;
     } else if BIAS {
-        bias_gradient[entry] = sum;
+        bias_gradient[gradient_row] = sum;
     }
 }

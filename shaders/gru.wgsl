@@ -1,22 +1,24 @@
-// The GRU over a window, and back through it. `forward` and `backward` walk all steps of one stream
-// in one workgroup; for wide layers the host multiplies by the recurrent weight step by step, and
-// `step_forward` and `step_backward` do the rest of a step for all streams.
+// The GRU over a window, forward and backward. `forward` and `backward` process all steps of one
+// stream in one workgroup. For wide layers the host multiplies by the recurrent weight step by
+// step; `step_forward` and `step_backward` then do the rest of a step for all streams.
 //
-// forward:  (ur, uz, un) = W h(t-1) + b;  r and z are the sigmoids of the inputs' part and theirs;
-// n = tanh(inputs' part + r un);
-//           h(t) = (1 - z) n + z h(t-1).
-// backward: what came out of the gates becomes the gradient of the inputs' part, and `recurrent`
-// that of W h(t-1) + b.
+// forward:  (ur, uz, un) = W h(t-1) + b
+//           r = sigmoid(zr + ur), z = sigmoid(zz + uz), n = tanh(zn + r un), where (zr, zz, zn) is
+//           the input projection
+//           h(t) = (1 - z) n + z h(t-1)
+// backward: replaces the gate activations by the gradient of the input projection, and `recurrent`
+//           by the gradient of W h(t-1) + b.
 //
-// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every
-// unit and no gradient goes back.
+// With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
+// its previous state, and no gradient flows to that state.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from
-// the first on, backward from the last on. A step alone is `first`.
+// A long window is split into several dispatches, each for the steps first_step..end_step. Forward
+// dispatches run in order, backward dispatches in reverse. The single-step entry points process
+// first_step.
 struct Arguments {
     time_steps: u32,
-    first: u32,
-    end: u32,
+    first_step: u32,
+    end_step: u32,
     batch: u32,
     hidden_size: u32,
     tokens_offset: u32,
@@ -24,29 +26,33 @@ struct Arguments {
 }
 
 override RESET: bool = false;
-// forward: whether there is a b.
+// forward: whether there is a bias b.
 override BIAS: bool = false;
 
-// [T, B, 3H]: the inputs' part, then r, z and n; backward: those, then the gradient of the inputs'
-// part.
+// [T, B, 3H]. forward: the input projection, replaced by r, z and n. backward: r, z and n, replaced
+// by the gradient of the input projection.
 @group(0) @binding(0) var<storage, read_write> gates: array<f32>;
-// [T, B, 3H]: W h(t-1), with b in its last third; backward: that, then the gradient of W h(t-1) +
-// b.
+// [T, B, 3H]. forward: W h(t-1), with b added in the last third. backward: that, replaced by the
+// gradient of W h(t-1) + b.
 @group(0) @binding(1) var<storage, read_write> recurrent: array<f32>;
-// [T+1, B, H]: slot 0 holds h(-1), slot t+1 h(t).
+// [T+1, B, H]: slot 0 holds h(-1), slot t+1 holds h(t).
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W transposed, [H from, 3H to]; backward: W as it is, [3H to, H from]. Neighbouring
-// invocations read neighbouring words of both.
+// forward: W transposed, [H from, 3H to]. backward: W, [3H to, H from]. In both, neighbouring
+// invocations read neighbouring words.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
-// forward: b, [3H]; backward: [T, B, H], the gradient of h(t) from above.
-@group(0) @binding(4) var<storage, read> given: array<f32>;
+// forward: b, [3H].
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+// backward: [T, B, H], the gradient of h(t) from the layer above.
+@group(0) @binding(4) var<storage, read> gradient: array<f32>;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: [B, H], what
-// flows back into h, in the end the gradient of h(-1).
-@group(0) @binding(6) var<storage, read_write> steps: array<f32>;
+// forward: [T, B, H], the previous states after resets. Written with RESET.
+@group(0) @binding(6) var<storage, read_write> previous_states: array<f32>;
+// backward: [B, H], the gradient that flows to the state before the current step; finally the
+// gradient of h(-1).
+@group(0) @binding(6) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the gradient of all recurrent sums. The host takes no H beyond a third of
-// it.
+// The previous state, or the gradient of all recurrent pre-activations. The host ensures that 3H
+// values fit.
 var<workgroup> vector: array<f32, 4096>;
 
 fn is_reset(t: u32, stream: u32) -> bool {
@@ -54,53 +60,53 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// A stream's previous state as it is used at step t.
-fn used_state(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit],
-        arguments.initial, is_reset(t, stream));
+// A unit's previous state at step t, after resets.
+fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
+    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+    return select(states[position], arguments.initial, is_reset(t, stream));
 }
 
-fn bias(i: u32) -> f32 {
+fn bias_at(i: u32) -> f32 {
     if !BIAS { return 0.0; }
-    return given[i];
+    return bias[i];
 }
 
-// A unit's gates and state at step t from the product for its three gates.
-fn new_state(t: u32, stream: u32, unit: u32, sums: vec3<f32>) {
+// Computes a unit's gates and state at step t from the recurrent products of its three gates.
+fn update_state(t: u32, stream: u32, unit: u32, products: vec3<f32>) {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let gate = row * 3u * size + unit;
-    let un = sums.z + bias(2u * size + unit);
-    let r = activate(0u, gates[gate] + (sums.x + bias(unit)));
-    let z = activate(0u, gates[gate + size] + (sums.y + bias(size + unit)));
+    let un = products.z + bias_at(2u * size + unit);
+    let r = activate(0u, gates[gate] + (products.x + bias_at(unit)));
+    let z = activate(0u, gates[gate + size] + (products.y + bias_at(size + unit)));
     let n = activate(1u, gates[gate + 2u * size] + r * un);
     gates[gate] = r;
     gates[gate + size] = z;
     gates[gate + 2u * size] = n;
-    recurrent[gate] = sums.x;
-    recurrent[gate + size] = sums.y;
+    recurrent[gate] = products.x;
+    recurrent[gate + size] = products.y;
     recurrent[gate + 2u * size] = un;
-    states[(row + arguments.batch) * size + unit] = n + z * (used_state(t, stream, unit) - n);
+    states[(row + arguments.batch) * size + unit] = n + z * (previous_state(t, stream, unit) - n);
 }
 
-// A unit's gradients at step t; what flows into its state at the step before it, beside the
-// product, goes to `steps`.
-fn new_gradient(t: u32, stream: u32, unit: u32) {
+// Computes a unit's gradients at step t. Writes to `initial_gradient` the gradient that flows to
+// the previous state directly, without the product with the recurrent weight.
+fn update_gradient(t: u32, stream: u32, unit: u32) {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
-    let back = stream * size + unit;
-    var passed = 0.0;
+    let carried = stream * size + unit;
+    var from_next_step = 0.0;
     if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) {
-        passed = steps[back];
+        from_next_step = initial_gradient[carried];
     }
     let gate = row * 3u * size + unit;
     let r = gates[gate];
     let z = gates[gate + size];
     let n = gates[gate + 2u * size];
     let un = recurrent[gate + 2u * size];
-    let state_gradient = given[row * size + unit] + passed;
-    let dn = state_gradient * (1.0 - z) * (1.0 - n * n);
-    let dz = state_gradient * (used_state(t, stream, unit) - n) * (z * (1.0 - z));
+    let dh = gradient[row * size + unit] + from_next_step;
+    let dn = dh * (1.0 - z) * (1.0 - n * n);
+    let dz = dh * (previous_state(t, stream, unit) - n) * (z * (1.0 - z));
     let dr = dn * un * (r * (1.0 - r));
     gates[gate] = dr;
     gates[gate + size] = dz;
@@ -108,16 +114,16 @@ fn new_gradient(t: u32, stream: u32, unit: u32) {
     recurrent[gate] = dr;
     recurrent[gate + size] = dz;
     recurrent[gate + 2u * size] = dn * r;
-    steps[back] = state_gradient * z;
+    initial_gradient[carried] = dh * z;
 }
 
-// The three gates of a unit.
+// The recurrent products of a unit's three gates.
 fn forward_product(unit: u32) -> vec3<f32> {
     let size = arguments.hidden_size;
     var sums = vec3<f32>();
     for (var k = 0u; k < size; k++) {
-        let at = k * 3u * size + unit;
-        sums += vector[k] * vec3<f32>(weight[at], weight[at + size], weight[at + 2u * size]);
+        let i = k * 3u * size + unit;
+        sums += vector[k] * vec3<f32>(weight[i], weight[i + size], weight[i + 2u * size]);
     }
     return sums;
 }
@@ -125,19 +131,21 @@ fn forward_product(unit: u32) -> vec3<f32> {
 fn backward_product(unit: u32) -> f32 {
     let size = arguments.hidden_size;
     var sum = 0.0;
-    // Three at a time: a turn of a loop costs more than a multiplication.
+    // Unrolled by three: a loop iteration costs more than a multiplication.
     for (var k = 0u; k < 3u * size; k += 3u) {
-        let at = k * size + unit;
-        sum += vector[k] * weight[at];
-        sum += vector[k + 1u] * weight[at + size];
-        sum += vector[k + 2u] * weight[at + 2u * size];
+        let i = k * size + unit;
+        sum += vector[k] * weight[i];
+        sum += vector[k + 1u] * weight[i + size];
+        sum += vector[k + 2u] * weight[i + 2u * size];
     }
     return sum;
 }
 
-// Before the window no state is used where the first step begins afresh.
-fn cut_first(stream: u32, unit: u32) {
-    if is_reset(0u, stream) { steps[stream * arguments.hidden_size + unit] = 0.0; }
+// Clears the gradient of h(-1) if the window's first step does not use h(-1).
+fn clear_if_reset(stream: u32, unit: u32) {
+    if is_reset(0u, stream) {
+        initial_gradient[stream * arguments.hidden_size + unit] = 0.0;
+    }
 }
 
 @compute @workgroup_size(256)
@@ -147,17 +155,19 @@ fn forward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var t = arguments.first; t < arguments.end; t++) {
+    for (var t = arguments.first_step; t < arguments.end_step; t++) {
         storageBarrier();
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            let value = used_state(t, stream, unit);
+            let value = previous_state(t, stream, unit);
             vector[unit] = value;
-            if RESET { steps[(t * arguments.batch + stream) * size + unit] = value; }
+            if RESET {
+                previous_states[(t * arguments.batch + stream) * size + unit] = value;
+            }
         }
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            new_state(t, stream, unit, forward_product(unit));
+            update_state(t, stream, unit, forward_product(unit));
         }
     }
 }
@@ -169,80 +179,87 @@ fn backward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var left = arguments.end; left > arguments.first; left--) {
-        let t = left - 1u;
-        for (var unit = lane; unit < size; unit += 256u) { new_gradient(t, stream, unit); }
+    for (var end = arguments.end_step; end > arguments.first_step; end--) {
+        let t = end - 1u;
+        for (var unit = lane; unit < size; unit += 256u) {
+            update_gradient(t, stream, unit);
+        }
         storageBarrier();
         workgroupBarrier();
         let first_gate = (t * arguments.batch + stream) * 3u * size;
-        for (var i = lane; i < 3u * size; i += 256u) { vector[i] = recurrent[first_gate + i]; }
+        for (var i = lane; i < 3u * size; i += 256u) {
+            vector[i] = recurrent[first_gate + i];
+        }
         workgroupBarrier();
-        // An invocation reads in the next step what it writes here.
+        // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            steps[stream * size + unit] += backward_product(unit);
+            initial_gradient[stream * size + unit] += backward_product(unit);
         }
     }
-    if arguments.first == 0u {
-        for (var unit = lane; unit < size; unit += 256u) { cut_first(stream, unit); }
+    if arguments.first_step == 0u {
+        for (var unit = lane; unit < size; unit += 256u) {
+            clear_if_reset(stream, unit);
+        }
     }
 }
 
-// The stream and the unit that an invocation of the entry points below works on, and whether there
-// are such.
-struct Place { stream: u32, unit: u32, exists: bool }
+// The stream and unit of an invocation of the single-step entry points. `exists` is false for
+// invocations past the last unit.
+struct UnitPosition { stream: u32, unit: u32, exists: bool }
 
-fn place(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> Place {
+fn unit_position(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> UnitPosition {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    return Place(i / arguments.hidden_size, i % arguments.hidden_size,
-        i < arguments.batch * arguments.hidden_size);
+    let size = arguments.hidden_size;
+    return UnitPosition(i / size, i % size, i < arguments.batch * size);
 }
 
-// Before the step's product: the previous states as it is to use them.
+// Before the step's product: writes the previous states after resets.
 @compute @workgroup_size(256)
-fn use_states(
+fn apply_resets(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
+    let at = unit_position(workgroup, workgroups, lane);
     if !at.exists { return; }
-    let row = arguments.first * arguments.batch + at.stream;
-    steps[row * arguments.hidden_size + at.unit] = used_state(arguments.first, at.stream, at.unit);
+    let t = arguments.first_step;
+    let position = (t * arguments.batch + at.stream) * arguments.hidden_size + at.unit;
+    previous_states[position] = previous_state(t, at.stream, at.unit);
 }
 
-// After the step's product, which is in `recurrent`.
+// After the step's product, which is stored in `recurrent`.
 @compute @workgroup_size(256)
 fn step_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
+    let at = unit_position(workgroup, workgroups, lane);
     if !at.exists { return; }
     let size = arguments.hidden_size;
-    let gate = (arguments.first * arguments.batch + at.stream) * 3u * size + at.unit;
-    let sums = vec3<f32>(recurrent[gate], recurrent[gate + size], recurrent[gate + 2u * size]);
-    new_state(arguments.first, at.stream, at.unit, sums);
+    let gate = (arguments.first_step * arguments.batch + at.stream) * 3u * size + at.unit;
+    let products = vec3<f32>(recurrent[gate], recurrent[gate + size], recurrent[gate + 2u * size]);
+    update_state(arguments.first_step, at.stream, at.unit, products);
 }
 
-// Before the step's product, which is added to what flows back into h.
+// Before the step's product, which is added to `initial_gradient`.
 @compute @workgroup_size(256)
 fn step_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
-    if at.exists { new_gradient(arguments.first, at.stream, at.unit); }
+    let at = unit_position(workgroup, workgroups, lane);
+    if at.exists { update_gradient(arguments.first_step, at.stream, at.unit); }
 }
 
 // After the product of the window's first step.
 @compute @workgroup_size(256)
-fn finish(
+fn clear_reset_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
-    if at.exists { cut_first(at.stream, at.unit); }
+    let at = unit_position(workgroup, workgroups, lane);
+    if at.exists { clear_if_reset(at.stream, at.unit); }
 }

@@ -1,20 +1,22 @@
-// The LSTM over a window, and back through it. `forward` and `backward` walk all steps of one
-// stream in one workgroup; for wide layers the host multiplies by the recurrent weight step by
-// step, and `step_forward` and `step_backward` do the rest of a step for all streams.
+// The LSTM over a window, forward and backward. `forward` and `backward` process all steps of one
+// stream in one workgroup. For wide layers the host multiplies by the recurrent weight step by
+// step; `step_forward` and `step_backward` then do the rest of a step for all streams.
 //
-// forward:  (i, f, g, o) = z(t) + W h(t-1), g through tanh, the others through the sigmoid;  c(t) =
-// f c(t-1) + i g;  h(t) = o tanh(c(t)).
-// backward: what came out of the gates becomes the gradient of their sums.
+// forward:  (i, f, g, o) = activations of z(t) + W h(t-1): tanh for g, sigmoid for the others
+//           c(t) = f c(t-1) + i g
+//           h(t) = o tanh(c(t))
+// backward: replaces the gate activations by the gradients of their pre-activations.
 //
-// RESET: where a stream's input is the boundary token 0, its previous state and cell are `initial`
-// in every unit and no gradient goes back.
+// With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
+// its previous state and cell, and no gradient flows to them.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from
-// the first on, backward from the last on. A step alone is `first`.
+// A long window is split into several dispatches, each for the steps first_step..end_step. Forward
+// dispatches run in order, backward dispatches in reverse. The single-step entry points process
+// first_step.
 struct Arguments {
     time_steps: u32,
-    first: u32,
-    end: u32,
+    first_step: u32,
+    end_step: u32,
     batch: u32,
     hidden_size: u32,
     tokens_offset: u32,
@@ -23,22 +25,26 @@ struct Arguments {
 
 override RESET: bool = false;
 
-// [T, B, 4H]: z(t), then the gates; backward: the gates, then the gradient of z(t).
+// [T, B, 4H]. forward: z(t), replaced by the gate activations. backward: the gate activations,
+// replaced by the gradient of z(t).
 @group(0) @binding(0) var<storage, read_write> gates: array<f32>;
-// [T+1, B, H]: slot 0 holds c(-1), slot t+1 c(t).
+// [T+1, B, H]: slot 0 holds c(-1), slot t+1 holds c(t).
 @group(0) @binding(1) var<storage, read_write> cells: array<f32>;
-// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 h(t); backward: [T, B, H], the gradient of
-// h(t) from above.
+// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 holds h(t).
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W transposed, [H from, 4H to]; backward: W as it is, [4H to, H from]. Neighbouring
-// invocations read neighbouring words of both.
+// backward: [T, B, H], the gradient of h(t) from the layer above.
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+// forward: W transposed, [H from, 4H to]. backward: W, [4H to, H from]. In both, neighbouring
+// invocations read neighbouring words.
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: [2, B, H], what
-// flows back into h and c, in the end the gradients of h(-1) and c(-1).
-@group(0) @binding(5) var<storage, read_write> steps: array<f32>;
+// forward: [T, B, H], the previous states after resets. Written with RESET.
+@group(0) @binding(5) var<storage, read_write> previous_states: array<f32>;
+// backward: [2, B, H], the gradients that flow to the state and the cell before the current step;
+// finally the gradients of h(-1) and c(-1).
+@group(0) @binding(5) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the gradient of all gates. The host takes no H beyond a quarter of it.
+// The previous state, or the gradient of all gates. The host ensures that 4H values fit.
 var<workgroup> vector: array<f32, 4096>;
 
 fn is_reset(t: u32, stream: u32) -> bool {
@@ -46,47 +52,49 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// A stream's previous state as it is used at step t.
-fn used_state(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(states[(t * arguments.batch + stream) * arguments.hidden_size + unit],
-        arguments.initial, is_reset(t, stream));
+// A unit's previous state at step t, after resets.
+fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
+    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+    return select(states[position], arguments.initial, is_reset(t, stream));
 }
 
-fn used_cell(t: u32, stream: u32, unit: u32) -> f32 {
-    return select(cells[(t * arguments.batch + stream) * arguments.hidden_size + unit],
-        arguments.initial, is_reset(t, stream));
+fn previous_cell(t: u32, stream: u32, unit: u32) -> f32 {
+    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+    return select(cells[position], arguments.initial, is_reset(t, stream));
 }
 
-// A unit's gates, cell and state at step t from what its gates' sums still lack.
-fn new_state(t: u32, stream: u32, unit: u32, sums: vec4<f32>) {
+// Computes a unit's gates, cell and state at step t. `products` is added to the pre-activations in
+// `gates`.
+fn update_state(t: u32, stream: u32, unit: u32, products: vec4<f32>) {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let gate = row * 4u * size + unit;
-    let i = activate(0u, gates[gate] + sums.x);
-    let f = activate(0u, gates[gate + size] + sums.y);
-    let g = activate(1u, gates[gate + 2u * size] + sums.z);
-    let o = activate(0u, gates[gate + 3u * size] + sums.w);
+    let i = activate(0u, gates[gate] + products.x);
+    let f = activate(0u, gates[gate + size] + products.y);
+    let g = activate(1u, gates[gate + 2u * size] + products.z);
+    let o = activate(0u, gates[gate + 3u * size] + products.w);
     gates[gate] = i;
     gates[gate + size] = f;
     gates[gate + 2u * size] = g;
     gates[gate + 3u * size] = o;
-    let cell = f * used_cell(t, stream, unit) + i * g;
+    let cell = f * previous_cell(t, stream, unit) + i * g;
     let current = (row + arguments.batch) * size + unit;
     cells[current] = cell;
     states[current] = o * activate(1u, cell);
 }
 
-// A unit's gradients at step t; what flows into its cell at the step before it goes to `steps`.
-fn new_gradient(t: u32, stream: u32, unit: u32) {
+// Computes a unit's gradients at step t. Writes the gradient of the previous cell to
+// `initial_gradient`.
+fn update_gradient(t: u32, stream: u32, unit: u32) {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
-    let back = stream * size + unit;
-    let back_cell = arguments.batch * size + back;
-    var passed = 0.0;
-    var passed_cell = 0.0;
+    let carried = stream * size + unit;
+    let carried_cell = arguments.batch * size + carried;
+    var from_next_state = 0.0;
+    var from_next_cell = 0.0;
     if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) {
-        passed = steps[back];
-        passed_cell = steps[back_cell];
+        from_next_state = initial_gradient[carried];
+        from_next_cell = initial_gradient[carried_cell];
     }
     let gate = row * 4u * size + unit;
     let i = gates[gate];
@@ -94,24 +102,28 @@ fn new_gradient(t: u32, stream: u32, unit: u32) {
     let g = gates[gate + 2u * size];
     let o = gates[gate + 3u * size];
     let tanh_cell = activate(1u, cells[(row + arguments.batch) * size + unit]);
-    let state_gradient = states[row * size + unit] + passed;
-    let cell_gradient = passed_cell + state_gradient * o * (1.0 - tanh_cell * tanh_cell);
-    gates[gate] = cell_gradient * g * (i * (1.0 - i));
-    gates[gate + size] = cell_gradient * used_cell(t, stream, unit) * (f * (1.0 - f));
-    gates[gate + 2u * size] = cell_gradient * i * (1.0 - g * g);
-    gates[gate + 3u * size] = state_gradient * tanh_cell * (o * (1.0 - o));
-    steps[back_cell] = cell_gradient * f;
+    let dh = gradient[row * size + unit] + from_next_state;
+    let dc = from_next_cell + dh * o * (1.0 - tanh_cell * tanh_cell);
+    gates[gate] = dc * g * (i * (1.0 - i));
+    gates[gate + size] = dc * previous_cell(t, stream, unit) * (f * (1.0 - f));
+    gates[gate + 2u * size] = dc * i * (1.0 - g * g);
+    gates[gate + 3u * size] = dh * tanh_cell * (o * (1.0 - o));
+    initial_gradient[carried_cell] = dc * f;
 }
 
-// The four gates of a unit.
+// The recurrent products of a unit's four gates.
 fn forward_product(unit: u32) -> vec4<f32> {
     let size = arguments.hidden_size;
     var sums = vec4<f32>();
     for (var k = 0u; k < size; k++) {
-        let at = k * 4u * size + unit;
-        sums += vector[k]
-            * vec4<f32>(weight[at], weight[at + size], weight[at + 2u * size],
-            weight[at + 3u * size]);
+        let i = k * 4u * size + unit;
+        let gate_weights = vec4<f32>(
+            weight[i],
+            weight[i + size],
+            weight[i + 2u * size],
+            weight[i + 3u * size],
+        );
+        sums += vector[k] * gate_weights;
     }
     return sums;
 }
@@ -119,23 +131,23 @@ fn forward_product(unit: u32) -> vec4<f32> {
 fn backward_product(unit: u32) -> f32 {
     let size = arguments.hidden_size;
     var sum = 0.0;
-    // Four at a time: a turn of a loop costs more than a multiplication.
+    // Unrolled by four: a loop iteration costs more than a multiplication.
     for (var k = 0u; k < 4u * size; k += 4u) {
-        let at = k * size + unit;
-        sum += vector[k] * weight[at];
-        sum += vector[k + 1u] * weight[at + size];
-        sum += vector[k + 2u] * weight[at + 2u * size];
-        sum += vector[k + 3u] * weight[at + 3u * size];
+        let i = k * size + unit;
+        sum += vector[k] * weight[i];
+        sum += vector[k + 1u] * weight[i + size];
+        sum += vector[k + 2u] * weight[i + 2u * size];
+        sum += vector[k + 3u] * weight[i + 3u * size];
     }
     return sum;
 }
 
-// Before the window no state is used where the first step begins afresh.
-fn cut_first(stream: u32, unit: u32) {
+// Clears the gradients of h(-1) and c(-1) if the window's first step does not use them.
+fn clear_if_reset(stream: u32, unit: u32) {
     if !is_reset(0u, stream) { return; }
-    let back = stream * arguments.hidden_size + unit;
-    steps[back] = 0.0;
-    steps[arguments.batch * arguments.hidden_size + back] = 0.0;
+    let carried = stream * arguments.hidden_size + unit;
+    initial_gradient[carried] = 0.0;
+    initial_gradient[arguments.batch * arguments.hidden_size + carried] = 0.0;
 }
 
 @compute @workgroup_size(256)
@@ -145,17 +157,19 @@ fn forward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var t = arguments.first; t < arguments.end; t++) {
+    for (var t = arguments.first_step; t < arguments.end_step; t++) {
         storageBarrier();
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            let value = used_state(t, stream, unit);
+            let value = previous_state(t, stream, unit);
             vector[unit] = value;
-            if RESET { steps[(t * arguments.batch + stream) * size + unit] = value; }
+            if RESET {
+                previous_states[(t * arguments.batch + stream) * size + unit] = value;
+            }
         }
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            new_state(t, stream, unit, forward_product(unit));
+            update_state(t, stream, unit, forward_product(unit));
         }
     }
 }
@@ -167,76 +181,83 @@ fn backward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var left = arguments.end; left > arguments.first; left--) {
-        let t = left - 1u;
-        for (var unit = lane; unit < size; unit += 256u) { new_gradient(t, stream, unit); }
+    for (var end = arguments.end_step; end > arguments.first_step; end--) {
+        let t = end - 1u;
+        for (var unit = lane; unit < size; unit += 256u) {
+            update_gradient(t, stream, unit);
+        }
         storageBarrier();
         workgroupBarrier();
         let first_gate = (t * arguments.batch + stream) * 4u * size;
-        for (var i = lane; i < 4u * size; i += 256u) { vector[i] = gates[first_gate + i]; }
+        for (var i = lane; i < 4u * size; i += 256u) {
+            vector[i] = gates[first_gate + i];
+        }
         workgroupBarrier();
-        // An invocation reads in the next step what it writes here.
+        // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            steps[stream * size + unit] = backward_product(unit);
+            initial_gradient[stream * size + unit] = backward_product(unit);
         }
     }
-    if arguments.first == 0u {
-        for (var unit = lane; unit < size; unit += 256u) { cut_first(stream, unit); }
+    if arguments.first_step == 0u {
+        for (var unit = lane; unit < size; unit += 256u) {
+            clear_if_reset(stream, unit);
+        }
     }
 }
 
-// The stream and the unit that an invocation of the entry points below works on, and whether there
-// are such.
-struct Place { stream: u32, unit: u32, exists: bool }
+// The stream and unit of an invocation of the single-step entry points. `exists` is false for
+// invocations past the last unit.
+struct UnitPosition { stream: u32, unit: u32, exists: bool }
 
-fn place(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> Place {
+fn unit_position(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> UnitPosition {
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    return Place(i / arguments.hidden_size, i % arguments.hidden_size,
-        i < arguments.batch * arguments.hidden_size);
+    let size = arguments.hidden_size;
+    return UnitPosition(i / size, i % size, i < arguments.batch * size);
 }
 
-// Before the step's product: the previous states as it is to use them.
+// Before the step's product: writes the previous states after resets.
 @compute @workgroup_size(256)
-fn use_states(
+fn apply_resets(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
+    let at = unit_position(workgroup, workgroups, lane);
     if !at.exists { return; }
-    let row = arguments.first * arguments.batch + at.stream;
-    steps[row * arguments.hidden_size + at.unit] = used_state(arguments.first, at.stream, at.unit);
+    let t = arguments.first_step;
+    let position = (t * arguments.batch + at.stream) * arguments.hidden_size + at.unit;
+    previous_states[position] = previous_state(t, at.stream, at.unit);
 }
 
-// After the step's product, which was added to the gates.
+// After the step's product, which was added to the gates' pre-activations.
 @compute @workgroup_size(256)
 fn step_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
-    if at.exists { new_state(arguments.first, at.stream, at.unit, vec4<f32>()); }
+    let at = unit_position(workgroup, workgroups, lane);
+    if at.exists { update_state(arguments.first_step, at.stream, at.unit, vec4<f32>()); }
 }
 
-// Before the step's product, which overwrites what flows back into h.
+// Before the step's product, which overwrites the gradient of the previous state.
 @compute @workgroup_size(256)
 fn step_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
-    if at.exists { new_gradient(arguments.first, at.stream, at.unit); }
+    let at = unit_position(workgroup, workgroups, lane);
+    if at.exists { update_gradient(arguments.first_step, at.stream, at.unit); }
 }
 
 // After the product of the window's first step.
 @compute @workgroup_size(256)
-fn finish(
+fn clear_reset_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = place(workgroup, workgroups, lane);
-    if at.exists { cut_first(at.stream, at.unit); }
+    let at = unit_position(workgroup, workgroups, lane);
+    if at.exists { clear_if_reset(at.stream, at.unit); }
 }

@@ -1,8 +1,11 @@
-// Momentum (as PyTorch's SGD), with g = scale gradient: velocity = 0.9 velocity + g; parameter -=
-// rate velocity, or with NESTEROV parameter -= rate (g + 0.9 velocity)
+// SGD with momentum (as PyTorch's SGD), with g = scale gradient:
 //
-// A table's gradient is zero in most rows, but its velocity fades in all: `rows` adds g so enlarged
-// that `dense`, without a gradient, makes it the update above.
+//   velocity = 0.9 velocity + g
+//   parameter -= rate velocity, or rate (g + 0.9 velocity) if NESTEROV
+//
+// The gradient of a table is zero in most rows, but the velocity of every row decays. `rows` adds g
+// to the velocity, prescaled so that `dense`, which runs next without a gradient, completes the
+// update above.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -14,7 +17,7 @@ struct Arguments {
 }
 
 override NESTEROV: bool;
-// Whether `dense` has a gradient to add.
+// Whether `dense` adds a gradient.
 override GRADIENT: bool = true;
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
@@ -24,8 +27,8 @@ override GRADIENT: bool = true;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
 @group(0) @binding(5) var<storage, read> order: array<u32>;
 
-// What the velocity keeps of itself.
-const KEEP: f32 = 0.9;
+// The momentum coefficient.
+const MOMENTUM: f32 = 0.9;
 
 @compute @workgroup_size(256)
 fn dense(
@@ -37,12 +40,16 @@ fn dense(
     if i >= arguments.count { return; }
     var g = 0.0;
     if GRADIENT { g = scale[0] * gradient[i]; }
-    let moved = KEEP * velocity[i] + g;
-    velocity[i] = moved;
-    parameter[i] -= arguments.rate * select(moved, g + KEEP * moved, NESTEROV);
+    let updated = MOMENTUM * velocity[i] + g;
+    velocity[i] = updated;
+    parameter[i] -= arguments.rate * select(updated, g + MOMENTUM * updated, NESTEROV);
 }
 
-// One workgroup for each position of `order`; only those work at which a token begins.
+fn token_at(p: u32) -> u32 {
+    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+}
+
+// One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
 fn rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -51,18 +58,15 @@ fn rows(
 ) {
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
-    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    // Rows of another piece of the table, and NONE, are left alone.
+    let token = token_at(p);
+    // Skips NONE and rows in other shards of the table.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset
-        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
-        return;
-    }
+    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];
-        velocity[i] += 1.0 / KEEP * g;
-        // `dense` knows g as a part of the velocity only.
+        velocity[i] += 1.0 / MOMENTUM * g;
+        // `dense` applies g only through the velocity; Nesterov's term g is applied here.
         if NESTEROV { parameter[i] -= arguments.rate * g; }
     }
 }

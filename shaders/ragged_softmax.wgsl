@@ -1,6 +1,7 @@
-// Softmax and cross-entropy of rows of any lengths. Record i of `rows`: where the row begins in
-// `logits`, how long it is, its target, and the number of `losses` that its loss is added to. Where
-// GRADIENT, logits become scale (softmax(logits) - onehot(target)). One workgroup a row.
+// Softmax and cross-entropy of rows of different lengths. Each record of `rows` holds the offset of
+// the row in `logits`, its length, its target, and the index in `losses` that its loss is added to.
+// With GRADIENT, the logits are replaced by their gradient, scale (softmax(logits) -
+// onehot(target)). One workgroup per row.
 struct Arguments {
     count: u32,
     logits_offset: u32,
@@ -10,14 +11,14 @@ struct Arguments {
 }
 
 override GRADIENT: bool = true;
-// Whether rnnlm's exponential takes the place of e^x.
+// Whether to use rnnlm's approximate exponential instead of e^x.
 override RNNLM: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> rows: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 
-// Each lane's largest logit and the sum of exponentials below it.
+// Each lane's largest logit, and its sum of exponentials relative to that logit.
 var<workgroup> largest: array<f32, 64>;
 var<workgroup> sums: array<f32, 64>;
 
@@ -32,10 +33,10 @@ fn main(
     let first_field = arguments.rows_offset + 4u * row;
     let first = arguments.logits_offset + rows[first_field];
     let length = rows[first_field + 1u];
-    let goal = rows[first_field + 2u];
+    let target_word = rows[first_field + 2u];
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
-    // rnnlm's exponential does not shrink so, and is summed in another reading.
+    // One pass over the row: a new maximum rescales the sum so far. rnnlm's exponential cannot be
+    // rescaled and needs a second pass.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < length; column += 64u) {
@@ -53,10 +54,10 @@ fn main(
         workgroupBarrier();
         if lane < half {
             let other = largest[lane + half];
-            let joint = max(largest[lane], other);
-            sums[lane] =
-                sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
-            largest[lane] = joint;
+            let larger = max(largest[lane], other);
+            sums[lane] = sums[lane] * exp(largest[lane] - larger)
+                + sums[lane + half] * exp(other - larger);
+            largest[lane] = larger;
         }
     }
     workgroupBarrier();
@@ -75,19 +76,18 @@ fn main(
         workgroupBarrier();
     }
     let log_sum = highest + log(sums[0]);
-    if lane == 0u && goal < length {
-        losses[arguments.losses_offset
-            + rows[first_field + 3u]] += softmax_loss(RNNLM, logits[first + goal], highest,
-            log_sum);
+    if lane == 0u && target_word < length {
+        let loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum);
+        losses[arguments.losses_offset + rows[first_field + 3u]] += loss;
     }
     if GRADIENT {
-        // The target's logit was read above, before anything of the row is overwritten.
+        // Lane 0 has read the target's logit before the row is overwritten.
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < length; column += 64u) {
             let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
-            logits[first + column] =
-                arguments.scale * (probability - select(0.0, 1.0, column == goal));
+            let expected = select(0.0, 1.0, column == target_word);
+            logits[first + column] = arguments.scale * (probability - expected);
         }
     }
 }

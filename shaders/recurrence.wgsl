@@ -1,20 +1,20 @@
-// The Elman recurrence over a whole window, and back through it. One workgroup walks all time steps
-// of one stream: no launch and no barrier wider than the workgroup between steps.
+// The Elman recurrence over a window, forward and backward. One workgroup processes all time steps
+// of one stream, so that only workgroup barriers separate the steps.
 //
-// forward:  s(t) = f(z(t) + W s(t-1));  z(t) lies where s(t) is going to be, in slot t+1 of states;
-// slot 0 holds s(-1).
-// backward: gradient(t) becomes (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);
-// initial_gradient = W^T gradient(0).
+// forward:  s(t) = f(z(t) + W s(t-1)). Slot t+1 of `states` holds z(t) and receives s(t); slot 0
+//           holds s(-1).
+// backward: gradient(t) = (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);
+//           initial_gradient = W^T gradient(0).
 //
-// RESET: where a stream's input is the boundary token 0, its previous state is `initial` in every
-// unit and no gradient goes back.
+// With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
+// its previous state, and no gradient flows to that state.
 //
-// A long window comes in several dispatches, each from step `first` to before `end`: forward from
-// the first on, backward from the last on.
+// A long window is split into several dispatches, each for the steps first_step..end_step. Forward
+// dispatches run in order, backward dispatches in reverse.
 struct Arguments {
     time_steps: u32,
-    first: u32,
-    end: u32,
+    first_step: u32,
+    end_step: u32,
     batch: u32,
     hidden_size: u32,
     tokens_offset: u32,
@@ -24,19 +24,20 @@ struct Arguments {
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
 
-// forward: [T+1, B, H] read and written; backward: read.
+// [T+1, B, H]. backward only reads it.
 @group(0) @binding(0) var<storage, read_write> states: array<f32>;
-// forward: W transposed, [H from, H to]; backward: W as it is, [H to, H from]. Neighbouring
-// invocations read neighbouring words of both.
+// forward: W transposed, [H from, H to]. backward: W, [H to, H from]. In both, neighbouring
+// invocations read neighbouring words.
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
-// forward: [T, B, H], the previous states as used, written where RESET; backward: the gradient [T,
-// B, H].
-@group(0) @binding(3) var<storage, read_write> steps: array<f32>;
-// backward: [B, H].
+// forward: [T, B, H], the previous states after resets. Written with RESET.
+@group(0) @binding(3) var<storage, read_write> previous_states: array<f32>;
+// backward: [T, B, H], the gradient of s(t) from the layer above, replaced by the gradient of z(t).
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
+// backward: [B, H], the gradient of s(-1).
 @group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the next step's gradient. The host takes no H beyond it.
+// The previous state, or the next step's gradient. The host ensures that H values fit.
 var<workgroup> vector: array<f32, 4096>;
 
 fn is_reset(t: u32, stream: u32) -> bool {
@@ -44,19 +45,22 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
+// Element `column` of the product of `vector` with `weight`.
 fn product(column: u32) -> f32 {
     let size = arguments.hidden_size;
     var sum = 0.0;
     var i = 0u;
-    // Four at a time: a turn of a loop costs more than a multiplication.
+    // Unrolled by four: a loop iteration costs more than a multiplication.
     for (; i + 3u < size; i += 4u) {
-        let at = i * size + column;
-        sum += vector[i] * weight[at];
-        sum += vector[i + 1u] * weight[at + size];
-        sum += vector[i + 2u] * weight[at + 2u * size];
-        sum += vector[i + 3u] * weight[at + 3u * size];
+        let first = i * size + column;
+        sum += vector[i] * weight[first];
+        sum += vector[i + 1u] * weight[first + size];
+        sum += vector[i + 2u] * weight[first + 2u * size];
+        sum += vector[i + 3u] * weight[first + 3u * size];
     }
-    for (; i < size; i++) { sum += vector[i] * weight[i * size + column]; }
+    for (; i < size; i++) {
+        sum += vector[i] * weight[i * size + column];
+    }
     return sum;
 }
 
@@ -67,16 +71,16 @@ fn forward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    for (var t = arguments.first; t < arguments.end; t++) {
+    for (var t = arguments.first_step; t < arguments.end_step; t++) {
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
-        let fresh = is_reset(t, stream);
+        let reset = is_reset(t, stream);
         storageBarrier();
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
-            let value = select(states[previous + i], arguments.initial, fresh);
+            let value = select(states[previous + i], arguments.initial, reset);
             vector[i] = value;
-            if RESET { steps[previous + i] = value; }
+            if RESET { previous_states[previous + i] = value; }
         }
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
@@ -92,35 +96,38 @@ fn backward(
 ) {
     let stream = workgroup.x;
     let size = arguments.hidden_size;
-    // Whether the step after this one begins afresh; after the last there is none.
-    var cut = true;
-    if arguments.end < arguments.time_steps {
-        // The dispatch before this one ended with that step.
-        let next = (arguments.end * arguments.batch + stream) * size;
-        for (var i = lane; i < size; i += 256u) { vector[i] = steps[next + i]; }
+    // Whether no gradient flows from the next step: it is reset, or it is past the window.
+    var is_cut = true;
+    if arguments.end_step < arguments.time_steps {
+        // The previous dispatch has computed that step's gradient.
+        let next = (arguments.end_step * arguments.batch + stream) * size;
+        for (var i = lane; i < size; i += 256u) {
+            vector[i] = gradient[next + i];
+        }
         workgroupBarrier();
-        cut = is_reset(arguments.end, stream);
+        is_cut = is_reset(arguments.end_step, stream);
     }
-    for (var left = arguments.end; left > arguments.first; left--) {
-        let t = left - 1u;
+    for (var end = arguments.end_step; end > arguments.first_step; end--) {
+        let t = end - 1u;
         let current = (t * arguments.batch + stream) * size;
         let state = current + arguments.batch * size;
         for (var i = lane; i < size; i += 256u) {
-            var sum = steps[current + i];
-            if !cut { sum += product(i); }
-            steps[current + i] = sum * activation_derivative(ACTIVATION, states[state + i]);
+            var sum = gradient[current + i];
+            if !is_cut { sum += product(i); }
+            gradient[current + i] = sum * activation_derivative(ACTIVATION, states[state + i]);
         }
         storageBarrier();
         workgroupBarrier();
-        for (var i = lane; i < size; i += 256u) { vector[i] = steps[current + i]; }
+        for (var i = lane; i < size; i += 256u) {
+            vector[i] = gradient[current + i];
+        }
         workgroupBarrier();
-        cut = is_reset(t, stream);
+        is_cut = is_reset(t, stream);
     }
-    // Of the initial state where the window's first step was the last of these; else overwritten by
-    // the next dispatch.
+    // The dispatch that contains the window's first step, which runs last, leaves the final value.
     for (var i = lane; i < size; i += 256u) {
         var sum = 0.0;
-        if !cut { sum = product(i); }
+        if !is_cut { sum = product(i); }
         initial_gradient[stream * size + i] = sum;
     }
 }

@@ -1,7 +1,9 @@
-// The sum of all values, or of their squares, in two steps whose order depends on the count alone.
+// The sum of all values, or of their squares, in two passes. The order of summation depends only on
+// the count.
 //
-// partial: each of at most 256 workgroups sums every so-manieth value into a slot of its own from
-// output_offset on. total: one workgroup sums those sums into one slot.
+// partial: at most 256 workgroups; each sums a strided subset of the values and writes the result
+//          to output[output_offset + workgroup].
+// total:   one workgroup adds these sums.
 struct Arguments { count: u32, values_offset: u32, output_offset: u32 }
 
 override SQUARE: bool = false;

@@ -1,8 +1,11 @@
 // RMSprop (Tieleman and Hinton 2012, as in PyTorch), with g = scale gradient:
-//   squares = 0.99 squares + 0.01 g^2; parameter -= rate g / (sqrt(squares) + 1e-8)
 //
-// A table's gradient is zero in most rows, but its squares fade in all: `rows` adds g^2 so enlarged
-// that `dense`, without a gradient, makes it the squares above, and moves the parameter by these.
+//   squares = 0.99 squares + 0.01 g^2
+//   parameter -= rate g / (sqrt(squares) + 1e-8)
+//
+// The gradient of a table is zero in most rows, but the squares of every row decay. `rows` adds g^2
+// to the squares, prescaled so that the decay in `dense`, which runs next without a gradient,
+// yields the squares above. `rows` updates the parameter with these final squares.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -13,7 +16,7 @@ struct Arguments {
     rate: f32,
 }
 
-// Whether `dense` has a gradient to add; the parameter stays where it has none.
+// Whether `dense` has a gradient. Without one it only decays the squares.
 override GRADIENT: bool = true;
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
@@ -23,10 +26,9 @@ override GRADIENT: bool = true;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
 @group(0) @binding(5) var<storage, read> order: array<u32>;
 
-// What the mean keeps of itself, and what it takes from the gradient: 1 - 0.99 in f32 is off by
-// 1e-6 of itself.
-const KEEP: f32 = 0.99;
-const TAKE: f32 = 0.01;
+// The gradient's weight is a constant because 1 - 0.99 in f32 has a relative error of 1e-6.
+const ALPHA: f32 = 0.99;
+const ONE_MINUS_ALPHA: f32 = 0.01;
 
 @compute @workgroup_size(256)
 fn dense(
@@ -38,15 +40,19 @@ fn dense(
     if i >= arguments.count { return; }
     if GRADIENT {
         let g = scale[0] * gradient[i];
-        let square = KEEP * squares[i] + TAKE * (g * g);
+        let square = ALPHA * squares[i] + ONE_MINUS_ALPHA * (g * g);
         squares[i] = square;
         parameter[i] -= arguments.rate * g / (sqrt(square) + 1e-8);
     } else {
-        squares[i] *= KEEP;
+        squares[i] *= ALPHA;
     }
 }
 
-// One workgroup for each position of `order`; only those work at which a token begins.
+fn token_at(p: u32) -> u32 {
+    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+}
+
+// One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
 fn rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -55,18 +61,15 @@ fn rows(
 ) {
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
-    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    // Rows of another piece of the table, and NONE, are left alone.
+    let token = token_at(p);
+    // Skips NONE and rows in other shards of the table.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset
-        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
-        return;
-    }
+    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
         let i = (token - arguments.first_row) * arguments.columns + column;
         let g = scale[0] * gradient[p * arguments.columns + column];
-        let square = squares[i] + TAKE / KEEP * (g * g);
+        let square = squares[i] + ONE_MINUS_ALPHA / ALPHA * (g * g);
         squares[i] = square;
-        parameter[i] -= arguments.rate * g / (sqrt(KEEP * square) + 1e-8);
+        parameter[i] -= arguments.rate * g / (sqrt(ALPHA * square) + 1e-8);
     }
 }

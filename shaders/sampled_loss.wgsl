@@ -1,8 +1,11 @@
-// Losses of targets against a sample of words that all rows share, and their gradients in the place
-// of the logits. `words` and `corrections` are those of the rows' targets and, behind them, those
-// of the sample. a = logit - correction; NCE false: -ln softmax over target and sample, without the
-// words that are the target; true: softplus(-a) of the target and softplus(a) of the sample. One
-// workgroup a row.
+// Losses of targets against a sample of words shared by all rows. The logits are replaced by their
+// gradients. `words` and `corrections` hold the entries of the rows' targets, followed by those of
+// the sample. One workgroup per row.
+//
+// With a = logit - correction, the loss of a row is
+// NCE false: -ln of the target's softmax probability among target and sample, where sampled words
+//            equal to the target are skipped;
+// NCE true:  softplus(-a) for the target plus the sum of softplus(a) over the sample.
 struct Arguments {
     rows: u32,
     columns: u32,
@@ -22,11 +25,12 @@ override NCE: bool = false;
 @group(0) @binding(3) var<storage, read> corrections: array<f32>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
 
-// Each lane's largest corrected logit and its sum: of exponentials below it, or of losses.
+// Each lane's largest corrected logit, and its sum of exponentials relative to that logit. For NCE,
+// its sum of losses.
 var<workgroup> largest: array<f32, 256>;
 var<workgroup> sums: array<f32, 256>;
 
-// ln(1 + e^x) and its derivative.
+// ln(1 + e^x). Its derivative is the sigmoid.
 fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log(1.0 + exp(-abs(x)));
 }
@@ -45,24 +49,31 @@ fn main(
     let row = flat_workgroup(workgroup, workgroups);
     if row >= arguments.rows { return; }
     let first = arguments.sample_offset + row * arguments.columns;
-    let of_sample = arguments.corrections_offset + arguments.rows;
+    let sample_words = arguments.words_offset + arguments.rows;
+    let sample_corrections = arguments.corrections_offset + arguments.rows;
     let target_word = words[arguments.words_offset + row];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
-    let own = targets[arguments.targets_offset + row]
+    // The target's corrected logit.
+    let target_logit = targets[arguments.targets_offset + row]
         - corrections[arguments.corrections_offset + row];
 
-    // The target is lane 0's first.
+    // Lane 0 starts with the target.
     var top = LOWEST;
     var sum = 0.0;
     if lane == 0u {
-        if NCE { sum = softplus(-own); } else { top = own; sum = 1.0; }
+        if NCE {
+            sum = softplus(-target_logit);
+        } else {
+            top = target_logit;
+            sum = 1.0;
+        }
     }
     for (var column = lane; column < arguments.columns; column += 256u) {
-        let a = sample[first + column] - corrections[of_sample + column];
+        let a = sample[first + column] - corrections[sample_corrections + column];
         if NCE {
             sum += softplus(a);
-        } else if words[arguments.words_offset + arguments.rows + column] != target_word {
-            // When a larger logit comes, the sum so far shrinks to its measure.
+        } else if words[sample_words + column] != target_word {
+            // A new maximum rescales the sum so far.
             if a > top {
                 sum = sum * exp(top - a) + 1.0;
                 top = a;
@@ -80,31 +91,31 @@ fn main(
                 sums[lane] += sums[lane + half];
             } else {
                 let other = largest[lane + half];
-                let joint = max(largest[lane], other);
-                sums[lane] = sums[lane] * exp(largest[lane] - joint)
-                    + sums[lane + half] * exp(other - joint);
-                largest[lane] = joint;
+                let larger = max(largest[lane], other);
+                sums[lane] = sums[lane] * exp(largest[lane] - larger)
+                    + sums[lane + half] * exp(other - larger);
+                largest[lane] = larger;
             }
         }
     }
     workgroupBarrier();
     let log_sum = largest[0] + log(sums[0]);
     if lane == 0u {
-        var loss = log_sum - own;
-        var gradient = exp(own - log_sum) - 1.0;
+        var loss = log_sum - target_logit;
+        var gradient = exp(target_logit - log_sum) - 1.0;
         if NCE {
             loss = sums[0];
-            gradient = -sigmoid(-own);
+            gradient = -sigmoid(-target_logit);
         }
         losses[arguments.losses_offset + row] = select(loss, 0.0, target_word == NONE);
         targets[arguments.targets_offset + row] = scale * gradient;
     }
     for (var column = lane; column < arguments.columns; column += 256u) {
-        let a = sample[first + column] - corrections[of_sample + column];
+        let a = sample[first + column] - corrections[sample_corrections + column];
         var gradient = 0.0;
         if NCE {
             gradient = sigmoid(a);
-        } else if words[arguments.words_offset + arguments.rows + column] != target_word {
+        } else if words[sample_words + column] != target_word {
             gradient = exp(a - log_sum);
         }
         sample[first + column] = scale * gradient;

@@ -1,4 +1,4 @@
-// values *= factor.
+// Scales values in place: values *= factor.
 struct Arguments { count: u32, factor: f32 }
 
 @group(0) @binding(0) var<storage, read_write> values: array<f32>;

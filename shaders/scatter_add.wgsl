@@ -1,9 +1,9 @@
-// The gradient of a gather: for every token of the window, the sum of its rows of `gradient`,
-// always in the order of `order`.
+// The gradient of gather: for every token of the window, the sum of its rows of `gradient`, always
+// in the order given by `order`.
 //
-// `order` lists the window's positions sorted by token. The sum of a token's rows goes to row p of
-// `sums`, p being where the token begins in `order`; every other row of `sums` becomes zero. One
-// workgroup for each p and 16 columns; its 16 lanes a column share a long run.
+// `order` lists the window's positions sorted by token. The sum of a token's rows is written to row
+// p of `sums`, where p is the token's first position in `order`; all other rows of `sums` are set
+// to zero. One workgroup per p and 16 columns: 16 lanes per column share the sum.
 struct Arguments { columns: u32, rows: u32, tokens_offset: u32, order_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;
@@ -26,14 +26,14 @@ fn main(
     let column_groups = (arguments.columns + 15u) / 16u;
     let group = flat_workgroup(workgroup, workgroups);
     let p = group / column_groups;
-    // Nothing below returns before the barrier for some invocations only: p is the same in the
-    // whole workgroup.
+    // p is uniform across the workgroup, so either all invocations return before the barrier or
+    // none.
     if p >= arguments.rows { return; }
     let column = (group % column_groups) * 16u + lane % 16u;
     let token = token_at(p);
-    let begins = token != NONE && (p == 0u || token_at(max(p, 1u) - 1u) != token);
+    let is_first = token != NONE && (p == 0u || token_at(max(p, 1u) - 1u) != token);
     var sum = 0.0;
-    if begins && column < arguments.columns {
+    if is_first && column < arguments.columns {
         for (var q = p + lane / 16u; q < arguments.rows && token_at(q) == token; q += 16u) {
             sum += gradient[order[arguments.order_offset + q] * arguments.columns + column];
         }
@@ -42,7 +42,9 @@ fn main(
     workgroupBarrier();
     if lane < 16u && column < arguments.columns {
         var total = 0.0;
-        for (var i = 0u; i < 16u; i++) { total += partial[i * 16u + lane]; }
+        for (var i = 0u; i < 16u; i++) {
+            total += partial[i * 16u + lane];
+        }
         sums[p * arguments.columns + column] = total;
     }
 }

@@ -1,4 +1,6 @@
-// parameter -= rate scale gradient.
+// Stochastic gradient descent: parameter -= rate scale gradient.
+//
+// dense: a gradient of the parameter's shape. rows: a sparse gradient of some of its rows.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -29,7 +31,11 @@ fn dense(
     if i < arguments.count { update(i, scale[0] * gradient[i]); }
 }
 
-// One workgroup for each position of `order`; only those work at which a token begins.
+fn token_at(p: u32) -> u32 {
+    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
+}
+
+// One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
 fn rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -38,15 +44,12 @@ fn rows(
 ) {
     let p = flat_workgroup(workgroup, workgroups);
     if p >= arguments.count { return; }
-    let token = tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-    // Rows of another piece of the table, and NONE, are left alone.
+    let token = token_at(p);
+    // Skips NONE and rows in other shards of the table.
     if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && tokens[arguments.tokens_offset
-        + order[arguments.order_offset + max(p, 1u) - 1u]] == token {
-        return;
-    }
+    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
     for (var column = lane; column < arguments.columns; column += 64u) {
-        update((token - arguments.first_row) * arguments.columns
-            + column, scale[0] * gradient[p * arguments.columns + column]);
+        let i = (token - arguments.first_row) * arguments.columns + column;
+        update(i, scale[0] * gradient[p * arguments.columns + column]);
     }
 }

@@ -1,17 +1,17 @@
-// For every row of logits and its target k: losses = -ln softmax(logits)_k and, where GRADIENT,
-// logits become the gradient scale (softmax(logits) - onehot(k)). A target of NONE has no loss and
-// no gradient. One workgroup a row.
+// Softmax cross-entropy. For every row of logits with target k, losses = -ln softmax(logits)_k.
+// With GRADIENT, the logits are replaced by their gradient, scale (softmax(logits) - onehot(k)). A
+// target of NONE has loss 0 and gradient 0. One workgroup per row.
 struct Arguments { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
 
 override GRADIENT: bool = true;
-// Whether rnnlm's exponential takes the place of e^x.
+// Whether to use rnnlm's approximate exponential instead of e^x.
 override RNNLM: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 
-// Each lane's largest logit and the sum of exponentials below it.
+// Each lane's largest logit, and its sum of exponentials relative to that logit.
 var<workgroup> largest: array<f32, 256>;
 var<workgroup> sums: array<f32, 256>;
 
@@ -27,8 +27,8 @@ fn main(
     let target_word = targets[arguments.targets_offset + row];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
 
-    // One reading of the row: when a larger logit comes, the sum so far shrinks to its measure.
-    // rnnlm's exponential does not shrink so, and is summed in another reading.
+    // One pass over the row: a new maximum rescales the sum so far. rnnlm's exponential cannot be
+    // rescaled and needs a second pass.
     var top = LOWEST;
     var sum = 0.0;
     for (var column = lane; column < arguments.columns; column += 256u) {
@@ -46,10 +46,10 @@ fn main(
         workgroupBarrier();
         if lane < half {
             let other = largest[lane + half];
-            let joint = max(largest[lane], other);
-            sums[lane] =
-                sums[lane] * exp(largest[lane] - joint) + sums[lane + half] * exp(other - joint);
-            largest[lane] = joint;
+            let larger = max(largest[lane], other);
+            sums[lane] = sums[lane] * exp(largest[lane] - larger)
+                + sums[lane + half] * exp(other - larger);
+            largest[lane] = larger;
         }
     }
     workgroupBarrier();
@@ -76,13 +76,13 @@ fn main(
         losses[arguments.losses_offset + row] = loss;
     }
     if GRADIENT {
-        // The target's logit was read above, before anything of the row is overwritten.
+        // Lane 0 has read the target's logit before the row is overwritten.
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < arguments.columns; column += 256u) {
             let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
-            logits[first + column] =
-                scale * (probability - select(0.0, 1.0, column == target_word));
+            let expected = select(0.0, 1.0, column == target_word);
+            logits[first + column] = scale * (probability - expected);
         }
     }
 }

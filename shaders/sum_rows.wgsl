@@ -1,5 +1,5 @@
-// output[column] = sum of values[row, column] over the rows. One workgroup sums 16 columns with 16
-// lanes each.
+// Column sums: output[column] is the sum of values[row, column] over all rows, or += with
+// ACCUMULATE. One workgroup sums 16 columns, with 16 lanes each.
 struct Arguments { rows: u32, columns: u32, values_offset: u32, output_offset: u32 }
 
 override ACCUMULATE: bool = false;
@@ -22,8 +22,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     workgroupBarrier();
     if lane < 16u && column < arguments.columns {
         var total = 0.0;
-        for (var i = 0u; i < 16u; i++) { total += partial[i * 16u + lane]; }
-        let place = arguments.output_offset + column;
-        if ACCUMULATE { output[place] += total; } else { output[place] = total; }
+        for (var i = 0u; i < 16u; i++) {
+            total += partial[i * 16u + lane];
+        }
+        let position = arguments.output_offset + column;
+        if ACCUMULATE {
+            output[position] += total;
+        } else {
+            output[position] = total;
+        }
     }
 }

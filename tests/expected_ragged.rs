@@ -100,12 +100,12 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
     } else {
         numbers(run, "products")
     };
-    let mut rows = if product == GroupedProduct::Input {
+    let mut rows = if product == GroupedProduct::InputGradient {
         vec![0.0; (last[0] + 2) * columns]
     } else {
         numbers(run, "rows")
     };
-    let is_weight = product == GroupedProduct::Weight;
+    let is_weight = product == GroupedProduct::WeightGradient;
     let mut table = if is_weight {
         vec![0.0; last[4] * columns]
     } else {
@@ -133,8 +133,12 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
                     let (own, other) = (row * columns + k, entry * columns + k);
                     match product {
                         GroupedProduct::Forward => products[number] += rows[own] * table[other],
-                        GroupedProduct::Input => rows[own] += products[number] * table[other],
-                        GroupedProduct::Weight => table[other] += products[number] * rows[own],
+                        GroupedProduct::InputGradient => {
+                            rows[own] += products[number] * table[other]
+                        }
+                        GroupedProduct::WeightGradient => {
+                            table[other] += products[number] * rows[own]
+                        }
                     }
                 }
                 if is_weight && with_bias {
@@ -145,9 +149,9 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
     }
     match product {
         GroupedProduct::Forward => vec![("products", products)],
-        GroupedProduct::Input => vec![("rows", rows)],
-        GroupedProduct::Weight if with_bias => vec![("table", table), ("bias", bias)],
-        GroupedProduct::Weight => vec![("table", table)],
+        GroupedProduct::InputGradient => vec![("rows", rows)],
+        GroupedProduct::WeightGradient if with_bias => vec![("table", table), ("bias", bias)],
+        GroupedProduct::WeightGradient => vec![("table", table)],
     }
 }
 
@@ -165,12 +169,12 @@ pub fn tolerance(ragged: Ragged, output: &str) -> Tolerance {
             ..
         } => sum_of(columns + 1),
         Ragged::Product {
-            product: GroupedProduct::Input,
+            product: GroupedProduct::InputGradient,
             widest,
             ..
         } => sum_of(widest),
         Ragged::Product {
-            product: GroupedProduct::Weight,
+            product: GroupedProduct::WeightGradient,
             ..
         } => sum_of(5),
         Ragged::Softmax {

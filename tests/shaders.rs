@@ -63,8 +63,8 @@ fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
         .iter()
         .position(|entry| entry.name == shader.entry_point)
         .ok_or("there is no such entry point")?;
-    let (bound, used) = bindings(&module, &info, number)?;
     let declared = declared_bindings(shader);
+    let (bound, used) = bindings(&module, &info, number, &declared)?;
     // Entry points of one file share their first bindings, and one may have no use for them all.
     same(
         "bindings in WGSL, in Rust",
@@ -129,6 +129,7 @@ fn bindings(
     module: &Module,
     info: &ModuleInfo,
     entry_point: usize,
+    declared: &[Bound],
 ) -> Result<(Vec<Bound>, Vec<u32>), String> {
     let (mut bindings, mut used) = (Vec::new(), Vec::new());
     for (handle, variable) in module.global_variables.iter() {
@@ -158,9 +159,12 @@ fn bindings(
             is_used,
         ));
     }
-    // Where several variables stand for one buffer, each for entry points of its own, the one that
-    // this entry point uses counts.
-    bindings.sort_by_key(|&(number, _, _, is_used)| (number, !is_used));
+    // If several variables have the same binding, each for other entry points, the one that this
+    // entry point uses counts. If it uses none of them, any may be declared.
+    bindings.sort_by_cached_key(|(number, name, access, is_used)| {
+        let is_declared = declared.contains(&(*number, name.clone(), *access));
+        (*number, !is_used, !is_declared)
+    });
     bindings.dedup_by_key(|binding| binding.0);
     let bindings = bindings
         .into_iter()

@@ -1,4 +1,4 @@
-//! Activations and their derivatives.
+//! Activation functions and their derivatives.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::math;
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::error::Error;
 use crate::tensor::Tensor;
 
-/// The function of a hidden unit.
+/// The activation function of hidden units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -23,14 +23,14 @@ pub enum Activation {
     Tanh,
     /// `max(z, 0)`.
     Relu,
-    /// The sigmoid with rnnlm's approximate exponential, for models of rnnlm; gradients take it for
-    /// the sigmoid, as rnnlm's do.
+    /// The sigmoid with rnnlm's approximate exponential, for rnnlm models. Its derivative is that
+    /// of the exact sigmoid, as in rnnlm.
     #[serde(rename = "rnnlm-sigmoid")]
     RnnlmSigmoid,
 }
 
 impl Activation {
-    /// Every activation with the name that flags and files use.
+    /// Every activation with its name in flags and files.
     pub const TABLE: &[(&str, Self)] = &[
         ("sigmoid", Self::Sigmoid),
         ("tanh", Self::Tanh),
@@ -38,7 +38,7 @@ impl Activation {
         ("rnnlm-sigmoid", Self::RnnlmSigmoid),
     ];
 
-    /// The number by which shaders know it.
+    /// The value of the shaders' constant `ACTIVATION`.
     pub(super) fn constant(self) -> f64 {
         match self {
             Self::Sigmoid => 0.0,
@@ -50,7 +50,7 @@ impl Activation {
 
     /// `values = f(values)`.
     pub(super) fn apply(self, values: &mut [f32]) {
-        vectorised(
+        vectorized(
             #[inline(always)]
             || match self {
                 Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
@@ -61,9 +61,9 @@ impl Activation {
         );
     }
 
-    /// `gradient *= f'(z)`, from the outputs `y = f(z)`.
+    /// `gradient *= f'(z)`, computed from the outputs `y = f(z)`.
     pub(super) fn apply_derivative(self, gradient: &mut [f32], outputs: &[f32]) {
-        vectorised(
+        vectorized(
             #[inline(always)]
             || {
                 let pairs = gradient.iter_mut().zip(outputs);
@@ -99,10 +99,11 @@ impl FromStr for Activation {
             .map(|row| row.1)
             .ok_or_else(|| {
                 let names: Vec<_> = Self::TABLE.iter().map(|row| row.0).collect();
-                Error::usage(
-                    format!("--activation {text}"),
-                    "there is no such activation",
-                    format!("It is one of {}", names.join(", ")),
+                Error::config(
+                    "activation",
+                    text,
+                    "unknown activation",
+                    format!("Use one of {}", names.join(", ")),
                 )
             })
     }
@@ -113,18 +114,18 @@ impl FromStr for Activation {
 pub struct ActivationForward {
     /// f.
     pub activation: Activation,
-    /// `[rows, columns]`, changed in place.
+    /// `[rows, columns]`, updated in place.
     pub values: Tensor,
 }
 
-/// `gradient *= f'(z)`, element by element, from the outputs `f(z)`.
+/// `gradient *= f'(z)`, element by element, computed from the outputs `f(z)`.
 #[derive(Debug, Clone, Copy)]
 pub struct ActivationBackward {
     /// f.
     pub activation: Activation,
     /// `[rows, columns]`: f(z).
     pub values: Tensor,
-    /// `[rows, columns]`, changed in place.
+    /// `[rows, columns]`, updated in place.
     pub gradient: Tensor,
 }
 
@@ -152,9 +153,14 @@ impl Kernel for ActivationForward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            self.activation.apply(part);
-        });
+        for_row_chunks(
+            cpu.threads(),
+            &mut cpu.write(&self.values),
+            1,
+            |_, chunk| {
+                self.activation.apply(chunk);
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -179,19 +185,18 @@ impl Kernel for ActivationBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (values, mut gradient) = (cpu.read(&self.values), cpu.write(&self.gradient));
+        let values = cpu.read(&self.values);
+        let mut gradient = cpu.write(&self.gradient);
         let values = &*values;
-        for_row_parts(cpu.threads(), &mut gradient, 1, |first, part| {
+        for_row_chunks(cpu.threads(), &mut gradient, 1, |first, chunk| {
             self.activation
-                .apply_derivative(part, &values[first..][..part.len()]);
+                .apply_derivative(chunk, &values[first..][..chunk.len()]);
         });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (gradient, gradient_offset)) = (
-            Binding::with_offset(&self.values),
-            Binding::with_offset(&self.gradient),
-        );
+        let (values, values_offset) = Binding::with_offset(&self.values);
+        let (gradient, gradient_offset) = Binding::with_offset(&self.gradient);
         gpu.launch(
             &BACKWARD,
             &[("ACTIVATION", self.activation.constant())],

@@ -1,4 +1,4 @@
-//! Adagrad: every parameter has a rate of its own, which falls with the gradients it has seen.
+//! Adagrad: a learning rate per element that decreases with the accumulated squared gradients.
 
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
@@ -7,16 +7,16 @@ use crate::tensor::Tensor;
 /// With `g = scale * gradient`: `squares += g²; parameter -= rate * g / (√squares + 1e-10)`
 /// (Duchi 2011, as in PyTorch).
 ///
-/// Where a gradient is zero nothing changes, so a table's untouched rows need no work.
+/// Elements with a zero gradient do not change, so the update of a table skips untouched rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Adagrad {
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub parameter: Tensor,
-    /// The parameter's shape: the sum of squared gradients so far, changed in place.
+    /// The parameter's shape: the sum of the squared gradients of all updates, updated in place.
     pub squares: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
+    /// `[1, 1]`: a factor for the gradient, from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -61,7 +61,8 @@ impl Kernel for Adagrad {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
+        let rate = self.rate;
+        let scale = cpu.read(&self.scale)[0];
         RowwiseUpdate {
             gradient: self.gradient,
             tensors: [self.parameter, self.squares],
@@ -89,8 +90,8 @@ impl Kernel for Adagrad {
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,
             order_offset: sizes.order_offset,
-            first_row: sizes.first,
-            end_row: sizes.end,
+            first_row: sizes.first_row,
+            end_row: sizes.end_row,
             rate: self.rate,
         });
     }

@@ -1,30 +1,31 @@
-//! Adam: the gradient's running mean, divided by the root of its running square.
+//! Adam: the running mean of gradients divided by the square root of the running mean of their
+//! squares.
 
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
-/// `parameter -= rate * first' / (√second' + 1e-8)`, the primes dividing by `1 - 0.9^step` and
-/// `1 - 0.999^step` (Kingma and Ba 2015, as in PyTorch).
+/// `parameter -= rate * first' / (√second' + 1e-8)`, where `first' = first / (1 - 0.9^step)` and
+/// `second' = second / (1 - 0.999^step)` (Kingma and Ba 2015, as in PyTorch).
 ///
-/// A table's moments fade in every row, touched or not, and so every row moves: this is Adam
-/// itself, not its lazy variant.
+/// The moments of a table decay in every row, touched or not, so every row is updated: this is
+/// Adam, not its lazy variant.
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub parameter: Tensor,
-    /// The parameter's shape: the running mean of gradients, changed in place.
+    /// The parameter's shape: the running mean of gradients, updated in place.
     pub first: Tensor,
-    /// The parameter's shape: the running mean of squared gradients, changed in place.
+    /// The parameter's shape: the running mean of squared gradients, updated in place.
     pub second: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
+    /// `[1, 1]`: a factor for the gradient, from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
-    /// Number of this update, from 1.
+    /// The index of this update, counted from 1.
     pub step: u32,
 }
 
@@ -36,13 +37,13 @@ arguments! {
     first_row: u32,
     end_row: u32,
     rate: f32,
-    root_correction: f32,
+    sqrt_correction: f32,
 }
 
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
-    ("first", Access::Write),
-    ("second", Access::Write),
+    ("first_moment", Access::Write),
+    ("second_moment", Access::Write),
     ("gradient", Access::Read),
     ("scale", Access::Read),
     ("tokens", Access::Read),
@@ -63,16 +64,17 @@ pub(super) static ROWS: Shader = Shader {
     ..DENSE
 };
 
-// In f64, since 1 - 0.999 in f32 is off by 1e-5 of itself.
+// In f64, because 1 - 0.999 in f32 has a relative error of 1e-5.
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-/// What a moment keeps of itself.
-const KEEP: [f32; 2] = [BETA_1 as f32, BETA_2 as f32];
-/// What a moment takes from the gradient.
-const TAKE: [f32; 2] = [(1.0 - BETA_1) as f32, (1.0 - BETA_2) as f32];
+/// Decay factors of the two moments.
+const BETAS: [f32; 2] = [BETA_1 as f32, BETA_2 as f32];
+/// Weights of the gradient in the two moments: 1 - β.
+const ONE_MINUS_BETAS: [f32; 2] = [(1.0 - BETA_1) as f32, (1.0 - BETA_2) as f32];
 
 impl Adam {
-    /// The rate divided by the first moment's correction, and the root of the second's.
+    /// The learning rate divided by the first moment's bias correction, and the square root of the
+    /// second moment's.
     fn corrections(&self) -> (f32, f32) {
         let step = f64::from(self.step);
         let first = 1.0 - BETA_1.powf(step);
@@ -88,18 +90,18 @@ impl Adam {
     }
 }
 
-/// One element's update with the corrected rate and the root of the second moment's correction.
+/// Updates one element, given the result of [`Adam::corrections`].
 #[inline(always)]
 fn step(
-    (rate, root_correction): (f32, f32),
+    (rate, sqrt_correction): (f32, f32),
     parameter: &mut f32,
     first: &mut f32,
     second: &mut f32,
     g: f32,
 ) {
-    *first = KEEP[0] * *first + TAKE[0] * g;
-    *second = KEEP[1] * *second + TAKE[1] * (g * g);
-    *parameter -= rate * *first / (second.sqrt() / root_correction + 1e-8);
+    *first = BETAS[0] * *first + ONE_MINUS_BETAS[0] * g;
+    *second = BETAS[1] * *second + ONE_MINUS_BETAS[1] * (g * g);
+    *parameter -= rate * *first / (second.sqrt() / sqrt_correction + 1e-8);
 }
 
 impl Kernel for Adam {
@@ -124,25 +126,25 @@ impl Kernel for Adam {
             |[_, first, second], gradient| {
                 for ((first, second), g) in first.iter_mut().zip(second).zip(gradient) {
                     let g = scale * g;
-                    *first += TAKE[0] / KEEP[0] * g;
-                    *second += TAKE[1] / KEEP[1] * (g * g);
+                    *first += ONE_MINUS_BETAS[0] / BETAS[0] * g;
+                    *second += ONE_MINUS_BETAS[1] / BETAS[1] * (g * g);
                 }
             },
         );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let (rate, root_correction) = self.corrections();
+        let (rate, sqrt_correction) = self.corrections();
         self.update()
             .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
                 count: sizes.count,
                 columns: sizes.columns,
                 tokens_offset: sizes.tokens_offset,
                 order_offset: sizes.order_offset,
-                first_row: sizes.first,
-                end_row: sizes.end,
+                first_row: sizes.first_row,
+                end_row: sizes.end_row,
                 rate,
-                root_correction,
+                sqrt_correction,
             });
     }
 }

@@ -1,5 +1,4 @@
-//! Elementwise sums in place: of tensors, of the squares of tensors, and of gradients that cover
-//! only some rows of a table.
+//! Elementwise addition in place: of a tensor, of its squares, or of a sparse gradient.
 
 use super::rows::{Gradient, Rows, RowwiseUpdate};
 use crate::device::{
@@ -9,13 +8,13 @@ use crate::tensor::Tensor;
 
 /// `output += input`.
 ///
-/// Where `input` is [`Gradient::Rows`], each of its sums is added to the row of `output` it belongs
-/// to; the other rows do not change.
+/// If `input` is [`Gradient::Rows`], its rows are added to the corresponding rows of `output`, and
+/// the other rows do not change.
 #[derive(Debug, Clone, Copy)]
 pub struct Add {
-    /// The terms: as many elements as `output`, in the same shards, or rows of it.
+    /// The addend: a tensor with the shape and shards of `output`, or some rows of it.
     pub input: Gradient,
-    /// Any shape, changed in place, in another buffer; may be a table of several shards.
+    /// Any shape, updated in place. In another buffer; may be a sharded table.
     pub output: Tensor,
 }
 
@@ -60,7 +59,7 @@ pub(super) static ROWS: Shader = Shader {
     ..DENSE
 };
 
-/// Calls `term(output, input)` for every pair of elements that belong together.
+/// Calls `term(output, input)` for all corresponding elements.
 #[inline(always)]
 fn on_cpu(cpu: &Cpu, input: Gradient, output: Tensor, term: impl Fn(&mut f32, f32) + Sync) {
     RowwiseUpdate {

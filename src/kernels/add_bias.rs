@@ -1,6 +1,6 @@
-//! Adding a bias to every row.
+//! Addition of a bias to every row.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 pub struct AddBias {
     /// `[1, columns]`.
     pub bias: Tensor,
-    /// `[rows, columns]`, changed in place.
+    /// `[rows, columns]`, updated in place.
     pub values: Tensor,
 }
 
@@ -34,13 +34,14 @@ impl Kernel for AddBias {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.values.columns();
-        let (bias, mut values) = (cpu.read(&self.bias), cpu.write(&self.values));
+        let bias = cpu.read(&self.bias);
+        let mut values = cpu.write(&self.values);
         let bias = &*bias;
-        for_row_parts(cpu.threads(), &mut values, columns, |_, part| {
-            vectorised(
+        for_row_chunks(cpu.threads(), &mut values, columns, |_, chunk| {
+            vectorized(
                 #[inline(always)]
                 || {
-                    for row in part.chunks_exact_mut(columns) {
+                    for row in chunk.chunks_exact_mut(columns) {
                         row.iter_mut()
                             .zip(bias)
                             .for_each(|(value, bias)| *value += bias);
@@ -51,10 +52,8 @@ impl Kernel for AddBias {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((bias, bias_offset), (values, values_offset)) = (
-            Binding::with_offset(&self.bias),
-            Binding::with_offset(&self.values),
-        );
+        let (bias, bias_offset) = Binding::with_offset(&self.bias);
+        let (values, values_offset) = Binding::with_offset(&self.values);
         gpu.launch(
             &SHADER,
             &[],

@@ -1,28 +1,36 @@
-//! Adding runs of a long row of numbers to runs of others: what hashed features say of words that
-//! have neighbouring numbers.
+//! Addition of runs of a table, read as a flat array, to runs of the output: the contribution of
+//! hashed n-gram features to the logits of words with adjacent token ids.
 
 use rayon::prelude::*;
 
-use super::parallel::vectorised;
+use super::parallel::vectorized;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `output[place + i] += Σ_k table[begin_k + i]` for each record's `length` numbers i; where the
-/// table ends, so does the run.
+/// `output[offset + i] += Σ_k table[start_k + i]` for each record and each i below its `length`. A
+/// run is truncated at the end of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct AddRuns {
-    /// `[size / 32, 32]`, read as one long row; may be a table of several pieces.
+    /// `[size / 32, 32]`, read as a flat array; may be a sharded table.
     pub table: Tensor,
-    /// `[count, 2 + order]`: place, length, and where the runs begin, [`NONE`] for one that there
-    /// is not. No two records have a place in common, and places ascend.
+    /// `[count, 2 + order]`, one record per row: the offset in the output, the length, and the
+    /// offsets of the runs in the table, or [`NONE`] for no run. Records are sorted by their output
+    /// ranges, which do not overlap.
     pub runs: Tensor<u32>,
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub output: Tensor,
 }
 
-arguments! { count: u32, order: u32, first: u32, end: u32, runs_offset: u32, output_offset: u32 }
+arguments! {
+    count: u32,
+    order: u32,
+    first_element: u32,
+    end_element: u32,
+    runs_offset: u32,
+    output_offset: u32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "add_runs",
@@ -44,32 +52,34 @@ impl Kernel for AddRuns {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (table, runs, mut output) = (
-            cpu.read(&self.table),
-            cpu.read(&self.runs),
-            cpu.write(&self.output),
-        );
-        let (table, fields) = (&*table, self.runs.columns());
-        let share = self.runs.rows().div_ceil(cpu.threads()).max(1) * fields;
-        let (mut rest, mut first, mut parts) = (&mut *output, 0, Vec::new());
-        for records in runs.chunks(share) {
+        let table = cpu.read(&self.table);
+        let runs = cpu.read(&self.runs);
+        let mut output = cpu.write(&self.output);
+        let table = &*table;
+        let fields = self.runs.columns();
+        let chunk_len = self.runs.rows().div_ceil(cpu.threads()).max(1) * fields;
+        let mut rest = &mut *output;
+        let mut first = 0;
+        let mut chunks = Vec::new();
+        for records in runs.chunks(chunk_len) {
             let last = &records[records.len() - fields..];
             let end = (last[0] + last[1]) as usize;
-            let (part, behind) = rest.split_at_mut(end - first);
-            parts.push((records, part, first));
-            (rest, first) = (behind, end);
+            let (chunk, after) = rest.split_at_mut(end - first);
+            chunks.push((records, chunk, first));
+            rest = after;
+            first = end;
         }
-        parts.into_par_iter().for_each(|(records, part, first)| {
-            vectorised(
+        chunks.into_par_iter().for_each(|(records, chunk, first)| {
+            vectorized(
                 #[inline(always)]
                 || {
                     for record in records.chunks_exact(fields) {
-                        let output = &mut part[record[0] as usize - first..][..record[1] as usize];
-                        for &begin in record[2..].iter().filter(|&&begin| begin != NONE) {
+                        let output = &mut chunk[record[0] as usize - first..][..record[1] as usize];
+                        for &start in record[2..].iter().filter(|&&start| start != NONE) {
                             output
                                 .iter_mut()
-                                .zip(&table[begin as usize..])
-                                .for_each(|(value, more)| *value += more);
+                                .zip(&table[start as usize..])
+                                .for_each(|(value, addend)| *value += addend);
                         }
                     }
                 },
@@ -78,11 +88,10 @@ impl Kernel for AddRuns {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((runs, runs_offset), (output, output_offset)) = (
-            Binding::with_offset(&self.runs),
-            Binding::with_offset(&self.output),
-        );
-        let (count, columns) = (self.runs.rows(), self.table.columns());
+        let (runs, runs_offset) = Binding::with_offset(&self.runs);
+        let (output, output_offset) = Binding::with_offset(&self.output);
+        let count = self.runs.rows();
+        let columns = self.table.columns();
         for Shard { rows, tensor } in gpu.shards(&self.table) {
             gpu.launch(
                 &SHADER,
@@ -91,8 +100,8 @@ impl Kernel for AddRuns {
                 &Arguments {
                     count: to_u32(count),
                     order: to_u32(self.runs.columns() - 2),
-                    first: to_u32(rows.start * columns),
-                    end: to_u32(rows.end * columns),
+                    first_element: to_u32(rows.start * columns),
+                    end_element: to_u32(rows.end * columns),
                     runs_offset,
                     output_offset,
                 },

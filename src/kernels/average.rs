@@ -1,18 +1,18 @@
-//! Averaging parameters over the updates of a run.
+//! Running averages of parameters over the updates of a run.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
-/// `average += weight * (values - average)`: with weight 1/n at the n-th call, the mean of all
-/// values so far (Polyak and Juditsky 1992).
+/// `average += weight * (values - average)`. With weight 1/n at the n-th call, this is the mean of
+/// the values of all calls (Polyak and Juditsky 1992).
 #[derive(Debug, Clone, Copy)]
 pub struct Average {
-    /// Any shape, changed in place; may be a table of several pieces.
+    /// Any shape, updated in place; may be a sharded table.
     pub average: Tensor,
-    /// The average's shape, in the same pieces: what joins it.
+    /// The average's shape and shards: the values to include.
     pub values: Tensor,
     /// Between 0 and 1.
     pub weight: f32,
@@ -39,16 +39,17 @@ impl Kernel for Average {
         let weight = self.weight;
         let values = cpu.read(&self.values);
         let values = &*values;
-        for_row_parts(
+        for_row_chunks(
             cpu.threads(),
             &mut cpu.write(&self.average),
             1,
-            |first, part| {
-                let values = &values[first..][..part.len()];
-                vectorised(
+            |first, chunk| {
+                let values = &values[first..][..chunk.len()];
+                vectorized(
                     #[inline(always)]
                     || {
-                        part.iter_mut()
+                        chunk
+                            .iter_mut()
                             .zip(values)
                             .for_each(|(average, value)| *average += weight * (value - *average));
                     },
@@ -68,7 +69,7 @@ impl Kernel for Average {
                 count: to_u32(count),
                 weight: self.weight,
             };
-            let bindings = [average, values].map(|piece| Binding::whole(&piece.tensor));
+            let bindings = [average, values].map(|shard| Binding::whole(&shard.tensor));
             gpu.launch(&SHADER, &[], &bindings, &arguments, workgroups(count, 256));
         }
     }

@@ -1,18 +1,18 @@
-//! Clipping the gradient by its norm.
+//! Gradient clipping by norm.
 
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
-/// `scale = min(1, maximum / (norm + 1e-6))`, the norm being that of all parameters' gradients
-/// together (Pascanu 2013, in the form of PyTorch's `clip_grad_norm_`). Optimisers multiply
-/// gradients by the scale.
+/// `scale = min(1, maximum / (norm + 1e-6))`, where `norm` is the L2 norm of all parameters'
+/// gradients together (Pascanu 2013, as PyTorch's `clip_grad_norm_`). Optimizers multiply gradients
+/// by `scale`.
 #[derive(Debug, Clone, Copy)]
 pub struct ClipGradNorm {
-    /// One number for each parameter: the sum of its gradient's squares.
+    /// One value per parameter: the sum of its gradient's squares.
     pub squares: Tensor,
-    /// The largest norm that passes unchanged.
+    /// The largest norm that is left unchanged.
     pub maximum: f32,
-    /// One number, overwritten.
+    /// `[1, 1]`, overwritten.
     pub scale: Tensor,
 }
 
@@ -36,7 +36,7 @@ impl Kernel for ClipGradNorm {
     fn on_cpu(&self, cpu: &Cpu) {
         let norm = cpu.read(&self.squares).iter().sum::<f32>().sqrt();
         let ratio = self.maximum / (norm + 1e-6);
-        // Not `min`, which would make 1 of a NaN.
+        // Not `min`, which would turn NaN into 1.
         cpu.write(&self.scale)[0] = if ratio > 1.0 { 1.0 } else { ratio };
     }
 

@@ -1,18 +1,18 @@
-//! Clamping a gradient, number by number.
+//! Gradient clipping by value.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
 /// `values = min(max(values, -maximum), maximum)` (PyTorch's `clip_grad_value_`). NaN stays NaN, so
-/// that a gradient that is not a number is still seen.
+/// that later checks still detect it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClipGradValue {
-    /// Any shape, changed in place; may be a table of several pieces.
+    /// Any shape, updated in place; may be a sharded table.
     pub values: Tensor,
-    /// The largest magnitude that passes, above 0.
+    /// The largest magnitude that is left unchanged, above 0.
     pub maximum: f32,
 }
 
@@ -35,15 +35,21 @@ impl Kernel for ClipGradValue {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let maximum = self.maximum;
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    part.iter_mut()
-                        .for_each(|value| *value = value.clamp(-maximum, maximum));
-                },
-            );
-        });
+        for_row_chunks(
+            cpu.threads(),
+            &mut cpu.write(&self.values),
+            1,
+            |_, chunk| {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        chunk
+                            .iter_mut()
+                            .for_each(|value| *value = value.clamp(-maximum, maximum));
+                    },
+                );
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

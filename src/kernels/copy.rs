@@ -1,4 +1,4 @@
-//! Copying numbers from one tensor to another.
+//! Copying of values from one tensor to another.
 
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
@@ -8,9 +8,9 @@ use crate::tensor::Tensor;
 /// `output = input`.
 #[derive(Debug, Clone, Copy)]
 pub struct CopyValues {
-    /// Any shape; may be a table of several shards.
+    /// Any shape; may be a sharded table.
     pub input: Tensor,
-    /// As many elements, in the same shards, overwritten; in another buffer.
+    /// The input's number of elements and shards, overwritten. In another buffer.
     pub output: Tensor,
 }
 

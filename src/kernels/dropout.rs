@@ -1,51 +1,53 @@
-//! Dropout: numbers are left out at random, and the others enlarged so that the expectation stays.
+//! Dropout: elements are set to zero at random, and the others are scaled so that expected values
+//! do not change.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `output = input m`, m being 0 with the mask's probability and `1 / (1 - rate)` else (Srivastava
-/// 2014). The gradient of the input is that of the output under the same mask.
+/// `output = input m`, where m is 0 with the probability `rate` and `1 / (1 - rate)` otherwise
+/// (Srivastava 2014). The gradient of the input is the gradient of the output multiplied by the
+/// same m.
 ///
-/// Masks are a function of their seed and of positions alone (Threefry-2x32, Salmon 2011), so they
-/// are the same on every device, and never stored.
+/// A mask is a pure function of its fields and the element's position (Threefry-2x32, Salmon 2011).
+/// It is the same on every device and is never stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
     /// `[rows, columns]`.
     pub input: Tensor,
-    /// `[rows, columns]`, overwritten: the input itself, or a tensor in another buffer.
+    /// `[rows, columns]`, overwritten. Either `input` itself or a tensor in another buffer.
     pub output: Tensor,
-    /// What is left out.
+    /// The elements to drop.
     pub mask: Mask,
 }
 
-/// Which numbers dropout leaves out.
+/// The elements that dropout sets to zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Mask {
-    /// The probability of leaving a number out, from 0 to below 1.
+    /// The probability of dropping an element, at least 0 and below 1.
     pub rate: f32,
     /// The run's seed.
     pub seed: u32,
-    /// The place in the model: masks of different places have nothing to do with each other.
+    /// Identifies the position in the model. Masks of different sites are independent.
     pub site: u32,
-    /// The number of the draw, such as the update's.
+    /// The index of the draw, for example of the update. Masks of different draws are independent.
     pub draw: u32,
-    /// What is left out together.
+    /// Which elements share a multiplier.
     pub pattern: MaskPattern,
 }
 
-/// What a mask leaves out together.
+/// Which elements of a mask share a multiplier.
 #[derive(Debug, Clone, Copy)]
 pub enum MaskPattern {
-    /// Every number by itself.
+    /// None: each element is drawn independently.
     Elements,
-    /// The same in every step of a window of B streams, row after row of `[T*B, columns]` (Gal and
-    /// Ghahramani 2016).
+    /// The same mask `[B, columns]` in every step of a window `[T*B, columns]` of B streams (Gal
+    /// and Ghahramani 2016).
     Streams(usize),
-    /// Whole rows, each with the token that it belongs to: a word is left out everywhere or
-    /// nowhere.
+    /// All elements of all rows with the same token, given one token per row: a word type is either
+    /// dropped everywhere or kept everywhere.
     Words(Tensor<u32>),
 }
 
@@ -87,10 +89,8 @@ pub(super) static IN_PLACE: Shader = Shader {
 fn threefry(key: [u32; 2], counter: [u32; 2]) -> u32 {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];
-    let (mut x, mut y) = (
-        counter[0].wrapping_add(keys[0]),
-        counter[1].wrapping_add(keys[1]),
-    );
+    let mut x = counter[0].wrapping_add(keys[0]);
+    let mut y = counter[1].wrapping_add(keys[1]);
     for group in 0..5 {
         for rotation in ROTATIONS[group % 2] {
             x = x.wrapping_add(y);
@@ -103,17 +103,17 @@ fn threefry(key: [u32; 2], counter: [u32; 2]) -> u32 {
 }
 
 impl Mask {
-    /// Numbers of the generator below this are left out.
+    /// Elements with a random word below this are dropped.
     fn threshold(&self) -> u32 {
         (f64::from(self.rate) * 4_294_967_296.0) as u32
     }
 
-    /// What is not left out is multiplied by this.
+    /// The multiplier of elements that are kept.
     fn factor(&self) -> f32 {
         (1.0 / (1.0 - f64::from(self.rate))) as f32
     }
 
-    /// m of the number that the pattern calls `index`.
+    /// The multiplier m at position `index` of the mask.
     #[inline(always)]
     fn multiplier(&self, threshold: u32, factor: f32, index: u32) -> f32 {
         if threefry([self.seed, self.site], [index, self.draw]) < threshold {
@@ -123,28 +123,27 @@ impl Mask {
         }
     }
 
-    /// Multiplies rows of `columns` by their part of the mask; `first` is the number of the first
-    /// row.
+    /// Multiplies rows of `columns` elements by the mask. `first` is the index of the first row.
     fn apply(&self, rows: &mut [f32], columns: usize, first: usize, tokens: &[u32]) {
-        let (threshold, factor) = (self.threshold(), self.factor());
-        for (number, row) in rows.chunks_exact_mut(columns).enumerate() {
-            let number = first + number;
-            let begin = match self.pattern {
-                MaskPattern::Elements => number * columns,
-                MaskPattern::Streams(batch) => number % batch * columns,
+        let threshold = self.threshold();
+        let factor = self.factor();
+        for (row_index, row) in (first..).zip(rows.chunks_exact_mut(columns)) {
+            let start = match self.pattern {
+                MaskPattern::Elements => row_index * columns,
+                MaskPattern::Streams(batch) => row_index % batch * columns,
                 MaskPattern::Words(_) => {
-                    if tokens[number] != NONE {
-                        let multiplier = self.multiplier(threshold, factor, tokens[number]);
+                    if tokens[row_index] != NONE {
+                        let multiplier = self.multiplier(threshold, factor, tokens[row_index]);
                         row.iter_mut().for_each(|value| *value *= multiplier);
                     }
                     continue;
                 }
             };
-            vectorised(
+            vectorized(
                 #[inline(always)]
                 || {
                     row.iter_mut()
-                        .zip(to_u32(begin)..)
+                        .zip(to_u32(start)..)
                         .for_each(|(value, index)| {
                             *value *= self.multiplier(threshold, factor, index);
                         });
@@ -170,18 +169,16 @@ impl Kernel for Dropout {
             MaskPattern::Words(tokens) => cpu.read(&tokens).to_vec(),
             _ => Vec::new(),
         };
-        for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
-            self.mask.apply(part, columns, first, &tokens);
+        for_row_chunks(cpu.threads(), &mut output, columns, |first, chunk| {
+            self.mask.apply(chunk, columns, first, &tokens);
         });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((input, input_offset), (output, output_offset)) = (
-            Binding::with_offset(&self.input),
-            Binding::with_offset(&self.output),
-        );
+        let (input, input_offset) = Binding::with_offset(&self.input);
+        let (output, output_offset) = Binding::with_offset(&self.output);
         let columns = self.output.columns();
-        // Where no tokens are read, any buffer is bound in their place.
+        // If the shader reads no tokens, any buffer can be bound as `tokens`.
         let (period, words, (tokens, tokens_offset)) = match self.mask.pattern {
             MaskPattern::Elements => (self.output.len(), 0.0, (gpu.scratch(), 0)),
             MaskPattern::Streams(batch) => (batch * columns, 0.0, (gpu.scratch(), 0)),
@@ -220,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generators_published_answers() {
+    fn threefry_matches_published_vectors() {
         assert_eq!(threefry([0, 0], [0, 0]), 0x6b20_0159);
         assert_eq!(
             threefry([u32::MAX, u32::MAX], [u32::MAX, u32::MAX]),
@@ -233,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_left_out_as_the_rate_says() {
+    fn the_fraction_of_dropped_elements_is_the_rate() {
         for rate in [0.0, 0.1, 0.5, 0.9] {
             let mask = Mask {
                 rate,

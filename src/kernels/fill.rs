@@ -1,6 +1,6 @@
 //! Setting every element of a tensor to one value.
 
-use super::parallel::for_row_parts;
+use super::parallel::for_row_chunks;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 /// `values = value`.
 #[derive(Debug, Clone, Copy)]
 pub struct Fill {
-    /// Any shape, overwritten; may be a table of several shards.
+    /// Any shape, overwritten; may be a sharded table.
     pub values: Tensor,
     /// The value of every element.
     pub value: f32,
@@ -33,9 +33,14 @@ impl Kernel for Fill {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            part.fill(self.value);
-        });
+        for_row_chunks(
+            cpu.threads(),
+            &mut cpu.write(&self.values),
+            1,
+            |_, chunk| {
+                chunk.fill(self.value);
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

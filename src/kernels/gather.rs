@@ -1,15 +1,15 @@
-//! Looking up rows of a table: the product with one-hot vectors, never multiplied out.
+//! Embedding lookup: the rows of a table for given tokens, equal to a product with one-hot vectors.
 
-use super::parallel::for_row_parts;
+use super::parallel::for_row_chunks;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `output[row] = table[tokens[row]]`; a row of zeros where the token is [`NONE`].
+/// `output[row] = table[tokens[row]]`, or zeros if the token is [`NONE`].
 #[derive(Debug, Clone, Copy)]
 pub struct Gather {
-    /// `[V, columns]`; may be a table of several pieces.
+    /// `[V, columns]`; may be a sharded table.
     pub table: Tensor,
     /// `rows` tokens, each below V or [`NONE`].
     pub tokens: Tensor<u32>,
@@ -23,8 +23,8 @@ arguments! {
     table_offset: u32,
     tokens_offset: u32,
     output_offset: u32,
-    first: u32,
-    end: u32,
+    first_row: u32,
+    end_row: u32,
 }
 
 pub(super) static SHADER: Shader = Shader {
@@ -48,14 +48,13 @@ impl Kernel for Gather {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.output.columns();
-        let (table, tokens, mut output) = (
-            cpu.read(&self.table),
-            cpu.read(&self.tokens),
-            cpu.write(&self.output),
-        );
-        let (table, tokens) = (&*table, &*tokens);
-        for_row_parts(cpu.threads(), &mut output, columns, |first, part| {
-            for (row, &token) in part.chunks_exact_mut(columns).zip(&tokens[first..]) {
+        let table = cpu.read(&self.table);
+        let tokens = cpu.read(&self.tokens);
+        let mut output = cpu.write(&self.output);
+        let table = &*table;
+        let tokens = &*tokens;
+        for_row_chunks(cpu.threads(), &mut output, columns, |first, chunk| {
+            for (row, &token) in chunk.chunks_exact_mut(columns).zip(&tokens[first..]) {
                 if token == NONE {
                     row.fill(0.0);
                 } else {
@@ -66,26 +65,22 @@ impl Kernel for Gather {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((tokens, tokens_offset), (output, output_offset)) = (
-            Binding::with_offset(&self.tokens),
-            Binding::with_offset(&self.output),
-        );
-        let (rows, columns) = (to_u32(self.output.rows()), to_u32(self.output.columns()));
-        for Shard { rows: part, tensor } in gpu.shards(&self.table) {
-            let (table, table_offset) = Binding::with_offset(&tensor);
-            let (first, end) = (to_u32(part.start), to_u32(part.end));
+        let (tokens, tokens_offset) = Binding::with_offset(&self.tokens);
+        let (output, output_offset) = Binding::with_offset(&self.output);
+        for shard in gpu.shards(&self.table) {
+            let (table, table_offset) = Binding::with_offset(&shard.tensor);
             gpu.launch(
                 &SHADER,
                 &[],
                 &[table, tokens, output],
                 &Arguments {
-                    columns,
-                    rows,
+                    columns: to_u32(self.output.columns()),
+                    rows: to_u32(self.output.rows()),
                     table_offset,
                     tokens_offset,
                     output_offset,
-                    first,
-                    end,
+                    first_row: to_u32(shard.rows.start),
+                    end_row: to_u32(shard.rows.end),
                 },
                 workgroups(self.output.rows(), 1),
             );

@@ -1,81 +1,82 @@
-//! Products of groups of rows, each with a run of a table's rows of its own: the words of a class,
-//! say, with the states that wait for one of them.
+//! Grouped matrix products: each group of rows is multiplied by its own range of a table's rows.
+//! For example, hidden states whose target is in a class, and the output vectors of the class's
+//! words.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::matmul::{Product, View, batch_invariant_rows};
-use super::parallel::vectorised;
+use super::parallel::vectorized;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
-/// With rows i of group g and the group's rows `first + j` of the table, one of
+/// For each row i of a group, whose table rows are `first + j`, one of
 ///
 /// ```text
-/// products[i, j] = rows[i] · table[first + j] + bias[first + j]      Forward
-/// rows[i]        = Σ_j products[i, j] table[first + j]               Input
-/// table[own + j] = Σ_i products[i, j] rows[i]                        Weight
+/// products[i, j]      = rows[i] · table[first + j] + bias[first + j]      Forward
+/// rows[i]             = Σ_j products[i, j] table[first + j]               InputGradient
+/// table[gradient + j] = Σ_i products[i, j] rows[i]                        WeightGradient
 /// ```
 ///
-/// `Input` writes zeros to rows of no group; `Weight` also sums the bias. Products of a group lie
-/// side by side, `[rows of the group, width]`.
+/// `InputGradient` writes zeros to rows that are in no group. `WeightGradient` also computes the
+/// bias's gradient. The products of a group are a contiguous matrix `[rows of the group, width]`.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupedMatmul {
     /// Which of the three.
     pub product: GroupedProduct,
     /// The groups.
     pub groups: Groups,
-    /// `[rows, columns]`, those of a group side by side, those of no group last.
+    /// `[rows, columns]`. The rows of a group are adjacent; rows in no group come last.
     pub rows: Tensor,
-    /// `[V, columns]`; where it is written, `[touched, columns]`, the groups' rows one group after
-    /// another.
+    /// `[V, columns]`. For `WeightGradient`, `[total_width, columns]`: the table rows of all
+    /// groups, one group after another.
     pub table: Tensor,
-    /// A number for each row of the table.
+    /// One value per row of the table.
     pub bias: Option<Tensor>,
-    /// As many numbers as the groups have products.
+    /// The products of all groups, one group after another.
     pub products: Tensor,
-    /// Whether a row's products may not depend, by rounding, on how many rows its group has: for
-    /// scores that are compared.
+    /// Whether the rounding of a row's products must not depend on the number of rows in its group.
+    /// For scores that are compared.
     pub batch_invariant: bool,
 }
 
-/// What [`GroupedMatmul`] computes: the product itself, or the gradient of one of its factors.
+/// What [`GroupedMatmul`] computes: the product, or the gradient of one of its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupedProduct {
     /// `products` from the others.
     Forward,
     /// `rows` from the others.
-    Input,
+    InputGradient,
     /// `table` and `bias` from the others.
-    Weight,
+    WeightGradient,
 }
 
-/// Which rows go with which of a table.
+/// The assignment of rows to ranges of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Groups {
-    /// `[count + 1, 5]`: the first row, the first row of the table, how many of these, the first
-    /// product, and the first row of the table's gradient. What would be the group after the last
-    /// ends it.
+    /// `[count + 1, 5]`, one record per group: the first row, the first table row, the number of
+    /// table rows (the width), the offset of the first product, and the first row in the table's
+    /// gradient. The last record marks the end of the last group.
     pub records: Tensor<u32>,
     /// Number of groups.
     pub count: usize,
-    /// Rows of the table in the widest group.
-    pub widest: usize,
-    /// Rows of the table in all groups together.
-    pub touched: usize,
+    /// The largest number of table rows of a group.
+    pub max_width: usize,
+    /// The number of table rows of all groups together.
+    pub total_width: usize,
 }
 
-/// Numbers of a record of [`Groups`].
+/// Number of fields in a record of [`Groups`].
 pub const GROUP_FIELDS: usize = 5;
 
 arguments! {
     count: u32,
     rows: u32,
     columns: u32,
-    parts: u32,
+    column_blocks: u32,
     groups_offset: u32,
     rows_offset: u32,
     products_offset: u32,
@@ -96,8 +97,8 @@ pub(super) static FORWARD: Shader = Shader {
     enables: "",
     trusted: true,
 };
-pub(super) static INPUT: Shader = Shader {
-    entry_point: "input",
+pub(super) static INPUT_GRADIENT: Shader = Shader {
+    entry_point: "input_gradient",
     bindings: &[
         ("groups", Access::Read),
         ("rows_gradient", Access::Write),
@@ -106,8 +107,8 @@ pub(super) static INPUT: Shader = Shader {
     ],
     ..FORWARD
 };
-pub(super) static WEIGHT: Shader = Shader {
-    entry_point: "weight",
+pub(super) static WEIGHT_GRADIENT: Shader = Shader {
+    entry_point: "weight_gradient",
     bindings: &[
         ("groups", Access::Read),
         ("rows", Access::Read),
@@ -118,86 +119,90 @@ pub(super) static WEIGHT: Shader = Shader {
     ..FORWARD
 };
 
-/// A group as the CPU sees it.
+/// A decoded record of [`Groups`].
 struct Group {
     rows: Range<usize>,
     table: Range<usize>,
     products: Range<usize>,
-    own: Range<usize>,
+    /// Rows in the table's gradient.
+    gradient: Range<usize>,
 }
 
 impl Group {
-    /// What share of the work it is.
+    /// The relative cost of the group.
     fn cost(&self) -> usize {
-        // Reading and writing the table is work too, not only multiplying.
+        // The constant accounts for reading and writing the table.
         (self.rows.len() + 4) * self.table.len()
     }
 }
 
 impl Groups {
-    fn on_cpu(&self, cpu: &Cpu) -> Vec<Group> {
+    /// Decodes the records.
+    fn read(&self, cpu: &Cpu) -> Vec<Group> {
         let records = cpu.read(&self.records);
         let group = |pair: &[u32]| {
-            let field = |number: usize| pair[number] as usize;
-            let next = |number: usize| pair[GROUP_FIELDS + number] as usize;
+            let field = |index: usize| pair[index] as usize;
+            let next = |index: usize| pair[GROUP_FIELDS + index] as usize;
             Group {
                 rows: field(0)..next(0),
                 table: field(1)..field(1) + field(2),
                 products: field(3)..next(3),
-                own: field(4)..next(4),
+                gradient: field(4)..next(4),
             }
         };
         (0..self.count)
-            .map(|number| group(&records[GROUP_FIELDS * number..GROUP_FIELDS * (number + 2)]))
+            .map(|index| group(&records[GROUP_FIELDS * index..GROUP_FIELDS * (index + 2)]))
             .collect()
     }
 }
 
-/// Runs of groups of about the same cost, one for each thread.
-fn shares(groups: &[Group], threads: usize) -> Vec<&[Group]> {
-    let whole: usize = groups.iter().map(Group::cost).sum();
-    let (mut shares, mut begin, mut cost) = (Vec::new(), 0, 0);
-    for (number, group) in groups.iter().enumerate() {
+/// Splits the groups into chunks of similar cost, at most one per thread.
+fn balanced_chunks(groups: &[Group], threads: usize) -> Vec<&[Group]> {
+    let total: usize = groups.iter().map(Group::cost).sum();
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    let mut cost = 0;
+    for (index, group) in groups.iter().enumerate() {
         cost += group.cost();
-        if cost * threads >= whole * (shares.len() + 1) {
-            shares.push(&groups[begin..=number]);
-            begin = number + 1;
+        if cost * threads >= total * (chunks.len() + 1) {
+            chunks.push(&groups[start..=index]);
+            start = index + 1;
         }
     }
-    shares
+    chunks
 }
 
-/// Cuts what the shares of groups write, one part for each; `extent` says where a group's part
-/// ends.
-fn parts<'a>(
+/// Splits `values` into one slice per chunk of groups. `extent` is the range of a group's values.
+fn split_values<'a>(
     mut values: &'a mut [f32],
-    shares: &[&[Group]],
+    chunks: &[&[Group]],
     extent: impl Fn(&Group) -> Range<usize>,
 ) -> Vec<&'a mut [f32]> {
-    let mut parts = Vec::new();
-    for share in shares {
-        let length = share.iter().map(|group| extent(group).len()).sum();
-        let (part, rest) = values.split_at_mut(length);
-        parts.push(part);
+    let mut slices = Vec::new();
+    for chunk in chunks {
+        let length = chunk.iter().map(|group| extent(group).len()).sum();
+        let (slice, rest) = values.split_at_mut(length);
+        slices.push(slice);
         values = rest;
     }
-    parts
+    slices
 }
 
-/// The next `length` numbers of what a share writes.
+/// Removes and returns the first `length` values.
 fn take<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     let (first, rest) = std::mem::take(values).split_at_mut(length);
     *values = rest;
     first
 }
 
-/// Runs a product in blocks of as many rows for a width, whatever rows there are, with zeros behind
-/// the last: so all rows are multiplied in the same order, which `gemm` chooses by the sizes of the
-/// whole.
-fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
+/// Computes a product in blocks with a number of rows that depends only on the width. The last
+/// block is padded with zeros. `gemm` chooses the order of summation by the sizes of a product, so
+/// the order is the same for all rows.
+fn run_batch_invariant(product: &Product<'_>, products: &mut [f32]) {
     let [rows, width, columns] = product.sizes;
     let height = batch_invariant_rows(width);
-    let (mut padded, mut all) = (vec![0.0; height * columns], vec![0.0; height * width]);
+    let mut padded = vec![0.0; height * columns];
+    let mut block_products = vec![0.0; height * width];
     for first in (0..rows).step_by(height) {
         let count = height.min(rows - first);
         padded[..count * columns]
@@ -211,13 +216,14 @@ fn run_steadily(product: &Product<'_>, products: &mut [f32]) {
             },
             ..*product
         };
-        block.run(&mut all);
-        products[first * width..][..count * width].copy_from_slice(&all[..count * width]);
+        block.run(&mut block_products);
+        products[first * width..][..count * width]
+            .copy_from_slice(&block_products[..count * width]);
     }
 }
 
 impl GroupedMatmul {
-    /// Calls `work` with every group and its part of `values`, the shares of threads at once.
+    /// Calls `work` with every group and its slice of `values`, on all threads.
     fn for_groups(
         cpu: &Cpu,
         groups: &[Group],
@@ -225,29 +231,28 @@ impl GroupedMatmul {
         extent: impl Fn(&Group) -> Range<usize> + Sync,
         work: impl Fn(&Group, &mut [f32]) + Sync,
     ) {
-        let shares = shares(groups, cpu.threads());
-        let parts = parts(values, &shares, &extent);
-        let one = |(share, mut part): (&[Group], &mut [f32])| {
-            for group in share {
-                work(group, take(&mut part, extent(group).len()));
+        let chunks = balanced_chunks(groups, cpu.threads());
+        let slices = split_values(values, &chunks, &extent);
+        let run_chunk = |(chunk, mut slice): (&[Group], &mut [f32])| {
+            for group in chunk {
+                work(group, take(&mut slice, extent(group).len()));
             }
         };
-        if shares.len() < 2 {
-            shares.into_iter().zip(parts).for_each(one);
+        if chunks.len() < 2 {
+            chunks.into_iter().zip(slices).for_each(run_chunk);
         } else {
-            shares.into_par_iter().zip(parts).for_each(one);
+            chunks.into_par_iter().zip(slices).for_each(run_chunk);
         }
     }
 
     fn forward_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
         let columns = self.rows.columns();
-        let (rows, table, mut products) = (
-            cpu.read(&self.rows),
-            cpu.read(&self.table),
-            cpu.write(&self.products),
-        );
+        let rows = cpu.read(&self.rows);
+        let table = cpu.read(&self.table);
+        let mut products = cpu.write(&self.products);
         let bias = self.bias.map(|bias| cpu.read(&bias).to_vec());
-        let (rows, table) = (&*rows, &*table);
+        let rows = &*rows;
+        let table = &*table;
         let extent = |group: &Group| group.products.clone();
         Self::for_groups(cpu, groups, &mut products, extent, |group, products| {
             let width = group.table.len();
@@ -264,7 +269,7 @@ impl GroupedMatmul {
                 accumulate: false,
             };
             if self.batch_invariant {
-                run_steadily(&product, products);
+                run_batch_invariant(&product, products);
             } else {
                 product.run(products);
             }
@@ -278,14 +283,13 @@ impl GroupedMatmul {
         });
     }
 
-    fn input_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
+    fn input_gradient_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
         let columns = self.rows.columns();
-        let (products, table, mut rows) = (
-            cpu.read(&self.products),
-            cpu.read(&self.table),
-            cpu.write(&self.rows),
-        );
-        let (products, table) = (&*products, &*table);
+        let products = cpu.read(&self.products);
+        let table = cpu.read(&self.table);
+        let mut rows = cpu.write(&self.rows);
+        let products = &*products;
+        let table = &*table;
         let end = groups.last().map_or(0, |group| group.rows.end);
         rows[end * columns..].fill(0.0);
         let extent = |group: &Group| group.rows.start * columns..group.rows.end * columns;
@@ -307,11 +311,13 @@ impl GroupedMatmul {
         });
     }
 
-    fn weight_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
+    fn weight_gradient_on_cpu(&self, cpu: &Cpu, groups: &[Group]) {
         let columns = self.rows.columns();
-        let (products, rows) = (cpu.read(&self.products), cpu.read(&self.rows));
-        let (products, rows) = (&*products, &*rows);
-        let extent = |group: &Group| group.own.start * columns..group.own.end * columns;
+        let products = cpu.read(&self.products);
+        let rows = cpu.read(&self.rows);
+        let products = &*products;
+        let rows = &*rows;
+        let extent = |group: &Group| group.gradient.start * columns..group.gradient.end * columns;
         Self::for_groups(
             cpu,
             groups,
@@ -335,10 +341,10 @@ impl GroupedMatmul {
             },
         );
         let Some(bias) = self.bias else { return };
-        let extent = |group: &Group| group.own.clone();
+        let extent = |group: &Group| group.gradient.clone();
         Self::for_groups(cpu, groups, &mut cpu.write(&bias), extent, |group, bias| {
             bias.fill(0.0);
-            vectorised(
+            vectorized(
                 #[inline(always)]
                 || {
                     for row in products[group.products.clone()].chunks_exact(bias.len()) {
@@ -358,61 +364,60 @@ impl Kernel for GroupedMatmul {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let groups = self.groups.on_cpu(cpu);
+        let groups = self.groups.read(cpu);
         match self.product {
             GroupedProduct::Forward => self.forward_on_cpu(cpu, &groups),
-            GroupedProduct::Input => self.input_on_cpu(cpu, &groups),
-            GroupedProduct::Weight => self.weight_on_cpu(cpu, &groups),
+            GroupedProduct::InputGradient => self.input_gradient_on_cpu(cpu, &groups),
+            GroupedProduct::WeightGradient => self.weight_gradient_on_cpu(cpu, &groups),
         }
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (groups, groups_offset) = Binding::with_offset(&self.groups.records);
         let (products, products_offset) = Binding::with_offset(&self.products);
-        let ((rows, rows_offset), table) = (
-            Binding::with_offset(&self.rows),
-            Binding::whole(&self.table),
-        );
-        let (columns, with_bias) = (self.rows.columns(), usize::from(self.bias.is_some()));
-        // Where there is no bias, any buffer is bound in its place.
+        let (rows, rows_offset) = Binding::with_offset(&self.rows);
+        let table = Binding::whole(&self.table);
+        let columns = self.rows.columns();
+        let bias_columns = usize::from(self.bias.is_some());
+        // If there is no bias, any buffer can be bound in its place.
         let bias = self
             .bias
             .map_or_else(|| gpu.scratch(), |bias| Binding::whole(&bias));
-        let (shader, bindings, count, wide) = match self.product {
+        let (shader, bindings, rows, width) = match self.product {
             GroupedProduct::Forward => (
                 &FORWARD,
                 &[groups, rows, table, bias, products][..],
                 self.rows.rows(),
-                self.groups.widest,
+                self.groups.max_width,
             ),
-            GroupedProduct::Input => (
-                &INPUT,
+            GroupedProduct::InputGradient => (
+                &INPUT_GRADIENT,
                 &[groups, rows, table, products][..],
                 self.rows.rows(),
                 columns,
             ),
-            GroupedProduct::Weight => (
-                &WEIGHT,
+            GroupedProduct::WeightGradient => (
+                &WEIGHT_GRADIENT,
                 &[groups, rows, table, products, bias][..],
-                self.groups.touched,
-                columns + with_bias,
+                self.groups.total_width,
+                columns + bias_columns,
             ),
         };
-        let parts = wide.div_ceil(64);
+        let column_blocks = width.div_ceil(64);
         gpu.launch(
             shader,
-            &[("BIAS", with_bias as f64)],
+            &[("BIAS", bias_columns as f64)],
             bindings,
             &Arguments {
                 count: to_u32(self.groups.count),
                 rows: to_u32(self.rows.rows()),
                 columns: to_u32(columns),
-                parts: to_u32(parts),
+                column_blocks: to_u32(column_blocks),
                 groups_offset,
                 rows_offset,
                 products_offset,
             },
-            workgroups(count * parts, 1),
+            workgroups(rows * column_blocks, 1),
         );
     }
 }

@@ -1,11 +1,13 @@
-//! The LSTM over a window, and back through it: one product for all four gates of a step.
+//! The LSTM over a window, forward and backward. One matrix product per step computes all four
+//! gates.
 
 use rayon::prelude::*;
 
 use super::math;
-use super::parallel::{rows_per_part, vectorised};
+use super::parallel::{rows_per_chunk, vectorized};
 use super::recurrent::{
-    RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, step_product, transpose_weight,
+    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_backward_product,
+    step_forward_product, step_ranges, transpose_weight,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -17,14 +19,14 @@ use crate::tensor::Tensor;
 /// PyTorch's order of gates):
 ///
 /// ```text
-/// (i, f, g, o) = z(t) + W h(t-1)          i, f and o through the sigmoid, g through tanh
+/// (i, f, g, o) = z(t) + W h(t-1)          then sigmoid for i, f and o, tanh for g
 /// c(t) = f c(t-1) + i g                   h(t) = o tanh(c(t))
 /// ```
 ///
-/// z(t), the part of the sums that does not depend on h(t-1), lies in `gates`.
+/// z(t), the part of the pre-activations that does not depend on h(t-1), is stored in `gates`.
 #[derive(Debug, Clone, Copy)]
 pub struct LstmForward {
-    /// `[T*B, 4H]`: z(t), then i, f, g and o as they come out of their functions.
+    /// `[T*B, 4H]`: z(t), overwritten with the gate activations i, f, g and o.
     pub gates: Tensor,
     /// `[(T+1)*B, H]`: slot 0 holds c(-1); slot t+1 receives c(t).
     pub cells: Tensor,
@@ -32,33 +34,34 @@ pub struct LstmForward {
     pub states: Tensor,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 4H]`, overwritten with W transposed, where the device reads it better so.
+    /// `[H, 4H]`, scratch space for W transposed, which is input_states where the device reads it
+    /// faster.
     pub weight_t: Tensor,
-    /// Where a stream begins afresh, if anywhere: in h and in c.
+    /// Where h and c of a stream are reset.
     pub reset: Reset,
-    /// How a GPU goes about it.
+    /// How a GPU processes the window.
     pub schedule: RecurrentSchedule,
 }
 
-/// The gradient of [`LstmForward`], with d for the gradient of the loss with respect to what
-/// follows it:
+/// The gradient of [`LstmForward`], where dx is the gradient of the loss with respect to x:
 ///
 /// ```text
 /// dc(t) += dh(t) o (1 - tanh²(c(t)))
 /// dz(t) = (dc g i (1 - i),  dc c(t-1) f (1 - f),  dc i (1 - g²),  dh tanh(c(t)) o (1 - o))
-/// dc(t-1) = dc f                          dh(t-1) = from above + Wᵀ dz(t)
+/// dc(t-1) = dc f                          dh(t-1) = gradient(t-1) + Wᵀ dz(t)
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct LstmBackward {
-    /// `[T*B, 4H]`: the gates as the forward kernel left them, then the gradient of z.
+    /// `[T*B, 4H]`: the gate activations from the forward kernel, overwritten with the gradient of
+    /// z.
     pub gates: Tensor,
-    /// `[(T+1)*B, H]`, as the forward kernel left it.
+    /// `[(T+1)*B, H]`: the result of the forward kernel.
     pub cells: Tensor,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
-    /// `[T*B, H]`: the gradient of h(t) from above.
+    /// `[T*B, H]`: the gradient of h(t) from the layer above.
     pub gradient: Tensor,
-    /// `[2*B, H]`, overwritten with the gradient of h(-1) and, behind it, that of c(-1).
+    /// `[2*B, H]`, overwritten with the gradient of h(-1) followed by that of c(-1).
     pub initial_gradient: Tensor,
     /// As in the forward kernel.
     pub reset: Reset,
@@ -66,13 +69,13 @@ pub struct LstmBackward {
     pub schedule: RecurrentSchedule,
 }
 
-/// G.
+/// Number of gates.
 const GATES: usize = 4;
 
 arguments! {
     time_steps: u32,
-    first: u32,
-    end: u32,
+    first_step: u32,
+    end_step: u32,
     batch: u32,
     hidden_size: u32,
     tokens_offset: u32,
@@ -89,7 +92,7 @@ pub(super) static FORWARD: Shader = Shader {
         ("states", Access::Write),
         ("weight", Access::Read),
         ("tokens", Access::Read),
-        ("steps", Access::Write),
+        ("previous_states", Access::Write),
     ],
     arguments: Arguments::FIELDS,
     enables: "",
@@ -97,6 +100,14 @@ pub(super) static FORWARD: Shader = Shader {
 };
 pub(super) static BACKWARD: Shader = Shader {
     entry_point: "backward",
+    bindings: &[
+        ("gates", Access::Write),
+        ("cells", Access::Write),
+        ("gradient", Access::Write),
+        ("weight", Access::Read),
+        ("tokens", Access::Read),
+        ("initial_gradient", Access::Write),
+    ],
     ..FORWARD
 };
 pub(super) static STEP_FORWARD: Shader = Shader {
@@ -105,64 +116,71 @@ pub(super) static STEP_FORWARD: Shader = Shader {
 };
 pub(super) static STEP_BACKWARD: Shader = Shader {
     entry_point: "step_backward",
+    ..BACKWARD
+};
+pub(super) static APPLY_RESETS: Shader = Shader {
+    entry_point: "apply_resets",
     ..FORWARD
 };
-pub(super) static USE_STATES: Shader = Shader {
-    entry_point: "use_states",
-    ..FORWARD
-};
-pub(super) static FINISH: Shader = Shader {
-    entry_point: "finish",
-    ..FORWARD
+pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
+    entry_point: "clear_reset_gradients",
+    ..BACKWARD
 };
 
-/// A stream's gates, from their sums to what comes out of them, and its new cell and state.
+/// Computes a stream's gate activations from their pre-activations, and its next cell and state.
 #[inline(always)]
-fn forward_row(gates: &mut [f32], before: &[f32], cell: &mut [f32], state: &mut [f32]) {
+fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
     let (i, rest) = gates.split_at_mut(state.len());
     let (f, rest) = rest.split_at_mut(state.len());
     let (g, o) = rest.split_at_mut(state.len());
-    for ((((((i, f), g), o), before), cell), state) in i
+    for ((((((i, f), g), o), previous_cell), cell), state) in i
         .iter_mut()
         .zip(f)
         .zip(g)
         .zip(o)
-        .zip(before)
+        .zip(previous_cell)
         .zip(cell)
         .zip(state)
     {
-        (*i, *f, *g, *o) = (
-            math::sigmoid(*i),
-            math::sigmoid(*f),
-            math::tanh(*g),
-            math::sigmoid(*o),
-        );
-        *cell = *f * before + *i * *g;
+        *i = math::sigmoid(*i);
+        *f = math::sigmoid(*f);
+        *g = math::tanh(*g);
+        *o = math::sigmoid(*o);
+        *cell = *f * previous_cell + *i * *g;
         *state = *o * math::tanh(*cell);
     }
 }
 
-/// A stream's gates, from what came out of them to the gradients of their sums; `dc` from that of
-/// this step's cell to that of the one before.
+/// Replaces a stream's gate activations by the gradients of their pre-activations, and `dc`, the
+/// gradient of this step's cell, by that of the previous cell.
 #[inline(always)]
-fn backward_row(gates: &mut [f32], [before, cell, above, passed]: [&[f32]; 4], dc: &mut [f32]) {
+fn backward_row(
+    gates: &mut [f32],
+    [previous_cell, cell, gradient, carried]: [&[f32]; 4],
+    dc: &mut [f32],
+) {
     let (i, rest) = gates.split_at_mut(dc.len());
     let (f, rest) = rest.split_at_mut(dc.len());
     let (g, o) = rest.split_at_mut(dc.len());
-    let given = before.iter().zip(cell).zip(above.iter().zip(passed));
-    for (((((i, f), g), o), dc), ((before, cell), (above, passed))) in
-        i.iter_mut().zip(f).zip(g).zip(o).zip(dc).zip(given)
+    let inputs = previous_cell
+        .iter()
+        .zip(cell)
+        .zip(gradient.iter().zip(carried));
+    for (((((i, f), g), o), dc), ((previous_cell, cell), (gradient, carried))) in
+        i.iter_mut().zip(f).zip(g).zip(o).zip(dc).zip(inputs)
     {
         let tanh = math::tanh(*cell);
-        let dh = above + passed;
+        let dh = gradient + carried;
         let total = *dc + dh * *o * (1.0 - tanh * tanh);
         *dc = total * *f;
-        let (di, df) = (
-            total * *g * (*i * (1.0 - *i)),
-            total * before * (*f * (1.0 - *f)),
-        );
-        let (dg, d_o) = (total * *i * (1.0 - *g * *g), dh * tanh * (*o * (1.0 - *o)));
-        (*i, *f, *g, *o) = (di, df, dg, d_o);
+        let di = total * *g * (*i * (1.0 - *i));
+        let df = total * previous_cell * (*f * (1.0 - *f));
+        let dg = total * *i * (1.0 - *g * *g);
+        let d_o = dh * tanh * (*o * (1.0 - *o));
+        *i = di;
+        *f = df;
+        *g = dg;
+        *o = d_o;
     }
 }
 
@@ -173,7 +191,7 @@ impl LstmForward {
         [batch, self.states.columns(), self.gates.rows() / batch]
     }
 
-    /// What the shader's bindings are, with the weight as it is wanted.
+    /// The shader's bindings, with `weight` or its transpose.
     fn bindings(&self, weight: &Tensor) -> [Binding; 6] {
         let [gates, cells, states, weight, previous] = [
             &self.gates,
@@ -194,17 +212,17 @@ impl LstmForward {
     }
 }
 
-/// The arguments of a dispatch for steps `first..end`.
+/// The arguments of a dispatch for the steps `first_step..end_step`.
 fn arguments_of(
     reset: &Reset,
     [batch, size, time_steps]: [usize; 3],
-    [first, end]: [u32; 2],
+    [first_step, end_step]: [u32; 2],
 ) -> Arguments {
     let [time_steps, batch, hidden_size] = [time_steps, batch, size].map(to_u32);
     Arguments {
         time_steps,
-        first,
-        end,
+        first_step,
+        end_step,
         batch,
         hidden_size,
         tokens_offset: reset.tokens().1,
@@ -212,9 +230,9 @@ fn arguments_of(
     }
 }
 
-/// Turns of loops that an invocation takes in a step: for each of its units the product, and as
-/// many as there are gates to read or write.
-fn turns(size: usize) -> usize {
+/// Loop iterations of an invocation per step: those of the product for each of its units, and those
+/// that read or write gates.
+fn loop_iterations(size: usize) -> usize {
     size.div_ceil(256) * (size + 16) + 1
 }
 
@@ -225,88 +243,91 @@ impl Kernel for LstmForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = self.sizes();
-        let share = WorkSplit::new(cpu, batch, size);
+        let work = WorkSplit::new(cpu, batch, size);
         let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
         let weight = cpu.read(if transposed {
             &self.weight_t
         } else {
             &self.weight
         });
-        let weight = Weight {
+        let weight = RecurrentWeight {
             data: &weight,
             rows: GATES * size,
             columns: size,
             transposed,
         };
-        let (mut gates, mut cells, mut states) = (
-            cpu.write(&self.gates),
-            cpu.write(&self.cells),
-            cpu.write(&self.states),
-        );
-        let (tokens, mut previous) = (
-            cpu.read(&self.reset.tokens),
-            cpu.write(&self.reset.previous),
-        );
-        let (tokens, fresh) = (&*tokens, &vec![self.reset.initial; size][..]);
-        let (gates, cells, states) = (
-            share.split(&mut gates, GATES * size),
-            share.split(&mut cells, size),
-            share.split(&mut states, size),
-        );
-        let previous = share.split_previous(&self.reset, &mut previous, size);
-        let parts = gates.into_par_iter().zip(cells).zip(states).zip(previous);
-        parts.enumerate().for_each(
-            |(part, (((mut gates, mut cells), mut states), mut previous))| {
+        let mut gates = cpu.write(&self.gates);
+        let mut cells = cpu.write(&self.cells);
+        let mut states = cpu.write(&self.states);
+        let tokens = cpu.read(&self.reset.tokens);
+        let mut previous = cpu.write(&self.reset.previous);
+        let tokens = &*tokens;
+        let initial_state = &vec![self.reset.initial; size][..];
+        let gates = work.split(&mut gates, GATES * size);
+        let cells = work.split(&mut cells, size);
+        let states = work.split(&mut states, size);
+        let previous = work.split_previous(&self.reset, &mut previous, size);
+        let groups = gates.into_par_iter().zip(cells).zip(states).zip(previous);
+        groups.enumerate().for_each(
+            |(group, (((mut gates, mut cells), mut states), mut previous))| {
                 for (t, gates) in gates.iter_mut().enumerate() {
-                    let position = t * batch + part * share.streams;
-                    let ((cells, new_cells), (states, new_states)) =
-                        (cells.split_at_mut(t + 1), states.split_at_mut(t + 1));
-                    let (cells, new_cells, mut used, new_states) = (
-                        &*cells[t],
-                        &mut *new_cells[0],
-                        &*states[t],
-                        &mut *new_states[0],
-                    );
+                    let position = t * batch + group * work.streams;
+                    let (cells, new_cells) = cells.split_at_mut(t + 1);
+                    let cells = &*cells[t];
+                    let new_cells = &mut *new_cells[0];
+                    let (states, new_states) = states.split_at_mut(t + 1);
+                    let mut input_states = &*states[t];
+                    let new_states = &mut *new_states[0];
                     if self.reset.enabled {
-                        self.reset
-                            .copy_used(used, previous[t], tokens, position, size);
-                        used = previous[t];
+                        self.reset.copy_with_resets(
+                            input_states,
+                            previous[t],
+                            tokens,
+                            position,
+                            size,
+                        );
+                        input_states = previous[t];
                     }
-                    weight.forward(used, gates, true, share.threads);
-                    let rows = rows_per_part(share.threads, new_cells.len() / size);
+                    weight.forward(input_states, gates, true, work.threads);
+                    let chunk_rows = rows_per_chunk(work.threads, new_cells.len() / size);
                     let chunks = gates
-                        .par_chunks_mut(rows * GATES * size)
-                        .zip(cells.par_chunks(rows * size));
+                        .par_chunks_mut(chunk_rows * GATES * size)
+                        .zip(cells.par_chunks(chunk_rows * size));
                     let chunks = chunks
-                        .zip(new_cells.par_chunks_mut(rows * size))
-                        .zip(new_states.par_chunks_mut(rows * size));
-                    chunks
-                        .enumerate()
-                        .for_each(|(chunk, (((gates, before), cells), states))| {
-                            vectorised(
+                        .zip(new_cells.par_chunks_mut(chunk_rows * size))
+                        .zip(new_states.par_chunks_mut(chunk_rows * size));
+                    chunks.enumerate().for_each(
+                        |(chunk, (((gates, previous_cells), cells), states))| {
+                            vectorized(
                                 #[inline(always)]
                                 || {
-                                    let rows_of = gates
+                                    let rows = gates
                                         .chunks_exact_mut(GATES * size)
-                                        .zip(before.chunks_exact(size));
-                                    let rows_of = rows_of
+                                        .zip(previous_cells.chunks_exact(size));
+                                    let rows = rows
                                         .zip(cells.chunks_exact_mut(size))
                                         .zip(states.chunks_exact_mut(size));
-                                    for (row, (((gates, before), cell), state)) in
-                                        rows_of.enumerate()
+                                    for (row, (((gates, previous_cell), cell), state)) in
+                                        rows.enumerate()
                                     {
-                                        let is_fresh =
-                                            self.reset.at(tokens, position + chunk * rows + row);
+                                        let is_reset = self
+                                            .reset
+                                            .is_reset(tokens, position + chunk * chunk_rows + row);
                                         forward_row(
                                             gates,
-                                            if is_fresh { fresh } else { before },
+                                            if is_reset {
+                                                initial_state
+                                            } else {
+                                                previous_cell
+                                            },
                                             cell,
                                             state,
                                         );
                                     }
                                 },
                             );
-                        });
+                        },
+                    );
                 }
             },
         );
@@ -321,8 +342,8 @@ impl Kernel for LstmForward {
                 output: self.weight_t,
             }
             .on_gpu(gpu);
-            for steps in dispatches(time_steps, turns(size)) {
-                let arguments = arguments_of(&self.reset, [batch, size, time_steps], steps);
+            for range in step_ranges(time_steps, loop_iterations(size)) {
+                let arguments = arguments_of(&self.reset, [batch, size, time_steps], range);
                 gpu.launch(
                     &FORWARD,
                     &constants,
@@ -341,22 +362,22 @@ impl Kernel for LstmForward {
                 [to_u32(t), to_u32(t + 1)],
             );
             let rows = t * batch..(t + 1) * batch;
-            let mut used = self.states;
+            let mut input_states = self.states;
             if self.reset.enabled {
                 gpu.launch(
-                    &USE_STATES,
+                    &APPLY_RESETS,
                     &constants,
                     &bindings,
                     &arguments,
                     workgroups(batch * size, 256),
                 );
-                used = self.reset.previous;
+                input_states = self.reset.previous;
             }
-            step_product(
-                used.slice_rows(rows.clone()),
+            step_forward_product(
+                input_states.slice_rows(rows.clone()),
                 self.weight,
                 self.gates.slice_rows(rows),
-                [true, true],
+                true,
             )
             .on_gpu(gpu);
             gpu.launch(
@@ -385,71 +406,68 @@ impl Kernel for LstmBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, _] = self.sizes();
-        let share = WorkSplit::new(cpu, batch, size);
-        let (weight, cells, gradient, tokens) = (
-            cpu.read(&self.weight),
-            cpu.read(&self.cells),
-            cpu.read(&self.gradient),
-            cpu.read(&self.reset.tokens),
-        );
-        let weight = Weight {
+        let work = WorkSplit::new(cpu, batch, size);
+        let weight = cpu.read(&self.weight);
+        let cells = cpu.read(&self.cells);
+        let gradient = cpu.read(&self.gradient);
+        let tokens = cpu.read(&self.reset.tokens);
+        let weight = RecurrentWeight {
             data: &weight,
             rows: GATES * size,
             columns: size,
             transposed: false,
         };
-        let (cells, gradient, tokens, fresh) = (
-            &*cells,
-            &*gradient,
-            &*tokens,
-            &vec![self.reset.initial; size][..],
-        );
-        let (mut gates, mut initial_gradient) =
-            (cpu.write(&self.gates), cpu.write(&self.initial_gradient));
+        let cells = &*cells;
+        let gradient = &*gradient;
+        let tokens = &*tokens;
+        let initial_state = &vec![self.reset.initial; size][..];
+        let mut gates = cpu.write(&self.gates);
+        let mut initial_gradient = cpu.write(&self.initial_gradient);
         initial_gradient.fill(0.0);
-        let (of_states, of_cells) = initial_gradient.split_at_mut(batch * size);
-        let part = share.streams * size;
-        let parts = share
+        let (state_gradient, cell_gradient) = initial_gradient.split_at_mut(batch * size);
+        let group_len = work.streams * size;
+        let groups = work
             .split(&mut gates, GATES * size)
             .into_par_iter()
-            .zip(of_states.par_chunks_mut(part));
-        parts
-            .zip(of_cells.par_chunks_mut(part))
+            .zip(state_gradient.par_chunks_mut(group_len));
+        groups
+            .zip(cell_gradient.par_chunks_mut(group_len))
             .enumerate()
-            .for_each(|(part, ((mut gates, passed), dc))| {
+            .for_each(|(group, ((mut gates, carried), dc))| {
                 for (t, gates) in gates.iter_mut().enumerate().rev() {
-                    let position = t * batch + part * share.streams;
-                    let rows = rows_per_part(share.threads, dc.len() / size);
+                    let position = t * batch + group * work.streams;
+                    let chunk_rows = rows_per_chunk(work.threads, dc.len() / size);
                     let chunks = gates
-                        .par_chunks_mut(rows * GATES * size)
-                        .zip(dc.par_chunks_mut(rows * size));
+                        .par_chunks_mut(chunk_rows * GATES * size)
+                        .zip(dc.par_chunks_mut(chunk_rows * size));
                     chunks
-                        .zip(passed.par_chunks(rows * size))
+                        .zip(carried.par_chunks(chunk_rows * size))
                         .enumerate()
-                        .for_each(|(chunk, ((gates, dc), passed))| {
-                            vectorised(
+                        .for_each(|(chunk, ((gates, dc), carried))| {
+                            vectorized(
                                 #[inline(always)]
                                 || {
-                                    let rows_of = gates
+                                    let rows = gates
                                         .chunks_exact_mut(GATES * size)
                                         .zip(dc.chunks_exact_mut(size))
-                                        .zip(passed.chunks_exact(size));
-                                    for (row, ((gates, dc), passed)) in rows_of.enumerate() {
-                                        let position = position + chunk * rows + row;
-                                        let [before, cell] = [position, position + batch]
+                                        .zip(carried.chunks_exact(size));
+                                    for (row, ((gates, dc), carried)) in rows.enumerate() {
+                                        let position = position + chunk * chunk_rows + row;
+                                        let [previous_cell, cell] = [position, position + batch]
                                             .map(|slot| &cells[slot * size..][..size]);
-                                        let before = if self.reset.at(tokens, position) {
-                                            fresh
+                                        let previous_cell = if self.reset.is_reset(tokens, position)
+                                        {
+                                            initial_state
                                         } else {
-                                            before
+                                            previous_cell
                                         };
                                         backward_row(
                                             gates,
                                             [
-                                                before,
+                                                previous_cell,
                                                 cell,
                                                 &gradient[position * size..][..size],
-                                                passed,
+                                                carried,
                                             ],
                                             dc,
                                         );
@@ -457,10 +475,10 @@ impl Kernel for LstmBackward {
                                 },
                             );
                         });
-                    weight.backward(gates, passed, false, share.threads);
+                    weight.backward(gates, carried, false, work.threads);
                     if self.reset.enabled {
-                        self.reset.cut(passed, tokens, position, size);
-                        self.reset.cut(dc, tokens, position, size);
+                        self.reset.clear_gradients(carried, tokens, position, size);
+                        self.reset.clear_gradients(dc, tokens, position, size);
                     }
                 }
             });
@@ -486,8 +504,11 @@ impl Kernel for LstmBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
-            for steps in dispatches(time_steps, turns(size)).into_iter().rev() {
-                let arguments = arguments_of(&self.reset, [batch, size, time_steps], steps);
+            for range in step_ranges(time_steps, loop_iterations(size))
+                .into_iter()
+                .rev()
+            {
+                let arguments = arguments_of(&self.reset, [batch, size, time_steps], range);
                 gpu.launch(
                     &BACKWARD,
                     &constants,
@@ -512,18 +533,18 @@ impl Kernel for LstmBackward {
                 workgroups(batch * size, 256),
             );
             let gates = self.gates.slice_rows(t * batch..(t + 1) * batch);
-            step_product(
+            step_backward_product(
                 gates,
                 self.weight,
                 self.initial_gradient.slice_rows(0..batch),
-                [false, false],
+                false,
             )
             .on_gpu(gpu);
         }
         if self.reset.enabled {
             let arguments = arguments_of(&self.reset, [batch, size, time_steps], [0, 1]);
             gpu.launch(
-                &FINISH,
+                &CLEAR_RESET_GRADIENTS,
                 &constants,
                 &bindings,
                 &arguments,

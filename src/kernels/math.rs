@@ -1,16 +1,18 @@
-//! The exponential function and its relatives in f32, written so that loops over them vectorise.
+//! The exponential function and functions derived from it in f32, written so that loops over them
+//! vectorize.
 //!
-//! Polynomials after Cephes (Moshier 1989: `expf.c`, `tanhf.c`). Errors are measured by the tests
-//! below.
+//! The polynomials are those of Cephes (Moshier 1989: `expf.c`, `tanhf.c`). The tests below verify
+//! the stated errors.
 
-/// e^x within 2e-7 relative for -87 ≤ x ≤ 88; 0 from -87.7 on, infinity from 88.4 on.
+/// e^x with a relative error below 2e-7 for -87 ≤ x ≤ 88. The result is 0 below -87.7 and
+/// infinity above 88.4.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts, so that n ln 2 loses no bit of x.
+    // ln 2 as the sum of two constants, so that x - n ln 2 is accurate to the last bit.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-88.0, 89.0);
     let rounded = clamped * LOG2_E + ROUND;
@@ -23,22 +25,22 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 5e-1;
     let value = (p * r) * r + r + 1.0;
-    // n + 127 in the exponent's place makes 2^n: 0 for n = -127 and infinity for n = 128, the ends
-    // that the clamp leaves. NaN stays in value.
+    // n + 127 in the exponent field is 2^n, or 0 for n = -127 and infinity for n = 128, the limits
+    // of the clamp. If x is NaN, so is `value`.
     value * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
-/// 1 / (1 + e^-x), within 3e-7 relative for |x| ≤ 80.
+/// 1 / (1 + e^-x) with a relative error below 3e-7 for |x| ≤ 80.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The hyperbolic tangent within 4e-7 relative.
+/// The hyperbolic tangent with a relative error below 4e-7.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     let square = x * x;
-    // Near 0 the exponential form cancels.
+    // A polynomial for small |x|, where the exponential form suffers from cancellation.
     let p = -5.704_988_7e-3;
     let p = p * square + 2.063_909e-2;
     let p = p * square - 5.373_971e-2;
@@ -53,18 +55,18 @@ pub(super) fn tanh(x: f32) -> f32 {
     }
 }
 
-/// e^x as rnnlm computes it: 2 to a whole power exactly, and a straight line between two of these
-/// (Schraudolph 1999). Up to 3 % off the exponential function, to either side.
+/// rnnlm's approximation of e^x: integer powers of 2 with linear interpolation in between
+/// (Schraudolph 1999). The relative error is up to 3 %, in either direction.
 #[inline(always)]
 pub(super) fn rnnlm_exp(x: f32) -> f32 {
     const BIAS: f32 = 126.942_695;
     const FRACTION: f32 = 8_388_608.0;
     let power = (x * std::f32::consts::LOG2_E).max(-126.0);
-    // The largest number whose bits mean a number.
+    // The largest value whose bits represent a finite number.
     f32::from_bits(((power + BIAS) * FRACTION).min(2_139_094_912.0) as u32)
 }
 
-/// 1 / (1 + e^-x) with [`rnnlm_exp`], of arguments cut to ±50 as rnnlm does.
+/// 1 / (1 + e^-x) with [`rnnlm_exp`] and arguments clamped to ±50, as in rnnlm.
 #[inline(always)]
 pub(super) fn rnnlm_sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + rnnlm_exp(-x.clamp(-50.0, 50.0)))
@@ -74,7 +76,7 @@ pub(super) fn rnnlm_sigmoid(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn worst(f: fn(f32) -> f32, exact: fn(f64) -> f64, range: f32) -> f64 {
+    fn max_relative_error(f: fn(f32) -> f32, exact: fn(f64) -> f64, range: f32) -> f64 {
         let steps = 400_000;
         (0..=steps)
             .map(|i| (i as f32 / steps as f32 * 2.0 - 1.0) * range)
@@ -89,19 +91,18 @@ mod tests {
 
     #[test]
     fn stated_errors_hold() {
-        assert!(worst(exp, f64::exp, 87.0) < 2e-7);
+        assert!(max_relative_error(exp, f64::exp, 87.0) < 2e-7);
         assert!((f64::from(exp(88.0)) / 88_f64.exp() - 1.0).abs() < 2e-7);
-        assert!(worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 80.0) < 3e-7);
-        assert!(worst(tanh, f64::tanh, 30.0) < 4e-7);
-        assert!(worst(tanh, f64::tanh, 1e-3) < 4e-7);
+        assert!(max_relative_error(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 80.0) < 3e-7);
+        assert!(max_relative_error(tanh, f64::tanh, 30.0) < 4e-7);
+        assert!(max_relative_error(tanh, f64::tanh, 1e-3) < 4e-7);
     }
 
     #[test]
-    fn the_exponential_of_rnnlm() {
+    fn rnnlm_exp_is_close_to_exp() {
         let within = |x: f32| (f64::from(rnnlm_exp(x)) / f64::from(x).exp() - 1.0).abs() < 0.062;
         assert!((0..=1000).all(|i| within(i as f32 * 0.17 - 86.0)));
-        // Two powers of two, moved by what makes the error even, and a number half way between
-        // them.
+        // Linear interpolation: the value at 3.5 is the mean of those at 3 and 4.
         let at = |power: f32| rnnlm_exp(power * std::f32::consts::LN_2);
         assert!((at(3.5) - (at(3.0) + at(4.0)) / 2.0).abs() < 0.3);
         assert!(rnnlm_exp(1000.0).is_finite() && rnnlm_exp(-1000.0) > 0.0);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_the_range() {
+    fn limits_of_the_range() {
         assert_eq!(exp(-200.0), 0.0);
         assert_eq!(exp(200.0), f32::INFINITY);
         assert_eq!((sigmoid(-1000.0), sigmoid(1000.0)), (0.0, 1.0));

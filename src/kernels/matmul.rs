@@ -6,20 +6,20 @@ mod narrow;
 
 pub use cpu::batch_invariant_rows;
 pub(super) use cpu::{Product, View};
-pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_PARTS};
+pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_CHUNKS};
 
 use crate::device::{Cpu, Gpu, Kernel};
 use crate::tensor::Tensor;
 
-/// `c = op(a) op(b)`, or `c += op(a) op(b)` where `accumulate`.
+/// `c = op(a) op(b)`, or `c += op(a) op(b)` if `accumulate` is set.
 ///
-/// op(a) is `[m, k]` and op(b) is `[k, n]`; op turns a matrix over where its `transpose_*` says so.
-/// c is `[m, n]`. All three may be tables of several pieces.
+/// op(a) is `[m, k]` and op(b) is `[k, n]`; op transposes a matrix if its `transpose_*` is set. c
+/// is `[m, n]`. All three may be sharded tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Matmul {
-    /// `[m, k]`, or `[k, m]` where `transpose_a`.
+    /// `[m, k]`, or `[k, m]` if `transpose_a` is set.
     pub a: Tensor,
-    /// `[k, n]`, or `[n, k]` where `transpose_b`.
+    /// `[k, n]`, or `[n, k]` if `transpose_b` is set.
     pub b: Tensor,
     /// `[m, n]`.
     pub c: Tensor,
@@ -27,19 +27,19 @@ pub struct Matmul {
     pub transpose_a: bool,
     /// Whether b is stored transposed.
     pub transpose_b: bool,
-    /// Whether the product is added to c instead of replacing it.
+    /// Whether to add the product to c instead of replacing c.
     pub accumulate: bool,
-    /// How exact the factors are.
+    /// The precision of the operands.
     pub precision: Precision,
 }
 
-/// How exact a product's factors are. Sums are f32 always.
+/// The precision of a product's operands. Sums are always f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Precision {
-    /// As they are, f32.
+    /// f32.
     Full,
-    /// Rounded to f16, those of a after multiplication by `scale`, by which the sums are divided:
-    /// gradients may be too small for f16 as they are.
+    /// Rounded to f16. The elements of a are multiplied by `scale` before rounding and the sums are
+    /// divided by it, because gradients may be too small for f16.
     Mixed {
         /// A power of two.
         scale: f32,
@@ -50,7 +50,7 @@ impl Matmul {
     /// m, n and k.
     ///
     /// # Panics
-    /// If the shapes do not fit together.
+    /// If the shapes do not match.
     fn sizes(&self) -> [usize; 3] {
         let transposed = |tensor: &Tensor, transpose| {
             if transpose {
@@ -59,10 +59,8 @@ impl Matmul {
                 (tensor.rows(), tensor.columns())
             }
         };
-        let ((m, k), (k_of_b, n)) = (
-            transposed(&self.a, self.transpose_a),
-            transposed(&self.b, self.transpose_b),
-        );
+        let (m, k) = transposed(&self.a, self.transpose_a);
+        let (k_of_b, n) = transposed(&self.b, self.transpose_b);
         assert_eq!(k, k_of_b, "inner sizes of {self:?}");
         assert_eq!(
             (self.c.rows(), self.c.columns()),

@@ -1,6 +1,6 @@
-//! Products in f16 with sums in f32 by cooperative matrices, on adapters that have those of 16 x
-//! 16: the face that [`Precision::Mixed`](super::Precision::Mixed) shows there. Arguments,
-//! constants and meaning are those of `matmul`.
+//! Matrix products in f16 with f32 accumulation, with cooperative matrices: the implementation of
+//! [`Precision::Mixed`](super::Precision::Mixed) on adapters with cooperative matrices of 16 × 16
+//! elements. Arguments, constants and semantics are those of `matmul`.
 
 use super::matmul::SMALL;
 use crate::device::Shader;
@@ -15,5 +15,5 @@ pub(super) static SHADER: Shader = Shader {
     trusted: true,
 };
 
-/// Rows and columns of c that one workgroup makes.
+/// Rows and columns of c per workgroup.
 pub(super) const TILE: [usize; 2] = [64, 32];

@@ -67,7 +67,7 @@ pub use recurrent::{RecurrentSchedule, Reset};
 pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, Rows};
-pub use runs_gradient::{BLOCK, PIECE_FIELDS, RunsGradient};
+pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
 pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scale::Scale;
 pub use scatter_add::ScatterAdd;
@@ -78,19 +78,19 @@ pub use transpose::Transpose;
 
 use crate::device::Shader;
 
-/// Turns of loops that an invocation takes in one dispatch; kernels with longer loops go on in
-/// another dispatch.
+/// Loop iterations of an invocation in one dispatch. Kernels with longer loops continue in another
+/// dispatch.
 ///
-/// Mesa's software Vulkan leaves every loop, without a word, once an invocation has taken 65 535
-/// turns of all its loops together; and drivers end dispatches that take too long.
-const MOST_TURNS: usize = 1 << 15;
+/// Mesa's software Vulkan silently leaves every loop after 65 535 iterations of all loops of an
+/// invocation together, and drivers terminate dispatches that take too long.
+const MAX_LOOP_ITERATIONS: usize = 1 << 15;
 
 /// Every shader of the crate, one row for each entry point.
 pub static SHADERS: &[&Shader] = &[
     &matmul::SMALL,
     &matmul::LARGE,
     &matmul::LARGE_VECTOR,
-    &matmul::SUM_PARTS,
+    &matmul::SUM_CHUNKS,
     &matmul_cooperative::SHADER,
     &gather::SHADER,
     &scatter_add::SHADER,
@@ -103,16 +103,16 @@ pub static SHADERS: &[&Shader] = &[
     &recurrence_step::BACKWARD,
     &lstm::FORWARD,
     &lstm::BACKWARD,
-    &lstm::USE_STATES,
+    &lstm::APPLY_RESETS,
     &lstm::STEP_FORWARD,
     &lstm::STEP_BACKWARD,
-    &lstm::FINISH,
+    &lstm::CLEAR_RESET_GRADIENTS,
     &gru::FORWARD,
     &gru::BACKWARD,
-    &gru::USE_STATES,
+    &gru::APPLY_RESETS,
     &gru::STEP_FORWARD,
     &gru::STEP_BACKWARD,
-    &gru::FINISH,
+    &gru::CLEAR_RESET_GRADIENTS,
     &fill::SHADER,
     &copy::SHADER,
     &add::DENSE,
@@ -122,8 +122,8 @@ pub static SHADERS: &[&Shader] = &[
     &add_bias::SHADER,
     &softmax_cross_entropy::SHADER,
     &grouped_matmul::FORWARD,
-    &grouped_matmul::INPUT,
-    &grouped_matmul::WEIGHT,
+    &grouped_matmul::INPUT_GRADIENT,
+    &grouped_matmul::WEIGHT_GRADIENT,
     &ragged_softmax::SHADER,
     &add_runs::SHADER,
     &runs_gradient::SHADER,

@@ -1,27 +1,27 @@
-//! Stochastic gradient descent with momentum: steps go along a velocity that gradients push.
+//! Stochastic gradient descent with momentum.
 
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;
 
-/// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or as
-/// Nesterov has it `parameter -= rate * (g + 0.9 velocity)` (Sutskever 2013, in the form of
+/// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or
+/// with Nesterov momentum `parameter -= rate * (g + 0.9 velocity)` (Sutskever 2013, in the form of
 /// PyTorch's `SGD`).
 ///
-/// A table's velocity fades in every row, touched or not, and so every row moves on.
+/// The velocity of a table decays in every row, touched or not, so every row is updated.
 #[derive(Debug, Clone, Copy)]
 pub struct Momentum {
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub parameter: Tensor,
-    /// The parameter's shape: the fading sum of gradients, changed in place.
+    /// The parameter's shape: the decaying sum of gradients, updated in place.
     pub velocity: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
+    /// `[1, 1]`: a factor for the gradient, from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
-    /// Whether a step looks ahead, as Nesterov has it.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
 }
 
@@ -58,8 +58,8 @@ pub(super) static ROWS: Shader = Shader {
     ..DENSE
 };
 
-/// What the velocity keeps of itself.
-const KEEP: f32 = 0.9;
+/// The momentum coefficient.
+const MOMENTUM: f32 = 0.9;
 
 impl Momentum {
     fn update(&self) -> RowwiseUpdate<2> {
@@ -76,17 +76,19 @@ impl Kernel for Momentum {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (rate, nesterov, scale) = (self.rate, self.nesterov, cpu.read(&self.scale)[0]);
+        let rate = self.rate;
+        let nesterov = self.nesterov;
+        let scale = cpu.read(&self.scale)[0];
         self.update().decaying_state_on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, velocity], gradient| {
                 for ((parameter, velocity), g) in parameter.iter_mut().zip(velocity).zip(gradient) {
                     let g = scale * g;
-                    *velocity = KEEP * *velocity + g;
+                    *velocity = MOMENTUM * *velocity + g;
                     *parameter -= rate
                         * if nesterov {
-                            g + KEEP * *velocity
+                            g + MOMENTUM * *velocity
                         } else {
                             *velocity
                         };
@@ -96,8 +98,9 @@ impl Kernel for Momentum {
             |[parameter, velocity], gradient| {
                 for ((parameter, velocity), g) in parameter.iter_mut().zip(velocity).zip(gradient) {
                     let g = scale * g;
-                    *velocity += 1.0 / KEEP * g;
-                    // The dense step knows g as a part of the velocity only.
+                    *velocity += 1.0 / MOMENTUM * g;
+                    // The dense step applies g only through the velocity; Nesterov's term g is
+                    // applied here.
                     if nesterov {
                         *parameter -= rate * g;
                     }
@@ -115,8 +118,8 @@ impl Kernel for Momentum {
                     columns: sizes.columns,
                     tokens_offset: sizes.tokens_offset,
                     order_offset: sizes.order_offset,
-                    first_row: sizes.first,
-                    end_row: sizes.end,
+                    first_row: sizes.first_row,
+                    end_row: sizes.end_row,
                     rate: self.rate,
                 }
             });

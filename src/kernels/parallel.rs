@@ -1,21 +1,22 @@
-//! Splitting a kernel's work on the CPU into as many equal parts as the device has threads.
+//! Splitting of a kernel's work on the CPU into equal chunks, one per thread.
 //!
-//! The parts depend on the number of threads alone, never on which is free, so results repeat to
-//! the bit.
+//! The chunks depend only on the number of threads, not on scheduling, so results are
+//! reproducible to the bit.
 
 use rayon::prelude::*;
 
-/// Elements below which a second thread costs more than it saves.
-pub(super) const SMALLEST_SPLIT: usize = 16 * 1024;
+/// Below this number of elements, a second thread costs more than it saves.
+pub(super) const MIN_PARALLEL_ELEMENTS: usize = 16 * 1024;
 
-/// Rows in each of `parts` equal parts; at least one.
-pub(super) fn rows_per_part(parts: usize, rows: usize) -> usize {
-    rows.div_ceil(parts).max(1)
+/// Number of rows in each of `chunks` equal chunks; at least one.
+pub(super) fn rows_per_chunk(chunks: usize, rows: usize) -> usize {
+    rows.div_ceil(chunks).max(1)
 }
 
-/// Calls `work(first_row, rows)` on `parts` runs of whole rows of `data`, at once where that pays.
-pub(super) fn for_row_parts<T: Send>(
-    parts: usize,
+/// Calls `work(first_row, rows)` on `chunks` chunks of whole rows of `data`. Runs them in parallel
+/// unless the data is small.
+pub(super) fn for_row_chunks<T: Send>(
+    chunks: usize,
     data: &mut [T],
     columns: usize,
     work: impl Fn(usize, &mut [T]) + Sync,
@@ -24,23 +25,23 @@ pub(super) fn for_row_parts<T: Send>(
         return;
     }
     let rows = data.len() / columns;
-    if parts < 2 || rows < 2 || data.len() < SMALLEST_SPLIT {
+    if chunks < 2 || rows < 2 || data.len() < MIN_PARALLEL_ELEMENTS {
         return work(0, data);
     }
-    let part = rows_per_part(parts, rows);
-    data.par_chunks_mut(part * columns)
+    let chunk_rows = rows_per_chunk(chunks, rows);
+    data.par_chunks_mut(chunk_rows * columns)
         .enumerate()
-        .for_each(|(number, chunk)| work(number * part, chunk));
+        .for_each(|(index, chunk)| work(index * chunk_rows, chunk));
 }
 
-/// Runs elementwise loops with the widest vectors that the processor has.
+/// Runs elementwise loops with the widest vector instructions that the processor supports.
 ///
-/// The loop must be in the closure, which is marked `#[inline(always)]` as must be what it calls,
-/// to be compiled for them: a large closure is else a function of its own, for the narrowest
-/// vectors. Multiplications and additions are not fused, so the numbers are the same for every
+/// The closure must contain the loop and be marked `#[inline(always)]`, and so must the functions
+/// it calls. Otherwise a large closure is compiled as a separate function for the narrowest
+/// vectors. Multiplications and additions are not fused, so results are the same for every vector
 /// width.
 #[inline(always)]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     struct Work<F>(F);
     impl<R, F: FnOnce() -> R> pulp::WithSimd for Work<F> {
         type Output = R;

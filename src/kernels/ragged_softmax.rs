@@ -1,35 +1,35 @@
-//! Softmax, cross-entropy and the gradient of both for rows of different lengths.
+//! Softmax cross-entropy and its gradient for rows of different lengths.
 
 use rayon::prelude::*;
 
-use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
+use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
-/// For each row of logits and its target k, `losses[place] -= ln softmax(row)[k]` and, where
-/// `gradient`, `row = scale * (softmax(row) - onehot(k))`.
+/// For each row of logits with target k, `losses[index] -= ln softmax(row)[k]`. If `gradient` is
+/// set, `row = scale * (softmax(row) - onehot(k))`.
 #[derive(Debug, Clone, Copy)]
 pub struct RaggedSoftmax {
-    /// The rows, one behind the other, from the first number on; overwritten with their gradient
-    /// where `gradient`.
+    /// The rows, one after another from the first element on. Overwritten with their gradient if
+    /// `gradient` is set.
     pub logits: Tensor,
-    /// `[count, 4]`: where in `logits` a row begins, its length, its target, and its place in
-    /// `losses`, which no other row has.
+    /// `[count, 4]`, one record per row: the row's offset in `logits`, its length, its target, and
+    /// its index in `losses`, which is unique.
     pub rows: Tensor<u32>,
-    /// Losses in nats, which grow by the rows'.
+    /// Losses in nats; the rows' losses are added.
     pub losses: Tensor,
-    /// Whether the logits become their gradient.
+    /// Whether to replace the logits by their gradient.
     pub gradient: bool,
-    /// Factor of the gradient.
+    /// A factor for the gradient.
     pub scale: f32,
-    /// The function that makes probabilities of logits.
+    /// The exponential of the softmax.
     pub exponential: Exponential,
 }
 
-/// Numbers of a record of [`RaggedSoftmax::rows`].
+/// Number of fields in a record of [`RaggedSoftmax::rows`].
 pub const ROW_FIELDS: usize = 4;
 
 arguments! { count: u32, logits_offset: u32, rows_offset: u32, losses_offset: u32, scale: f32 }
@@ -54,56 +54,54 @@ impl Kernel for RaggedSoftmax {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (mut logits, rows) = (cpu.write(&self.logits), cpu.read(&self.rows));
+        let mut logits = cpu.write(&self.logits);
+        let rows = cpu.read(&self.rows);
         let records: Vec<[usize; ROW_FIELDS]> = rows
             .chunks_exact(ROW_FIELDS)
             .map(|row| [0, 1, 2, 3].map(|field| row[field] as usize))
             .collect();
-        let parts = if logits.len() < SMALLEST_SPLIT {
+        let threads = if logits.len() < MIN_PARALLEL_ELEMENTS {
             1
         } else {
             cpu.threads()
         };
-        let share = rows_per_part(parts, records.len());
         let mut rest = &mut *logits;
-        let mut parts = Vec::new();
-        for records in records.chunks(share) {
-            let (part, behind) = rest.split_at_mut(records.iter().map(|record| record[1]).sum());
-            parts.push((records, part));
-            rest = behind;
+        let mut chunks = Vec::new();
+        for records in records.chunks(rows_per_chunk(threads, records.len())) {
+            let (chunk, after) = rest.split_at_mut(records.iter().map(|record| record[1]).sum());
+            chunks.push((records, chunk));
+            rest = after;
         }
-        let one = |(records, mut part): (&[[usize; ROW_FIELDS]], &mut [f32])| {
-            vectorised(
+        let losses_of = |(records, mut chunk): (&[[usize; ROW_FIELDS]], &mut [f32])| {
+            vectorized(
                 #[inline(always)]
                 || {
                     let mut losses = Vec::with_capacity(records.len());
                     for &[_, length, target, _] in records {
-                        let (row, behind) = part.split_at_mut(length);
+                        let (row, after) = chunk.split_at_mut(length);
                         losses.push(softmax_row(
                             row,
                             target,
                             self.gradient.then_some(self.scale),
                             self.exponential,
                         ));
-                        part = behind;
+                        chunk = after;
                     }
                     losses
                 },
             )
         };
-        let found: Vec<Vec<f32>> = parts.into_par_iter().map(one).collect();
+        let row_losses: Vec<Vec<f32>> = chunks.into_par_iter().map(losses_of).collect();
         let mut losses = cpu.write(&self.losses);
-        for ([.., place], loss) in records.iter().zip(found.iter().flatten()) {
-            losses[*place] += loss;
+        for ([.., index], loss) in records.iter().zip(row_losses.iter().flatten()) {
+            losses[*index] += loss;
         }
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (logits, logits_offset) = Binding::with_offset(&self.logits);
-        let ((rows, rows_offset), (losses, losses_offset)) = (
-            Binding::with_offset(&self.rows),
-            Binding::with_offset(&self.losses),
-        );
+        let (rows, rows_offset) = Binding::with_offset(&self.rows);
+        let (losses, losses_offset) = Binding::with_offset(&self.losses);
         let count = self.rows.len() / ROW_FIELDS;
         gpu.launch(
             &SHADER,

@@ -1,19 +1,22 @@
-//! The Elman recurrence over a window, and back through it; on a GPU in one dispatch, or step by
-//! step (`recurrence_step`).
+//! The Elman recurrence over a window, forward and backward. On a GPU either in one dispatch or
+//! step by step (`recurrence_step`).
 
 use rayon::prelude::*;
 
 use super::activation::Activation;
-use super::parallel::for_row_parts;
+use super::parallel::for_row_chunks;
 use super::recurrence_step;
-use super::recurrent::{RecurrentSchedule, Reset, Weight, WorkSplit, dispatches, transpose_weight};
+use super::recurrent::{
+    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_ranges, transpose_weight,
+};
 use super::transpose::Transpose;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
 ///
-/// z(t), the part of the sum that does not depend on s(t-1), lies where s(t) is going to be.
+/// z(t) is the part of the pre-activation that does not depend on s(t-1). It is stored where s(t)
+/// is written.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceForward {
     /// f.
@@ -22,11 +25,12 @@ pub struct RecurrenceForward {
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, overwritten with W transposed, where the device reads it better so.
+    /// `[H, H]`, scratch space for W transposed, which is input_states where the device reads it
+    /// faster.
     pub weight_t: Tensor,
-    /// Where a stream begins afresh, if anywhere.
+    /// Where streams are reset.
     pub reset: Reset,
-    /// How a GPU goes about it.
+    /// How a GPU processes the window.
     pub schedule: RecurrentSchedule,
 }
 
@@ -36,11 +40,12 @@ pub struct RecurrenceForward {
 pub struct RecurrenceBackward {
     /// f.
     pub activation: Activation,
-    /// `[(T+1)*B, H]`, as the forward kernel left it.
+    /// `[(T+1)*B, H]`: the result of the forward kernel.
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[T*B, H]`: the gradient of s(t) from above, then the gradient of z(t).
+    /// `[T*B, H]`: the gradient of s(t) from the layer above, overwritten with the gradient of
+    /// z(t).
     pub gradient: Tensor,
     /// `[B, H]`, overwritten with the gradient of s(-1).
     pub initial_gradient: Tensor,
@@ -52,57 +57,63 @@ pub struct RecurrenceBackward {
 
 arguments! {
     time_steps: u32,
-    first: u32,
-    end: u32,
+    first_step: u32,
+    end_step: u32,
     batch: u32,
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
 }
 
-pub(super) const BINDINGS: &[(&str, Access)] = &[
+pub(super) const FORWARD_BINDINGS: &[(&str, Access)] = &[
     ("states", Access::Write),
     ("weight", Access::Read),
     ("tokens", Access::Read),
-    ("steps", Access::Write),
+    ("previous_states", Access::Write),
+];
+pub(super) const BACKWARD_BINDINGS: &[(&str, Access)] = &[
+    ("states", Access::Write),
+    ("weight", Access::Read),
+    ("tokens", Access::Read),
+    ("gradient", Access::Write),
     ("initial_gradient", Access::Write),
 ];
 pub(super) static FORWARD: Shader = Shader {
     stem: "recurrence",
     source: include_str!("../../shaders/recurrence.wgsl"),
     entry_point: "forward",
-    bindings: BINDINGS.split_at(4).0,
+    bindings: FORWARD_BINDINGS,
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
 };
 pub(super) static BACKWARD: Shader = Shader {
     entry_point: "backward",
-    bindings: BINDINGS,
+    bindings: BACKWARD_BINDINGS,
     ..FORWARD
 };
 
-/// The constants of both directions.
+/// The override constants of both directions.
 pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str, f64); 2] {
     [("ACTIVATION", activation.constant()), reset.constant()]
 }
 
-/// The arguments of every dispatch that a window is made of, by time.
+/// The arguments of a window's dispatches, in the order of time.
 fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> Vec<Arguments> {
-    // An invocation computes one unit of every 256, and reads or writes it a few times.
-    let turns = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
-    let dispatch = |[first, end]: [u32; 2]| Arguments {
+    // An invocation computes every 256th unit, and reads or writes it a few times.
+    let iterations_per_step = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
+    let arguments = |[first_step, end_step]: [u32; 2]| Arguments {
         time_steps: to_u32(time_steps),
-        first,
-        end,
+        first_step,
+        end_step,
         batch: to_u32(batch),
         hidden_size: to_u32(hidden_size),
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
-    dispatches(time_steps, turns)
+    step_ranges(time_steps, iterations_per_step)
         .into_iter()
-        .map(dispatch)
+        .map(arguments)
         .collect()
 }
 
@@ -118,10 +129,8 @@ impl RecurrenceForward {
 impl RecurrenceBackward {
     /// B, H and T.
     pub(super) fn sizes(&self) -> [usize; 3] {
-        let (batch, size) = (
-            self.initial_gradient.rows(),
-            self.initial_gradient.columns(),
-        );
+        let batch = self.initial_gradient.rows();
+        let size = self.initial_gradient.columns();
         [batch, size, self.gradient.rows() / batch]
     }
 }
@@ -133,45 +142,43 @@ impl Kernel for RecurrenceForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = self.sizes();
-        let share = WorkSplit::new(cpu, batch, size);
+        let work = WorkSplit::new(cpu, batch, size);
         let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
         let weight = cpu.read(if transposed {
             &self.weight_t
         } else {
             &self.weight
         });
-        let weight = Weight {
+        let weight = RecurrentWeight {
             data: &weight,
             rows: size,
             columns: size,
             transposed,
         };
         let mut states = cpu.write(&self.states);
-        let (tokens, mut previous) = (
-            cpu.read(&self.reset.tokens),
-            cpu.write(&self.reset.previous),
-        );
+        let tokens = cpu.read(&self.reset.tokens);
+        let mut previous = cpu.write(&self.reset.previous);
         let tokens = &*tokens;
-        let states = share.split(&mut states, size);
-        let previous = share.split_previous(&self.reset, &mut previous, size);
+        let states = work.split(&mut states, size);
+        let previous = work.split_previous(&self.reset, &mut previous, size);
         states.into_par_iter().zip(previous).enumerate().for_each(
-            |(part, (mut states, mut previous))| {
+            |(group, (mut states, mut previous))| {
                 for t in 0..states.len() - 1 {
                     let (before, after) = states.split_at_mut(t + 1);
-                    let mut used = &*before[t];
+                    let mut input_states = &*before[t];
                     if self.reset.enabled {
-                        self.reset.copy_used(
-                            used,
+                        self.reset.copy_with_resets(
+                            input_states,
                             previous[t],
                             tokens,
-                            t * batch + part * share.streams,
+                            t * batch + group * work.streams,
                             size,
                         );
-                        used = previous[t];
+                        input_states = previous[t];
                     }
-                    weight.forward(used, after[0], true, share.threads);
-                    for_row_parts(share.threads, after[0], size, |_, part| {
-                        self.activation.apply(part);
+                    weight.forward(input_states, after[0], true, work.threads);
+                    for_row_chunks(work.threads, after[0], size, |_, chunk| {
+                        self.activation.apply(chunk);
                     });
                 }
             },
@@ -188,7 +195,7 @@ impl Kernel for RecurrenceForward {
         }
         .on_gpu(gpu);
         let sizes = self.sizes();
-        for dispatch in &window_arguments(&self.reset, sizes) {
+        for arguments in &window_arguments(&self.reset, sizes) {
             gpu.launch(
                 &FORWARD,
                 &constants(&self.reset, self.activation),
@@ -198,7 +205,7 @@ impl Kernel for RecurrenceForward {
                     self.reset.tokens().0,
                     Binding::whole(&self.reset.previous),
                 ],
-                dispatch,
+                arguments,
                 [to_u32(sizes[0]), 1, 1],
             );
         }
@@ -212,51 +219,55 @@ impl Kernel for RecurrenceBackward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, _] = self.sizes();
-        let share = WorkSplit::new(cpu, batch, size);
-        let (states, weight) = (cpu.read(&self.states), cpu.read(&self.weight));
-        let (mut gradient, mut initial_gradient) =
-            (cpu.write(&self.gradient), cpu.write(&self.initial_gradient));
+        let work = WorkSplit::new(cpu, batch, size);
+        let states = cpu.read(&self.states);
+        let weight = cpu.read(&self.weight);
+        let mut gradient = cpu.write(&self.gradient);
+        let mut initial_gradient = cpu.write(&self.initial_gradient);
         let tokens = cpu.read(&self.reset.tokens);
-        let (states, tokens) = (&*states, &*tokens);
-        let weight = Weight {
+        let states = &*states;
+        let tokens = &*tokens;
+        let weight = RecurrentWeight {
             data: &weight,
             rows: size,
             columns: size,
             transposed: false,
         };
-        let gradient = share.split(&mut gradient, size);
-        let parts = gradient
+        let gradient = work.split(&mut gradient, size);
+        let groups = gradient
             .into_par_iter()
-            .zip(initial_gradient.par_chunks_mut(share.streams * size));
-        parts
+            .zip(initial_gradient.par_chunks_mut(work.streams * size));
+        groups
             .enumerate()
-            .for_each(|(part, (mut gradient, initial_gradient))| {
-                let first = part * share.streams;
-                // What flows out of step t into the state before it.
-                let mut passed = vec![0.0; initial_gradient.len()];
-                let mut pass = |t: usize, from: &[f32], to: &mut [f32]| {
+            .for_each(|(group, (mut gradient, initial_gradient))| {
+                let first = group * work.streams;
+                // Adds to `to` the gradient that flows from step t to the previous state.
+                let mut masked = vec![0.0; initial_gradient.len()];
+                let mut propagate = |t: usize, from: &[f32], to: &mut [f32]| {
                     let mut source = from;
                     if self.reset.enabled {
-                        passed.copy_from_slice(from);
-                        self.reset.cut(&mut passed, tokens, t * batch + first, size);
-                        source = &passed;
+                        masked.copy_from_slice(from);
+                        let position = t * batch + first;
+                        self.reset
+                            .clear_gradients(&mut masked, tokens, position, size);
+                        source = &masked;
                     }
-                    weight.backward(source, to, true, share.threads);
+                    weight.backward(source, to, true, work.threads);
                 };
                 for t in (0..gradient.len()).rev() {
                     let (current, later) = gradient.split_at_mut(t + 1);
                     if let Some(next) = later.first() {
-                        pass(t + 1, next, current[t]);
+                        propagate(t + 1, next, current[t]);
                     }
                     let outputs = &states[((t + 1) * batch + first) * size..][..current[t].len()];
-                    for_row_parts(share.threads, current[t], size, |row, part| {
+                    for_row_chunks(work.threads, current[t], size, |row, chunk| {
                         self.activation
-                            .apply_derivative(part, &outputs[row * size..][..part.len()]);
+                            .apply_derivative(chunk, &outputs[row * size..][..chunk.len()]);
                     });
                 }
                 initial_gradient.fill(0.0);
                 if let Some(step) = gradient.first() {
-                    pass(0, step, initial_gradient);
+                    propagate(0, step, initial_gradient);
                 }
             });
     }
@@ -266,7 +277,7 @@ impl Kernel for RecurrenceBackward {
             return recurrence_step::backward(self, gpu);
         }
         let sizes = self.sizes();
-        for dispatch in window_arguments(&self.reset, sizes).iter().rev() {
+        for arguments in window_arguments(&self.reset, sizes).iter().rev() {
             gpu.launch(
                 &BACKWARD,
                 &constants(&self.reset, self.activation),
@@ -277,7 +288,7 @@ impl Kernel for RecurrenceBackward {
                     Binding::whole(&self.gradient),
                     Binding::whole(&self.initial_gradient),
                 ],
-                dispatch,
+                arguments,
                 [to_u32(sizes[0]), 1, 1],
             );
         }

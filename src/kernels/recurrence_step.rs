@@ -1,8 +1,10 @@
-//! How a GPU walks the Elman recurrence step by step: the product with the recurrent weight and the
-//! cell in one dispatch, spread over the whole GPU.
-//! [`RecurrentSchedule::Fused`](super::RecurrentSchedule::Fused) is the other way.
+//! The Elman recurrence step by step on a GPU: the product with the recurrent weight and the
+//! activation in one dispatch per step, spread over the whole GPU. The alternative is
+//! [`RecurrentSchedule::Fused`](super::RecurrentSchedule::Fused).
 
-use super::recurrence::{BINDINGS, RecurrenceBackward, RecurrenceForward, constants};
+use super::recurrence::{
+    BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
+};
 use super::recurrent::Reset;
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
 
@@ -19,21 +21,21 @@ pub(super) static FORWARD: Shader = Shader {
     stem: "recurrence_step",
     source: include_str!("../../shaders/recurrence_step.wgsl"),
     entry_point: "forward",
-    bindings: BINDINGS.split_at(4).0,
+    bindings: FORWARD_BINDINGS,
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
 };
 pub(super) static BACKWARD: Shader = Shader {
     entry_point: "backward",
-    bindings: BINDINGS,
+    bindings: BACKWARD_BINDINGS,
     ..FORWARD
 };
 
-/// Streams, and units, that a workgroup makes.
+/// Number of streams and number of units per workgroup.
 const TILE: u32 = 32;
 
-/// The arguments of a window's dispatches but for the step, and the workgroups of each.
+/// The arguments of a window's dispatches, with step 0, and the workgroups of each dispatch.
 fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arguments, [u32; 3]) {
     let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
     let arguments = Arguments {
@@ -50,6 +52,7 @@ fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arg
     )
 }
 
+/// Launches one dispatch per step.
 pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
     let RecurrenceForward {
         states,
@@ -72,6 +75,7 @@ pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
     }
 }
 
+/// Launches one dispatch per step in reverse, and one for the gradient of the initial state.
 pub(super) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
     let RecurrenceBackward {
         states,
@@ -87,10 +91,10 @@ pub(super) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
         [states, weight, gradient, initial_gradient].map(Binding::whole);
     let bindings = [states, weight, reset.tokens().0, gradient, initial_gradient];
     let [activation, reset] = constants(reset, *activation);
-    let mut launch = |step: u32, before: f64| {
+    let mut launch = |step: u32, initial: f64| {
         gpu.launch(
             &BACKWARD,
-            &[activation, reset, ("BEFORE", before)],
+            &[activation, reset, ("INITIAL", initial)],
             &bindings,
             &Arguments { step, ..arguments },
             groups,

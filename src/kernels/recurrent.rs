@@ -1,27 +1,27 @@
-//! What all kernels that walk a window have in common: where streams begin afresh, how a GPU goes
-//! about it, and how the CPU's threads share it. The cells' own files say what happens at a step.
+//! Code shared by the recurrent kernels: resets of streams, the choice of a schedule on GPUs, and
+//! the division of a window among CPU threads. The modules of the cells implement the steps.
 
 use super::matmul::{Matmul, Precision, Product, View};
 use super::transpose::Transpose;
 use crate::device::{Binding, Cpu, Kernel, to_u32};
 use crate::tensor::Tensor;
 
-/// How a GPU walks a window. Both ways sum in the same order.
+/// How a GPU processes a window. The order of summation is the same for both schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecurrentSchedule {
-    /// One dispatch for the whole window: a workgroup walks all steps of one stream, its state in
-    /// workgroup memory. Nothing is waited for between steps, but every workgroup reads the whole
-    /// recurrent weight in each of them. For narrow layers.
+    /// One dispatch for the whole window. A workgroup processes all steps of one stream, with the
+    /// state in workgroup memory. There is no synchronization between workgroups, but every
+    /// workgroup reads the whole recurrent weight in every step. For narrow layers.
     Fused,
-    /// Dispatches for each step, over all streams and units. For wide layers, where reading the
-    /// weight costs more than a dispatch.
+    /// Separate dispatches for each step, over all streams and units. For wide layers, where
+    /// reading the weight costs more than a dispatch.
     PerStep,
 }
 
 impl RecurrentSchedule {
-    /// The way for a layer of `hidden_size` units.
+    /// The schedule for a layer of `hidden_size` units.
     pub fn for_size(hidden_size: usize) -> Self {
-        if hidden_size <= WIDEST_FUSED {
+        if hidden_size <= MAX_FUSED_HIDDEN_SIZE {
             Self::Fused
         } else {
             Self::PerStep
@@ -29,88 +29,113 @@ impl RecurrentSchedule {
     }
 }
 
-/// The widest layer that is walked in one dispatch. An estimate: a workgroup that reads H² weights
-/// from a GPU's second cache at 100 GB/s takes as long as a dispatch of some 5 µs at H = 350.
-/// `cargo bench --bench kernels` measures both ways.
-const WIDEST_FUSED: usize = 384;
+/// The widest layer for the fused schedule. An estimate: at H = 350, a workgroup that reads H²
+/// weights from a GPU's L2 cache at 100 GB/s takes as long as a dispatch of about 5 µs.
+/// `cargo bench --bench kernels` measures both schedules.
+const MAX_FUSED_HIDDEN_SIZE: usize = 384;
 
-/// Where the state begins afresh: nowhere, or where `enabled` and the input is the boundary token
-/// 0.
+/// Resets of the state: if `enabled`, a stream's previous state is replaced by `initial` at steps
+/// whose input is the boundary token 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Reset {
-    /// Whether there are such places.
+    /// Whether streams are reset.
     pub enabled: bool,
-    /// What every unit of a fresh state is.
+    /// The value of every unit after a reset.
     pub initial: f32,
-    /// The window's inputs, T*B tokens.
+    /// The window's input tokens, `T*B` elements.
     pub tokens: Tensor<u32>,
-    /// `[T*B, H]`: receives the previous states as they were used, where `enabled`; else of any
-    /// size and untouched.
+    /// `[T*B, H]`: if `enabled`, overwritten with the previous states after resets. Otherwise of
+    /// any size and unused.
     pub previous: Tensor,
 }
 
 impl Reset {
-    /// Whether the stream of `tokens[position]` begins afresh at that step.
-    pub(super) fn at(&self, tokens: &[u32], position: usize) -> bool {
+    /// Whether the stream of `tokens[position]` is reset at that step.
+    pub(super) fn is_reset(&self, tokens: &[u32], position: usize) -> bool {
         self.enabled && tokens[position] == 0
     }
 
-    /// Copies states `[streams, size]` with fresh ones in place of those that are not used; the
-    /// first stream's token is at `position`.
-    pub(super) fn copy_used(
+    /// Copies states `[streams, size]` and resets those of streams with a boundary token. The first
+    /// stream's token is at `position`.
+    pub(super) fn copy_with_resets(
         &self,
         states: &[f32],
-        used: &mut [f32],
+        output: &mut [f32],
         tokens: &[u32],
         position: usize,
         size: usize,
     ) {
-        used.copy_from_slice(states);
-        for (stream, row) in used.chunks_exact_mut(size).enumerate() {
-            if self.at(tokens, position + stream) {
+        output.copy_from_slice(states);
+        for (stream, row) in output.chunks_exact_mut(size).enumerate() {
+            if self.is_reset(tokens, position + stream) {
                 row.fill(self.initial);
             }
         }
     }
 
-    /// What flows back out of a step into the states before it, `[streams, size]`: nothing where a
-    /// stream began afresh.
-    pub(super) fn cut(&self, gradient: &mut [f32], tokens: &[u32], position: usize, size: usize) {
+    /// Clears the gradients `[streams, size]` of the previous states of streams that are reset. The
+    /// first stream's token is at `position`.
+    pub(super) fn clear_gradients(
+        &self,
+        gradient: &mut [f32],
+        tokens: &[u32],
+        position: usize,
+        size: usize,
+    ) {
         for (stream, row) in gradient.chunks_exact_mut(size).enumerate() {
-            if self.at(tokens, position + stream) {
+            if self.is_reset(tokens, position + stream) {
                 row.fill(0.0);
             }
         }
     }
 
-    /// The constant that shaders have.
+    /// The shaders' constant `RESET`.
     pub(super) fn constant(&self) -> (&'static str, f64) {
         ("RESET", f64::from(u8::from(self.enabled)))
     }
 
-    /// The tokens' binding and offset.
+    /// The binding and offset of the tokens.
     pub(super) fn tokens(&self) -> (Binding, u32) {
         Binding::with_offset(&self.tokens)
     }
 }
 
-/// The dispatches that a window is walked in, by time: runs of steps `first..end`. `turns`: loop
-/// turns of an invocation in a step.
-pub(super) fn dispatches(time_steps: usize, turns: usize) -> Vec<[u32; 2]> {
-    let part = (super::MOST_TURNS / turns).max(1);
+/// The ranges of steps `[first, end]` of a window's dispatches, in the order of time, such that no
+/// dispatch exceeds the limit on loop iterations.
+pub(super) fn step_ranges(time_steps: usize, iterations_per_step: usize) -> Vec<[u32; 2]> {
+    let steps = (super::MAX_LOOP_ITERATIONS / iterations_per_step).max(1);
     (0..time_steps)
-        .step_by(part)
-        .map(|first| [to_u32(first), to_u32((first + part).min(time_steps))])
+        .step_by(steps)
+        .map(|first| [to_u32(first), to_u32((first + steps).min(time_steps))])
         .collect()
 }
 
-/// A step's product with the recurrent weight, transposed for going forward, replacing or added to
-/// what is there.
-pub(super) fn step_product(
+/// The product `states Wᵀ` of a step, or added to `products` if `accumulate` is set.
+pub(super) fn step_forward_product(
+    states: Tensor,
+    weight: Tensor,
+    products: Tensor,
+    accumulate: bool,
+) -> Matmul {
+    step_product(states, weight, products, true, accumulate)
+}
+
+/// The product `gates_gradient W` of a step, or added to `states_gradient` if `accumulate` is set.
+pub(super) fn step_backward_product(
+    gates_gradient: Tensor,
+    weight: Tensor,
+    states_gradient: Tensor,
+    accumulate: bool,
+) -> Matmul {
+    step_product(gates_gradient, weight, states_gradient, false, accumulate)
+}
+
+fn step_product(
     a: Tensor,
     weight: Tensor,
     c: Tensor,
-    [transpose_b, accumulate]: [bool; 2],
+    transpose_b: bool,
+    accumulate: bool,
 ) -> Matmul {
     Matmul {
         a,
@@ -123,27 +148,27 @@ pub(super) fn step_product(
     }
 }
 
-/// Units from which on the weight is larger than a core's cache: then threads share it in every
-/// step, each making its part of the units, and wait for each other between steps. Below, each
-/// walks the whole window with its part of the streams.
-const WIDE: usize = 512;
-/// Steps from which on the CPU turns the weight over before it walks them.
-const SHORTEST_TRANSPOSED: usize = 4;
+/// From this number of units on, the weight exceeds a core's cache: the threads then share every
+/// step, each computing some of the units, and synchronize between steps. Below, each thread
+/// processes the whole window for some of the streams.
+const MIN_UNITS_TO_SHARE_STEPS: usize = 512;
+/// From this number of steps on, transposing the weight first is faster on the CPU.
+const MIN_STEPS_TO_TRANSPOSE: usize = 4;
 
-/// How the CPU's threads share a window.
+/// How CPU threads divide a window. Groups of streams are processed in parallel.
 pub(super) struct WorkSplit {
     /// B.
     batch: usize,
-    /// Streams of each part that is walked for itself.
+    /// Number of streams in a group.
     pub(super) streams: usize,
-    /// Threads that share the steps of a part.
+    /// Number of threads that share every step of a group.
     pub(super) threads: usize,
 }
 
 impl WorkSplit {
-    /// For B streams of layers of `units` units; a unit has a row of the weight for each gate.
+    /// The division for `batch` streams and layers of `units` units.
     pub(super) fn new(cpu: &Cpu, batch: usize, units: usize) -> Self {
-        let (streams, threads) = if units < WIDE {
+        let (streams, threads) = if units < MIN_UNITS_TO_SHARE_STEPS {
             (batch.div_ceil(cpu.threads()), 1)
         } else {
             (batch, cpu.threads())
@@ -155,70 +180,70 @@ impl WorkSplit {
         }
     }
 
-    /// Splits `[steps*B, columns]`: for every part, its rows of every step.
+    /// Splits a matrix `[steps*B, columns]`. Returns for every group its rows of every step.
     pub(super) fn split<'a>(&self, data: &'a mut [f32], columns: usize) -> Vec<Vec<&'a mut [f32]>> {
-        let mut parts: Vec<Vec<&mut [f32]>> = (0..self.batch.div_ceil(self.streams))
+        let mut groups: Vec<Vec<&mut [f32]>> = (0..self.batch.div_ceil(self.streams))
             .map(|_| Vec::new())
             .collect();
         for step in data.chunks_exact_mut(self.batch * columns) {
-            for (part, rows) in parts
+            for (group, rows) in groups
                 .iter_mut()
                 .zip(step.chunks_mut(self.streams * columns))
             {
-                part.push(rows);
+                group.push(rows);
             }
         }
-        parts
+        groups
     }
 
-    /// The same of the previous states where they are kept, and nothing for every part where they
-    /// are not.
+    /// Splits the previous states like [`Self::split`] if resets are enabled. Otherwise returns an
+    /// empty list for every group.
     pub(super) fn split_previous<'a>(
         &self,
         reset: &Reset,
         previous: &'a mut [f32],
         size: usize,
     ) -> Vec<Vec<&'a mut [f32]>> {
-        let mut parts = if reset.enabled {
+        let mut groups = if reset.enabled {
             self.split(previous, size)
         } else {
             Vec::new()
         };
-        parts.resize_with(self.batch.div_ceil(self.streams), Vec::new);
-        parts
+        groups.resize_with(self.batch.div_ceil(self.streams), Vec::new);
+        groups
     }
 }
 
-/// Turns a recurrent weight over where that pays: a product whose second factor lies transposed
-/// needs no copy of it in every step. Whether it did.
+/// Transposes a recurrent weight if that is faster for the number of steps: a product with a
+/// transposed second operand does not need to copy it in every step. Returns whether it did.
 pub(super) fn transpose_weight(
     cpu: &Cpu,
     weight: Tensor,
     transposed: Tensor,
     time_steps: usize,
 ) -> bool {
-    let pays = time_steps >= SHORTEST_TRANSPOSED;
-    if pays {
+    let is_faster = time_steps >= MIN_STEPS_TO_TRANSPOSE;
+    if is_faster {
         Transpose {
             input: weight,
             output: transposed,
         }
         .on_cpu(cpu);
     }
-    pays
+    is_faster
 }
 
-/// A recurrent weight in memory, `[rows, columns]`, or its transpose where `transposed`.
+/// A recurrent weight `[rows, columns]` in memory, stored transposed if `transposed` is set.
 #[derive(Clone, Copy)]
-pub(super) struct Weight<'a> {
+pub(super) struct RecurrentWeight<'a> {
     pub(super) data: &'a [f32],
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) transposed: bool,
 }
 
-impl Weight<'_> {
-    /// `c = a Wᵀ` for a few rows: from states to gates. Added to c where `accumulate`.
+impl RecurrentWeight<'_> {
+    /// `c = a Wᵀ`, from states to gates, or `c += a Wᵀ` if `accumulate` is set.
     pub(super) fn forward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
         let strides = if self.transposed {
             [self.rows, 1]
@@ -235,15 +260,14 @@ impl Weight<'_> {
         );
     }
 
-    /// `c = a W` for a few rows: from gradients of gates to those of states. Added to c where
-    /// `accumulate`.
+    /// `c = a W`, from gradients of gates to those of states, or `c += a W` if `accumulate` is set.
     ///
     /// # Panics
     /// If the weight is transposed.
     pub(super) fn backward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
         assert!(
             !self.transposed,
-            "gradients go back through the weight as it is"
+            "the backward product requires the weight without transposition"
         );
         self.product(
             a,
@@ -278,6 +302,6 @@ impl Weight<'_> {
             b,
             accumulate,
         }
-        .run_in_parts(c, threads);
+        .run_parallel(c, threads);
     }
 }

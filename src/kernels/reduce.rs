@@ -1,30 +1,30 @@
-//! One number from many: a sum, or a sum of squares.
+//! Reductions: the sum of all values, or of their squares.
 
 use rayon::prelude::*;
 
-use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
+use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// `output = Σ values`.
 #[derive(Debug, Clone, Copy)]
 pub struct Sum {
-    /// Any shape; may be a table of several shards.
+    /// Any shape; may be a sharded table.
     pub values: Tensor,
-    /// Scratch of at least [`PARTIAL_SUMS`] elements, overwritten.
+    /// At least [`PARTIAL_SUMS`] elements, overwritten with intermediate sums.
     pub partial: Tensor,
-    /// One element, overwritten.
+    /// `[1, 1]`, overwritten.
     pub output: Tensor,
 }
 
 /// `output = Σ values²`.
 #[derive(Debug, Clone, Copy)]
 pub struct SumOfSquares {
-    /// Any shape; may be a table of several shards.
+    /// Any shape; may be a sharded table.
     pub values: Tensor,
-    /// Scratch of at least [`PARTIAL_SUMS`] elements, overwritten.
+    /// At least [`PARTIAL_SUMS`] elements, overwritten with intermediate sums.
     pub partial: Tensor,
-    /// One element, overwritten.
+    /// `[1, 1]`, overwritten.
     pub output: Tensor,
 }
 
@@ -44,15 +44,15 @@ pub(super) static TOTAL: Shader = Shader {
     ..PARTIAL
 };
 
-/// Values that one workgroup sums before a second one pays.
+/// Values per workgroup below which another workgroup costs more than it saves.
 const VALUES_PER_GROUP: usize = 2048;
-/// Values summed in f32 before the sum goes on in f64.
+/// Values that are summed in f32. The sums of these blocks are added in f64.
 const BLOCK: usize = 4096;
 
-/// Number of elements that `partial` of [`Sum`] and [`SumOfSquares`] must have.
+/// The minimum number of elements of `partial` of [`Sum`] and [`SumOfSquares`].
 pub const PARTIAL_SUMS: usize = 256;
 
-/// A block's sum in 32 running sums, so that it vectorises.
+/// The sum of a block, with 32 accumulators so that the loop vectorizes.
 #[inline(always)]
 fn block_sum(block: &[f32], term: impl Fn(f32) -> f32) -> f64 {
     let mut lanes = [0.0_f32; 32];
@@ -66,8 +66,8 @@ fn block_sum(block: &[f32], term: impl Fn(f32) -> f32) -> f64 {
     f64::from(lanes.iter().sum::<f32>() + rest)
 }
 
-/// The sums of blocks. Loops, not `for_each`: that is not inlined here, and would be compiled for
-/// narrow vectors.
+/// The sums of all blocks. A `for` loop, because `for_each` is not inlined here and would be
+/// compiled for narrow vectors.
 #[inline(always)]
 fn block_sums(sums: &mut [f64], values: &[f32], term: impl Fn(f32) -> f32) {
     for (sum, block) in sums.iter_mut().zip(values.chunks(BLOCK)) {
@@ -75,22 +75,22 @@ fn block_sums(sums: &mut [f64], values: &[f32], term: impl Fn(f32) -> f32) {
     }
 }
 
-/// Writes the sum of `sums_of(block sums, values)` over all blocks.
+/// Writes to `output` the total of the block sums that `sums_of(sums, values)` computes.
 #[inline(always)]
 fn on_cpu(cpu: &Cpu, values: Tensor, output: Tensor, sums_of: impl Fn(&mut [f64], &[f32]) + Sync) {
     let values = cpu.read(&values);
     let values = &*values;
-    // Sums of whole blocks, added up in their order: the same bits for every number of threads.
+    // The blocks' sums are added in order: the result does not depend on the number of threads.
     let mut sums = vec![0.0; values.len().div_ceil(BLOCK)];
-    let part = if values.len() < SMALLEST_SPLIT {
+    let chunk_blocks = if values.len() < MIN_PARALLEL_ELEMENTS {
         sums.len()
     } else {
-        rows_per_part(cpu.threads(), sums.len())
+        rows_per_chunk(cpu.threads(), sums.len())
     };
-    sums.par_chunks_mut(part.max(1))
-        .zip(values.par_chunks(part.max(1) * BLOCK))
+    sums.par_chunks_mut(chunk_blocks.max(1))
+        .zip(values.par_chunks(chunk_blocks.max(1) * BLOCK))
         .for_each(|(sums, values)| {
-            vectorised(
+            vectorized(
                 #[inline(always)]
                 || sums_of(sums, values),
             );

@@ -1,4 +1,4 @@
-//! RMSprop: the gradient divided by the root of its running square.
+//! RMSprop: the gradient divided by the square root of the running mean of its squares.
 
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
@@ -6,18 +6,18 @@ use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`:
 /// `squares = 0.99 squares + 0.01 g²; parameter -= rate * g / (√squares + 1e-8)` (Tieleman and
-/// Hinton 2012, as in PyTorch, neither centred nor with momentum).
+/// Hinton 2012, as in PyTorch, not centered and without momentum).
 ///
-/// A table's squares fade in every row, touched or not.
+/// The squares of a table decay in every row, touched or not.
 #[derive(Debug, Clone, Copy)]
 pub struct Rmsprop {
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub parameter: Tensor,
-    /// The parameter's shape: the running mean of squared gradients, changed in place.
+    /// The parameter's shape: the running mean of squared gradients, updated in place.
     pub squares: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
+    /// `[1, 1]`: a factor for the gradient, from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -56,10 +56,11 @@ pub(super) static ROWS: Shader = Shader {
     ..DENSE
 };
 
-/// What the mean keeps of itself.
-const KEEP: f32 = 0.99;
-/// What it takes from the gradient: 1 - 0.99 in f32 is off by 1e-6 of itself.
-const TAKE: f32 = 0.01;
+/// The decay factor of the running mean.
+const ALPHA: f32 = 0.99;
+/// The weight of the squared gradient. A constant because 1 - 0.99 in f32 has a relative error of
+/// 1e-6.
+const ONE_MINUS_ALPHA: f32 = 0.01;
 
 impl Rmsprop {
     fn update(&self) -> RowwiseUpdate<2> {
@@ -76,14 +77,15 @@ impl Kernel for Rmsprop {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (rate, scale) = (self.rate, cpu.read(&self.scale)[0]);
+        let rate = self.rate;
+        let scale = cpu.read(&self.scale)[0];
         self.update().decaying_state_on_cpu(
             cpu,
             #[inline(always)]
             |[parameter, squares], gradient| {
                 for ((parameter, squares), g) in parameter.iter_mut().zip(squares).zip(gradient) {
                     let g = scale * g;
-                    *squares = KEEP * *squares + TAKE * (g * g);
+                    *squares = ALPHA * *squares + ONE_MINUS_ALPHA * (g * g);
                     *parameter -= rate * g / (squares.sqrt() + 1e-8);
                 }
             },
@@ -91,10 +93,10 @@ impl Kernel for Rmsprop {
             |[parameter, squares], gradient| {
                 for ((parameter, squares), g) in parameter.iter_mut().zip(squares).zip(gradient) {
                     let g = scale * g;
-                    *squares += TAKE / KEEP * (g * g);
-                    // The dense step moves nothing without g, so the parameter takes its step here,
-                    // by the squares as that step leaves them.
-                    *parameter -= rate * g / ((KEEP * *squares).sqrt() + 1e-8);
+                    *squares += ONE_MINUS_ALPHA / ALPHA * (g * g);
+                    // Without a gradient the dense step only decays the squares, so the parameter
+                    // is updated here, with the squares after that decay.
+                    *parameter -= rate * g / ((ALPHA * *squares).sqrt() + 1e-8);
                 }
             },
         );
@@ -107,8 +109,8 @@ impl Kernel for Rmsprop {
                 columns: sizes.columns,
                 tokens_offset: sizes.tokens_offset,
                 order_offset: sizes.order_offset,
-                first_row: sizes.first,
-                end_row: sizes.end,
+                first_row: sizes.first_row,
+                end_row: sizes.end_row,
                 rate: self.rate,
             });
     }

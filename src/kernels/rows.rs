@@ -1,8 +1,9 @@
-//! Gradients of tables, of which a window touches few rows.
+//! Sparse gradients: a window touches few rows of a table. Also the update loops shared by all
+//! optimizers.
 
 use rayon::prelude::*;
 
-use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
+use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use crate::device::{Arguments, Binding, Cpu, Gpu, Shader, Shard, to_u32, workgroups};
 use crate::tensor::{NONE, Tensor};
 
@@ -11,23 +12,23 @@ use crate::tensor::{NONE, Tensor};
 pub struct Rows {
     /// The window's tokens, each below V or [`NONE`].
     pub tokens: Tensor<u32>,
-    /// The window's positions sorted by token, [`NONE`] last; equal tokens by position.
+    /// The window's positions sorted by token, and by position for equal tokens. [`NONE`] is last.
     pub order: Tensor<u32>,
 }
 
-/// A parameter's gradient as an optimiser takes it.
+/// A parameter's gradient, as an optimizer receives it.
 #[derive(Debug, Clone, Copy)]
 pub enum Gradient {
-    /// One number for every number of the parameter.
+    /// One value per element of the parameter.
     Dense(Tensor),
-    /// Sums as [`ScatterAdd`](super::ScatterAdd) leaves them, `[rows, columns]`: row p belongs to
-    /// the row `tokens[order[p]]` of the parameter where that token begins in `order`, and is zero
-    /// elsewhere.
+    /// The sums of [`ScatterAdd`](super::ScatterAdd), `[rows, columns]`. If p is the first position
+    /// of a token in `order`, row p is the gradient of the parameter's row `tokens[order[p]]`.
+    /// Other rows are zero.
     Rows(Tensor, Rows),
 }
 
 impl Gradient {
-    /// The numbers, without saying which rows they belong to.
+    /// The values, without their assignment to rows.
     pub fn values(&self) -> Tensor {
         match self {
             Self::Dense(values) | Self::Rows(values, _) => *values,
@@ -36,10 +37,10 @@ impl Gradient {
 }
 
 impl Rows {
-    /// Where each token begins in `order`: pairs of the position p and the token, for tokens other
-    /// than [`NONE`].
-    pub(super) fn beginnings(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
-        let (tokens, order) = (cpu.read(&self.tokens), cpu.read(&self.order));
+    /// The first position p of each token in `order`, with the token. Without [`NONE`].
+    pub(super) fn group_starts(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
+        let tokens = cpu.read(&self.tokens);
+        let order = cpu.read(&self.order);
         let token = |p: usize| tokens[order[p] as usize];
         (0..order.len())
             .filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p)))
@@ -48,47 +49,47 @@ impl Rows {
     }
 }
 
-/// Zeros, for a step over rows without a gradient.
+/// Zeros, for updates of rows without a gradient.
 const NO_GRADIENT: &[f32] = &[0.0; 1024];
 
-/// What one thread updates: positions and rows, the tensors' parts that hold these rows, and how
-/// many numbers stand before these parts.
-type RowShare<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
+/// The work of one thread: positions and rows, the slices of the tensors that hold these rows, and
+/// the offset of these slices.
+type RowChunk<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
 
-/// What every optimiser does with its tensors: walk them with the gradient, whole or by the rows
-/// that occurred. They may be tables of several pieces, and a dense gradient too.
+/// The update loop shared by all optimizers: over all elements for a dense gradient, over the
+/// touched rows for a sparse one. The tensors and a dense gradient may be sharded tables.
 ///
-/// An optimiser that changes nothing where the gradient is zero needs only the rows that occurred
-/// (`on_cpu`, `on_gpu`). One whose state fades in every row goes over a table twice
-/// (`decaying_state_on_cpu`, `decaying_state_on_gpu`): first the rows that occurred take the
-/// gradient, so enlarged by what the fading takes away that the dense step, which follows over all
-/// rows and without a gradient, makes it that of a dense gradient.
+/// An optimizer that changes nothing where the gradient is zero updates only the touched rows
+/// (`on_cpu`, `on_gpu`). An optimizer whose state decays in every row makes two passes over a table
+/// (`decaying_state_on_cpu`, `decaying_state_on_gpu`). The first adds the gradient to the touched
+/// rows, prescaled to compensate for the decay. The second is a dense step over all rows without a
+/// gradient. The result is that of a dense gradient.
 pub(super) struct RowwiseUpdate<const N: usize> {
     pub(super) gradient: Gradient,
-    /// The parameter and the optimiser's state of the same shape.
+    /// The parameter, and the optimizer's state of the same shape.
     pub(super) tensors: [Tensor; N],
 }
 
-/// Sizes of an update as its shader takes them.
+/// Shader arguments that are the same for all optimizers.
 pub(super) struct UpdateSizes {
     pub(super) count: u32,
     pub(super) columns: u32,
     pub(super) tokens_offset: u32,
     pub(super) order_offset: u32,
-    /// The first row of the piece that is bound.
-    pub(super) first: u32,
-    /// The row after its last.
-    pub(super) end: u32,
+    /// The first row of the bound shard.
+    pub(super) first_row: u32,
+    /// The row after the last one of the bound shard.
+    pub(super) end_row: u32,
 }
 
 impl<const N: usize> RowwiseUpdate<N> {
-    /// Calls `step` with runs of the tensors and of the gradient that belong together.
+    /// Calls `step` with corresponding slices of the tensors and of the gradient.
     #[inline(always)]
     pub(super) fn on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], &[f32]) + Sync) {
         let gradient = cpu.read(&self.gradient.values());
         let gradient = &*gradient;
         match self.gradient {
-            Gradient::Dense(_) => self.every_row_on_cpu(
+            Gradient::Dense(_) => self.all_rows_on_cpu(
                 cpu,
                 #[inline(always)]
                 |tensors, first| {
@@ -99,70 +100,72 @@ impl<const N: usize> RowwiseUpdate<N> {
             Gradient::Rows(values, rows) => {
                 let columns = values.columns();
                 let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
-                let beginnings = rows.beginnings(cpu);
-                let is_small = beginnings.len() * columns < SMALLEST_SPLIT;
-                let share = beginnings
-                    .len()
-                    .div_ceil(if is_small { 1 } else { cpu.threads() })
-                    .max(1);
+                let starts = rows.group_starts(cpu);
+                let is_small = starts.len() * columns < MIN_PARALLEL_ELEMENTS;
+                let threads = if is_small { 1 } else { cpu.threads() };
+                let chunk_rows = rows_per_chunk(threads, starts.len());
                 let mut rest = tensors.each_mut().map(|tensor| &mut **tensor);
-                let (mut first, mut parts) = (0, Vec::new());
-                for (number, own) in beginnings.chunks(share).enumerate() {
-                    // Rows ascend, so that each part of them has a part of the tensors to itself.
-                    let end = beginnings
-                        .get((number + 1) * share)
+                let mut first = 0;
+                let mut chunks: Vec<RowChunk<'_, N>> = Vec::new();
+                for (index, chunk_starts) in starts.chunks(chunk_rows).enumerate() {
+                    // Rows are sorted, so the slices of different chunks do not overlap.
+                    let end = starts
+                        .get((index + 1) * chunk_rows)
                         .map(|next| next.1 * columns - first);
-                    let here = rest.each_mut().map(|tensor| {
+                    let slices = rest.each_mut().map(|tensor| {
                         let whole = std::mem::take(tensor);
                         let end = end.unwrap_or(whole.len());
-                        let (front, behind) = whole.split_at_mut(end);
-                        *tensor = behind;
-                        front
+                        let (slice, after) = whole.split_at_mut(end);
+                        *tensor = after;
+                        slice
                     });
-                    parts.push((own, here, first));
+                    chunks.push((chunk_starts, slices, first));
                     first += end.unwrap_or(0);
                 }
-                let work = |(own, mut tensors, first): RowShare<'_, N>| {
-                    for &(p, row) in own {
+                let update_chunk = |(starts, mut tensors, first): RowChunk<'_, N>| {
+                    for &(p, row) in starts {
                         let slices = tensors
                             .each_mut()
                             .map(|tensor| &mut tensor[row * columns - first..][..columns]);
-                        vectorised(
+                        vectorized(
                             #[inline(always)]
                             || step(slices, &gradient[p * columns..][..columns]),
                         );
                     }
                 };
-                if parts.len() < 2 {
-                    parts.into_iter().for_each(work);
+                if chunks.len() < 2 {
+                    chunks.into_iter().for_each(update_chunk);
                 } else {
-                    parts.into_par_iter().for_each(work);
+                    chunks.into_par_iter().for_each(update_chunk);
                 }
             }
         }
     }
 
-    /// As [`Self::on_cpu`] for a state that fades; `enlarged` adds a gradient's runs to what they
-    /// belong to, enlarged.
+    /// As [`Self::on_cpu`], for a state that decays. `prescaled` adds slices of the gradient to the
+    /// corresponding slices of the tensors, prescaled to compensate for the decay.
     #[inline(always)]
     pub(super) fn decaying_state_on_cpu(
         &self,
         cpu: &Cpu,
         step: impl Fn([&mut [f32]; N], &[f32]) + Sync,
-        enlarged: impl Fn([&mut [f32]; N], &[f32]) + Sync,
+        prescaled: impl Fn([&mut [f32]; N], &[f32]) + Sync,
     ) {
         match self.gradient {
             Gradient::Dense(_) => self.on_cpu(cpu, step),
             Gradient::Rows(..) => {
-                self.on_cpu(cpu, enlarged);
-                self.every_row_on_cpu(
+                self.on_cpu(cpu, prescaled);
+                self.all_rows_on_cpu(
                     cpu,
                     #[inline(always)]
                     |tensors, _| {
                         let length = tensors[0].len();
-                        let mut runs = tensors.map(|tensor| tensor.chunks_mut(NO_GRADIENT.len()));
+                        let mut iterators =
+                            tensors.map(|tensor| tensor.chunks_mut(NO_GRADIENT.len()));
                         for _ in 0..length.div_ceil(NO_GRADIENT.len()) {
-                            let slices = runs.each_mut().map(|run| run.next().unwrap_or_default());
+                            let slices = iterators
+                                .each_mut()
+                                .map(|chunks| chunks.next().unwrap_or_default());
                             let length = slices[0].len();
                             step(slices, &NO_GRADIENT[..length]);
                         }
@@ -172,30 +175,36 @@ impl<const N: usize> RowwiseUpdate<N> {
         }
     }
 
-    /// Calls `step` with runs of the tensors that belong together, each with its first element's
-    /// number, until all is walked.
+    /// Calls `step` with corresponding slices of all tensors and the index of their first element,
+    /// for all elements.
     #[inline(always)]
-    fn every_row_on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], usize) + Sync) {
+    fn all_rows_on_cpu(&self, cpu: &Cpu, step: impl Fn([&mut [f32]; N], usize) + Sync) {
         let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
         let length = tensors[0].len();
-        let part = rows_per_part(cpu.threads(), length);
-        let mut runs = tensors.each_mut().map(|tensor| tensor.chunks_mut(part));
-        let parts: Vec<_> = (0..length.div_ceil(part))
-            .map(|_| runs.each_mut().map(|run| run.next().unwrap_or_default()))
+        let chunk_len = rows_per_chunk(cpu.threads(), length);
+        let mut iterators = tensors
+            .each_mut()
+            .map(|tensor| tensor.chunks_mut(chunk_len));
+        let chunks: Vec<_> = (0..length.div_ceil(chunk_len))
+            .map(|_| {
+                iterators
+                    .each_mut()
+                    .map(|chunks| chunks.next().unwrap_or_default())
+            })
             .collect();
-        parts
+        chunks
             .into_par_iter()
             .enumerate()
-            .for_each(|(number, slices)| {
-                vectorised(
+            .for_each(|(index, slices)| {
+                vectorized(
                     #[inline(always)]
-                    || step(slices, number * part),
+                    || step(slices, index * chunk_len),
                 );
             });
     }
 
-    /// Launches the dense or the rows entry point of `shaders` with the tensors, the gradient and
-    /// the scale bound in that order.
+    /// Launches the entry point for dense or for sparse gradients. The tensors, the gradient and
+    /// the scale are bound in this order.
     pub(super) fn on_gpu<A: Arguments>(
         &self,
         gpu: &mut Gpu,
@@ -207,31 +216,27 @@ impl<const N: usize> RowwiseUpdate<N> {
         match self.gradient {
             Gradient::Dense(values) => {
                 let gradient =
-                    |gpu: &Gpu, number: usize| Binding::whole(&gpu.shards(&values)[number].tensor);
-                self.every_row_on_gpu(gpu, dense, constants, gradient, scale, arguments);
+                    |gpu: &Gpu, shard: usize| Binding::whole(&gpu.shards(&values)[shard].tensor);
+                self.all_rows_on_gpu(gpu, dense, constants, gradient, scale, arguments);
             }
             Gradient::Rows(values, Rows { tokens, order }) => {
-                let ((tokens, tokens_offset), (order, order_offset)) =
-                    (Binding::with_offset(&tokens), Binding::with_offset(&order));
-                for (number, Shard { rows: part, .. }) in
-                    gpu.shards(&self.tensors[0]).into_iter().enumerate()
-                {
-                    let mut bindings = self.piece(gpu, number);
+                let (tokens, tokens_offset) = Binding::with_offset(&tokens);
+                let (order, order_offset) = Binding::with_offset(&order);
+                for (index, shard) in gpu.shards(&self.tensors[0]).into_iter().enumerate() {
+                    let mut bindings = self.shard_bindings(gpu, index);
                     bindings.extend([
                         Binding::whole(&values),
                         Binding::whole(&scale),
                         tokens,
                         order,
                     ]);
-                    let (count, columns) = (to_u32(values.rows()), to_u32(values.columns()));
-                    let (first, end) = (to_u32(part.start), to_u32(part.end));
                     let sizes = UpdateSizes {
-                        count,
-                        columns,
+                        count: to_u32(values.rows()),
+                        columns: to_u32(values.columns()),
                         tokens_offset,
                         order_offset,
-                        first,
-                        end,
+                        first_row: to_u32(shard.rows.start),
+                        end_row: to_u32(shard.rows.end),
                     };
                     gpu.launch(
                         rows,
@@ -245,8 +250,8 @@ impl<const N: usize> RowwiseUpdate<N> {
         }
     }
 
-    /// As [`Self::on_gpu`] for a state that fades: the rows entry point enlarges, the dense one has
-    /// no gradient where the override `GRADIENT` is false.
+    /// As [`Self::on_gpu`], for a state that decays. The entry point for sparse gradients prescales
+    /// the gradient; the dense one uses no gradient if the override `GRADIENT` is false.
     pub(super) fn decaying_state_on_gpu<A: Arguments>(
         &self,
         gpu: &mut Gpu,
@@ -258,7 +263,7 @@ impl<const N: usize> RowwiseUpdate<N> {
         self.on_gpu(gpu, shaders, constants, scale, &arguments);
         if let Gradient::Rows(values, _) = self.gradient {
             let constants = [constants, &[("GRADIENT", 0.0)]].concat();
-            self.every_row_on_gpu(
+            self.all_rows_on_gpu(
                 gpu,
                 shaders[0],
                 &constants,
@@ -269,9 +274,9 @@ impl<const N: usize> RowwiseUpdate<N> {
         }
     }
 
-    /// Launches the dense entry point on every piece, `gradient` saying what is bound as the
-    /// gradient of a piece.
-    fn every_row_on_gpu<A: Arguments>(
+    /// Launches the dense entry point on every shard. `gradient` returns the binding of a shard's
+    /// gradient.
+    fn all_rows_on_gpu<A: Arguments>(
         &self,
         gpu: &mut Gpu,
         dense: &'static Shader,
@@ -280,19 +285,17 @@ impl<const N: usize> RowwiseUpdate<N> {
         scale: Tensor,
         arguments: impl Fn(UpdateSizes) -> A,
     ) {
-        for (number, Shard { rows, tensor }) in gpu.shards(&self.tensors[0]).into_iter().enumerate()
+        for (index, Shard { rows, tensor }) in gpu.shards(&self.tensors[0]).into_iter().enumerate()
         {
-            let mut bindings = self.piece(gpu, number);
-            bindings.extend([gradient(gpu, number), Binding::whole(&scale)]);
-            let (count, columns) = (to_u32(tensor.len()), to_u32(tensor.columns()));
-            let (first, end) = (to_u32(rows.start), to_u32(rows.end));
+            let mut bindings = self.shard_bindings(gpu, index);
+            bindings.extend([gradient(gpu, index), Binding::whole(&scale)]);
             let sizes = UpdateSizes {
-                count,
-                columns,
+                count: to_u32(tensor.len()),
+                columns: to_u32(tensor.columns()),
                 tokens_offset: 0,
                 order_offset: 0,
-                first,
-                end,
+                first_row: to_u32(rows.start),
+                end_row: to_u32(rows.end),
             };
             gpu.launch(
                 dense,
@@ -304,11 +307,11 @@ impl<const N: usize> RowwiseUpdate<N> {
         }
     }
 
-    /// The tensors' pieces of this number.
-    fn piece(&self, gpu: &Gpu, number: usize) -> Vec<Binding> {
+    /// The tensors' shards with the given index.
+    fn shard_bindings(&self, gpu: &Gpu, shard: usize) -> Vec<Binding> {
         self.tensors
             .iter()
-            .map(|tensor| Binding::whole(&gpu.shards(tensor)[number].tensor))
+            .map(|tensor| Binding::whole(&gpu.shards(tensor)[shard].tensor))
             .collect()
     }
 }

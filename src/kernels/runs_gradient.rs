@@ -1,34 +1,40 @@
-//! The gradient of [`AddRuns`](super::AddRuns): what reached each number of the table, block by
-//! block, in an order that never changes.
+//! The gradient of the table of [`AddRuns`](super::AddRuns), block by block and in a fixed order of
+//! summation.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
-/// `sums[p, i] = Σ gradient[place + i - behind]` over the pieces of block p for which
-/// `0 <= i - behind < length`.
+/// `sums[p, i] = Σ gradient[offset + i - start]` over the segments of block p for which
+/// `0 <= i - start < length`. A segment is a run of [`AddRuns`](super::AddRuns) that overlaps the
+/// block.
 #[derive(Debug, Clone, Copy)]
 pub struct RunsGradient {
-    /// The gradient of what runs were added to.
+    /// The gradient of the output of [`AddRuns`](super::AddRuns).
     pub gradient: Tensor,
-    /// Where each block's pieces begin, and behind them where the last one's end: one number more
-    /// than blocks.
-    pub begins: Tensor<u32>,
-    /// `[pieces, 3]`: where the run begins in `gradient`; how many numbers behind the block's first
-    /// it begins, in two's complement where it begins before it; its length.
-    pub pieces: Tensor<u32>,
+    /// `blocks + 1` elements: the index of each block's first segment, and the number of segments.
+    pub segment_starts: Tensor<u32>,
+    /// `[segments, 3]`, one record per segment: the offset of the run in `gradient`, the start of
+    /// the run relative to the block (in two's complement, negative if the run starts before the
+    /// block), and the run's length.
+    pub segments: Tensor<u32>,
     /// `[blocks, 32]`, overwritten.
     pub sums: Tensor,
 }
 
-/// Numbers of a block.
+/// Number of elements in a block.
 pub const BLOCK: usize = 32;
-/// Numbers of a record of [`RunsGradient::pieces`].
-pub const PIECE_FIELDS: usize = 3;
+/// Number of fields in a record of [`RunsGradient::segments`].
+pub const SEGMENT_FIELDS: usize = 3;
 
-arguments! { blocks: u32, begins_offset: u32, pieces_offset: u32, gradient_offset: u32 }
+arguments! {
+    blocks: u32,
+    segment_starts_offset: u32,
+    segments_offset: u32,
+    gradient_offset: u32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "runs_gradient",
@@ -36,8 +42,8 @@ pub(super) static SHADER: Shader = Shader {
     entry_point: "main",
     bindings: &[
         ("gradient", Access::Read),
-        ("begins", Access::Read),
-        ("pieces", Access::Read),
+        ("segment_starts", Access::Read),
+        ("segments", Access::Read),
         ("sums", Access::Write),
     ],
     arguments: Arguments::FIELDS,
@@ -51,35 +57,33 @@ impl Kernel for RunsGradient {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (gradient, begins, pieces) = (
-            cpu.read(&self.gradient),
-            cpu.read(&self.begins),
-            cpu.read(&self.pieces),
-        );
-        let (gradient, begins, pieces) = (&*gradient, &*begins, &*pieces);
-        for_row_parts(
+        let gradient = cpu.read(&self.gradient);
+        let segment_starts = cpu.read(&self.segment_starts);
+        let segments = cpu.read(&self.segments);
+        let gradient = &*gradient;
+        let segment_starts = &*segment_starts;
+        let segments = &*segments;
+        for_row_chunks(
             cpu.threads(),
             &mut cpu.write(&self.sums),
             BLOCK,
-            |first, part| {
-                vectorised(
+            |first, chunk| {
+                vectorized(
                     #[inline(always)]
                     || {
-                        for (block, sums) in (first..).zip(part.chunks_exact_mut(BLOCK)) {
+                        for (block, sums) in (first..).zip(chunk.chunks_exact_mut(BLOCK)) {
                             sums.fill(0.0);
-                            let pieces = &pieces[begins[block] as usize * PIECE_FIELDS
-                                ..begins[block + 1] as usize * PIECE_FIELDS];
-                            for piece in pieces.chunks_exact(PIECE_FIELDS) {
-                                let (place, behind, length) = (
-                                    piece[0] as usize,
-                                    piece[1] as i32 as isize,
-                                    piece[2] as usize,
-                                );
-                                let begin = behind.max(0) as usize;
-                                let skipped = (-behind).max(0) as usize;
-                                let count = (BLOCK - begin).min(length - skipped);
-                                let values = &gradient[place + skipped..][..count];
-                                sums[begin..begin + count]
+                            let segments = &segments[segment_starts[block] as usize * SEGMENT_FIELDS
+                                ..segment_starts[block + 1] as usize * SEGMENT_FIELDS];
+                            for segment in segments.chunks_exact(SEGMENT_FIELDS) {
+                                let offset = segment[0] as usize;
+                                let start = segment[1] as i32 as isize;
+                                let length = segment[2] as usize;
+                                let first = start.max(0) as usize;
+                                let skipped = (-start).max(0) as usize;
+                                let count = (BLOCK - first).min(length - skipped);
+                                let values = &gradient[offset + skipped..][..count];
+                                sums[first..first + count]
                                     .iter_mut()
                                     .zip(values)
                                     .for_each(|(sum, value)| *sum += value);
@@ -93,18 +97,21 @@ impl Kernel for RunsGradient {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (gradient, gradient_offset) = Binding::with_offset(&self.gradient);
-        let ((begins, begins_offset), (pieces, pieces_offset)) = (
-            Binding::with_offset(&self.begins),
-            Binding::with_offset(&self.pieces),
-        );
+        let (segment_starts, segment_starts_offset) = Binding::with_offset(&self.segment_starts);
+        let (segments, segments_offset) = Binding::with_offset(&self.segments);
         gpu.launch(
             &SHADER,
             &[],
-            &[gradient, begins, pieces, Binding::whole(&self.sums)],
+            &[
+                gradient,
+                segment_starts,
+                segments,
+                Binding::whole(&self.sums),
+            ],
             &Arguments {
                 blocks: to_u32(self.sums.rows()),
-                begins_offset,
-                pieces_offset,
+                segment_starts_offset,
+                segments_offset,
                 gradient_offset,
             },
             workgroups(self.sums.len(), 64),

@@ -1,10 +1,10 @@
-//! Losses of targets against a sample of words that all rows share, and their gradients.
+//! Losses of targets against a sample of words shared by all rows, and their gradients.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::math;
-use super::parallel::{rows_per_part, vectorised};
+use super::parallel::{rows_per_chunk, vectorized};
 use super::softmax_cross_entropy::{LANES, exponentiate, largest};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
@@ -12,46 +12,48 @@ use crate::device::{
 use crate::field::choices;
 use crate::tensor::{NONE, Tensor};
 
-/// With a the corrected logits, each minus its word's correction, a_0 the target's and a_j those of
-/// the K words of the sample:
+/// Let a be the corrected logits, which are the logits minus the corrections of their words: a_0
+/// for the target, and a_j for the K words of the sample. Then
 ///
 /// ```text
 /// loss = -ln (e^a_0 / (e^a_0 + Σ_j e^a_j))           Softmax
 /// loss = -ln σ(a_0) - Σ_j ln (1 - σ(a_j))            Nce
 /// ```
 ///
-/// The sum of `Softmax` skips the words j that are the target.
+/// The sum of `Softmax` skips sampled words that equal the target.
 ///
-/// All logits become the gradient of `scale` times the loss. A row without a target has neither.
+/// All logits are replaced by the gradient of `scale` times the loss. For a row without a target,
+/// loss and gradient are 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SampledLoss {
-    /// `[rows, K]`: the sample's logits, overwritten with their gradient.
+    /// `[rows, K]`: the logits of the sample, overwritten with their gradient.
     pub sample: Tensor,
-    /// `rows` numbers: the targets' logits, overwritten with their gradient.
+    /// `rows` elements: the logits of the targets, overwritten with their gradient.
     pub targets: Tensor,
-    /// `rows + K`: the target of each row, or [`NONE`], then the words of the sample.
+    /// `rows + K` elements: the target of each row, or [`NONE`], followed by the words of the
+    /// sample.
     pub words: Tensor<u32>,
-    /// `rows + K` numbers: what is subtracted from the logits of these words.
+    /// `rows + K` elements: the corrections to subtract from the logits of these words.
     pub corrections: Tensor,
     /// `rows` losses in nats, overwritten.
     pub losses: Tensor,
-    /// Which loss.
+    /// The loss to compute.
     pub objective: SampledObjective,
-    /// Factor of the gradient.
+    /// A factor for the gradient.
     pub scale: f32,
 }
 
 choices! {
-    /// What is asked of a target among sampled words.
+    /// The training objective with sampled words.
     #[derive(Default, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum SampledObjective {
-        /// Which of the target and the sample the target is (Bengio and Senécal 2008, Jean 2015):
-        /// a softmax over them.
+        /// Sampled softmax: cross-entropy of the target among the target and the sample (Bengio and
+        /// Senécal 2008, Jean 2015).
         #[default]
         Softmax = "softmax",
-        /// Of each word, whether it is the text's or noise (Gutmann and Hyvärinen 2010, Mnih and
-        /// Teh 2012): noise-contrastive estimation.
+        /// Noise-contrastive estimation: classification of each word as data or noise (Gutmann and
+        /// Hyvärinen 2010, Mnih and Teh 2012).
         Nce = "nce",
     }
 }
@@ -83,22 +85,22 @@ pub(super) static SHADER: Shader = Shader {
     trusted: true,
 };
 
-/// Runs of [`LANES`] factors of up to 2 that a product in f32 has room for.
+/// Number of factors between 1 and 2 whose product does not overflow f32.
 const FACTORS: usize = 64;
 
-/// The words of the sample with what is subtracted from their logits.
+/// The words of the sample with their corrections.
 #[derive(Clone, Copy)]
 struct Sample<'a> {
     words: &'a [u32],
     corrections: &'a [f32],
 }
 
-/// One row of the softmax: `own` is the target's corrected logit. Returns the loss and the gradient
-/// of the target's logit.
+/// Processes one row of the sampled softmax. `target_logit` is corrected. Returns the loss and the
+/// gradient of the target's logit.
 #[inline(always)]
 fn softmax_row(
     row: &mut [f32],
-    own: f32,
+    target_logit: f32,
     target: u32,
     sample: Sample<'_>,
     scale: f32,
@@ -111,16 +113,20 @@ fn softmax_row(
         };
     }
     let top = largest(row);
-    let top = if own > top { own } else { top };
-    let share = math::exp(own - top);
-    let sum = exponentiate(row, top, math::exp) + share;
+    let top = if target_logit > top {
+        target_logit
+    } else {
+        top
+    };
+    let target_exp = math::exp(target_logit - top);
+    let sum = exponentiate(row, top, math::exp) + target_exp;
     let factor = scale / sum;
     row.iter_mut().for_each(|value| *value *= factor);
-    (top + sum.ln() - own, share * factor - scale)
+    (top + sum.ln() - target_logit, target_exp * factor - scale)
 }
 
-/// ln(1 + e^x) and its derivative; the first as a whole part and a factor from 1 to 2, of which the
-/// logarithm is missing.
+/// ln(1 + e^x) and its derivative. The value is returned as `[summand, factor]` with a factor
+/// between 1 and 2; it is `summand + ln(factor)`.
 #[inline(always)]
 fn softplus(x: f32) -> ([f32; 2], f32) {
     let power = math::exp(-x.abs());
@@ -131,29 +137,30 @@ fn softplus(x: f32) -> ([f32; 2], f32) {
     )
 }
 
-/// One row of noise-contrastive estimation, as [`softmax_row`].
+/// Processes one row of noise-contrastive estimation, as [`softmax_row`].
 #[inline(always)]
-fn nce_row(row: &mut [f32], own: f32, sample: Sample<'_>, scale: f32) -> (f32, f32) {
-    let ([whole, factor], derivative) = softplus(-own);
-    let mut loss = whole + factor.ln();
-    // Logarithms of products of many factors, not of each.
-    for (run, corrections) in row
+fn nce_row(row: &mut [f32], target_logit: f32, sample: Sample<'_>, scale: f32) -> (f32, f32) {
+    let ([summand, factor], derivative) = softplus(-target_logit);
+    let mut loss = summand + factor.ln();
+    // Multiplies many factors before taking one logarithm.
+    for (block, corrections) in row
         .chunks_mut(FACTORS * LANES)
         .zip(sample.corrections.chunks(FACTORS * LANES))
     {
-        let (mut wholes, mut factors) = ([0.0_f32; LANES], [1.0_f32; LANES]);
-        for (values, corrections) in run.chunks_mut(LANES).zip(corrections.chunks(LANES)) {
-            let lanes = wholes.iter_mut().zip(&mut factors);
+        let mut sums = [0.0_f32; LANES];
+        let mut products = [1.0_f32; LANES];
+        for (values, corrections) in block.chunks_mut(LANES).zip(corrections.chunks(LANES)) {
+            let lanes = sums.iter_mut().zip(&mut products);
             for ((value, correction), (sum, product)) in
                 values.iter_mut().zip(corrections).zip(lanes)
             {
-                let ([whole, factor], derivative) = softplus(*value - correction);
-                *sum += whole;
+                let ([summand, factor], derivative) = softplus(*value - correction);
+                *sum += summand;
                 *product *= factor;
                 *value = scale * derivative;
             }
         }
-        loss += wholes.iter().sum::<f32>() + factors.iter().map(|factor| factor.ln()).sum::<f32>();
+        loss += sums.iter().sum::<f32>() + products.iter().map(|product| product.ln()).sum::<f32>();
     }
     (loss, -scale * derivative)
 }
@@ -164,34 +171,34 @@ impl Kernel for SampledLoss {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (rows, columns) = (self.sample.rows(), self.sample.columns());
-        let (mut logits, mut targets, mut losses) = (
-            cpu.write(&self.sample),
-            cpu.write(&self.targets),
-            cpu.write(&self.losses),
-        );
-        let (words, corrections) = (cpu.read(&self.words), cpu.read(&self.corrections));
-        let ((of_rows, words), (own_corrections, corrections)) =
-            (words.split_at(rows), corrections.split_at(rows));
+        let rows = self.sample.rows();
+        let columns = self.sample.columns();
+        let mut logits = cpu.write(&self.sample);
+        let mut targets = cpu.write(&self.targets);
+        let mut losses = cpu.write(&self.losses);
+        let words = cpu.read(&self.words);
+        let corrections = cpu.read(&self.corrections);
+        let (target_words, words) = words.split_at(rows);
+        let (target_corrections, corrections) = corrections.split_at(rows);
         let sample = Sample { words, corrections };
-        let one = |row: &mut [f32], own: f32, target: u32| match self.objective {
+        let loss_of = |row: &mut [f32], target_logit: f32, target: u32| match self.objective {
             _ if target == NONE => {
                 row.fill(0.0);
                 (0.0, 0.0)
             }
-            SampledObjective::Softmax => softmax_row(row, own, target, sample, self.scale),
-            SampledObjective::Nce => nce_row(row, own, sample, self.scale),
+            SampledObjective::Softmax => softmax_row(row, target_logit, target, sample, self.scale),
+            SampledObjective::Nce => nce_row(row, target_logit, sample, self.scale),
         };
-        let part = rows_per_part(cpu.threads(), rows);
-        let parts = logits
-            .par_chunks_mut(part * columns)
-            .zip(targets.par_chunks_mut(part))
-            .zip(losses.par_chunks_mut(part));
-        parts
-            .zip(of_rows.par_chunks(part))
-            .zip(own_corrections.par_chunks(part))
+        let chunk_rows = rows_per_chunk(cpu.threads(), rows);
+        let chunks = logits
+            .par_chunks_mut(chunk_rows * columns)
+            .zip(targets.par_chunks_mut(chunk_rows))
+            .zip(losses.par_chunks_mut(chunk_rows));
+        chunks
+            .zip(target_words.par_chunks(chunk_rows))
+            .zip(target_corrections.par_chunks(chunk_rows))
             .for_each(|((((logits, targets), losses), words), corrections)| {
-                vectorised(
+                vectorized(
                     #[inline(always)]
                     || {
                         let rows = logits
@@ -199,7 +206,7 @@ impl Kernel for SampledLoss {
                             .zip(targets.iter_mut().zip(losses))
                             .zip(words.iter().zip(corrections));
                         for ((row, (logit, loss)), (&word, correction)) in rows {
-                            (*loss, *logit) = one(row, *logit - correction, word);
+                            (*loss, *logit) = loss_of(row, *logit - correction, word);
                         }
                     },
                 );
@@ -207,14 +214,10 @@ impl Kernel for SampledLoss {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((sample, sample_offset), (targets, targets_offset)) = (
-            Binding::with_offset(&self.sample),
-            Binding::with_offset(&self.targets),
-        );
-        let ((words, words_offset), (corrections, corrections_offset)) = (
-            Binding::with_offset(&self.words),
-            Binding::with_offset(&self.corrections),
-        );
+        let (sample, sample_offset) = Binding::with_offset(&self.sample);
+        let (targets, targets_offset) = Binding::with_offset(&self.targets);
+        let (words, words_offset) = Binding::with_offset(&self.words);
+        let (corrections, corrections_offset) = Binding::with_offset(&self.corrections);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         let rows = self.sample.rows();
         gpu.launch(

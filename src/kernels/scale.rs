@@ -1,16 +1,16 @@
-//! Shrinking a parameter: L2 regularisation as rnnlm does it, beside the gradient.
+//! Scaling of a parameter: L2 regularization as in rnnlm, applied separately from the gradient.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
-/// `values *= factor`; with factor `1 - rate * l2` before an update, the step of SGD on the loss
-/// plus `l2/2 Σ values²`.
+/// `values *= factor`. With factor `1 - rate * l2` before an update of SGD, this is the update for
+/// the loss plus `l2/2 Σ values²`.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Any shape, changed in place; may be a table of several pieces.
+    /// Any shape, updated in place; may be a sharded table.
     pub values: Tensor,
     /// The factor.
     pub factor: f32,
@@ -34,12 +34,17 @@ impl Kernel for Scale {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        for_row_parts(cpu.threads(), &mut cpu.write(&self.values), 1, |_, part| {
-            vectorised(
-                #[inline(always)]
-                || part.iter_mut().for_each(|value| *value *= self.factor),
-            );
-        });
+        for_row_chunks(
+            cpu.threads(),
+            &mut cpu.write(&self.values),
+            1,
+            |_, chunk| {
+                vectorized(
+                    #[inline(always)]
+                    || chunk.iter_mut().for_each(|value| *value *= self.factor),
+                );
+            },
+        );
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

@@ -1,20 +1,20 @@
-//! The gradient of [`Gather`](super::Gather): rows of equal tokens summed, in an order that never
-//! changes.
+//! The gradient of [`Gather`](super::Gather): the sum of the gradient rows of each token, in a
+//! fixed order.
 
-use super::parallel::{for_row_parts, vectorised};
+use super::parallel::{for_row_chunks, vectorized};
 use super::rows::Rows;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `sums[p] = Σ gradient[i]` over the positions i whose token is that of position `order[p]`,
-/// where that token begins in `order`; zeros in every other row.
+/// `sums[p] = Σ gradient[i]` over all positions i with the token of position `order[p]`, if p is
+/// the token's first position in `order`. All other rows of `sums` are zero.
 #[derive(Debug, Clone, Copy)]
 pub struct ScatterAdd {
-    /// `[rows, columns]`: the gradient of what was looked up.
+    /// `[rows, columns]`: the gradient of the lookup's output.
     pub gradient: Tensor,
-    /// The tokens that were looked up, and their order.
+    /// The tokens of the lookup, and their order.
     pub rows: Rows,
     /// `[rows, columns]`, overwritten.
     pub sums: Tensor,
@@ -37,7 +37,7 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-/// Columns that one workgroup sums.
+/// Columns per workgroup.
 const COLUMNS: usize = 16;
 
 impl Kernel for ScatterAdd {
@@ -47,19 +47,19 @@ impl Kernel for ScatterAdd {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.gradient.columns();
-        let (gradient, order, mut sums) = (
-            cpu.read(&self.gradient),
-            cpu.read(&self.rows.order),
-            cpu.write(&self.sums),
-        );
+        let gradient = cpu.read(&self.gradient);
+        let order = cpu.read(&self.rows.order);
+        let mut sums = cpu.write(&self.sums);
         let tokens = cpu.read(&self.rows.tokens);
-        let (gradient, order, tokens) = (&*gradient, &*order, &*tokens);
+        let gradient = &*gradient;
+        let order = &*order;
+        let tokens = &*tokens;
         let token = |p: usize| tokens[order[p] as usize];
-        for_row_parts(cpu.threads(), &mut sums, columns, |first, part| {
-            vectorised(
+        for_row_chunks(cpu.threads(), &mut sums, columns, |first, chunk| {
+            vectorized(
                 #[inline(always)]
                 || {
-                    for (p, sum) in (first..).zip(part.chunks_exact_mut(columns)) {
+                    for (p, sum) in (first..).zip(chunk.chunks_exact_mut(columns)) {
                         sum.fill(0.0);
                         if token(p) == NONE || (p > 0 && token(p - 1) == token(p)) {
                             continue;
@@ -77,11 +77,10 @@ impl Kernel for ScatterAdd {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((tokens, tokens_offset), (order, order_offset)) = (
-            Binding::with_offset(&self.rows.tokens),
-            Binding::with_offset(&self.rows.order),
-        );
-        let (rows, columns) = (self.gradient.rows(), self.gradient.columns());
+        let (tokens, tokens_offset) = Binding::with_offset(&self.rows.tokens);
+        let (order, order_offset) = Binding::with_offset(&self.rows.order);
+        let rows = self.gradient.rows();
+        let columns = self.gradient.columns();
         gpu.launch(
             &SHADER,
             &[],

@@ -7,11 +7,11 @@ use crate::tensor::Tensor;
 /// `parameter -= rate * scale * gradient`.
 #[derive(Debug, Clone, Copy)]
 pub struct Sgd {
-    /// Any shape, changed in place.
+    /// Any shape, updated in place.
     pub parameter: Tensor,
     /// The parameter's gradient.
     pub gradient: Gradient,
-    /// One number that multiplies the gradient; from [`ClipGradNorm`](super::ClipGradNorm).
+    /// `[1, 1]`: a factor for the gradient, from [`ClipGradNorm`](super::ClipGradNorm).
     pub scale: Tensor,
     /// The learning rate.
     pub rate: f32,
@@ -82,8 +82,8 @@ impl Kernel for Sgd {
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,
             order_offset: sizes.order_offset,
-            first_row: sizes.first,
-            end_row: sizes.end,
+            first_row: sizes.first_row,
+            end_row: sizes.end_row,
             rate: self.rate,
         });
     }

@@ -1,46 +1,47 @@
-//! Softmax, cross-entropy and the gradient of both, one row of logits a token.
+//! Softmax cross-entropy and its gradient, with one row of logits per token.
 
 use rayon::prelude::*;
 
 use super::math;
-use super::parallel::{rows_per_part, vectorised};
+use super::parallel::{rows_per_chunk, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k and, where `gradient`,
+/// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k. If `gradient` is set,
 /// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and
 /// gradient 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxCrossEntropy {
-    /// `[rows, V]`; overwritten with its gradient where `gradient`, else of no use afterwards.
+    /// `[rows, V]`, overwritten with their gradient if `gradient` is set, and with unspecified
+    /// values otherwise.
     pub logits: Tensor,
     /// `rows` tokens, each below V or [`NONE`].
     pub targets: Tensor<u32>,
     /// `rows` losses in nats, overwritten.
     pub losses: Tensor,
-    /// Whether the logits become their gradient.
+    /// Whether to replace the logits by their gradient.
     pub gradient: bool,
-    /// Factor of the gradient: 1 for the sum over tokens, 1 / tokens for the mean.
+    /// A factor for the gradient: 1 for the sum over tokens, 1 / tokens for the mean.
     pub scale: f32,
-    /// The function that makes probabilities of logits.
+    /// The exponential of the softmax.
     pub exponential: Exponential,
 }
 
-/// What a softmax takes for e^x.
+/// The exponential that a softmax uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Exponential {
     /// The exponential function.
     #[default]
     Exact,
-    /// rnnlm's approximation, for models of rnnlm; gradients take it for the exponential, as
-    /// rnnlm's do.
+    /// rnnlm's approximation, for rnnlm models. Its derivative is that of the exact exponential, as
+    /// in rnnlm.
     Rnnlm,
 }
 
 impl Exponential {
-    /// Turns logits into ln of what a softmax makes of them, on the host.
+    /// Replaces logits by the ln of their softmax probabilities, on the host.
     pub fn log_softmax(self, logits: &mut [f32]) {
         let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let log = |value: f32| match self {
@@ -57,7 +58,7 @@ impl Exponential {
             .for_each(|value| *value = (log(*value) - log_sum) as f32);
     }
 
-    /// The number by which shaders know it.
+    /// The value of the shaders' constant `RNNLM`.
     pub(super) fn constant(self) -> f64 {
         f64::from(u8::from(self == Self::Rnnlm))
     }
@@ -79,10 +80,10 @@ pub(super) static SHADER: Shader = Shader {
     trusted: true,
 };
 
-/// Running results of a loop over a row, enough of them to fill the widest vectors twice.
+/// Number of accumulators in a loop over a row: enough to fill the widest vectors twice.
 pub(super) const LANES: usize = 32;
 
-/// The largest value; NaN where there is one.
+/// The largest value, or NaN if there is one.
 #[inline(always)]
 pub(super) fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -99,7 +100,7 @@ pub(super) fn largest(row: &[f32]) -> f32 {
     )
 }
 
-/// Replaces every value by `exp` of what it is above the top, and returns the sum of them.
+/// Replaces every value by `exp(value - top)` and returns the sum of the results.
 #[inline(always)]
 pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 + Copy) -> f32 {
     let mut lanes = [0.0; LANES];
@@ -122,7 +123,7 @@ pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 +
 }
 
 impl SoftmaxCrossEntropy {
-    /// One row; returns the loss.
+    /// Processes one row and returns its loss.
     #[inline(always)]
     fn row(&self, logits: &mut [f32], target: u32) -> f32 {
         if target == NONE {
@@ -140,8 +141,8 @@ impl SoftmaxCrossEntropy {
     }
 }
 
-/// The loss of one row's target; where there is a `scale`, the logits become the gradient of the
-/// scaled loss.
+/// The loss of one row's target. If `scale` is given, the logits are replaced by the gradient of
+/// the scaled loss.
 #[inline(always)]
 pub(super) fn softmax_row(
     logits: &mut [f32],
@@ -150,7 +151,7 @@ pub(super) fn softmax_row(
     exponential: Exponential,
 ) -> f32 {
     let target_logit = logits[target];
-    if logits.len() > LONG && exponential == Exponential::Exact {
+    if logits.len() > BLOCK && exponential == Exponential::Exact {
         return long_row(logits, target, scale);
     }
     let top = largest(logits);
@@ -170,32 +171,33 @@ pub(super) fn softmax_row(
     loss
 }
 
-/// Logits of a row that stay in the cache between two readings.
-const LONG: usize = 16 * 1024;
+/// Logits that stay in the cache between two passes.
+const BLOCK: usize = 16 * 1024;
 
-/// The same for a row so long that every reading of it costs: each run of logits is measured by its
-/// own largest, and by the row's in the reading that makes the gradient.
+/// [`softmax_row`] for rows that exceed the cache. Exponentials are computed relative to the
+/// largest logit of each block; the pass that computes the gradient rescales them to that of the
+/// row.
 #[inline(always)]
 fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
     let target_logit = logits[target];
-    let mut runs = Vec::with_capacity(logits.len().div_ceil(LONG));
-    for run in logits.chunks_mut(LONG) {
-        let top = largest(run);
-        runs.push((top, exponentiate(run, top, math::exp)));
+    let mut blocks = Vec::with_capacity(logits.len().div_ceil(BLOCK));
+    for block in logits.chunks_mut(BLOCK) {
+        let top = largest(block);
+        blocks.push((top, exponentiate(block, top, math::exp)));
     }
-    // NaN must not be lost here, as it is in `max`.
-    let top = runs.iter().fold(
+    // Not `max`, which would drop NaN.
+    let top = blocks.iter().fold(
         f32::NEG_INFINITY,
-        |top, run| if top > run.0 { top } else { run.0 },
+        |top, block| if top > block.0 { top } else { block.0 },
     );
-    let sum: f32 = runs
+    let sum: f32 = blocks
         .iter()
-        .map(|(own, sum)| sum * math::exp(own - top))
+        .map(|(block_top, sum)| sum * math::exp(block_top - top))
         .sum();
     if let Some(scale) = scale {
-        for (run, (own, _)) in logits.chunks_mut(LONG).zip(&runs) {
-            let factor = scale / sum * math::exp(own - top);
-            run.iter_mut().for_each(|value| *value *= factor);
+        for (block, (block_top, _)) in logits.chunks_mut(BLOCK).zip(&blocks) {
+            let factor = scale / sum * math::exp(block_top - top);
+            block.iter_mut().for_each(|value| *value *= factor);
         }
         logits[target] -= scale;
     }
@@ -209,18 +211,16 @@ impl Kernel for SoftmaxCrossEntropy {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.logits.columns();
-        let (mut logits, targets, mut losses) = (
-            cpu.write(&self.logits),
-            cpu.read(&self.targets),
-            cpu.write(&self.losses),
-        );
-        let part = rows_per_part(cpu.threads(), targets.len());
-        let parts = logits
-            .par_chunks_mut(part * columns)
-            .zip(losses.par_chunks_mut(part))
-            .zip(targets.par_chunks(part));
-        parts.for_each(|((logits, losses), targets)| {
-            vectorised(
+        let mut logits = cpu.write(&self.logits);
+        let targets = cpu.read(&self.targets);
+        let mut losses = cpu.write(&self.losses);
+        let rows = rows_per_chunk(cpu.threads(), targets.len());
+        let chunks = logits
+            .par_chunks_mut(rows * columns)
+            .zip(losses.par_chunks_mut(rows))
+            .zip(targets.par_chunks(rows));
+        chunks.for_each(|((logits, losses), targets)| {
+            vectorized(
                 #[inline(always)]
                 || {
                     for ((row, loss), &target) in
@@ -234,10 +234,8 @@ impl Kernel for SoftmaxCrossEntropy {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((targets, targets_offset), (losses, losses_offset)) = (
-            Binding::with_offset(&self.targets),
-            Binding::with_offset(&self.losses),
-        );
+        let (targets, targets_offset) = Binding::with_offset(&self.targets);
+        let (losses, losses_offset) = Binding::with_offset(&self.losses);
         gpu.launch(
             &SHADER,
             &[

@@ -2,18 +2,18 @@
 
 use rayon::prelude::*;
 
-use super::parallel::{SMALLEST_SPLIT, rows_per_part, vectorised};
+use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
-/// `output[column] = Σ values[row, column]` over the rows, or `+=` where `accumulate`.
+/// `output[column] = Σ values[row, column]` over all rows, or `+=` if `accumulate` is set.
 #[derive(Debug, Clone, Copy)]
 pub struct SumRows {
     /// `[rows, columns]`.
     pub values: Tensor,
     /// `[1, columns]`.
     pub output: Tensor,
-    /// Whether the sums are added to the output instead of replacing it.
+    /// Whether to add the sums to the output instead of replacing it.
     pub accumulate: bool,
 }
 
@@ -35,26 +35,29 @@ impl Kernel for SumRows {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (values, mut output) = (cpu.read(&self.values), cpu.write(&self.output));
+        let values = cpu.read(&self.values);
+        let mut output = cpu.write(&self.output);
         if !self.accumulate {
             output.fill(0.0);
         }
-        let (values, columns) = (&*values, output.len());
-        let part = if values.len() < SMALLEST_SPLIT {
+        let values = &*values;
+        let columns = output.len();
+        let chunk_columns = if values.len() < MIN_PARALLEL_ELEMENTS {
             columns
         } else {
-            rows_per_part(cpu.threads(), columns)
+            rows_per_chunk(cpu.threads(), columns)
         };
         output
-            .par_chunks_mut(part)
+            .par_chunks_mut(chunk_columns)
             .enumerate()
-            .for_each(|(number, output)| {
-                let (first, width) = (number * part, output.len());
-                vectorised(
+            .for_each(|(chunk, output)| {
+                let first = chunk * chunk_columns;
+                let width = output.len();
+                vectorized(
                     #[inline(always)]
                     || {
-                        let mut fours = values.chunks_exact(4 * columns);
-                        for rows in &mut fours {
+                        let mut row_groups = values.chunks_exact(4 * columns);
+                        for rows in &mut row_groups {
                             let [a, b, c, d] =
                                 [0, 1, 2, 3].map(|row| &rows[row * columns + first..][..width]);
                             let rows = a.iter().zip(b).zip(c.iter().zip(d));
@@ -63,7 +66,7 @@ impl Kernel for SumRows {
                                 .zip(rows)
                                 .for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
                         }
-                        for row in fours.remainder().chunks_exact(columns) {
+                        for row in row_groups.remainder().chunks_exact(columns) {
                             output
                                 .iter_mut()
                                 .zip(&row[first..][..width])
@@ -75,11 +78,10 @@ impl Kernel for SumRows {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let ((values, values_offset), (output, output_offset)) = (
-            Binding::with_offset(&self.values),
-            Binding::with_offset(&self.output),
-        );
-        let (rows, columns) = (self.values.rows(), self.values.columns());
+        let (values, values_offset) = Binding::with_offset(&self.values);
+        let (output, output_offset) = Binding::with_offset(&self.output);
+        let rows = self.values.rows();
+        let columns = self.values.columns();
         gpu.launch(
             &SHADER,
             &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],

@@ -1,6 +1,6 @@
-//! Turning a matrix over, where a kernel reads it better that way.
+//! Matrix transpose, for kernels that read a transposed matrix faster.
 
-use super::parallel::for_row_parts;
+use super::parallel::for_row_chunks;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
@@ -25,8 +25,7 @@ pub(super) static SHADER: Shader = Shader {
     trusted: false,
 };
 
-/// Rows of the input that are read side by side: as many as a line of the output's cache has
-/// numbers.
+/// Rows of the input that are read together: the number of values in a cache line of the output.
 const BLOCK: usize = 16;
 
 impl Kernel for Transpose {
@@ -35,27 +34,30 @@ impl Kernel for Transpose {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let (rows, columns) = (self.input.rows(), self.input.columns());
-        let (input, mut output) = (cpu.read(&self.input), cpu.write(&self.output));
+        let rows = self.input.rows();
+        let columns = self.input.columns();
+        let input = cpu.read(&self.input);
+        let mut output = cpu.write(&self.output);
         let input = &*input;
-        for_row_parts(cpu.threads(), &mut output, rows, |first, part| {
-            for begin in (0..rows).step_by(BLOCK) {
-                let block = begin..(begin + BLOCK).min(rows);
-                for (column, line) in part.chunks_exact_mut(rows).enumerate() {
+        for_row_chunks(cpu.threads(), &mut output, rows, |first, chunk| {
+            for start in (0..rows).step_by(BLOCK) {
+                let block = start..(start + BLOCK).min(rows);
+                for (column, line) in chunk.chunks_exact_mut(rows).enumerate() {
                     let values = block
                         .clone()
                         .map(|row| input[row * columns + first + column]);
                     line[block.clone()]
                         .iter_mut()
                         .zip(values)
-                        .for_each(|(to, value)| *to = value);
+                        .for_each(|(output, value)| *output = value);
                 }
             }
         });
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let (rows, columns) = (self.input.rows(), self.input.columns());
+        let rows = self.input.rows();
+        let columns = self.input.columns();
         gpu.launch(
             &SHADER,
             &[],

@@ -8,8 +8,8 @@ use super::run::in_place_if;
 use super::{Setup, option};
 use crate::error::Result;
 use crate::kernels::{
-    AddRuns, BLOCK, Exponential, GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups, PIECE_FIELDS,
-    ROW_FIELDS, RaggedSoftmax, RunsGradient,
+    AddRuns, BLOCK, Exponential, GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups, ROW_FIELDS,
+    RaggedSoftmax, RunsGradient, SEGMENT_FIELDS,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -189,15 +189,21 @@ fn grouped(
     let groups = Groups {
         records,
         count,
-        widest,
-        touched,
+        max_width: widest,
+        total_width: touched,
     };
     let is = |other| product == other;
     let written = |bench: &mut Bench<'_>, name, place, shape, is_written| match is_written {
         true => bench.output(name, place, shape),
         false => bench.random_input(name, place, shape),
     };
-    let rows = written(bench, "rows", Part, shape, is(GroupedProduct::Input))?;
+    let rows = written(
+        bench,
+        "rows",
+        Part,
+        shape,
+        is(GroupedProduct::InputGradient),
+    )?;
     let products = written(
         bench,
         "products",
@@ -205,7 +211,7 @@ fn grouped(
         [1, products],
         is(GroupedProduct::Forward),
     )?;
-    let is_weight = is(GroupedProduct::Weight);
+    let is_weight = is(GroupedProduct::WeightGradient);
     let table_rows = if is_weight { touched } else { table_rows };
     let table = written(bench, "table", Whole, [table_rows, columns], is_weight)?;
     let bias = match with_bias {
@@ -237,17 +243,19 @@ fn runs_gradient(bench: &mut Bench<'_>, blocks: usize, most: usize) -> Result<()
             pieces.extend([place as u32, behind as u32, length as u32]);
             end = end.max(place + length);
         }
-        begins.push((pieces.len() / PIECE_FIELDS) as u32);
+        begins.push((pieces.len() / SEGMENT_FIELDS) as u32);
     }
     let gradient = bench.random_input("gradient", Part, [1, end])?;
     let begins = bench.tokens("begins", begins)?;
-    let count = pieces.len() / PIECE_FIELDS;
-    let pieces = bench.tokens("pieces", pieces)?.reshape(count, PIECE_FIELDS);
+    let count = pieces.len() / SEGMENT_FIELDS;
+    let pieces = bench
+        .tokens("pieces", pieces)?
+        .reshape(count, SEGMENT_FIELDS);
     let sums: Tensor = bench.output("sums", Whole, [blocks, BLOCK])?;
     bench.run(&RunsGradient {
         gradient,
-        begins,
-        pieces,
+        segment_starts: begins,
+        segments: pieces,
         sums,
     });
     Ok(())
@@ -258,8 +266,8 @@ fn runs_gradient(bench: &mut Bench<'_>, blocks: usize, most: usize) -> Result<()
 pub(super) fn setups(setups: &mut Vec<Setup>) {
     for product in [
         GroupedProduct::Forward,
-        GroupedProduct::Input,
-        GroupedProduct::Weight,
+        GroupedProduct::InputGradient,
+        GroupedProduct::WeightGradient,
     ] {
         for (groups, widest, columns, bias) in [
             (1, 1, 1, false),

@@ -131,8 +131,8 @@ pub(super) fn between_devices(setup: &Setup, output: &str) -> Tolerance {
             ..
         }) => match product {
             GroupedProduct::Forward => sum_of(columns + 1),
-            GroupedProduct::Input => sum_of(widest),
-            GroupedProduct::Weight => sum_of(5),
+            GroupedProduct::InputGradient => sum_of(widest),
+            GroupedProduct::WeightGradient => sum_of(5),
         },
         Setup::Ragged(Ragged::AddRuns { order, .. }) => sum_of(order + 1),
         Setup::Ragged(Ragged::RunsGradient { most, .. }) => sum_of(most),

@@ -1,4 +1,4 @@
-//! The CPU's face of a product: the `gemm` crate, in as many parts as there are threads.
+//! Matrix products on the CPU, with the `gemm` crate and one chunk per thread.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,17 +7,19 @@ use gemm::Parallelism;
 use half::f16;
 use rayon::prelude::*;
 
-use super::super::parallel::vectorised;
+use super::super::parallel::vectorized;
 use super::{Matmul, Precision};
 use crate::device::Cpu;
 
-/// Multiplications below which a second thread costs more than it saves.
-const SMALLEST_SPLIT: usize = 64 * 64 * 64;
+/// Below this number of multiplications, a second thread costs more than it saves.
+const MIN_PARALLEL_MULTIPLICATIONS: usize = 64 * 64 * 64;
 
 impl Matmul {
     pub(super) fn multiply_on_cpu(&self, cpu: &Cpu) {
         let [m, n, k] = self.sizes();
-        let (a, b, mut c) = (cpu.read(&self.a), cpu.read(&self.b), cpu.write(&self.c));
+        let a = cpu.read(&self.a);
+        let b = cpu.read(&self.b);
+        let mut c = cpu.write(&self.c);
         let strides = |columns: usize, transpose| {
             if transpose {
                 [1, columns]
@@ -25,9 +27,11 @@ impl Matmul {
                 [columns, 1]
             }
         };
-        let (mut a, mut b) = (Cow::Borrowed(&*a), Cow::Borrowed(&*b));
+        let mut a = Cow::Borrowed(&*a);
+        let mut b = Cow::Borrowed(&*b);
         if let Precision::Mixed { scale } = self.precision {
-            // Divided again at once and not in the sums: by a power of two that changes no digit.
+            // Dividing the operands instead of the sums gives the same result: a power of two does
+            // not change the digits.
             let rounded = |values: &[f32], scale: f32| {
                 values
                     .iter()
@@ -48,36 +52,37 @@ impl Matmul {
             },
             accumulate: self.accumulate,
         };
-        let parts = if m * n * k < SMALLEST_SPLIT {
+        let threads = if m * n * k < MIN_PARALLEL_MULTIPLICATIONS {
             1
         } else {
             cpu.threads()
         };
-        product.run_in_parts(&mut c, parts);
+        product.run_parallel(&mut c, threads);
     }
 }
 
-/// Columns of c up to which a product may go by way of its transpose.
-const NARROW: usize = 256;
-/// Terms from which on that pays.
-const SHALLOWEST_TURNED: usize = 16;
-/// Numbers of c that go that way at once: 400 KB, less than a core's cache. No multiple of a large
-/// power of two, so that a column of the transpose does not fall on few of the cache's lines.
-const CHUNK: usize = 100_000;
-/// The most numbers of c that `gemm` computes in another order than more of them.
+/// The maximum number of columns of c for computing a block's transpose instead of the block.
+const MAX_TRANSPOSED_COLUMNS: usize = 256;
+/// The minimum inner size k for computing a block's transpose.
+const MIN_TRANSPOSED_DEPTH: usize = 16;
+/// Elements of c whose transpose is computed at a time: 400 KB, less than a core's cache. Not a
+/// multiple of a large power of two, so that a column of the transpose does not map to few cache
+/// lines.
+const TRANSPOSED_BLOCK: usize = 100_000;
+/// Up to this number of elements of c, `gemm` uses another order of summation.
 const SMALL_PRODUCT: usize = 256;
-/// How many times deeper than wide a product is before threads share its depth.
-const DEEP: usize = 4;
+/// Threads split the inner size k if it exceeds the larger side of c by this factor.
+const MIN_SPLIT_K_RATIO: usize = 4;
 
-/// Rows of a block of products of `width` columns in which a row's numbers, to the bit, depend
-/// neither on the others nor on their place, if every block has as many. In products of other
-/// numbers of rows sums may be rounded in another order.
+/// Number of rows of a product of `width` columns such that, if every product has this number of
+/// rows, a row's values are bit-identical whatever the other rows are and wherever the row is.
+/// Products with other numbers of rows may use another order of summation.
 pub const fn batch_invariant_rows(width: usize) -> usize {
     (SMALL_PRODUCT / width + 1).next_multiple_of(16)
 }
 
-/// A matrix in memory: its numbers, and the distance between neighbouring rows and between
-/// neighbouring columns.
+/// A matrix in memory: its elements, and the distances between adjacent rows and between adjacent
+/// columns.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct View<'a> {
     pub(in crate::kernels) data: &'a [f32],
@@ -85,16 +90,17 @@ pub(in crate::kernels) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The first number of row `first` (`side` 0) or column `first` (1), and the strides.
-    fn at(&self, side: usize, first: usize) -> (*const f32, [usize; 2]) {
+    /// A pointer to the first element of row `first` (`side` 0) or of column `first` (`side` 1),
+    /// and the strides.
+    fn pointer_at(&self, side: usize, first: usize) -> (*const f32, [usize; 2]) {
         (
             self.data[(first * self.strides[side]).min(self.data.len())..].as_ptr(),
             self.strides,
         )
     }
 
-    /// The matrix from row `first` on (`side` 0), or from column `first` on (1).
-    fn from(self, side: usize, first: usize) -> Self {
+    /// The matrix without the rows (`side` 0) or columns (`side` 1) before `first`.
+    fn starting_at(self, side: usize, first: usize) -> Self {
         View {
             data: &self.data[first * self.strides[side]..],
             ..self
@@ -102,7 +108,7 @@ impl View<'_> {
     }
 }
 
-/// A product of two views into a row-major matrix; `sizes` are m, n, k.
+/// The product of two views; its result is a row-major matrix. `sizes` are m, n and k.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) sizes: [usize; 3],
@@ -111,24 +117,25 @@ pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) accumulate: bool,
 }
 
-/// The first element of c, for threads that write different parts of it.
+/// A pointer to the first element of c, for threads that write disjoint blocks of it.
 #[derive(Clone, Copy)]
 struct Destination(*mut f32);
 #[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
-// SAFETY: `run_in_parts` gives every thread rows or columns of its own, and c outlives the threads.
+// SAFETY: `run_parallel` assigns disjoint rows or columns to the threads, and c outlives the
+// threads.
 unsafe impl Send for Destination {}
 #[expect(unsafe_code, reason = "a raw pointer is not Sync by itself")]
 // SAFETY: as above.
 unsafe impl Sync for Destination {}
 
 impl Product<'_> {
-    /// Writes the product into `c`, `[m, n]` row-major, in this thread.
+    /// Writes the product to `c`, `[m, n]` row-major, on this thread.
     pub(in crate::kernels) fn run(&self, c: &mut [f32]) {
-        self.run_in_parts(c, 1);
+        self.run_parallel(c, 1);
     }
 
-    /// The same in `parts` parts of the longer side of c, at once.
-    pub(in crate::kernels) fn run_in_parts(&self, c: &mut [f32], parts: usize) {
+    /// Writes the product to `c` on `threads` threads, which split the longer side of c.
+    pub(in crate::kernels) fn run_parallel(&self, c: &mut [f32], threads: usize) {
         let [m, n, k] = self.sizes;
         if m == 0 || n == 0 {
             return;
@@ -136,59 +143,60 @@ impl Product<'_> {
         let last = |view: &View, rows: usize, columns: usize| {
             (rows - 1) * view.strides[0] + (columns - 1) * view.strides[1]
         };
-        // Everything below trusts these.
+        // The unsafe code below relies on these assertions.
         assert!(c.len() >= m * n);
         assert!(
             k == 0
                 || (last(&self.a, m, k) < self.a.data.len()
                     && last(&self.b, k, n) < self.b.data.len())
         );
-        if parts > 1 && k > DEEP * m.max(n) {
-            return self.run_in_terms(c, parts);
+        if threads > 1 && k > MIN_SPLIT_K_RATIO * m.max(n) {
+            return self.run_split_k(c, threads);
         }
         if self.is_narrow() {
-            return self.run_narrow(c, parts);
+            return self.run_narrow(c, threads);
         }
         let destination = Destination(c.as_mut_ptr());
         let whole = [0..m, 0..n];
-        if parts < 2 {
-            return self.block(destination, whole);
+        if threads < 2 {
+            return self.run_block(destination, whole);
         }
         let side = usize::from(n > m);
-        // Whole vectors for every part.
-        let part = self.sizes[side].div_ceil(parts).next_multiple_of(16);
-        (0..self.sizes[side].div_ceil(part))
+        let length = self.sizes[side];
+        // Every chunk consists of whole vectors.
+        let chunk = length.div_ceil(threads).next_multiple_of(16);
+        (0..length.div_ceil(chunk))
             .into_par_iter()
-            .for_each(|number| {
+            .for_each(|index| {
                 let mut block = whole.clone();
-                block[side] = number * part..((number + 1) * part).min(self.sizes[side]);
-                self.block(destination, block);
+                block[side] = index * chunk..((index + 1) * chunk).min(length);
+                self.run_block(destination, block);
             });
     }
 
-    /// The same in `parts` parts of the inner size, which are added up in their order: where c is
-    /// small, each thread then packs its part of the factors and not all of one.
-    fn run_in_terms(&self, c: &mut [f32], parts: usize) {
+    /// Writes the product to `c` on `threads` threads, which split the inner size k; their results
+    /// are added in order. For small c: each thread then packs only its chunk of the operands
+    /// instead of one whole operand.
+    fn run_split_k(&self, c: &mut [f32], threads: usize) {
         let [m, n, k] = self.sizes;
-        let part = k.div_ceil(parts).next_multiple_of(16);
-        let of_terms = |number: usize| {
-            let terms = number * part..((number + 1) * part).min(k);
-            let [a, b] = [self.a.from(1, terms.start), self.b.from(0, terms.start)];
+        let chunk = k.div_ceil(threads).next_multiple_of(16);
+        let partial_product = |index: usize| {
+            let terms = index * chunk..((index + 1) * chunk).min(k);
             Product {
                 sizes: [m, n, terms.len()],
-                a,
-                b,
-                accumulate: number == 0 && self.accumulate,
+                a: self.a.starting_at(1, terms.start),
+                b: self.b.starting_at(0, terms.start),
+                accumulate: index == 0 && self.accumulate,
             }
         };
-        let mut others = vec![0.0; (k.div_ceil(part) - 1) * m * n];
+        let mut others = vec![0.0; (k.div_ceil(chunk) - 1) * m * n];
         let sums = std::iter::once(&mut c[..m * n]).chain(others.chunks_exact_mut(m * n));
         sums.collect::<Vec<_>>()
             .into_par_iter()
             .enumerate()
-            .for_each(|(number, sum)| of_terms(number).run(sum));
+            .for_each(|(index, sum)| partial_product(index).run(sum));
         for other in others.chunks_exact(m * n) {
-            vectorised(
+            vectorized(
                 #[inline(always)]
                 || {
                     c.iter_mut()
@@ -199,29 +207,31 @@ impl Product<'_> {
         }
     }
 
-    /// One block of rows and columns of c, in this thread.
-    fn block(&self, c: Destination, [rows, columns]: [Range<usize>; 2]) {
+    /// Computes one block of rows and columns of c on this thread.
+    fn run_block(&self, c: Destination, [rows, columns]: [Range<usize>; 2]) {
         let [_, n, k] = self.sizes;
-        let is_turned = self.a.strides[0] == 1 && k >= SHALLOWEST_TURNED;
-        if is_turned && columns.len() <= NARROW && rows.len() >= 4 * columns.len() {
-            let chunk = (CHUNK / columns.len()).min(rows.len());
-            let mut transposed = vec![0.0; columns.len() * chunk];
-            for first in rows.clone().step_by(chunk) {
-                self.transposed_block(
+        let is_a_transposed = self.a.strides[0] == 1 && k >= MIN_TRANSPOSED_DEPTH;
+        let is_narrow = columns.len() <= MAX_TRANSPOSED_COLUMNS;
+        if is_a_transposed && is_narrow && rows.len() >= 4 * columns.len() {
+            let height = (TRANSPOSED_BLOCK / columns.len()).min(rows.len());
+            let mut transposed = vec![0.0; columns.len() * height];
+            for first in rows.clone().step_by(height) {
+                self.run_transposed_block(
                     c,
-                    [first..(first + chunk).min(rows.end), columns.clone()],
+                    [first..(first + height).min(rows.end), columns.clone()],
                     &mut transposed,
                 );
             }
             return;
         }
         #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
-        // SAFETY: `run_in_parts` checked that every index below m, n and k lies inside the three
+        // SAFETY: `run_parallel` checked that all indices below m, n and k are within the three
         // slices, and no two blocks of c overlap.
         unsafe {
             let c = c.0.add(rows.start * n + columns.start);
-            let [a, b] = [self.a.at(0, rows.start), self.b.at(1, columns.start)];
-            product(
+            let a = self.a.pointer_at(0, rows.start);
+            let b = self.b.pointer_at(1, columns.start);
+            multiply(
                 [rows.len(), columns.len(), k],
                 c,
                 [n, 1],
@@ -232,26 +242,25 @@ impl Product<'_> {
         }
     }
 
-    /// A block of c by way of its transpose, which stays in the cache: c is too narrow to multiply
-    /// well as it is, and a lies transposed, so that its columns are vectors. `transposed` has room
-    /// for the block.
-    fn transposed_block(
+    /// Computes the transpose of a block of c in `transposed`, which fits the cache, and copies it
+    /// to c. Faster if c is narrow and a is stored transposed, so that its columns are contiguous.
+    fn run_transposed_block(
         &self,
         c: Destination,
         [rows, columns]: [Range<usize>; 2],
         transposed: &mut [f32],
     ) {
-        let (n, [height, width]) = (self.sizes[1], [rows.len(), columns.len()]);
+        let n = self.sizes[1];
+        let height = rows.len();
+        let width = columns.len();
         let transposed = &mut transposed[..width * height];
-        let turn = |(data, [row, column]): (*const f32, [usize; 2])| (data, [column, row]);
-        let [a, b] = [
-            turn(self.a.at(0, rows.start)),
-            turn(self.b.at(1, columns.start)),
-        ];
-        #[expect(unsafe_code, reason = "as in `block`")]
-        // SAFETY: as in `block`; `transposed` has a number for every one of the block.
+        let transpose = |(data, [row, column]): (*const f32, [usize; 2])| (data, [column, row]);
+        let a = transpose(self.a.pointer_at(0, rows.start));
+        let b = transpose(self.b.pointer_at(1, columns.start));
+        #[expect(unsafe_code, reason = "as in `run_block`")]
+        // SAFETY: as in `run_block`; `transposed` has an element for each element of the block.
         unsafe {
-            product(
+            multiply(
                 [width, height, self.sizes[2]],
                 transposed.as_mut_ptr(),
                 [height, 1],
@@ -260,19 +269,20 @@ impl Product<'_> {
                 false,
             );
         }
-        for (row, number) in rows.enumerate() {
-            #[expect(unsafe_code, reason = "as in `block`")]
-            // SAFETY: as in `block`: this is a part of a row of c.
-            let line = unsafe {
-                std::slice::from_raw_parts_mut(c.0.add(number * n + columns.start), width)
-            };
-            let values = transposed[row..].iter().step_by(height);
+        for (column, row) in rows.enumerate() {
+            #[expect(unsafe_code, reason = "as in `run_block`")]
+            // SAFETY: as in `run_block`; the slice is within one row of c.
+            let output =
+                unsafe { std::slice::from_raw_parts_mut(c.0.add(row * n + columns.start), width) };
+            let values = transposed[column..].iter().step_by(height);
             if self.accumulate {
-                line.iter_mut()
+                output
+                    .iter_mut()
                     .zip(values)
                     .for_each(|(sum, value)| *sum += value);
             } else {
-                line.iter_mut()
+                output
+                    .iter_mut()
                     .zip(values)
                     .for_each(|(sum, value)| *sum = *value);
             }
@@ -280,13 +290,14 @@ impl Product<'_> {
     }
 }
 
-/// `c = a b`, or `c += a b`, of sizes m, n, k; each matrix as its first number and the distances
-/// between its rows and between its columns.
+/// `c = a b`, or `c += a b` if `accumulate` is set, with sizes m, n and k. Each matrix is a pointer
+/// to its first element, with the distances between rows and between columns.
 ///
 /// # Safety
-/// Every number of the three must lie in memory that is valid, and no one else may use c's.
+/// All elements of the three matrices must be in valid memory, and no other code may access those
+/// of c during the call.
 #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
-unsafe fn product(
+unsafe fn multiply(
     [m, n, k]: [usize; 3],
     c: *mut f32,
     [c_row, c_column]: [usize; 2],
@@ -296,8 +307,8 @@ unsafe fn product(
 ) {
     let alpha = if accumulate { 1.0 } else { 0.0 };
     let [c_row, c_column, a_row, a_column, b_row, b_column] =
-        [c_row, c_column, a_row, a_column, b_row, b_column].map(|one| one as isize);
-    // SAFETY: the caller's.
+        [c_row, c_column, a_row, a_column, b_row, b_column].map(|stride| stride as isize);
+    // SAFETY: guaranteed by the caller.
     unsafe {
         gemm::gemm(
             m,
@@ -346,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_products_of_one_size_do_not_depend_on_each_other() {
+    fn rows_are_batch_invariant() {
         for k in [1_usize, 3, 100, 256, 700, 2000] {
             for n in [1_usize, 3, 7, 16, 40, 301] {
                 let m = batch_invariant_rows(n);

@@ -1,5 +1,5 @@
-//! A GPU's face of a product: tiles and parts chosen by its sizes, one dispatch for each block that
-//! lies in single buffers.
+//! Matrix products on a GPU: the tile and the number of chunks are chosen by the sizes, and sharded
+//! operands are multiplied block by block.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ arguments! {
     m: u32,
     n: u32,
     k: u32,
-    part: u32,
+    chunk: u32,
     a_offset: u32,
     a_stride: u32,
     b_offset: u32,
@@ -49,64 +49,63 @@ pub(in crate::kernels) static LARGE_VECTOR: Shader = Shader {
     ],
     ..SMALL
 };
-pub(in crate::kernels) static SUM_PARTS: Shader = Shader {
-    entry_point: "sum_parts",
+pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
+    entry_point: "sum_chunks",
     ..SMALL
 };
 
-/// Parts of a sum are multiples of this: whole loads of every tile.
+/// Chunks of k are multiples of this, so that tiles are loaded completely.
 const DEPTH: usize = 16;
-/// Terms of the inner size that one dispatch adds up: a turn for each, and two for a load of eight.
-const TERMS: usize = super::super::MOST_TURNS / 10 * 8;
-/// Rows or columns of c that one dispatch makes: as many tiles as a dimension has workgroups.
-const LARGEST_SIDE: usize = 65_535 * 64;
-/// Workgroups from which on a GPU is full.
-const MANY_GROUPS: usize = 256;
-/// Workgroups below which large tiles leave most of a GPU idle.
-const FEW_GROUPS: usize = 128;
-/// Terms below which a sum is not split between workgroups.
-const SHORTEST_PART: usize = 256;
+/// Terms that one dispatch sums: one loop iteration per term, and two per load of eight terms.
+const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 10 * 8;
+/// Rows or columns of c per dispatch: the limit on workgroups in one dimension, times the small
+/// tile.
+const MAX_SIDE: usize = 65_535 * 64;
+/// Number of workgroups that occupies a GPU fully.
+const FULL_WORKGROUPS: usize = 256;
+/// With fewer workgroups, large tiles leave most of a GPU idle.
+const MIN_LARGE_TILE_WORKGROUPS: usize = 128;
+/// Sums with fewer terms are not split between workgroups.
+const MIN_CHUNK: usize = 256;
+
 impl Matmul {
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
         let [m, n, k] = self.sizes();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.shards(tensor));
-        let along = |pieces: &[Shard], here: bool| {
-            if here {
-                pieces.iter().map(|piece| piece.rows.end).collect()
+        // The ends of the shards, if their rows run along the dimension in question.
+        let ends = |shards: &[Shard], runs_along: bool| {
+            if runs_along {
+                shards.iter().map(|shard| shard.rows.end).collect()
             } else {
                 Vec::new()
             }
         };
-        let rows = cut(
-            m,
-            LARGEST_SIDE,
-            [along(&c, true), along(&a, !self.transpose_a)],
-        );
-        let columns = cut(n, LARGEST_SIDE, [along(&b, self.transpose_b), Vec::new()]);
-        let terms = cut(
+        let rows = split_range(m, MAX_SIDE, [ends(&c, true), ends(&a, !self.transpose_a)]);
+        let columns = split_range(n, MAX_SIDE, [ends(&b, self.transpose_b), Vec::new()]);
+        let terms = split_range(
             k,
-            TERMS,
-            [along(&a, self.transpose_a), along(&b, !self.transpose_b)],
+            MAX_TERMS,
+            [ends(&a, self.transpose_a), ends(&b, !self.transpose_b)],
         );
         for rows in &rows {
             for columns in &columns {
-                for (number, terms) in terms.iter().enumerate() {
+                for (index, terms) in terms.iter().enumerate() {
                     let block = Block {
                         sizes: [rows.len(), columns.len(), terms.len()],
                         a: if self.transpose_a {
-                            corner(&a, terms, rows)
+                            block_view(&a, terms, rows)
                         } else {
-                            corner(&a, rows, terms)
+                            block_view(&a, rows, terms)
                         },
                         b: if self.transpose_b {
-                            corner(&b, columns, terms)
+                            block_view(&b, columns, terms)
                         } else {
-                            corner(&b, terms, columns)
+                            block_view(&b, terms, columns)
                         },
-                        c: corner(&c, rows, columns),
+                        c: block_view(&c, rows, columns),
                         transposed: [self.transpose_a, self.transpose_b],
-                        // One dispatch overwrites c, those after it add to what is there.
-                        accumulate: self.accumulate || number > 0,
+                        // The first dispatch overwrites c, later ones add to it.
+                        accumulate: self.accumulate || index > 0,
                         precision: self.precision,
                     };
                     block.launch(gpu);
@@ -116,15 +115,15 @@ impl Matmul {
     }
 }
 
-/// Cuts `0..whole` after every `largest` and at every place given; a single empty run where there
-/// is nothing.
-fn cut(whole: usize, largest: usize, places: [Vec<usize>; 2]) -> Vec<Range<usize>> {
-    let mut ends: Vec<usize> = places
+/// Splits `0..length` at the multiples of `max_length` and at the given boundaries. Returns a
+/// single empty range if `length` is 0.
+fn split_range(length: usize, max_length: usize, boundaries: [Vec<usize>; 2]) -> Vec<Range<usize>> {
+    let mut ends: Vec<usize> = boundaries
         .into_iter()
         .flatten()
-        .chain((1..=whole / largest).map(|number| number * largest))
+        .chain((1..=length / max_length).map(|index| index * max_length))
         .collect();
-    ends.push(whole);
+    ends.push(length);
     ends.sort_unstable();
     ends.dedup();
     let mut start = 0;
@@ -133,71 +132,69 @@ fn cut(whole: usize, largest: usize, places: [Vec<usize>; 2]) -> Vec<Range<usize
         .collect()
 }
 
-/// Where in a GPU's memory a block of a matrix begins, and how far apart its rows are.
+/// A block of a matrix in GPU memory: the offset of its first element, and the distance between
+/// rows.
 #[derive(Clone, Copy)]
-struct Corner {
+struct BlockView {
     binding: Binding,
     offset: usize,
     stride: usize,
 }
 
-/// The corner of the block of `rows` and `columns`, which lies in one piece.
-fn corner(pieces: &[Shard], rows: &Range<usize>, columns: &Range<usize>) -> Corner {
-    let piece = pieces
+/// The block of `rows` and `columns`, which is within one shard.
+fn block_view(shards: &[Shard], rows: &Range<usize>, columns: &Range<usize>) -> BlockView {
+    let shard = shards
         .iter()
-        .find(|piece| piece.rows.contains(&rows.start))
-        .unwrap_or(&pieces[0]);
-    let stride = piece.tensor.columns();
-    let (binding, offset) = Binding::with_offset(&piece.tensor);
-    Corner {
+        .find(|shard| shard.rows.contains(&rows.start))
+        .unwrap_or(&shards[0]);
+    let stride = shard.tensor.columns();
+    let (binding, offset) = Binding::with_offset(&shard.tensor);
+    BlockView {
         binding,
-        offset: offset as usize + (rows.start - piece.rows.start) * stride + columns.start,
+        offset: offset as usize + (rows.start - shard.rows.start) * stride + columns.start,
         stride,
     }
 }
 
-/// A block of a product that one dispatch makes, or one for its parts and one for their sum.
+/// A block of a product, computed in one dispatch, or in one for the chunks of k and one for their
+/// sum.
 struct Block {
     /// m, n and k.
     sizes: [usize; 3],
-    a: Corner,
-    b: Corner,
-    c: Corner,
+    a: BlockView,
+    b: BlockView,
+    c: BlockView,
     transposed: [bool; 2],
     accumulate: bool,
     precision: Precision,
 }
 
 impl Block {
-    /// The side of a tile, and the number of parts that the sums are split into: enough workgroups,
-    /// and large tiles as far as that allows. The choice depends on sizes alone, so that results
-    /// repeat.
-    fn tile_and_parts(&self) -> (usize, usize) {
+    /// The side of a tile, and the number of chunks of k. Chosen such that there are enough
+    /// workgroups, with large tiles if possible. The choice depends only on the sizes, so that
+    /// results are reproducible.
+    fn tile_and_chunks(&self) -> (usize, usize) {
         let [m, n, k] = self.sizes;
-        let parts = |tile: usize| {
-            let tiles = m.div_ceil(tile) * n.div_ceil(tile);
-            let wanted = if tiles < MANY_GROUPS {
-                (2 * MANY_GROUPS).div_ceil(tiles)
+        let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
+        let chunks = |side: usize| {
+            let desired = if tiles(side) < FULL_WORKGROUPS {
+                (2 * FULL_WORKGROUPS).div_ceil(tiles(side))
             } else {
                 1
             };
-            (
-                tiles,
-                wanted
-                    .min(k / SHORTEST_PART)
-                    .min(Gpu::SCRATCH_ELEMENTS / (m * n))
-                    .max(1),
-            )
+            desired
+                .min(k / MIN_CHUNK)
+                .min(Gpu::SCRATCH_ELEMENTS / (m * n))
+                .max(1)
         };
-        let (tiles, split) = parts(128);
-        if tiles * split >= FEW_GROUPS {
-            (128, split)
+        if tiles(128) * chunks(128) >= MIN_LARGE_TILE_WORKGROUPS {
+            (128, chunks(128))
         } else {
-            (64, parts(64).1)
+            (64, chunks(64))
         }
     }
 
-    /// Whether all rows that are read begin at multiples of four and end there.
+    /// Whether all rows of the operands start and end at multiples of four elements.
     fn is_vectorisable(&self) -> bool {
         let [m, n, k] = self.sizes;
         let a_length = if self.transposed[0] { m } else { k };
@@ -219,10 +216,10 @@ impl Block {
         if m == 0 || n == 0 {
             return;
         }
-        let (tile, parts) = self.tile_and_parts();
-        // A sum without terms is a part too.
-        let part = k.div_ceil(parts).next_multiple_of(DEPTH).max(DEPTH);
-        let parts = k.div_ceil(part).max(1);
+        let (tile, chunks) = self.tile_and_chunks();
+        // At least one chunk, even if k is 0.
+        let chunk = k.div_ceil(chunks).next_multiple_of(DEPTH).max(DEPTH);
+        let chunks = k.div_ceil(chunk).max(1);
         let (round, a_scale) = match self.precision {
             Precision::Full => (false, 1.0),
             Precision::Mixed { scale } => (true, scale),
@@ -250,7 +247,7 @@ impl Block {
             m: to_u32(m),
             n: to_u32(n),
             k: to_u32(k),
-            part: to_u32(part),
+            chunk: to_u32(chunk),
             a_offset: to_u32(self.a.offset),
             a_stride: to_u32(self.a.stride),
             b_offset: to_u32(self.b.offset),
@@ -262,9 +259,9 @@ impl Block {
         let groups = [
             to_u32(n.div_ceil(columns)),
             to_u32(m.div_ceil(rows)),
-            to_u32(parts),
+            to_u32(chunks),
         ];
-        if parts == 1 {
+        if chunks == 1 {
             return gpu.launch(
                 shader,
                 &constants,
@@ -288,11 +285,11 @@ impl Block {
             groups,
         );
         let sum = Arguments {
-            part: to_u32(parts),
+            chunk: to_u32(chunks),
             ..arguments
         };
         gpu.launch(
-            &SUM_PARTS,
+            &SUM_CHUNKS,
             &[("ACCUMULATE", accumulate)],
             &[scratch, scratch, self.c.binding],
             &sum,

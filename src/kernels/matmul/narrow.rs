@@ -1,44 +1,45 @@
-//! Products with fewer columns than a vector has numbers, for which `gemm` spends most of its time
-//! on packing: gradients of the few numbers that rare words see of the state, say.
+//! Products with fewer columns than a vector has elements, for which `gemm` spends most of its time
+//! on
+//! packing: for example gradients of the small projections of the adaptive softmax.
 
 use pulp::Simd;
 use rayon::prelude::*;
 
 use super::cpu::Product;
 
-/// Columns of c from which on `gemm` is as fast.
-const NARROWEST_PACKED: usize = 16;
-/// NarrowProduct of c that are summed at a time, so that sums do not wait for each other.
-const TOGETHER: usize = 8;
+/// From this number of columns on, `gemm` is as fast.
+const MIN_GEMM_COLUMNS: usize = 16;
+/// Rows of c that are summed together, so that additions do not wait for each other.
+const ROWS: usize = 8;
 
 impl Product<'_> {
-    /// Whether the product is best computed by [`Product::run_narrow`], to which rows lie side by
-    /// side. Of one row or column `gemm` is as fast.
+    /// Whether [`Product::run_narrow`] computes the product fastest. It requires contiguous rows.
+    /// For a single row or column `gemm` is as fast.
     pub(super) fn is_narrow(&self) -> bool {
         let [m, n, k] = self.sizes;
         m > 1
             && k > 0
-            && (2..NARROWEST_PACKED).contains(&n)
+            && (2..MIN_GEMM_COLUMNS).contains(&n)
             && self.a.strides[1] == 1
             && self.b.strides[1] == 1
     }
 
-    /// Writes the product into `c` in `parts` parts of its rows, at once.
-    pub(super) fn run_narrow(&self, c: &mut [f32], parts: usize) {
+    /// Writes the product to `c` on `threads` threads, which split its rows.
+    pub(super) fn run_narrow(&self, c: &mut [f32], threads: usize) {
         let [m, n, _] = self.sizes;
-        let part = m.div_ceil(parts).next_multiple_of(TOGETHER);
-        let run = |(number, c)| {
+        let chunk = m.div_ceil(threads).next_multiple_of(ROWS);
+        let run = |(index, c)| {
             pulp::Arch::new().dispatch(NarrowProduct {
                 product: self,
-                first: number * part,
+                first: index * chunk,
                 c,
             });
         };
-        if part >= m {
+        if chunk >= m {
             return run((0, &mut c[..m * n]));
         }
         c[..m * n]
-            .par_chunks_mut(part * n)
+            .par_chunks_mut(chunk * n)
             .enumerate()
             .for_each(run);
     }
@@ -52,17 +53,18 @@ struct NarrowProduct<'a, 'b> {
 }
 
 impl NarrowProduct<'_, '_> {
-    /// Computes up to [`TOGETHER`] rows, a vector of columns after the other.
+    /// Computes up to [`ROWS`] rows, one vector of columns after another.
     #[inline(always)]
     fn run<S: Simd>(product: &Product<'_>, simd: S, first: usize, c: &mut [f32]) {
-        let ([m, n, k], strides) = (product.sizes, [product.a.strides[0], product.b.strides[0]]);
-        // Where there are fewer rows than are summed, the last one is summed again.
-        let rows: [&[f32]; TOGETHER] = std::array::from_fn(|row| {
+        let [m, n, k] = product.sizes;
+        let strides = [product.a.strides[0], product.b.strides[0]];
+        // If there are fewer rows, the last one is repeated.
+        let rows: [&[f32]; ROWS] = std::array::from_fn(|row| {
             &product.a.data[(first + row).min(m - 1) * strides[0]..][..k]
         });
         for column in (0..n).step_by(S::F32_LANES) {
             let width = S::F32_LANES.min(n - column);
-            let mut sums = [simd.splat_f32s(0.0); TOGETHER];
+            let mut sums = [simd.splat_f32s(0.0); ROWS];
             for term in 0..k {
                 let others =
                     simd.partial_load_f32s(&product.b.data[term * strides[1] + column..][..width]);
@@ -71,13 +73,13 @@ impl NarrowProduct<'_, '_> {
                 }
             }
             for (row, sum) in c.chunks_exact_mut(n).zip(sums) {
-                let place = &mut row[column..column + width];
+                let output = &mut row[column..column + width];
                 let sum = if product.accumulate {
-                    simd.add_f32s(simd.partial_load_f32s(place), sum)
+                    simd.add_f32s(simd.partial_load_f32s(output), sum)
                 } else {
                     sum
                 };
-                simd.partial_store_f32s(place, sum);
+                simd.partial_store_f32s(output, sum);
             }
         }
     }
@@ -88,12 +90,9 @@ impl pulp::WithSimd for NarrowProduct<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (number, c) in self
-            .c
-            .chunks_mut(TOGETHER * self.product.sizes[1])
-            .enumerate()
-        {
-            Self::run(self.product, simd, self.first + number * TOGETHER, c);
+        let first_rows = (self.first..).step_by(ROWS);
+        for (first, c) in first_rows.zip(self.c.chunks_mut(ROWS * self.product.sizes[1])) {
+            Self::run(self.product, simd, first, c);
         }
     }
 }

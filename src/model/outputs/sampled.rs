@@ -136,8 +136,8 @@ impl SampledSoftmax {
         let groups = Groups {
             records: self.groups.slice_rows(0..count + 1),
             count,
-            widest: 1,
-            touched: count,
+            max_width: 1,
+            total_width: count,
         };
         GroupedMatmul {
             product,
@@ -270,7 +270,7 @@ impl OutputLayer for SampledSoftmax {
         let sample = self.sample_logits.reshape(rows, all - rows);
         let precision = gradient_precision(self.mixed, scale);
         let weights = self.weights.slice_rows(0..all);
-        device.run(&self.target_product(GroupedProduct::Input, hidden_gradient, None));
+        device.run(&self.target_product(GroupedProduct::InputGradient, hidden_gradient, None));
         let sample_weights = weights.slice_rows(rows..all);
         device.run(&Matmul {
             accumulate: true,
@@ -278,7 +278,7 @@ impl OutputLayer for SampledSoftmax {
         });
         // The gradients of the gathered rows overwrite them, then are summed by word.
         let biases = self.full.bias.map(|_| self.biases);
-        device.run(&self.target_product(GroupedProduct::Weight, hidden, biases));
+        device.run(&self.target_product(GroupedProduct::WeightGradient, hidden, biases));
         device.run(&weight_gradient(sample, hidden, sample_weights, precision));
         device.run(&ScatterAdd {
             gradient: weights,

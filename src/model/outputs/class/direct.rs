@@ -6,7 +6,7 @@
 //! values that a history adds to the logits of all classes, or of all words of a class, are
 //! consecutive in the table: a run. The hash is rnnlm's, so that its tables can be imported.
 
-use crate::kernels::{BLOCK, PIECE_FIELDS};
+use crate::kernels::{BLOCK, SEGMENT_FIELDS};
 use crate::model::plan::{PlanBuilder, WindowWords};
 use crate::tensor::NONE;
 
@@ -115,7 +115,7 @@ impl Direct {
     /// record is a position in the gradient of the logits, a length, and the starts of its runs.
     pub(super) fn push_blocks(&self, plan: &mut PlanBuilder, records: &[u32]) {
         let mut keys: Vec<u64> = Vec::new();
-        let mut chunks: Vec<[u32; PIECE_FIELDS]> = Vec::new();
+        let mut chunks: Vec<[u32; SEGMENT_FIELDS]> = Vec::new();
         for record in records.chunks_exact(self.record_len()) {
             for &start in record[2..].iter().filter(|&&start| start != NONE) {
                 let first = start as usize;

@@ -16,7 +16,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient,
-    GroupedMatmul, GroupedProduct, Groups, Matmul, PIECE_FIELDS, Precision, ROW_FIELDS,
+    GroupedMatmul, GroupedProduct, Groups, Matmul, SEGMENT_FIELDS, Precision, ROW_FIELDS,
     RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
 };
 use crate::model::cells::cell_kind;
@@ -197,8 +197,8 @@ impl ClassSoftmax {
         Groups {
             records,
             count: records.rows() - 1,
-            widest: self.ranges.iter().map(Range::len).max().unwrap_or(0),
-            touched: plan.len(List::TouchedWords as usize),
+            max_width: self.ranges.iter().map(Range::len).max().unwrap_or(0),
+            total_width: plan.len(List::TouchedWords as usize),
         }
     }
 
@@ -344,7 +344,7 @@ impl OutputLayer for ClassSoftmax {
         let gradient_of = |id: ParameterId| gradients[id.index()].values();
         let sorted_gradient = self.sorted_gradient.slice_rows(0..hidden.rows());
         let words = GroupedMatmul {
-            product: GroupedProduct::Input,
+            product: GroupedProduct::InputGradient,
             groups: self.groups(plan),
             rows: sorted_gradient,
             table: parameters.tensor(self.words.weight),
@@ -359,7 +359,7 @@ impl OutputLayer for ClassSoftmax {
             output: hidden_gradient,
         });
         device.run(&GroupedMatmul {
-            product: GroupedProduct::Weight,
+            product: GroupedProduct::WeightGradient,
             rows: self.sorted.slice_rows(0..hidden.rows()),
             table: gradient_of(self.words.weight),
             bias: self.words.bias.map(gradient_of),
@@ -387,8 +387,8 @@ impl OutputLayer for ClassSoftmax {
         if let Some((table, _)) = self.direct {
             device.run(&RunsGradient {
                 gradient: self.logits,
-                begins: self.list(plan, List::FirstChunks, 1),
-                pieces: self.list(plan, List::Chunks, PIECE_FIELDS),
+                segment_starts: self.list(plan, List::FirstChunks, 1),
+                segments: self.list(plan, List::Chunks, SEGMENT_FIELDS),
                 sums: gradient_of(table),
             });
         }
@@ -456,7 +456,7 @@ impl Sizes {
                 + 2 * runs
                 + 2 * touched_blocks
                 + 1
-                + PIECE_FIELDS * chunks,
+                + SEGMENT_FIELDS * chunks,
         }
     }
 }
