@@ -1,13 +1,10 @@
 //! The GRU over a window, forward and backward. One matrix product per step computes all three
 //! gates; its result is kept separate from the input projection.
 
-use rayon::prelude::*;
+mod cpu;
 
-use super::math;
-use super::parallel::{rows_per_chunk, vectorized};
 use super::recurrent::{
-    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_backward_product,
-    step_forward_product, step_ranges, transpose_weight,
+    RecurrentSchedule, Reset, step_backward_product, step_forward_product, step_ranges,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -136,83 +133,6 @@ pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
     ..BACKWARD
 };
 
-/// The three thirds of a row of gates.
-#[inline(always)]
-fn thirds(row: &mut [f32]) -> [&mut [f32]; GATES] {
-    let (r, rest) = row.split_at_mut(row.len() / GATES);
-    let (z, n) = rest.split_at_mut(r.len());
-    [r, z, n]
-}
-
-/// Computes a stream's gate activations from their pre-activations, and its next state from the
-/// previous one.
-#[inline(always)]
-fn forward_row(
-    gates: &mut [f32],
-    recurrent: &mut [f32],
-    bias: &[f32],
-    previous_state: &[f32],
-    state: &mut [f32],
-) {
-    let [r, z, n] = thirds(gates);
-    let [ur, uz, un] = thirds(recurrent);
-    let size = state.len();
-    let inputs = bias[..size]
-        .iter()
-        .zip(&bias[size..2 * size])
-        .zip(&bias[2 * size..])
-        .zip(previous_state);
-    let products = ur.iter().zip(uz.iter()).zip(un);
-    let rows = r
-        .iter_mut()
-        .zip(z)
-        .zip(n)
-        .zip(products)
-        .zip(state)
-        .zip(inputs);
-    for (((((r, z), n), ((ur, uz), un)), state), (((br, bz), bn), previous_state)) in rows {
-        *un += bn;
-        *r = math::sigmoid(*r + (ur + br));
-        *z = math::sigmoid(*z + (uz + bz));
-        *n = math::tanh(*n + *r * *un);
-        *state = *n + *z * (previous_state - *n);
-    }
-}
-
-/// Replaces a stream's gate activations and recurrent pre-activations by their gradients. `carried`
-/// is the gradient from the next step; it is replaced by the gradient that flows to the previous
-/// state directly, without the product with the recurrent weight.
-#[inline(always)]
-fn backward_row(
-    gates: &mut [f32],
-    recurrent: &mut [f32],
-    [previous_state, gradient]: [&[f32]; 2],
-    carried: &mut [f32],
-) {
-    let [r, z, n] = thirds(gates);
-    let [ur, uz, un] = thirds(recurrent);
-    let rows = r
-        .iter_mut()
-        .zip(z)
-        .zip(n)
-        .zip(ur.iter_mut().zip(uz).zip(un))
-        .zip(carried)
-        .zip(previous_state.iter().zip(gradient));
-    for (((((r, z), n), ((ur, uz), un)), carried), (previous_state, gradient)) in rows {
-        let dh = gradient + *carried;
-        let dn = dh * (1.0 - *z) * (1.0 - *n * *n);
-        let dz = dh * (previous_state - *n) * (*z * (1.0 - *z));
-        let dr = dn * *un * (*r * (1.0 - *r));
-        *carried = dh * *z;
-        *ur = dr;
-        *uz = dz;
-        *un = dn * *r;
-        *r = dr;
-        *z = dz;
-        *n = dn;
-    }
-}
-
 /// B, H and T.
 fn sizes(states: &Tensor, gates: &Tensor) -> [usize; 3] {
     let batch = states.rows() - gates.rows();
@@ -245,82 +165,7 @@ impl Kernel for GruForward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let [batch, size, time_steps] = sizes(&self.states, &self.gates);
-        let work = WorkSplit::new(cpu, batch, size);
-        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
-        let weight = cpu.read(if transposed {
-            &self.weight_t
-        } else {
-            &self.weight
-        });
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: GATES * size,
-            columns: size,
-            transposed,
-        };
-        let mut gates = cpu.write(&self.gates);
-        let mut recurrent = cpu.write(&self.recurrent);
-        let mut states = cpu.write(&self.states);
-        let tokens = cpu.read(&self.reset.tokens);
-        let mut previous = cpu.write(&self.reset.previous);
-        let bias = self
-            .bias
-            .map_or_else(|| vec![0.0; GATES * size], |bias| cpu.read(&bias).to_vec());
-        let tokens = &*tokens;
-        let bias = &bias[..];
-        let gates = work.split(&mut gates, GATES * size);
-        let recurrent = work.split(&mut recurrent, GATES * size);
-        let states = work.split(&mut states, size);
-        let previous = work.split_previous(&self.reset, &mut previous, size);
-        let groups = gates
-            .into_par_iter()
-            .zip(recurrent)
-            .zip(states)
-            .zip(previous);
-        groups.enumerate().for_each(
-            |(group, (((gates, recurrent), mut states), mut previous))| {
-                for (t, (gates, recurrent)) in gates.into_iter().zip(recurrent).enumerate() {
-                    let (states, new_states) = states.split_at_mut(t + 1);
-                    let mut input_states = &*states[t];
-                    let new_states = &mut *new_states[0];
-                    if self.reset.enabled {
-                        self.reset.copy_with_resets(
-                            input_states,
-                            previous[t],
-                            tokens,
-                            t * batch + group * work.streams,
-                            size,
-                        );
-                        input_states = previous[t];
-                    }
-                    weight.forward(input_states, recurrent, false, work.threads);
-                    let chunk_rows = rows_per_chunk(work.threads, new_states.len() / size);
-                    let chunks = gates
-                        .par_chunks_mut(chunk_rows * GATES * size)
-                        .zip(recurrent.par_chunks_mut(chunk_rows * GATES * size));
-                    chunks
-                        .zip(input_states.par_chunks(chunk_rows * size))
-                        .zip(new_states.par_chunks_mut(chunk_rows * size))
-                        .for_each(|(((gates, recurrent), previous_states), states)| {
-                            vectorized(
-                                #[inline(always)]
-                                || {
-                                    let rows = gates
-                                        .chunks_exact_mut(GATES * size)
-                                        .zip(recurrent.chunks_exact_mut(GATES * size));
-                                    let rows = rows
-                                        .zip(previous_states.chunks_exact(size))
-                                        .zip(states.chunks_exact_mut(size));
-                                    for (((gates, recurrent), previous_state), state) in rows {
-                                        forward_row(gates, recurrent, bias, previous_state, state);
-                                    }
-                                },
-                            );
-                        });
-                }
-            },
-        );
+        cpu::forward(self, cpu);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -407,78 +252,7 @@ impl Kernel for GruBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let [batch, size, _] = sizes(&self.states, &self.gates);
-        let work = WorkSplit::new(cpu, batch, size);
-        let weight = cpu.read(&self.weight);
-        let states = cpu.read(&self.states);
-        let gradient = cpu.read(&self.gradient);
-        let tokens = cpu.read(&self.reset.tokens);
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: GATES * size,
-            columns: size,
-            transposed: false,
-        };
-        let states = &*states;
-        let gradient = &*gradient;
-        let tokens = &*tokens;
-        let initial_state = &vec![self.reset.initial; size][..];
-        let mut gates = cpu.write(&self.gates);
-        let mut recurrent = cpu.write(&self.recurrent);
-        let mut initial_gradient = cpu.write(&self.initial_gradient);
-        initial_gradient.fill(0.0);
-        let groups = work
-            .split(&mut gates, GATES * size)
-            .into_par_iter()
-            .zip(work.split(&mut recurrent, GATES * size));
-        let groups = groups.zip(initial_gradient.par_chunks_mut(work.streams * size));
-        groups
-            .enumerate()
-            .for_each(|(group, ((gates, recurrent), carried))| {
-                for (t, (gates, recurrent)) in gates.into_iter().zip(recurrent).enumerate().rev() {
-                    let position = t * batch + group * work.streams;
-                    let chunk_rows = rows_per_chunk(work.threads, carried.len() / size);
-                    let chunks = gates
-                        .par_chunks_mut(chunk_rows * GATES * size)
-                        .zip(recurrent.par_chunks_mut(chunk_rows * GATES * size));
-                    chunks
-                        .zip(carried.par_chunks_mut(chunk_rows * size))
-                        .enumerate()
-                        .for_each(|(chunk, ((gates, recurrent), carried))| {
-                            vectorized(
-                                #[inline(always)]
-                                || {
-                                    let rows = gates
-                                        .chunks_exact_mut(GATES * size)
-                                        .zip(recurrent.chunks_exact_mut(GATES * size));
-                                    for (row, ((gates, recurrent), carried)) in
-                                        rows.zip(carried.chunks_exact_mut(size)).enumerate()
-                                    {
-                                        let position = position + chunk * chunk_rows + row;
-                                        let [state, gradient] = [states, gradient]
-                                            .map(|data| &data[position * size..][..size]);
-                                        let previous_state =
-                                            if self.reset.is_reset(tokens, position) {
-                                                initial_state
-                                            } else {
-                                                state
-                                            };
-                                        backward_row(
-                                            gates,
-                                            recurrent,
-                                            [previous_state, gradient],
-                                            carried,
-                                        );
-                                    }
-                                },
-                            );
-                        });
-                    weight.backward(recurrent, carried, true, work.threads);
-                    if self.reset.enabled {
-                        self.reset.clear_gradients(carried, tokens, position, size);
-                    }
-                }
-            });
+        cpu::backward(self, cpu);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {

@@ -1,13 +1,10 @@
 //! The LSTM over a window, forward and backward. One matrix product per step computes all four
 //! gates.
 
-use rayon::prelude::*;
+mod cpu;
 
-use super::math;
-use super::parallel::{rows_per_chunk, vectorized};
 use super::recurrent::{
-    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_backward_product,
-    step_forward_product, step_ranges, transpose_weight,
+    RecurrentSchedule, Reset, step_backward_product, step_forward_product, step_ranges,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -127,63 +124,6 @@ pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
     ..BACKWARD
 };
 
-/// Computes a stream's gate activations from their pre-activations, and its next cell and state.
-#[inline(always)]
-fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
-    let (i, rest) = gates.split_at_mut(state.len());
-    let (f, rest) = rest.split_at_mut(state.len());
-    let (g, o) = rest.split_at_mut(state.len());
-    for ((((((i, f), g), o), previous_cell), cell), state) in i
-        .iter_mut()
-        .zip(f)
-        .zip(g)
-        .zip(o)
-        .zip(previous_cell)
-        .zip(cell)
-        .zip(state)
-    {
-        *i = math::sigmoid(*i);
-        *f = math::sigmoid(*f);
-        *g = math::tanh(*g);
-        *o = math::sigmoid(*o);
-        *cell = *f * previous_cell + *i * *g;
-        *state = *o * math::tanh(*cell);
-    }
-}
-
-/// Replaces a stream's gate activations by the gradients of their pre-activations, and `dc`, the
-/// gradient of this step's cell, by that of the previous cell.
-#[inline(always)]
-fn backward_row(
-    gates: &mut [f32],
-    [previous_cell, cell, gradient, carried]: [&[f32]; 4],
-    dc: &mut [f32],
-) {
-    let (i, rest) = gates.split_at_mut(dc.len());
-    let (f, rest) = rest.split_at_mut(dc.len());
-    let (g, o) = rest.split_at_mut(dc.len());
-    let inputs = previous_cell
-        .iter()
-        .zip(cell)
-        .zip(gradient.iter().zip(carried));
-    for (((((i, f), g), o), dc), ((previous_cell, cell), (gradient, carried))) in
-        i.iter_mut().zip(f).zip(g).zip(o).zip(dc).zip(inputs)
-    {
-        let tanh = math::tanh(*cell);
-        let dh = gradient + carried;
-        let total = *dc + dh * *o * (1.0 - tanh * tanh);
-        *dc = total * *f;
-        let di = total * *g * (*i * (1.0 - *i));
-        let df = total * previous_cell * (*f * (1.0 - *f));
-        let dg = total * *i * (1.0 - *g * *g);
-        let d_o = dh * tanh * (*o * (1.0 - *o));
-        *i = di;
-        *f = df;
-        *g = dg;
-        *o = d_o;
-    }
-}
-
 impl LstmForward {
     /// B, H and T.
     fn sizes(&self) -> [usize; 3] {
@@ -242,95 +182,7 @@ impl Kernel for LstmForward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let [batch, size, time_steps] = self.sizes();
-        let work = WorkSplit::new(cpu, batch, size);
-        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
-        let weight = cpu.read(if transposed {
-            &self.weight_t
-        } else {
-            &self.weight
-        });
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: GATES * size,
-            columns: size,
-            transposed,
-        };
-        let mut gates = cpu.write(&self.gates);
-        let mut cells = cpu.write(&self.cells);
-        let mut states = cpu.write(&self.states);
-        let tokens = cpu.read(&self.reset.tokens);
-        let mut previous = cpu.write(&self.reset.previous);
-        let tokens = &*tokens;
-        let initial_state = &vec![self.reset.initial; size][..];
-        let gates = work.split(&mut gates, GATES * size);
-        let cells = work.split(&mut cells, size);
-        let states = work.split(&mut states, size);
-        let previous = work.split_previous(&self.reset, &mut previous, size);
-        let groups = gates.into_par_iter().zip(cells).zip(states).zip(previous);
-        groups.enumerate().for_each(
-            |(group, (((mut gates, mut cells), mut states), mut previous))| {
-                for (t, gates) in gates.iter_mut().enumerate() {
-                    let position = t * batch + group * work.streams;
-                    let (cells, new_cells) = cells.split_at_mut(t + 1);
-                    let cells = &*cells[t];
-                    let new_cells = &mut *new_cells[0];
-                    let (states, new_states) = states.split_at_mut(t + 1);
-                    let mut input_states = &*states[t];
-                    let new_states = &mut *new_states[0];
-                    if self.reset.enabled {
-                        self.reset.copy_with_resets(
-                            input_states,
-                            previous[t],
-                            tokens,
-                            position,
-                            size,
-                        );
-                        input_states = previous[t];
-                    }
-                    weight.forward(input_states, gates, true, work.threads);
-                    let chunk_rows = rows_per_chunk(work.threads, new_cells.len() / size);
-                    let chunks = gates
-                        .par_chunks_mut(chunk_rows * GATES * size)
-                        .zip(cells.par_chunks(chunk_rows * size));
-                    let chunks = chunks
-                        .zip(new_cells.par_chunks_mut(chunk_rows * size))
-                        .zip(new_states.par_chunks_mut(chunk_rows * size));
-                    chunks.enumerate().for_each(
-                        |(chunk, (((gates, previous_cells), cells), states))| {
-                            vectorized(
-                                #[inline(always)]
-                                || {
-                                    let rows = gates
-                                        .chunks_exact_mut(GATES * size)
-                                        .zip(previous_cells.chunks_exact(size));
-                                    let rows = rows
-                                        .zip(cells.chunks_exact_mut(size))
-                                        .zip(states.chunks_exact_mut(size));
-                                    for (row, (((gates, previous_cell), cell), state)) in
-                                        rows.enumerate()
-                                    {
-                                        let is_reset = self
-                                            .reset
-                                            .is_reset(tokens, position + chunk * chunk_rows + row);
-                                        forward_row(
-                                            gates,
-                                            if is_reset {
-                                                initial_state
-                                            } else {
-                                                previous_cell
-                                            },
-                                            cell,
-                                            state,
-                                        );
-                                    }
-                                },
-                            );
-                        },
-                    );
-                }
-            },
-        );
+        cpu::forward(self, cpu);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -405,83 +257,7 @@ impl Kernel for LstmBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let [batch, size, _] = self.sizes();
-        let work = WorkSplit::new(cpu, batch, size);
-        let weight = cpu.read(&self.weight);
-        let cells = cpu.read(&self.cells);
-        let gradient = cpu.read(&self.gradient);
-        let tokens = cpu.read(&self.reset.tokens);
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: GATES * size,
-            columns: size,
-            transposed: false,
-        };
-        let cells = &*cells;
-        let gradient = &*gradient;
-        let tokens = &*tokens;
-        let initial_state = &vec![self.reset.initial; size][..];
-        let mut gates = cpu.write(&self.gates);
-        let mut initial_gradient = cpu.write(&self.initial_gradient);
-        initial_gradient.fill(0.0);
-        let (state_gradient, cell_gradient) = initial_gradient.split_at_mut(batch * size);
-        let group_len = work.streams * size;
-        let groups = work
-            .split(&mut gates, GATES * size)
-            .into_par_iter()
-            .zip(state_gradient.par_chunks_mut(group_len));
-        groups
-            .zip(cell_gradient.par_chunks_mut(group_len))
-            .enumerate()
-            .for_each(|(group, ((mut gates, carried), dc))| {
-                for (t, gates) in gates.iter_mut().enumerate().rev() {
-                    let position = t * batch + group * work.streams;
-                    let chunk_rows = rows_per_chunk(work.threads, dc.len() / size);
-                    let chunks = gates
-                        .par_chunks_mut(chunk_rows * GATES * size)
-                        .zip(dc.par_chunks_mut(chunk_rows * size));
-                    chunks
-                        .zip(carried.par_chunks(chunk_rows * size))
-                        .enumerate()
-                        .for_each(|(chunk, ((gates, dc), carried))| {
-                            vectorized(
-                                #[inline(always)]
-                                || {
-                                    let rows = gates
-                                        .chunks_exact_mut(GATES * size)
-                                        .zip(dc.chunks_exact_mut(size))
-                                        .zip(carried.chunks_exact(size));
-                                    for (row, ((gates, dc), carried)) in rows.enumerate() {
-                                        let position = position + chunk * chunk_rows + row;
-                                        let [previous_cell, cell] = [position, position + batch]
-                                            .map(|slot| &cells[slot * size..][..size]);
-                                        let previous_cell = if self.reset.is_reset(tokens, position)
-                                        {
-                                            initial_state
-                                        } else {
-                                            previous_cell
-                                        };
-                                        backward_row(
-                                            gates,
-                                            [
-                                                previous_cell,
-                                                cell,
-                                                &gradient[position * size..][..size],
-                                                carried,
-                                            ],
-                                            dc,
-                                        );
-                                    }
-                                },
-                            );
-                        });
-                    weight.backward(gates, carried, false, work.threads);
-                    if self.reset.enabled {
-                        self.reset.clear_gradients(carried, tokens, position, size);
-                        self.reset.clear_gradients(dc, tokens, position, size);
-                    }
-                }
-            });
+        cpu::backward(self, cpu);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
