@@ -3,7 +3,8 @@
 //   squares += g^2
 //   parameter -= rate g / (sqrt(squares) + 1e-10)
 //
-// dense: a gradient of the parameter's shape. rows: a sparse gradient of some of its rows.
+// dense:  a gradient of the parameter's shape.
+// sparse: gradients of some of its rows.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -43,7 +44,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

@@ -7,7 +7,7 @@
 // `rate` is the learning rate divided by the first moment's bias correction, 1 - 0.9^step;
 // `sqrt_correction` is the square root of the second moment's, sqrt(1 - 0.999^step).
 //
-// The gradient of a table is zero in most rows, but the moments of every row decay. `rows` adds g
+// The gradient of a table is zero in most rows, but the moments of every row decay. `sparse` adds g
 // to the moments, prescaled so that `dense`, which runs next without a gradient, completes the
 // update above.
 struct Arguments {
@@ -61,7 +61,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

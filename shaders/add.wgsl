@@ -1,6 +1,6 @@
 // Elementwise addition: output += input, or output += input^2 with SQUARE.
 //
-// dense: an input of the output's shape. rows: input for some of its rows.
+// dense: an input of the output's shape. sparse: input for some of its rows.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -43,7 +43,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

@@ -3,8 +3,8 @@
 //   velocity = 0.9 velocity + g
 //   parameter -= rate velocity, or rate (g + 0.9 velocity) if NESTEROV
 //
-// The gradient of a table is zero in most rows, but the velocity of every row decays. `rows` adds g
-// to the velocity, prescaled so that `dense`, which runs next without a gradient, completes the
+// The gradient of a table is zero in most rows, but the velocity of every row decays. `sparse` adds
+// g to the velocity, prescaled so that `dense`, which runs next without a gradient, completes the
 // update above.
 struct Arguments {
     count: u32,
@@ -51,7 +51,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

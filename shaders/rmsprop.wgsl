@@ -3,9 +3,9 @@
 //   squares = 0.99 squares + 0.01 g^2
 //   parameter -= rate g / (sqrt(squares) + 1e-8)
 //
-// The gradient of a table is zero in most rows, but the squares of every row decay. `rows` adds g^2
-// to the squares, prescaled so that the decay in `dense`, which runs next without a gradient,
-// yields the squares above. `rows` updates the parameter with these final squares.
+// The gradient of a table is zero in most rows, but the squares of every row decay. `sparse` adds
+// g^2 to the squares, prescaled so that the decay in `dense`, which runs next without a gradient,
+// yields the squares above. `sparse` updates the parameter with these final squares.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -54,7 +54,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

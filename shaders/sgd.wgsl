@@ -1,6 +1,7 @@
 // Stochastic gradient descent: parameter -= rate scale gradient.
 //
-// dense: a gradient of the parameter's shape. rows: a sparse gradient of some of its rows.
+// dense:  a gradient of the parameter's shape.
+// sparse: gradients of some of its rows.
 struct Arguments {
     count: u32,
     columns: u32,
@@ -37,7 +38,7 @@ fn token_at(p: u32) -> u32 {
 
 // One workgroup for each position p of `order`. Only the first position of each token does work.
 @compute @workgroup_size(64)
-fn rows(
+fn sparse(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,

@@ -3,7 +3,7 @@
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
-use elman::kernels::{Activation, Gradient, Rows};
+use elman::kernels::{Activation, Gradient, SparseRows};
 use elman::model::{
     Binning, Capacity, Classes, Clusters, Config, Model, Noise, SampledObjective, Window,
     WindowWords, Workspace,
@@ -242,7 +242,7 @@ pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
 
 /// A gradient with a number for each of the parameter's, in memory's layout.
 fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let Gradient::Rows(values, Rows { tokens, order }) = gradient else {
+    let Gradient::Sparse(values, SparseRows { tokens, order }) = gradient else {
         return device
             .download(&gradient.values())
             .expect("the device works");

@@ -5,7 +5,7 @@ use elman::corpus::order_by_token;
 use elman::device::Device;
 use elman::kernels::{
     Add, AddSquares, Average, ClipGradNorm, ClipGradValue, CopyValues, Fill, Gradient,
-    PARTIAL_SUMS, Rows, Scale, SumOfSquares,
+    PARTIAL_SUMS, Scale, SparseRows, SumOfSquares,
 };
 use elman::model::{Capacity, Model};
 use elman::tensor::{NONE, Tensor};
@@ -315,7 +315,7 @@ fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
             .tensor_from("tokens", 1, ids.len(), ids)
             .expect("small")
     });
-    Gradient::Rows(sums, Rows { tokens, order })
+    Gradient::Sparse(sums, SparseRows { tokens, order })
 }
 
 /// Every optimiser over some updates of a table, of which each touches other rows: as the reference

@@ -49,8 +49,8 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader {
-    entry_point: "rows",
+pub(super) static SPARSE: Shader = Shader {
+    entry_point: "sparse",
     bindings: BINDINGS,
     ..DENSE
 };
@@ -85,7 +85,7 @@ impl Kernel for Adagrad {
             gradient: self.gradient,
             tensors: [self.parameter, self.squares],
         };
-        update.on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+        update.on_gpu(gpu, [&DENSE, &SPARSE], &[], self.scale, |sizes| Arguments {
             count: sizes.count,
             columns: sizes.columns,
             tokens_offset: sizes.tokens_offset,

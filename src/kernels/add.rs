@@ -1,6 +1,6 @@
 //! Elementwise addition in place: of a tensor, of its squares, or of a sparse gradient.
 
-use super::rows::{Gradient, Rows, RowwiseUpdate};
+use super::rows::{Gradient, RowwiseUpdate, SparseRows};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
@@ -8,8 +8,8 @@ use crate::tensor::Tensor;
 
 /// `output += input`.
 ///
-/// If `input` is [`Gradient::Rows`], its rows are added to the corresponding rows of `output`, and
-/// the other rows do not change.
+/// If `input` is [`Gradient::Sparse`], its rows are added to the corresponding rows of `output`,
+/// and the other rows do not change.
 #[derive(Debug, Clone, Copy)]
 pub struct Add {
     /// The addend: a tensor with the shape and shards of `output`, or some rows of it.
@@ -53,8 +53,8 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader {
-    entry_point: "rows",
+pub(super) static SPARSE: Shader = Shader {
+    entry_point: "sparse",
     bindings: BINDINGS,
     ..DENSE
 };
@@ -107,7 +107,7 @@ fn on_gpu(gpu: &mut Gpu, input: Gradient, output: Tensor, square: bool) {
                 );
             }
         }
-        Gradient::Rows(sums, Rows { tokens, order }) => {
+        Gradient::Sparse(sums, SparseRows { tokens, order }) => {
             let (input, input_offset) = Binding::with_offset(&sums);
             let (tokens, tokens_offset) = Binding::with_offset(&tokens);
             let (order, order_offset) = Binding::with_offset(&order);
@@ -124,7 +124,7 @@ fn on_gpu(gpu: &mut Gpu, input: Gradient, output: Tensor, square: bool) {
                     end_row: to_u32(shard.rows.end),
                 };
                 gpu.launch(
-                    &ROWS,
+                    &SPARSE,
                     &constants,
                     &[input, output, tokens, order],
                     &arguments,

@@ -66,7 +66,7 @@ pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{RecurrentSchedule, Reset};
 pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
 pub use rmsprop::Rmsprop;
-pub use rows::{Gradient, Rows};
+pub use rows::{Gradient, SparseRows};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
 pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scale::Scale;
@@ -116,7 +116,7 @@ pub static SHADERS: &[&Shader] = &[
     &fill::SHADER,
     &copy::SHADER,
     &add::DENSE,
-    &add::ROWS,
+    &add::SPARSE,
     &dropout::COPY,
     &dropout::IN_PLACE,
     &add_bias::SHADER,
@@ -135,14 +135,14 @@ pub static SHADERS: &[&Shader] = &[
     &clip_grad_value::SHADER,
     &scale::SHADER,
     &sgd::DENSE,
-    &sgd::ROWS,
+    &sgd::SPARSE,
     &adagrad::DENSE,
-    &adagrad::ROWS,
+    &adagrad::SPARSE,
     &adam::DENSE,
-    &adam::ROWS,
+    &adam::SPARSE,
     &momentum::DENSE,
-    &momentum::ROWS,
+    &momentum::SPARSE,
     &rmsprop::DENSE,
-    &rmsprop::ROWS,
+    &rmsprop::SPARSE,
     &average::SHADER,
 ];

@@ -52,8 +52,8 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader {
-    entry_point: "rows",
+pub(super) static SPARSE: Shader = Shader {
+    entry_point: "sparse",
     bindings: BINDINGS,
     ..DENSE
 };
@@ -111,17 +111,20 @@ impl Kernel for Momentum {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let constants = &[("NESTEROV", f64::from(u8::from(self.nesterov)))];
-        self.update()
-            .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], constants, self.scale, |sizes| {
-                Arguments {
-                    count: sizes.count,
-                    columns: sizes.columns,
-                    tokens_offset: sizes.tokens_offset,
-                    order_offset: sizes.order_offset,
-                    first_row: sizes.first_row,
-                    end_row: sizes.end_row,
-                    rate: self.rate,
-                }
-            });
+        self.update().decaying_state_on_gpu(
+            gpu,
+            [&DENSE, &SPARSE],
+            constants,
+            self.scale,
+            |sizes| Arguments {
+                count: sizes.count,
+                columns: sizes.columns,
+                tokens_offset: sizes.tokens_offset,
+                order_offset: sizes.order_offset,
+                first_row: sizes.first_row,
+                end_row: sizes.end_row,
+                rate: self.rate,
+            },
+        );
     }
 }

@@ -50,8 +50,8 @@ pub(super) static DENSE: Shader = Shader {
     enables: "",
     trusted: false,
 };
-pub(super) static ROWS: Shader = Shader {
-    entry_point: "rows",
+pub(super) static SPARSE: Shader = Shader {
+    entry_point: "sparse",
     bindings: BINDINGS,
     ..DENSE
 };
@@ -104,7 +104,7 @@ impl Kernel for Rmsprop {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         self.update()
-            .decaying_state_on_gpu(gpu, [&DENSE, &ROWS], &[], self.scale, |sizes| Arguments {
+            .decaying_state_on_gpu(gpu, [&DENSE, &SPARSE], &[], self.scale, |sizes| Arguments {
                 count: sizes.count,
                 columns: sizes.columns,
                 tokens_offset: sizes.tokens_offset,

@@ -9,7 +9,7 @@ use crate::tensor::{NONE, Tensor};
 
 /// The tokens of a window and the order in which their gradients are summed.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows {
+pub struct SparseRows {
     /// The window's tokens, each below V or [`NONE`].
     pub tokens: Tensor<u32>,
     /// The window's positions sorted by token, and by position for equal tokens. [`NONE`] is last.
@@ -24,19 +24,19 @@ pub enum Gradient {
     /// The sums of [`ScatterAdd`](super::ScatterAdd), `[rows, columns]`. If p is the first position
     /// of a token in `order`, row p is the gradient of the parameter's row `tokens[order[p]]`.
     /// Other rows are zero.
-    Rows(Tensor, Rows),
+    Sparse(Tensor, SparseRows),
 }
 
 impl Gradient {
     /// The values, without their assignment to rows.
     pub fn values(&self) -> Tensor {
         match self {
-            Self::Dense(values) | Self::Rows(values, _) => *values,
+            Self::Dense(values) | Self::Sparse(values, _) => *values,
         }
     }
 }
 
-impl Rows {
+impl SparseRows {
     /// The first position p of each token in `order`, with the token. Without [`NONE`].
     pub(super) fn group_starts(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
         let tokens = cpu.read(&self.tokens);
@@ -97,7 +97,7 @@ impl<const N: usize> RowwiseUpdate<N> {
                     step(tensors, &gradient[first..][..length]);
                 },
             ),
-            Gradient::Rows(values, rows) => {
+            Gradient::Sparse(values, rows) => {
                 let columns = values.columns();
                 let mut tensors = self.tensors.each_ref().map(|tensor| cpu.write(tensor));
                 let starts = rows.group_starts(cpu);
@@ -153,7 +153,7 @@ impl<const N: usize> RowwiseUpdate<N> {
     ) {
         match self.gradient {
             Gradient::Dense(_) => self.on_cpu(cpu, step),
-            Gradient::Rows(..) => {
+            Gradient::Sparse(..) => {
                 self.on_cpu(cpu, prescaled);
                 self.all_rows_on_cpu(
                     cpu,
@@ -208,7 +208,7 @@ impl<const N: usize> RowwiseUpdate<N> {
     pub(super) fn on_gpu<A: Arguments>(
         &self,
         gpu: &mut Gpu,
-        [dense, rows]: [&'static Shader; 2],
+        [dense, sparse]: [&'static Shader; 2],
         constants: &[(&'static str, f64)],
         scale: Tensor,
         arguments: impl Fn(UpdateSizes) -> A,
@@ -219,7 +219,7 @@ impl<const N: usize> RowwiseUpdate<N> {
                     |gpu: &Gpu, shard: usize| Binding::whole(&gpu.shards(&values)[shard].tensor);
                 self.all_rows_on_gpu(gpu, dense, constants, gradient, scale, arguments);
             }
-            Gradient::Rows(values, Rows { tokens, order }) => {
+            Gradient::Sparse(values, SparseRows { tokens, order }) => {
                 let (tokens, tokens_offset) = Binding::with_offset(&tokens);
                 let (order, order_offset) = Binding::with_offset(&order);
                 for (index, shard) in gpu.shards(&self.tensors[0]).into_iter().enumerate() {
@@ -239,7 +239,7 @@ impl<const N: usize> RowwiseUpdate<N> {
                         end_row: to_u32(shard.rows.end),
                     };
                     gpu.launch(
-                        rows,
+                        sparse,
                         constants,
                         &bindings,
                         &arguments(sizes),
@@ -261,7 +261,7 @@ impl<const N: usize> RowwiseUpdate<N> {
         arguments: impl Fn(UpdateSizes) -> A,
     ) {
         self.on_gpu(gpu, shaders, constants, scale, &arguments);
-        if let Gradient::Rows(values, _) = self.gradient {
+        if let Gradient::Sparse(values, _) = self.gradient {
             let constants = [constants, &[("GRADIENT", 0.0)]].concat();
             self.all_rows_on_gpu(
                 gpu,

@@ -2,7 +2,7 @@
 //! fixed order.
 
 use super::parallel::{for_row_chunks, vectorized};
-use super::rows::Rows;
+use super::rows::SparseRows;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
@@ -15,7 +15,7 @@ pub struct ScatterAdd {
     /// `[rows, columns]`: the gradient of the lookup's output.
     pub gradient: Tensor,
     /// The tokens of the lookup, and their order.
-    pub rows: Rows,
+    pub rows: SparseRows,
     /// `[rows, columns]`, overwritten.
     pub sums: Tensor,
 }

@@ -13,7 +13,7 @@ use super::parameters::Parameters;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Gradient, Precision, Rows};
+use crate::kernels::{Gradient, Precision, SparseRows};
 use crate::tensor::Tensor;
 
 /// One layer of a model, with its buffers for windows of up to T steps of B streams.
@@ -35,7 +35,7 @@ pub(super) trait Layer: Debug + Send + Sync {
     }
 
     /// If the gradient of this parameter consists of rows: those that the window touches.
-    fn touched_rows(&self, _id: ParameterId, _window: &Window) -> Option<Rows> {
+    fn touched_rows(&self, _id: ParameterId, _window: &Window) -> Option<SparseRows> {
         None
     }
 

@@ -16,7 +16,7 @@ use super::parameters::Parameters;
 use super::plan::{OutputPlan, WindowWords};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Gradient, Rows};
+use crate::kernels::{Gradient, SparseRows};
 use crate::tensor::Tensor;
 
 /// Hidden states, the words that follow them, and where the losses go.
@@ -62,7 +62,7 @@ pub(super) trait OutputLayer: Debug + Send + Sync {
 
     /// If the gradient of this parameter consists of rows: those that a planned window touches,
     /// each once.
-    fn touched_rows(&self, _id: ParameterId, _plan: OutputPlan) -> Option<Rows> {
+    fn touched_rows(&self, _id: ParameterId, _plan: OutputPlan) -> Option<SparseRows> {
         None
     }
 

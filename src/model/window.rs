@@ -1,7 +1,7 @@
 //! A window of tokens on a device.
 
 use super::plan::OutputPlan;
-use crate::kernels::Rows;
+use crate::kernels::SparseRows;
 use crate::tensor::Tensor;
 
 /// T steps of B streams. Tokens are time-major, `[T, B]`; [`NONE`](crate::tensor::NONE) means no
@@ -50,8 +50,8 @@ impl Window {
     ///
     /// # Panics
     /// If the window has no order.
-    pub(super) fn rows(&self) -> Rows {
-        Rows {
+    pub(super) fn rows(&self) -> SparseRows {
+        SparseRows {
             tokens: self.inputs,
             order: self.order.expect("a window in training has an order"),
         }

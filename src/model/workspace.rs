@@ -181,7 +181,7 @@ impl Workspace {
                     .find_map(|layer| layer.touched_rows(id, window))
                     .or_else(|| self.output.touched_rows(id, window.plan));
                 match touched {
-                    Some(rows) => Gradient::Rows(values.slice_rows(0..rows.tokens.len()), rows),
+                    Some(rows) => Gradient::Sparse(values.slice_rows(0..rows.tokens.len()), rows),
                     None => Gradient::Dense(values),
                 }
             })

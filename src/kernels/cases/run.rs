@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::kernels::{
     Activation, ActivationBackward, ActivationForward, Adagrad, Adam, Add, AddBias, AddSquares,
     Average, ClipGradNorm, ClipGradValue, CopyValues, Fill, Gather, Gradient, Matmul, Momentum,
-    PARTIAL_SUMS, RecurrenceBackward, RecurrenceForward, Reset, Rmsprop, Rows, Scale, ScatterAdd,
-    Sgd, SoftmaxCrossEntropy, Sum, SumOfSquares, SumRows, Transpose,
+    PARTIAL_SUMS, RecurrenceBackward, RecurrenceForward, Reset, Rmsprop, Scale, ScatterAdd, Sgd,
+    SoftmaxCrossEntropy, SparseRows, Sum, SumOfSquares, SumRows, Transpose,
 };
 use crate::tensor::Tensor;
 
@@ -373,11 +373,11 @@ fn rows(
     bench: &mut Bench<'_>,
     tokens: TokenDraw,
     vocabulary: usize,
-) -> Result<(Rows, Vec<u32>, Vec<u32>)> {
+) -> Result<(SparseRows, Vec<u32>, Vec<u32>)> {
     let drawn = bench.draw(tokens, vocabulary);
     let mut order: Vec<u32> = (0..drawn.len() as u32).collect();
     order.sort_by_key(|&position| (drawn[position as usize], position));
-    let rows = Rows {
+    let rows = SparseRows {
         tokens: bench.tokens("tokens", drawn.clone())?,
         order: bench.tokens("order", order.clone())?,
     };
@@ -413,7 +413,7 @@ fn gradient(bench: &mut Bench<'_>, update: UpdateCase, place: Place) -> Result<G
                     row.fill(0.0);
                 }
             }
-            Gradient::Rows(
+            Gradient::Sparse(
                 bench.input("gradient", place, [tokens.count, columns], sums)?,
                 rows,
             )

@@ -1,5 +1,5 @@
-//! The GRU on the CPU. Groups of streams are processed in parallel, and in wide layers also chunks of
-//! the rows of a step.
+//! The GRU on the CPU. Groups of streams are processed in parallel, and in wide layers also chunks
+//! of the rows of a step.
 
 use rayon::prelude::*;
 

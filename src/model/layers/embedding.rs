@@ -1,7 +1,7 @@
 //! The input: a row of a table for each token.
 
 use crate::error::Result;
-use crate::kernels::{Add, Gather, Gradient, Rows, ScatterAdd};
+use crate::kernels::{Add, Gather, Gradient, ScatterAdd, SparseRows};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
@@ -95,7 +95,7 @@ impl Layer for Embedding {
             sums,
         });
         pass.device.run(&Add {
-            input: Gradient::Rows(sums, rows),
+            input: Gradient::Sparse(sums, rows),
             output: table,
         });
     }
@@ -104,7 +104,7 @@ impl Layer for Embedding {
         (id == self.table && self.tied_sums.is_none()).then(|| self.output.values.rows())
     }
 
-    fn touched_rows(&self, id: ParameterId, window: &Window) -> Option<Rows> {
+    fn touched_rows(&self, id: ParameterId, window: &Window) -> Option<SparseRows> {
         (id == self.table && self.tied_sums.is_none()).then(|| window.rows())
     }
 }

@@ -104,7 +104,7 @@ impl Layer for PerTypeInput {
             value: 0.0,
         });
         pass.device.run(&Add {
-            input: Gradient::Rows(sums, rows),
+            input: Gradient::Sparse(sums, rows),
             output: self.gradient,
         });
         pass.device.run(&weight_gradient(

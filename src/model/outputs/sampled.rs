@@ -11,8 +11,8 @@ use super::softmax::Softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul, Rows,
-    SampledLoss, SampledObjective, ScatterAdd, SumRows,
+    AddBias, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul,
+    SampledLoss, SampledObjective, ScatterAdd, SparseRows, SumRows,
 };
 use crate::model::config::Config;
 use crate::model::layer::LayerContext;
@@ -116,10 +116,10 @@ impl SampledSoftmax {
     }
 
     /// The words of a plan and their order.
-    fn rows(&self, plan: OutputPlan) -> Rows {
+    fn rows(&self, plan: OutputPlan) -> SparseRows {
         let tokens = plan.list(&self.lists, WORDS, 1);
         let order = plan.list(&self.lists, ORDER, 1);
-        Rows {
+        SparseRows {
             tokens,
             order: order.reshape(1, order.len()),
         }
@@ -245,7 +245,7 @@ impl OutputLayer for SampledSoftmax {
         self.has_parameter(id).then(|| self.weights.rows())
     }
 
-    fn touched_rows(&self, id: ParameterId, plan: OutputPlan) -> Option<Rows> {
+    fn touched_rows(&self, id: ParameterId, plan: OutputPlan) -> Option<SparseRows> {
         self.has_parameter(id).then(|| self.rows(plan))
     }
 

@@ -16,8 +16,8 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient,
-    GroupedMatmul, GroupedProduct, Groups, Matmul, SEGMENT_FIELDS, Precision, ROW_FIELDS,
-    RaggedSoftmax, Rows, RunsGradient, SoftmaxCrossEntropy, SumRows,
+    GroupedMatmul, GroupedProduct, Groups, Matmul, Precision, ROW_FIELDS, RaggedSoftmax,
+    RunsGradient, SEGMENT_FIELDS, SoftmaxCrossEntropy, SparseRows, SumRows,
 };
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
@@ -310,7 +310,7 @@ impl OutputLayer for ClassSoftmax {
         }
     }
 
-    fn touched_rows(&self, id: ParameterId, plan: OutputPlan) -> Option<Rows> {
+    fn touched_rows(&self, id: ParameterId, plan: OutputPlan) -> Option<SparseRows> {
         let list = if id == self.words.weight || Some(id) == self.words.bias {
             List::TouchedWords
         } else if self.direct.is_some_and(|(table, _)| table == id) {
@@ -319,7 +319,7 @@ impl OutputLayer for ClassSoftmax {
             return None;
         };
         let tokens = self.list(plan, list, 1);
-        Some(Rows {
+        Some(SparseRows {
             tokens,
             order: self.ascending.reshape(1, tokens.len()),
         })
