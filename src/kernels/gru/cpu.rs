@@ -20,7 +20,6 @@ fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
 /// Computes a stream's gate activations from their pre-activations, and its next state from the
 /// previous one.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "one index for nine slices")]
 fn forward_row(
     gates: &mut [f32],
     recurrent: &mut [f32],
@@ -127,7 +126,6 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
 /// is the gradient from the next step; it is replaced by the gradient that flows to the previous
 /// state directly, without the product with the recurrent weight.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "one index for nine slices")]
 fn backward_row(
     gates: &mut [f32],
     recurrent: &mut [f32],

@@ -20,7 +20,6 @@ fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
 
 /// Computes a stream's gate activations from their pre-activations, and its next cell and state.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "one index for seven slices")]
 fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
     let size = state.len();
     let [i, f, g, o] = split_gates(gates, size);
@@ -39,7 +38,6 @@ fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state
 /// Replaces a stream's gate activations by the gradients of their pre-activations, and `dc`, the
 /// gradient of this step's cell, by that of the previous cell.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "one index for nine slices")]
 fn backward_row(
     gates: &mut [f32],
     [previous_cell, cell, gradient, carried]: [&[f32]; 4],
