@@ -134,10 +134,10 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
                     match product {
                         GroupedProduct::Forward => products[number] += rows[own] * table[other],
                         GroupedProduct::InputGradient => {
-                            rows[own] += products[number] * table[other]
+                            rows[own] += products[number] * table[other];
                         }
                         GroupedProduct::WeightGradient => {
-                            table[other] += products[number] * rows[own]
+                            table[other] += products[number] * rows[own];
                         }
                     }
                 }
