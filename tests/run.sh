@@ -1,24 +1,68 @@
 #!/usr/bin/env bash
-# All checks of a change: formatting, clippy, documentation, tests. Run it from anywhere: bash tests/run.sh
-#
-# GPU tests need an adapter. Where there is none, Mesa's software Vulkan is brought by the system's package manager (needs root); set
-# ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out by name instead. Tests that read corpora or models which lie outside this repository
-# (../shared, or the folder that ELMAN_SHARED names) and tests that need Python with numpy, torch, or onnx and onnxruntime, and safetensors, are
-# left out by name where those are absent. The last line counts what ran.
+# Runs every check of a change: see usage() below, or bash tests/run.sh --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+    cat <<'TEXT'
+Usage: bash tests/run.sh [--all] [--no-install]
+
+Checks formatting, lints, documentation and the build without default features, and runs the tests.
+Takes at most 15 minutes on two cores once the dependencies are built. The last line counts the
+tests that passed, failed and were skipped; the exit status is 0 if nothing failed.
+
+  --all         run the slow tests too
+  --no-install  do not install a Vulkan driver
+  --help        print this text
+
+GPU tests need an adapter. Where there is no Vulkan driver, Mesa's software driver is installed with
+the system's package manager, which needs root.
+
+Environment:
+  ELMAN_TEST_CPU_ONLY=1  skip the GPU tests
+  ELMAN_TEST_SEED=N      seed of the tests with random input; a failing test prints it
+  ELMAN_SHARED=DIR       corpora and models outside the repository (default: ../shared)
+  ELMAN_PYTHON=PROGRAM   Python with numpy, safetensors, torch, onnx and onnxruntime
+                         (default: python3)
+
+Tests whose corpora or Python packages are missing are skipped by name.
+TEXT
+}
+
+fail() {
+    printf 'tests/run.sh: %s\n' "$*" >&2
+    exit 2
+}
+
+install=1
+for argument in "$@"; do
+    case $argument in
+        --all) export ELMAN_TEST_ALL=1 ;;
+        --no-install) install= ;;
+        --help | -h)
+            usage
+            exit
+            ;;
+        *) fail "unknown argument $argument; bash tests/run.sh --help lists the arguments" ;;
+    esac
+done
 
 say() { printf '\n== %s\n' "$*"; }
 
 has_vulkan_driver() {
-    compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null || [ -n "${VK_DRIVER_FILES:-}" ]
+    compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null ||
+        compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null ||
+        [ -n "${VK_DRIVER_FILES:-}" ]
 }
 
-bring_adapter() {
+ensure_adapter() {
     [ "$(uname -s)" = Linux ] || return 0
     [ -z "${ELMAN_TEST_CPU_ONLY:-}" ] || return 0
     if has_vulkan_driver && ldconfig -p | grep -q libvulkan.so.1; then return 0; fi
-    say "no Vulkan driver: installing Mesa's software Vulkan with the system's package manager"
+    local hint="install a Vulkan driver and loader (Debian: apt-get install mesa-vulkan-drivers \
+libvulkan1), or set ELMAN_TEST_CPU_ONLY=1 to skip the GPU tests"
+    [ -n "$install" ] || fail "no Vulkan driver: $hint"
+    say "no Vulkan driver: installing Mesa's software driver with the system's package manager"
     if command -v apt-get >/dev/null; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers libvulkan1 >/dev/null
@@ -27,18 +71,20 @@ bring_adapter() {
     elif command -v pacman >/dev/null; then
         pacman -Sy --noconfirm vulkan-swrast vulkan-icd-loader
     else
-        echo "install a Vulkan driver (Mesa's lavapipe will do), or set ELMAN_TEST_CPU_ONLY=1" >&2
-        exit 1
+        fail "no Vulkan driver and no known package manager: $hint"
     fi
 }
 
-bring_adapter
+ensure_adapter
 
 say "formatting"
 cargo fmt --all -- --check
 
 say "clippy, warnings are errors"
 cargo clippy --locked --all-targets -- -D warnings
+
+say "clippy without default features"
+cargo clippy --locked --no-default-features -- -D warnings
 
 say "documentation, warnings are errors"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
@@ -47,9 +93,10 @@ say "tests"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
+# Unit tests, integration tests and documentation tests; builds the examples too.
 cargo test --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
 
-# The sum of the runners' own counts.
+# The sum of the counts of all test runners.
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
      END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
 exit "$status"
