@@ -1,9 +1,9 @@
-//! Models that learn while they read, and caches, through the command line.
+//! Dynamic evaluation and caches, through the command line.
 
 use crate::command::{Run, Workbench};
 use crate::harness::{apply, test};
 
-/// Models of every kind that has gradients of its own.
+/// Models of every kind with different gradients.
 const MODELS: [(&str, &str); 3] = [
     ("elman", "--hidden 9"),
     ("lstm", "--cell lstm --hidden 6 --embedding 5"),
@@ -13,7 +13,7 @@ const MODELS: [(&str, &str); 3] = [
     ),
 ];
 
-/// A workbench with these models and a text that says the same over and over.
+/// A workbench with these models and a text that repeats one sentence.
 fn workbench() -> Workbench {
     let workbench = Workbench::new();
     workbench.write("train.txt", crate::command::small_text());
@@ -41,7 +41,7 @@ fn assert_near(what: &str, got: f64, want: f64) {
 }
 
 #[apply(test)]
-fn a_vanishing_rate_changes_nothing() {
+fn tiny_rate_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let without = eval(&workbench, &format!("--model {model}")).number("log10_prob");
@@ -57,7 +57,7 @@ fn a_vanishing_rate_changes_nothing() {
 }
 
 #[apply(test)]
-fn a_model_learns_what_it_reads() {
+fn adapting_lowers_perplexity() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let before = workbench.read(&format!("{model}/model.safetensors"));
@@ -86,7 +86,7 @@ fn a_model_learns_what_it_reads() {
 }
 
 #[apply(test)]
-fn a_model_that_goes_back_learns_nothing() {
+fn resetting_weights_learns_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let perplexity = |flags: &str| {
@@ -108,7 +108,7 @@ fn a_model_that_goes_back_learns_nothing() {
 }
 
 #[apply(test)]
-fn steps_measured_by_gradients_on_a_text() {
+fn steps_scaled_by_gradients_of_a_text() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let flags =
@@ -134,7 +134,7 @@ fn steps_measured_by_gradients_on_a_text() {
 }
 
 #[apply(test)]
-fn a_cache_without_weight_changes_nothing() {
+fn cache_of_weight_zero_changes_nothing() {
     let workbench = workbench();
     for (model, _) in MODELS {
         let without = eval(&workbench, &format!("--model {model}")).number("log10_prob");
@@ -151,7 +151,7 @@ fn a_cache_without_weight_changes_nothing() {
 }
 
 #[apply(test)]
-fn a_cache_remembers_rare_words() {
+fn cache_lowers_perplexity_of_rare_words() {
     let workbench = workbench();
     let vocabulary = String::from_utf8(workbench.read("elman/vocab.txt")).expect("UTF-8");
     let rare: Vec<&str> = vocabulary.lines().rev().take(3).collect();
@@ -166,8 +166,8 @@ fn a_cache_remembers_rare_words() {
             remembered < 0.5 * without,
             "{model}: {remembered} from {without}"
         );
-        // One word back says little, and the weights and the likeness of states that are told are
-        // the usual ones.
+        // A window of one word adds little; the default weight and flatness are those given in
+        // full.
         assert!(with("--cache 1 --cache-weight 0.3") > remembered);
         assert_eq!(
             with("--cache 60"),
@@ -177,7 +177,7 @@ fn a_cache_remembers_rare_words() {
 }
 
 #[apply(test)]
-fn lines_are_learnt_in_their_order() {
+fn lines_are_learnt_in_order() {
     let workbench = workbench();
     for flags in ["--dynamic 0.05", "--cache 30", "--dynamic 0.05 --cache 30"] {
         let lines = workbench
@@ -202,7 +202,7 @@ fn lines_are_learnt_in_their_order() {
 }
 
 #[apply(test)]
-fn flags_that_are_refused() {
+fn rejected_flags() {
     let workbench = workbench();
     for (flags, parts) in [
         ("--dynamic 0", &["--dynamic 0", "positive"][..]),

@@ -1,5 +1,5 @@
-//! What bad input gets: a message that names the value, the rule and the way out, the right exit
-//! code, and nothing lost.
+//! Bad input: the message names the value, the rule and the fix, the exit code is right, and
+//! nothing is lost.
 
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};

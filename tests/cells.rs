@@ -1,6 +1,6 @@
-//! Every cell in networks of every shape against the reference: losses, distributions, all
-//! gradients, carried states and their gradients; with dropout at every place, and with windows
-//! that overlap.
+//! Every cell in networks of every shape, against the reference: losses, distributions, all
+//! gradients, carried states and their gradients; with dropout at every place, and with overlapping
+//! windows.
 
 use elman::device::Device;
 use elman::model::{CELLS, Capacity, DropoutRates, NoiseSampler, OUTPUTS, Window};
@@ -59,9 +59,9 @@ fn every_cell() -> Vec<Trial> {
     trials
 }
 
-/// A cell or an output layer without a reference would not be tested here.
+/// A cell or an output layer without a reference is not tested here.
 #[apply(test)]
-fn the_reference_knows_every_row() {
+fn reference_has_every_cell_and_output() {
     assert_eq!(
         CELLS.iter().map(|row| row.name).collect::<Vec<_>>(),
         Cell::TABLE.map(|row| row.0)
@@ -76,8 +76,8 @@ fn the_reference_knows_every_row() {
     );
 }
 
-/// Networks of one cell: one-hot input and embeddings, with and without biases, sizes that differ,
-/// tied tables, a projection.
+/// Networks of one cell: one-hot input and embeddings, with and without biases, layers of different
+/// sizes, tied tables, a projection.
 fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let same = Architecture {
         cell,
@@ -191,8 +191,8 @@ fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     ]
 }
 
-/// Networks of one cell with clusters: one and several, of one word, with biases, ever fewer
-/// numbers of the state or all of them, a projection and a compression layer.
+/// Networks of one cell with clusters: one and several, clusters of one word, with biases,
+/// projections that narrow or do not, a projection and a compression layer.
 fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let of = |cutoffs: &[usize], divisor| Output::Adaptive {
         cutoffs: cutoffs.to_vec(),
@@ -235,7 +235,7 @@ fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     ]
 }
 
-/// A sample as the model draws it for a window that is its draw number 0.
+/// The sample that the model draws for a window whose draw index is 0.
 fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
     let mut words: Vec<usize> = NoiseSampler::new(counts, power, 0)
         .sample(0, samples)
@@ -255,8 +255,8 @@ fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> 
     })
 }
 
-/// Networks of one cell that are trained on samples: of one word and of many more than there are,
-/// by both losses, with biases, a projection and a compression layer.
+/// Networks of one cell trained on samples: of one word and of more words than the vocabulary has,
+/// with both losses, biases, a projection and a compression layer.
 fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let counts = [9, 4, 0, 3, 1, 1, 20];
     let of = |objective, samples, power| sampled(objective, samples, power, &counts);
@@ -317,7 +317,7 @@ fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
     }
 }
 
-/// The masks of a window at these rates, as the reference draws them.
+/// The dropout masks of a window at these rates, from the reference.
 fn masks(
     architecture: &Architecture,
     rates: DropoutRates,
@@ -366,8 +366,8 @@ fn masks(
     }
 }
 
-/// Dropout at every place by itself and at all of them, with masks of single numbers and of whole
-/// windows.
+/// Dropout at every place separately and at all places together, with masks per element and per
+/// window.
 fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
     const SEED: u32 = 0x9e37_79b9;
     let none = DropoutRates::default();
@@ -418,7 +418,7 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
                     draw,
                     ..upload(device, &reference)
                 };
-                let got = subject.walk(device, window, &reference, SCALE);
+                let got = subject.step_uploaded(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
                 compare_outcomes(
                     &format!(
@@ -435,8 +435,8 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
     }
 }
 
-/// Windows whose first steps predict nothing: gradients flow back through them, and the next window
-/// begins where the step says.
+/// Windows whose first steps have no targets: gradients flow back through these steps, and the next
+/// window starts from the given step.
 fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
     let (time_steps, batch, history) = (6, 3, 4);
     let others = class_architectures(cell, num_layers)
@@ -465,13 +465,13 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
                     ..upload(device, &reference)
                 };
                 subject.carry(device, &states);
-                let mut got = subject.walk(device, window, &reference, SCALE);
+                let mut got = subject.step_uploaded(device, window, &reference, SCALE);
                 let want = network.run(&reference, &states, SCALE);
                 let what = format!(
                     "{architecture:?}, independent {independent:?}, history {history} on {}",
                     device.name()
                 );
-                // What is carried on is the state after some of the steps.
+                // The carried state is the one after some of the steps.
                 let carried = std::mem::replace(&mut got.final_states, want.final_states.clone());
                 let mut beginning = ReferenceWindow {
                     time_steps: advance,
@@ -495,7 +495,7 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
     }
 }
 
-/// Sizes past tiles and workgroups, enough rows for every thread.
+/// Sizes larger than tiles and workgroups, with enough rows for every thread.
 fn past_a_tile(device: &mut Device, cell: Cell) {
     for (embedding_size, hidden_sizes) in [(0, vec![67]), (65, vec![33, 40])] {
         let architecture = Architecture {
@@ -577,7 +577,8 @@ fn past_a_tile(device: &mut Device, cell: Cell) {
     }
 }
 
-/// Layers so wide that the CPU's threads share every step, and that a GPU walks step by step.
+/// Layers so wide that the CPU's threads split every step, and that a GPU runs one dispatch per
+/// step.
 fn wide(device: &mut Device, cell: Cell) {
     let architecture = Architecture {
         cell,

@@ -1,4 +1,4 @@
-//! The command line as people use it.
+//! The command line: training, evaluation, scoring and generation from end to end.
 
 use std::process::Stdio;
 
@@ -118,7 +118,7 @@ fn subcommands(help: &str) -> Vec<&str> {
 }
 
 #[apply(test)]
-fn json_has_the_promised_keys() {
+fn json_has_documented_keys() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let train = workbench
@@ -171,7 +171,7 @@ fn json_has_the_promised_keys() {
 }
 
 #[apply(test)]
-fn one_seed_gives_one_model() {
+fn equal_seeds_give_equal_models() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let train = "train --train train.txt --device cpu --hidden 9 --epochs 2 --batch 3 --bptt 7";
@@ -186,7 +186,7 @@ fn one_seed_gives_one_model() {
 }
 
 #[apply(test)]
-fn an_existing_directory_is_not_overwritten() {
+fn existing_directory_is_not_overwritten() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/model.safetensors");
     let train = "train --train train.txt --device cpu --hidden 5 --epochs 1 --batch 2 --bptt 4";
@@ -218,7 +218,7 @@ fn resume_keeps_model_and_recipe() {
         workbench.run("inspect --json").succeeds().json()["training"]["progress"]["epochs"],
         3
     );
-    // Three epochs in two parts are three epochs in one.
+    // Three epochs in two runs are bit-identical to three epochs in one.
     let resumed = workbench.read("model/model.safetensors");
     workbench
         .run(
@@ -233,7 +233,7 @@ fn resume_keeps_model_and_recipe() {
 }
 
 #[apply(test)]
-fn a_rate_laid_out_over_epochs_keeps_them() {
+fn schedule_with_fixed_epochs_keeps_them() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     for schedule in ["cosine", "linear", "one-cycle"] {
@@ -252,7 +252,7 @@ fn a_rate_laid_out_over_epochs_keeps_them() {
 }
 
 #[apply(test)]
-fn the_model_at_the_end_is_the_best_epochs() {
+fn final_model_is_that_of_the_best_epoch() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let train = "train --train train.txt --valid train.txt --device cpu --hidden 6 --batch 2 \
@@ -295,7 +295,7 @@ fn the_model_at_the_end_is_the_best_epochs() {
 }
 
 #[apply(test)]
-fn the_sum_of_carried_scores_is_what_eval_says() {
+fn carried_scores_sum_to_eval() {
     let workbench = Workbench::with_model();
     let scores = workbench
         .run("score train.txt --carry --json --device cpu")
@@ -333,7 +333,7 @@ fn the_sum_of_carried_scores_is_what_eval_says() {
 }
 
 #[apply(test)]
-fn several_models_are_asked_together() {
+fn several_models_are_averaged() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let train = "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 8";
@@ -405,7 +405,7 @@ fn several_models_are_asked_together() {
 }
 
 #[apply(test)]
-fn scores_do_not_depend_on_company() {
+fn scores_do_not_depend_on_batch() {
     let workbench = Workbench::with_model();
     let long = "the boy runs ".repeat(60);
     let lines = [
@@ -442,7 +442,7 @@ fn scores_do_not_depend_on_company() {
 }
 
 #[apply(test)]
-fn unknown_words_are_counted_or_become_unk() {
+fn unknown_words_are_skipped_or_become_unk() {
     let workbench = Workbench::with_model();
     workbench.write("odd.txt", "the xylophone runs\n");
     let eval = workbench
@@ -554,7 +554,7 @@ fn bytes_of_every_value() {
         .command("generate --tokens 300 --temperature 5 --device cpu")
         .output()
         .expect("it runs");
-    // The tokens, and a line's end after them.
+    // The tokens and a line ending.
     assert_eq!(output.stdout.len(), 301);
     assert!(
         output.stdout.iter().any(|byte| *byte >= 0x80),
@@ -563,7 +563,7 @@ fn bytes_of_every_value() {
 }
 
 #[apply(test)]
-fn a_prompt_goes_on() {
+fn prompt_is_continued() {
     let workbench = Workbench::with_model();
     let mut command =
         workbench.command("generate --sentences 1 --device cpu --temperature 0 --prompt");
@@ -591,7 +591,7 @@ fn a_prompt_goes_on() {
 }
 
 #[apply(test)]
-fn independent_sentences_are_written_so() {
+fn independent_sentences_are_generated_independently() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     for (name, flags) in [
@@ -606,7 +606,7 @@ fn independent_sentences_are_written_so() {
         workbench
             .run(&format!("{train} {flags} --out {name}"))
             .succeeds();
-        // The likeliest words after the initial state are the same whatever was written before.
+        // The most probable words after the initial state do not depend on earlier output.
         let text = workbench
             .run(&format!(
                 "generate --sentences 4 --temperature 0 --device cpu --model {name}"
@@ -649,9 +649,9 @@ fn corpus_writes_sentences_with_their_probability() {
 }
 
 #[apply(test)]
-fn corpus_writes_tasks_that_are_learnt_as_any_text() {
-    // Each with its entropy and its loss without memory in nats an example, and the tokens of an
-    // example.
+fn corpus_tasks_can_be_learnt() {
+    // Each task with its entropy, its loss without memory, both in nats per example, and the tokens
+    // per example.
     for (task, nats, lost, tokens) in [
         ("copy --delay 7", 5.0 * 8_f64.ln(), 5.0 * 8_f64.ln(), 19.0),
         (
@@ -718,7 +718,7 @@ fn corpus_writes_tasks_that_are_learnt_as_any_text() {
 }
 
 #[apply(test)]
-fn corpus_refuses_sizes_that_no_task_has() {
+fn corpus_rejects_task_sizes() {
     let workbench = Workbench::new();
     for (flags, parts) in [
         ("--task copy --delay 0", &["--delay 0", "at least 1"][..]),
@@ -802,7 +802,7 @@ fn files_are_written_with_the_default_mode() {
 
 #[cfg(unix)]
 #[apply(test)]
-fn a_reader_that_leaves_is_no_error() {
+fn closed_pipe_is_not_an_error() {
     let workbench = Workbench::with_model();
     let mut child = workbench
         .command("generate --tokens 100000 --device cpu")
@@ -829,7 +829,7 @@ fn ctrl_c_saves_and_stops() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // The first checkpoint says that training goes on.
+    // The first checkpoint shows that training has started.
     while !workbench.path("model").join("training.json").exists() {
         assert!(
             child.try_wait().expect("its state").is_none(),

@@ -1,17 +1,17 @@
-//! Running the program in a directory of the test's own, with everything it printed in the message
-//! when an expectation fails.
+//! Runs the program in a temporary directory. A failed expectation prints everything that the
+//! program printed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A directory with texts and models, and the program to run in it.
+/// A temporary directory with texts and models, in which the program runs.
 pub struct Workbench {
     directory: TempDir,
 }
 
-/// What a run printed and how it ended.
+/// The output and the exit code of a run.
 pub struct Run {
     pub line: String,
     pub code: Option<i32>,
@@ -26,8 +26,8 @@ impl Workbench {
         }
     }
 
-    /// A workbench with a small text of the built-in grammar in `train.txt` and a model of it in
-    /// `model`.
+    /// A workbench with a small text of the built-in grammar in `train.txt` and a model trained on
+    /// it in `model`.
     pub fn with_model() -> Self {
         let workbench = Self::new();
         workbench.write("train.txt", small_text());
@@ -49,7 +49,7 @@ impl Workbench {
         std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The program with arguments split at spaces, not yet started.
+    /// The program with arguments split at spaces, not started yet.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elman"));
         command
@@ -104,7 +104,8 @@ impl Run {
         self
     }
 
-    /// The run must fail with this code, a message with all of these parts, and no panic.
+    /// Demands that the run failed with this code and a message with all of these parts, and did
+    /// not panic.
     pub fn fails(self, code: i32, parts: &[&str]) -> Self {
         if self.code != Some(code) {
             self.fail(&format!("should have failed with {code}"));
@@ -130,7 +131,7 @@ impl Run {
         self.stdout.lines().filter_map(ListedToken::parse).collect()
     }
 
-    /// The numbers of an array of the JSON object.
+    /// The numbers in an array of the JSON object.
     pub fn numbers(&self, key: &str) -> Vec<f64> {
         let json = self.json();
         let Some(values) = json[key].as_array() else {
@@ -158,16 +159,16 @@ impl Run {
 /// A token as rnnlm prints it with `-debug 2`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedToken {
-    /// Its number; -1 for an unknown word.
+    /// Its index; -1 for an unknown word.
     pub index: i64,
-    /// The network's probability and, where there is one, that of another model.
+    /// The probability by the network and, if there is one, by another model.
     pub probabilities: Vec<f64>,
     /// The word; `OOV` for an unknown one.
     pub word: String,
 }
 
 impl ListedToken {
-    /// A line of a token; none for a line of another kind.
+    /// Parses the line of a token; none for another line.
     pub fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split('\t').collect();
         let [index, middle @ .., word] = fields.as_slice() else {
@@ -184,7 +185,7 @@ impl ListedToken {
         })
     }
 
-    /// Whether it is a word that the vocabulary lacks.
+    /// Whether the vocabulary lacks the word.
     pub fn is_unknown(&self) -> bool {
         self.index == -1
     }

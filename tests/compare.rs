@@ -1,17 +1,17 @@
-//! The comparator of the tests, and the tests of the comparator.
+//! The comparator of the tests, and its own tests.
 
 use super::harness::{apply, test};
 
-/// How far a number may be from what it should be: `absolute + relative * |what it should be|`.
+/// The largest accepted difference from an expected value: `absolute + relative * |expected|`.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
-    /// The part that does not depend on the number.
+    /// The part that does not depend on the expected value.
     pub absolute: f64,
-    /// The part in proportion to the number.
+    /// The part proportional to the expected value.
     pub relative: f64,
 }
 
-/// Panics with the message of [`compare`] where the numbers differ.
+/// Panics with the message of [`compare`] if the values differ.
 #[track_caller]
 pub fn assert_close<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     what: &str,
@@ -124,7 +124,7 @@ pub fn compare<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     ))
 }
 
-/// An element's place in words.
+/// The position of an element as text.
 fn place(shape: &[usize], index: usize) -> String {
     if shape.is_empty() {
         return format!("at index {index}");
@@ -143,20 +143,20 @@ fn place(shape: &[usize], index: usize) -> String {
     format!("at {coordinates:?} of {shape:?} (index {index})")
 }
 
-/// The tolerance of the tests below, both parts of it.
+/// The tolerance of the tests below, with both parts.
 const TOLERANCE: Tolerance = Tolerance {
     absolute: 1e-6,
     relative: 1e-5,
 };
-/// No tolerance.
+/// No difference is accepted.
 const EXACT: Tolerance = Tolerance {
     absolute: 0.0,
     relative: 0.0,
 };
-/// Small ones, large ones, and a zero, at which only the absolute part of a tolerance is left.
+/// Small and large values, and a zero, for which only the absolute part of a tolerance remains.
 const NUMBERS: [f32; 6] = [0.0, 1.0, -2.5, 1e-3, 1e4, -7.0];
 
-/// [`NUMBERS`] with one of them replaced.
+/// [`NUMBERS`] with one value replaced.
 fn numbers_with(index: usize, value: f32) -> [f32; 6] {
     let mut numbers = NUMBERS;
     numbers[index] = value;
@@ -168,9 +168,9 @@ fn fails(got: &[f32], want: &[f32], tolerance: Tolerance) -> bool {
     compare("numbers", &[], got, want, tolerance).is_err()
 }
 
-/// Also with no tolerance at all, and across types.
+/// Also without a tolerance, and across types.
 #[apply(test)]
-fn equal_numbers_pass() {
+fn equal_values_pass() {
     assert!(!fails(&NUMBERS, &NUMBERS, TOLERANCE));
     assert!(!fails(&NUMBERS, &NUMBERS, EXACT));
     assert!(
@@ -180,9 +180,9 @@ fn equal_numbers_pass() {
     assert_close("f32 against f64", &NUMBERS, &NUMBERS.map(f64::from), EXACT);
 }
 
-/// Half of what is allowed, at every element and with both signs.
+/// Half of the tolerance, at every element and with both signs.
 #[apply(test)]
-fn error_within_the_tolerance_passes() {
+fn error_within_tolerance_passes() {
     for (i, &number) in NUMBERS.iter().enumerate() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
         for sign in [-0.5, 0.5] {
@@ -195,9 +195,9 @@ fn error_within_the_tolerance_passes() {
     }
 }
 
-/// Ten times what is allowed, at every element and with both signs.
+/// Ten times the tolerance, at every element and with both signs.
 #[apply(test)]
-fn error_beyond_the_tolerance_fails() {
+fn error_beyond_tolerance_fails() {
     for (i, &number) in NUMBERS.iter().enumerate() {
         let allowed = TOLERANCE.absolute + TOLERANCE.relative * f64::from(number).abs();
         for sign in [-10.0, 10.0] {
@@ -215,9 +215,9 @@ fn error_beyond_the_tolerance_fails() {
     assert!(fails(&[-1.0], &[1.0], TOLERANCE), "the sign");
 }
 
-/// At every element, on either side and on both, whatever the tolerance.
+/// At every element, on either side and on both, with any tolerance.
 #[apply(test)]
-fn numbers_that_are_not_finite_fail() {
+fn non_finite_values_fail() {
     let wide = Tolerance {
         absolute: 1e300,
         relative: 1e300,
@@ -234,9 +234,9 @@ fn numbers_that_are_not_finite_fail() {
     }
 }
 
-/// Nothing is left out of a comparison.
+/// Every element is compared.
 #[apply(test)]
-fn lengths_and_shapes_that_differ_fail() {
+fn different_lengths_and_shapes_fail() {
     assert!(fails(&NUMBERS[..5], &NUMBERS, TOLERANCE));
     assert!(fails(&NUMBERS, &NUMBERS[..5], TOLERANCE));
     assert!(fails(&[], &NUMBERS, TOLERANCE));
@@ -245,9 +245,9 @@ fn lengths_and_shapes_that_differ_fail() {
     assert!(compare("numbers", &[2, 4], &NUMBERS, &NUMBERS, TOLERANCE).is_err());
 }
 
-/// A tolerance that would decide by itself.
+/// A tolerance with which everything or nothing passes.
 #[apply(test)]
-fn senseless_tolerances_fail() {
+fn invalid_tolerances_fail() {
     for part in [f64::NAN, f64::INFINITY, -1.0] {
         assert!(
             fails(
@@ -274,9 +274,9 @@ fn senseless_tolerances_fail() {
     }
 }
 
-/// Its place, both numbers, the error, and how many others.
+/// The message has the position, both values, the error and the count of the other failures.
 #[apply(test)]
-fn message_names_the_worst_element() {
+fn message_names_worst_element() {
     let mut got = NUMBERS;
     got[1] += 0.25;
     got[5] += 64.0;
@@ -299,8 +299,8 @@ fn message_names_the_worst_element() {
 
 /// With the same message.
 #[apply(test)]
-fn asserting_panics_where_comparing_fails() {
-    // Panics print themselves, even these; so there are only two, and they say what they are.
+fn assert_close_panics() {
+    // Panics are printed, even expected ones; so there are only two, and their text explains them.
     let what = "a failure that the comparator's own test provokes";
     let got = numbers_with(1, 1.25);
     for (shape, panic) in [

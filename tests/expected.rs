@@ -1,5 +1,5 @@
-//! What every kernel is to compute, from its inputs by the reference's equations in f64, and how
-//! far f32 may be from it.
+//! The expected outputs of every kernel, computed from its inputs with the reference's equations in
+//! f64, and the accepted error of f32.
 
 use elman::kernels::cases::{INITIAL, Outcome, RATE, Recurrence, Setup, Step, UpdateCase};
 use elman::kernels::{Activation, Exponential, Precision};
@@ -21,7 +21,7 @@ pub fn numbers(run: &Outcome, name: &str) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-/// Tokens as the reference has them.
+/// Tokens in the reference's form.
 pub fn tokens(run: &Outcome, name: &str) -> Vec<Option<usize>> {
     let values = run
         .tokens(name)
@@ -42,7 +42,7 @@ fn function(activation: Activation) -> reference::Activation {
     }
 }
 
-/// The outputs that a run of the case should have had.
+/// The expected outputs of a run of the case.
 pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
     match *setup {
         Setup::Matmul {
@@ -147,7 +147,7 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
             let tokens = tokens(run, "tokens");
             reference::scatter_add(&mut table, columns, &tokens, &numbers(run, "gradient"));
             let mut sums = vec![0.0; tokens.len() * columns];
-            for (p, token) in beginnings(run) {
+            for (p, token) in first_occurrences(run) {
                 sums[p * columns..][..columns]
                     .copy_from_slice(&table[token * columns..][..columns]);
             }
@@ -274,8 +274,8 @@ pub fn outputs(setup: &Setup, run: &Outcome) -> Expected {
     }
 }
 
-/// Positions of `order` at which a token begins, with the token.
-fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
+/// Positions in `order` of the first occurrence of each token, with the token.
+fn first_occurrences(run: &Outcome) -> Vec<(usize, usize)> {
     let tokens = tokens(run, "tokens");
     let order = run.tokens("order").expect("the case has an order");
     let token = |p: usize| tokens[order[p] as usize];
@@ -285,7 +285,7 @@ fn beginnings(run: &Outcome) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// A parameter, and its gradient times the scale with a number for each of the parameter's.
+/// A parameter, and its dense gradient times the scale.
 fn updated(update: UpdateCase, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
     let parameter = numbers(run, "parameter");
     let scale = numbers(run, "scale")[0];
@@ -294,14 +294,14 @@ fn updated(update: UpdateCase, run: &Outcome) -> (Vec<f64>, Vec<f64>) {
     (parameter, gradient)
 }
 
-/// The input `gradient` as a dense one of `count` elements.
+/// The input `gradient` as a dense gradient of `count` elements.
 fn dense_gradient(update: UpdateCase, run: &Outcome, count: usize) -> Vec<f64> {
     let values = numbers(run, "gradient");
     if update.tokens.is_none() {
         return values;
     }
     let mut gradient = vec![0.0; count];
-    for (p, token) in beginnings(run) {
+    for (p, token) in first_occurrences(run) {
         gradient[token * update.columns..][..update.columns]
             .copy_from_slice(&values[p * update.columns..][..update.columns]);
     }
@@ -390,16 +390,16 @@ fn recurrence_backward(recurrence: Recurrence, run: &Outcome) -> Expected {
     vec![("gradient", gradient), ("initial_gradient", initial)]
 }
 
-/// The distance of 1 to the next number of f32.
+/// The distance from 1 to the next f32.
 const EPSILON: f64 = f32::EPSILON as f64;
 
-/// How far the CPU may be from what is expected.
+/// The accepted error of the CPU.
 pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
     let bits = |parts: f64| Tolerance {
         absolute: 0.25 * parts * EPSILON,
         relative: parts * EPSILON,
     };
-    // A sum of so many products of numbers below 1: partial sums grow like a random walk, and so do
+    // A sum of `terms` products of values below 1: partial sums grow like a random walk, and so do
     // the errors of the additions.
     let sum_of = |terms: usize| Tolerance {
         absolute: EPSILON * (1.0 + 0.75 * terms as f64),
@@ -436,9 +436,9 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         },
         Setup::ActivationBackward { .. } => bits(2.0),
         Setup::RecurrenceForward(recurrence) | Setup::RecurrenceBackward(recurrence) => {
-            // The weights shrink with the root of H.
+            // The weights shrink with the square root of H.
             let terms = EPSILON * (2.0 + 1.5 * (recurrence.hidden_size as f64).sqrt());
-            // rnnlm's exponential keeps 17 bits.
+            // rnnlm's exponential has 17 exact bits.
             let function = if recurrence.activation == Activation::RnnlmSigmoid {
                 5e-6
             } else {
@@ -450,7 +450,7 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             }
         }
         Setup::Lstm(gated) | Setup::Gru(gated) => {
-            // An error of a gate reaches the state, and the next gates, in full.
+            // The error of a gate reaches the state, and the next gates, undiminished.
             let terms = EPSILON * (4.0 + 3.0 * (gated.hidden_size as f64).sqrt());
             Tolerance {
                 absolute: terms * f64::from(gated.bound.max(1.0)),
@@ -463,8 +463,8 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
             exponential,
             ..
         } => {
-            // Exponents are rounded in proportion to the logits, and rnnlm's function rounds a
-            // product of 30 bits to 24.
+            // The rounding of exponents is proportional to the logits, and rnnlm's function rounds
+            // a product of 30 bits to 24.
             let rounding = if exponential == Exponential::Rnnlm {
                 160.0
             } else {
@@ -492,7 +492,7 @@ pub fn tolerance(setup: &Setup, output: &str) -> Tolerance {
         Setup::Sgd(_) | Setup::AddSquares(_) => bits(1.0),
         Setup::Average { .. } => bits(2.0),
         Setup::Adagrad(_) | Setup::Adam(..) | Setup::Momentum { .. } => bits(4.0),
-        // A first step is ten times the rate.
+        // The first step is ten times the rate.
         Setup::Rmsprop(_) => bits(12.0),
     }
 }

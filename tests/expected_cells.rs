@@ -1,5 +1,5 @@
-//! What the kernels of the cells with gates, and of dropout, are to compute: PyTorch's equations
-//! written out unit by unit in f64.
+//! The expected outputs of the kernels of gated cells and of dropout: PyTorch's equations written
+//! out unit by unit in f64.
 
 use elman::kernels::cases::{Direction, Dropped, Gated, INITIAL, MASK, Outcome, Together};
 
@@ -10,8 +10,8 @@ fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
-/// A window's sizes, its weight, and where its streams begin afresh.
-struct Walked {
+/// The sizes and the weight of a window, and where its streams are reset.
+struct WindowCase {
     batch: usize,
     rows: usize,
     size: usize,
@@ -19,7 +19,7 @@ struct Walked {
     fresh: Vec<bool>,
 }
 
-impl Walked {
+impl WindowCase {
     fn new(gated: Gated, run: &Outcome) -> Self {
         let fresh = tokens(run, "tokens")
             .into_iter()
@@ -35,8 +35,8 @@ impl Walked {
         }
     }
 
-    /// The slot of row (t, b) as step t uses it: row (t, b) of the steps reads slot row (t, b), and
-    /// writes the slot row (t+1, b).
+    /// The slot that row (t, b) reads: row (t, b) of the steps reads slot row (t, b) and writes
+    /// slot row (t+1, b).
     fn used(&self, slots: &[f64], row: usize) -> Vec<f64> {
         if self.fresh[row] {
             vec![f64::from(INITIAL); self.size]
@@ -45,7 +45,7 @@ impl Walked {
         }
     }
 
-    /// `W state`, G*H numbers.
+    /// `W state`, G*H elements.
     fn forward(&self, state: &[f64]) -> Vec<f64> {
         self.weight
             .chunks_exact(self.size)
@@ -53,7 +53,7 @@ impl Walked {
             .collect()
     }
 
-    /// `Wᵀ gradient`, H numbers.
+    /// `Wᵀ gradient`, H elements.
     fn backward(&self, gradient: &[f64]) -> Vec<f64> {
         (0..self.size)
             .map(|j| {
@@ -66,9 +66,9 @@ impl Walked {
             .collect()
     }
 
-    /// What reaches row `row` from the step after it, out of what each row sends back: nothing from
-    /// beyond the window or past a fresh start.
-    fn of_next_step(&self, sent: &[f64], row: usize, unit: usize) -> f64 {
+    /// The gradient that reaches row `row` from the next step, from what each row sends back: zero
+    /// beyond the window and across a reset.
+    fn gradient_from_next_step(&self, sent: &[f64], row: usize, unit: usize) -> f64 {
         let next = row + self.batch;
         if next >= self.rows || self.fresh[next] {
             0.0
@@ -77,8 +77,8 @@ impl Walked {
         }
     }
 
-    /// What the first step sends back to before the window.
-    fn before_window(&self, sent: &[f64]) -> Vec<f64> {
+    /// The gradient that the first step sends back to before the window.
+    fn gradient_before_window(&self, sent: &[f64]) -> Vec<f64> {
         (0..self.batch * self.size)
             .map(|i| {
                 if self.fresh[i / self.size] {
@@ -92,7 +92,7 @@ impl Walked {
 }
 
 pub fn lstm(gated: Gated, run: &Outcome) -> Expected {
-    let walked = Walked::new(gated, run);
+    let walked = WindowCase::new(gated, run);
     let (size, batch) = (walked.size, walked.batch);
     let (mut gates, mut cells) = (numbers(run, "gates"), numbers(run, "cells"));
     if gated.direction == Direction::Forward {
@@ -127,9 +127,9 @@ pub fn lstm(gated: Gated, run: &Outcome) -> Expected {
             let at = |gate: usize| row * 4 * size + gate * size + unit;
             let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
             let squashed = cells[(row + batch) * size + unit].tanh();
-            let dh = gradient[row * size + unit] + walked.of_next_step(&sent, row, unit);
-            let dc =
-                walked.of_next_step(&sent_cells, row, unit) + dh * o * (1.0 - squashed * squashed);
+            let dh = gradient[row * size + unit] + walked.gradient_from_next_step(&sent, row, unit);
+            let dc = walked.gradient_from_next_step(&sent_cells, row, unit)
+                + dh * o * (1.0 - squashed * squashed);
             gates[at(0)] = dc * g * i * (1.0 - i);
             gates[at(1)] = dc * c[unit] * f * (1.0 - f);
             gates[at(2)] = dc * i * (1.0 - g * g);
@@ -140,15 +140,15 @@ pub fn lstm(gated: Gated, run: &Outcome) -> Expected {
             .copy_from_slice(&walked.backward(&gates[row * 4 * size..][..4 * size]));
     }
     let initial = [
-        walked.before_window(&sent),
-        walked.before_window(&sent_cells),
+        walked.gradient_before_window(&sent),
+        walked.gradient_before_window(&sent_cells),
     ]
     .concat();
     vec![("gates", gates), ("initial_gradient", initial)]
 }
 
 pub fn gru(gated: Gated, run: &Outcome) -> Expected {
-    let walked = Walked::new(gated, run);
+    let walked = WindowCase::new(gated, run);
     let (size, batch) = (walked.size, walked.batch);
     let (mut gates, mut states) = (numbers(run, "gates"), numbers(run, "states"));
     if gated.direction == Direction::Forward {
@@ -192,7 +192,7 @@ pub fn gru(gated: Gated, run: &Outcome) -> Expected {
         for unit in 0..size {
             let at = |gate: usize| row * 3 * size + gate * size + unit;
             let [r, z, n] = std::array::from_fn(|gate| gates[at(gate)]);
-            let dh = gradient[row * size + unit] + walked.of_next_step(&sent, row, unit);
+            let dh = gradient[row * size + unit] + walked.gradient_from_next_step(&sent, row, unit);
             let dn = dh * (1.0 - z) * (1.0 - n * n);
             let dr = dn * recurrent[at(2)] * r * (1.0 - r);
             let dz = dh * (h[unit] - n) * z * (1.0 - z);
@@ -205,7 +205,7 @@ pub fn gru(gated: Gated, run: &Outcome) -> Expected {
             sent[row * size + unit] = direct[unit] + through[unit];
         }
     }
-    let initial = walked.before_window(&sent);
+    let initial = walked.gradient_before_window(&sent);
     vec![
         ("gates", gates),
         ("recurrent", recurrent),

@@ -1,4 +1,5 @@
-//! What the kernels for rows and runs of different lengths are to compute, number by number in f64.
+//! The expected outputs of the kernels for rows and runs of different lengths, element by element
+//! in f64.
 
 use elman::kernels::cases::{Outcome, Ragged};
 use elman::kernels::{Exponential, GroupedProduct};
@@ -8,7 +9,7 @@ use super::compare::Tolerance;
 use super::expected::{Expected, numbers};
 use super::reference::kernels as reference;
 
-/// Records of `fields` whole numbers each.
+/// Records of `fields` integers each.
 fn records(run: &Outcome, name: &str, fields: usize) -> Vec<Vec<usize>> {
     let values = run
         .tokens(name)
@@ -19,7 +20,7 @@ fn records(run: &Outcome, name: &str, fields: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// The outputs that a run of the case should have had.
+/// The expected outputs of a run of the case.
 pub fn outputs(ragged: Ragged, run: &Outcome) -> Expected {
     match ragged {
         Ragged::Product {
@@ -155,7 +156,7 @@ fn grouped(product: GroupedProduct, columns: usize, with_bias: bool, run: &Outco
     }
 }
 
-/// How far the CPU may be from what is expected.
+/// The accepted error of the CPU.
 pub fn tolerance(ragged: Ragged, output: &str) -> Tolerance {
     let epsilon = f64::from(f32::EPSILON);
     let sum_of = |terms: usize| Tolerance {

@@ -1,4 +1,4 @@
-//! What the losses against a sample are to be, number by number in f64.
+//! The expected losses against a sample, element by element in f64.
 
 use elman::kernels::SampledObjective;
 use elman::kernels::cases::{Outcome, Sampled};
@@ -7,7 +7,7 @@ use super::compare::Tolerance;
 use super::expected::{Expected, numbers, tokens};
 use super::reference::sampled::loss;
 
-/// The outputs that a run of the case should have had.
+/// The expected outputs of a run of the case.
 pub fn outputs(case: Sampled, run: &Outcome) -> Expected {
     let Sampled {
         objective,
@@ -49,12 +49,12 @@ pub fn outputs(case: Sampled, run: &Outcome) -> Expected {
     vec![("sample", sample), ("targets", targets), ("losses", losses)]
 }
 
-/// How far the CPU may be from what is expected.
+/// The accepted error of the CPU.
 pub fn tolerance(case: Sampled, output: &str) -> Tolerance {
     let epsilon = f64::from(f32::EPSILON);
     // Corrected logits are up to twice as large.
     let exponent = epsilon * (4.0 + 3.0 * f64::from(case.bound));
-    // A factor 1 + e^-a of the sample is rounded to the digits of 1, whatever e^-a is.
+    // A factor 1 + e^-a of the sample is rounded to the precision of 1 for any e^-a.
     let factors = if case.objective == SampledObjective::Nce {
         case.samples as f64
     } else {

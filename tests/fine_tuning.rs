@@ -1,5 +1,4 @@
-//! Runs that begin with a model, vocabularies that are given, and models with classes, through the
-//! command line.
+//! Fine-tuning, given vocabularies and models with classes, through the command line.
 
 use crate::command::{Run, Workbench, small_text};
 use crate::harness::{apply, test};
@@ -12,7 +11,7 @@ fn workbench() -> Workbench {
     workbench
 }
 
-/// The loss of each epoch of a run.
+/// The losses of a run's epochs.
 fn losses(workbench: &Workbench, out: &str, key: &str) -> Vec<f64> {
     let log = String::from_utf8(workbench.read(&format!("{out}/log.jsonl"))).expect("UTF-8");
     let records = log
@@ -30,7 +29,7 @@ fn eval(workbench: &Workbench, model: &str, text: &str) -> Run {
 }
 
 #[apply(test)]
-fn a_run_begins_where_the_model_ended() {
+fn run_starts_from_the_model() {
     let workbench = workbench();
     for (name, flags) in [
         ("elman", "--hidden 9"),
@@ -50,7 +49,7 @@ fn a_run_begins_where_the_model_ended() {
             on[0] < fresh[0] && on[0] < 1.1 * fresh[3],
             "{name}: {on:?} after {fresh:?}"
         );
-        // A rate of nothing keeps the model's numbers, and the words are the model's.
+        // A negligible rate keeps the model's parameters, and the vocabulary is the model's.
         workbench
             .run(&format!(
                 "{TRAIN} --init {name} --epochs 1 --optimizer sgd --lr 1e-30 --out {name}-same"
@@ -70,7 +69,7 @@ fn a_run_begins_where_the_model_ended() {
 }
 
 #[apply(test)]
-fn an_initial_model_keeps_its_shape() {
+fn initial_model_keeps_its_shape() {
     let workbench = workbench();
     workbench
         .run(&format!("{TRAIN} --hidden 9 --epochs 1"))
@@ -131,7 +130,7 @@ fn an_initial_model_keeps_its_shape() {
     assert!(!workbench.path("new").join("model.safetensors").exists());
 }
 
-/// P of the last words of lines.
+/// The probabilities of the last words of lines.
 fn of_last_words(workbench: &Workbench, model: &str, lines: &str) -> Vec<f64> {
     workbench.write("lines.txt", lines);
     let run = workbench
@@ -150,7 +149,7 @@ fn of_last_words(workbench: &Workbench, model: &str, lines: &str) -> Vec<f64> {
 }
 
 #[apply(test)]
-fn new_words_begin_as_unknown() {
+fn new_words_start_as_unk() {
     let workbench = workbench();
     workbench.write(
         "more.txt",
@@ -190,7 +189,7 @@ fn new_words_begin_as_unknown() {
             eval(&workbench, &format!("{name}-more"), "more.txt").number("oov"),
             0.0
         );
-        // Nothing has been learnt: to predict and to have read, a new word is what <unk> is.
+        // Nothing has been learnt yet: as an input and as a target, a new word equals <unk>.
         let p = of_last_words(
             &workbench,
             &format!("{name}-more"),
@@ -210,7 +209,7 @@ fn new_words_are_learnt() {
         .run(&format!("{TRAIN} --hidden 9 --epochs 2"))
         .succeeds();
     let grow = "train --train more.txt --device cpu --batch 2 --bptt 4 --init model --epochs 2";
-    // Without new words they stay unknown.
+    // Without an extended vocabulary, they stay unknown.
     workbench.run(&format!("{grow} --out same")).succeeds();
     assert_eq!(eval(&workbench, "same", "more.txt").number("oov"), 40.0);
     workbench
@@ -220,7 +219,7 @@ fn new_words_are_learnt() {
     assert_eq!(run.number("oov"), 0.0);
     let p = of_last_words(&workbench, "grown", "the xylophone\nthe dogs\n");
     assert!(p[0] > 0.2 && p[0] > p[1], "{p:?}");
-    // The words may be those of other texts, or only the frequent ones.
+    // The new words may come from other texts, or be only the frequent ones.
     workbench.write("words.txt", "glockenspiel\n");
     workbench
         .run(&format!(
@@ -237,7 +236,7 @@ fn new_words_are_learnt() {
 }
 
 #[apply(test)]
-fn a_model_of_rnnlm_goes_on() {
+fn rnnlm_model_is_fine_tuned() {
     let workbench = workbench();
     let head = "version: 10\nfile format: 0\ninput layer size: 5\nhidden layer size: 2\n\
         compression layer size: 0\noutput layer size: 5\n\
@@ -268,7 +267,7 @@ fn a_model_of_rnnlm_goes_on() {
     let [before, after] =
         ["imported", "on"].map(|model| eval(&workbench, model, "text.txt").number("perplexity"));
     assert!(after < 0.9 * before, "{after} from {before}");
-    // Resumed to the same bits.
+    // The resumed run is bit-identical.
     workbench
         .run(&format!("{train} --epochs 2 --out part"))
         .succeeds();
@@ -279,7 +278,7 @@ fn a_model_of_rnnlm_goes_on() {
 }
 
 #[apply(test)]
-fn a_run_from_a_model_is_resumed_and_not_repeated() {
+fn fine_tuning_is_resumed_but_not_repeated() {
     let workbench = workbench();
     workbench.write(
         "more.txt",
@@ -300,7 +299,7 @@ fn a_run_from_a_model_is_resumed_and_not_repeated() {
         &["--config part", "began with the model model", "--init"],
     );
     assert!(!workbench.path("again").join("model.safetensors").exists());
-    // The initial model is not needed any more.
+    // The initial model is not needed any longer.
     std::fs::remove_dir_all(workbench.path("model")).expect("removed");
     workbench
         .run("train --resume part --device cpu --epochs 3")
@@ -314,7 +313,7 @@ fn a_run_from_a_model_is_resumed_and_not_repeated() {
 }
 
 #[apply(test)]
-fn a_vocabulary_of_texts() {
+fn vocabulary_of_several_texts() {
     let workbench = workbench();
     workbench.write("words.txt", "xylophone vibraphone xylophone\n");
     workbench
@@ -332,7 +331,7 @@ fn a_vocabulary_of_texts() {
     assert!(!vocabulary.contains("<unk>"));
     workbench.write("test.txt", "the xylophone\n");
     assert_eq!(eval(&workbench, "all", "test.txt").number("oov"), 0.0);
-    // The words alone count, and with <unk> among them all others are that.
+    // Only the listed words are in the vocabulary; with <unk> among them, all others become <unk>.
     workbench.write("few.txt", "the boy\n<unk> runs\n");
     workbench
         .run(&format!(
@@ -344,7 +343,7 @@ fn a_vocabulary_of_texts() {
         "</s>\n<unk>\nboy\nruns\nthe\n"
     );
     assert_eq!(eval(&workbench, "few", "train.txt").number("oov"), 0.0);
-    // A run with such words is repeated and resumed.
+    // A run with this vocabulary is repeated and resumed.
     workbench
         .run("train --config few --device cpu --out again")
         .succeeds();
@@ -467,7 +466,7 @@ fn classes_are_learnt_and_resumed() {
 }
 
 #[apply(test)]
-fn classes_that_are_refused() {
+fn rejected_classes() {
     let workbench = workbench();
     let types: usize = small_text()
         .split_whitespace()

@@ -1,4 +1,4 @@
-//! Presets, configuration files, runs that are repeated, and what a resumed run may not change.
+//! Presets, configuration files, repeated runs, and flags that a resumed run rejects.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -85,8 +85,8 @@ fn every_preset_trains() {
         .fails(2, &["newton", "seed", "awd-lstm"]);
 }
 
-/// The recipe of a run, and its model's configuration.
-fn made(workbench: &Workbench, out: &str) -> (serde_json::Value, serde_json::Value) {
+/// The recipe of a run and the configuration of its model.
+fn recipe_and_config(workbench: &Workbench, out: &str) -> (serde_json::Value, serde_json::Value) {
     let inspect = workbench
         .run(&format!("inspect --json {out}"))
         .succeeds()
@@ -98,7 +98,7 @@ fn made(workbench: &Workbench, out: &str) -> (serde_json::Value, serde_json::Val
 }
 
 #[apply(test)]
-fn flags_given_by_hand_win() {
+fn flags_override_files_and_presets() {
     let workbench = with_text();
     let config = "preset = \"ptb-medium\"\nhidden = [7, 6]\nlayers = 2\nclip = 2\nvariational = \
         true\nepochs = 1\n";
@@ -110,8 +110,8 @@ fn flags_given_by_hand_win() {
         ))
         .succeeds();
     assert!(run.stderr.starts_with("device: "), "{}", run.stderr);
-    let (recipe, model) = made(&workbench, "a");
-    // By hand before the file, the file before the preset, the preset before what is said nowhere.
+    let (recipe, model) = recipe_and_config(&workbench, "a");
+    // Precedence: command line, configuration file, preset, default.
     for (name, want) in [
         ("clip", 3.0),
         ("epochs", 1.0),
@@ -125,7 +125,8 @@ fn flags_given_by_hand_win() {
     assert_eq!(recipe["dropout"]["variational"], false);
     assert_eq!(model["hidden_sizes"], serde_json::json!([7, 6]));
     assert_eq!(model["cell"], "lstm");
-    // What a preset says of its own schedule or places goes with them, and is told.
+    // Values that a preset sets for its own schedule or dropout are dropped with these, and the run
+    // reports it.
     let run = workbench
         .run(&format!(
             "{train} b --schedule cosine --preset awd-lstm --tied false \
@@ -138,7 +139,7 @@ fn flags_given_by_hand_win() {
     ] {
         assert!(run.stderr.contains(part), "{}", run.stderr);
     }
-    let (recipe, model) = made(&workbench, "b");
+    let (recipe, model) = recipe_and_config(&workbench, "b");
     assert_eq!(
         (&recipe["average"], &recipe["dropout"]["input"]),
         (&serde_json::json!("off"), &serde_json::json!(0.5))
@@ -150,7 +151,7 @@ fn flags_given_by_hand_win() {
 }
 
 #[apply(test)]
-fn a_run_is_repeated_from_its_model() {
+fn run_is_repeated_from_its_model() {
     let workbench = with_text();
     let flags = "--unit word --min-count 3 --cell gru --hidden 7,5 --embedding 4 --tied \
         --projection --dropout 0.2 --optimizer adam --lr 0.01 --schedule plateau --bptt 6 \
@@ -168,8 +169,8 @@ fn a_run_is_repeated_from_its_model() {
         .succeeds();
     let [first, again, other] = ["first", "again", "other"]
         .map(|model| workbench.read(&format!("{model}/model.safetensors")));
-    assert!(first == again, "a repeated run made another model");
-    assert!(first != other, "two seeds made one model");
+    assert!(first == again, "a repeated run gave another model");
+    assert!(first != other, "two seeds gave one model");
     assert_eq!(
         workbench.read("first/vocab.txt"),
         workbench.read("other/vocab.txt")
@@ -181,7 +182,7 @@ fn a_run_is_repeated_from_its_model() {
 }
 
 #[apply(test)]
-fn a_wrong_line_is_named() {
+fn error_names_the_wrong_line() {
     let workbench = with_text();
     for (text, parts) in [
         ("lern = 3", &["wrong.toml", "lern = 3", "--lr"][..]),
@@ -222,7 +223,7 @@ fn a_wrong_line_is_named() {
 }
 
 #[apply(test)]
-fn a_resumed_run_says_what_differs() {
+fn resuming_rejects_different_flags() {
     let workbench = Workbench::with_model();
     let before = workbench.read("model/training.json");
     for (flags, parts) in [
@@ -264,7 +265,7 @@ fn a_resumed_run_says_what_differs() {
         workbench.read("model/training.json") == before,
         "a refused run wrote something"
     );
-    // What says the same is welcome.
+    // Flags that repeat the run's values are accepted.
     workbench
         .run(
             "train --device cpu --resume model --hidden 12 --cell elman --lr 0.1 --batch 4 \

@@ -1,11 +1,11 @@
-//! The adapter that GPU tests run on: any will do, software ones too.
+//! The adapter that GPU tests run on: any adapter, including software ones.
 
 use std::sync::{Mutex, PoisonError};
 
 use elman::device::{Device, Gpu, GpuOptions, adapters};
 
-/// Every way to open the adapter that is tested: with what it has; and as on a lesser one, with
-/// arguments in a uniform buffer and tables cut into parts of a few rows.
+/// Every tested way to open the adapter: with all its features, and like a less capable one, with
+/// arguments in a uniform buffer and tables split into shards of a few rows.
 pub const VARIANTS: [Variant; 2] = [
     Variant {
         name: "immediates",
@@ -28,13 +28,13 @@ pub const VARIANTS: [Variant; 2] = [
 /// A way to open the adapter.
 #[derive(Debug, Clone, Copy)]
 pub struct Variant {
-    /// What trials' names say.
+    /// The name in trial names.
     pub name: &'static str,
     number: usize,
     options: GpuOptions,
 }
 
-/// One device for each variant, while no test has it.
+/// One device per variant, while no test uses it.
 static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] =
     [const { Mutex::new(None) }; VARIANTS.len()];
 

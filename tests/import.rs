@@ -1,4 +1,4 @@
-//! Models that come from PyTorch, and models that go there.
+//! Models imported from PyTorch and exported to it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::harness::{apply, test};
 
 const DEEP: &str = "--layers 2 --embedding 6 --bias --activation tanh --hidden 11";
 
-/// A workbench with a text and a model of it for each of these names and flags.
+/// A workbench with a text and one model per pair of a name and flags.
 fn workbench(models: &[(&str, &str)]) -> Workbench {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -28,14 +28,14 @@ fn workbench(models: &[(&str, &str)]) -> Workbench {
     workbench
 }
 
-/// Imports FILE with the vocabulary of the same line; `rest` are more flags.
+/// Imports a file with the vocabulary in the same list; `rest` holds more flags.
 fn import(workbench: &Workbench, file: &str, vocabulary: &str, rest: &str) -> Run {
     workbench.run(&format!(
         "import --from pytorch {file} --vocab {vocabulary} {rest}"
     ))
 }
 
-/// Whether two directories hold the same model, to the bit.
+/// Demands that two directories hold bit-identical models.
 fn assert_same_model(workbench: &Workbench, one: &str, other: &str) {
     for file in ["model.safetensors", "config.json", "vocab.txt"] {
         assert!(
@@ -45,7 +45,7 @@ fn assert_same_model(workbench: &Workbench, one: &str, other: &str) {
     }
 }
 
-/// A safetensors file that can be changed.
+/// A safetensors file that can be modified.
 #[derive(Clone)]
 struct Tensors(BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>);
 
@@ -101,7 +101,7 @@ impl Tensors {
             .collect()
     }
 
-    /// A tensor of f32 in the place of another, or beside the others.
+    /// Adds or replaces a tensor of f32.
     fn set(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes = values
             .iter()
@@ -111,7 +111,7 @@ impl Tensors {
             .insert(name.to_owned(), (Dtype::F32, shape.to_vec(), bytes));
     }
 
-    /// Every tensor in another type.
+    /// Every tensor converted to another type.
     fn converted<const N: usize>(&self, dtype: Dtype, convert: impl Fn(f32) -> [u8; N]) -> Self {
         let convert = |name: &String| self.values(name).into_iter().flat_map(&convert).collect();
         Self(
@@ -124,7 +124,7 @@ impl Tensors {
 }
 
 #[apply(test)]
-fn a_model_comes_back_to_the_bit() {
+fn exported_model_is_imported_bit_identically() {
     let workbench = workbench(&[
         ("seed", "--hidden 7"),
         ("deep", DEEP),
@@ -215,7 +215,7 @@ fn names_and_prefixes() {
 }
 
 #[apply(test)]
-fn the_boundary_moves_to_the_front() {
+fn boundary_moves_to_index_0() {
     let workbench = workbench(&[("deep", DEEP), ("seed", "--hidden 7")]);
     for (model, activation) in [("deep", "tanh"), ("seed", "sigmoid")] {
         let mut tensors = Tensors::read(&workbench, &format!("{model}/model.safetensors"));
@@ -223,7 +223,7 @@ fn the_boundary_moves_to_the_front() {
             String::from_utf8(workbench.read(&format!("{model}/vocab.txt"))).expect("UTF-8");
         let mut types: Vec<&str> = vocabulary.lines().collect();
         let size = types.len();
-        // The boundary stands after the five types that followed it.
+        // The boundary follows the five types that came after it.
         types[..6].rotate_left(1);
         for (name, (_, shape, bytes)) in &mut tensors.0 {
             match shape.as_slice() {
@@ -283,7 +283,7 @@ fn the_boundary_moves_to_the_front() {
 }
 
 #[apply(test)]
-fn a_shared_table_serves_twice() {
+fn shared_table_becomes_tied() {
     let workbench = workbench(&[("square", "--hidden 6 --embedding 6")]);
     let mut tensors = Tensors::read(&workbench, "square/model.safetensors");
     let (table, shape) = (
@@ -312,10 +312,10 @@ fn a_shared_table_serves_twice() {
 }
 
 #[apply(test)]
-fn other_types_become_f32() {
+fn other_dtypes_become_f32() {
     let workbench = workbench(&[("deep", DEEP)]);
     let tensors = Tensors::read(&workbench, "deep/model.safetensors");
-    // The file, its numbers in f32 again, and what is said.
+    // The file, its values converted to f32, and the messages.
     let check = |name: &str, file: &Tensors, expected: &Tensors, said: &str| {
         file.write(&workbench, "other.safetensors");
         expected.write(&workbench, "expected.safetensors");
@@ -377,7 +377,7 @@ fn other_types_become_f32() {
 }
 
 #[apply(test)]
-fn every_command_takes_an_imported_model() {
+fn every_command_accepts_an_imported_model() {
     let workbench = workbench(&[("deep", DEEP)]);
     import(
         &workbench,
@@ -404,7 +404,7 @@ fn every_command_takes_an_imported_model() {
 }
 
 #[apply(test)]
-fn force_leaves_no_training_state() {
+fn force_removes_training_state() {
     let workbench = workbench(&[("deep", DEEP), ("seed", "--hidden 7")]);
     let flags = "--out seed --initial-state 0.1";
     let before = workbench.read("seed/model.safetensors");
@@ -437,7 +437,7 @@ fn force_leaves_no_training_state() {
 }
 
 #[apply(test)]
-fn tensors_that_are_refused() {
+fn rejected_tensors() {
     let workbench = workbench(&[("deep", DEEP)]);
     let tensors = Tensors::read(&workbench, "deep/model.safetensors")
         .renamed(|name| name.replace("embedding.", "module.encoder."));
@@ -595,7 +595,7 @@ fn tensors_that_are_refused() {
 }
 
 #[apply(test)]
-fn vocabularies_that_are_refused() {
+fn rejected_vocabularies() {
     let workbench = workbench(&[("deep", DEEP)]);
     let vocabulary = String::from_utf8(workbench.read("deep/vocab.txt")).expect("UTF-8");
     let size = vocabulary.lines().count();
@@ -654,7 +654,7 @@ fn vocabularies_that_are_refused() {
 }
 
 #[apply(test)]
-fn flags_and_files_that_are_refused() {
+fn rejected_flags_and_files() {
     let workbench = workbench(&[("deep", DEEP)]);
     let (file, vocabulary) = ("deep/model.safetensors", "deep/vocab.txt");
     import(&workbench, "missing.safetensors", vocabulary, "--out new")
@@ -691,7 +691,7 @@ fn flags_and_files_that_are_refused() {
     );
 }
 
-/// Runs a Python program in the workbench's directory; its standard output.
+/// Runs a Python program in the workbench's directory and returns its standard output.
 fn run_python(workbench: &Workbench, arguments: &[&str]) -> String {
     let mut command = Command::new(python());
     let output = command
@@ -776,7 +776,7 @@ fn pytorch_agrees_with_score() {
     }
 }
 
-/// The Python lines of the README after the comment that announces them.
+/// The Python code in the README after the comment that introduces it.
 fn snippet() -> String {
     let readme = include_str!("../README.md");
     let lines = readme
@@ -793,7 +793,7 @@ fn snippet() -> String {
 
 #[apply(test)]
 #[ignore_unless(has_python("torch, safetensors"))]
-fn the_snippet_of_the_readme() {
+fn readme_snippet_agrees_with_score() {
     let lstm = "--cell lstm --layers 3 --embedding 7 --hidden 9";
     for flags in [
         DEEP,

@@ -10,7 +10,7 @@ use super::compare::{Tolerance, assert_close};
 use super::expected;
 use super::harness::{apply, gpu_trials, test, trial, trials};
 
-/// Threads of the CPU: one, an even split, and an uneven one.
+/// CPU threads: one, an even split, and an uneven one.
 const THREADS: [usize; 3] = [1, 2, 3];
 
 #[apply(trials)]
@@ -26,7 +26,7 @@ fn every_case() -> Vec<Trial> {
     trials
 }
 
-/// Runs the case and demands that nothing was written where it should not have been.
+/// Runs the case and demands that nothing was written out of bounds.
 fn run(case: &Case, device: &mut Device) -> Outcome {
     let outcome = case
         .run(device)
@@ -79,14 +79,14 @@ fn gpu_against_cpu(case: &Case, gpu: &mut Device) {
     }
 }
 
-/// A name says which case it is.
+/// A name identifies a case.
 #[apply(test)]
-fn cases_have_names_of_their_own() {
+fn case_names_are_distinct() {
     let names: BTreeSet<_> = cases::all().iter().map(Case::name).collect();
     assert_eq!(names.len(), cases::all().len());
 }
 
-/// The seed says what the inputs are, and the number of threads what the outputs are, to the bit.
+/// The seed determines the inputs, and the number of threads the outputs, bit by bit.
 #[apply(test)]
 fn cases_repeat() {
     for case in cases::all() {
@@ -99,9 +99,9 @@ fn cases_repeat() {
     }
 }
 
-/// `elman check` itself: every case is reported, and one CPU agrees with another.
+/// `elman check`: every case is reported, and two CPU devices agree.
 #[apply(test)]
-fn check_passes_the_cpu() {
+fn check_passes_on_the_cpu() {
     let mut lines = Vec::new();
     let summary = elman::check::check(&mut Device::cpu(1), &mut Device::cpu(3), &mut |report| {
         lines.push(report.to_string());

@@ -1,4 +1,4 @@
-//! Kneser-Ney models against the formulas, and what bad texts get.
+//! Kneser-Ney models against the formulas, and rejected texts.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use crate::harness::{apply, test};
 use crate::ngram::{Desk, Random, agree};
 use crate::reference::arpa;
 
-/// A random text, the model of it, and the formulas.
+/// A random text, the model estimated from it, and the formulas.
 fn estimated(
     order: usize,
     min_counts: &[u32],
     random: &mut Random,
 ) -> (NgramModel, arpa::KneserNey) {
-    // Each of <s> and </s> may be in the vocabulary, at any place; the last type never occurs.
+    // <s> and </s> may each be in the vocabulary, at any index; the last type never occurs.
     let mut types: Vec<String> = (0..2 + random.below(9))
         .map(|number| format!("w{number}"))
         .collect();
@@ -139,7 +139,7 @@ fn distributions_sum_to_one() {
 }
 
 #[apply(test)]
-fn estimates_repeat_to_the_byte() {
+fn estimates_are_reproducible() {
     let desk = Desk::new();
     let vocabulary: Vec<String> = (0..50).map(|number| number.to_string()).collect();
     let mut random = Random(8);
@@ -165,14 +165,14 @@ fn estimates_repeat_to_the_byte() {
             model.write(&desk.path(name)).expect("a written model");
             files.push(fs::read(desk.path(name)).expect("a file"));
         }
-        // Sentences are independent: their order says nothing.
+        // Sentences are independent, so their order does not matter.
         sentences.reverse();
     }
     assert!(files[0] == files[2] && files[1] == files[3]);
 }
 
 #[apply(test)]
-fn estimates_survive_their_files() {
+fn estimates_survive_a_round_trip() {
     let desk = Desk::new();
     let (model, _) = estimated(4, &[], &mut Random(4));
     model.write(&desk.path("one")).expect("a written model");
@@ -190,7 +190,7 @@ fn estimates_survive_their_files() {
 }
 
 #[apply(test)]
-fn bad_texts() {
+fn rejected_texts() {
     let vocabulary = ["a", "</s>", "b"].map(str::to_owned);
     let begin = |options| KneserNey::new(options).map_err(|error| error.to_string());
     let default = KneserNeyOptions::default;
@@ -259,7 +259,7 @@ fn bad_texts() {
             .iter()
             .all(|discounts| discounts.origin == DiscountOrigin::Fixed)
     );
-    // Memory: the words fit in 12 bytes each, or do not; then their n-grams do not.
+    // Memory limits: the words fit in 12 bytes each or do not; then their n-grams do not.
     let mut text = begin(KneserNeyOptions {
         memory: 12 * 5,
         ..default()
@@ -283,7 +283,8 @@ fn bad_texts() {
         error.contains("5 words") && error.contains("n-grams so far"),
         "{error}"
     );
-    // 14 n-grams of 20 bytes, and 4 of one order of 32 more while it is made.
+    // 14 n-grams of 20 bytes each, and 4 n-grams of one order of 32 bytes more during its
+    // estimation.
     let smallest = |memory| {
         let mut text = begin(KneserNeyOptions {
             memory,

@@ -1,15 +1,15 @@
-//! Output layers for large vocabularies in whole runs: they learn, they repeat to the bit, and what
-//! was trained on samples is a softmax model.
+//! Output layers for large vocabularies in whole runs: they learn, resume bit-identically, and a
+//! model trained on samples is a softmax model.
 
 use elman::device::Device;
 use elman::evaluate::Evaluator;
 use elman::model::{Clusters, Config, Model, Noise, SampledObjective};
 use elman::train::Recipe;
 
-use super::training::{advance, config, corpus, interrupted_is_whole_with, start};
+use super::training::{advance, config, corpus, resumes_bit_identically_with, start_with};
 use crate::harness::{apply, gpu_test, test};
 
-/// One model of each kind, beside the plain softmax.
+/// One model of each kind besides the plain softmax.
 fn configs(plain: &Config) -> [Config; 3] {
     let noise = |objective, ln_z| {
         Some(Noise {
@@ -41,10 +41,10 @@ fn configs(plain: &Config) -> [Config; 3] {
     ]
 }
 
-/// The validation perplexity, which is of the full softmax, comes close to that of a model trained
-/// on it; and a sampled model that is called a softmax has the same.
+/// The validation perplexity, computed with the full softmax, is close to that of a model trained
+/// on it; a sampled model declared as a softmax model has the same perplexity.
 #[apply(test)]
-fn they_learn() {
+fn every_output_layer_learns() {
     let corpus = corpus(1500);
     let recipe = Recipe {
         batch: 8,
@@ -55,7 +55,7 @@ fn they_learn() {
     let mut device = Device::cpu(2);
     let plain = config(&corpus);
     let mut perplexity = |config: Config| {
-        let mut trainer = start(&mut device, &corpus, config.clone(), &recipe);
+        let mut trainer = start_with(&mut device, &corpus, config.clone(), &recipe);
         advance(&mut trainer, &mut device, usize::MAX);
         let got = trainer.progress().best_valid_loss.expect("validated").exp();
         if config.output == "sampled" {
@@ -87,7 +87,7 @@ fn they_learn() {
         ..plain.clone()
     });
     let [adaptive, few, nce] = configs(&plain);
-    // A sample that has every word many times is the whole vocabulary but for its noise.
+    // A sample that contains every word many times equals the whole vocabulary up to noise.
     let many = Config {
         noise: few.noise.map(|noise| Noise {
             samples: 4_000,
@@ -104,7 +104,7 @@ fn they_learn() {
 }
 
 #[apply(test)]
-fn resumed_runs_are_whole_runs_to_the_bit() {
+fn resumed_runs_are_bit_identical() {
     let corpus = corpus(150);
     for config in configs(&config(&corpus)) {
         for optimizer in ["sgd", "adam"] {
@@ -121,7 +121,13 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
             // The first progress report comes after one window, so the first interruption is always
             // within an epoch; the second may be between two.
             let within = [1, 70].map(|windows| {
-                interrupted_is_whole_with(&mut Device::cpu(2), &corpus, &config, &recipe, windows)
+                resumes_bit_identically_with(
+                    &mut Device::cpu(2),
+                    &corpus,
+                    &config,
+                    &recipe,
+                    windows,
+                )
             });
             assert!(within[0], "interrupted between epochs");
         }
@@ -129,7 +135,7 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
 }
 
 #[apply(gpu_test)]
-fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
+fn resumed_run_is_bit_identical(device: &mut Device) {
     let corpus = corpus(60);
     for config in configs(&config(&corpus)) {
         let recipe = Recipe {
@@ -138,15 +144,16 @@ fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
             epochs: 2,
             ..Recipe::default()
         };
-        let within = [1, 12]
-            .map(|windows| interrupted_is_whole_with(device, &corpus, &config, &recipe, windows));
+        let within = [1, 12].map(|windows| {
+            resumes_bit_identically_with(device, &corpus, &config, &recipe, windows)
+        });
         assert!(within[0], "interrupted between epochs");
     }
 }
 
-/// Samples are drawn on the host: they are the same on every device.
+/// Samples are drawn on the host, so they are the same on every device.
 #[apply(gpu_test)]
-fn windows_are_the_cpus(device: &mut Device) {
+fn windows_match_the_cpu(device: &mut Device) {
     let corpus = corpus(200);
     for config in configs(&config(&corpus)) {
         let recipe = Recipe {
@@ -159,7 +166,7 @@ fn windows_are_the_cpus(device: &mut Device) {
         };
         let mut cpu = Device::cpu(2);
         let [want, got] = [&mut cpu, &mut *device].map(|device| {
-            let mut trainer = start(device, &corpus, config.clone(), &recipe);
+            let mut trainer = start_with(device, &corpus, config.clone(), &recipe);
             advance(&mut trainer, device, 20)
         });
         assert!(want.len() >= 20);

@@ -1,16 +1,16 @@
-//! Several models, an n-gram model or another program's probabilities together with a network,
-//! through the command line.
+//! Mixtures of several models, of a network with an n-gram model, and with another program's
+//! probabilities, through the command line.
 
 use crate::command::{ListedToken, Run, Workbench};
 use crate::compare::{Tolerance, assert_close};
 use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
 
-/// With a word that no model knows, an empty line, and what the grammar does not say.
+/// A text with a word unknown to every model, an empty line, and a sentence outside the grammar.
 const TEXT: &str = "the boy runs\nthe xylophone runs\n\nmary says that the boys run\nruns the the \
     boy\nthe dogs who the cat chases bark\n";
 
-/// A workbench with a model, a text to read and an n-gram model of the training text.
+/// A workbench with a model, a text to evaluate and an n-gram model of the training text.
 fn workbench() -> Workbench {
     let workbench = Workbench::with_model();
     workbench.write("text.txt", TEXT);
@@ -33,8 +33,8 @@ fn column(tokens: &[ListedToken], number: usize) -> Vec<f64> {
         .collect()
 }
 
-/// P of every listed token by an n-gram model that reads the same words; 0 for those that the
-/// listing does not know.
+/// The probability of every listed token by an n-gram model that reads the same words; 0 for tokens
+/// unknown to the listing.
 fn by_reference(arpa: &Arpa, tokens: &[ListedToken]) -> Vec<f64> {
     let lines = tokens.split_inclusive(|token| token.index == 0);
     let of_line = |line: &[ListedToken]| {
@@ -56,7 +56,7 @@ fn by_reference(arpa: &Arpa, tokens: &[ListedToken]) -> Vec<f64> {
     lines.flat_map(of_line).collect()
 }
 
-/// The perplexity of tokens with these probabilities, unknown ones left out.
+/// The perplexity of tokens with these probabilities, without unknown ones.
 fn perplexity(tokens: &[ListedToken], probabilities: &[f64]) -> f64 {
     let known = || {
         tokens
@@ -69,11 +69,12 @@ fn perplexity(tokens: &[ListedToken], probabilities: &[f64]) -> f64 {
 }
 
 #[apply(test)]
-fn an_arpa_file_says_what_the_reference_says() {
+fn arpa_probabilities_match_the_reference() {
     let workbench = workbench();
     let alone = eval(&workbench, "--format rnnlm").tokens();
     assert_eq!(alone.iter().filter(|token| token.is_unknown()).count(), 1);
-    // With <unk>, a word outside the vocabulary is a word of the history; without, it ends it.
+    // With <unk>, an out-of-vocabulary word is part of the history; without it, the word ends the
+    // history.
     let text = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");
     let count = Arpa::read(&text)
         .ngrams
@@ -137,8 +138,7 @@ fn an_arpa_file_says_what_the_reference_says() {
     }
 }
 
-/// log10 P of every token of the lines of a text that are scored one after the other; none for
-/// unknown ones.
+/// log10 P of every token of a text's lines, scored consecutively; none for unknown ones.
 fn scored(workbench: &Workbench, text: &str, flags: &str) -> Vec<Option<f64>> {
     let run = workbench
         .run(&format!(
@@ -154,7 +154,7 @@ fn scored(workbench: &Workbench, text: &str, flags: &str) -> Vec<Option<f64>> {
         .collect()
 }
 
-/// Compares log10 P token by token with the weighted mean of those of the parts.
+/// Compares log10 P of each token with the weighted mean of the models.
 fn assert_mean(what: &str, mixed: &[Option<f64>], parts: &[(f64, &[Option<f64>])]) {
     let (mut got, mut want): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
     for (place, mixed) in mixed.iter().enumerate() {
@@ -178,7 +178,7 @@ fn assert_mean(what: &str, mixed: &[Option<f64>], parts: &[(f64, &[Option<f64>])
 }
 
 #[apply(test)]
-fn mixtures_are_the_mean_of_the_parts() {
+fn mixture_is_the_weighted_mean() {
     let workbench = workbench();
     let network = scored(&workbench, "text.txt", "");
     let arpa = Arpa::read(&String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8"));
@@ -213,11 +213,11 @@ fn mixtures_are_the_mean_of_the_parts() {
 }
 
 #[apply(test)]
-fn the_ends_of_lambda_are_the_parts() {
+fn lambda_0_and_1_are_single_models() {
     let workbench = workbench();
     let log10 = |flags: &str| eval(&workbench, &format!("--json {flags}")).number("log10_prob");
     assert_eq!(log10("--arpa lm.arpa --lambda 1"), log10(""));
-    // Whatever the network is: nothing is left of it.
+    // The network has no influence.
     workbench
         .run("train --train train.txt --device cpu --hidden 5 --epochs 1 --seed 9 --out another")
         .succeeds();
@@ -230,7 +230,7 @@ fn the_ends_of_lambda_are_the_parts() {
     assert!(log10("--arpa lm.arpa") != without);
 }
 
-/// The second column of a listing as a file, one number a line.
+/// The second column of a listing as a file with one value per line.
 fn list(workbench: &Workbench) -> Vec<String> {
     let tokens = eval(workbench, "--format rnnlm --arpa lm.arpa").tokens();
     column(&tokens, 1)
@@ -240,7 +240,7 @@ fn list(workbench: &Workbench) -> Vec<String> {
 }
 
 #[apply(test)]
-fn listed_probabilities_are_as_good() {
+fn external_probabilities_match_the_model() {
     let workbench = workbench();
     workbench.write("list.txt", list(&workbench).join("\n") + "\n\n");
     for lambda in [0.0, 0.4, 1.0] {
@@ -259,7 +259,7 @@ fn listed_probabilities_are_as_good() {
 }
 
 #[apply(test)]
-fn lists_that_are_refused() {
+fn rejected_probability_files() {
     let workbench = workbench();
     let lines = list(&workbench);
     let last = lines.len();
@@ -301,7 +301,7 @@ fn lists_that_are_refused() {
     workbench
         .run("eval --device cpu --text text.txt --lm-prob nowhere.txt")
         .fails(1, &["nowhere.txt"]);
-    // No source knows the first token.
+    // No model knows the first token.
     workbench.write("list.txt", vec!["0"; last].join("\n"));
     workbench
         .run(&format!("{eval} --lambda 0"))
@@ -332,7 +332,7 @@ fn weights_of_several_models() {
         let sum: f64 = mixed.iter().flatten().sum();
         assert!((run.number("log10_prob") - sum).abs() < 1e-6 * sum.abs());
     }
-    // What is left for the two of them is divided.
+    // The remaining weight is split between the two.
     let flags = "--model model --model b --weights 3,1 --arpa lm.arpa --lambda 0.5";
     assert_eq!(
         eval(&workbench, &format!("--json {flags}")).numbers("weights"),
@@ -347,9 +347,9 @@ fn weights_of_several_models() {
 }
 
 #[apply(test)]
-fn tuned_weights_are_the_best() {
+fn tuned_weights_are_optimal() {
     let workbench = workbench();
-    // An n-gram model of another text: neither part is best alone.
+    // An n-gram model of another text: neither model is best alone.
     workbench.write(
         "other.txt",
         elman::corpus::builtin::draw(60, 3)
@@ -394,11 +394,11 @@ fn tuned_weights_are_the_best() {
         (perplexity(&format!("--lambda {}", weights[0])) / best - 1.0).abs() < 1e-9,
         "the weights that are told are those that are taken"
     );
-    // The same weights serve another text, and lines.
+    // The same weights work for another text and for lines.
     workbench
         .run("score train.txt --device cpu --arpa other.arpa --tune text.txt")
         .succeeds();
-    // A model that learns while weights are sought is itself again afterwards.
+    // Dynamic evaluation during tuning does not change the model.
     let dynamic = eval(
         &workbench,
         "--json --arpa other.arpa --tune text.txt --dynamic 0.05",
@@ -415,7 +415,7 @@ fn tuned_weights_are_the_best() {
 }
 
 #[apply(test)]
-fn unknown_words_are_skipped_or_taken() {
+fn unknown_words_are_skipped_or_scored() {
     let workbench = Workbench::with_model();
     workbench
         .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
@@ -446,7 +446,7 @@ fn unknown_words_are_skipped_or_taken() {
 }
 
 #[apply(test)]
-fn flags_that_are_refused() {
+fn rejected_flags() {
     let workbench = workbench();
     workbench.write("list.txt", "0.5\n");
     workbench
@@ -529,7 +529,7 @@ fn flags_that_are_refused() {
 }
 
 #[apply(test)]
-fn arpa_files_that_are_refused() {
+fn rejected_arpa_files() {
     let workbench = workbench();
     let good = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");
     let line_of = |text: &str, part: &str| {

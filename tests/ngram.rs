@@ -1,4 +1,4 @@
-//! N-gram models against the reference: reading, writing, looking up, and what bad files get.
+//! N-gram models against the reference: reading, writing, probabilities, and rejected files.
 
 use std::fs;
 use std::io::Write;
@@ -48,7 +48,7 @@ impl Desk {
     }
 }
 
-/// A generator of numbers below a bound.
+/// A generator of integers below a bound.
 pub struct Random(pub u64);
 
 impl Random {
@@ -77,8 +77,8 @@ fn sentence(model: &NgramModel, words: &[String]) -> Vec<Option<f64>> {
     .collect()
 }
 
-/// Compares model and reference on random sentences of up to six words of the vocabulary and beyond
-/// it.
+/// Compares model and reference on random sentences of up to six words, in and out of the
+/// vocabulary.
 pub fn agree(model: &NgramModel, reference: &arpa::Arpa, random: &mut Random, text: &str) {
     let mut words: Vec<String> = (0..model.vocab_size())
         .map(|id| model.token(id as u32).to_owned())
@@ -122,7 +122,7 @@ fn small_models() {
         // Only unigrams.
         "\\data\\\nngram 1=2\n\\1-grams:\n-0.5 </s>\n-0.25 a 0\n\\end\\".to_owned(),
         "\\data\\\nngram 1=2\n\\1-grams:\n-0.5 <unk>\n-0.25 </s>\n\\end\\".to_owned(),
-        // An order without n-grams, and one whose contexts are not there.
+        // An order without n-grams, and an n-gram whose contexts are missing.
         format!(
             "\\data\\\nngram 1=4\nngram 2=0\nngram 3=0\n{unigrams}\\2-grams:\n\\3-grams:\n\\end\\\n"
         ),
@@ -130,7 +130,7 @@ fn small_models() {
             "\\data\\\nngram 1=4\nngram 2=0\nngram 3=2\n{unigrams}\\2-grams:\n\\3-grams:\n-0.5 b a \
              b\n-0.125 a a </s>\n\\end\\\n"
         ),
-        // b a is missing before, between and after what is there; a b a and b b a with it.
+        // b a is missing before, between and after existing n-grams, together with a b a and b b a.
         format!(
             "\\data\\\nngram 1=4\nngram 2=3\nngram 3=2\nngram 4=3\n{unigrams}\\2-grams:\n-0.5 b b \
              -0.25\n-1 a a -4\n-2 b </s>\n\
@@ -168,7 +168,7 @@ fn small_models() {
     );
 }
 
-/// Any n-grams with any numbers, most of them without their contexts.
+/// Random n-grams with random values, most of them without their contexts.
 #[apply(test)]
 fn random_models() {
     let desk = Desk::new();
@@ -223,7 +223,7 @@ fn random_models() {
             sections.iter().map(Vec::len).collect::<Vec<_>>()
         );
         agree(&model, &reference, &mut random, &text);
-        // What is written leaves out the contexts that were put in, and reads back as the same
+        // The written file omits the contexts that were inserted, and is read back as the same
         // model.
         model.write(&desk.path("again")).expect("a written model");
         let again = NgramModel::read(&desk.path("again")).expect("a model");
@@ -238,7 +238,7 @@ fn histories() {
     let [a, b, end] = ["a", "b", "</s>"].map(|token| model.id(token));
     let start = model.sentence_start();
     assert_ne!(start, History::default());
-    // Two words are kept: what stands before them is forgotten.
+    // The state keeps two words; earlier words do not matter.
     let one = model.advance(&model.advance(&start, a), b);
     let other = model.advance(&model.advance(&model.advance(&History::default(), b), a), b);
     assert_eq!(one, other);
@@ -252,7 +252,7 @@ fn histories() {
     assert_eq!(headless.sentence_start(), History::default());
 }
 
-/// Reads a bad file, and looks for parts of the message.
+/// Demands that reading the file fails with a message with these parts.
 fn rejected(path: &Path, parts: &[&str]) {
     let error = NgramModel::read(path)
         .map(|_| ())
@@ -264,9 +264,9 @@ fn rejected(path: &Path, parts: &[&str]) {
 }
 
 #[apply(test)]
-fn bad_files() {
+fn rejected_files() {
     let desk = Desk::new();
-    // The line to be found, its replacement, the line of the message, and what it says.
+    // The line to replace, its replacement, the line number in the message, and the message.
     for (good, bad, line, parts) in [
         ("\\data\\\n", "", 20, &["\\data\\"][..]),
         ("\\data\\\n", "\\data\\ \\data\\\n", 21, &["\\data\\"]),
@@ -395,7 +395,7 @@ fn compressed_files() {
         let model = NgramModel::read(&desk.write("any.name", bytes)).expect("a model");
         agree(&model, &arpa::Arpa::read(GOOD), &mut Random(3), GOOD);
     }
-    // Also where only the checksum at the end is cut, after the last line.
+    // Also if only the checksum at the end is truncated, after the last line.
     for length in [
         2,
         11,
@@ -412,7 +412,7 @@ fn compressed_files() {
     let mut damaged = compressed.clone();
     damaged[compressed.len() - 6] ^= 1;
     rejected(&desk.write("damaged", &damaged), &["truncated or corrupt"]);
-    // The name says what a compressed file is only when it is written.
+    // The file name selects compression only for writing.
     desk.read(GOOD)
         .write(&desk.path("model.arpa.gz"))
         .expect("a written model");
@@ -437,7 +437,7 @@ fn compressed_files() {
 }
 
 #[apply(test)]
-fn writing_and_reading_again() {
+fn round_trip() {
     let desk = Desk::new();
     let model = desk.read(GOOD);
     model.write(&desk.path("model")).expect("a written model");
@@ -451,7 +451,7 @@ fn writing_and_reading_again() {
 }
 
 #[apply(test)]
-fn what_cannot_be_written() {
+fn rejected_models() {
     let desk = Desk::new();
     let error = desk
         .read(GOOD)

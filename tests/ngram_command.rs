@@ -1,4 +1,4 @@
-//! `elman ngram`: models of texts and of networks, measured here and by the reference.
+//! `elman ngram`: models of texts and of networks, measured by the program and by the reference.
 
 use std::io::Read;
 
@@ -7,14 +7,14 @@ use crate::environment::{has_shared, shared};
 use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
 
-/// Tests that read the Brown corpus, which is no part of the repository.
+/// The Brown corpus, which is not part of the repository.
 const SHARED: &str = "corpora/brown";
 
 fn arpa(workbench: &Workbench, name: &str) -> Arpa {
     Arpa::read(&String::from_utf8(workbench.read(name)).expect("UTF-8"))
 }
 
-/// log10 P of lines by an ARPA file, how many tokens it knows, and how many not.
+/// log10 P of lines by an ARPA file, and the counts of known and of unknown tokens.
 fn measured(arpa: &Arpa, lines: &str) -> (f64, usize, usize) {
     let mut found = (0.0, 0, 0);
     for line in lines.lines() {
@@ -30,7 +30,7 @@ fn measured(arpa: &Arpa, lines: &str) -> (f64, usize, usize) {
 }
 
 #[apply(test)]
-fn a_small_text() {
+fn small_text_matches_the_reference() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let run = workbench
@@ -51,7 +51,7 @@ fn a_small_text() {
         (3.0, counts.clone())
     );
     assert!(run.json()["perplexity"].is_null(), "{}", run.stdout);
-    // The name asks for compression.
+    // The file name selects compression.
     workbench
         .run("ngram --text train.txt --order 3 --out lm.arpa.gz")
         .succeeds();
@@ -60,7 +60,7 @@ fn a_small_text() {
         .read_to_string(&mut text)
         .expect("a compressed file");
     assert!(text.as_bytes() == workbench.read("lm.arpa"));
-    // Rare n-grams of order 3 and above are left out.
+    // Rare n-grams of order 3 and above are dropped.
     let run = workbench
         .run("ngram --text train.txt --order 4 --min-counts 2,3 --out cut.arpa --json")
         .succeeds();
@@ -69,7 +69,7 @@ fn a_small_text() {
         cut.len() == 4 && cut[..2] == counts[..2] && cut[2] < counts[2] && cut[3] < cut[2],
         "{cut:?} of {counts:?}"
     );
-    // Nothing is written where only a measurement is asked for.
+    // Nothing is written if only a measurement is requested.
     let run = workbench
         .run("ngram --text train.txt --order 2 --test train.txt")
         .succeeds();
@@ -83,7 +83,7 @@ fn a_small_text() {
 }
 
 #[apply(test)]
-fn what_the_file_says_is_what_is_measured() {
+fn file_and_measurement_agree() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let test = elman::corpus::builtin::draw(60, 5)
@@ -126,7 +126,7 @@ fn what_the_file_says_is_what_is_measured() {
 }
 
 #[apply(test)]
-fn a_vocabulary_of_several_texts() {
+fn vocabulary_of_several_texts() {
     let workbench = Workbench::new();
     workbench.write("train.txt", "a b\nb a c\na a\n".repeat(5));
     workbench.write("valid.txt", "a d\n");
@@ -164,7 +164,7 @@ fn a_vocabulary_of_several_texts() {
     );
     let all = measure("--vocab train.txt,valid.txt,test.txt");
     assert_eq!((all.number("tokens"), all.number("oov")), (4.0, 0.0));
-    // Words outside the vocabulary become <unk>, or are left out where it has none.
+    // Out-of-vocabulary words become <unk>, or are skipped if it has none.
     workbench.write("few.txt", "a <unk>\n");
     assert_eq!(types("--vocab few.txt"), ["</s>", "<s>", "<unk>", "a"]);
     workbench.write("fewer.txt", "a\n");
@@ -180,7 +180,7 @@ fn a_vocabulary_of_several_texts() {
 }
 
 #[apply(test)]
-fn a_network_writes_the_text() {
+fn text_generated_by_a_network() {
     let workbench = Workbench::new();
     workbench.write(
         "train.txt",
@@ -208,7 +208,7 @@ fn a_network_writes_the_text() {
         ))
         .succeeds();
     let drawn = run.number("perplexity");
-    // Two words say less than all of them.
+    // A history of two words predicts worse than a full one.
     assert!(
         (0.95..1.3).contains(&(drawn / of_network)),
         "{drawn} of the n-gram model, {of_network} of the network"
@@ -218,8 +218,8 @@ fn a_network_writes_the_text() {
         "{}",
         run.stderr
     );
-    // The first word of a sentence depends on nothing else: the n-gram model says what the network
-    // says.
+    // The first word of a sentence depends on nothing else, so the n-gram model and the network
+    // agree on it.
     let words = String::from_utf8(workbench.read("model/vocab.txt")).expect("UTF-8");
     let words: Vec<&str> = words.lines().skip(1).collect();
     workbench.write("words.txt", words.join("\n") + "\n");
@@ -246,7 +246,7 @@ fn a_network_writes_the_text() {
         }
     }
     assert!(compared >= 5, "{compared} words");
-    // A model of some thousand tokens is worse, and all words of the network are in it.
+    // A model of a few thousand tokens is worse, and has all words of the network.
     let run = workbench
         .run(&format!(
             "{draw} --tokens 2000 --out few.arpa --test valid.txt --json"
@@ -274,7 +274,7 @@ fn a_network_writes_the_text() {
 }
 
 #[apply(test)]
-fn flags_that_are_refused() {
+fn rejected_flags() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     workbench
@@ -338,8 +338,8 @@ fn flags_that_are_refused() {
     }
 }
 
-/// Perplexity of the test text as published for this cut of the corpus, and the file against the
-/// reference on the text's beginning.
+/// Checks the published perplexity of the test text for this split of the corpus, and the file
+/// against the reference on the start of the text.
 fn brown(order: usize, perplexity: f64) {
     let workbench = Workbench::new();
     let text = |name: &str| shared(SHARED).join(name).display().to_string();

@@ -1,4 +1,4 @@
-//! Models as ONNX files: what is in them, and what ONNX Runtime makes of them.
+//! ONNX files: their contents, and their results in ONNX Runtime.
 
 mod made;
 
@@ -14,7 +14,7 @@ use super::command::{Run, Workbench, small_text};
 use super::reference::generator::Generator;
 use crate::environment::{has_python, python};
 use crate::harness::{apply, test};
-use made::{Made, NETWORKS, PLAIN, Parameters, VOCABULARY};
+use made::{NETWORKS, PLAIN, Parameters, TestNetwork, VOCABULARY};
 
 const FORMS: [OnnxForm; 2] = [OnnxForm::Sentence, OnnxForm::Step];
 
@@ -39,10 +39,10 @@ fn numbers(tensor: &TensorProto) -> Vec<f32> {
         .collect()
 }
 
-/// Every value is made once and before it is taken, every constant is taken and as long as its
-/// shape says, the outputs are made.
+/// Every value is produced once and before its use, every constant is used and has the length of
+/// its shape, and the outputs are produced.
 #[apply(test)]
-fn graphs_are_whole() {
+fn graphs_are_complete() {
     for made in NETWORKS {
         for form in FORMS
             .into_iter()
@@ -153,7 +153,7 @@ fn interface(values: &[ValueInfoProto]) -> Vec<String> {
 }
 
 #[apply(test)]
-fn interfaces_are_those_that_sherpa_onnx_reads() {
+fn interfaces_match_sherpa_onnx() {
     for made in NETWORKS.iter().filter(|made| made.has_step()) {
         let sentence = made.model(OnnxForm::Sentence);
         assert_eq!(
@@ -221,12 +221,11 @@ fn interfaces_are_those_that_sherpa_onnx_reads() {
     }
 }
 
-/// Gates are told apart by their hundreds: PyTorch's r, z, n become z, r, h, and i, f, g, o become
-/// i, o, f, c.
+/// Hundreds identify the gates: PyTorch's r, z, n become z, r, h, and i, f, g, o become i, o, f, c.
 #[apply(test)]
-fn gates_take_the_operators_order() {
+fn gates_are_in_the_operators_order() {
     for (cell, order) in [("gru", &[1, 0, 2][..]), ("lstm", &[0, 3, 1, 2])] {
-        let made = Made {
+        let made = TestNetwork {
             cell,
             embedding: 3,
             sizes: &[2],
@@ -273,15 +272,15 @@ fn gates_take_the_operators_order() {
 }
 
 #[apply(test)]
-fn parameters_that_do_not_fit_are_refused() {
-    let made = Made {
+fn rejected_parameters() {
+    let made = TestNetwork {
         cell: "lstm",
         embedding: 3,
         bias: true,
         decoder_bias: true,
         ..PLAIN
     };
-    let refused = |made: &Made, parameters: &Parameters, parts: &[&str]| {
+    let refused = |made: &TestNetwork, parameters: &Parameters, parts: &[&str]| {
         let message = network_to_onnx(&made.network(parameters), "word", OnnxForm::Step)
             .expect_err("refused")
             .to_string();
@@ -296,7 +295,7 @@ fn parameters_that_do_not_fit_are_refused() {
         ("rnn.weight_hh_l0", "rnn.weight_hh_l0"),
         ("rnn.bias_ih_l0", "rnn.bias_ih_l0"),
         ("rnn.bias_hh_l0", "rnn.bias_hh_l0"),
-        // The output is tied then, and the table's width is not the layer's.
+        // The output is tied then, and the width of the table differs from the layer's.
         ("decoder.weight", "decoder.weight"),
     ] {
         refused(
@@ -309,7 +308,7 @@ fn parameters_that_do_not_fit_are_refused() {
     more.push(("rnn.weight_peephole".to_owned(), vec![1], vec![0.0]));
     refused(&made, &more, &["rnn.weight_peephole", "does not support"]);
     refused(
-        &Made {
+        &TestNetwork {
             cell: "gru",
             ..made
         },
@@ -317,7 +316,7 @@ fn parameters_that_do_not_fit_are_refused() {
         &["rnn.weight_hh_l0", "20", "15"],
     );
     refused(
-        &Made {
+        &TestNetwork {
             cell: "perceptron",
             ..made
         },
@@ -327,7 +326,7 @@ fn parameters_that_do_not_fit_are_refused() {
     let mut cut = whole.clone();
     cut[0].2.pop();
     refused(&made, &cut, &["embedding.weight", "[11, 3]", "32"]);
-    let uneven = Made {
+    let uneven = TestNetwork {
         embedding: 3,
         sizes: &[2, 5],
         ..PLAIN
@@ -340,7 +339,7 @@ fn parameters_that_do_not_fit_are_refused() {
 }
 
 #[apply(test)]
-fn export_writes_a_file_and_keeps_what_was_there() {
+fn export_does_not_overwrite() {
     let workbench = Workbench::with_model();
     let run = workbench
         .run("export --onnx --model model --out lm.onnx")
@@ -402,7 +401,7 @@ fn export_writes_a_file_and_keeps_what_was_there() {
     );
 }
 
-/// What the script prints, compared line by line with the log10 probabilities expected.
+/// Compares the script's output line by line with the expected log10 probabilities.
 fn compare(workbench: &Workbench, arguments: &[&str], expected: &[f64]) {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),

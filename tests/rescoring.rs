@@ -1,4 +1,4 @@
-//! `elman rescore`: against `elman score`, against scores computed by hand, and what bad lists get.
+//! `elman rescore` against `elman score` and scores computed by hand, and rejected lists.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use crate::command::{Run, Workbench, small_text};
 use crate::harness::{apply, test};
 use crate::reference::arpa::Arpa;
 
-/// Cells and output layers of every kind.
+/// Every kind of cell and of output layer.
 const MODELS: [(&str, &str); 8] = [
     ("elman", "--hidden 9"),
     ("gru", "--cell gru --hidden 7 --embedding 5"),
@@ -54,7 +54,7 @@ const LISTS: &[(&str, &str)] = &[
     ("u3", "the boy runs"),
 ];
 
-/// A file's lines of hypotheses.
+/// The lines of a file of hypotheses.
 fn lines(lists: &[(&str, &str)]) -> String {
     lists
         .iter()
@@ -68,7 +68,7 @@ fn rescore(workbench: &Workbench, flags: &str) -> Run {
     ))
 }
 
-/// The numbers of a key of all lists, one after the other.
+/// The values of a key of all lists, one after the other.
 fn of_lists(run: &Run, key: &str) -> Vec<f64> {
     let json = run.json();
     let lists = json["lists"].as_array().expect("lists");
@@ -79,7 +79,7 @@ fn of_lists(run: &Run, key: &str) -> Vec<f64> {
         .collect()
 }
 
-/// What `elman score` says of lines.
+/// The output of `elman score` for lines.
 fn scored(workbench: &Workbench, lines: &[&str], flags: &str) -> Vec<f64> {
     workbench.write("lines.txt", lines.join("\n") + "\n");
     workbench
@@ -99,7 +99,7 @@ fn assert_near(what: &str, got: &[f64], want: &[f64]) {
 }
 
 #[apply(test)]
-fn scores_are_those_of_score() {
+fn scores_match_score() {
     let workbench = workbench(&MODELS.map(|row| row.0));
     workbench.write("lists.txt", lines(LISTS));
     let hypotheses: Vec<&str> = LISTS.iter().map(|row| row.1).collect();
@@ -128,7 +128,7 @@ fn scores_are_those_of_score() {
 fn equal_hypotheses_have_equal_scores() {
     let models = ["elman", "lstm", "direct", "adaptive", "sampled"];
     let workbench = workbench(&models);
-    // Transposed round, one list alone, and among others with other prefixes.
+    // In reverse order, one list alone, and among others with other prefixes.
     let transposed: Vec<_> = LISTS.iter().rev().copied().collect();
     let alone = LISTS[6..].to_vec();
     let more: Vec<String> = (0..40)
@@ -163,7 +163,7 @@ fn equal_hypotheses_have_equal_scores() {
 }
 
 #[apply(test)]
-fn more_hypotheses_than_are_scored_together() {
+fn more_hypotheses_than_one_batch() {
     let workbench = workbench(&["gru", "direct"]);
     let words = ["the", "boy", "boys", "runs", "run", "dogs", "mary"];
     let hypothesis = |number: usize| {
@@ -172,7 +172,7 @@ fn more_hypotheses_than_are_scored_together() {
     };
     let all: Vec<String> = (0..2401).map(hypothesis).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    // One list that is larger than what is scored at once, and many small ones.
+    // One list larger than a batch, and many small ones.
     let one: String = all.iter().map(|words| format!("u {words}\n")).collect();
     let many: String = all
         .iter()
@@ -196,7 +196,7 @@ fn more_hypotheses_than_are_scored_together() {
 }
 
 #[apply(test)]
-fn lists_of_srilm_by_hand() {
+fn srilm_lists_by_hand() {
     let workbench = workbench(&["elman"]);
     let hypotheses = [
         (-100.5, -7.25, "the boy runs"),
@@ -248,7 +248,7 @@ fn lists_of_srilm_by_hand() {
         .stdout;
         assert_eq!(best_line, format!("u {}\n", hypotheses[best].2));
     }
-    // The ends of sentences may be among the words.
+    // The end of the sentence may be among the words.
     workbench.write(
         "lists.txt",
         "u -1 -2 3 <s> the boy runs </s>\nu -1 -2 5 <s> the boy runs </s>\n",
@@ -262,7 +262,7 @@ fn lists_of_srilm_by_hand() {
 }
 
 #[apply(test)]
-fn the_best_and_all_by_rank() {
+fn best_and_ranked_output() {
     let workbench = workbench(&["elman"]);
     workbench.write(
         "lists.txt",
@@ -288,7 +288,7 @@ fn the_best_and_all_by_rank() {
         .zip(&scores)
         .map(|(row, score)| (row.0, *score, row.1))
         .collect();
-    // A stable sort: equals stay in their order.
+    // A stable sort: equal hypotheses stay in their order.
     all.sort_by(|a, b| a.0.cmp(b.0).then(b.1.total_cmp(&a.1)));
     let ranked: String = all
         .iter()
@@ -356,7 +356,7 @@ fn lists_without_names() {
         rescore("--output best").stdout.lines().collect::<Vec<_>>(),
         expected
     );
-    // Lists stay apart.
+    // Lists are not mixed.
     let ranked = rescore("--output ranked").stdout;
     assert_eq!(
         ranked.lines().map(str::is_empty).collect::<Vec<_>>(),
@@ -369,7 +369,7 @@ fn lists_without_names() {
 }
 
 #[apply(test)]
-fn unknown_words_cost_what_is_said() {
+fn unknown_words_cost_the_given_penalty() {
     let workbench = workbench(&["elman"]);
     workbench
         .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
@@ -396,7 +396,7 @@ fn unknown_words_cost_what_is_said() {
             .map(|(score, count)| score + penalty * count)
             .collect::<Vec<_>>()
     };
-    // Without <unk> they are left out and cost a penalty, rnnlm's own if none is told.
+    // Without <unk> they are skipped and cost a penalty: rnnlm's if none is given.
     let without = scored(&workbench, &hypotheses, "--model elman");
     assert_near(
         "rnnlm's penalty",
@@ -408,7 +408,7 @@ fn unknown_words_cost_what_is_said() {
         &score("--model elman --unknown-penalty -2.5"),
         &cost(&without, -2.5, [1.0, 2.0, 1.0]),
     );
-    // With <unk> they cost what it costs, and the penalty; <unk> itself is a word that is known.
+    // With <unk> they cost its probability and the penalty; <unk> itself is a known word.
     let vocabulary = String::from_utf8(workbench.read("cut/vocab.txt")).expect("UTF-8");
     let with = scored(&workbench, &hypotheses, "--model cut");
     let unknown = hypotheses.map(|words| {
@@ -434,7 +434,7 @@ fn unknown_words_cost_what_is_said() {
 }
 
 #[apply(test)]
-fn states_are_carried_from_list_to_list() {
+fn states_are_carried_between_lists() {
     let workbench = workbench(&["elman", "lstm", "direct"]);
     workbench.write("lists.txt", lines(LISTS));
     let mut lists: Vec<Vec<&str>> = Vec::new();
@@ -477,9 +477,9 @@ fn states_are_carried_from_list_to_list() {
 }
 
 #[apply(test)]
-fn other_sources_are_mixed_in() {
+fn other_models_are_mixed_in() {
     let workbench = workbench(&["direct"]);
-    // The n-gram model knows a word that the network does not.
+    // The n-gram model has a word that the network lacks.
     workbench.write("more.txt", small_text() + "the xylophone runs\n");
     workbench
         .run("ngram --text more.txt --order 3 --out lm.arpa")
@@ -517,7 +517,7 @@ fn other_sources_are_mixed_in() {
     )
     .succeeds();
     assert_near("--arpa", &of_lists(&run, "log10_prob"), &want);
-    // A list has a number for every word of every hypothesis and its end.
+    // The file has a value for every word of every hypothesis and for its end.
     workbench.write("list.txt", "0.125\n".repeat(12));
     let run = rescore(
         &workbench,
@@ -568,7 +568,7 @@ fn lists_from_standard_input() {
 }
 
 #[apply(test)]
-fn lines_that_are_refused() {
+fn rejected_lines() {
     let workbench = workbench(&["elman"]);
     for (text, flags, parts) in [
         (
@@ -629,7 +629,7 @@ fn lines_that_are_refused() {
 }
 
 #[apply(test)]
-fn flags_that_are_refused() {
+fn rejected_flags() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));
     workbench

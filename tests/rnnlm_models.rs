@@ -1,5 +1,4 @@
-//! Models of rnnlm: what rnnlm itself says of a text, models made here against the reference, and
-//! what bad files get.
+//! rnnlm models: against rnnlm's own output, against the reference, and rejected files.
 
 use crate::command::{ListedToken, Run, Workbench};
 use crate::compare::{Tolerance, assert_close};
@@ -11,15 +10,15 @@ use crate::reference::masks::Masks;
 use crate::reference::network::{Architecture, Network, Window};
 use crate::reference::outputs::{Direct, Output};
 
-/// Tests of models that rnnlm trained, which are no part of the repository.
+/// Models trained with rnnlm, which are not part of the repository.
 const SHARED: &str = "rnnlm-models";
 
-/// Imports a model of rnnlm.
+/// Imports an rnnlm model.
 fn import(workbench: &Workbench, file: &str, out: &str) -> Run {
     workbench.run(&format!("import --from rnnlm {file} --out {out}"))
 }
 
-/// What rnnlm printed of the text with a model.
+/// rnnlm's output for the text with a model.
 fn expected(model: &str) -> String {
     let path = shared(SHARED).join(format!("{model}.expected.txt"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -56,8 +55,8 @@ fn assert_as_rnnlm(model: &str, found: &[ListedToken]) {
     );
 }
 
-/// The number behind a title of a summary.
-fn told(text: &str, title: &str) -> f64 {
+/// The number after a title in a summary.
+fn summary_value(text: &str, title: &str) -> f64 {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(title))
@@ -89,9 +88,12 @@ fn rnnlm_agrees_with_eval() {
             ))
             .succeeds();
         assert_as_rnnlm(model, &run.tokens());
-        assert_eq!(format!("{:.2}", told(&run.stdout, "PPL net:")), perplexity);
-        let [ours, theirs] =
-            [&run.stdout, &expected(model)].map(|text| told(text, "test log probability:"));
+        assert_eq!(
+            format!("{:.2}", summary_value(&run.stdout, "PPL net:")),
+            perplexity
+        );
+        let [ours, theirs] = [&run.stdout, &expected(model)]
+            .map(|text| summary_value(text, "test log probability:"));
         assert!((ours - theirs).abs() < 1e-3, "{model}: {ours} and {theirs}");
     }
 }
@@ -116,17 +118,17 @@ fn rnnlm_agrees_with_score() {
     assert_as_rnnlm("direct", &run.tokens());
 }
 
-/// A network with all that a file of rnnlm says of it.
-struct Made {
+/// A network with everything that an rnnlm file contains.
+struct TestModel {
     network: Network,
     independent: bool,
     /// The hidden layer's state.
     state: Vec<f64>,
 }
 
-/// The sizes of a made model, in the order of [`CASES`].
+/// The sizes of a generated model, in the order of [`CASES`].
 struct Case {
-    /// Words of each class; some have none.
+    /// The number of words in each class; some are empty.
     classes: &'static [usize],
     hidden: usize,
     compression: usize,
@@ -214,8 +216,8 @@ const fn direct(size: usize, order: usize) -> Option<Direct> {
     Some(Direct { size, order })
 }
 
-impl Made {
-    /// Draws the numbers; those of a text file are the ones that its four decimals can say.
+impl TestModel {
+    /// Draws the parameters; those of a text file have four decimals.
     fn new(case: &Case, seed: u64) -> Self {
         let architecture = Architecture {
             activation: Activation::RnnlmSigmoid,
@@ -255,14 +257,14 @@ impl Made {
         self.network.architecture.vocab_size
     }
 
-    /// The word of a number. `<unk>` is a word like any other.
+    /// The word with an index. `<unk>` is a word like any other.
     fn word(&self, number: usize) -> String {
         ["</s>", "<unk>"]
             .get(number)
             .map_or_else(|| format!("w{number}"), |&word| word.to_owned())
     }
 
-    /// The file that rnnlm would write.
+    /// The file as rnnlm would write it.
     fn file(&self, is_binary: bool) -> Vec<u8> {
         let a = &self.network.architecture;
         let Output::Class { sizes, direct } = &a.output else {
@@ -342,7 +344,7 @@ impl Made {
         file
     }
 
-    /// Lines of its words and of unknown ones, as text and as tokens with the lines' ends.
+    /// Lines of its words and of unknown ones, as text and as tokens with line endings.
     fn text(&self, seed: u64) -> (String, Vec<Option<usize>>) {
         let mut generator = Generator::new(seed);
         let (mut text, mut tokens) = (String::new(), Vec::new());
@@ -362,7 +364,7 @@ impl Made {
         (text, tokens)
     }
 
-    /// P of every token by the reference; 0 for an unknown one.
+    /// The probability of every token by the reference; 0 for an unknown one.
     fn probabilities(&self, tokens: &[Option<usize>]) -> Vec<f64> {
         let inputs = std::iter::once(Some(0))
             .chain(tokens.iter().copied())
@@ -390,15 +392,15 @@ impl Made {
 }
 
 #[apply(test)]
-fn made_models_equal_the_reference() {
+fn generated_models_match_the_reference() {
     let workbench = Workbench::new();
-    // rnnlm's exponential keeps some 17 bits of an f32.
+    // rnnlm's exponential has about 17 exact bits of an f32.
     let tolerance = Tolerance {
         absolute: 1e-9,
         relative: 3e-4,
     };
     for (number, case) in CASES.iter().enumerate() {
-        let made = Made::new(case, 10 + number as u64);
+        let made = TestModel::new(case, 10 + number as u64);
         workbench.write("made.rnnlm", made.file(case.is_binary));
         let (out, what) = (format!("model-{number}"), format!("case {number}"));
         let run = import(&workbench, "made.rnnlm", &out).succeeds();
@@ -434,15 +436,15 @@ fn made_models_equal_the_reference() {
 }
 
 #[apply(test)]
-fn an_imported_model_is_one_like_any_other() {
+fn every_command_accepts_an_imported_model() {
     let workbench = Workbench::new();
     let case = &CASES[6];
-    let made = Made::new(case, 3);
+    let made = TestModel::new(case, 3);
     workbench.write("made.rnnlm", made.file(false));
     import(&workbench, "made.rnnlm", "model").succeeds();
     let (text, _) = made.text(5);
     workbench.write("text.txt", text);
-    // Lines scored one after the other are the text, n-grams over their ends included.
+    // Lines scored consecutively are the text, including n-grams across line endings.
     let sum: f64 = workbench
         .run("score text.txt --carry --device cpu --json")
         .succeeds()
@@ -454,7 +456,7 @@ fn an_imported_model_is_one_like_any_other() {
         .succeeds()
         .number("log10_prob");
     assert!((sum - eval).abs() < 1e-5 * eval.abs(), "{sum} and {eval}");
-    // Sentences inside a text would not begin as lines that are scored one by one.
+    // Sentences inside a text do not start from the state of separately scored lines.
     workbench
         .run("eval --text text.txt --device cpu --independent")
         .fails(
@@ -469,7 +471,7 @@ fn an_imported_model_is_one_like_any_other() {
     workbench
         .run("import --from rnnlm made.rnnlm --out model --force")
         .succeeds();
-    // Words outside its vocabulary are left out, unless they are to be <unk>.
+    // Out-of-vocabulary words are skipped, unless they become <unk>.
     workbench.write("odd.txt", "w2 unheard\n");
     let eval = |flags: &str| {
         workbench
@@ -490,16 +492,16 @@ fn an_imported_model_is_one_like_any_other() {
     }
 }
 
-/// A model of each kind of file, with everything that a file may have.
-fn whole_files() -> [(Made, Vec<u8>); 2] {
+/// A model for each kind of file, with every optional part of a file.
+fn whole_files() -> [(TestModel, Vec<u8>); 2] {
     [(6, false), (7, true)].map(|(case, is_binary)| {
-        let made = Made::new(&CASES[case], 4);
+        let made = TestModel::new(&CASES[case], 4);
         let file = made.file(is_binary);
         (made, file)
     })
 }
 
-/// The file must be refused in these words, and nothing may be left behind.
+/// Demands that the file is rejected with this message, and that nothing is left behind.
 fn rejected(workbench: &Workbench, file: impl AsRef<[u8]>, parts: &[&str]) {
     workbench.write("bad.rnnlm", file);
     import(workbench, "bad.rnnlm", "new").fails(1, &[&["bad.rnnlm"], parts].concat());
@@ -509,7 +511,7 @@ fn rejected(workbench: &Workbench, file: impl AsRef<[u8]>, parts: &[&str]) {
     );
 }
 
-/// Where a part of a file begins.
+/// The offset at which a part of a file starts.
 fn place(file: &[u8], part: &str) -> usize {
     file.windows(part.len())
         .position(|window| window == part.as_bytes())
@@ -517,7 +519,7 @@ fn place(file: &[u8], part: &str) -> usize {
 }
 
 #[apply(test)]
-fn files_that_are_cut_short() {
+fn truncated_files() {
     let workbench = Workbench::new();
     let [(_, text), (_, binary)] = whole_files();
     for file in [&text, &binary] {
@@ -581,7 +583,7 @@ fn files_that_are_cut_short() {
 }
 
 #[apply(test)]
-fn files_that_are_refused() {
+fn rejected_files() {
     let workbench = Workbench::new();
     let [(_, text), (_, binary)] = whole_files();
     let whole = String::from_utf8(text).expect("UTF-8");
@@ -683,7 +685,7 @@ fn files_that_are_refused() {
         [0x80, 0, 0, 0, 0xff].repeat(50),
         &["not a model of rnnlm"],
     );
-    // Sizes that no memory has.
+    // Sizes beyond any memory.
     let huge = whole
         .replace("vocabulary size: 10", "vocabulary size: 1000000000000000")
         .replace("input layer size: 15", "input layer size: 1000000000000005");
@@ -721,7 +723,7 @@ fn files_that_are_refused() {
 }
 
 #[apply(test)]
-fn flags_that_are_refused() {
+fn rejected_flags() {
     let workbench = Workbench::new();
     workbench.write("made.rnnlm", whole_files()[0].1.clone());
     for flag in [

@@ -1,5 +1,5 @@
-//! Schedules, what ends training, which weights are kept, and updates of several windows: whole
-//! runs on a small corpus.
+//! Schedules, early stopping, the choice of weights, and updates of several windows: whole runs on
+//! a small corpus.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use elman::train::{
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::compare::{Tolerance, assert_close};
-use super::training::{advance, begin, config, corpus, interrupted_is_whole, load, rate, save};
+use super::training::{advance, config, corpus, load, rate, resumes_bit_identically, save, start};
 use crate::harness::{apply, gpu_test, test};
 
-/// A rate under which some epochs are worse than the best before them.
-const WILD: f32 = 30.0;
+/// A rate at which some epochs are worse than the best before them.
+const HIGH_RATE: f32 = 30.0;
 
 fn recipe(schedule: ScheduleKind) -> Recipe {
     Recipe {
@@ -34,7 +34,7 @@ fn recipe(schedule: ScheduleKind) -> Recipe {
 }
 
 #[apply(test)]
-fn every_schedule_resumes_to_the_bit() {
+fn every_schedule_resumes_bit_identically() {
     let corpus = corpus(100);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let averages = [AverageKind::Always, AverageKind::Off];
@@ -73,7 +73,7 @@ fn every_schedule_resumes_to_the_bit() {
                 },
                 ..recipe(schedule)
             };
-            let within = interrupted_is_whole(
+            let within = resumes_bit_identically(
                 &mut Device::cpu(2),
                 &corpus,
                 &recipe,
@@ -90,8 +90,8 @@ fn every_schedule_resumes_to_the_bit() {
 
 type Values = Arc<elman::model::ParameterValues>;
 
-/// What the device holds.
-fn held(trainer: &Trainer<'_>, device: &mut Device) -> Values {
+/// The parameters on the device.
+fn device_parameters(trainer: &Trainer<'_>, device: &mut Device) -> Values {
     Arc::new(
         trainer
             .model()
@@ -101,7 +101,7 @@ fn held(trainer: &Trainer<'_>, device: &mut Device) -> Values {
     )
 }
 
-/// Trains to the end; the weights that every epoch left on the device.
+/// Trains to the end and returns the weights on the device after every epoch.
 fn epochs(
     trainer: &mut Trainer<'_>,
     device: &mut Device,
@@ -113,7 +113,7 @@ fn epochs(
             Event::Steps { .. } => {}
             Event::Finished => return weights,
             Event::Epoch(_) => {
-                weights.push(held(trainer, device));
+                weights.push(device_parameters(trainer, device));
                 after(trainer, device, &weights);
             }
         }
@@ -135,16 +135,16 @@ fn best_epoch(trainer: &Trainer<'_>) -> usize {
 }
 
 #[apply(test)]
-fn the_best_epoch_is_kept() {
+fn best_epoch_is_kept() {
     let corpus = corpus(100);
     for keep in [Keep::Best, Keep::Last] {
         let recipe = Recipe {
-            lr: WILD,
+            lr: HIGH_RATE,
             keep,
             ..recipe(ScheduleKind::Constant)
         };
         let mut device = Device::cpu(2);
-        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let mut trainer = start(&mut device, &corpus, &recipe);
         let kept = |trainer: &Trainer<'_>, epochs: usize| {
             if keep == Keep::Best {
                 best_epoch(trainer)
@@ -173,11 +173,11 @@ fn the_best_epoch_is_kept() {
             "the last epoch is the best; the test shows nothing"
         );
         assert_eq!(
-            held(&trainer, &mut device),
+            device_parameters(&trainer, &mut device),
             weights[kept(&trainer, weights.len())],
             "{keep:?}"
         );
-        // Asking again changes nothing.
+        // A second snapshot changes nothing.
         let snapshots = [0, 1].map(|_| {
             assert!(matches!(trainer.advance(&mut device), Ok(Event::Finished)));
             trainer.snapshot(&mut device).expect("a snapshot")
@@ -188,14 +188,14 @@ fn the_best_epoch_is_kept() {
 }
 
 #[apply(test)]
-fn more_epochs_go_on_from_the_last_weights() {
+fn more_epochs_continue_from_the_last_weights() {
     let corpus = corpus(100);
     let mut device = Device::cpu(2);
-    let mut whole = begin(
+    let mut whole = start(
         &mut device,
         &corpus,
         &Recipe {
-            lr: WILD,
+            lr: HIGH_RATE,
             ..recipe(ScheduleKind::Constant)
         },
     );
@@ -208,7 +208,7 @@ fn more_epochs_go_on_from_the_last_weights() {
         epochs: epochs_first,
         ..whole.recipe().clone()
     };
-    let mut first = begin(&mut device, &corpus, &recipe);
+    let mut first = start(&mut device, &corpus, &recipe);
     advance(&mut first, &mut device, usize::MAX);
     assert!(
         first
@@ -231,7 +231,10 @@ fn more_epochs_go_on_from_the_last_weights() {
         second.progress().best_valid_loss,
         whole.progress().best_valid_loss
     );
-    assert_eq!(held(&second, &mut device), held(&whole, &mut device));
+    assert_eq!(
+        device_parameters(&second, &mut device),
+        device_parameters(&whole, &mut device)
+    );
 }
 
 #[apply(test)]
@@ -239,13 +242,13 @@ fn patience_ends_training() {
     let corpus = corpus(100);
     for patience in [1, 2] {
         let recipe = Recipe {
-            lr: WILD,
+            lr: HIGH_RATE,
             epochs: 30,
             patience: Some(patience),
             ..recipe(ScheduleKind::Constant)
         };
         let mut device = Device::cpu(2);
-        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let mut trainer = start(&mut device, &corpus, &recipe);
         advance(&mut trainer, &mut device, usize::MAX);
         let losses: Vec<_> = trainer
             .progress()
@@ -270,7 +273,7 @@ fn patience_ends_training() {
 }
 
 #[apply(test)]
-fn rates_run_to_the_last_update() {
+fn rates_cover_every_update() {
     let corpus = corpus(60);
     for accumulate in [1, 3] {
         let first = Recipe {
@@ -282,7 +285,7 @@ fn rates_run_to_the_last_update() {
             ..recipe(ScheduleKind::Linear)
         };
         let mut device = Device::cpu(2);
-        let windows = begin(&mut device, &corpus, &first).windows_per_epoch();
+        let windows = start(&mut device, &corpus, &first).windows_per_epoch();
         assert!(
             !windows.is_multiple_of(3),
             "the last update of an epoch is a whole one; the test shows nothing"
@@ -298,7 +301,7 @@ fn rates_run_to_the_last_update() {
             ),
             (ScheduleKind::OneCycle, 0.5 / 250_000.0),
         ] {
-            let mut trainer = begin(
+            let mut trainer = start(
                 &mut device,
                 &corpus,
                 &Recipe {
@@ -318,21 +321,21 @@ fn rates_run_to_the_last_update() {
     }
 }
 
-/// Fields that files lack which were written before there was a choice.
+/// Fields that files of earlier versions lack.
 #[apply(test)]
-fn files_without_the_newer_choices_resume() {
+fn older_files_resume() {
     let corpus = corpus(100);
     for schedule in [ScheduleKind::Halve, ScheduleKind::Constant] {
         let recipe = Recipe {
-            lr: WILD,
+            lr: HIGH_RATE,
             keep: Keep::Last,
             epochs: 4,
             ..recipe(schedule)
         };
         let mut device = Device::cpu(2);
-        let mut whole = begin(&mut device, &corpus, &recipe);
+        let mut whole = start(&mut device, &corpus, &recipe);
         advance(&mut whole, &mut device, usize::MAX);
-        let mut part = begin(&mut device, &corpus, &recipe);
+        let mut part = start(&mut device, &corpus, &recipe);
         advance(&mut part, &mut device, 70);
         let directory = save(&mut part, &mut device, &corpus);
         let path = directory.path().join("training.json");
@@ -376,8 +379,8 @@ fn files_without_the_newer_choices_resume() {
     }
 }
 
-/// Epochs of one update: the mean of the weights that each left is what is validated and kept, and
-/// training goes on from the last ones.
+/// Epochs of one update: the mean of the weights after each epoch is validated and kept, and
+/// training continues from the last weights.
 #[apply(test)]
 fn averaged_weights_are_means() {
     let corpus = corpus(60);
@@ -389,10 +392,10 @@ fn averaged_weights_are_means() {
         keep: Keep::Last,
         ..recipe(ScheduleKind::Constant)
     };
-    let mut trainer = begin(&mut device, &corpus, &plain);
+    let mut trainer = start(&mut device, &corpus, &plain);
     let raw = epochs(&mut trainer, &mut device, |_, _, _| {});
     assert_eq!((trainer.progress().step, raw.len()), (8, 8));
-    let mut trainer = begin(
+    let mut trainer = start(
         &mut device,
         &corpus,
         &Recipe {
@@ -433,7 +436,7 @@ fn averaged_weights_are_means() {
     });
     assert!(got == raw, "averaging changed the training");
     assert_eq!(
-        held(&trainer, &mut device),
+        device_parameters(&trainer, &mut device),
         trainer
             .snapshot(&mut device)
             .expect("a snapshot")
@@ -442,16 +445,16 @@ fn averaged_weights_are_means() {
 }
 
 #[apply(test)]
-fn the_trigger_begins_the_average() {
+fn trigger_starts_averaging() {
     let corpus = corpus(100);
     let recipe = Recipe {
-        lr: WILD,
+        lr: HIGH_RATE,
         epochs: 12,
         average: AverageKind::Triggered,
         ..recipe(ScheduleKind::Constant)
     };
     let mut device = Device::cpu(2);
-    let mut whole = begin(&mut device, &corpus, &recipe);
+    let mut whole = start(&mut device, &corpus, &recipe);
     let windows = whole.windows_per_epoch();
     let raw = epochs(&mut whole, &mut device, |_, _, _| {});
     let plain = Recipe {
@@ -460,7 +463,7 @@ fn the_trigger_begins_the_average() {
     };
     assert!(
         epochs(
-            &mut begin(&mut device, &corpus, &plain),
+            &mut start(&mut device, &corpus, &plain),
             &mut device,
             |_, _, _| {}
         ) == raw,
@@ -483,21 +486,21 @@ fn the_trigger_begins_the_average() {
     // Interrupted before and after.
     for window in [averaged * windows - 3, averaged * windows + 3] {
         assert!(
-            interrupted_is_whole(&mut device, &corpus, &recipe, window),
+            resumes_bit_identically(&mut device, &corpus, &recipe, window),
             "interrupted after window {window}, between epochs"
         );
     }
 }
 
-/// One update by SGD: what moved, moved by at most the rate times the clamp, and what was clamped
-/// by as much.
+/// One SGD update: a parameter moves by at most the rate times the clamp, and a clamped one by
+/// exactly that.
 #[apply(test)]
-fn no_number_of_an_update_is_larger_than_its_clamp() {
+fn clamp_bounds_every_element_of_an_update() {
     let corpus = corpus(60);
     let values = initial_values(&config(&corpus), 1);
     let clamp = 1e-3;
-    // A norm that lets the clamped gradient pass, and not the whole one, says which is seen to
-    // first.
+    // This norm does not clip the clamped gradient but would clip the whole one, so the result
+    // shows which is applied first.
     for (accumulate, clip) in [(1, 0.0), (256, 0.0), (256, 0.05)] {
         let mut device = Device::cpu(2);
         let bptt = if accumulate == 1 {
@@ -515,7 +518,7 @@ fn no_number_of_an_update_is_larger_than_its_clamp() {
         };
         let [whole, clamped] = [0.0, clamp].map(|clip_value| {
             let clip = if clip_value > 0.0 { clip } else { 0.0 };
-            let mut trainer = begin(
+            let mut trainer = start(
                 &mut device,
                 &corpus,
                 &Recipe {
@@ -525,7 +528,7 @@ fn no_number_of_an_update_is_larger_than_its_clamp() {
                 },
             );
             advance(&mut trainer, &mut device, usize::MAX);
-            held(&trainer, &mut device)
+            device_parameters(&trainer, &mut device)
         });
         let (mut cut, mut squares) = (0, [0.0_f32; 2]);
         for ((before, whole), clamped) in values
@@ -552,10 +555,10 @@ fn no_number_of_an_update_is_larger_than_its_clamp() {
     }
 }
 
-/// At a rate that moves nothing, the losses of an epoch are those of its text, however it is cut
-/// and however windows overlap.
+/// At a negligible rate, the losses of an epoch depend only on the text, whatever its segmentation
+/// and the overlap of windows.
 #[apply(test)]
-fn windows_of_every_kind_read_the_same_text() {
+fn every_kind_of_window_reads_the_same_text() {
     let corpus = corpus(100);
     let mut device = Device::cpu(2);
     let plain = Recipe {
@@ -566,7 +569,7 @@ fn windows_of_every_kind_read_the_same_text() {
         ..recipe(ScheduleKind::Constant)
     };
     let mut losses = |recipe: Recipe| {
-        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let mut trainer = start(&mut device, &corpus, &recipe);
         let mut windows = Vec::new();
         while !matches!(
             trainer.advance(&mut device).expect("training goes on"),
@@ -627,10 +630,10 @@ fn windows_of_every_kind_read_the_same_text() {
     }
 }
 
-/// The mean gradient of a window, times its part of `bptt`, is its sum over what `bptt` steps would
-/// have.
+/// The mean gradient of a window, weighted by its length over `bptt`, equals its sum over `bptt`
+/// steps.
 #[apply(test)]
-fn a_window_of_a_drawn_length_counts_by_it() {
+fn window_of_random_length_is_weighted_by_length() {
     let corpus = corpus(60);
     let mut device = Device::cpu(2);
     let mean = Recipe {
@@ -651,9 +654,9 @@ fn a_window_of_a_drawn_length_counts_by_it() {
         ..mean.clone()
     };
     let [got, want, other] = [mean, sum, plain].map(|recipe| {
-        let mut trainer = begin(&mut device, &corpus, &recipe);
+        let mut trainer = start(&mut device, &corpus, &recipe);
         advance(&mut trainer, &mut device, usize::MAX);
-        held(&trainer, &mut device)
+        device_parameters(&trainer, &mut device)
             .iter()
             .flatten()
             .map(|&value| f64::from(value))
@@ -671,14 +674,13 @@ fn a_window_of_a_drawn_length_counts_by_it() {
 }
 
 #[apply(test)]
-fn an_update_of_many_windows_is_their_sum_on_the_cpu() {
-    an_update_of_many_windows_is_their_sum(&mut Device::cpu(2));
+fn update_sums_several_windows_on_the_cpu() {
+    update_sums_several_windows(&mut Device::cpu(2));
 }
 
-/// One update of an epoch's windows is what their gradients, each at the first weights, do one
-/// after another.
+/// One update over an epoch's windows equals the sum of their gradients at the first weights.
 #[apply(gpu_test)]
-fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
+fn update_sums_several_windows(device: &mut Device) {
     let corpus = corpus(60);
     let config = config(&corpus);
     let values = initial_values(&config, 1);
@@ -691,7 +693,7 @@ fn an_update_of_many_windows_is_their_sum(device: &mut Device) {
             bptt: 7,
             ..recipe(ScheduleKind::Constant)
         };
-        let mut trainer = begin(device, &corpus, &recipe);
+        let mut trainer = start(device, &corpus, &recipe);
         advance(&mut trainer, device, usize::MAX);
         assert_eq!(
             (trainer.progress().step, trainer.windows_per_epoch() > 5),

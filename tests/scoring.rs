@@ -3,7 +3,7 @@
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
-/// A model with classes and direct connections that know three words back, and one without.
+/// A model with classes and direct connections over three words of history, and one without.
 const MODELS: [(&str, &str); 2] = [
     (
         "direct",
@@ -12,7 +12,7 @@ const MODELS: [(&str, &str); 2] = [
     ("plain", "--cell gru --hidden 6 --embedding 5"),
 ];
 
-/// A workbench with the models, an n-gram model, and lines of which some are alike.
+/// A workbench with the models, an n-gram model, and lines, some of them equal.
 fn workbench() -> Workbench {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
@@ -22,7 +22,7 @@ fn workbench() -> Workbench {
             .run(&format!("{train} {flags} --out {name}"))
             .succeeds();
     }
-    // The two are asked together only if their words are the same.
+    // The two can be combined only if their vocabularies are the same.
     workbench
         .run("ngram --text train.txt --order 3 --out lm.arpa")
         .succeeds();
@@ -33,7 +33,7 @@ fn workbench() -> Workbench {
     workbench
 }
 
-/// Every source that both commands know.
+/// Every source of probabilities that both commands accept.
 const SOURCES: [&str; 6] = [
     "--model direct",
     "--model plain",
@@ -73,7 +73,7 @@ fn compare(workbench: &Workbench, score: &str, eval: &str) {
     }
 }
 
-/// A list of numbers for every token of the lines.
+/// Writes a value for every token of the lines.
 fn write_list(workbench: &Workbench) {
     let tokens = workbench
         .run("eval --text lines.txt --device cpu --model direct --format rnnlm")
@@ -87,18 +87,18 @@ fn write_list(workbench: &Workbench) {
 }
 
 #[apply(test)]
-fn lines_for_themselves_are_an_independent_text() {
+fn separate_lines_match_independent_evaluation() {
     let workbench = workbench();
     write_list(&workbench);
     compare(&workbench, "", "--independent");
 }
 
 #[apply(test)]
-fn carried_lines_are_a_text() {
+fn carried_lines_match_evaluation() {
     let workbench = workbench();
     write_list(&workbench);
     compare(&workbench, "--carry", "");
-    // States and n-grams go over the ends of lines: equal lines differ.
+    // States and n-grams cross line endings, so equal lines differ.
     let lines = |flags: &str| {
         workbench
             .run(&format!(
@@ -113,7 +113,7 @@ fn carried_lines_are_a_text() {
 }
 
 #[apply(test)]
-fn listings_of_score_and_eval_are_the_same() {
+fn score_and_eval_listings_agree() {
     let workbench = workbench();
     for (model, _) in MODELS {
         for (score, eval) in [("", "--independent"), ("--carry", "")] {
@@ -158,10 +158,10 @@ fn listings_of_score_and_eval_are_the_same() {
 }
 
 #[apply(test)]
-fn more_lines_than_are_read_together() {
+fn more_lines_than_one_batch() {
     let workbench = workbench();
-    // Lines are read a thousand at a time, and n-gram models and lists go on from one thousand to
-    // the next.
+    // Lines are read in batches of a thousand; n-gram models and probability files continue from
+    // batch to batch.
     let line = "mary says that the boys run\n";
     workbench.write("lines.txt", line.repeat(1500));
     workbench.write("list.txt", "0.25\n".repeat(1500 * 7));

@@ -1,5 +1,5 @@
-//! What can be said of the shaders without any adapter: naga reads every one, what it finds is
-//! compared with what Rust declares, and the three faces of a kernel have one stem.
+//! Checks of the shaders without an adapter: naga parses each of them, the result is compared with
+//! the Rust declarations, and the files of a kernel have the same stem.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,13 +12,13 @@ use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
 
 use super::harness::{apply, test, trial, trials};
 
-/// Storage buffers that one dispatch may use: Metal takes one of the eight that WebGPU promises.
+/// The limit on storage buffers per dispatch: Metal uses one of the eight that WebGPU guarantees.
 const MOST_BINDINGS: usize = 7;
-/// Bytes of workgroup memory that WebGPU promises.
+/// Bytes of workgroup memory that WebGPU guarantees.
 const MOST_WORKGROUP_MEMORY: u32 = 16_384;
-/// Invocations of a workgroup that WebGPU promises.
+/// Invocations per workgroup that WebGPU guarantees.
 const MOST_INVOCATIONS: u32 = 256;
-/// Files of `src/kernels` that belong to no single shader.
+/// Files of `src/kernels` without a shader.
 const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "recurrent", "rows"];
 
 /// All of them.
@@ -65,7 +65,7 @@ fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
         .ok_or("there is no such entry point")?;
     let declared = declared_bindings(shader);
     let (bound, used) = bindings(&module, &info, number, &declared)?;
-    // Entry points of one file share their first bindings, and one may have no use for them all.
+    // Entry points of one file share their first bindings, and may not use all of them.
     same(
         "bindings in WGSL, in Rust",
         &bound[..declared.len().min(bound.len())],
@@ -121,10 +121,10 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, wgsl: T, rust: T) -> Result<
     }
 }
 
-/// Number, name and access of a storage buffer.
+/// Binding index, name and access of a storage buffer.
 type Bound = (u32, String, Access);
 
-/// The storage buffers of a file by number, and the numbers of those that an entry point uses.
+/// The storage buffers of a file by binding index, and the indices that an entry point uses.
 fn bindings(
     module: &Module,
     info: &ModuleInfo,
@@ -180,8 +180,7 @@ fn declared_bindings(shader: &Shader) -> Vec<Bound> {
         .collect()
 }
 
-/// The fields of `Arguments`, each with its type and offset; they must lie where the host puts
-/// them.
+/// The fields of `Arguments`, each with its type and offset. The offsets must match the host's.
 fn arguments(
     module: &Module,
     immediates: bool,
@@ -238,10 +237,10 @@ fn declared_arguments(shader: &Shader) -> Vec<(String, &'static str, u32)> {
         .collect()
 }
 
-/// The comparison must fail where a declaration is wrong: another access, order, name, number of
+/// The comparison must fail if a declaration is wrong: another access, order, name, number of
 /// bindings, type, entry point, or WGSL that does not validate.
 #[apply(test)]
-fn wrong_declarations_are_seen() {
+fn wrong_declarations_are_detected() {
     use elman::device::Argument;
     const BINDINGS: &[(&str, Access)] = &[("a", Access::Read), ("b", Access::Write)];
     const ARGUMENTS: &[Argument] = &[
@@ -330,7 +329,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The stems of a folder's files with this extension.
+/// The stems of the files with this extension in a folder.
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
     let entries =
         std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
@@ -345,10 +344,10 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem;
-/// and there is nothing without the others.
+/// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem,
+/// and none of these lacks the others.
 #[apply(test)]
-fn faces_have_one_stem() {
+fn shader_and_rust_files_share_a_stem() {
     let mut shaders = stems("shaders", "wgsl");
     assert!(shaders.remove("shared"), "no shaders/shared.wgsl");
     let mut rust = stems("src/kernels", "rs");

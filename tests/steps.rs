@@ -19,18 +19,18 @@ use super::reference::network::{Architecture, Named, Network, Outcome, Window as
 use super::reference::outputs::Output;
 use super::reference::sampled::{Objective, Sampled};
 
-/// How far losses, states and gradients of a step may be from the reference.
+/// The accepted error of losses, states and gradients of a step.
 pub const STEP: Tolerance = Tolerance {
     absolute: 1e-6,
     relative: 1e-5,
 };
-/// The same where sums have up to a million terms, one after another in f32.
+/// The accepted error with sums of up to a million terms, added one after another in f32.
 const LONG_SUMS: Tolerance = Tolerance {
     absolute: 1e-5,
     relative: 1e-4,
 };
-/// T and B of windows, in pairs that follow each other: the first as long as the workspace, the
-/// second mostly shorter.
+/// T and B of windows, in consecutive pairs: the first as long as the workspace, the second mostly
+/// shorter.
 pub const WINDOWS: [[(usize, usize); 2]; 5] = [
     [(5, 3), (2, 3)],
     [(1, 1), (1, 1)],
@@ -40,7 +40,7 @@ pub const WINDOWS: [[(usize, usize); 2]; 5] = [
 ];
 /// Factor of the loss.
 pub const SCALE: f64 = 0.25;
-/// What every unit of a fresh state is, in f32's digits.
+/// The initial value of every state unit, exactly an f32.
 pub const INITIAL: f32 = 0.3;
 
 /// All of them.
@@ -162,14 +162,14 @@ impl Subject {
         }
     }
 
-    /// Forward and back, and everything that came of it, as the reference has it.
+    /// Runs forward and backward passes and returns all results in the reference's form.
     pub fn step(&self, device: &mut Device, reference: &ReferenceWindow, scale: f64) -> Outcome {
         let window = upload(device, reference);
-        self.walk(device, window, reference, scale)
+        self.step_uploaded(device, window, reference, scale)
     }
 
-    /// The same of a window that was uploaded before.
-    pub fn walk(
+    /// [`Self::step`] for a window that is already uploaded.
+    pub fn step_uploaded(
         &self,
         device: &mut Device,
         window: Window,
@@ -230,7 +230,7 @@ fn noise_of(sampled: &Sampled) -> Noise {
     }
 }
 
-/// The numbers in f64.
+/// The values in f64.
 pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
     device
         .download(&tensor)
@@ -240,7 +240,7 @@ pub fn download(device: &mut Device, tensor: Tensor) -> Vec<f64> {
         .collect()
 }
 
-/// A gradient with a number for each of the parameter's, in memory's layout.
+/// A dense gradient in row-major layout.
 fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -> Vec<f32> {
     let Gradient::Sparse(values, SparseRows { tokens, order }) = gradient else {
         return device
@@ -254,8 +254,8 @@ fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -
     let values = device.download(&values).expect("the device works");
     let [tokens, order] =
         [tokens, order].map(|list| device.download(&list).expect("the device works"));
-    // Row p is the gradient of the token that is p-th in the order, where it is the first of its
-    // kind; zero elsewhere.
+    // Row p is the gradient of the p-th token in the order, at the token's first occurrence; zero
+    // elsewhere.
     let token = |p: usize| tokens[order[p] as usize];
     for (p, row) in values.chunks_exact(columns).enumerate() {
         if token(p) != NONE && (p == 0 || token(p - 1) != token(p)) {
@@ -270,7 +270,7 @@ fn dense(device: &mut Device, gradient: Gradient, [rows, columns]: [usize; 2]) -
     table
 }
 
-/// A window's words for the output layer's plan; the first `history` steps predict nothing.
+/// The words of a window for the output layer's plan; the first `history` steps have no targets.
 pub fn words(window: &ReferenceWindow, history: usize) -> WindowWords<'_> {
     let id = |token: Option<usize>| token.map_or(NONE, |token| token as u32);
     let batch = window.batch;
@@ -288,7 +288,7 @@ pub fn words(window: &ReferenceWindow, history: usize) -> WindowWords<'_> {
     }
 }
 
-/// A window on the device, its tensors somewhere within larger ones.
+/// Uploads a window, its tensors being parts of larger ones.
 pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
     let ids = |tokens: &[Option<usize>]| {
         tokens
@@ -312,7 +312,7 @@ pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
     }
 }
 
-/// Everything of a step against what it should be.
+/// Compares all results of a step with the expected ones.
 pub fn compare_outcomes(what: &str, got: &Outcome, want: &Outcome, tolerance: Tolerance) {
     assert_close(
         &format!("{what}: loss"),
@@ -359,8 +359,8 @@ pub fn compare_outcomes(what: &str, got: &Outcome, want: &Outcome, tolerance: To
     }
 }
 
-/// The windows one after the other in one workspace, each against the reference; then the losses
-/// and distributions of the first without gradients.
+/// Runs the windows one after the other in one workspace, each against the reference; then the
+/// losses and distributions of the first without gradients.
 pub fn check_windows(
     device: &mut Device,
     what: &str,
@@ -485,9 +485,9 @@ fn check_family(
     }
 }
 
-/// Sizes past tiles and workgroups, enough rows for every thread.
+/// Sizes larger than tiles and workgroups, with enough rows for every thread.
 #[apply(device_test)]
-fn past_a_tile(device: &mut Device) {
+fn sizes_beyond_one_tile(device: &mut Device) {
     for (embedding_size, hidden_size, num_layers) in [(0, 67, 1), (65, 33, 2)] {
         let architecture = Architecture {
             activation: ReferenceActivation::Tanh,
@@ -510,9 +510,9 @@ fn past_a_tile(device: &mut Device) {
     }
 }
 
-/// A window without any word: no loss, and gradients that are exactly zero.
+/// A window without any target: no loss, and gradients that are exactly zero.
 #[apply(device_test)]
-fn nothing_to_predict(device: &mut Device) {
+fn window_without_targets(device: &mut Device) {
     let architecture = Architecture {
         vocab_size: 7,
         embedding_size: 3,
@@ -550,11 +550,11 @@ fn nothing_to_predict(device: &mut Device) {
     );
 }
 
-/// A vocabulary so large that a window's logits come in more than one block, of one softmax and of
-/// a cluster of an adaptive one.
+/// A vocabulary so large that the logits of a window are computed in several blocks, for a softmax
+/// and for a cluster of an adaptive one.
 #[apply(device_test)]
-fn blocks_of_logits(device: &mut Device) {
-    // 17 rows of which at most 16 fit: a second block of one row.
+fn several_blocks_of_logits(device: &mut Device) {
+    // 17 rows, of which at most 16 fit: the second block has one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
     let cluster = Output::Adaptive {
         cutoffs: vec![3],
@@ -572,7 +572,7 @@ fn blocks_of_logits(device: &mut Device) {
         };
         let network = Network::new(architecture, 9, 0.75);
         let mut window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
-        // No boundary and nothing missing: all 17 rows are in the cluster.
+        // No boundary and no missing target: all 17 rows are in the cluster.
         window
             .targets
             .iter_mut()

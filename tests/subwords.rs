@@ -1,5 +1,5 @@
-//! Subwords: texts come back from them, one text means one tokenizer, checkpoints keep it; and what
-//! models of different units compare by.
+//! Subwords: texts are decoded unchanged, tokenizers are reproducible, checkpoints keep them, and
+//! models of different units are compared.
 
 use elman::corpus::{Corpus, Limits, Subwords, TextSource, TextWriter, Tokens, Unit, Vocabulary};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
-/// Lines that are easily lost or changed.
+/// Lines that are easily lost or changed by a tokenizer.
 const LINES: [&str; 14] = [
     "",
     "the boys run",
@@ -36,7 +36,7 @@ fn limits(vocab_size: usize) -> Limits {
     }
 }
 
-/// The hostile lines among others, often enough to be learnt.
+/// The difficult lines among others, frequent enough to be learnt.
 fn hostile_text() -> String {
     (LINES.join("\n") + "\n" + &small_text()[..2000] + "\n").repeat(7)
 }
@@ -50,7 +50,7 @@ fn text_of(vocabulary: &Vocabulary, ids: impl IntoIterator<Item = u32>) -> Strin
 }
 
 #[apply(test)]
-fn every_line_comes_back() {
+fn every_line_is_decoded_unchanged() {
     for text in [small_text(), hostile_text()] {
         let vocabulary = read(&text, limits(600)).vocabulary;
         let subwords = vocabulary.subwords().expect("subwords");
@@ -71,10 +71,10 @@ fn same(a: &Tokens, b: &Tokens) {
     assert!(a.iter().eq(b.iter()), "{} and {} tokens", a.len(), b.len());
 }
 
-/// The text that subwords are learnt from, read again with them, has the same tokens: a resumed run
-/// goes on with the same text.
+/// The text from which subwords are learnt has the same tokens when it is read again with them: a
+/// resumed run continues with the same text.
 #[apply(test)]
-fn a_text_has_one_encoding() {
+fn text_has_one_encoding() {
     let words = "a line of many words, ".repeat(20_000);
     for long in [
         words.as_str(),
@@ -117,7 +117,7 @@ fn a_text_has_one_encoding() {
 }
 
 #[apply(test)]
-fn sentences_are_those_of_words() {
+fn sentences_match_word_sentences() {
     for text in [
         small_text(),
         "a b\n\n\nc\r\n d e".repeat(30),
@@ -143,7 +143,7 @@ fn sentences_are_those_of_words() {
 }
 
 #[apply(test)]
-fn a_text_means_one_tokenizer() {
+fn tokenizer_is_reproducible() {
     let text = hostile_text();
     let json = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -168,13 +168,13 @@ fn a_text_means_one_tokenizer() {
     }
 }
 
-/// Subwords are those of the training part alone: learnt from that part as a text of its own, they
-/// are the same.
+/// Subwords are learnt from the training part alone: they equal those of that part as a separate
+/// text.
 #[apply(test)]
-fn what_is_held_out_teaches_nothing() {
+fn held_out_text_does_not_affect_the_tokenizer() {
     let workbench = Workbench::new();
     workbench.write("valid.txt", "the boys run\n");
-    // The later words are longer, so that a tenth of the pieces is not a tenth of the text.
+    // The later words are longer, so a tenth of the pieces is not a tenth of the text.
     let long: String = (0..120_u64)
         .map(|number| format!("zvq{}xz{}\n", number.pow(9), number.pow(8)))
         .collect();
@@ -208,7 +208,7 @@ fn what_is_held_out_teaches_nothing() {
 }
 
 #[apply(test)]
-fn as_many_subwords_as_asked_for() {
+fn vocabulary_size_is_respected() {
     let text = small_text();
     for (size, found) in [(257, 257), (258, 258), (400, 400)] {
         let vocabulary = read(&text, limits(size)).vocabulary;
@@ -225,8 +225,8 @@ fn as_many_subwords_as_asked_for() {
             ("</s>", 1)
         );
     }
-    // Pieces never go beyond a word and the space before it, and every pair must be there as often
-    // as is asked.
+    // A piece does not extend beyond a word and the space before it, and every pair must occur
+    // often enough.
     let few = read("aaaa b aaaa b\naaaa b\n", limits(400)).vocabulary;
     assert!((258..400).contains(&few.len()), "{}", few.len());
     let never = read(
@@ -253,7 +253,7 @@ fn as_many_subwords_as_asked_for() {
     );
 }
 
-/// A tokenizer of a small text, as JSON that can be changed.
+/// A tokenizer of a small text, as JSON that can be modified.
 fn small_tokenizer(size: usize) -> Value {
     serde_json::from_str(
         read(&small_text(), limits(size))
@@ -272,7 +272,7 @@ fn vocabulary_of(tokenizer: &Value) -> Vocabulary {
     .expect("a vocabulary")
 }
 
-/// The numbers of the model's tokens, each changed.
+/// Changes the indices of the model's tokens.
 fn renumber(tokenizer: &mut Value, number: impl Fn(u64) -> u64) {
     let entries = tokenizer["model"]["vocab"]
         .as_object_mut()
@@ -283,11 +283,11 @@ fn renumber(tokenizer: &mut Value, number: impl Fn(u64) -> u64) {
 }
 
 #[apply(test)]
-fn a_given_tokenizer_gets_the_boundary_first() {
+fn given_tokenizer_gets_the_boundary_at_index_0() {
     let tokenizer = small_tokenizer(300);
     let want = vocabulary_of(&tokenizer);
-    // Without any end, as GPT-2's has none of this name; with one behind all others; and with one
-    // in their midst.
+    // Without an end token, as GPT-2 has none of this name; with one after all others; and with one
+    // among them.
     let mut without = tokenizer.clone();
     without["added_tokens"] = json!([]);
     without["model"]["vocab"]
@@ -317,11 +317,11 @@ fn a_given_tokenizer_gets_the_boundary_first() {
 }
 
 #[apply(test)]
-fn a_tokenizer_that_changes_a_text_is_made_to_spell_it() {
+fn lossy_tokenizer_encodes_lines_as_bytes() {
     let mut tokenizer = small_tokenizer(300);
     tokenizer["normalizer"] =
         json!({"type": "Replace", "pattern": {"String": "boys"}, "content": "girls"});
-    // A mark that swallows the white space beside it.
+    // A token that absorbs the white space beside it.
     let mark = json!({
         "id": 300, "content": "<mark>", "single_word": false, "lstrip": true, "rstrip": true,
         "normalized": false, "special": false
@@ -350,8 +350,7 @@ const TRAIN: &str =
 /// A workbench with a small text in `train.txt` and a model of 300 subwords in `model`.
 fn with_subwords() -> Workbench {
     let workbench = Workbench::new();
-    // Towards the end there are other words, so that a tenth of the subwords is not a tenth of the
-    // words.
+    // The words towards the end differ, so a tenth of the subwords is not a tenth of the words.
     let strange: String = (0..40)
         .map(|number| format!("q{number}xz zvq{}\n", number * 7919))
         .collect();
@@ -377,7 +376,7 @@ fn train_eval_score_generate() {
             .stdout
             .contains("subwords, vocabulary 300")
     );
-    // `score` takes each line for a text of its own, whose first mark goes.
+    // `score` reads each line as a separate text and drops its byte order mark.
     let lines: Vec<_> = LINES
         .into_iter()
         .filter(|line| !line.starts_with('\u{feff}'))
@@ -418,8 +417,8 @@ fn train_eval_score_generate() {
         .succeeds()
         .stdout;
     assert_eq!(text.lines().count(), 4, "{text}");
-    // A hot model puts bytes together that are no characters: text comes out all the same, and the
-    // same text as in JSON.
+    // At a high temperature, a model generates bytes that are not valid characters: text is still
+    // written, the same as in JSON.
     for prompt in ["the boys ru", "漢", "first line\nsecond li"] {
         let run = |more: &str| {
             let mut command = workbench.command(&format!(
@@ -439,7 +438,7 @@ fn train_eval_score_generate() {
 }
 
 #[apply(test)]
-fn a_run_is_resumed_and_repeated_with_its_subwords() {
+fn runs_are_resumed_and_repeated_with_their_subwords() {
     let workbench = with_subwords();
     let tokenizer = workbench.read("model/tokenizer.json");
     workbench
@@ -455,7 +454,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
         workbench.read("model/model.safetensors") == workbench.read("whole/model.safetensors"),
         "a resumed run is another one"
     );
-    // Repeated with other words in the text: the subwords are the model's, not the text's.
+    // Repeated with other words in the text: the subwords come from the model, not from the text.
     workbench.write("other.txt", "quite other words than those\n".repeat(300));
     let run = workbench
         .run("train --config model --train other.txt --device cpu --epochs 1 --out again")
@@ -478,7 +477,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
         workbench.read("same/model.safetensors") == workbench.read("model/model.safetensors"),
         "a repeated run is another one"
     );
-    // A run with a given tokenizer goes on with it, wherever the file is gone.
+    // A run with a given tokenizer resumes with it even if the file is gone.
     workbench.write("given.json", &tokenizer);
     workbench
         .run(&format!("{TRAIN} --tokenizer given.json --out given"))
@@ -499,7 +498,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
     workbench
         .run("train --resume model --vocab-size 300 --device cpu")
         .succeeds();
-    // What is given by hand wins.
+    // Flags on the command line take precedence.
     let run = workbench
         .run("train --config model --device cpu --epochs 1 --vocab-size 280 --out small")
         .succeeds();
@@ -511,7 +510,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
     workbench
         .run("train --config model --device cpu --epochs 1 --unit char --out characters")
         .succeeds();
-    // Another unit in the same place leaves no tokenizer behind.
+    // Training another unit in the same directory removes the tokenizer.
     workbench
         .run("train --train train.txt --device cpu --hidden 4 --epochs 1 --out small --force")
         .succeeds();
@@ -519,7 +518,7 @@ fn a_run_is_resumed_and_repeated_with_its_subwords() {
 }
 
 #[apply(test)]
-fn wrong_tokenizers() {
+fn rejected_tokenizers() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     let good = small_tokenizer(300);
@@ -589,7 +588,7 @@ fn wrong_tokenizers() {
 }
 
 #[apply(test)]
-fn wrong_flags() {
+fn rejected_flags() {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     workbench.write("given.json", small_tokenizer(300).to_string());
@@ -666,7 +665,7 @@ fn damaged_checkpoints() {
     workbench
         .run(&format!("{eval} swapped"))
         .fails(1, &["swapped/tokenizer.json", "subword 7", "vocab.txt"]);
-    // Whoever resumes needs the very file.
+    // Resuming requires the identical file.
     workbench.copy_model("spaced");
     let spaced = String::from_utf8(workbench.read("spaced/tokenizer.json")).expect("UTF-8") + "\n";
     workbench.write("spaced/tokenizer.json", spaced);
@@ -706,7 +705,7 @@ fn units_compare_by_words_and_characters() {
                 eval.number(key)
             );
         }
-        // By its own unit it is the perplexity.
+        // Per token of its own unit it is the perplexity.
         let own = match out {
             "word" => "word_perplexity",
             "bpe" => "perplexity",
@@ -732,7 +731,7 @@ fn units_compare_by_words_and_characters() {
 }
 
 #[apply(test)]
-fn what_cannot_be_compared_is_not() {
+fn models_without_a_common_unit_are_not_compared() {
     let workbench = Workbench::with_model();
     workbench
         .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")

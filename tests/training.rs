@@ -1,4 +1,4 @@
-//! Training runs: resumed to the bit, moved between devices, the same on all of them.
+//! Training runs: resumed bit-identically, moved between devices, equal on all devices.
 
 use std::sync::Arc;
 
@@ -35,11 +35,11 @@ pub fn config(corpus: &Corpus) -> Config {
     }
 }
 
-pub fn begin<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
-    start(device, corpus, config(corpus), recipe)
+pub fn start<'a>(device: &mut Device, corpus: &'a Corpus, recipe: &Recipe) -> Trainer<'a> {
+    start_with(device, corpus, config(corpus), recipe)
 }
 
-pub fn start<'a>(
+pub fn start_with<'a>(
     device: &mut Device,
     corpus: &'a Corpus,
     config: Config,
@@ -49,7 +49,7 @@ pub fn start<'a>(
     Trainer::new(device, config, &values, recipe.clone(), corpus).expect("a trainer")
 }
 
-/// A rate at which an optimiser learns.
+/// A rate at which the optimizer learns.
 pub fn rate(optimizer: &str) -> f32 {
     match optimizer {
         "adam" | "adamw" => 0.003,
@@ -59,8 +59,8 @@ pub fn rate(optimizer: &str) -> f32 {
     }
 }
 
-/// Advances until at least `windows` windows of the run are done or it is finished; the losses of
-/// the windows walked.
+/// Advances until at least `windows` windows of the run are done or the run is finished. Returns
+/// the losses of these windows.
 pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
     let mut losses = Vec::new();
     while losses.len() < windows {
@@ -73,7 +73,7 @@ pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -
     losses
 }
 
-/// Writes the run to disk, as a process that is about to end.
+/// Writes the run to disk, as a process does before it ends.
 pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = trainer.model().config().clone();
@@ -99,7 +99,8 @@ pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> 
     directory
 }
 
-/// Reads it back, as another process that resumes, with a recipe that is changed where one may.
+/// Reads the run back as another process that resumes it. `change` modifies the recipe where a
+/// resumed run may.
 pub fn load<'a>(
     directory: &TempDir,
     device: &mut Device,
@@ -143,27 +144,27 @@ fn bits(snapshot: &Snapshot) -> Vec<u32> {
 /// Demands that a run that is interrupted after `windows` windows or a few more and resumed ends
 /// with the same bits as an uninterrupted one. Returns whether it was interrupted within an epoch.
 #[must_use = "a run interrupted between epochs shows little"]
-pub fn interrupted_is_whole(
+pub fn resumes_bit_identically(
     device: &mut Device,
     corpus: &Corpus,
     recipe: &Recipe,
     windows: usize,
 ) -> bool {
-    interrupted_is_whole_with(device, corpus, &config(corpus), recipe, windows)
+    resumes_bit_identically_with(device, corpus, &config(corpus), recipe, windows)
 }
 
-/// [`interrupted_is_whole`] for any model.
+/// [`resumes_bit_identically`] for any model.
 #[must_use = "a run interrupted between epochs shows little"]
-pub fn interrupted_is_whole_with(
+pub fn resumes_bit_identically_with(
     device: &mut Device,
     corpus: &Corpus,
     config: &Config,
     recipe: &Recipe,
     windows: usize,
 ) -> bool {
-    let mut whole = start(device, corpus, config.clone(), recipe);
+    let mut whole = start_with(device, corpus, config.clone(), recipe);
     advance(&mut whole, device, usize::MAX);
-    let mut part = start(device, corpus, config.clone(), recipe);
+    let mut part = start_with(device, corpus, config.clone(), recipe);
     advance(&mut part, device, windows);
     let directory = save(&mut part, device, corpus);
     let mut resumed = load(&directory, device, corpus, |recipe| recipe);
@@ -191,7 +192,7 @@ pub fn interrupted_is_whole_with(
 }
 
 #[apply(test)]
-fn resumed_runs_are_whole_runs_to_the_bit() {
+fn resumed_runs_are_bit_identical() {
     let corpus = corpus(150);
     let seed = RandomSeed::new();
     let mut random = ChaCha8Rng::seed_from_u64(seed.0);
@@ -210,7 +211,7 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
                 independent,
                 ..Recipe::default()
             };
-            within_epochs += usize::from(interrupted_is_whole(
+            within_epochs += usize::from(resumes_bit_identically(
                 &mut Device::cpu(2),
                 &corpus,
                 &recipe,
@@ -225,7 +226,7 @@ fn resumed_runs_are_whole_runs_to_the_bit() {
 }
 
 #[apply(gpu_test)]
-fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
+fn resumed_run_is_bit_identical(device: &mut Device) {
     let recipe = Recipe {
         batch: 4,
         bptt: 5,
@@ -236,13 +237,13 @@ fn a_resumed_run_is_a_whole_run_to_the_bit(device: &mut Device) {
     // The first progress report comes after one window, so the first interruption is always within
     // an epoch; the second may be between two.
     let corpus = corpus(60);
-    let within = [1, 12].map(|windows| interrupted_is_whole(device, &corpus, &recipe, windows));
+    let within = [1, 12].map(|windows| resumes_bit_identically(device, &corpus, &recipe, windows));
     assert!(within[0], "interrupted between epochs");
 }
 
 #[apply(test)]
-fn a_worse_epoch_puts_the_weights_back() {
-    // Far too large rates: under one or another some epoch is worse than the one before it.
+fn worse_epoch_restores_the_weights() {
+    // These rates are far too large: at some of them, an epoch is worse than the one before.
     let rolled_back: usize = [10.0, 30.0, 60.0, 100.0].map(worse_epochs).iter().sum();
     assert!(
         rolled_back > 0,
@@ -251,7 +252,7 @@ fn a_worse_epoch_puts_the_weights_back() {
 }
 
 /// Trains at this rate and checks after every epoch that the weights are those of the last kept
-/// one; epochs that were rolled back.
+/// one. Returns the number of epochs that were rolled back.
 fn worse_epochs(lr: f32) -> usize {
     let corpus = corpus(100);
     let recipe = Recipe {
@@ -263,7 +264,7 @@ fn worse_epochs(lr: f32) -> usize {
         ..Recipe::default()
     };
     let mut device = Device::cpu(2);
-    let mut trainer = begin(&mut device, &corpus, &recipe);
+    let mut trainer = start(&mut device, &corpus, &recipe);
     let mut kept: Option<(f64, Arc<elman::model::ParameterValues>)> = None;
     let mut rolled_back = 0;
     loop {
@@ -271,7 +272,7 @@ fn worse_epochs(lr: f32) -> usize {
             Event::Steps { .. } => {}
             Event::Finished => return rolled_back,
             Event::Epoch(record) => {
-                // What the device holds, and not what the trainer keeps beside it.
+                // The parameters on the device, not the trainer's copies.
                 let parameters = Arc::new(
                     trainer
                         .model()
@@ -337,7 +338,7 @@ fn every_layout_learns() {
 }
 
 #[apply(gpu_test)]
-fn fifty_windows_are_the_cpus(device: &mut Device) {
+fn fifty_windows_match_the_cpu(device: &mut Device) {
     let corpus = corpus(500);
     for optimizer in OPTIMIZERS {
         let recipe = Recipe {
@@ -351,7 +352,7 @@ fn fifty_windows_are_the_cpus(device: &mut Device) {
         };
         let mut cpu = Device::cpu(2);
         let [want, got] = [&mut cpu, &mut *device].map(|device| {
-            let mut trainer = begin(device, &corpus, &recipe);
+            let mut trainer = start(device, &corpus, &recipe);
             advance(&mut trainer, device, 50)
         });
         assert!(want.len() >= 50);
@@ -366,7 +367,7 @@ fn fifty_windows_are_the_cpus(device: &mut Device) {
 }
 
 #[apply(gpu_test)]
-fn a_checkpoint_moves_between_devices(device: &mut Device) {
+fn checkpoint_moves_between_devices(device: &mut Device) {
     let corpus = corpus(60);
     let recipe = Recipe {
         batch: 4,
@@ -375,7 +376,7 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
         ..Recipe::default()
     };
     let mut cpu = Device::cpu(2);
-    let mut whole = begin(&mut cpu, &corpus, &recipe);
+    let mut whole = start(&mut cpu, &corpus, &recipe);
     advance(&mut whole, &mut cpu, usize::MAX);
     let want = whole.progress().best_valid_loss.expect("validated");
     for cpu_first in [true, false] {
@@ -384,7 +385,7 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
         } else {
             (&mut *device, &mut cpu)
         };
-        let mut part = begin(first, &corpus, &recipe);
+        let mut part = start(first, &corpus, &recipe);
         advance(&mut part, first, 10);
         let directory = save(&mut part, first, &corpus);
         let mut resumed = load(&directory, second, &corpus, |recipe| recipe);
@@ -398,8 +399,8 @@ fn a_checkpoint_moves_between_devices(device: &mut Device) {
 }
 
 #[apply(gpu_test)]
-fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
-    // 16 TiB: no adapter binds that much.
+fn matrix_beyond_the_limits_is_rejected(device: &mut Device) {
+    // 16 TiB: more than any adapter can bind.
     let error = device
         .tensor::<f32>("decoder.weight", 1 << 32, 1 << 10)
         .expect_err("too large")
@@ -409,10 +410,10 @@ fn a_matrix_beyond_the_limits_is_refused(device: &mut Device) {
     }
 }
 
-/// Factors of 11 digits: the first windows' losses within a thousandth of f32's, the validation
-/// perplexity after an epoch within a hundredth.
+/// Factors of 11 bits: the losses of the first windows are within a thousandth of those in f32, the
+/// validation perplexity after an epoch within a hundredth.
 #[apply(gpu_test)]
-fn mixed_precision_learns_the_same(device: &mut Device) {
+fn mixed_precision_learns_equally(device: &mut Device) {
     assert!(device.has_f16(), "{} has no f16", device.name());
     elman::check::check_mixed_products(device).expect("products of mixed precision are right");
     let corpus = corpus(300);
@@ -430,7 +431,7 @@ fn mixed_precision_learns_the_same(device: &mut Device) {
             ..full.clone()
         };
         let [(want, want_valid), (got, got_valid)] = [&full, &mixed].map(|recipe| {
-            let mut trainer = begin(device, &corpus, recipe);
+            let mut trainer = start(device, &corpus, recipe);
             let losses = advance(&mut trainer, device, usize::MAX);
             (
                 losses,
@@ -452,7 +453,7 @@ fn mixed_precision_learns_the_same(device: &mut Device) {
 }
 
 #[apply(test)]
-fn mixed_precision_wants_f16() {
+fn mixed_precision_requires_f16() {
     let corpus = corpus(60);
     let recipe = Recipe {
         batch: 4,

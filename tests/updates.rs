@@ -1,5 +1,5 @@
-//! PyTorch's numbers: a window of each golden network, and some updates with every optimiser; and
-//! what optimisers do to tables.
+//! PyTorch's values: a window of each golden network, some updates with every optimizer, and
+//! updates of tables.
 
 use elman::corpus::order_by_token;
 use elman::device::Device;
@@ -19,9 +19,9 @@ use super::reference::network::{Named, Window as ReferenceWindow};
 use super::reference::optimizers::{Optimizer, Rule};
 use super::steps::{STEP, Subject, compare_outcomes, download, upload};
 
-/// How far parameters may be after some updates. Adagrad and Adam divide by a root that is small
-/// where a gradient is: an error of a small gradient is an error of a whole step of the learning
-/// rate's size.
+/// The accepted error of parameters after some updates. Adagrad and Adam divide by a root that is
+/// small if a gradient is: an error in a small gradient changes the whole step by up to the
+/// learning rate.
 const UPDATED: Tolerance = Tolerance {
     absolute: 1e-5,
     relative: 1e-5,
@@ -58,7 +58,7 @@ fn golden_subject<'a>(
     (subject, window)
 }
 
-/// The optimiser that follows the rule.
+/// The optimizer of this rule.
 fn optimizer(rule: Rule) -> &'static OptimizerKind {
     let (name, _) = Rule::TABLE
         .into_iter()
@@ -85,7 +85,7 @@ struct Updates {
     step: u32,
     /// Tensors of each parameter's shape.
     state: Vec<Vec<Tensor>>,
-    /// One number for each parameter.
+    /// One element per parameter.
     squares: Tensor,
     partial: Tensor,
     scale: Tensor,
@@ -186,7 +186,7 @@ impl Updates {
     }
 }
 
-/// Every parameter as the file has it, against what it should be.
+/// Compares every parameter, in the file's layout, with the expected one.
 fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Named) {
     let values = model
         .parameters()
@@ -202,7 +202,7 @@ fn compare_parameters(device: &mut Device, what: &str, model: &Model, want: &Nam
     }
 }
 
-/// PyTorch's losses, norms and parameters over some clipped updates with every optimiser.
+/// PyTorch's losses, norms and parameters over some clipped updates with every optimizer.
 #[apply(device_test)]
 fn golden_updates(device: &mut Device) {
     for golden in goldens::load() {
@@ -236,14 +236,14 @@ fn golden_updates(device: &mut Device) {
     }
 }
 
-/// Scale of the weights with every optimiser, without clipping: PyTorch's numbers have none of it.
+/// Weight decay with every optimizer, without clipping: PyTorch's values have none.
 #[apply(device_test)]
 fn decay(device: &mut Device) {
     let golden = goldens::load().swap_remove(0);
     for (name, rule) in Rule::TABLE {
         let (subject, reference) = golden_subject(device, &golden);
         let mut network = golden.network.clone();
-        // A first step of RMSprop is ten times the rate.
+        // The first step of RMSprop is ten times the rate.
         let rate: f32 = if rule == Rule::Rmsprop { 0.01 } else { 0.1 };
         let mut optimizer = Optimizer::new(rule, rate.into(), None, f64::from(0.01_f32));
         let mut updates = Updates::new(device, &subject.model, rule, rate, None, 0.01);
@@ -277,7 +277,7 @@ fn decay(device: &mut Device) {
     }
 }
 
-/// A table that a GPU may cut, and numbers in it.
+/// The shape of a table that a GPU may split into shards, and its values.
 const TABLE: [usize; 2] = [7, 37];
 
 fn random(generator: &mut Generator, count: usize) -> Vec<f32> {
@@ -296,9 +296,9 @@ fn table(device: &mut Device, values: &[f32]) -> Tensor {
     table
 }
 
-/// Looked-up rows on the device: the gradient's row p is zero but where a token begins in the
-/// order.
-fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
+/// Embedding gradients on the device: row p of the gradient is zero except at the first occurrence
+/// of a token in the order.
+fn embedding_gradient(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
     let (order, columns) = (order_by_token(tokens), TABLE[1]);
     let token = |p: usize| tokens[order[p] as usize];
     let mut sums = vec![0.0; tokens.len() * columns];
@@ -318,8 +318,8 @@ fn looked_up(device: &mut Device, tokens: &[u32], dense: &[f32]) -> Gradient {
     Gradient::Sparse(sums, SparseRows { tokens, order })
 }
 
-/// Every optimiser over some updates of a table, of which each touches other rows: as the reference
-/// does it with dense gradients, whatever form the gradient has.
+/// Every optimizer over some updates of a table, each touching other rows: equal to the reference
+/// with dense gradients, for every form of the gradient.
 #[apply(device_test)]
 fn tables(device: &mut Device) {
     const WINDOWS: [&[u32]; 4] = [&[3, NONE, 0, 3, 6], &[1, 1], &[NONE], &[6, 3, 5, 0, 3, 3]];
@@ -352,7 +352,7 @@ fn tables(device: &mut Device) {
                         .for_each(|value| *value *= f32::from(u8::from(tokens.contains(&row))));
                 }
                 let gradient = if by_rows {
-                    looked_up(device, tokens, &dense)
+                    embedding_gradient(device, tokens, &dense)
                 } else {
                     Gradient::Dense(table(device, &dense))
                 };
@@ -389,9 +389,9 @@ fn tables(device: &mut Device) {
     }
 }
 
-/// The mean of three tables, one after the other.
+/// The running mean of three tables.
 #[apply(device_test)]
-fn averages_of_tables(device: &mut Device) {
+fn averaged_tables(device: &mut Device) {
     let count = TABLE[0] * TABLE[1];
     let mut generator = Generator::new(6);
     let average = table(device, &random(&mut generator, count));
@@ -421,7 +421,7 @@ fn averages_of_tables(device: &mut Device) {
     }
 }
 
-/// Numbers within the bounds and infinities beyond them; NaN stays NaN in every piece of a table.
+/// Values within the bounds and infinities beyond them; NaN stays NaN in every shard of a table.
 #[apply(device_test)]
 fn clamped_tables(device: &mut Device) {
     let mut values = random(&mut Generator::new(7), TABLE[0] * TABLE[1]);
@@ -450,9 +450,9 @@ fn clamped_tables(device: &mut Device) {
     }
 }
 
-/// Filling, copying and adding to every piece of a table: each result is one rounded operation.
+/// Filling, copying and adding to every shard of a table: each result is one rounded operation.
 #[apply(device_test)]
-fn sums_of_tables(device: &mut Device) {
+fn summed_table_gradients(device: &mut Device) {
     let count = TABLE[0] * TABLE[1];
     let mut generator = Generator::new(8);
     let values = random(&mut generator, count);
@@ -481,7 +481,7 @@ fn sums_of_tables(device: &mut Device) {
             }
         }
         let input = if by_rows {
-            looked_up(device, &tokens, &dense)
+            embedding_gradient(device, &tokens, &dense)
         } else {
             Gradient::Dense(table(device, &dense))
         };

@@ -1,4 +1,4 @@
-//! Word vectors that go out of a model and into another one, through the command line.
+//! Word vectors exported from one model and imported into another, through the command line.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use crate::harness::{apply, test};
 
 const TRAIN: &str = "train --train train.txt --device cpu --batch 4 --bptt 6 --epochs 1 --hidden 4";
 
-/// A run that leaves the weights as they began.
+/// Flags of a run that does not change the weights.
 const STILL: &str = "--optimizer sgd --lr 1e-30";
 
 fn workbench() -> Workbench {
@@ -29,7 +29,7 @@ fn compressed(text: &str) -> Vec<u8> {
 }
 
 #[apply(test)]
-fn a_table_goes_out_and_in_again() {
+fn table_is_exported_and_imported() {
     let workbench = workbench();
     workbench
         .run(&format!("{TRAIN} --embedding 5 --out first"))
@@ -73,7 +73,7 @@ fn a_table_goes_out_and_in_again() {
 }
 
 #[apply(test)]
-fn words_without_a_vector_begin_as_always() {
+fn words_without_a_vector_start_as_usual() {
     let workbench = workbench();
     workbench.write("some.vec", "3 2\nthe 0.5 -0.25\nunheard 1 2\nthat 8 -9.5\n");
     workbench
@@ -108,7 +108,7 @@ fn words_without_a_vector_begin_as_always() {
 }
 
 #[apply(test)]
-fn the_tables_of_every_kind_of_model() {
+fn tables_of_every_kind_of_model() {
     let workbench = workbench();
     let export = |model: &str, table: &str| {
         let run = workbench
@@ -125,7 +125,7 @@ fn the_tables_of_every_kind_of_model() {
         .run(&format!("{TRAIN} --embedding 4 --tied --out tied"))
         .succeeds();
     assert_eq!(export("tied", "input"), export("tied", "output"));
-    // Without an embedding, a word's vector are the weights from it.
+    // Without an embedding, a word's vector holds the input weights of the word.
     workbench.run(&format!("{TRAIN} --out one-hot")).succeeds();
     let [(input_size, input), (output_size, output)] =
         ["input", "output"].map(|table| export("one-hot", table));
@@ -145,7 +145,7 @@ fn the_tables_of_every_kind_of_model() {
 }
 
 #[apply(test)]
-fn vectors_that_are_refused() {
+fn rejected_vectors() {
     let workbench = workbench();
     let write = |text: &str| workbench.write("wrong.vec", text);
     for (content, parts) in [
@@ -176,7 +176,7 @@ fn vectors_that_are_refused() {
     workbench
         .run(&format!("{TRAIN} --vectors wrong.vec"))
         .fails(2, &["--vectors", "--embedding 2"]);
-    // A file that lies there is kept; characters are no fields.
+    // An existing file is kept; characters are not valid fields.
     workbench.run(&format!("{TRAIN} --unit char")).succeeds();
     workbench
         .run("export --vectors input --out wrong.vec")

@@ -1,4 +1,4 @@
-//! Networks of hostile sizes in all cells, and what PyTorch's equations make of them in f64.
+//! Networks of unusual sizes with every cell, and PyTorch's equations for them in f64.
 
 use elman::onnx::proto::ModelProto;
 use elman::onnx::{NamedParameter, OnnxForm, OnnxNetwork, network_to_onnx};
@@ -9,8 +9,8 @@ use super::super::reference::generator::Generator;
 /// V of every network here.
 pub const VOCABULARY: usize = 11;
 
-/// A network made for a test, of hostile sizes.
-pub struct Made {
+/// A network for a test, of unusual sizes.
+pub struct TestNetwork {
     pub cell: &'static str,
     pub activation: &'static str,
     pub initial_state: f32,
@@ -20,13 +20,13 @@ pub struct Made {
     pub sizes: &'static [usize],
     pub bias: bool,
     pub decoder_bias: bool,
-    /// Size of the projection before the output; 0 where there is none.
+    /// Size of the projection before the output; 0 for none.
     pub projection: usize,
     /// Whether the output's weight is the embedding's table.
     pub tied: bool,
 }
 
-pub const PLAIN: Made = Made {
+pub const PLAIN: TestNetwork = TestNetwork {
     cell: "elman",
     activation: "sigmoid",
     initial_state: 0.1,
@@ -38,22 +38,22 @@ pub const PLAIN: Made = Made {
     tied: false,
 };
 
-pub const NETWORKS: &[Made] = &[
+pub const NETWORKS: &[TestNetwork] = &[
     PLAIN,
-    Made {
+    TestNetwork {
         activation: "tanh",
         embedding: 3,
         sizes: &[7, 7],
         bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         activation: "relu",
         sizes: &[1],
         decoder_bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "gru",
         initial_state: 0.0,
         embedding: 3,
@@ -61,13 +61,13 @@ pub const NETWORKS: &[Made] = &[
         decoder_bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "gru",
         initial_state: -0.25,
         sizes: &[3, 3, 3],
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "lstm",
         initial_state: 0.0,
         embedding: 4,
@@ -76,14 +76,14 @@ pub const NETWORKS: &[Made] = &[
         decoder_bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "lstm",
         initial_state: 0.2,
         sizes: &[2],
         bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "lstm",
         embedding: 3,
         sizes: &[5, 5],
@@ -93,14 +93,14 @@ pub const NETWORKS: &[Made] = &[
         bias: true,
         ..PLAIN
     },
-    Made {
+    TestNetwork {
         cell: "gru",
         embedding: 5,
         tied: true,
         ..PLAIN
     },
-    // Layers of several sizes have no step.
-    Made {
+    // Layers of different sizes cannot be exported as a single step.
+    TestNetwork {
         cell: "lstm",
         embedding: 3,
         sizes: &[2, 5],
@@ -111,7 +111,7 @@ pub const NETWORKS: &[Made] = &[
 
 pub type Parameters = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-impl Made {
+impl TestNetwork {
     pub fn gates(&self) -> usize {
         match self.cell {
             "gru" => 3,

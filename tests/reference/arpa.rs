@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 type Ngram = Vec<String>;
 
-/// A text as an n-gram.
+/// The words of a text as an n-gram.
 pub fn ngram(text: &str) -> Ngram {
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -25,7 +25,7 @@ pub struct Arpa {
 }
 
 impl Arpa {
-    /// Reads a good file.
+    /// Reads a valid file.
     pub fn read(text: &str) -> Self {
         let (mut order, mut ngrams) = (0, HashMap::new());
         let lines = text
@@ -61,15 +61,15 @@ impl Arpa {
             + self.log10_prob(&history[1..], word)
     }
 
-    /// The word as the model knows it: itself, else `<unk>`, else not at all.
+    /// The word itself if the model has it, else `<unk>`, else none.
     pub fn known<'a>(&self, word: &'a str) -> Option<&'a str> {
         [word, "<unk>"]
             .into_iter()
             .find(|&word| self.ngrams.contains_key(&ngram(word)))
     }
 
-    /// log10 p of each word of a sentence and of its end, none for a word that is not known; after
-    /// such a word the history is empty.
+    /// log10 p of each word of a sentence and of its end, none for an unknown word; after such a
+    /// word the history is empty.
     pub fn sentence(&self, words: &[String]) -> Vec<Option<f64>> {
         let mut history: Vec<String> = self
             .known("<s>")
@@ -99,8 +99,8 @@ pub struct KneserNey {
     types: Vec<String>,
     /// How often each n-gram occurs.
     counts: HashMap<Ngram, u64>,
-    /// How often an n-gram must occur to be kept, for the orders 3, 4, …; the last goes for all
-    /// above.
+    /// The count from which an n-gram is kept, for the orders 3, 4, …; the last one applies to
+    /// all higher orders.
     min_counts: Vec<u64>,
     /// The adjusted counts.
     adjusted: HashMap<Ngram, u64>,

@@ -48,7 +48,7 @@ impl Cell {
         }
     }
 
-    /// How many numbers a unit carries from step to step: h, and the LSTM c after it.
+    /// The values that a unit carries from step to step: h, and c after it for the LSTM.
     pub fn states(self) -> usize {
         match self {
             Self::Elman | Self::Gru => 1,
@@ -62,7 +62,7 @@ impl Cell {
 pub struct Layer {
     /// Their equations.
     pub cell: Cell,
-    /// f of the Elman cell; the others have none of their choice.
+    /// f of the Elman cell; the other cells have fixed functions.
     pub activation: Activation,
     /// H.
     pub size: usize,
@@ -100,7 +100,7 @@ impl Layer {
         states
     }
 
-    /// From the gradients of the states after a step to those of the gates' arguments, and to the
+    /// Maps the gradients of the states after a step to those of the gates' arguments and to the
     /// part of those of the states before it that does not come through q.
     pub fn backward(
         &self,
@@ -167,7 +167,7 @@ impl Layer {
         }
     }
 
-    /// Where one gate of one unit of `[B, H]` stands in `[B, G*H]`.
+    /// The position of one gate of one unit of `[B, H]` in `[B, G*H]`.
     fn place<const G: usize>(&self, unit: usize, gate: usize) -> usize {
         let (b, j) = (unit / self.size, unit % self.size);
         (b * G + gate) * self.size + j

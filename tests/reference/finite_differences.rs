@@ -24,7 +24,7 @@ use crate::harness::{apply, trial, trials};
 const STEP: f64 = 3e-4;
 /// Largest error relative to the gradient.
 const RELATIVE: f64 = 1e-8;
-/// Largest error of gradients near zero: what rounding leaves of losses of up to some 50 nats.
+/// Largest error of gradients near zero: the rounding error of losses of up to about 50 nats.
 const ABSOLUTE: f64 = 1e-10;
 /// T and B of the windows: one, primes, one stream, one step.
 const WINDOWS: [(usize, usize); 5] = [(5, 3), (1, 1), (7, 1), (1, 5), (2, 2)];
@@ -32,7 +32,7 @@ const WINDOWS: [(usize, usize); 5] = [(5, 3), (1, 1), (7, 1), (1, 5), (2, 2)];
 const SIZES: (usize, usize, usize) = (7, 3, 5);
 /// Whether the layers have biases, and whether the output layer has one.
 const BIASES: [(bool, bool); 4] = [(false, false), (true, true), (true, false), (false, true)];
-/// Networks tried for one that is far enough from ReLU's kinks.
+/// Networks tried until one is far enough from ReLU's kinks.
 const SEEDS: u64 = 200;
 /// Parameters are drawn from ± this: far from zero, so that no gradient vanishes, and from
 /// saturation.
@@ -40,7 +40,7 @@ const PARAMETER_SCALE: f64 = 0.75;
 /// Factor of the loss; anything but 1.
 const LOSS_SCALE: f64 = 0.7;
 
-/// What surrounds the cells: a name, D, whether the tables are tied, and whether there is a
+/// The parts around the cells: a name, D, whether the tables are tied, and whether there is a
 /// projection.
 const LAYOUTS: [(&str, usize, bool, bool); 5] = [
     ("one_hot", 0, false, false),
@@ -49,7 +49,7 @@ const LAYOUTS: [(&str, usize, bool, bool); 5] = [
     ("projection", 2, false, true),
     ("tied_projection", 2, true, true),
 ];
-/// V of the layouts, and H of their layers from the last one back: of D's size or, where there is a
+/// V of the layouts, and H of their layers from the last one back: equal to D or, with a
 /// projection, not.
 const LAYOUT_SIZES: (usize, [usize; 3]) = (5, [3, 2, 4]);
 /// T and B of their windows.
@@ -67,7 +67,7 @@ fn outputs() -> Vec<(&'static str, Output, usize)> {
         cutoffs: cutoffs.to_vec(),
         divisor,
     };
-    // Words that are drawn twice, and one that is not drawn and does not occur.
+    // Words drawn twice, and one that is neither drawn nor in the window.
     let sampled = |objective| {
         let words = if objective == Objective::Softmax {
             vec![0, 1, 3, 4]
@@ -110,8 +110,8 @@ fn outputs() -> Vec<(&'static str, Output, usize)> {
 }
 
 /// One test for every activation, number of layers and kind of input, and one for every cell,
-/// number of layers and layout; each walks the biases, the windows, and streams that begin afresh;
-/// those of the layouts also masks.
+/// number of layers and layout. Each covers the biases, the windows and streams with resets; those
+/// of the layouts also masks.
 #[apply(trials)]
 fn every_architecture() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -260,7 +260,7 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
     {
         return false;
     }
-    // Differences first, judgement after: a network near a kink must be refused as a whole.
+    // First all differences, then the comparison: a network near a kink is rejected as a whole.
     let mut pairs: Vec<(String, f64, f64)> = Vec::new();
 
     for (name, gradient) in &outcome.gradients {
@@ -306,7 +306,8 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
     true
 }
 
-/// The derivative of `loss` at 0, or None where the pattern changes on the way.
+/// The derivative of `loss` at 0, or None if the pattern of active units changes between the
+/// points.
 fn five_points(loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>), pattern: &[Vec<bool>]) -> Option<f64> {
     let at = |shift: f64| {
         let (loss, here) = loss(shift);

@@ -1,5 +1,4 @@
-//! A small deterministic generator, so that every failure can be replayed from its seed on every
-//! machine.
+//! A small deterministic generator: every failure can be reproduced from its seed on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
 #[derive(Debug, Clone)]
@@ -8,7 +7,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// The generator whose stream belongs to `seed`.
+    /// The generator for `seed`.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -32,14 +31,14 @@ impl Generator {
         bound * (2.0 * unit - 1.0)
     }
 
-    /// `count` numbers as of [`uniform`](Self::uniform), each rounded to f32.
+    /// `count` values of [`uniform`](Self::uniform), each rounded to f32.
     pub fn vector(&mut self, count: usize, bound: f64) -> Vec<f64> {
         (0..count)
             .map(|_| f64::from(self.uniform(bound) as f32))
             .collect()
     }
 
-    /// A whole number below `bound`; the bias of the remainder does not matter for tests.
+    /// An integer below `bound`; the bias of the remainder does not matter for tests.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }

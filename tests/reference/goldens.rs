@@ -16,15 +16,15 @@ use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::optimizers::{Optimizer, Rule};
 use crate::harness::{apply, test};
 
-/// Largest error relative to PyTorch's number: both sides compute in f64, in different orders.
+/// Largest error relative to PyTorch's value: both sides compute in f64, in different orders.
 pub const RELATIVE: f64 = 1e-10;
-/// Largest error of numbers near zero, sums of numbers around 1 in which those cancel.
+/// Largest error of values near zero, which are sums of values around 1 that cancel.
 pub const ABSOLUTE: f64 = 1e-14;
 
 /// A network, a window, and what PyTorch makes of them. Shapes as in [`Network::run`].
 #[derive(Debug, Clone)]
 pub struct Golden {
-    /// Says what is particular about it.
+    /// The name says how the case differs from the others.
     pub name: String,
     /// The network with the parameters it starts from; f32 holds each of them exactly.
     pub network: Network,
@@ -34,9 +34,9 @@ pub struct Golden {
     pub initial_states: Vec<Vec<f64>>,
     /// Factor of the loss: 1 / predicted tokens.
     pub scale: f64,
-    /// What running the window gives.
+    /// The outcome of the window.
     pub outcome: Outcome,
-    /// What training on the window gives, once for every optimizer, or for some of them.
+    /// The outcome of training on the window, for every optimizer or for some.
     pub training: Vec<Training>,
 }
 
@@ -226,7 +226,7 @@ pub fn check_cases() {
             "{name}: f32 does not hold what is started from"
         );
         let rules: Vec<Rule> = training.iter().map(|training| training.rule).collect();
-        // Optimizers know no cells: with one cell they are all seen.
+        // Optimizers do not depend on the cell: one cell with all of them is enough.
         let all = [Rule::Sgd, Rule::Adagrad, Rule::Adam];
         assert!(
             rules == all || network.architecture.cell != Cell::Elman && rules.contains(&Rule::Sgd),
@@ -247,7 +247,7 @@ pub fn check_cases() {
     }
 }
 
-/// Demands the same names and compares what belongs to them.
+/// Demands the same names and compares the values of each.
 fn check_named(what: &str, got: &Named, want: &Named) {
     assert!(
         got.keys().eq(want.keys()),

@@ -1,5 +1,5 @@
-//! What must hold of the reference's networks, whatever their cell, and what neither finite
-//! differences nor PyTorch's numbers can see.
+//! Properties of the reference's networks with any cell that neither finite differences nor
+//! PyTorch's values can check.
 
 use std::ops::Range;
 

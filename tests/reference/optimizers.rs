@@ -22,7 +22,7 @@ pub const RMSPROP_ALPHA: f64 = 0.99;
 /// ε of [`rmsprop`] in PyTorch.
 pub const RMSPROP_EPSILON: f64 = 1e-8;
 
-/// The root of the sum of the squares of all gradients together.
+/// The square root of the sum of the squares of all gradients.
 pub fn global_norm(gradients: &Named) -> f64 {
     gradients
         .values()
@@ -37,7 +37,7 @@ pub fn clip_coefficient(norm: f64, max_norm: f64) -> f64 {
     (max_norm / (norm + 1e-6)).min(1.0)
 }
 
-/// Every number brought within `[-maximum, maximum]` (PyTorch's clip_grad_value_).
+/// Clamps every value to `[-maximum, maximum]` (PyTorch's clip_grad_value_).
 pub fn clamp(gradient: &mut [f64], maximum: f64) {
     for g in gradient {
         *g = if *g > maximum {
@@ -50,7 +50,7 @@ pub fn clamp(gradient: &mut [f64], maximum: f64) {
     }
 }
 
-/// Scale of the weights, apart from the gradient (Loshchilov and Hutter 2019): `w -= lr l2 w`.
+/// Weight decay, separate from the gradient (Loshchilov and Hutter 2019): `w -= lr l2 w`.
 pub fn decay(parameter: &mut [f64], learning_rate: f64, l2: f64) {
     for w in parameter {
         *w -= learning_rate * l2 * *w;
@@ -167,7 +167,7 @@ pub struct Optimizer {
     pub learning_rate: f64,
     /// The largest global norm of the gradients, if they are clipped.
     pub max_norm: Option<f64>,
-    /// Scale of the weights; 0: none.
+    /// Weight decay; 0 for none.
     pub l2: f64,
     /// Updates so far.
     pub step: i32,
@@ -178,7 +178,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer that has seen nothing yet.
+    /// An optimizer before its first update.
     pub fn new(rule: Rule, learning_rate: f64, max_norm: Option<f64>, l2: f64) -> Self {
         Self {
             rule,
@@ -232,7 +232,7 @@ impl Optimizer {
     }
 }
 
-/// Demands every number within 1e-13, absolute and relative.
+/// Demands every value within 1e-13, absolute and relative.
 fn check(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {

@@ -20,16 +20,16 @@ use super::kernels::{Activation, rnnlm_softmax_cross_entropy, softmax_cross_entr
 use super::network::{Named, Network, Window};
 use super::sampled::Sampled;
 
-/// The kind of an output layer.
+/// The output layer's kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// One softmax over the vocabulary.
     Softmax,
     /// A softmax over classes, then one over the words of a class (Mikolov 2011).
     Class {
-        /// Words of each class, runs of the vocabulary.
+        /// The number of words in each class; a class is a run of the vocabulary.
         sizes: Vec<usize>,
-        /// Direct connections from the last words, if there are any.
+        /// Direct connections from the last words, if any.
         direct: Option<Direct>,
     },
     /// A softmax over the head and an entry for each cluster behind it, then one over the words of
@@ -37,7 +37,7 @@ pub enum Output {
     Adaptive {
         /// Where the head ends and every cluster but the last.
         cutoffs: Vec<usize>,
-        /// By how much the projection of a cluster is narrower than that before.
+        /// The factor by which the projection of a cluster is narrower than the one before.
         divisor: f64,
     },
     /// The softmax, trained on a sample of the vocabulary.
@@ -47,23 +47,23 @@ pub enum Output {
 /// Hashed direct connections as in rnnlm 0.3 and 0.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Direct {
-    /// Numbers of the table.
+    /// The number of elements in the table.
     pub size: usize,
-    /// The longest features, with the predicted word.
+    /// The length of the longest features, including the predicted word.
     pub order: usize,
 }
 
-/// One softmax on the way to a word.
+/// One softmax of the chain that gives a word's probability.
 #[derive(Debug, Clone)]
 struct Level {
-    /// The name of P, where there is one.
+    /// The name of P, if there is one.
     projection: Option<String>,
     weight: String,
     bias: &'static str,
     first: usize,
     count: usize,
     choice: usize,
-    /// Where in the table of direct connections runs begin that are added.
+    /// The offsets in the table of direct connections of the runs that are added.
     begins: Vec<usize>,
 }
 
@@ -141,7 +141,7 @@ impl Window {
 }
 
 impl Network {
-    /// The longest history that the output layer looks at.
+    /// The length of the longest history that the output layer reads.
     pub fn history_size(&self) -> usize {
         match &self.architecture.output {
             Output::Class {
@@ -152,7 +152,7 @@ impl Network {
         }
     }
 
-    /// The softmaxes on the way to a word.
+    /// The softmaxes whose product is a word's probability.
     fn levels(&self, word: usize, history: &[Option<usize>]) -> Vec<Level> {
         let a = &self.architecture;
         match &a.output {
@@ -204,7 +204,7 @@ impl Network {
         }
     }
 
-    /// What a level reads: P h, or h.
+    /// The input of a level: P h, or h.
     fn read(&self, level: &Level, input: &[f64]) -> Vec<f64> {
         let Some(projection) = &level.projection else {
             return input.to_vec();
@@ -250,7 +250,7 @@ impl Network {
         cross_entropy(logits, Some(choice), scale)
     }
 
-    /// ln P(word) after a row of numbers and a history; 0 where there is no word.
+    /// ln P(word) for an input row and a history; 0 without a word.
     pub fn log_probability(
         &self,
         word: Option<usize>,

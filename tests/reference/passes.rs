@@ -5,13 +5,13 @@ use super::cells::Arguments;
 use super::kernels::{Activation, Matmul, add_bias, column_sums, one_hot, sum};
 use super::network::{Named, Network, Outcome, Window};
 
-/// What one layer read and wrote at one step.
+/// The inputs and outputs of one layer at one step.
 #[derive(Debug, Clone)]
 pub struct LayerStep {
     /// x_k(t), `[B, in]`.
     pub input: Vec<f64>,
-    /// The states of step t-1 as the layer saw them, `[B, H_k]` each: where a stream began afresh,
-    /// the fresh states.
+    /// The states of step t-1 as seen by the layer, `[B, H_k]` each: the initial states where a
+    /// stream was reset.
     pub previous: Vec<Vec<f64>>,
     /// The arguments of the gates.
     pub arguments: Arguments,
@@ -19,18 +19,18 @@ pub struct LayerStep {
     pub states: Vec<Vec<f64>>,
 }
 
-/// What a network read and wrote at one step.
+/// The inputs and outputs of a network at one step.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// L layers.
     pub layers: Vec<LayerStep>,
-    /// What the last layer handed on, `[B, H_last]`.
-    pub handed_on: Vec<f64>,
-    /// What the output layer read, `[B, D]` or `[B, H_last]`.
+    /// The output of the last layer, `[B, H_last]`.
+    pub layer_output: Vec<f64>,
+    /// The input of the output layer, `[B, D]` or `[B, H_last]`.
     pub decoder_input: Vec<f64>,
 }
 
-/// What going forward over a window gives.
+/// The result of the forward pass over a window.
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// T steps.
@@ -64,7 +64,7 @@ impl Network {
                 } else {
                     &steps[t - 1].layers[k].states
                 };
-                let previous = seen(window, t, carried);
+                let previous = states_read(window, t, carried);
                 let weight_ih = self.parameter(&format!("rnn.weight_ih_l{k}"));
                 let arguments = Arguments {
                     from_input: linear(
@@ -91,10 +91,12 @@ impl Network {
                 });
                 input = output;
             }
-            let handed_on = input;
+            let layer_output = input;
             let decoder_input = match self.between() {
-                Some(weight) => linear(&handed_on, a.output_size(), self.parameter(weight), None),
-                None => handed_on.clone(),
+                Some(weight) => {
+                    linear(&layer_output, a.output_size(), self.parameter(weight), None)
+                }
+                None => layer_output.clone(),
             };
             let decoder_input = match a.compression_size {
                 0 => decoder_input,
@@ -116,7 +118,7 @@ impl Network {
             }
             steps.push(Step {
                 layers,
-                handed_on,
+                layer_output,
                 decoder_input,
             });
         }
@@ -152,8 +154,7 @@ impl Network {
             .iter()
             .map(|(name, values)| (name.clone(), vec![0.0; values.len()]))
             .collect();
-        // The gradients that reach the states of step t from step t+1; nothing comes from beyond
-        // the window.
+        // The gradients that reach the states of step t from step t+1; zero beyond the window.
         let mut from_future: Vec<Vec<f64>> = initial_states
             .iter()
             .map(|state| vec![0.0; state.len()])
@@ -229,7 +230,7 @@ impl Network {
         }
     }
 
-    /// ln P of every word after every step of a forward walk, `[T, B, V]`.
+    /// ln P of every word after every step of a forward pass, `[T, B, V]`.
     pub fn log_distributions(&self, window: &Window, forward: &Forward) -> Vec<f64> {
         let size = self.architecture.decoder_input_size();
         let rows = forward.steps.iter().enumerate().flat_map(|(t, step)| {
@@ -242,7 +243,7 @@ impl Network {
             .collect()
     }
 
-    /// The weight between the last layer and the output layer, where there is one.
+    /// The weight between the last layer and the output layer, if there is one.
     fn between(&self) -> Option<&'static str> {
         let a = &self.architecture;
         match a.compression_size {
@@ -260,8 +261,8 @@ impl Network {
         }
     }
 
-    /// Back through the output layer of step t and what stands before it: the gradient of what the
-    /// last layer handed on.
+    /// Back through the output layer of step t and the layers before it: the gradient of the last
+    /// layer's output.
     fn output_backward(
         &self,
         window: &Window,
@@ -296,7 +297,7 @@ impl Network {
         }
         let projected = linear_backward(
             &back,
-            &step.handed_on,
+            &step.layer_output,
             a.output_size(),
             self.parameter(weight),
         );
@@ -307,8 +308,8 @@ impl Network {
     /// x_0(t), `[B, V]` or `[B, D]`.
     fn embed(&self, window: &Window, t: usize) -> Vec<f64> {
         let a = &self.architecture;
-        // One-hot vectors are multiplied out, as in the equation: looking rows up is what is to be
-        // tested against this.
+        // One-hot vectors are multiplied out, as in the equation: this is the reference for looking
+        // rows up.
         let mut input = one_hot(window.inputs_at(t), a.vocab_size);
         if a.embedding_size > 0 {
             let product = Matmul {
@@ -351,7 +352,7 @@ impl Network {
         }
     }
 
-    /// W_hh of layer k as the window uses it.
+    /// W_hh of layer k with the window's mask.
     fn recurrent_weight(&self, window: &Window, k: usize) -> Vec<f64> {
         let mut weight = self.parameter(&format!("rnn.weight_hh_l{k}")).to_vec();
         multiply(&mut weight, window.masks.weight(k));
@@ -365,7 +366,7 @@ impl Network {
             .unwrap_or_else(|| panic!("no parameter {name} in {:?}", self.architecture))
     }
 
-    /// The bias called `name`, where the network has it.
+    /// The bias called `name`, if the network has it.
     pub(super) fn bias(&self, name: &str) -> Option<&[f64]> {
         self.parameters.get(name).map(Vec::as_slice)
     }
@@ -378,7 +379,7 @@ impl Network {
         }
     }
 
-    /// Demands that everything has the size it says.
+    /// Demands that everything has the declared size.
     fn check(&self, window: &Window, initial_states: &[Vec<f64>]) {
         let a = &self.architecture;
         let (time_steps, batch) = (window.time_steps, window.batch);
@@ -415,8 +416,8 @@ impl Network {
     }
 }
 
-/// The states that step t sees instead of those carried to it, `[B, H]` each.
-fn seen(window: &Window, t: usize, carried: &[Vec<f64>]) -> Vec<Vec<f64>> {
+/// The states that step t reads in place of the carried ones, `[B, H]` each.
+fn states_read(window: &Window, t: usize, carried: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut states = carried.to_vec();
     for state in &mut states {
         let size = state.len() / window.batch;

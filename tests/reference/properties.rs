@@ -1,5 +1,5 @@
-//! What must hold of the reference's kernels, random numbers and updates, and what neither finite
-//! differences nor PyTorch's numbers can see.
+//! Properties of the reference's kernels, random numbers and updates that neither finite
+//! differences nor PyTorch's values can check.
 
 use super::generator::Generator;
 use super::kernels::{
@@ -11,7 +11,7 @@ use super::network::Window;
 use super::optimizers::{Optimizer, Rule, decay};
 use crate::harness::{apply, test};
 
-/// Demands every number within 1e-13, absolute and relative.
+/// Demands every value within 1e-13, absolute and relative.
 ///
 /// # Panics
 /// If one is not.
@@ -26,21 +26,21 @@ pub fn check(what: &str, got: &[f64], want: &[f64]) {
     }
 }
 
-/// All four ways to turn the factors over, and accumulation.
+/// All four transpositions of the factors, and accumulation.
 #[apply(test)]
 fn check_matmul() {
     // [1 2 3; 4 5 6] times [1 -1; 0 2; 3 1], by hand.
-    let (left, left_turned) = (
+    let (left, left_transposed) = (
         [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         [1.0, 4.0, 2.0, 5.0, 3.0, 6.0],
     );
-    let (right, right_turned) = (
+    let (right, right_transposed) = (
         [1.0, -1.0, 0.0, 2.0, 3.0, 1.0],
         [1.0, 0.0, 3.0, -1.0, 2.0, 1.0],
     );
     let want = [10.0, 6.0, 22.0, 12.0];
-    for (transpose_left, left) in [(false, left), (true, left_turned)] {
-        for (transpose_right, right) in [(false, right), (true, right_turned)] {
+    for (transpose_left, left) in [(false, left), (true, left_transposed)] {
+        for (transpose_right, right) in [(false, right), (true, right_transposed)] {
             let matmul = Matmul {
                 m: 2,
                 n: 2,
@@ -56,7 +56,7 @@ fn check_matmul() {
     }
 }
 
-/// Looking up and its gradient against the products that they stand for.
+/// Looking rows up, and its gradient, against the products that define them.
 #[apply(test)]
 fn check_gather_and_scatter_add() {
     let (vocab_size, columns) = (5, 3);
@@ -107,7 +107,7 @@ fn check_sums() {
     check("bias", &values, &[11.0, 18.0, 33.0, 14.0, 25.0, 24.0]);
 }
 
-/// Values by hand, at both ends too; derivatives by differences.
+/// Values by hand, also at both extremes; derivatives by differences.
 #[apply(test)]
 fn check_activations() {
     check(
@@ -142,7 +142,7 @@ fn check_activations() {
     }
 }
 
-/// Shares, loss and gradient by hand; logits far beyond the range of e^z.
+/// Probabilities, loss and gradient by hand; logits far beyond the range of e^z.
 #[apply(test)]
 fn check_softmax() {
     let logits = [1.0_f64, 2.0, 5.0].map(f64::ln);
@@ -178,7 +178,7 @@ fn check_softmax() {
     );
 }
 
-/// The published stream, and numbers that f32 holds.
+/// The published stream, and values that f32 holds exactly.
 #[apply(test)]
 fn check_generator() {
     // The first numbers of SplitMix64 from the seed 1234567, as its author publishes them.
@@ -199,7 +199,7 @@ fn check_generator() {
     );
 }
 
-/// Windows have what the other tests need them to have.
+/// Windows have the properties that the other tests rely on.
 #[apply(test)]
 fn check_random_windows() {
     let windows: Vec<Window> = (0..8)
@@ -253,12 +253,12 @@ fn check_threefry() {
     }
 }
 
-/// What is dropped, by the generator's own numbers; what is kept, by hand; both ends of the rates.
+/// Dropped elements, by the generator's values; kept ones, by hand; both extremes of the rates.
 #[apply(test)]
 fn check_multipliers() {
     for (seed, site, draw, index) in [(0, 0, 0, 0), (1, 2, 3, 4), (u32::MAX, 5, 9, 1 << 31)] {
         let share = f64::from(threefry([seed, site], [index, draw])[0]) / 2.0_f64.powi(32);
-        // The threshold is the first number that is kept.
+        // The threshold is the first value that is kept.
         for (rate, want) in [
             (share, 1.0 / (1.0 - share)),
             (share + 2.0_f64.powi(-32), 0.0),
@@ -285,8 +285,7 @@ fn check_multipliers() {
     );
 }
 
-/// Masks drop as much as they are to, repeat what is to be repeated, and differ where anything else
-/// differs.
+/// Masks drop at the given rate, repeat what must repeat, and differ where anything else differs.
 #[apply(test)]
 fn check_masks() {
     let draw = Draw {
@@ -344,7 +343,7 @@ fn check_masks() {
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5], "sites");
 }
 
-/// Scale by hand, alone and within an update.
+/// Weight decay by hand, alone and within an update.
 #[apply(test)]
 fn check_decay() {
     let mut parameter = [2.0, -4.0];
