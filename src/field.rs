@@ -351,20 +351,17 @@ impl FieldValue for Vec<usize> {
 }
 
 /// The kind of a value's type.
-#[allow(dead_code, reason = "used by the tables of fields")]
 pub(crate) fn kind_of<V: FieldValue>(_: &V) -> Kind {
     V::kind()
 }
 
 /// Sets a field from text.
-#[allow(dead_code, reason = "used by the tables of fields")]
 pub(crate) fn set<V: FieldValue>(field: &mut V, text: &str) -> std::result::Result<(), String> {
     *field = V::from_text(text)?;
     Ok(())
 }
 
 /// The [`Access`] to a field given by its path: `access!(dropout.words)`.
-#[allow(unused_macros, reason = "used by the tables of fields")]
 macro_rules! access {
     ($($path:ident).+) => {
         $crate::field::Access {
@@ -374,7 +371,6 @@ macro_rules! access {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the tables of fields")]
 pub(crate) use access;
 
 /// An enumeration whose values have names.

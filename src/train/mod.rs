@@ -11,6 +11,7 @@ mod jitter;
 mod optimizer;
 mod progress;
 mod recipe;
+mod recipe_fields;
 mod schedule;
 mod step_metrics;
 mod trainer;
