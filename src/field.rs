@@ -13,6 +13,11 @@ pub trait Fields: Default + Clone + 'static {
     /// before the rows of these fields.
     const FIELDS: &'static [Field<Self>];
 
+    /// The values that help texts show as defaults.
+    fn defaults() -> Self {
+        Self::default()
+    }
+
     /// The row with this name or alias.
     fn field(name: &str) -> Option<&'static Field<Self>> {
         Self::FIELDS
@@ -139,7 +144,7 @@ impl Rule {
             Self::Positive => all(&|number| number.is_finite() && number > 0.0),
             Self::Fraction => all(&|number| number > 0.0 && number < 1.0),
             Self::Probability => all(&|number| (0.0..1.0).contains(&number)),
-            Self::AtLeast(least) => all(&|number| number >= least as f64),
+            Self::AtLeast(least) => all(&|number| number.is_finite() && number >= least as f64),
             Self::Between(least, most) => {
                 all(&|number| (least as f64..=most as f64).contains(&number))
             }
@@ -236,6 +241,19 @@ impl<T> Field<T> {
         self
     }
 
+    /// The value; `None` where it is unset, or is set through other fields.
+    pub fn get(&self, target: &T) -> Option<String> {
+        (self.access.get)(target)
+    }
+
+    /// Sets the value.
+    ///
+    /// # Errors
+    /// If the text is no value of the field's kind; the error says why.
+    pub fn set(&self, target: &mut T, text: &str) -> std::result::Result<(), String> {
+        (self.access.set)(target, text)
+    }
+
     /// Whether the field has an effect.
     pub fn has_effect(&self, target: &T) -> bool {
         self.condition
@@ -248,7 +266,7 @@ impl<T> Field<T> {
     /// # Errors
     /// If the value breaks it.
     pub fn check_rule(&self, target: &T) -> Result<()> {
-        match (self.access.get)(target) {
+        match self.get(target) {
             Some(value) if !self.rule.accepts(&value) => {
                 let hint = match self.hint {
                     "" => self.rule.hint(),
@@ -269,9 +287,13 @@ impl<T: Fields> Field<T> {
     pub fn check_effect(&self, target: &T) -> Result<()> {
         match &self.condition {
             Some(condition) if !(condition.holds)(target) => {
-                let get = |field: &Self| (field.access.get)(target).unwrap_or_default();
-                let other = T::field(condition.field).map(get).unwrap_or_default();
-                let value = format!("{} with `{} = {other}`", get(self), condition.field);
+                let value = self.get(target).unwrap_or_default();
+                let other = T::field(condition.field)
+                    .and_then(|field| field.get(target).or_else(|| field.get(&T::defaults())));
+                let value = match other {
+                    Some(other) => format!("{value} with `{} = {other}`", condition.field),
+                    None => format!("{value} without `{}`", condition.field),
+                };
                 Err(Error::config(
                     self.name,
                     value.trim_start(),

@@ -18,6 +18,8 @@ mod format;
 mod layer;
 mod layers;
 mod noise;
+mod option_fields;
+mod options;
 mod output;
 mod outputs;
 mod parameter_spec;
@@ -40,6 +42,7 @@ pub use config::{Config, LONGEST_HISTORY};
 pub use dropout::DropoutRates;
 pub(crate) use format::comma_separated;
 pub use noise::{Noise, NoiseSampler};
+pub use options::ModelOptions;
 pub use output::OutputKind;
 pub use outputs::{OUTPUTS, find_output, output_kind, outputs_with};
 pub use parameter_spec::{

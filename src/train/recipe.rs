@@ -335,9 +335,9 @@ mod tests {
                 _ => "7".to_owned(),
             };
             let mut recipe = Recipe::default();
-            (row.access.set)(&mut recipe, &sample).expect("a value");
+            row.set(&mut recipe, &sample).expect("a value");
             assert_ne!(recipe, Recipe::default(), "{} changes nothing", row.name);
-            let read = (row.access.get)(&recipe);
+            let read = row.get(&recipe);
             assert!(
                 read == Some(sample) || row.name == "dropout",
                 "{}: {read:?}",

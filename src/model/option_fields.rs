@@ -1,0 +1,257 @@
+//! The table of the fields of [`ModelOptions`].
+
+use super::cells::CELLS;
+use super::config::Config;
+use super::options::ModelOptions;
+use super::outputs::OUTPUTS;
+use crate::field::{Condition, Field, FieldValue, Fields, Kind, Row, Rule, access};
+use crate::kernels::Activation;
+
+type OptionField = Field<ModelOptions>;
+
+/// The names and descriptions of all cells.
+fn cells() -> Vec<Row> {
+    let rows = CELLS.iter();
+    rows.map(|row| (row.name, row.description)).collect()
+}
+
+/// The names and descriptions of all output layers.
+fn outputs() -> Vec<Row> {
+    let rows = OUTPUTS.iter();
+    rows.map(|row| (row.name, row.description)).collect()
+}
+
+/// The condition of a field that only one output layer uses.
+const fn output(
+    holds: fn(&ModelOptions) -> bool,
+    rule: &'static str,
+    hint: &'static str,
+) -> Condition<ModelOptions> {
+    Condition {
+        holds,
+        field: "output",
+        rule,
+        hint,
+    }
+}
+
+const HAS_CLASSES: Condition<ModelOptions> = output(
+    |options| options.output_has(|output| output.has_classes),
+    "this output layer has no classes",
+    "Use `output = class`, or remove `classes` and `class_binning`",
+);
+
+const HAS_CLUSTERS: Condition<ModelOptions> = output(
+    |options| options.output_has(|output| output.has_clusters),
+    "this output layer has no clusters",
+    "Use `output = adaptive`, or remove `cutoffs` and `tail_divisor`",
+);
+
+const IS_SAMPLED: Condition<ModelOptions> = output(
+    |options| options.output_has(|output| output.has_noise),
+    "this output layer is trained on the whole vocabulary",
+    "Use `output = sampled`, or remove the field",
+);
+
+/// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
+impl FieldValue for Activation {
+    fn kind() -> Kind {
+        Kind::Text
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let row = Self::TABLE.iter().find(|(name, _)| *name == text);
+        row.map(|(_, activation)| *activation)
+            .ok_or_else(|| "it is none of sigmoid, tanh and relu".into())
+    }
+
+    fn to_text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Fields for ModelOptions {
+    fn defaults() -> Self {
+        Self::of(&Config::default())
+    }
+
+    const FIELDS: &'static [Field<Self>] = &[
+        OptionField::new("cell", "", access!(cell), "The recurrent cell")
+            .rule(Rule::Registered(cells), ""),
+        OptionField::new(
+            "activation",
+            "",
+            access!(activation),
+            "Activation of an Elman network's hidden units: sigmoid, tanh or relu",
+        )
+        .voided_by(&["cell"])
+        .condition(Condition {
+            holds: |options| !options.is_gated(),
+            field: "cell",
+            rule: "the activations of this cell are fixed",
+            hint: "Remove it, or use `cell = elman`",
+        }),
+        OptionField::new(
+            "hidden",
+            "H",
+            access!(hidden),
+            "H, hidden units of a layer; comma-separated sizes for layers that differ",
+        )
+        .aliases(&["hidden_size", "hidden_sizes"])
+        .rule(Rule::AtLeast(1), ""),
+        OptionField::new("layers", "L", access!(layers), "L, recurrent layers")
+            .aliases(&["num_layers"])
+            .default("the number of sizes in `hidden`")
+            .rule(Rule::AtLeast(1), ""),
+        OptionField::new(
+            "embedding",
+            "D",
+            access!(embedding),
+            "D, size of the embedding; 0 for one-hot input vectors",
+        )
+        .aliases(&["embedding_size"]),
+        OptionField::new(
+            "bias",
+            "",
+            access!(bias),
+            "Give the recurrent and output layers biases",
+        )
+        .default("false for elman, true for gru and lstm"),
+        OptionField::new(
+            "tied",
+            "",
+            access!(tied),
+            "Use the embedding as the output layer's weight",
+        ),
+        OptionField::new(
+            "projection",
+            "",
+            access!(projection),
+            "Project the last layer's output from H to D elements before the output layer",
+        ),
+        OptionField::new(
+            "compression",
+            "N",
+            access!(compression),
+            "Insert a layer of N sigmoid units between the last layer and the output layer; 0 for \
+             none",
+        )
+        .aliases(&["compression_size"]),
+        OptionField::new(
+            "output",
+            "",
+            access!(output),
+            "How the last layer's output becomes probabilities of words",
+        )
+        .rule(Rule::Registered(outputs), ""),
+        OptionField::new(
+            "classes",
+            "N",
+            access!(classes),
+            "Number of word classes for `output = class`",
+        )
+        .default("the square root of the vocabulary's size")
+        .condition(HAS_CLASSES),
+        OptionField::new(
+            "class_binning",
+            "",
+            access!(class_binning),
+            "What is about equal in all classes: the sum of the square roots of word frequencies, \
+             or the sum of word frequencies (rnnlm's -old-classes)",
+        )
+        .aliases(&["binning"])
+        .default("sqrt")
+        .condition(HAS_CLASSES),
+        OptionField::new(
+            "direct",
+            "SIZE",
+            access!(direct),
+            "Elements of the table of direct connections: maximum-entropy n-gram features that \
+             `output = class` trains together with the network. Use some millions for some \
+             millions of words; 0 for none",
+        )
+        .aliases(&["direct_size"])
+        .default("0"),
+        OptionField::new(
+            "direct_order",
+            "N",
+            access!(direct_order),
+            "Words of the longest of these n-grams, including the predicted word",
+        )
+        .default("3")
+        .condition(Condition {
+            holds: |options| options.direct.is_some_and(|size| size > 0),
+            field: "direct",
+            rule: "there are no direct connections",
+            hint: "Set `direct` too",
+        }),
+        OptionField::new(
+            "cutoffs",
+            "N",
+            access!(cutoffs),
+            "For `output = adaptive`: the word ranks at which the head and each cluster except the \
+             last end, comma-separated, such as 2000,10000,50000. Few clusters suit GPUs best",
+        )
+        .default(
+            "2000, or a quarter of a vocabulary below 8000; each further cutoff 1.5 times the one \
+             before",
+        )
+        .condition(HAS_CLUSTERS),
+        OptionField::new(
+            "tail_divisor",
+            "X",
+            access!(tail_divisor),
+            "Factor by which the projected state shrinks from one cluster to the next: H/4, H/16 \
+             and so on with 4",
+        )
+        .aliases(&["divisor"])
+        .default("4 with `cutoffs`, else 1.5")
+        .rule(Rule::AtLeast(1), "")
+        .condition(HAS_CLUSTERS),
+        OptionField::new(
+            "samples",
+            "K",
+            access!(samples),
+            "For `output = sampled`: words sampled for each window and shared by its rows; \
+             `loss = softmax` drops duplicates",
+        )
+        .default("1000")
+        .rule(Rule::AtLeast(1), "1000 is the default")
+        .condition(IS_SAMPLED),
+        OptionField::new(
+            "noise_power",
+            "P",
+            access!(noise_power),
+            "Sample words in proportion to this power of their frequency: 1 for the text's \
+             distribution, 0 for the uniform one",
+        )
+        .aliases(&["power"])
+        .default("0.75")
+        .rule(
+            Rule::Between(0, 2),
+            "0.75 is the default; 1 samples words as often as they occur in the text",
+        )
+        .condition(IS_SAMPLED),
+        OptionField::new(
+            "loss",
+            "",
+            access!(loss),
+            "Training objective: sampled softmax, or noise-contrastive estimation (NCE), whose \
+             scores are approximately normalised without a sum over the vocabulary",
+        )
+        .aliases(&["objective"])
+        .default("softmax")
+        .condition(IS_SAMPLED),
+        OptionField::new(
+            "nce_lnz",
+            "LN_Z",
+            access!(nce_lnz),
+            "For `loss = nce`: ln Z, which is subtracted from all scores, so that they are \
+             normalised to Z; 0 in Mnih and Teh, 9 in CUED-RNNLM",
+        )
+        .aliases(&["ln_z"])
+        .default("ln of the vocabulary's size, to which a new network is approximately normalised")
+        .rule(Rule::Finite, "Remove it for the default")
+        .condition(IS_SAMPLED),
+    ];
+}
