@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 
 /// A configuration with a table of its fields.
 pub trait Fields: Default + Clone + 'static {
+    /// The heading of the fields in help texts.
+    const TITLE: &'static str;
+
     /// One row for each field, in the order of help texts. A row that sets several fields comes
     /// before the rows of these fields.
     const FIELDS: &'static [Field<Self>];
@@ -280,6 +283,11 @@ impl<T> Field<T> {
 }
 
 impl<T: Fields> Field<T> {
+    /// The kind of the field's values.
+    pub fn kind(&self) -> Kind {
+        (self.access.kind)(&T::default())
+    }
+
     /// Checks that the field has an effect.
     ///
     /// # Errors

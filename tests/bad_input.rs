@@ -109,7 +109,7 @@ fn flags() {
         ),
         (
             "--output adaptive --tail-divisor 0.5",
-            &["--tail-divisor 0.5", "from 1 on"],
+            &["--tail-divisor 0.5", "at least 1"],
         ),
         (
             "--output adaptive --tied --embedding 100",
@@ -150,21 +150,21 @@ fn flags() {
         ("--schedule cosine --lr-end=-1", &["--lr-end -1"]),
         (
             "--lr-decay 0.5",
-            &["--lr-decay with --schedule halve", "plateau and step"],
+            &["--lr-decay 0.5 with --schedule halve", "plateau and step"],
         ),
         (
             "--schedule step --lr-patience 1",
-            &["--lr-patience with --schedule step", "plateau"],
+            &["--lr-patience 1 with --schedule step", "plateau"],
         ),
         (
             "--schedule plateau --lr-decay-after 2",
-            &["--lr-decay-after with --schedule plateau", "step"],
+            &["--lr-decay-after 2 with --schedule plateau", "step"],
         ),
         (
             "--schedule constant --lr-end 0.1",
-            &["--lr-end with --schedule constant", "cosine and linear"],
+            &["--lr-end 0.1 with --schedule constant", "cosine and linear"],
         ),
-        ("--keep last", &["--keep with --schedule halve"]),
+        ("--keep last", &["--keep last with --schedule halve"]),
         ("--patience 2", &["--patience 2", "--schedule halve"]),
         (
             "--schedule constant --patience 0",
@@ -172,7 +172,7 @@ fn flags() {
         ),
         (
             "--schedule one-cycle --warm-up 10",
-            &["--warm-up 10", "climb of its own"],
+            &["--warm-up 10", "its own warm-up"],
         ),
         (
             "--average always",

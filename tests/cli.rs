@@ -848,7 +848,7 @@ fn ctrl_c_saves_and_stops() {
     )
     .succeeds();
     assert!(
-        run.stderr.contains("--resume model goes on"),
+        run.stderr.contains("--resume model continues"),
         "{}",
         run.stderr
     );

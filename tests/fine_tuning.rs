@@ -296,7 +296,7 @@ fn fine_tuning_is_resumed_but_not_repeated() {
         .succeeds();
     workbench.run("train --config part --out again").fails(
         1,
-        &["--config part", "began with the model model", "--init"],
+        &["--config part", "started from the model model", "--init"],
     );
     assert!(!workbench.path("again").join("model.safetensors").exists());
     // The initial model is not needed any longer.
@@ -485,14 +485,14 @@ fn rejected_classes() {
         (
             "--classes 5".to_owned(),
             &[
-                "--classes",
-                "--output softmax has no classes",
+                "--classes 5 with --output softmax",
+                "no classes",
                 "--output class",
             ],
         ),
         (
             "--class-binning frequency".to_owned(),
-            &["--output softmax has no classes"],
+            &["with --output softmax", "no classes"],
         ),
         (
             "--output class --direct 100".to_owned(),

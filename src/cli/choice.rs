@@ -6,12 +6,9 @@ use clap::builder::PossibleValue;
 use crate::checkpoint::vectors::WordTable;
 use crate::corpus::Unit;
 use crate::field::Choice;
-use crate::kernels::SampledObjective;
-use crate::model::Binning;
 #[cfg(feature = "onnx")]
 use crate::onnx::OnnxForm;
 use crate::rescore::{ListIds, NbestFormat};
-use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 
 macro_rules! value_enums {
     ($($type:ty),*) => {
@@ -28,14 +25,5 @@ macro_rules! value_enums {
 }
 
 value_enums!(Unit, WordTable, NbestFormat, ListIds);
-value_enums!(
-    LossReduction,
-    PrecisionKind,
-    ScheduleKind,
-    Keep,
-    AverageKind,
-    Binning
-);
-value_enums!(SampledObjective);
 #[cfg(feature = "onnx")]
 value_enums!(OnnxForm);

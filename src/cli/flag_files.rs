@@ -1,7 +1,8 @@
-//! Flags that stand in files: a configuration's, a preset's, those of the run that made a model.
+//! Flags of `elman train` that come from files: a configuration, a preset, or the run that made a
+//! model.
 //!
-//! In: the command line as it was typed. Out: the same with the flags of files behind it, wherever
-//! they were not typed.
+//! In: the command line as typed. Out: the parsed command line, extended by the flags of files that
+//! were not typed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,73 +11,80 @@ use std::path::Path;
 
 use clap::error::ContextKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use toml::Value;
 
+use super::message::flag_name;
 use super::presets::PRESETS;
 use super::replay;
-use super::{Cli, Command};
+use super::table_flags::Flag;
+use super::train::TrainFlags;
+use super::{Cli, Subcommand};
 use crate::error::{Error, Result};
+use crate::field::Fields;
+use crate::model::ModelOptions;
+use crate::train::Recipe;
 
-/// Flags of `train` that say nothing of a model or its recipe, and are given by hand alone.
-const BY_HAND: [&str; 5] = ["config", "resume", "force", "json", "help"];
+/// Flags that files cannot contain.
+const COMMAND_LINE_ONLY: [&str; 5] = ["config", "resume", "force", "json", "help"];
 
-/// A flag given by hand, and the flags of files that go with it: they were meant for what it takes
-/// the place of.
-const DISPLACED: [(&str, &[&str]); 7] = [
-    (
-        "dropout",
-        &["dropout-input", "dropout-hidden", "dropout-output"],
-    ),
-    (
-        "schedule",
-        &[
-            "lr-decay",
-            "lr-patience",
-            "lr-decay-after",
-            "lr-end",
-            "warm-up",
-            "patience",
-            "keep",
-            "average",
-        ],
-    ),
-    ("cell", &["activation", "forget-bias"]),
-    ("tokenizer", &["vocab-size", "min-count"]),
+/// Flags outside the tables of fields that are void where others come from a source of higher
+/// priority.
+const VOIDED: [(&str, &[&str]); 3] = [
     ("vocab-size", &["tokenizer"]),
     ("min-count", &["tokenizer"]),
-    ("unit", &["tokenizer"]),
+    ("tokenizer", &["vocab-size", "min-count", "unit"]),
 ];
 
-/// A flag without its dashes, and what stands behind it.
-pub(super) type Flag = (String, OsString);
-
-/// Where flags come from.
+/// A source of flags.
 struct FlagSource {
     name: String,
     flags: Vec<Flag>,
 }
 
-/// The command of a command line, with the flags of the files that it names. Where the command line
-/// is wrong in itself, or asks for help, the process ends here.
+/// Parses a command line and adds the flags of the files that it names. Where the command line is
+/// invalid in itself, or asks for help, the process ends here.
 ///
 /// # Errors
-/// If a file cannot be read, or a flag in it is none.
+/// If a file cannot be read, or contains an invalid flag.
 pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
     let matches = Cli::command().get_matches_from(&arguments);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let (Command::Train(flags), Some(matches)) =
+    let (Subcommand::Train(flags), Some(matches)) =
         (&cli.command, matches.subcommand_matches("train"))
     else {
         return Ok(cli);
     };
-    let by_hand =
+    let sources = sources(flags)?;
+    if sources.is_empty() {
+        return Ok(cli);
+    }
+    let mut given = given_flags(matches);
+    let mut notes = Vec::new();
+    for source in sources {
+        arguments.extend(source.merge(&mut given, &mut notes));
+    }
+    let is_resumed = flags.resume.is_some();
+    let mut cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| error.exit());
+    if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
+        flags.notes = notes;
+    }
+    Ok(cli)
+}
+
+/// The names of the flags on the command line.
+fn given_flags(matches: &ArgMatches) -> BTreeSet<String> {
+    let is_typed =
         |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    let mut given: BTreeSet<String> = matches
+    matches
         .ids()
-        .filter(by_hand)
-        .map(|id| id.as_str().replace('_', "-"))
-        .collect();
+        .filter(is_typed)
+        .map(|id| flag_name(id.as_str()))
+        .collect()
+}
+
+/// The files that flags name, those of higher priority first.
+fn sources(flags: &TrainFlags) -> Result<Vec<FlagSource>> {
     let mut sources = Vec::new();
     let mut preset = flags.preset.clone();
     if let Some(path) = flags.config.as_ref().or(flags.resume.as_ref()) {
@@ -86,40 +94,41 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
         sources.push(source);
     }
     if let Some(name) = preset {
-        sources.push(FlagSource::of_preset(&name)?);
+        sources.push(FlagSource::preset(&name)?);
     }
-    if sources.is_empty() {
-        return Ok(cli);
-    }
-    let resumes = flags.resume.is_some();
-    let mut notes = Vec::new();
-    for source in sources {
-        arguments.extend(source.add_to(&mut given, if resumes { None } else { Some(&mut notes) }));
-    }
-    let mut cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| error.exit());
-    if let Command::Train(flags) = &mut cli.command {
-        flags.notes = notes;
-    }
-    Ok(cli)
+    Ok(sources)
+}
+
+/// The flags that make `flag` void where they come from a source of higher priority.
+fn voided_by(flag: &str) -> Vec<String> {
+    let field = flag.replace('-', "_");
+    let of_recipe = Recipe::field(&field).map(|row| row.voided_by);
+    let of_model = ModelOptions::field(&field).map(|row| row.voided_by);
+    let of_others = VOIDED.iter().find(|(name, _)| *name == flag);
+    let names = of_recipe
+        .or(of_model)
+        .or(of_others.map(|(_, names)| *names))
+        .unwrap_or_default();
+    names.iter().map(|name| flag_name(name)).collect()
 }
 
 impl FlagSource {
-    /// A configuration file, or the run whose model lies in a directory, and which is gone on with
-    /// or repeated.
-    fn read(path: &Path, resumes: bool) -> Result<Self> {
+    /// Reads a configuration file, or the flags of the run that made the model in a directory,
+    /// which is to be resumed or repeated.
+    fn read(path: &Path, is_resumed: bool) -> Result<Self> {
         let name = path.display().to_string();
-        let flags = match (path.is_dir(), resumes) {
-            (true, true) => replay::flags_of_run(path)?,
+        let flags = match (path.is_dir(), is_resumed) {
+            (true, true) => replay::saved_flags(path)?,
             (true, false) => replay::flags_to_repeat(path)?,
-            (false, _) => parse(
-                &name,
-                &fs::read_to_string(path).map_err(Error::io("read", path))?,
-            )?,
+            (false, _) => {
+                let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+                parse(&name, &text)?
+            }
         };
         Ok(Self { name, flags })
     }
 
-    fn of_preset(name: &str) -> Result<Self> {
+    fn preset(name: &str) -> Result<Self> {
         let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) else {
             let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
             return Err(Error::usage(
@@ -133,51 +142,41 @@ impl FlagSource {
         Ok(Self { name, flags })
     }
 
-    /// The source's flags as arguments, save those that are given already or displaced by one that
-    /// is; from then on they are given too.
-    fn add_to(
-        self,
-        given: &mut BTreeSet<String>,
-        notes: Option<&mut Vec<String>>,
-    ) -> Vec<OsString> {
-        let displaces = |name: &str| {
-            let row = DISPLACED
-                .iter()
-                .find(|(flag, displaced)| given.contains(*flag) && displaced.contains(&name));
-            row.map(|(flag, _)| *flag)
-        };
-        let (mut arguments, mut told, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    /// The source's flags as arguments, except those that are given already or made void. Adds the
+    /// source's flags to `given`, and what is used and what is not to `notes`.
+    fn merge(self, given: &mut BTreeSet<String>, notes: &mut Vec<String>) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        let mut used = Vec::new();
+        let mut voided = Vec::new();
         for (name, value) in &self.flags {
             if given.contains(name) || name == "preset" {
                 continue;
             }
-            if let Some(by) = displaces(name) {
-                left_out.push(format!("--{name}, as --{by} is given"));
+            if let Some(by) = voided_by(name).into_iter().find(|by| given.contains(by)) {
+                voided.push(format!("--{name}, as --{by} is given"));
                 continue;
             }
             let mut argument = OsString::from(format!("--{name}="));
             argument.push(value);
-            told.push(argument.to_string_lossy().into_owned());
+            used.push(argument.to_string_lossy().into_owned());
             arguments.push(argument);
         }
-        if let Some(notes) = notes {
-            notes.push(format!("{}: {}", self.name, told.join(" ")));
-            if !left_out.is_empty() {
-                notes.push(format!("{}: without {}", self.name, left_out.join(", ")));
-            }
+        notes.push(format!("{}: {}", self.name, used.join(" ")));
+        if !voided.is_empty() {
+            notes.push(format!("{}: without {}", self.name, voided.join(", ")));
         }
         given.extend(self.flags.into_iter().map(|(name, _)| name));
         arguments
     }
 }
 
-/// The flags of a configuration, each tried by itself.
+/// Parses the flags of a configuration, each checked alone.
 fn parse(file: &str, text: &str) -> Result<Vec<Flag>> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         Error::usage(
             file,
             format!("it is not TOML: {error}"),
-            "Write a line like `lr = 0.1` for a flag",
+            "Write one flag on a line, such as `lr = 0.1`",
         )
     })?;
     table
@@ -186,20 +185,20 @@ fn parse(file: &str, text: &str) -> Result<Vec<Flag>> {
         .collect()
 }
 
-/// A line of a configuration.
+/// The flag of one line of a configuration.
 fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
     let line = format!("{file}: {name} = {value}");
-    if BY_HAND.contains(&name.as_str()) {
+    if COMMAND_LINE_ONLY.contains(&name.as_str()) {
         return Err(Error::usage(
             line,
-            "this flag can be given on the command line alone",
-            "Take the line out",
+            "this flag is allowed on the command line only",
+            "Remove the line",
         ));
     }
-    let Some(text) = text(value) else {
+    let Some(text) = argument_text(value) else {
         return Err(Error::usage(
             line,
-            "no flag takes this",
+            "no flag takes this value",
             "Write a number, a text in quotes, true, false, or sizes as [200, 100]",
         ));
     };
@@ -207,36 +206,33 @@ fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
     match Cli::try_parse_from(["elman", "train", &argument]) {
         Ok(_) => Ok((name, text.into())),
         Err(error) => {
-            let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+            let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedValue]
                 .iter()
                 .find_map(|kind| error.get(*kind));
-            let hint = match near {
-                Some(near) => format!("Is {near} meant? `elman train --help` lists all flags"),
-                None => "`elman train --help` lists all flags and what they take".to_owned(),
+            let hint = match suggestion {
+                Some(suggestion) => {
+                    format!("Did you mean {suggestion}? `elman train --help` lists all flags")
+                }
+                None => "`elman train --help` lists all flags and their values".to_owned(),
             };
             let message = error.to_string();
-            let rule = message
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            Err(Error::usage(line, rule, hint))
+            let rule = message.lines().next().unwrap_or_default();
+            Err(Error::usage(line, rule.trim_start_matches("error: "), hint))
         }
     }
 }
 
-/// A value as it would be typed.
-fn text(value: &Value) -> Option<String> {
+/// A value as it is written on a command line.
+fn argument_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
         Value::Boolean(is_on) => Some(is_on.to_string()),
-        Value::Array(values) => values
-            .iter()
-            .map(text)
-            .collect::<Option<Vec<_>>>()
-            .map(|texts| texts.join(",")),
+        Value::Array(values) => {
+            let texts: Option<Vec<_>> = values.iter().map(argument_text).collect();
+            texts.map(|texts| texts.join(","))
+        }
         Value::Datetime(_) | Value::Table(_) => None,
     }
 }

@@ -3,21 +3,10 @@
 //! In: an [`Error`] of the library, whose texts name fields in backticks. Out: the message and the
 //! exit code.
 
-use clap::CommandFactory;
-
-use super::Cli;
 use crate::error::Error;
-
-/// Fields whose flags have other names.
-const RENAMED: [(&str, &str); 7] = [
-    ("hidden_size", "hidden"),
-    ("hidden_sizes", "hidden"),
-    ("num_layers", "layers"),
-    ("embedding_size", "embedding"),
-    ("compression_size", "compression"),
-    ("direct_size", "direct"),
-    ("ln_z", "nce-lnz"),
-];
+use crate::field::Fields;
+use crate::model::ModelOptions;
+use crate::train::Recipe;
 
 /// The exit code of a failed command: 2 where the command line is wrong, else 1.
 pub fn exit_code(error: &Error) -> u8 {
@@ -44,35 +33,45 @@ pub fn message(error: &Error) -> String {
     }
 }
 
-/// The name that a field's flag has, if there is one.
-fn flag_name(field: &str) -> String {
-    let renamed = RENAMED.iter().find(|(name, _)| *name == field);
-    renamed.map_or_else(|| field.replace('_', "-"), |(_, flag)| (*flag).to_owned())
+/// The name of a field's flag, without dashes.
+pub(super) fn flag_name(field: &str) -> String {
+    field.replace('_', "-")
 }
 
-/// The flag of a field, if it has one.
-fn flag_of(field: &str) -> Option<String> {
-    let name = flag_name(field);
-    let command = Cli::command();
-    let is_known = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .any(|argument| argument.get_long() == Some(&name));
-    is_known.then(|| format!("--{name}"))
+/// The flag of a field of the tables.
+fn field_flag(name: &str) -> Option<String> {
+    let model = ModelOptions::field(name).map(|field| field.name);
+    let field = model.or_else(|| Recipe::field(name).map(|field| field.name))?;
+    Some(format!("--{}", flag_name(field)))
 }
 
-/// Replaces each `` `field` `` by its flag, and each `` `field = value` `` by its flag and value.
-pub fn with_flags(text: &str) -> String {
-    replace_fields(text, flag_of)
+/// The flag of a name: that of a field of the tables, or one of any subcommand.
+fn flag_of(name: &str) -> Option<String> {
+    let subcommand_flag = || {
+        let flag = flag_name(name);
+        let command = super::command();
+        let mut arguments = command
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments);
+        let is_known = arguments.any(|argument| argument.get_long() == Some(&flag));
+        is_known.then(|| format!("--{flag}"))
+    };
+    field_flag(name).or_else(subcommand_flag)
 }
 
-/// The same for help texts, which are part of the flags' definitions: all quoted names must be
-/// fields that have flags.
-pub(super) fn help_with_flags(text: &str) -> String {
-    replace_fields(text, |field| Some(format!("--{}", flag_name(field))))
+/// Replaces each `` `name` `` by its flag, and each `` `name = value` `` by its flag and value,
+/// where there is one.
+pub(super) fn with_flags(text: &str) -> String {
+    replace_quoted(text, flag_of)
 }
 
-fn replace_fields(text: &str, flag_of: impl Fn(&str) -> Option<String>) -> String {
+/// The same for the fields of the tables alone. Help texts need it, since they are a part of the
+/// subcommands that [`with_flags`] searches.
+pub(super) fn with_field_flags(text: &str) -> String {
+    replace_quoted(text, field_flag)
+}
+
+fn replace_quoted(text: &str, flag_of: impl Fn(&str) -> Option<String>) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, quoted, after)) = next_quoted(rest) {

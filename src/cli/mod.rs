@@ -11,28 +11,24 @@ mod flag_files;
 mod generate;
 mod heap;
 mod import;
-mod init;
 mod input;
 mod inspect;
 mod message;
 mod mix;
-mod model_shape;
 mod ngram;
 mod output;
-mod output_flags;
 mod presets;
 mod replay;
 mod rescore;
 mod score;
+mod table_flags;
 mod train;
-mod train_flags;
-mod train_progress;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser};
 
 pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
@@ -48,14 +44,14 @@ use crate::model::{Model, cell_kind, comma_separated};
 #[command(version, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Subcommand,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
     /// Train a model; without --train on the built-in corpus, whose best possible perplexity is
     /// known
-    Train(Box<train_flags::TrainFlags>),
+    Train(Box<train::TrainFlags>),
     /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens,
     /// unknown words
     Eval(eval::EvalFlags),
@@ -82,6 +78,11 @@ enum Command {
     /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact
     /// probability on request
     Corpus(corpus::CorpusFlags),
+}
+
+/// The command line, with every subcommand and flag.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Where to run.
@@ -185,25 +186,25 @@ impl Cli {
     /// Whatever went wrong, in words for the user.
     pub fn run(self) -> Result<()> {
         match self.command {
-            Command::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
-            Command::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
-            Command::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
-            Command::Rescore(flags) => {
+            Subcommand::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
+            Subcommand::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
+            Subcommand::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
+            Subcommand::Rescore(flags) => {
                 flags.device.clone().with_threads(|| rescore::run(&flags))?
             }
-            Command::Generate(flags) => flags
+            Subcommand::Generate(flags) => flags
                 .model
                 .device
                 .clone()
                 .with_threads(|| generate::run(&flags))?,
-            Command::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
-            Command::Devices(flags) => devices::run(&flags),
-            Command::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
-            Command::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,
-            Command::Export(flags) => export::run(&flags),
-            Command::Import(flags) => import::run(&flags),
-            Command::Inspect(flags) => inspect::run(&flags),
-            Command::Corpus(flags) => corpus::run(&flags),
+            Subcommand::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
+            Subcommand::Devices(flags) => devices::run(&flags),
+            Subcommand::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
+            Subcommand::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,
+            Subcommand::Export(flags) => export::run(&flags),
+            Subcommand::Import(flags) => import::run(&flags),
+            Subcommand::Inspect(flags) => inspect::run(&flags),
+            Subcommand::Corpus(flags) => corpus::run(&flags),
         }
     }
 }

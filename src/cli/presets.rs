@@ -1,9 +1,9 @@
-//! Recipes by name: readable files of flags, which come with the program.
+//! Presets: named files of flags that are part of the program.
 
 use clap::builder::PossibleValuesParser;
 
-/// A preset: its name, and the text of its file, whose first lines say where it comes from and what
-/// to expect.
+/// A preset: its name, and the text of its file, whose first lines give its source and the expected
+/// result.
 pub(super) struct Preset {
     pub(super) name: &'static str,
     pub(super) text: &'static str,
@@ -15,7 +15,7 @@ macro_rules! presets {
     };
 }
 
-/// All of them.
+/// Every preset.
 pub(super) static PRESETS: &[Preset] = presets![
     "seed",
     "mikolov2010",
@@ -25,25 +25,25 @@ pub(super) static PRESETS: &[Preset] = presets![
     "char-rnn"
 ];
 
-/// What `--preset` takes.
+/// The values of `--preset`.
 pub(super) fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(PRESETS.iter().map(|preset| preset.name))
 }
 
-/// What `--preset` says, preset by preset.
+/// The help text of `--preset`.
 pub(super) fn help() -> String {
     let rows: String = PRESETS
         .iter()
         .map(|preset| format!("\n- {}: {}", preset.name, preset.description()))
         .collect();
     format!(
-        "Take flags from a recipe that comes with the program; flags given by hand win, then those \
-         of --config{rows}"
+        "Read flags from a preset; flags on the command line take precedence, then those of \
+         --config{rows}"
     )
 }
 
 impl Preset {
-    /// Source and expected figure.
+    /// Its source and the expected result.
     fn description(&self) -> String {
         let comments = self.text.lines().map_while(|line| line.strip_prefix("# "));
         comments.collect::<Vec<_>>().join(" ")

@@ -1,228 +1,115 @@
-//! The flags that say what a run was started with: to repeat it, and to see what a resumed one may
-//! not change.
+//! The flags that describe a run: to repeat it, and to find what a resumed run may not change.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::flag_files::Flag;
-use super::train_flags::is_looked_at;
+use super::table_flags::flags_of;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::field::Choice;
-use crate::model::{Config, SampledObjective, cell_kind, comma_separated};
+use crate::model::ModelOptions;
 use crate::train::Recipe;
 
-/// Flags of the run whose model lies in `directory`.
-pub(super) fn flags_of_run(directory: &Path) -> Result<Vec<Flag>> {
+pub(super) use super::table_flags::Flag;
+
+/// The flags of the run whose model is in `directory`, with its files.
+pub(super) fn saved_flags(directory: &Path) -> Result<Vec<Flag>> {
     let description = Checkpoint::describe(directory)?;
     let record = TrainingRecord::read(directory)?;
-    let mut flags = flags_of(&description, &record.corpus, &record.recipe);
-    let CorpusRecord {
-        train,
-        valid,
-        vectors,
-        ..
-    } = record.corpus;
-    for (name, path) in [("train", train), ("valid", valid), ("vectors", vectors)] {
+    let mut flags = run_flags(&description, &record.corpus, &record.recipe);
+    let files = [
+        ("train", record.corpus.train),
+        ("valid", record.corpus.valid),
+        ("vectors", record.corpus.vectors),
+    ];
+    for (name, path) in files {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
     }
     Ok(flags)
 }
 
-/// Flags that repeat the run whose model lies in `directory`, with that model's subwords.
+/// The flags that repeat the run whose model is in `directory`, with that model's subwords.
 pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
     if let Some(init) = TrainingRecord::read(directory)?.corpus.init {
         return Err(Error::invalid(
             format!("--config {}", directory.display()),
             format!(
-                "its run began with the model {}, which may have changed since",
+                "its run started from the model {}, which may have changed since",
                 init.display()
             ),
-            "Give --init and the flags of the run by hand",
+            "Give --init and the flags of the run on the command line",
         ));
     }
-    let mut flags = flags_of_run(directory)?;
-    let of_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
-    if flags.iter().any(of_subwords) {
+    let mut flags = saved_flags(directory)?;
+    let is_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
+    if flags.iter().any(is_subwords) {
         flags
             .retain(|(name, _)| !["vocab-size", "min-count", "tokenizer"].contains(&name.as_str()));
-        flags.push((
-            "tokenizer".to_owned(),
-            directory.join(TOKENIZER).into_os_string(),
-        ));
+        let tokenizer = directory.join(TOKENIZER).into_os_string();
+        flags.push(("tokenizer".to_owned(), tokenizer));
     }
     Ok(flags)
 }
 
-/// Flags that make this model and train it so. Of the corpus, those are told that say what its
-/// tokens are.
-pub(super) fn flags_of(
+/// The flags that make this model and train it in this way. Of the corpus, they say what its tokens
+/// are, but not where its files are.
+pub(super) fn run_flags(
     description: &Description,
     corpus: &CorpusRecord,
     recipe: &Recipe,
 ) -> Vec<Flag> {
-    let mut flags = Flags::default();
-    flags.add("unit", description.unit.name());
-    match &corpus.tokenizer {
-        Some(path) => flags
-            .0
-            .push(("tokenizer".to_owned(), path.clone().into_os_string())),
-        None if !corpus.vocab.is_empty() => {
-            let list: Vec<_> = corpus.vocab.iter().map(|path| path.as_os_str()).collect();
-            flags
-                .0
-                .push(("vocab".to_owned(), list.join(OsStr::new(","))));
-        }
-        None => {
-            flags.add_some("vocab-size", corpus.limits.vocab_size);
-            flags.add("min-count", corpus.limits.min_count);
-        }
-    }
-    flags.add_model(&description.config);
-    flags.add_recipe(recipe);
+    let mut flags = vocabulary_flags(description.unit, corpus);
+    flags.extend(flags_of(&ModelOptions::of(&description.config)));
+    flags.extend(flags_of(recipe));
     if description.config.embedding_size == 0 {
-        flags.0.retain(|(name, _)| name != "dropout-input");
+        flags.retain(|(name, _)| name != "dropout-input");
     }
-    flags.0
+    flags
 }
 
-#[derive(Default)]
-struct Flags(Vec<Flag>);
-
-impl Flags {
-    fn add(&mut self, name: &str, value: impl ToString) {
-        self.0
-            .push((name.to_owned(), OsString::from(value.to_string())));
+/// The flags that say what the tokens are.
+fn vocabulary_flags(unit: Unit, corpus: &CorpusRecord) -> Vec<Flag> {
+    let mut flags = vec![("unit".to_owned(), OsString::from(unit.name()))];
+    if let Some(path) = &corpus.tokenizer {
+        flags.push(("tokenizer".to_owned(), path.clone().into_os_string()));
+    } else if !corpus.vocab.is_empty() {
+        let list: Vec<_> = corpus.vocab.iter().map(|path| path.as_os_str()).collect();
+        flags.push(("vocab".to_owned(), list.join(OsStr::new(","))));
+    } else {
+        let limits = corpus.limits;
+        let size = limits.vocab_size.map(|size| size.to_string().into());
+        flags.extend(size.map(|size| ("vocab-size".to_owned(), size)));
+        flags.push(("min-count".to_owned(), limits.min_count.to_string().into()));
     }
-
-    fn add_some(&mut self, name: &str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
-    }
-
-    /// A choice by its name on the command line.
-    fn add_choice(&mut self, name: &str, value: impl Choice) {
-        self.add(name, value.name());
-    }
-
-    /// Flags know one bias for all layers, and states begin as the cell's row says.
-    fn add_model(&mut self, config: &Config) {
-        self.add("cell", &config.cell);
-        if cell_kind(config).has_activation {
-            self.add("activation", config.activation);
-        }
-        let of_layers = &config.hidden_sizes;
-        self.add(
-            "hidden",
-            if of_layers.is_empty() {
-                config.hidden_size.to_string()
-            } else {
-                comma_separated(of_layers)
-            },
-        );
-        self.add("layers", config.num_layers);
-        self.add("embedding", config.embedding_size);
-        self.add("bias", config.bias);
-        self.add("tied", config.tied);
-        self.add("projection", config.projection);
-        self.add("compression", config.compression_size);
-        self.add("output", &config.output);
-        if let Some(classes) = &config.classes {
-            self.add("classes", classes.asked);
-            self.add_choice("class-binning", classes.binning);
-        }
-        if let Some(clusters) = &config.clusters {
-            self.add("cutoffs", comma_separated(&clusters.cutoffs));
-            self.add("tail-divisor", clusters.divisor);
-        }
-        if let Some(noise) = &config.noise {
-            self.add("samples", noise.samples);
-            self.add("noise-power", noise.power);
-            self.add_choice("loss", noise.objective);
-            if noise.objective == SampledObjective::Nce {
-                self.add("nce-lnz", noise.ln_z);
-            }
-        }
-        if config.direct_size > 0 {
-            self.add("direct", config.direct_size);
-            self.add("direct-order", config.direct_order);
-        }
-    }
-
-    fn add_recipe(&mut self, recipe: &Recipe) {
-        self.add("batch", recipe.batch);
-        self.add("bptt", recipe.bptt);
-        self.add_some("bptt-block", recipe.bptt_block);
-        self.add("bptt-jitter", recipe.bptt_jitter);
-        self.add("epochs", recipe.epochs);
-        self.add("optimizer", &recipe.optimizer);
-        self.add("lr", recipe.lr);
-        self.add_some("direct-lr", recipe.direct_lr);
-        self.add_choice("schedule", recipe.schedule);
-        self.add("lr-decay", recipe.lr_decay);
-        self.add("lr-patience", recipe.lr_patience);
-        self.add("lr-decay-after", recipe.lr_decay_after);
-        self.add("lr-end", recipe.lr_end);
-        self.add_choice("keep", recipe.keep);
-        self.0
-            .retain(|(name, _)| is_looked_at(name, recipe.schedule));
-        self.add("warm-up", recipe.warm_up);
-        self.add_some("patience", recipe.patience);
-        self.add_choice("average", recipe.average);
-        self.add("min-improvement", recipe.min_improvement);
-        self.add_choice("reduction", recipe.reduction);
-        self.add("accumulate", recipe.accumulate);
-        self.add("clip-value", recipe.clip_value);
-        self.add("clip", recipe.clip);
-        self.add("l2", recipe.l2);
-        self.add("independent", recipe.independent);
-        self.add("dropout-words", recipe.dropout.words);
-        self.add("dropout-input", recipe.dropout.input);
-        self.add("dropout-hidden", recipe.dropout.hidden);
-        self.add("dropout-output", recipe.dropout.output);
-        self.add("dropout-weights", recipe.dropout.weights);
-        self.add("variational", recipe.dropout.variational);
-        self.add("forget-bias", recipe.forget_bias);
-        self.add_choice("precision", recipe.precision);
-        self.add("seed", recipe.seed);
-    }
+    flags
 }
 
-/// The first flag of `given` that says something else than `of_run`, which says it of the run: its
-/// name, the two values.
+/// The first flag of `given` whose value differs in `saved`, with the value there, if any.
 pub(super) fn first_difference(
     given: Vec<Flag>,
-    of_run: &[Flag],
+    saved: &[Flag],
 ) -> Option<(Flag, Option<OsString>)> {
-    let said = |name: &str| {
-        of_run
-            .iter()
-            .find(|(one, _)| one == name)
-            .map(|(_, value)| value.clone())
-    };
-    given
-        .into_iter()
-        .find_map(|(name, value)| match said(&name) {
-            Some(other) if other == value => None,
-            other => Some(((name, value), other)),
-        })
+    given.into_iter().find_map(|(name, value)| {
+        let other = saved.iter().find(|(one, _)| *one == name);
+        let other = other.map(|(_, value)| value.clone());
+        (other.as_ref() != Some(&value)).then_some(((name, value), other))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cli, Command};
+    use super::super::{Cli, Subcommand};
     use super::*;
     use crate::checkpoint::FORMAT;
     use crate::corpus::Limits;
     use crate::kernels::Activation;
-    use crate::model::{Binning, Classes, Clusters, DropoutRates, Noise};
+    use crate::model::{Binning, Classes, Clusters, Config, DropoutRates, Noise, SampledObjective};
     use crate::train::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
     use clap::Parser;
 
-    /// No field has the value that it has when nothing is said.
-    fn unusual() -> (Config, Recipe) {
+    /// A configuration and a recipe without default values.
+    fn without_defaults() -> (Config, Recipe) {
         let config = Config {
             cell: "elman".into(),
             activation: Activation::Relu,
@@ -287,7 +174,7 @@ mod tests {
 
     #[test]
     fn flags_of_a_run_make_the_run() {
-        let (config, recipe) = unusual();
+        let (config, recipe) = without_defaults();
         let gated = Config {
             cell: "gru".into(),
             activation: Activation::Sigmoid,
@@ -421,18 +308,18 @@ mod tests {
                 skip_unknown: false,
                 config: config.clone(),
             };
-            let arguments = flags_of(&description, corpus, &recipe)
+            let arguments = run_flags(&description, corpus, &recipe)
                 .into_iter()
                 .map(|(name, value)| format!("--{name}={}", value.display()));
             let arguments: Vec<_> = ["elman".to_owned(), "train".to_owned()]
                 .into_iter()
                 .chain(arguments)
                 .collect();
-            let Command::Train(flags) = Cli::try_parse_from(&arguments).expect("flags").command
+            let Subcommand::Train(flags) = Cli::try_parse_from(&arguments).expect("flags").command
             else {
                 panic!("another command")
             };
-            assert_eq!(flags.recipe.resolve().expect("a recipe"), recipe);
+            assert_eq!(flags.recipe().expect("a recipe"), recipe);
             let classes = |asked, binning| {
                 Ok(Classes {
                     asked,
@@ -441,16 +328,13 @@ mod tests {
                 })
             };
             assert_eq!(
-                &flags
-                    .model
-                    .resolve(config.vocab_size, classes)
-                    .expect("a model"),
+                &flags.config(config.vocab_size, classes).expect("a model"),
                 config
             );
-            assert_eq!(flags.model.unit(), unit);
-            assert_eq!(flags.model.limits().expect("limits"), corpus.limits);
-            assert_eq!(flags.model.tokenizer, corpus.tokenizer);
-            assert_eq!(flags.model.vocab, corpus.vocab);
+            assert_eq!(flags.vocabulary.unit(), unit);
+            assert_eq!(flags.vocabulary.limits().expect("limits"), corpus.limits);
+            assert_eq!(flags.vocabulary.tokenizer, corpus.tokenizer);
+            assert_eq!(flags.vocabulary.vocab, corpus.vocab);
         }
     }
 }

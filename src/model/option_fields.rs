@@ -71,6 +71,8 @@ impl FieldValue for Activation {
 }
 
 impl Fields for ModelOptions {
+    const TITLE: &'static str = "Model";
+
     fn defaults() -> Self {
         Self::of(&Config::default())
     }
@@ -86,7 +88,7 @@ impl Fields for ModelOptions {
         )
         .voided_by(&["cell"])
         .condition(Condition {
-            holds: |options| !options.is_gated(),
+            holds: |options| options.has_activation(),
             field: "cell",
             rule: "the activations of this cell are fixed",
             hint: "Remove it, or use `cell = elman`",
@@ -183,7 +185,7 @@ impl Fields for ModelOptions {
             holds: |options| options.direct.is_some_and(|size| size > 0),
             field: "direct",
             rule: "there are no direct connections",
-            hint: "Set `direct` too",
+            hint: "Set `direct = SIZE` too",
         }),
         OptionField::new(
             "cutoffs",

@@ -38,6 +38,8 @@ const ALL_DROPOUT: Access<Recipe> = Access {
 };
 
 impl Fields for Recipe {
+    const TITLE: &'static str = "Recipe";
+
     const FIELDS: &'static [Field<Self>] = &[
         RecipeField::new("batch", "B", access!(batch), "B, parallel streams of text")
             .rule(Rule::AtLeast(1), ""),

@@ -1,33 +1,18 @@
-//! `elman train --init`: the model that a run begins with, and the words that it learns beside its
-//! own.
+//! Extending the vocabulary of a model that is fine-tuned (`elman train --init --extend-vocab`).
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::HashSet;
 
-use super::model_shape::ModelShape;
 use crate::checkpoint::{Checkpoint, Description};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Config, ParameterSpec, parameter_specs};
 
-/// Reads the model; the flags may not ask for another one.
-pub(super) fn read(directory: &Path, shape: &ModelShape) -> Result<Checkpoint> {
-    if let Some(flag) = shape.given().first() {
-        return Err(Error::usage(
-            format!("--{flag} with --init"),
-            format!("the model is that of {}", directory.display()),
-            "Leave it out, or train a new model without --init",
-        ));
-    }
-    Checkpoint::read(directory)
-}
-
-/// The model with the types of another vocabulary behind its own. What belongs to a new type is as
-/// it is of `<unk>`, which the model knew it as, or the mean of all where it has no `<unk>`; new
-/// words join the last class where there are classes.
+/// Appends the types of another vocabulary to a model's. The parameters of a new type are those of
+/// `<unk>`, or the mean over all types where there is no `<unk>`. New words join the last class
+/// where there are classes.
 ///
 /// # Errors
-/// If its tokens are subwords, which are a tokenizer's.
+/// If the tokens are subwords, which a tokenizer defines.
 pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Checkpoint> {
     let Checkpoint {
         description,
@@ -36,26 +21,21 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
         initial_states,
     } = checkpoint;
     if description.unit == Unit::Bpe {
-        let rule = "its tokens are subwords, which can spell every text";
-        return Err(Error::usage("--extend-vocab", rule, "Leave it out"));
+        return Err(Error::usage(
+            "--extend-vocab",
+            "the model's tokens are subwords, which can represent any text",
+            "Remove it",
+        ));
     }
     let mut types = vocabulary.types().to_vec();
     let unknown = types
         .iter()
         .position(|token| token == crate::corpus::UNKNOWN);
-    // An exact look-up: one that takes words for <unk> would find all of them.
-    let known: HashMap<&str, ()> = vocabulary
-        .types()
-        .iter()
-        .map(|token| (token.as_str(), ()))
-        .collect();
-    let new: Vec<&String> = other
-        .types()
-        .iter()
-        .filter(|token| !known.contains_key(token.as_str()))
-        .collect();
-    let added = new.len();
-    types.extend(new.into_iter().cloned());
+    // The vocabulary's own lookup would map unknown words to <unk>.
+    let known: HashSet<&str> = vocabulary.types().iter().map(String::as_str).collect();
+    let is_new = |token: &&String| !known.contains(token.as_str());
+    types.extend(other.types().iter().filter(is_new).cloned());
+    let added = types.len() - vocabulary.len();
     let before = &description.config;
     let mut config = Config {
         vocab_size: types.len(),
@@ -69,12 +49,15 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
         *last += added;
     }
     config.validate()?;
-    let pairs = parameter_specs(before)
+    let old_specs = parameter_specs(before);
+    let new_specs = parameter_specs(&config);
+    let parameters = parameters
         .into_iter()
-        .zip(parameter_specs(&config))
-        .zip(parameters);
-    let parameters = pairs
-        .map(|((before, after), values)| grown(&before, &after, values, unknown, vocabulary.len()))
+        .enumerate()
+        .map(|(index, values)| {
+            let (old, new) = (&old_specs[index], &new_specs[index]);
+            extended(old, new, values, unknown, vocabulary.len())
+        })
         .collect();
     let vocabulary = Vocabulary::new(types)?;
     let vocabulary = if description.skip_unknown {
@@ -93,9 +76,8 @@ pub(super) fn extend(checkpoint: Checkpoint, other: &Vocabulary) -> Result<Check
     })
 }
 
-/// A parameter with room for more types, along whichever side of it has one number or one row for
-/// each.
-fn grown(
+/// A parameter extended along the dimension that has one element or one row for each type.
+fn extended(
     before: &ParameterSpec,
     after: &ParameterSpec,
     values: Vec<f32>,
@@ -109,7 +91,7 @@ fn grown(
     let (old, new) = (columns(before), columns(after));
     if old == new {
         let rows = before.len() / old;
-        // A cluster's rows are not those of all words.
+        // A cluster's rows are not indexed by word.
         let row = match unknown.filter(|_| rows == words) {
             Some(unknown) => values[unknown * old..][..old].to_vec(),
             None => (0..old)
@@ -119,7 +101,7 @@ fn grown(
         let added = after.shape[0] - before.shape[0];
         return [values, row.repeat(added)].concat();
     }
-    // One-hot input: a column for each type.
+    // One-hot input has a column for each type.
     let row = |row: &[f32]| {
         let value = unknown.map_or_else(|| mean(row.iter(), old), |unknown| row[unknown]);
         [row.to_vec(), vec![value; new - old]].concat()
@@ -155,10 +137,10 @@ mod tests {
         }
     }
 
-    /// Every parameter of a word: that of a new one is <unk>'s, or the mean, and those of old ones
-    /// are as they were.
+    /// The parameters of new words are those of `<unk>`, or the mean; those of old words do not
+    /// change.
     #[test]
-    fn new_words_begin_as_unknown_ones() {
+    fn new_words_start_as_unknown_words() {
         let classes = Some(Classes {
             asked: 2,
             binning: Binning::Sqrt,
@@ -182,7 +164,7 @@ mod tests {
         for config in [one_hot, embedded] {
             for types in [["</s>", "a", "<unk>"], ["</s>", "a", "b"]] {
                 let before = checkpoint(config.clone(), &types);
-                let after = extend(before.clone(), &other).expect("it grows");
+                let after = extend(before.clone(), &other).expect("extended");
                 assert_eq!(
                     after.vocabulary.types()[3..],
                     ["new".to_owned(), "other".to_owned()]

@@ -1,5 +1,4 @@
-//! What `elman train` tells while it runs: a bar on a terminal, plain lines elsewhere, and
-//! `log.jsonl`.
+//! The progress of `elman train`: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
@@ -13,10 +12,10 @@ use crate::checkpoint::LOG;
 use crate::error::{Error, Result};
 use crate::train::{EpochRecord, Trainer};
 
-/// Seconds between two records of windows in the log, and between two plain lines.
-const BETWEEN_RECORDS: Duration = Duration::from_secs(10);
+/// Time between two records of windows in the log, and between two plain lines.
+const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Windows of an epoch in `log.jsonl`.
+/// A record of windows in `log.jsonl`.
 #[derive(Debug, Serialize)]
 struct WindowsRecord {
     epoch: usize,
@@ -27,8 +26,8 @@ struct WindowsRecord {
     tokens_per_second: f64,
 }
 
-/// The bar, the lines and the log of one run.
-pub(super) struct Reporter {
+/// The bar, the lines and the log of a run.
+pub(super) struct Progress {
     bar: ProgressBar,
     is_terminal: bool,
     log: File,
@@ -36,8 +35,8 @@ pub(super) struct Reporter {
     last_record: Instant,
 }
 
-impl Reporter {
-    /// Opens the log: at its end for a resumed run, empty for a new one.
+impl Progress {
+    /// Opens the log, to append to that of a resumed run.
     pub(super) fn new(directory: &Path, resumed: bool, trainer: &Trainer) -> Result<Self> {
         let path = directory.join(LOG);
         let log = OpenOptions::new()
@@ -77,7 +76,7 @@ impl Reporter {
             .map_err(Error::io("write", &self.path))
     }
 
-    /// Some windows are done.
+    /// Reports that windows are done.
     pub(super) fn windows(
         &mut self,
         trainer: &Trainer,
@@ -96,7 +95,7 @@ impl Reporter {
             "loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s",
             mean.exp()
         ));
-        if self.last_record.elapsed() < BETWEEN_RECORDS {
+        if self.last_record.elapsed() < RECORD_INTERVAL {
             return Ok(());
         }
         self.last_record = Instant::now();
@@ -118,7 +117,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// An epoch is done.
+    /// Reports that an epoch is done.
     pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         self.record(record)?;
         let line = format!(
@@ -137,12 +136,12 @@ impl Reporter {
                 ""
             },
             if record.rolled_back {
-                "  worse: weights put back"
+                "  worse: weights rolled back"
             } else {
                 ""
             }
         );
-        // A hidden bar would swallow the line.
+        // A hidden bar prints nothing.
         if self.is_terminal {
             self.bar.println(line);
         } else {
@@ -152,7 +151,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// The bar goes.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

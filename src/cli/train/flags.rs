@@ -1,0 +1,106 @@
+//! The flags of `elman train`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::vocabulary_flags::VocabularyFlags;
+use crate::cli::table_flags::GivenFields;
+use crate::cli::{DeviceFlags, presets};
+use crate::error::Result;
+use crate::model::{Binning, Classes, Config, ModelOptions};
+use crate::train::Recipe;
+
+/// Flags as given, on the command line or in files. Fields that are not given have the defaults of
+/// [`Recipe`] and [`ModelOptions`].
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct TrainFlags {
+    /// The training text [default: the built-in corpus]
+    #[arg(long, value_name = "FILE")]
+    pub(super) train: Option<PathBuf>,
+    /// The validation text [default: the last tenth of the training text, which is held out]
+    #[arg(long, value_name = "FILE")]
+    pub(super) valid: Option<PathBuf>,
+    /// The directory to write the model to
+    #[arg(long, value_name = "DIR", default_value = "model")]
+    pub(super) out: PathBuf,
+    /// Replace an existing model
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Resume an interrupted run; the result is bit-identical to an uninterrupted run on the same
+    /// device. The model and the recipe cannot change, except for --epochs; --train and --valid
+    /// give new locations of the texts
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "force", "preset", "config"])]
+    pub(in crate::cli) resume: Option<PathBuf>,
+    /// Fine-tune this model on new text
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(super) init: Option<PathBuf>,
+    /// Extend the vocabulary of the --init model with the types of the training text, selected by
+    /// --vocab-size, --min-count or --vocab; new types start with the parameters of <unk>
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        requires = "init",
+    )]
+    pub(super) extend_vocab: Option<bool>,
+    /// Read flags from a file with lines such as `lr = 0.1` or `hidden = [200, 100]`, or repeat the
+    /// run that wrote the model in DIR; flags on the command line take precedence
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(in crate::cli) config: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = presets::names(),
+        help = presets::help(),
+        hide_possible_values = true,
+    )]
+    pub(in crate::cli) preset: Option<String>,
+    /// Notes to print about flags that come from files.
+    #[arg(skip)]
+    pub(in crate::cli) notes: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) device: DeviceFlags,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(in crate::cli) vocabulary: VocabularyFlags,
+    #[command(flatten)]
+    pub(super) model: GivenFields<ModelOptions>,
+    #[command(flatten)]
+    pub(super) recipe: GivenFields<Recipe>,
+}
+
+impl TrainFlags {
+    /// The recipe of the run.
+    ///
+    /// # Errors
+    /// If a flag is invalid.
+    pub(in crate::cli) fn recipe(&self) -> Result<Recipe> {
+        let recipe = self.recipe.resolve()?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// The configuration of a new model with `vocab_size` types, which `classes` assigns to a
+    /// number of classes where there are classes.
+    ///
+    /// # Errors
+    /// If a flag is invalid.
+    pub(in crate::cli) fn config(
+        &self,
+        vocab_size: usize,
+        classes: impl FnOnce(usize, Binning) -> Result<Classes>,
+    ) -> Result<Config> {
+        self.model.resolve()?.resolve(vocab_size, classes)
+    }
+
+    /// The names of the given flags that describe a model, without dashes.
+    pub(super) fn given_model_flags(&self) -> impl Iterator<Item = &'static str> {
+        self.vocabulary
+            .given_model_flags()
+            .chain(self.model.names())
+    }
+}

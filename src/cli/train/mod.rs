@@ -1,0 +1,186 @@
+//! `elman train`: trains a model, from flags to a checkpoint.
+//!
+//! In: [`TrainFlags`]. Out: the model's directory, progress on standard error, results on standard
+//! output. The parts: `texts` reads what is trained on, `start` and `resume` make the run,
+//! `progress` and `report` print.
+
+mod extend;
+mod flags;
+mod progress;
+mod report;
+mod resume;
+mod start;
+mod texts;
+mod vocabulary_flags;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+pub(super) use flags::TrainFlags;
+
+use super::{check_unused, heap, quoted};
+use crate::check::check_mixed_products;
+use crate::checkpoint::{self, CorpusRecord, Description};
+use crate::corpus::Corpus;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::train::{Event, PrecisionKind, Trainer};
+use progress::Progress;
+use resume::SavedRun;
+
+/// A run that is ready to train.
+struct TrainingRun<'a> {
+    trainer: Trainer<'a>,
+    description: Description,
+    corpus: &'a Corpus,
+    record: CorpusRecord,
+    directory: PathBuf,
+    resumed: bool,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Finished,
+    Interrupted,
+}
+
+pub(super) fn run(flags: &TrainFlags) -> Result<()> {
+    let interrupted = interrupt_flag()?;
+    let start = Instant::now();
+    let mut device = flags.device.open()?;
+    flags.notes.iter().for_each(|note| eprintln!("{note}"));
+    let saved = match &flags.resume {
+        Some(directory) => Some(SavedRun::read(flags, directory)?),
+        None => {
+            prepare_directory(flags)?;
+            None
+        }
+    };
+    let (text, valid) = texts::texts(flags)?;
+    let init = start::initial_model(flags, &text)?;
+    let existing = init.as_ref().or(saved.as_ref().map(|run| &run.checkpoint));
+    let unit = existing.map_or(flags.vocabulary.unit(), |model| model.description.unit);
+    let vocabulary = existing.map(|model| model.vocabulary.clone());
+    let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, vocabulary)?;
+    let record = CorpusRecord {
+        train: text.path(),
+        valid,
+        bytes: corpus.report.bytes,
+        sha256: corpus.report.sha256.clone(),
+        limits: flags.vocabulary.limits()?,
+        tokenizer: flags.vocabulary.tokenizer.clone(),
+        vocab: flags.vocabulary.vocab.clone(),
+        init: flags.init.clone(),
+        vectors: flags.vocabulary.vectors.clone(),
+    };
+    let mut run = match saved {
+        Some(saved) => saved.resume(&mut device, flags, &corpus, record)?,
+        None => start::start(&mut device, flags, init, &corpus, record)?,
+    };
+    if run.trainer.recipe().precision == PrecisionKind::Mixed {
+        check_mixed_products(&mut device)?;
+    }
+    run.print_sizes(&device);
+    heap::trim_heap();
+    let outcome = run.train(&mut device, &interrupted)?;
+    let results = report::Results {
+        outcome,
+        grammar_perplexity: text.grammar_perplexity(&corpus, run.description.unit),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    run.report(&mut device, flags.json, &results)
+}
+
+/// Creates the directory of a new run.
+///
+/// # Errors
+/// If it is in use, or cannot be created.
+fn prepare_directory(flags: &TrainFlags) -> Result<()> {
+    let resume = format!("--resume {} continues its run, ", quoted(&flags.out));
+    check_unused(&flags.out, flags.force, &resume)?;
+    std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))
+}
+
+/// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let handler_flag = flag.clone();
+    let handler = move || {
+        if handler_flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\ninterrupted: saving … (press again to stop at once)");
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Error::invalid("Ctrl-C", error.to_string(), "Report this"))?;
+    Ok(flag)
+}
+
+impl TrainingRun<'_> {
+    /// Prints the sizes of the corpus and the model.
+    fn print_sizes(&self, device: &Device) {
+        eprintln!(
+            "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
+             windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
+            self.corpus.train.len(),
+            self.corpus.valid.len(),
+            self.corpus.vocabulary.len(),
+            self.trainer.model().parameters().len(),
+            self.trainer.windows_per_epoch(),
+            device.allocated_bytes().div_ceil(1 << 20),
+            self.trainer.snapshot_bytes().div_ceil(1 << 20)
+        );
+    }
+
+    /// Trains until the end, or until interrupted.
+    fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<Outcome> {
+        let mut progress = Progress::new(&self.directory, self.resumed, &self.trainer)?;
+        let outcome = loop {
+            match self.trainer.advance(device)? {
+                Event::Steps {
+                    loss,
+                    gradient_norm,
+                    tokens_per_second,
+                    ..
+                } => {
+                    progress.windows(&self.trainer, loss, gradient_norm, tokens_per_second)?;
+                    if interrupted.load(Ordering::SeqCst) {
+                        self.save(device)?;
+                        break Outcome::Interrupted;
+                    }
+                }
+                Event::Epoch(record) => {
+                    self.save(device)?;
+                    progress.epoch(&record)?;
+                    if interrupted.load(Ordering::SeqCst) {
+                        break Outcome::Interrupted;
+                    }
+                }
+                Event::Finished => break Outcome::Finished,
+            }
+        };
+        progress.finish();
+        Ok(outcome)
+    }
+
+    fn save(&mut self, device: &mut Device) -> Result<()> {
+        // A snapshot is large: freed memory goes back before it is taken and after it is written.
+        heap::trim_heap();
+        let snapshot = self.trainer.snapshot(device)?;
+        checkpoint::save(
+            &self.directory,
+            &self.description,
+            &self.corpus.vocabulary,
+            &snapshot,
+            self.trainer.recipe(),
+            self.trainer.progress(),
+            &self.record,
+        )?;
+        drop(snapshot);
+        heap::trim_heap();
+        Ok(())
+    }
+}

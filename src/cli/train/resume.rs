@@ -1,0 +1,146 @@
+//! Resuming an interrupted run.
+
+use std::path::Path;
+
+use super::TrainingRun;
+use super::flags::TrainFlags;
+use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TrainingRecord, TrainingState};
+use crate::cli::replay;
+use crate::corpus::Corpus;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::model::Classes;
+use crate::train::{Recipe, Trainer};
+
+/// A run saved on disk.
+pub(super) struct SavedRun<'a> {
+    directory: &'a Path,
+    pub(super) checkpoint: Checkpoint,
+    training: TrainingState,
+}
+
+impl<'a> SavedRun<'a> {
+    /// Reads a run.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the flags contradict it.
+    pub(super) fn read(flags: &TrainFlags, directory: &'a Path) -> Result<Self> {
+        let checkpoint = Checkpoint::read(directory)?;
+        let training = TrainingState::read(directory, &checkpoint)?;
+        check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
+        Ok(Self {
+            directory,
+            checkpoint,
+            training,
+        })
+    }
+
+    /// Resumes the run on a corpus.
+    ///
+    /// # Errors
+    /// If the training text is another one, or the number of epochs cannot change as requested.
+    pub(super) fn resume<'c>(
+        self,
+        device: &mut Device,
+        flags: &TrainFlags,
+        corpus: &'c Corpus,
+        record: CorpusRecord,
+    ) -> Result<TrainingRun<'c>> {
+        let saved = self.training.record;
+        if saved.corpus.sha256 != record.sha256 {
+            let text = match &record.train {
+                Some(path) => path.display().to_string(),
+                None => "the built-in corpus".into(),
+            };
+            return Err(Error::invalid(
+                text,
+                "it is not the text that the run was started with: its SHA-256 differs",
+                "Give --train the original file, or start a new run",
+            ));
+        }
+        let recipe = match flags.recipe.value("epochs") {
+            Some(_) => saved.recipe.with_epochs(flags.recipe()?.epochs)?,
+            None => saved.recipe,
+        };
+        let trainer = Trainer::resume(
+            device,
+            self.checkpoint.description.config.clone(),
+            self.training.snapshot,
+            saved.progress,
+            recipe,
+            corpus,
+        )?;
+        Ok(TrainingRun {
+            trainer,
+            description: self.checkpoint.description,
+            corpus,
+            record,
+            directory: self.directory.to_owned(),
+            resumed: true,
+        })
+    }
+}
+
+/// Checks that no flag changes the model or the recipe of a run, except for the epochs.
+fn check_unchanged(
+    flags: &TrainFlags,
+    directory: &Path,
+    description: &Description,
+    record: &TrainingRecord,
+) -> Result<()> {
+    let given = given_run(flags, description, record)?;
+    let saved = replay::run_flags(description, &record.corpus, &record.recipe);
+    let Some(((name, value), other)) = replay::first_difference(given, &saved) else {
+        return Ok(());
+    };
+    let other = match other {
+        Some(other) => format!("with --{name} {}", other.display()),
+        None => format!("without --{name}"),
+    };
+    Err(Error::usage(
+        format!("--{name} {} with --resume", value.display()),
+        format!(
+            "the run in {} was started {other}, and the model and the recipe of a resumed run \
+             cannot change",
+            directory.display()
+        ),
+        "Remove the flag, or start a new run with --out",
+    ))
+}
+
+/// The flags of a run as the command line describes it, with the epochs and texts of the saved one.
+fn given_run(
+    flags: &TrainFlags,
+    description: &Description,
+    record: &TrainingRecord,
+) -> Result<Vec<replay::Flag>> {
+    let vocab_size = description.config.vocab_size;
+    // The sizes of classes follow from the other fields and the text.
+    let classes = |asked, binning| {
+        let sizes = match description.config.class_sizes() {
+            [] => vec![vocab_size],
+            sizes => sizes.to_vec(),
+        };
+        Ok(Classes {
+            asked,
+            binning,
+            sizes,
+        })
+    };
+    let description = Description {
+        unit: flags.vocabulary.unit(),
+        config: flags.config(vocab_size, classes)?,
+        ..description.clone()
+    };
+    let recipe = Recipe {
+        epochs: record.recipe.epochs,
+        ..flags.recipe()?
+    };
+    let corpus = CorpusRecord {
+        limits: flags.vocabulary.limits()?,
+        tokenizer: flags.vocabulary.tokenizer.clone(),
+        vocab: flags.vocabulary.vocab.clone(),
+        ..record.corpus.clone()
+    };
+    Ok(replay::run_flags(&description, &corpus, &recipe))
+}

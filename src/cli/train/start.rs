@@ -1,0 +1,152 @@
+//! The start of a new run: a new model, or one to fine-tune.
+
+use std::path::Path;
+
+use super::TrainingRun;
+use super::extend::extend;
+use super::flags::TrainFlags;
+use super::texts::TrainingText;
+use crate::checkpoint::vectors::WordVectors;
+use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT};
+use crate::corpus::{Corpus, Vocabulary};
+use crate::device::{Device, check_memory};
+use crate::error::{Error, Result};
+use crate::model::{
+    Classes, Config, EMBEDDING_WEIGHT, ParameterValues, find_parameter, initial_values,
+    parameter_specs, set_forget_bias,
+};
+use crate::train::{Recipe, Trainer};
+
+/// The model of `--init`, if it is given, with its vocabulary extended as requested.
+///
+/// # Errors
+/// If the model cannot be read, or a flag contradicts it.
+pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<Option<Checkpoint>> {
+    let Some(directory) = &flags.init else {
+        return Ok(None);
+    };
+    if let Some(flag) = flags.given_model_flags().next() {
+        return Err(Error::usage(
+            format!("--{} with --init", flag.replace('_', "-")),
+            format!("the model is that of {}", directory.display()),
+            "Remove it, or train a new model without --init",
+        ));
+    }
+    let checkpoint = Checkpoint::read(directory)?;
+    if !flags.extend_vocab.unwrap_or(false) {
+        if flags.vocabulary.selects_types() {
+            return Err(Error::usage(
+                "--vocab-size, --min-count or --vocab with --init",
+                "the vocabulary is the model's",
+                "Add --extend-vocab, or remove them",
+            ));
+        }
+        return Ok(Some(checkpoint));
+    }
+    let unit = checkpoint.description.unit;
+    let other = match flags.vocabulary.vocab.as_slice() {
+        [] => {
+            let limits = flags.vocabulary.limits()?;
+            Corpus::read(text.source(), flags.valid.as_deref(), unit, limits)?.vocabulary
+        }
+        texts => Vocabulary::from_texts(texts, unit)?,
+    };
+    let before = checkpoint.vocabulary.len();
+    let checkpoint = extend(checkpoint, &other)?;
+    eprintln!(
+        "{} types beside the model's {before}",
+        checkpoint.vocabulary.len() - before
+    );
+    Ok(Some(checkpoint))
+}
+
+/// A new run, of a new model or of the model of `--init`.
+///
+/// # Errors
+/// If a flag is invalid, or the device lacks memory.
+pub(super) fn start<'a>(
+    device: &mut Device,
+    flags: &TrainFlags,
+    init: Option<Checkpoint>,
+    corpus: &'a Corpus,
+    record: CorpusRecord,
+) -> Result<TrainingRun<'a>> {
+    let recipe = flags.recipe()?;
+    let (mut description, values) = match init {
+        Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
+        None => new_model(flags, corpus, &recipe)?,
+    };
+    description.config.independent = recipe.independent;
+    let dropout_input = flags.recipe.value("dropout_input");
+    if let (Some(rate), 0) = (dropout_input, description.config.embedding_size) {
+        return Err(Error::usage(
+            format!("--dropout-input {rate}"),
+            "there is no embedding",
+            "Add --embedding D, or use --dropout-words",
+        ));
+    }
+    let config = description.config.clone();
+    let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
+    Ok(TrainingRun {
+        trainer,
+        description,
+        corpus,
+        record,
+        directory: flags.out.clone(),
+        resumed: false,
+    })
+}
+
+/// A new model and its initial values.
+fn new_model(
+    flags: &TrainFlags,
+    corpus: &Corpus,
+    recipe: &Recipe,
+) -> Result<(Description, ParameterValues)> {
+    let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
+    let config = flags.config(corpus.vocabulary.len(), classes)?;
+    let parameters = parameter_specs(&config)
+        .iter()
+        .fold(0, |sum: usize, spec| sum.saturating_add(spec.len()));
+    check_memory(
+        "initial values of the parameters",
+        parameters.saturating_mul(4),
+    )?;
+    let mut values = initial_values(&config, recipe.seed);
+    set_forget_bias(&config, &mut values, recipe.forget_bias);
+    if let Some(path) = &flags.vocabulary.vectors {
+        copy_vectors(path, &config, &corpus.vocabulary, &mut values)?;
+    }
+    let description = Description {
+        version: FORMAT,
+        unit: flags.vocabulary.unit(),
+        skip_unknown: false,
+        config,
+    };
+    Ok((description, values))
+}
+
+/// Copies word vectors into the embedding.
+fn copy_vectors(
+    path: &Path,
+    config: &Config,
+    vocabulary: &Vocabulary,
+    values: &mut ParameterValues,
+) -> Result<()> {
+    let vectors = WordVectors::read(path, vocabulary)?;
+    if vectors.size != config.embedding_size {
+        return Err(Error::usage(
+            format!("--vectors {}", path.display()),
+            format!(
+                "the vectors have {} elements, but the embedding has {}",
+                vectors.size, config.embedding_size
+            ),
+            format!("Use --embedding {}", vectors.size),
+        ));
+    }
+    let embedding = find_parameter(&parameter_specs(config), EMBEDDING_WEIGHT)
+        .expect("a model with an embedding size has an embedding");
+    let found = vectors.copy_to(values.of_mut(embedding), vocabulary);
+    eprintln!("vectors for {found} of {} types", vocabulary.len());
+    Ok(())
+}

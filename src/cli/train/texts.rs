@@ -1,0 +1,108 @@
+//! What a run trains on: the texts, and the vocabulary that turns them into a corpus.
+
+use std::path::PathBuf;
+
+use super::flags::TrainFlags;
+use crate::corpus::builtin::{self, SampledText};
+use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
+use crate::error::{Error, Result};
+
+/// The training text.
+pub(super) enum TrainingText {
+    File(PathBuf),
+    BuiltIn(SampledText),
+}
+
+impl TrainingText {
+    pub(super) fn source(&self) -> TextSource<'_> {
+        match self {
+            Self::File(path) => TextSource::File(path),
+            Self::BuiltIn(sampled) => TextSource::Memory(sampled.text.as_bytes()),
+        }
+    }
+
+    /// The file, unless the text is built in.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::BuiltIn(_) => None,
+        }
+    }
+
+    /// The perplexity of the grammar itself on the validation part, where the text is built in and
+    /// its tokens are words.
+    pub(super) fn grammar_perplexity(&self, corpus: &Corpus, unit: Unit) -> Option<f64> {
+        match self {
+            Self::BuiltIn(sampled) if unit == Unit::Word => {
+                let sentences = corpus.valid.iter().filter(|&id| id == 0).count();
+                Some(sampled.perplexity_of_last(sentences))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The training text and the validation file.
+///
+/// # Errors
+/// If a validation file is given for the built-in corpus.
+pub(super) fn texts(flags: &TrainFlags) -> Result<(TrainingText, Option<PathBuf>)> {
+    match (flags.train.clone(), flags.valid.clone()) {
+        (Some(path), valid) => Ok((TrainingText::File(path), valid)),
+        (None, None) => {
+            let sampled = builtin::draw(builtin::SENTENCES, builtin::SEED)?;
+            Ok((TrainingText::BuiltIn(sampled), None))
+        }
+        (None, Some(valid)) => Err(Error::usage(
+            format!("--valid {}", valid.display()),
+            "the built-in corpus has its own validation part",
+            "Add --train",
+        )),
+    }
+}
+
+/// Reads the corpus with the vocabulary of an existing model, the one that the flags give, or a new
+/// one.
+///
+/// # Errors
+/// If a file cannot be read or used.
+pub(super) fn read_corpus(
+    flags: &TrainFlags,
+    text: &TrainingText,
+    valid: Option<&PathBuf>,
+    unit: Unit,
+    existing: Option<Vocabulary>,
+) -> Result<Corpus> {
+    let limits = flags.vocabulary.limits()?;
+    let valid = valid.map(PathBuf::as_path);
+    let given = || match (&flags.vocabulary.tokenizer, &flags.vocabulary.vocab) {
+        (Some(path), _) => Vocabulary::from_subwords(Subwords::read(path)?).map(Some),
+        (None, texts) if !texts.is_empty() => Vocabulary::from_texts(texts, unit).map(Some),
+        _ => Ok(None),
+    };
+    let vocabulary = match existing {
+        Some(vocabulary) => Some(vocabulary),
+        None => given()?,
+    };
+    let corpus = match vocabulary {
+        Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid, unit)?,
+        None => Corpus::read(text.source(), valid, unit, limits)?,
+    };
+    note_missing_subwords(&corpus, limits);
+    Ok(corpus)
+}
+
+/// Prints a note where a text has fewer subwords than requested.
+fn note_missing_subwords(corpus: &Corpus, limits: Limits) {
+    let found = corpus.vocabulary.len();
+    let Some(requested) = limits.vocab_size.filter(|&requested| found < requested) else {
+        return;
+    };
+    if corpus.vocabulary.subwords().is_some() {
+        eprintln!(
+            "note: {found} subwords, not the {requested} of --vocab-size: no other pair of \
+             adjacent subwords occurs {} times in the text",
+            limits.min_count
+        );
+    }
+}
