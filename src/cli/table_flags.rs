@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, Resettable, Str, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::message::{flag_name, with_field_flags};
@@ -60,11 +60,13 @@ impl<T: Fields> GivenFields<T> {
 
 impl<T: Fields> Args for GivenFields<T> {
     fn augment_args(command: Command) -> Command {
-        let heading = command.get_next_help_heading().map(str::to_owned);
+        let heading = command
+            .get_next_help_heading()
+            .map(|heading| Str::from(heading.to_owned()));
         command
             .next_help_heading(T::TITLE)
             .args(T::FIELDS.iter().map(argument))
-            .next_help_heading(heading)
+            .next_help_heading(Resettable::from(heading))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
