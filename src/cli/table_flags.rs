@@ -149,3 +149,93 @@ fn help<T: Fields>(field: &Field<T>) -> String {
     let text = format!("{}{default}{}", field.description, rows.collect::<String>());
     with_field_flags(&text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::command;
+    use crate::cli::message::message;
+    use crate::field::FieldValue;
+    use crate::model::ModelOptions;
+    use crate::train::Recipe;
+
+    /// A value that breaks a rule, where there is one.
+    fn invalid_value(rule: Rule) -> Option<&'static str> {
+        match rule {
+            Rule::Any => None,
+            Rule::Finite => Some("inf"),
+            Rule::NonNegative => Some("-1"),
+            Rule::Positive | Rule::Fraction | Rule::AtLeast(_) => Some("0"),
+            Rule::Probability => Some("1"),
+            Rule::Between(_, _) => Some("1000"),
+            Rule::Registered(_) => Some("unregistered"),
+        }
+    }
+
+    fn check_table<T: Fields>() {
+        let command = command();
+        let train = command.find_subcommand("train").expect("a subcommand");
+        for field in T::FIELDS {
+            let flag = flag_name(field.name);
+            let argument = train
+                .get_arguments()
+                .find(|argument| argument.get_long() == Some(&flag))
+                .unwrap_or_else(|| panic!("train has no --{flag}"));
+            let help = argument.get_help().expect("a help text").to_string();
+            assert!(!field.description.is_empty(), "{flag}");
+            assert!(!help.contains('`'), "--{flag} names no flag: {help}");
+            if let Some(default) = field.get(&T::defaults())
+                && field.default.is_empty()
+                && field.kind() != Kind::Switch
+            {
+                assert!(help.contains(&format!("[default: {default}]")), "{help}");
+            }
+            for other in field.voided_by {
+                let is_flag = |one: &Arg| one.get_long() == Some(&flag_name(other));
+                assert!(train.get_arguments().any(is_flag), "{flag}: no --{other}");
+            }
+            let Some(value) = invalid_value(field.rule) else {
+                continue;
+            };
+            let mut configuration = T::default();
+            field.set(&mut configuration, value).expect("a value");
+            // A field that sets others is checked through them.
+            if field.get(&configuration).is_some() {
+                let error = configuration.check_rules().expect_err("out of range");
+                let text = message(&error);
+                assert!(text.starts_with(&format!("--{flag} {value}: ")), "{text}");
+                assert!(!text.contains('`'), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_a_flag_and_has_a_rule_that_names_it() {
+        check_table::<Recipe>();
+        check_table::<ModelOptions>();
+    }
+
+    #[test]
+    fn conditions_name_fields() {
+        fn check<T: Fields>() {
+            for field in T::FIELDS {
+                if let Some(condition) = &field.condition {
+                    assert!(T::field(condition.field).is_some(), "{}", field.name);
+                }
+                assert!(T::field(field.name).is_some_and(|one| one.name == field.name));
+            }
+        }
+        check::<Recipe>();
+        check::<ModelOptions>();
+    }
+
+    #[test]
+    fn values_are_read_as_they_are_written() {
+        assert_eq!(Vec::from_text("3,5"), Ok(vec![3_usize, 5]));
+        assert_eq!(
+            f32::from_text("0.1").map(|x| x.to_text()),
+            Ok(Some("0.1".into()))
+        );
+        assert!(usize::from_text("-1").is_err() && bool::from_text("yes").is_err());
+    }
+}

@@ -204,3 +204,46 @@ impl ModelOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields of [`Config`] that follow from others, from the text, or from the recipe.
+    const DERIVED: [&str; 4] = ["vocab_size", "decoder_bias", "initial_state", "independent"];
+
+    #[test]
+    fn every_field_of_a_configuration_has_a_row() {
+        let config = serde_json::to_value(Config::default()).expect("JSON");
+        let object = config.as_object().expect("an object");
+        for name in object.keys() {
+            let is_derived = DERIVED.contains(&name.as_str());
+            assert!(
+                ModelOptions::field(name).is_some() != is_derived,
+                "{name} has no row, or a row that is not expected"
+            );
+        }
+        // Parts that the default configuration lacks.
+        for name in [
+            "hidden_sizes",
+            "classes",
+            "cutoffs",
+            "samples",
+            "direct_order",
+        ] {
+            assert!(ModelOptions::field(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn options_without_values_resolve_to_the_default() {
+        let classes = |_, _| -> Result<Classes> { panic!("there are no classes") };
+        let config = Config::default();
+        let options = ModelOptions::default();
+        let resolved = options.resolve(config.vocab_size, classes);
+        assert_eq!(resolved.expect("a configuration"), config);
+        let options = ModelOptions::of(&config);
+        let resolved = options.resolve(config.vocab_size, classes);
+        assert_eq!(resolved.expect("a configuration"), config);
+    }
+}
