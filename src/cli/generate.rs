@@ -33,7 +33,7 @@ pub(super) struct GenerateFlags {
     /// Draw only from the K most likely tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Draw only from the most likely tokens whose probabilities add up to P
+    /// Draw only from the most likely tokens whose probabilities add up to at least P
     #[arg(long, default_value_t = 1.0, value_name = "P")]
     top_p: f64,
     /// Seed of the random numbers

@@ -180,7 +180,8 @@ mod tests {
     fn a_file_larger_than_protobuf_allows_is_rejected_before_it_is_built() {
         assert!(check_file_size(MAX_FILE_SIZE).is_ok());
         // One-hot input of an LSTM with 8000 units: the identity alone is too large.
-        let (weight, recurrent) = (vec![0.0; 32_000 * 2], [0.0]);
+        let weight = vec![0.0; 32_000 * 2];
+        let recurrent = [0.0];
         let parameters = vec![
             NamedParameter {
                 name: "rnn.weight_ih_l0".into(),
