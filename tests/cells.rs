@@ -3,9 +3,12 @@
 //! windows.
 
 use elman::device::Device;
-use elman::model::{CELLS, Capacity, DropoutRates, NoiseSampler, OUTPUTS, Window};
+use elman::model::{CELLS, Capacity, DropoutRates, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
+use super::cell_architectures::{
+    adaptive_architectures, architectures, class_architectures, sampled, sampled_architectures,
+};
 use super::compare::assert_close;
 use super::harness::{apply, device_trials, test, trials};
 use super::reference::cells::Cell;
@@ -13,8 +16,8 @@ use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
 use super::reference::outputs::{Direct, Output};
-use super::reference::sampled::{Objective, Sampled};
-use super::steps::{
+use super::reference::sampled::Objective;
+use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
 };
 
@@ -74,228 +77,6 @@ fn reference_has_every_cell_and_output() {
         OUTPUTS.iter().map(|row| row.name).collect::<Vec<_>>(),
         ["softmax", "class", "adaptive", "sampled"]
     );
-}
-
-/// Networks of one cell: one-hot input and embeddings, with and without biases, layers of different
-/// sizes, tied tables, a projection.
-fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let same = Architecture {
-        cell,
-        activation: Activation::Tanh,
-        vocab_size: 7,
-        hidden_sizes: vec![5; num_layers],
-        ..Default::default()
-    };
-    let hidden_sizes: Vec<usize> = [4, 6, 3].into_iter().take(num_layers).collect();
-    let last = hidden_sizes[num_layers - 1];
-    let differing = Architecture {
-        embedding_size: last,
-        hidden_sizes,
-        bias: true,
-        ..same.clone()
-    };
-    vec![
-        same.clone(),
-        Architecture {
-            bias: true,
-            decoder_bias: true,
-            ..same.clone()
-        },
-        Architecture {
-            embedding_size: 3,
-            bias: true,
-            ..same.clone()
-        },
-        Architecture {
-            embedding_size: 3,
-            tied: true,
-            projection: true,
-            decoder_bias: true,
-            ..same.clone()
-        },
-        Architecture {
-            embedding_size: 6,
-            projection: true,
-            bias: true,
-            ..same
-        },
-        Architecture {
-            tied: true,
-            ..differing.clone()
-        },
-        Architecture {
-            embedding_size: 2,
-            decoder_bias: true,
-            ..differing
-        },
-    ]
-}
-
-/// Networks of one cell with classes: one class and several, classes of one word, with biases,
-/// direct connections and a compression layer.
-fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let of = |sizes: &[usize], direct| Output::Class {
-        sizes: sizes.to_vec(),
-        direct,
-    };
-    let plain = Architecture {
-        cell,
-        activation: Activation::Tanh,
-        vocab_size: 7,
-        hidden_sizes: vec![5; num_layers],
-        ..Default::default()
-    };
-    vec![
-        Architecture {
-            output: of(&[2, 1, 4], None),
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[7], None),
-            bias: true,
-            decoder_bias: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(
-                &[1, 3, 3],
-                Some(Direct {
-                    size: 320,
-                    order: 3,
-                }),
-            ),
-            embedding_size: 3,
-            projection: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[4, 3], Some(Direct { size: 64, order: 4 })),
-            decoder_bias: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[3, 4], Some(Direct { size: 96, order: 1 })),
-            compression_size: 4,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[1; 7], None),
-            embedding_size: 2,
-            ..plain.clone()
-        },
-        Architecture {
-            compression_size: 6,
-            decoder_bias: true,
-            ..plain
-        },
-    ]
-}
-
-/// Networks of one cell with clusters: one and several, clusters of one word, with biases,
-/// projections that narrow or do not, a projection and a compression layer.
-fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let of = |cutoffs: &[usize], divisor| Output::Adaptive {
-        cutoffs: cutoffs.to_vec(),
-        divisor,
-    };
-    let plain = Architecture {
-        cell,
-        activation: Activation::Tanh,
-        vocab_size: 7,
-        hidden_sizes: vec![5; num_layers],
-        ..Default::default()
-    };
-    vec![
-        Architecture {
-            output: of(&[3], 2.0),
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[1, 3, 6], 1.25),
-            bias: true,
-            decoder_bias: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[2, 4], 1.0),
-            embedding_size: 3,
-            projection: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[1, 2, 3, 4, 5, 6], 4.0),
-            decoder_bias: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(&[6], 4.0),
-            compression_size: 4,
-            ..plain
-        },
-    ]
-}
-
-/// The sample that the model draws for a window whose draw index is 0.
-fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64]) -> Output {
-    let mut words: Vec<usize> = NoiseSampler::new(counts, power, 0)
-        .sample(0, samples)
-        .into_iter()
-        .map(|word| word as usize)
-        .collect();
-    words.sort_unstable();
-    if objective == Objective::Softmax {
-        words.dedup();
-    }
-    Output::Sampled(Sampled {
-        objective,
-        counts: counts.to_vec(),
-        power,
-        draws: samples,
-        words,
-    })
-}
-
-/// Networks of one cell trained on samples: of one word and of more words than the vocabulary has,
-/// with both losses, biases, a projection and a compression layer.
-fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
-    let counts = [9, 4, 0, 3, 1, 1, 20];
-    let of = |objective, samples, power| sampled(objective, samples, power, &counts);
-    let plain = Architecture {
-        cell,
-        activation: Activation::Tanh,
-        vocab_size: 7,
-        hidden_sizes: vec![5; num_layers],
-        ..Default::default()
-    };
-    vec![
-        Architecture {
-            output: of(Objective::Softmax, 3, 0.75),
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(Objective::Softmax, 40, 1.0),
-            bias: true,
-            decoder_bias: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(Objective::Nce(0.0), 5, 0.5),
-            embedding_size: 3,
-            projection: true,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(Objective::Nce(1.5), 17, 0.0),
-            decoder_bias: true,
-            compression_size: 4,
-            ..plain.clone()
-        },
-        Architecture {
-            output: of(Objective::Softmax, 1, 0.75),
-            decoder_bias: true,
-            ..plain
-        },
-    ]
 }
 
 fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {

@@ -1,18 +1,16 @@
 //! Models imported from PyTorch and exported to it.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::command::{Run, Workbench, small_text};
-use crate::environment::{has_python, python};
 use crate::harness::{apply, test};
 
-const DEEP: &str = "--layers 2 --embedding 6 --bias --activation tanh --hidden 11";
+pub const DEEP: &str = "--layers 2 --embedding 6 --bias --activation tanh --hidden 11";
 
 /// A workbench with a text and one model per pair of a name and flags.
-fn workbench(models: &[(&str, &str)]) -> Workbench {
+pub fn workbench(models: &[(&str, &str)]) -> Workbench {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     workbench.write(
@@ -29,7 +27,7 @@ fn workbench(models: &[(&str, &str)]) -> Workbench {
 }
 
 /// Imports a file with the vocabulary in the same list; `rest` holds more flags.
-fn import(workbench: &Workbench, file: &str, vocabulary: &str, rest: &str) -> Run {
+pub fn import(workbench: &Workbench, file: &str, vocabulary: &str, rest: &str) -> Run {
     workbench.run(&format!(
         "import --from pytorch {file} --vocab {vocabulary} {rest}"
     ))
@@ -47,10 +45,10 @@ fn assert_same_model(workbench: &Workbench, one: &str, other: &str) {
 
 /// A safetensors file that can be modified.
 #[derive(Clone)]
-struct Tensors(BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>);
+pub struct Tensors(pub BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>);
 
 impl Tensors {
-    fn read(workbench: &Workbench, file: &str) -> Self {
+    pub fn read(workbench: &Workbench, file: &str) -> Self {
         let bytes = workbench.read(file);
         let tensors = SafeTensors::deserialize(&bytes)
             .expect("a safetensors file")
@@ -68,7 +66,7 @@ impl Tensors {
         )
     }
 
-    fn write(&self, workbench: &Workbench, file: &str) {
+    pub fn write(&self, workbench: &Workbench, file: &str) {
         let views = self.0.iter().map(|(name, (dtype, shape, bytes))| {
             (
                 name,
@@ -82,7 +80,7 @@ impl Tensors {
         );
     }
 
-    fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
+    pub fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
         Self(
             self.0
                 .iter()
@@ -91,7 +89,7 @@ impl Tensors {
         )
     }
 
-    fn values(&self, name: &str) -> Vec<f32> {
+    pub fn values(&self, name: &str) -> Vec<f32> {
         self.0[name]
             .2
             .as_chunks()
@@ -102,7 +100,7 @@ impl Tensors {
     }
 
     /// Adds or replaces a tensor of f32.
-    fn set(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+    pub fn set(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -112,7 +110,11 @@ impl Tensors {
     }
 
     /// Every tensor converted to another type.
-    fn converted<const N: usize>(&self, dtype: Dtype, convert: impl Fn(f32) -> [u8; N]) -> Self {
+    pub fn converted<const N: usize>(
+        &self,
+        dtype: Dtype,
+        convert: impl Fn(f32) -> [u8; N],
+    ) -> Self {
         let convert = |name: &String| self.values(name).into_iter().flat_map(&convert).collect();
         Self(
             self.0
@@ -434,390 +436,4 @@ fn force_removes_training_state() {
         .collect();
     left.sort();
     assert_eq!(left, ["config.json", "model.safetensors", "vocab.txt"]);
-}
-
-#[apply(test)]
-fn rejected_tensors() {
-    let workbench = workbench(&[("deep", DEEP)]);
-    let tensors = Tensors::read(&workbench, "deep/model.safetensors")
-        .renamed(|name| name.replace("embedding.", "module.encoder."));
-    let tensors = tensors.renamed(|name| {
-        if name.starts_with("module.") {
-            name.to_owned()
-        } else {
-            format!("module.{name}")
-        }
-    });
-    let types = tensors.0["module.encoder.weight"].1[0];
-    let refused = |change: &dyn Fn(&mut Tensors), parts: &[&str]| {
-        let mut changed = tensors.clone();
-        change(&mut changed);
-        changed.write(&workbench, "bad.safetensors");
-        import(&workbench, "bad.safetensors", "deep/vocab.txt", "--out new")
-            .fails(1, &[&["bad.safetensors"], parts].concat());
-    };
-    let remove = |names: &'static [&'static str]| {
-        move |file: &mut Tensors| names.iter().for_each(|name| drop(file.0.remove(*name)))
-    };
-    refused(
-        &remove(&["module.rnn.bias_hh_l0"]),
-        &["it lacks module.rnn.bias_hh_l0. "],
-    );
-    refused(
-        &remove(&["module.rnn.bias_hh_l0", "module.rnn.bias_hh_l1"]),
-        &["it lacks module.rnn.bias_hh_l0, module.rnn.bias_hh_l1. "],
-    );
-    let missing = remove(&[
-        "module.rnn.weight_hh_l0",
-        "module.rnn.weight_ih_l1",
-        "module.decoder.weight",
-    ]);
-    let all = [
-        "lacks",
-        "module.rnn.weight_hh_l0, module.rnn.weight_ih_l1, module.decoder.weight",
-    ];
-    refused(&missing, &all);
-    refused(
-        &remove(&["module.rnn.weight_ih_l0", "module.rnn.bias_ih_l0"]),
-        &["module.rnn.weight_ih_l0, module.rnn.bias_ih_l0"],
-    );
-    let add = |name: &'static str, shape: &'static [usize]| {
-        move |file: &mut Tensors| file.set(name, shape, &vec![0.5; shape.iter().product()])
-    };
-    refused(
-        &add("module.attention.weight", &[2, 2]),
-        &["no model of Elman has: module.attention.weight. "],
-    );
-    refused(
-        &add("rnn.weight_ih_l0", &[11, 6]),
-        &["has: rnn.weight_ih_l0. "],
-    );
-    refused(
-        &add("module.embedding.weight", &[1, 6]),
-        &["has: module.encoder.weight. "],
-    );
-    refused(
-        &add("module.rnn.weight_ih_l01", &[11, 11]),
-        &["has: module.rnn.weight_ih_l01. "],
-    );
-    refused(
-        &add("module.rnn.weight_ih_l99999999999", &[11, 11]),
-        &["has: module.rnn.weight_ih_l99999999999. "],
-    );
-    refused(
-        &|file| (missing(file), add("a", &[1])(file)).1,
-        &[all[1], "has: a. "],
-    );
-    refused(
-        &add("module.rnn.weight_ih_l0_reverse", &[11, 6]),
-        &["module.rnn.weight_ih_l0_reverse", "bidirectional"],
-    );
-    refused(
-        &add("module.rnn.weight_hr_l0", &[3, 11]),
-        &["module.rnn.weight_hr_l0", "projections", "proj_size"],
-    );
-    refused(
-        &add("module.rnn.weight_hh_l1", &[11, 12]),
-        &["module.rnn.weight_ih_l1", "[11, 11]", "[12, 11]"],
-    );
-    refused(
-        &add("module.rnn.weight_ih_l0", &[11, 7]),
-        &["module.rnn.weight_ih_l0", "[11, 7]", "[11, 6]"],
-    );
-    refused(
-        &add("module.rnn.weight_ih_l0", &[22, 6]),
-        &["module.rnn.weight_ih_l0", "[22, 6]", "nn.GRU 3"],
-    );
-    refused(
-        &add("module.rnn.bias_ih_l1", &[11, 1]),
-        &["module.rnn.bias_ih_l1", "[11, 1]", "[11]"],
-    );
-    refused(
-        &add("module.rnn.weight_hh_l0", &[11]),
-        &["module.rnn.weight_hh_l0", "[11]", "matrix"],
-    );
-    refused(
-        &add("module.rnn.weight_hh_l0", &[11, 0]),
-        &["module.rnn.weight_hh_l0", "[11, 0]", "matrix"],
-    );
-    refused(
-        &add("module.decoder.bias", &[3]),
-        &["module.decoder.bias", "[3]", &format!("[{types}]")],
-    );
-    refused(
-        &add("module.decoder.weight", &[3, 11]),
-        &[
-            "module.decoder.weight",
-            "[3, 11]",
-            &format!("[{types}, 11]"),
-        ],
-    );
-    refused(
-        &|file| file.0.values_mut().for_each(|tensor| tensor.0 = Dtype::I32),
-        &["its type is I32", "F64"],
-    );
-    for (value, name) in [
-        (f32::NAN, "NaN"),
-        (f32::INFINITY, "inf"),
-        (f32::NEG_INFINITY, "-inf"),
-    ] {
-        let poison = |file: &mut Tensors| {
-            let mut values = file.values("module.rnn.weight_hh_l1");
-            values[2 * 11 + 3] = value;
-            file.set("module.rnn.weight_hh_l1", &[11, 11], &values);
-        };
-        refused(
-            &poison,
-            &[
-                "module.rnn.weight_hh_l1",
-                &format!("element [2, 3] is {name}"),
-            ],
-        );
-    }
-    let large = |file: &mut Tensors| {
-        let bytes = vec![1e300_f64; types]
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        file.0.insert(
-            "module.decoder.bias".into(),
-            (Dtype::F64, vec![types], bytes),
-        );
-    };
-    refused(
-        &large,
-        &["module.decoder.bias", "element [0] is 1e300", "F32"],
-    );
-    assert!(
-        !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
-    );
-}
-
-#[apply(test)]
-fn rejected_vocabularies() {
-    let workbench = workbench(&[("deep", DEEP)]);
-    let vocabulary = String::from_utf8(workbench.read("deep/vocab.txt")).expect("UTF-8");
-    let size = vocabulary.lines().count();
-    let refused = |text: &str, parts: &[&str]| {
-        workbench.write("bad.txt", text);
-        import(&workbench, "deep/model.safetensors", "bad.txt", "--out new").fails(1, parts);
-    };
-    refused(
-        &(vocabulary.clone() + "another\n"),
-        &[
-            "bad.txt",
-            &format!("{} types", size + 1),
-            &format!("{size} rows"),
-        ],
-    );
-    refused(
-        vocabulary.trim_end().rsplit_once('\n').expect("lines").0,
-        &["bad.txt", &format!("{} types", size - 1)],
-    );
-    refused(
-        &vocabulary.replace("</s>", "<end>"),
-        &["bad.txt", "boundary", "</s> or <eos>", "--unit char"],
-    );
-    refused(
-        &(vocabulary.clone() + "\n"),
-        &[&format!("bad.txt, line {}", size + 1), "empty"],
-    );
-    refused(
-        &vocabulary.replace("</s>", "a </s>"),
-        &["bad.txt, line 1", "white space"],
-    );
-    refused(
-        &vocabulary.replace("</s>\n", "</s> 0\n"),
-        &["bad.txt, line 2", "has an id"],
-    );
-    refused("</s>\n</s>\n", &["</s>", "twice"]);
-    refused("", &["bad.txt", "boundary"]);
-    import(
-        &workbench,
-        "deep/model.safetensors",
-        "deep/vocab.txt",
-        "--out new --unit char",
-    )
-    .fails(1, &["vocab.txt, line", "--unit word"]);
-    import(
-        &workbench,
-        "deep/model.safetensors",
-        "missing.txt",
-        "--out new",
-    )
-    .fails(1, &["missing.txt", "because"]);
-    assert!(
-        !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
-    );
-}
-
-#[apply(test)]
-fn rejected_flags_and_files() {
-    let workbench = workbench(&[("deep", DEEP)]);
-    let (file, vocabulary) = ("deep/model.safetensors", "deep/vocab.txt");
-    import(&workbench, "missing.safetensors", vocabulary, "--out new")
-        .fails(1, &["missing.safetensors", "because"]);
-    import(&workbench, "train.txt", vocabulary, "--out new")
-        .fails(1, &["train.txt", "safetensors", "save_file"]);
-    workbench.write("half.safetensors", &workbench.read(file)[..2000]);
-    import(&workbench, "half.safetensors", vocabulary, "--out new")
-        .fails(1, &["half.safetensors", "not a complete"]);
-    import(&workbench, file, vocabulary, "--out train.txt")
-        .fails(1, &["train.txt", "it is a file"]);
-    for (flags, parts) in [
-        (
-            "--out new --initial-state nan",
-            &["--initial-state NaN", "finite"][..],
-        ),
-        ("--out new --activation cosine", &["cosine", "sigmoid"]),
-        ("--out new --unit syllable", &["syllable", "word"]),
-        ("", &["--out"]),
-    ] {
-        import(&workbench, file, vocabulary, flags).fails(2, parts);
-    }
-    workbench
-        .run(&format!(
-            "import --from keras {file} --vocab {vocabulary} --out new"
-        ))
-        .fails(2, &["keras", "pytorch"]);
-    workbench
-        .run(&format!("import --from pytorch {file} --out new"))
-        .fails(2, &["--vocab"]);
-    assert!(
-        !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
-    );
-}
-
-/// Runs a Python program in the workbench's directory and returns its standard output.
-fn run_python(workbench: &Workbench, arguments: &[&str]) -> String {
-    let mut command = Command::new(python());
-    let output = command
-        .args(arguments)
-        .current_dir(workbench.path(""))
-        .output()
-        .expect("Python runs");
-    Run::new(&format!("(python {})", arguments[0]), output)
-        .succeeds()
-        .stdout
-}
-
-fn assert_close(ours: f64, theirs: f64, what: &str) {
-    assert!(
-        (ours - theirs).abs() <= 1e-5 * theirs.abs(),
-        "{what}: {ours}, and PyTorch says {theirs}"
-    );
-}
-
-#[apply(test)]
-#[ignore_unless(has_python("torch, safetensors"))]
-fn pytorch_agrees_with_score() {
-    let workbench = Workbench::new();
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/pytorch/make_checkpoint.py"
-    );
-    let theirs: serde_json::Value =
-        serde_json::from_str(&run_python(&workbench, &[script, "."])).expect("JSON");
-    for (case, activation, said) in [
-        ("plain", "tanh", "<eos>"),
-        (
-            "deep",
-            "relu",
-            "have type F64: their 180 elements were converted to F32, 180 of them rounded to the \
-             nearest",
-        ),
-        ("tied", "tanh", "<eos>"),
-        (
-            "brief",
-            "tanh",
-            "have type BF16: their 69 elements were converted to F32, all of them exactly",
-        ),
-    ] {
-        let flags = format!("--out {case} --activation {activation}");
-        let run = import(
-            &workbench,
-            &format!("{case}.safetensors"),
-            "vocab.txt",
-            &flags,
-        )
-        .succeeds();
-        assert!(
-            run.stderr.contains(said) && run.stderr.contains("had id 4"),
-            "{case}: {}",
-            run.stderr
-        );
-        let ours = workbench
-            .run(&format!(
-                "score lines.txt --model {case} --device cpu --json --per-token"
-            ))
-            .succeeds()
-            .json();
-        let lines = theirs[case].as_array().expect("lines");
-        assert_eq!(
-            (
-                lines.len(),
-                ours["token_log10_probs"].as_array().map(Vec::len)
-            ),
-            (4, Some(4))
-        );
-        for (line, theirs) in lines.iter().enumerate() {
-            let [ours, theirs] = [&ours["token_log10_probs"][line], theirs]
-                .map(|line| line.as_array().expect("tokens"));
-            assert_eq!(ours.len(), theirs.len());
-            for (token, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-                let [ours, theirs] =
-                    [ours, theirs].map(|number| number.as_f64().expect("a number"));
-                assert_close(ours, theirs, &format!("{case}, line {line}, token {token}"));
-            }
-        }
-    }
-}
-
-/// The Python code in the README after the comment that introduces it.
-fn snippet() -> String {
-    let readme = include_str!("../README.md");
-    let lines = readme
-        .lines()
-        .skip_while(|line| !line.starts_with("<!-- tests/import.rs"))
-        .skip(1);
-    let lines = lines
-        .skip_while(|line| line.is_empty())
-        .take_while(|line| line.is_empty() || line.starts_with("    "));
-    lines
-        .map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n")
-        .collect()
-}
-
-#[apply(test)]
-#[ignore_unless(has_python("torch, safetensors"))]
-fn readme_snippet_agrees_with_score() {
-    let lstm = "--cell lstm --layers 3 --embedding 7 --hidden 9";
-    for flags in [
-        DEEP,
-        "--cell gru --embedding 8 --hidden 8 --tied",
-        lstm,
-        "--cell lstm --embedding 8 --hidden 8 --tied",
-    ] {
-        let workbench = workbench(&[("model", flags)]);
-        workbench.write("snippet.py", snippet());
-        workbench.write("line.txt", "the boy runs\n");
-        let theirs: f64 = run_python(&workbench, &["snippet.py"])
-            .trim()
-            .parse()
-            .expect("a number");
-        let ours = workbench
-            .run("score line.txt --device cpu --json")
-            .succeeds()
-            .json()["log10_prob"][0]
-            .as_f64()
-            .expect("a number");
-        assert_close(ours, theirs, flags);
-        assert!(
-            ours < -1.0,
-            "three words and an end have a probability of {ours}"
-        );
-    }
 }

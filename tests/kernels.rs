@@ -8,6 +8,7 @@ use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
 use super::expected;
+use super::expected_tolerance::tolerance;
 use super::harness::{apply, gpu_trials, test, trial, trials};
 
 /// CPU threads: one, an even split, and an uneven one.
@@ -56,7 +57,7 @@ fn cpu_against_reference(case: &Case) {
             let output = got
                 .output(name)
                 .unwrap_or_else(|| panic!("{what} is missing"));
-            assert_close(&what, output, &want, expected::tolerance(&case.setup, name));
+            assert_close(&what, output, &want, tolerance(&case.setup, name));
         }
     }
 }

@@ -6,7 +6,7 @@ use elman::evaluate::Evaluator;
 use elman::model::{Clusters, Config, Model, Noise, SampledObjective};
 use elman::train::Recipe;
 
-use super::training::{advance, config, corpus, resumes_bit_identically_with, start_with};
+use super::runs::{advance, config, corpus, resumes_bit_identically_with, start_with};
 use crate::harness::{apply, gpu_test, test};
 
 /// One model of each kind besides the plain softmax.

@@ -1,11 +1,7 @@
-//! `elman rescore` against `elman score` and scores computed by hand, and rejected lists.
-
-use std::io::Write;
-use std::process::Stdio;
+//! `elman rescore` against `elman score` and against scores computed by hand.
 
 use crate::command::{Run, Workbench, small_text};
 use crate::harness::{apply, test};
-use crate::reference::arpa::Arpa;
 
 /// Every kind of cell and of output layer.
 const MODELS: [(&str, &str); 8] = [
@@ -30,7 +26,7 @@ const MODELS: [(&str, &str); 8] = [
 ];
 
 /// A workbench with some of the models.
-fn workbench(models: &[&str]) -> Workbench {
+pub fn workbench(models: &[&str]) -> Workbench {
     let workbench = Workbench::new();
     workbench.write("train.txt", small_text());
     for (name, flags) in MODELS.iter().filter(|(name, _)| models.contains(name)) {
@@ -43,7 +39,7 @@ fn workbench(models: &[&str]) -> Workbench {
 }
 
 /// Lines with the names of their lists.
-const LISTS: &[(&str, &str)] = &[
+pub const LISTS: &[(&str, &str)] = &[
     ("u1", "the boy runs"),
     ("u1", "the boys run"),
     ("u1", "the"),
@@ -55,21 +51,21 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 /// The lines of a file of hypotheses.
-fn lines(lists: &[(&str, &str)]) -> String {
+pub fn lines(lists: &[(&str, &str)]) -> String {
     lists
         .iter()
         .map(|(id, words)| format!("{id} {words}\n"))
         .collect()
 }
 
-fn rescore(workbench: &Workbench, flags: &str) -> Run {
+pub fn rescore(workbench: &Workbench, flags: &str) -> Run {
     workbench.run(&format!(
         "rescore lists.txt --device cpu --ids first-column {flags}"
     ))
 }
 
 /// The values of a key of all lists, one after the other.
-fn of_lists(run: &Run, key: &str) -> Vec<f64> {
+pub fn of_lists(run: &Run, key: &str) -> Vec<f64> {
     let json = run.json();
     let lists = json["lists"].as_array().expect("lists");
     lists
@@ -80,7 +76,7 @@ fn of_lists(run: &Run, key: &str) -> Vec<f64> {
 }
 
 /// The output of `elman score` for lines.
-fn scored(workbench: &Workbench, lines: &[&str], flags: &str) -> Vec<f64> {
+pub fn scored(workbench: &Workbench, lines: &[&str], flags: &str) -> Vec<f64> {
     workbench.write("lines.txt", lines.join("\n") + "\n");
     workbench
         .run(&format!("score lines.txt --device cpu --json {flags}"))
@@ -88,7 +84,7 @@ fn scored(workbench: &Workbench, lines: &[&str], flags: &str) -> Vec<f64> {
         .numbers("log10_prob")
 }
 
-fn assert_near(what: &str, got: &[f64], want: &[f64]) {
+pub fn assert_near(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (place, (got, want)) in got.iter().zip(want).enumerate() {
         assert!(
@@ -366,318 +362,4 @@ fn lists_without_names() {
     workbench
         .run("rescore lists.txt --device cpu --model elman")
         .fails(2, &["--ids"]);
-}
-
-#[apply(test)]
-fn unknown_words_cost_the_given_penalty() {
-    let workbench = workbench(&["elman"]);
-    workbench
-        .run("train --train train.txt --min-count 20 --device cpu --hidden 5 --epochs 1 --out cut")
-        .succeeds();
-    let hypotheses = [
-        "the xylophone runs",
-        "xylophone vibraphone",
-        "the boy <unk>",
-    ];
-    workbench.write(
-        "lists.txt",
-        hypotheses.map(|words| format!("u {words}\n")).concat(),
-    );
-    let score = |flags: &str| {
-        of_lists(
-            &rescore(&workbench, &format!("--json {flags}")).succeeds(),
-            "log10_prob",
-        )
-    };
-    let cost = |scores: &[f64], penalty: f64, unknown: [f64; 3]| {
-        scores
-            .iter()
-            .zip(unknown)
-            .map(|(score, count)| score + penalty * count)
-            .collect::<Vec<_>>()
-    };
-    // Without <unk> they are skipped and cost a penalty: rnnlm's if none is given.
-    let without = scored(&workbench, &hypotheses, "--model elman");
-    assert_near(
-        "rnnlm's penalty",
-        &score("--model elman"),
-        &cost(&without, -5.0, [1.0, 2.0, 1.0]),
-    );
-    assert_near(
-        "a penalty",
-        &score("--model elman --unknown-penalty -2.5"),
-        &cost(&without, -2.5, [1.0, 2.0, 1.0]),
-    );
-    // With <unk> they cost its probability and the penalty; <unk> itself is a known word.
-    let vocabulary = String::from_utf8(workbench.read("cut/vocab.txt")).expect("UTF-8");
-    let with = scored(&workbench, &hypotheses, "--model cut");
-    let unknown = hypotheses.map(|words| {
-        words
-            .split(' ')
-            .filter(|word| *word != "<unk>" && !vocabulary.lines().any(|known| known == *word))
-            .count() as f64
-    });
-    assert!(unknown[1] == 2.0, "{unknown:?}");
-    assert_near("<unk>", &score("--model cut"), &with);
-    assert_near(
-        "<unk> and a penalty",
-        &score("--model cut --unknown-penalty -1"),
-        &cost(&with, -1.0, unknown),
-    );
-    let skipped = scored(&workbench, &hypotheses, "--model cut --unknown skip");
-    let among = |flags: &str| score(&format!("--model cut --unknown skip {flags}"));
-    assert_near(
-        "<unk> skipped",
-        &among("--unknown-penalty -3"),
-        &cost(&skipped, -3.0, unknown),
-    );
-}
-
-#[apply(test)]
-fn states_are_carried_between_lists() {
-    let workbench = workbench(&["elman", "lstm", "direct"]);
-    workbench.write("lists.txt", lines(LISTS));
-    let mut lists: Vec<Vec<&str>> = Vec::new();
-    for (place, (id, words)) in LISTS.iter().enumerate() {
-        if place == 0 || LISTS[place - 1].0 != *id {
-            lists.push(Vec::new());
-        }
-        lists.last_mut().expect("a list").push(words);
-    }
-    for model in ["elman", "lstm", "direct"] {
-        for carry in ["first", "best"] {
-            let mut chain: Vec<&str> = Vec::new();
-            let mut want = Vec::new();
-            for list in &lists {
-                let of_hypothesis = |words: &&str| {
-                    let lines: Vec<&str> = chain.iter().copied().chain([*words]).collect();
-                    *scored(&workbench, &lines, &format!("--model {model} --carry"))
-                        .last()
-                        .expect("a line")
-                };
-                let scores: Vec<f64> = list.iter().map(of_hypothesis).collect();
-                let best = (0..list.len())
-                    .max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))
-                    .expect("a hypothesis");
-                chain.push(list[if carry == "best" { best } else { 0 }]);
-                want.extend(scores);
-            }
-            let run = rescore(
-                &workbench,
-                &format!("--model {model} --carry {carry} --json"),
-            )
-            .succeeds();
-            assert_near(
-                &format!("{model}, carry {carry}"),
-                &of_lists(&run, "log10_prob"),
-                &want,
-            );
-        }
-    }
-}
-
-#[apply(test)]
-fn other_models_are_mixed_in() {
-    let workbench = workbench(&["direct"]);
-    // The n-gram model has a word that the network lacks.
-    workbench.write("more.txt", small_text() + "the xylophone runs\n");
-    workbench
-        .run("ngram --text more.txt --order 3 --out lm.arpa")
-        .succeeds();
-    let arpa = Arpa::read(&String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8"));
-    let hypotheses = ["the boy runs", "the xylophone runs", "the vibraphone runs"];
-    workbench.write(
-        "lists.txt",
-        hypotheses.map(|words| format!("u {words}\n")).concat(),
-    );
-    workbench.write("lines.txt", hypotheses.join("\n") + "\n");
-    let network = workbench
-        .run("score lines.txt --device cpu --model direct --json --per-token")
-        .succeeds()
-        .json();
-    let mut want = Vec::new();
-    for (line, words) in hypotheses.iter().enumerate() {
-        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let of_network = network["token_log10_probs"][line]
-            .as_array()
-            .expect("tokens");
-        let pairs = of_network
-            .iter()
-            .map(|log10| log10.as_f64().unwrap_or(-5.0))
-            .zip(arpa.sentence(&words));
-        let mixed = pairs.map(|(network, other)| {
-            (0.25 * 10_f64.powf(network) + other.map_or(0.0, |other| 0.75 * 10_f64.powf(other)))
-                .log10()
-        });
-        want.push(mixed.sum());
-    }
-    let run = rescore(
-        &workbench,
-        "--model direct --arpa lm.arpa --lambda 0.25 --json",
-    )
-    .succeeds();
-    assert_near("--arpa", &of_lists(&run, "log10_prob"), &want);
-    // The file has a value for every word of every hypothesis and for its end.
-    workbench.write("list.txt", "0.125\n".repeat(12));
-    let run = rescore(
-        &workbench,
-        "--model direct --lm-prob list.txt --lambda 0 --json",
-    )
-    .succeeds();
-    assert_near(
-        "--lm-prob",
-        &of_lists(&run, "log10_prob"),
-        &[4.0 * 0.125_f64.log10(); 3],
-    );
-    for (count, parts) in [
-        (11, &["ends after line 11", "token 12"]),
-        (13, &["12 tokens", "1 more line(s)"]),
-    ] {
-        workbench.write("list.txt", "0.125\n".repeat(count));
-        rescore(&workbench, "--model direct --lm-prob list.txt").fails(1, parts);
-    }
-    workbench.write("tune.txt", "the boy runs\nthe boys run\n");
-    rescore(&workbench, "--model direct --arpa lm.arpa --tune tune.txt").succeeds();
-}
-
-#[apply(test)]
-fn lists_from_standard_input() {
-    let workbench = workbench(&["elman"]);
-    workbench.write("lists.txt", lines(LISTS));
-    let want = rescore(&workbench, "--model elman").succeeds().stdout;
-    for arguments in [
-        "rescore --device cpu --model elman --ids first-column",
-        "rescore - --device cpu --model elman --ids first-column",
-    ] {
-        let mut command = workbench.command(arguments);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        child
-            .stdin
-            .take()
-            .expect("a pipe")
-            .write_all(lines(LISTS).as_bytes())
-            .expect("it reads");
-        let run = Run::new(arguments, child.wait_with_output().expect("it ends")).succeeds();
-        assert_eq!(run.stdout, want);
-    }
-}
-
-#[apply(test)]
-fn rejected_lines() {
-    let workbench = workbench(&["elman"]);
-    for (text, flags, parts) in [
-        (
-            "u a\nu\n",
-            "--ids first-column",
-            &["line 2", "no words"][..],
-        ),
-        (
-            "u a\n\nu b\n",
-            "--ids first-column",
-            &["line 2", "name of the list", "--ids none"],
-        ),
-        (
-            "u -1 -2 2 the boy\nu -1 -2 3 the boy\n",
-            "--ids first-column --form srilm",
-            &["line 2", "states 3 words but has 2"],
-        ),
-        (
-            "-1 -2 1 the\n-1 nan 1 the\n",
-            "--ids none --form srilm",
-            &["line 2", "score of the language model", "finite"],
-        ),
-        (
-            "-1 -2 1 the\ninf -2 1 the\n",
-            "--ids none --form srilm",
-            &["line 2", "acoustic score"],
-        ),
-        (
-            "the boy runs\n",
-            "--ids none --form srilm",
-            &["line 1", "acoustic score", "\"the\""],
-        ),
-        (
-            "u -1 -2\n",
-            "--ids first-column --form srilm",
-            &["line 1", "number of words"],
-        ),
-        (
-            "-1 -2 0\n",
-            "--ids none --form srilm",
-            &["line 1", "no words"],
-        ),
-    ] {
-        workbench.write("lists.txt", text);
-        workbench
-            .run(&format!(
-                "rescore lists.txt --device cpu --model elman {flags}"
-            ))
-            .fails(1, &[&["lists.txt"], parts].concat());
-    }
-    workbench.write("lists.txt", b"u the boy\nu the \xff\n");
-    rescore(&workbench, "--model elman").fails(1, &["lists.txt, line 2", "UTF-8"]);
-    workbench
-        .run("rescore nowhere.txt --device cpu --model elman --ids none")
-        .fails(1, &["nowhere.txt"]);
-    workbench.write("lists.txt", "");
-    assert_eq!(rescore(&workbench, "--model elman").succeeds().stdout, "");
-}
-
-#[apply(test)]
-fn rejected_flags() {
-    let workbench = workbench(&["elman"]);
-    workbench.write("lists.txt", lines(LISTS));
-    workbench
-        .run(
-            "train --train train.txt --device cpu --unit char --hidden 5 --epochs 1 --out \
-        characters",
-        )
-        .succeeds();
-    for (flags, code, parts) in [
-        (
-            "--model elman --lm-scale nan",
-            2,
-            &["--lm-scale NaN", "finite"][..],
-        ),
-        (
-            "--model elman --word-penalty inf",
-            2,
-            &["--word-penalty inf"],
-        ),
-        (
-            "--model elman --unknown-penalty nan",
-            2,
-            &["--unknown-penalty NaN"],
-        ),
-        (
-            "--model elman --form srilm --old-lm-weight 1.5",
-            2,
-            &["--old-lm-weight 1.5", "from 0 to 1"],
-        ),
-        (
-            "--model elman --form srilm --old-lm-weight=-0.1",
-            2,
-            &["--old-lm-weight -0.1"],
-        ),
-        (
-            "--model elman --old-lm-weight 0.5",
-            2,
-            &["--old-lm-weight", "srilm"],
-        ),
-        (
-            "--model elman --lambda 0.5",
-            2,
-            &["--lambda", "--arpa or --lm-prob"],
-        ),
-        ("--model elman --carry worst", 2, &["worst", "best"]),
-        ("--model elman --weights 1,2", 2, &["--weights 1,2"]),
-        ("--model characters", 1, &["characters", "a model of words"]),
-    ] {
-        rescore(&workbench, flags).fails(code, parts);
-    }
 }

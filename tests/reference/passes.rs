@@ -2,7 +2,8 @@
 //! [`network`](super::network) say it.
 
 use super::cells::Arguments;
-use super::kernels::{Activation, Matmul, add_bias, column_sums, one_hot, sum};
+use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
+use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
 use super::network::{Named, Network, Outcome, Window};
 
 /// The inputs and outputs of one layer at one step.
@@ -428,105 +429,4 @@ fn states_read(window: &Window, t: usize, carried: &[Vec<f64>]) -> Vec<Vec<f64>>
         }
     }
     states
-}
-
-/// `input Wᵀ`, plus a bias where there is one: PyTorch's nn.Linear. input is `[rows, inputs]`,
-/// the weight `[outputs, inputs]`.
-fn linear(input: &[f64], inputs: usize, weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-    let product = Matmul {
-        m: input.len() / inputs,
-        n: weight.len() / inputs,
-        k: inputs,
-        transpose_left: false,
-        transpose_right: true,
-    };
-    let mut output = product.product(input, weight);
-    if let Some(bias) = bias {
-        add_bias(&mut output, bias);
-    }
-    output
-}
-
-/// Gradients of what [`linear`] multiplies.
-struct LinearGradients {
-    /// `[rows, inputs]`.
-    input: Vec<f64>,
-    /// `[outputs, inputs]`.
-    weight: Vec<f64>,
-}
-
-/// Back through [`linear`] from the gradient of its output.
-fn linear_backward(
-    gradient: &[f64],
-    input: &[f64],
-    inputs: usize,
-    weight: &[f64],
-) -> LinearGradients {
-    let (rows, outputs) = (input.len() / inputs, weight.len() / inputs);
-    LinearGradients {
-        input: Matmul {
-            m: rows,
-            n: inputs,
-            k: outputs,
-            transpose_left: false,
-            transpose_right: false,
-        }
-        .product(gradient, weight),
-        weight: Matmul {
-            m: outputs,
-            n: inputs,
-            k: rows,
-            transpose_left: true,
-            transpose_right: false,
-        }
-        .product(gradient, input),
-    }
-}
-
-/// `values += more`.
-fn add(values: &mut [f64], more: &[f64]) {
-    assert_eq!(values.len(), more.len(), "as many numbers");
-    for (value, more) in values.iter_mut().zip(more) {
-        *value += more;
-    }
-}
-
-/// Adds to the gradient of the parameter called `name`.
-fn add_to(gradients: &mut Named, name: &str, more: &[f64]) {
-    add(
-        gradients
-            .get_mut(name)
-            .expect("a gradient for every parameter"),
-        more,
-    );
-}
-
-/// `values *= mask`, where there is one.
-fn multiply(values: &mut [f64], mask: Option<&[f64]>) {
-    let Some(mask) = mask else { return };
-    assert_eq!(values.len(), mask.len(), "as many numbers");
-    for (value, multiplier) in values.iter_mut().zip(mask) {
-        *value *= multiplier;
-    }
-}
-
-/// Multiplies the rows of step t by their part of a mask of the whole window.
-fn multiply_step(values: &mut [f64], mask: Option<&[f64]>, t: usize) {
-    multiply(
-        values,
-        mask.map(|mask| &mask[t * values.len()..][..values.len()]),
-    );
-}
-
-/// Multiplies the words' rows of step t, or their gradient, by the masks of whole words and of
-/// their elements.
-fn mask_words(rows: &mut [f64], window: &Window, t: usize) {
-    multiply_step(rows, window.masks.input.as_deref(), t);
-    if let Some(words) = &window.masks.words {
-        let columns = rows.len() / window.batch;
-        for (b, row) in rows.chunks_exact_mut(columns).enumerate() {
-            row.iter_mut()
-                .for_each(|value| *value *= words[t * window.batch + b]);
-        }
-    }
 }

@@ -1,0 +1,143 @@
+//! `elman generate`: characters, bytes, prompts and independent sentences.
+
+use crate::command::{Run, Workbench, small_text};
+use crate::harness::{apply, test};
+
+#[apply(test)]
+fn characters_of_every_script() {
+    let workbench = Workbench::new();
+    let text = "漢字かな交じり文。\r\nÄpfel, cafe\u{301} und naïve\n\
+        👩‍👩‍👧 ok \u{2028} \\n\n"
+        .repeat(60);
+    workbench.write("text.txt", &text);
+    workbench
+        .run(
+            "train --train text.txt --unit char --device cpu --hidden 10 --epochs 1 --batch \
+        2 --bptt 6",
+        )
+        .succeeds();
+    let characters: std::collections::BTreeSet<char> = text
+        .chars()
+        .filter(|character| *character != '\r')
+        .collect();
+    assert_eq!(
+        workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"],
+        characters.len()
+    );
+    let eval = workbench
+        .run("eval --text text.txt --device cpu --json")
+        .succeeds();
+    assert_eq!(
+        eval.number("tokens") as usize,
+        text.chars().filter(|character| *character != '\r').count()
+    );
+    for temperature in ["0.5", "3"] {
+        let output = workbench
+            .command(&format!(
+                "generate --tokens 400 --temperature {temperature} --device cpu"
+            ))
+            .output()
+            .expect("it runs");
+        let written = String::from_utf8(output.stdout).expect("characters are valid UTF-8");
+        assert!(!written.trim_end_matches('\n').is_empty());
+        assert!(
+            written
+                .chars()
+                .all(|character| characters.contains(&character)),
+            "{written}"
+        );
+    }
+}
+
+#[apply(test)]
+fn bytes_of_every_value() {
+    let workbench = Workbench::new();
+    let bytes: Vec<u8> = (0..=255_u8).cycle().take(256 * 12).collect();
+    workbench.write("bytes.bin", &bytes);
+    workbench
+        .run(
+            "train --train bytes.bin --unit byte --device cpu --hidden 10 --epochs 1 --batch \
+        2 --bptt 6",
+        )
+        .succeeds();
+    assert_eq!(
+        workbench.run("inspect --json").succeeds().json()["config"]["vocab_size"],
+        256
+    );
+    let eval = workbench
+        .run("eval --text bytes.bin --device cpu --json")
+        .succeeds();
+    assert_eq!(
+        (eval.number("tokens") as usize, eval.number("oov")),
+        (bytes.len(), 0.0)
+    );
+    let output = workbench
+        .command("generate --tokens 300 --temperature 5 --device cpu")
+        .output()
+        .expect("it runs");
+    // The tokens and a line ending.
+    assert_eq!(output.stdout.len(), 301);
+    assert!(
+        output.stdout.iter().any(|byte| *byte >= 0x80),
+        "high bytes are written as they are"
+    );
+}
+
+#[apply(test)]
+fn prompt_is_continued() {
+    let workbench = Workbench::with_model();
+    let mut command =
+        workbench.command("generate --sentences 1 --device cpu --temperature 0 --prompt");
+    let run = Run::new(
+        "generate --prompt",
+        command.arg("the boys").output().expect("it runs"),
+    )
+    .succeeds();
+    assert!(
+        run.stdout.starts_with("the boys") && run.stdout.lines().count() == 1,
+        "{}",
+        run.stdout
+    );
+    let mut command = workbench.command("generate --tokens 1 --device cpu --json --prompt");
+    let run = Run::new(
+        "generate --prompt",
+        command.arg("the zebra").output().expect("it runs"),
+    )
+    .succeeds();
+    assert!(
+        run.stderr.contains("1 token(s) of the prompt"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[apply(test)]
+fn independent_sentences_are_generated_independently() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    for (name, flags) in [
+        ("elman", "--hidden 12"),
+        (
+            "direct",
+            "--hidden 9 --output class --direct 640 --direct-order 4",
+        ),
+    ] {
+        let train =
+            "train --train train.txt --device cpu --epochs 2 --batch 4 --bptt 5 --independent";
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
+        // The most probable words after the initial state do not depend on earlier output.
+        let text = workbench
+            .run(&format!(
+                "generate --sentences 4 --temperature 0 --device cpu --model {name}"
+            ))
+            .succeeds()
+            .stdout;
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines.len() == 4 && lines.iter().all(|line| *line == lines[0]),
+            "{name}: {lines:?}"
+        );
+    }
+}
