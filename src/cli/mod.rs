@@ -1,4 +1,6 @@
-//! The command line: one file a subcommand, each flags in, library calls, words out.
+//! The command line, one file for each subcommand.
+//!
+//! In: the arguments of the program. Out: results on standard output, messages on standard error.
 
 mod bench;
 mod check;
@@ -38,8 +40,8 @@ use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::model::{Model, cell_kind, comma_separated};
 
-/// Trains recurrent neural network language models on any GPU, and on the CPU where there is none;
-/// measures, scores and writes with them.
+/// Train recurrent neural network language models on any GPU or on the CPU, evaluate them, score
+/// sentences and generate text
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
@@ -49,34 +51,34 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
-    /// Train a model; without --train on the built-in corpus, whose best possible perplexity is
+    /// Train a model; without --train, on the built-in corpus, whose lowest possible perplexity is
     /// known
     Train(Box<train::TrainFlags>),
-    /// Measure a text: perplexity by token, word and character, entropy, log10 probability, tokens,
-    /// unknown words
+    /// Evaluate a model on a text: perplexity by token, word and character, entropy, log10
+    /// probability, tokens, unknown words
     Eval(eval::EvalFlags),
-    /// One log10 probability for each line of a file or of standard input
+    /// Print the log10 probability of each line of a file or of standard input
     Score(score::ScoreFlags),
-    /// Score lists of hypotheses, and find the best of each
+    /// Score n-best lists and select the best hypotheses
     Rescore(rescore::RescoreFlags),
-    /// Write text
+    /// Generate text
     Generate(generate::GenerateFlags),
-    /// Make an n-gram model of a text, or of what a network writes, and measure it
+    /// Estimate an n-gram model from a text, or from text that a network generates, and evaluate it
     Ngram(ngram::NgramFlags),
-    /// List every adapter, what it can do, and which one `auto` takes
+    /// List the GPU adapters, their capabilities, and the device that `auto` selects
     Devices(devices::DevicesFlags),
-    /// Run every kernel on a GPU and on the CPU and compare: is this driver right?
+    /// Check a GPU driver: run every kernel on the GPU and on the CPU and compare the results
     Check(check::CheckFlags),
-    /// Measure training, evaluation and generation against the device's own ceilings
+    /// Benchmark training, evaluation and generation, relative to the device's measured peaks
     Bench(bench::BenchFlags),
-    /// Write a model as a file for other programs
+    /// Export a model for other programs
     Export(export::ExportFlags),
-    /// Make a model of another program's files
+    /// Import a model from another program's files
     Import(import::ImportFlags),
-    /// Show what is in a checkpoint
+    /// Show the contents of a checkpoint
     Inspect(inspect::InspectFlags),
-    /// Write sentences of the built-in grammar, or examples of a task of memory, with their exact
-    /// probability on request
+    /// Generate sentences of the built-in grammar, or examples of a memory task, optionally with
+    /// their exact probability
     Corpus(corpus::CorpusFlags),
 }
 
@@ -85,13 +87,13 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Where to run.
+/// The device to run on.
 #[derive(Debug, Clone, Args)]
 struct DeviceFlags {
-    /// auto (a real GPU, else the CPU), cpu, gpu, or a part of an adapter's name
+    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
-    /// Threads of the CPU path [default: as many as there are cores]
+    /// CPU threads [default: the number of cores]
     #[arg(long)]
     threads: Option<NonZeroUsize>,
 }
@@ -104,7 +106,7 @@ impl DeviceFlags {
         )
     }
 
-    /// Opens the device and says on standard error which it is: the first line of every run.
+    /// Opens the device and prints its name on standard error, the first line of every run.
     fn open(&self) -> Result<Device> {
         let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
         let (device, reason) = choice.open(self.threads())?;
@@ -113,7 +115,7 @@ impl DeviceFlags {
         Ok(device)
     }
 
-    /// Runs `work` where parallel loops find as many threads as were asked for.
+    /// Runs `work` with the requested number of threads for parallel loops.
     fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
         let threads = self.threads();
         let pool = rayon::ThreadPoolBuilder::new()
@@ -123,14 +125,14 @@ impl DeviceFlags {
                 Error::invalid(
                     format!("--threads {threads}"),
                     error.to_string(),
-                    "Take fewer threads",
+                    "Use fewer threads",
                 )
             })?;
         Ok(pool.install(work))
     }
 }
 
-/// A trained model and where to run it.
+/// A trained model and the device to run it on.
 #[derive(Debug, Clone, Args)]
 struct ModelFlags {
     /// The directory that `elman train` wrote
@@ -147,7 +149,7 @@ struct LoadedModel {
     model: Model,
 }
 
-/// Brings a model onto a device.
+/// Uploads a model to a device.
 fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
     Model::new(
         device,
@@ -171,11 +173,11 @@ impl ModelFlags {
 }
 
 impl Cli {
-    /// The command of a command line, with flags from the files that it names. Where the command
-    /// line is wrong in itself, or asks for help, the process ends here.
+    /// Parses a command line, with flags from the files that it names. Where the command line is
+    /// invalid in itself, or asks for help, the process ends here.
     ///
     /// # Errors
-    /// If a file cannot be read, or a flag in it is none.
+    /// If a file cannot be read, or contains an invalid flag.
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
         flag_files::complete(arguments.into_iter().collect())
     }
@@ -183,7 +185,7 @@ impl Cli {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever went wrong, in words for the user.
+    /// If the subcommand fails.
     pub fn run(self) -> Result<()> {
         match self.command {
             Subcommand::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
@@ -209,9 +211,9 @@ impl Cli {
     }
 }
 
-/// Makes sure that no model is overwritten that was not meant to be. `ways` are ways out besides
-/// --force and --out, each with ", " after it.
-fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
+/// Checks that no model is overwritten by mistake. `alternatives` are hints beside --force and
+/// --out, each followed by ", ".
+fn check_unused(directory: &Path, force: bool, alternatives: &str) -> Result<()> {
     if directory.exists() && !directory.is_dir() {
         return Err(Error::invalid(
             directory.display().to_string(),
@@ -220,7 +222,7 @@ fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
         ));
     }
     let is_used = match std::fs::read_dir(directory) {
-        // A run that ended before its first checkpoint leaves a log and no model.
+        // A run that ended before its first checkpoint left only a log.
         Ok(entries) => entries.flatten().any(|entry| entry.file_name() != LOG),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(error) => return Err(Error::io("read", directory)(error)),
@@ -229,13 +231,13 @@ fn check_unused(directory: &Path, force: bool, ways: &str) -> Result<()> {
         return Err(Error::invalid(
             directory.display().to_string(),
             "it exists and is not empty",
-            format!("--force replaces the model in it, {ways}--out DIR writes elsewhere"),
+            format!("--force replaces the model in it, {alternatives}--out DIR writes elsewhere"),
         ));
     }
     Ok(())
 }
 
-/// A model in a line.
+/// A one-line summary of a model.
 fn summary(description: &Description) -> String {
     let config = &description.config;
     let sizes = if config.hidden_sizes.is_empty() {
@@ -257,7 +259,7 @@ fn summary(description: &Description) -> String {
     )
 }
 
-/// A path in quotes where it needs them, for commands that people copy.
+/// A path for commands that users copy, in quotes if necessary.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     if text

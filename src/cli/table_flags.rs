@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_pars
 
 use super::message::{flag_name, with_field_flags};
 use crate::error::{Error, Result};
-use crate::field::{Field, Fields, Kind, Rule};
+use crate::field::{Field, Fields, Rule, ValueKind};
 
 /// A flag without its dashes, and its value.
 pub(super) type Flag = (String, OsString);
@@ -108,25 +108,25 @@ fn argument<T: Fields>(field: &'static Field<T>) -> Arg {
     }
     let is_value = move |text: &str| field.set(&mut T::default(), text).map(|()| text.to_owned());
     match field.kind() {
-        Kind::Switch => argument
+        ValueKind::Switch => argument
             .value_name("BOOL")
             .num_args(0..=1)
             .default_missing_value("true")
             .value_parser(value_parser!(bool)),
-        Kind::Choice(rows) => {
+        ValueKind::Choice(rows) => {
             let values = rows.into_iter().map(|(name, description)| {
                 PossibleValue::new(name).help(with_field_flags(description))
             });
             argument.value_parser(PossibleValuesParser::new(values))
         }
-        Kind::List => argument
+        ValueKind::List => argument
             .action(ArgAction::Append)
             .value_delimiter(',')
             .value_parser(ValueParser::new(is_value)),
-        Kind::Number => argument
+        ValueKind::Number => argument
             .allow_negative_numbers(true)
             .value_parser(ValueParser::new(is_value)),
-        Kind::Integer | Kind::Text => argument.value_parser(ValueParser::new(is_value)),
+        ValueKind::Integer | ValueKind::Text => argument.value_parser(ValueParser::new(is_value)),
     }
 }
 
@@ -134,7 +134,7 @@ fn argument<T: Fields>(field: &'static Field<T>) -> Arg {
 fn help<T: Fields>(field: &Field<T>) -> String {
     let default = match field.default {
         // A switch is off by default.
-        "" if field.kind() == Kind::Switch => None,
+        "" if field.kind() == ValueKind::Switch => None,
         "" => field.get(&T::defaults()),
         default => Some(default.to_owned()),
     };
@@ -186,7 +186,7 @@ mod tests {
             assert!(!help.contains('`'), "--{flag} names no flag: {help}");
             if let Some(default) = field.get(&T::defaults())
                 && field.default.is_empty()
-                && field.kind() != Kind::Switch
+                && field.kind() != ValueKind::Switch
             {
                 assert!(help.contains(&format!("[default: {default}]")), "{help}");
             }

@@ -4,19 +4,19 @@ use super::cells::CELLS;
 use super::config::Config;
 use super::options::ModelOptions;
 use super::outputs::OUTPUTS;
-use crate::field::{Condition, Field, FieldValue, Fields, Kind, Row, Rule, access};
+use crate::field::{Condition, Field, FieldValue, Fields, NamedRow, Rule, ValueKind, access};
 use crate::kernels::Activation;
 
 type OptionField = Field<ModelOptions>;
 
 /// The names and descriptions of all cells.
-fn cells() -> Vec<Row> {
+fn cells() -> Vec<NamedRow> {
     let rows = CELLS.iter();
     rows.map(|row| (row.name, row.description)).collect()
 }
 
 /// The names and descriptions of all output layers.
-fn outputs() -> Vec<Row> {
+fn outputs() -> Vec<NamedRow> {
     let rows = OUTPUTS.iter();
     rows.map(|row| (row.name, row.description)).collect()
 }
@@ -55,8 +55,8 @@ const IS_SAMPLED: Condition<ModelOptions> = output(
 
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
 impl FieldValue for Activation {
-    fn kind() -> Kind {
-        Kind::Text
+    fn kind() -> ValueKind {
+        ValueKind::Text
     }
 
     fn from_text(text: &str) -> Result<Self, String> {

@@ -1,5 +1,4 @@
-//! Windows of drawn lengths (Merity 2017), so that a text is not cut at the same places in every
-//! epoch.
+//! Random window lengths (Merity 2017), so that windows start at different tokens in every epoch.
 
 use std::f64::consts::TAU;
 
@@ -7,48 +6,48 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::recipe::Recipe;
 
-/// How often the mean is half of `bptt`.
-const HALVES: f64 = 0.05;
-/// The shortest window, where `bptt` is no shorter.
-const SHORTEST: usize = 5;
+/// Probability that the mean length is half of `bptt`.
+const HALF_PROBABILITY: f64 = 0.05;
+/// Minimum length, unless `bptt` is smaller.
+const MIN_LENGTH: usize = 5;
 
 impl Recipe {
-    /// Steps of the longest window, history and all.
+    /// Steps of the longest window, including its history.
     pub fn longest_window(&self) -> usize {
         self.bptt.saturating_add(self.bptt_jitter.saturating_mul(2))
     }
 
-    /// Steps of the shortest window but an epoch's last.
+    /// Steps of the shortest window, except the last one of an epoch.
     pub(super) fn shortest_window(&self) -> usize {
         if self.bptt_jitter == 0 {
             self.block()
         } else {
-            self.bptt.min(SHORTEST)
+            self.bptt.min(MIN_LENGTH)
         }
     }
 
-    /// The lengths of an epoch's windows, the same whenever they are asked for: normal around
-    /// `bptt` or its half, with a standard deviation of `bptt_jitter`. The generator is not the one
-    /// that drew the weights, nor that of another epoch.
+    /// The lengths of the windows of an epoch: normally distributed around `bptt` or half of it,
+    /// with a standard deviation of `bptt_jitter`. The same epoch always has the same lengths; they
+    /// are independent of those of other epochs and of the initial weights.
     pub(super) fn lengths(&self, epoch: usize) -> impl Iterator<Item = usize> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(epoch as u64 + 1);
-        let (bptt, jitter, range) = (
-            self.bptt as f64,
-            self.bptt_jitter as f64,
-            self.shortest_window()..=self.longest_window(),
-        );
+        let bptt = self.bptt as f64;
+        let jitter = self.bptt_jitter as f64;
+        let min = self.shortest_window();
+        let max = self.longest_window();
         std::iter::from_fn(move || {
-            let mean = if random.random_bool(HALVES) {
+            let mean = if random.random_bool(HALF_PROBABILITY) {
                 bptt / 2.0
             } else {
                 bptt
             };
-            // Box and Muller's way from two uniform numbers to a normal one; that of a library may
-            // change with its version.
-            let [radius, angle] = [1.0 - random.random::<f64>(), random.random::<f64>()];
+            // The Box-Muller transform, written out because the algorithm of a library may change
+            // between versions.
+            let radius = 1.0 - random.random::<f64>();
+            let angle = random.random::<f64>();
             let normal = (-2.0 * radius.ln()).sqrt() * (TAU * angle).cos();
-            Some(((mean + jitter * normal).round() as usize).clamp(*range.start(), *range.end()))
+            Some(((mean + jitter * normal).round() as usize).clamp(min, max))
         })
     }
 }
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_the_mean_and_the_spread_that_was_asked_for() {
+    fn lengths_have_the_requested_mean_and_deviation() {
         let recipe = Recipe {
             bptt: 70,
             bptt_jitter: 5,
@@ -79,7 +78,7 @@ mod tests {
             .map(|length| (length - mean).powi(2))
             .sum::<f64>()
             / whole.len() as f64;
-        // Cutting at two standard deviations takes some of the spread.
+        // Clamping at two standard deviations reduces the spread.
         assert!(
             (mean - 70.0).abs() < 0.2 && (4.5..5.1).contains(&variance.sqrt()),
             "mean {mean}, deviation {}",
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_differ_and_repeat() {
+    fn epochs_differ_and_are_repeatable() {
         let recipe = Recipe {
             bptt: 20,
             bptt_jitter: 3,
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_windows_have_a_step() {
+    fn the_shortest_windows_have_a_step() {
         let recipe = Recipe {
             bptt: 1,
             bptt_jitter: 1,

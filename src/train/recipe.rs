@@ -328,10 +328,10 @@ mod tests {
         for row in Recipe::FIELDS {
             assert!(!row.description.is_empty(), "{}", row.name);
             let sample = match row.kind() {
-                crate::field::Kind::Switch => "true".to_owned(),
-                crate::field::Kind::Choice(rows) => rows[rows.len() - 1].0.to_owned(),
-                crate::field::Kind::Text => "sgd".to_owned(),
-                crate::field::Kind::Number => "0.25".to_owned(),
+                crate::field::ValueKind::Switch => "true".to_owned(),
+                crate::field::ValueKind::Choice(rows) => rows[rows.len() - 1].0.to_owned(),
+                crate::field::ValueKind::Text => "sgd".to_owned(),
+                crate::field::ValueKind::Number => "0.25".to_owned(),
                 _ => "7".to_owned(),
             };
             let mut recipe = Recipe::default();

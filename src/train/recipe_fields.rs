@@ -4,7 +4,9 @@ use super::choices::ScheduleKind;
 use super::optimizer::OPTIMIZERS;
 use super::recipe::Recipe;
 use super::step_metrics::MAX_STEPS;
-use crate::field::{Access, Condition, Field, FieldValue, Fields, Kind, Row, Rule, access};
+use crate::field::{
+    Access, Condition, Field, FieldValue, Fields, NamedRow, Rule, ValueKind, access,
+};
 
 type RecipeField = Field<Recipe>;
 
@@ -19,14 +21,14 @@ const fn schedules(holds: fn(&Recipe) -> bool, rule: &'static str) -> Condition<
 }
 
 /// The names and descriptions of all optimizers.
-fn optimizers() -> Vec<Row> {
+fn optimizers() -> Vec<NamedRow> {
     let rows = OPTIMIZERS.iter();
     rows.map(|row| (row.name, row.description)).collect()
 }
 
 /// Sets the dropout rates of embedded words, layer outputs and the output layer's input.
 const ALL_DROPOUT: Access<Recipe> = Access {
-    kind: |_| Kind::Number,
+    kind: |_| ValueKind::Number,
     get: |_| None,
     set: |recipe, text| {
         let rate = f32::from_text(text)?;

@@ -1,4 +1,8 @@
-//! When the learning rate falls, when weights are put back, which are kept, and when training ends.
+//! The learning rate schedule: when the rate is lowered, weights are rolled back or kept, and
+//! training stops.
+//!
+//! In: a [`Recipe`] and the validation log-probability of every epoch. Out: the rate of every
+//! update and a [`Verdict`] on every epoch.
 
 use std::f64::consts::PI;
 
@@ -7,31 +11,32 @@ use serde::{Deserialize, Serialize};
 use super::choices::{Keep, ScheduleKind};
 use super::recipe::Recipe;
 
-/// What follows from an epoch.
+/// What to do after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The epoch made the validation text less likely: the weights from before it come back.
+    /// Roll the weights back to those before the epoch, which made the validation text less likely.
     pub roll_back: bool,
-    /// The epoch's weights are the ones to keep.
+    /// Keep the epoch's weights.
     pub keep: bool,
-    /// Training is over.
+    /// Stop training.
     pub stop: bool,
 }
 
-/// What a schedule remembers of the epochs; what it was told to do stands in the [`Recipe`].
+/// The state of a schedule. The [`Recipe`] has its parameters.
 ///
-/// rnnlm's: with r = previous validation log-probability / new one, both negative, r > 1 is better.
-/// A worse epoch puts the previous weights back. r < `min_improvement` for the first time: from now
-/// on the rate is halved before every epoch. A second time: stop. The new log-probability counts as
-/// the previous one for the next epoch even after weights were put back, as in rnnlm.
+/// The schedule of rnnlm ([`ScheduleKind::Halve`]): let r = previous validation log-probability /
+/// new one. Both are negative, so r > 1 is an improvement. If r < 1, the previous weights are
+/// restored. After the first epoch with r < `min_improvement`, the rate is halved before every
+/// following epoch; after the second one, training stops. The next epoch is compared with the new
+/// log-probability even if weights were rolled back, as in rnnlm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// The rate that the epochs so far have left.
+    /// The rate after the epochs so far.
     rate: f32,
     halving: bool,
-    /// The last epoch's log-probability of the validation text.
+    /// The validation log-probability of the last epoch.
     previous: Option<f64>,
-    /// The best epoch's.
+    /// The best validation log-probability.
     #[serde(default)]
     best: Option<f64>,
     /// Epochs since the best one.
@@ -55,34 +60,38 @@ impl Schedule {
         }
     }
 
-    /// The learning rate of update `step`, counted from 1, of `updates` in all: the same bits
-    /// whenever it is asked for.
+    /// The learning rate of update `step`, counted from 1, of `updates` in total. It depends on
+    /// nothing else, so that resumed runs repeat it exactly.
     pub fn rate(&self, recipe: &Recipe, step: u32, updates: u64) -> f32 {
-        let (first, last) = (f64::from(recipe.lr), f64::from(recipe.lr_end));
-        let (before, all) = (f64::from(step) - 1.0, updates as f64);
+        let first = f64::from(recipe.lr);
+        let last = f64::from(recipe.lr_end);
+        let done = f64::from(step) - 1.0;
+        let total = updates as f64;
         let rate = match recipe.schedule {
             ScheduleKind::Halve
             | ScheduleKind::Constant
             | ScheduleKind::Plateau
             | ScheduleKind::Step => f64::from(self.rate),
-            ScheduleKind::Cosine => half_cosine(first, last, before / all),
-            ScheduleKind::Linear => first + (last - first) * (before / all),
-            ScheduleKind::OneCycle => one_cycle(first, before, all),
+            ScheduleKind::Cosine => half_cosine(first, last, done / total),
+            ScheduleKind::Linear => first + (last - first) * (done / total),
+            ScheduleKind::OneCycle => one_cycle(first, done, total),
         };
-        let warmth = match recipe.warm_up {
+        let warm_up = match recipe.warm_up {
             0 => 1.0,
             updates => (f64::from(step) / f64::from(updates)).min(1.0),
         };
-        (rate * warmth) as f32
+        (rate * warm_up) as f32
     }
 
-    /// Takes the validation text's log-probability after epoch `epoch`, counted from 1; any base of
-    /// the logarithm does.
+    /// Updates the state with the validation log-probability, to any base, of an epoch. Epochs are
+    /// counted from 1.
     pub fn after_epoch(&mut self, recipe: &Recipe, epoch: usize, log_probability: f64) -> Verdict {
-        // NaN is no improvement.
+        // NaN is not an improvement.
         let better = log_probability > self.best.unwrap_or(f64::NEG_INFINITY);
         if better {
-            (self.best, self.since_best, self.since_fall) = (Some(log_probability), 0, 0);
+            self.best = Some(log_probability);
+            self.since_best = 0;
+            self.since_fall = 0;
         } else {
             self.since_best += 1;
             self.since_fall += 1;
@@ -90,9 +99,11 @@ impl Schedule {
         match recipe.schedule {
             ScheduleKind::Halve => return self.halve(recipe.min_improvement, log_probability),
             ScheduleKind::Plateau if self.since_fall > recipe.lr_patience => {
-                self.fall(recipe.lr_decay);
+                self.lower_rate(recipe.lr_decay);
             }
-            ScheduleKind::Step if epoch >= recipe.lr_decay_after => self.fall(recipe.lr_decay),
+            ScheduleKind::Step if epoch >= recipe.lr_decay_after => {
+                self.lower_rate(recipe.lr_decay)
+            }
             _ => {}
         }
         let stop = recipe
@@ -105,7 +116,7 @@ impl Schedule {
         }
     }
 
-    fn fall(&mut self, factor: f64) {
+    fn lower_rate(&mut self, factor: f64) {
         self.rate = (f64::from(self.rate) * factor) as f32;
         self.since_fall = 0;
     }
@@ -115,9 +126,9 @@ impl Schedule {
             .previous
             .map_or(f64::INFINITY, |previous| previous / log_probability);
         self.previous = Some(log_probability);
-        let falls_short_of = |least: f64| ratio.is_nan() || ratio < least;
-        let insignificant = falls_short_of(min_improvement);
-        let roll_back = falls_short_of(1.0);
+        let is_below = |minimum: f64| ratio.is_nan() || ratio < minimum;
+        let insignificant = is_below(min_improvement);
+        let roll_back = is_below(1.0);
         let stop = insignificant && self.halving;
         self.halving |= insignificant;
         if self.halving {
@@ -131,20 +142,20 @@ impl Schedule {
     }
 }
 
-/// From `first` to `last` while `way` goes from 0 to 1.
-fn half_cosine(first: f64, last: f64, way: f64) -> f64 {
-    last + (first - last) * (1.0 + (PI * way).cos()) / 2.0
+/// Half a cosine from `first` to `last` while `progress` goes from 0 to 1.
+fn half_cosine(first: f64, last: f64, progress: f64) -> f64 {
+    last + (first - last) * (1.0 + (PI * progress).cos()) / 2.0
 }
 
-/// PyTorch's OneCycleLR as it stands: `before` updates are done, the last of `all` has the lowest
-/// rate.
-fn one_cycle(highest: f64, before: f64, all: f64) -> f64 {
-    let lowest = highest / 25.0;
-    let (turn, end) = (0.3 * all - 1.0, all - 1.0);
-    if before <= turn {
-        half_cosine(lowest, highest, before / turn)
+/// PyTorch's OneCycleLR after `done` of `total` updates; the last update has the lowest rate.
+fn one_cycle(max: f64, done: f64, total: f64) -> f64 {
+    let initial = max / 25.0;
+    let peak = 0.3 * total - 1.0;
+    let end = total - 1.0;
+    if done <= peak {
+        half_cosine(initial, max, done / peak)
     } else {
-        half_cosine(highest, lowest / 1e4, (before - turn) / (end - turn))
+        half_cosine(max, initial / 1e4, (done - peak) / (end - peak))
     }
 }
 
@@ -172,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn rnnlms_schedule_step_by_step() {
-        // 1000/900 is better; 900/899 is not significantly so: halve; 899/850 is better and halves
-        // again; 850/860 is worse: back, and stop.
+    fn rnnlm_schedule_epoch_by_epoch() {
+        // 1000/900 is an improvement; 900/899 is not significant: halve; 899/850 is significant,
+        // and halves again; 850/860 is worse: roll back and stop.
         let steps = run(&[-1000.0, -900.0, -899.0, -850.0, -860.0]);
         assert_eq!(
             steps,
@@ -197,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn nan_is_no_improvement() {
+    fn nan_is_not_an_improvement() {
         assert_eq!(run(&[-1000.0, f64::NAN])[1], (0.05, true, false));
     }
 
-    /// What follows from epochs of these validation log-probabilities, and the rate after each.
+    /// The rate and the verdict after each epoch, given the validation log-probabilities.
     fn verdicts(recipe: &Recipe, log_probabilities: &[f64]) -> (Vec<f32>, Vec<Verdict>) {
         recipe.validate().expect("a recipe");
         let mut schedule = Schedule::new(recipe);
@@ -215,10 +226,10 @@ mod tests {
     fn assert_rates(recipe: &Recipe, got: impl IntoIterator<Item = f32>, want: &[f64]) {
         let got: Vec<_> = got.into_iter().collect();
         assert_eq!(got.len(), want.len());
-        for (number, (got, want)) in got.iter().zip(want).enumerate() {
+        for (index, (got, want)) in got.iter().zip(want).enumerate() {
             assert!(
                 (f64::from(*got) - want).abs() <= 1e-6 * want,
-                "{} {number}: {got} and {want}",
+                "{} {index}: {got} and {want}",
                 recipe.schedule.name()
             );
         }
@@ -239,7 +250,7 @@ mod tests {
     /// rates(lambda o: LinearLR(o, start_factor=1 / 5, end_factor=1, total_iters=4), 7)
     /// ```
     #[test]
-    fn rates_of_updates_are_pytorchs() {
+    fn rates_of_updates_are_those_of_pytorch() {
         let constant = Recipe {
             schedule: ScheduleKind::Constant,
             ..Recipe::default()
@@ -319,7 +330,7 @@ mod tests {
     ///     rates(lambda o: MultiplicativeLR(o, lambda epoch: 0.7 if epoch >= n else 1), 7)
     /// ```
     #[test]
-    fn rates_of_epochs_are_pytorchs() {
+    fn rates_of_epochs_are_those_of_pytorch() {
         let losses = [5.0, 4.0, 4.0, 4.5, 3.9, 3.95, 3.9, 4.0, 4.1, 3.8, 3.7, 3.8];
         let log_probabilities = losses.map(|loss| -1000.0 * loss);
         let of = |schedule| Recipe {
@@ -373,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch_is_kept_and_patience_ends() {
+    fn the_best_epoch_is_kept_and_patience_stops() {
         let log_probabilities = [-9.0, -8.0, -8.0, f64::NAN, -7.0, -7.5, -7.2, -7.0];
         let best = Recipe {
             schedule: ScheduleKind::Constant,
