@@ -79,7 +79,7 @@ pub(crate) fn rows<C: Choice>() -> Vec<NamedRow> {
 }
 
 /// The value with this name.
-pub(crate) fn named<C: Choice>(name: &str) -> std::result::Result<C, String> {
+pub(crate) fn named<C: Choice>(name: &str) -> Result<C, String> {
     let found = C::ALL.iter().find(|value| value.name() == name);
     found.copied().ok_or_else(|| {
         let names: Vec<_> = C::ALL.iter().map(|value| value.name()).collect();

@@ -29,7 +29,7 @@ pub trait FieldValue: Sized {
     ///
     /// # Errors
     /// If the text is not a valid value; the error says why.
-    fn from_text(text: &str) -> std::result::Result<Self, String>;
+    fn from_text(text: &str) -> Result<Self, String>;
 
     /// The value as text; `None` where it is unset.
     fn to_text(&self) -> Option<String>;
@@ -42,7 +42,7 @@ macro_rules! plain_values {
                 ValueKind::$kind
             }
 
-            fn from_text(text: &str) -> std::result::Result<Self, String> {
+            fn from_text(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|error: <Self as std::str::FromStr>::Err| error.to_string())
             }
 
@@ -61,7 +61,7 @@ impl<V: FieldValue> FieldValue for Option<V> {
         V::kind()
     }
 
-    fn from_text(text: &str) -> std::result::Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, String> {
         V::from_text(text).map(Some)
     }
 
@@ -76,7 +76,7 @@ impl FieldValue for Vec<usize> {
         ValueKind::List
     }
 
-    fn from_text(text: &str) -> std::result::Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, String> {
         text.split(',').map(usize::from_text).collect()
     }
 
@@ -92,7 +92,7 @@ pub(crate) fn kind_of<V: FieldValue>(_: &V) -> ValueKind {
 }
 
 /// Sets a field from text.
-pub(crate) fn set<V: FieldValue>(field: &mut V, text: &str) -> std::result::Result<(), String> {
+pub(crate) fn set<V: FieldValue>(field: &mut V, text: &str) -> Result<(), String> {
     *field = V::from_text(text)?;
     Ok(())
 }

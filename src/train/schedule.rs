@@ -102,7 +102,7 @@ impl Schedule {
                 self.lower_rate(recipe.lr_decay);
             }
             ScheduleKind::Step if epoch >= recipe.lr_decay_after => {
-                self.lower_rate(recipe.lr_decay)
+                self.lower_rate(recipe.lr_decay);
             }
             _ => {}
         }
