@@ -8,7 +8,6 @@ use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
 use super::expected;
-use super::expected_tolerance::tolerance;
 use super::harness::{apply, gpu_trials, test, trial, trials};
 
 /// CPU threads: one, an even split, and an uneven one.
@@ -19,8 +18,9 @@ fn every_case() -> Vec<Trial> {
     let mut trials = Vec::new();
     for case in cases::all() {
         let name = format!("kernels::{}::{}", case.kernel, case.label());
+        let on_cpu = case.clone();
         trials.push(trial(format!("{name}::cpu"), move || {
-            cpu_against_reference(&case);
+            cpu_against_reference(&on_cpu);
         }));
         trials.extend(gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu)));
     }
@@ -45,7 +45,8 @@ fn run(case: &Case, device: &mut Device) -> Outcome {
 fn cpu_against_reference(case: &Case) {
     for threads in THREADS {
         let got = run(case, &mut Device::cpu(threads));
-        let want = expected::outputs(&case.setup, &got);
+        let expectation = expected::of(case);
+        let want = expectation.outputs(&got);
         assert_eq!(
             got.outputs.len(),
             want.len(),
@@ -57,7 +58,7 @@ fn cpu_against_reference(case: &Case) {
             let output = got
                 .output(name)
                 .unwrap_or_else(|| panic!("{what} is missing"));
-            assert_close(&what, output, &want, tolerance(&case.setup, name));
+            assert_close(&what, output, &want, expectation.tolerance(name));
         }
     }
 }

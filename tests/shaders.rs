@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use elman::device::{Access, Shader};
-use elman::kernels::{SHADERS, cases};
+use elman::kernels::{KERNELS, cases};
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner};
@@ -19,13 +19,26 @@ const MOST_WORKGROUP_MEMORY: u32 = 16_384;
 /// Invocations per workgroup that WebGPU guarantees.
 const MOST_INVOCATIONS: u32 = 256;
 /// Files of `src/kernels` without a shader.
-const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "recurrent", "rows"];
+const HELPERS: [&str; 7] = [
+    "cases",
+    "math",
+    "mod",
+    "parallel",
+    "recurrent",
+    "registry",
+    "rows",
+];
+
+/// Every shader of the crate, one for each entry point.
+fn all_shaders() -> impl Iterator<Item = &'static Shader> + Clone {
+    KERNELS.iter().flat_map(|kernel| kernel.shaders).copied()
+}
 
 /// All of them.
 #[apply(trials)]
 fn every_shader() -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
-    for &shader in SHADERS {
+    for shader in all_shaders() {
         for (arguments, immediates) in [("immediates", true), ("uniform", false)] {
             let name = format!(
                 "shaders::{}::{}::{arguments}",
@@ -344,7 +357,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every kernel has a shader, a Rust file, a row of [`SHADERS`] and a case, all with the same stem,
+/// Every kernel has a shader, a Rust file, a row of [`KERNELS`] and a case, all with the same stem,
 /// and none of these lacks the others.
 #[apply(test)]
 fn shader_and_rust_files_share_a_stem() {
@@ -354,31 +367,35 @@ fn shader_and_rust_files_share_a_stem() {
     for helper in HELPERS {
         assert!(rust.remove(helper), "no src/kernels/{helper}.rs");
     }
-    let rows: BTreeSet<String> = SHADERS
-        .iter()
-        .map(|shader| shader.stem.to_owned())
-        .collect();
+    let rows: BTreeSet<String> = all_shaders().map(|shader| shader.stem.to_owned()).collect();
+    for kernel in KERNELS {
+        let stems = kernel.shaders.iter().map(|shader| shader.stem);
+        assert!(
+            stems.eq(kernel.shaders.iter().map(|_| kernel.name())),
+            "{}: a row of another kernel's shaders",
+            kernel.name()
+        );
+    }
     let with_cases: BTreeSet<String> = cases::all()
         .iter()
         .map(|case| case.kernel.to_owned())
         .collect();
     assert_eq!(shaders, rust, "shaders/*.wgsl and src/kernels/*.rs");
-    assert_eq!(shaders, rows, "shaders/*.wgsl and SHADERS");
+    assert_eq!(shaders, rows, "shaders/*.wgsl and KERNELS");
     assert_eq!(shaders, with_cases, "shaders/*.wgsl and the cases");
-    let entry_points: BTreeSet<_> = SHADERS
-        .iter()
+    let entry_points: BTreeSet<_> = all_shaders()
         .map(|shader| (shader.stem, shader.entry_point))
         .collect();
     assert_eq!(
         entry_points.len(),
-        SHADERS.len(),
+        all_shaders().count(),
         "an entry point is listed twice"
     );
     for stem in shaders {
         let path = root().join(format!("shaders/{stem}.wgsl"));
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let listed = SHADERS.iter().filter(|shader| shader.stem == stem);
+        let listed = all_shaders().filter(|shader| shader.stem == stem);
         assert!(
             listed.clone().all(|shader| shader.source == text),
             "the source of {stem} is another file"
@@ -386,7 +403,7 @@ fn shader_and_rust_files_share_a_stem() {
         assert_eq!(
             text.matches("@compute").count(),
             listed.count(),
-            "entry points of {stem} that SHADERS does not list"
+            "entry points of {stem} that KERNELS does not list"
         );
     }
 }

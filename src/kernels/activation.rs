@@ -1,5 +1,7 @@
 //! Activation functions and their derivatives.
 
+pub(super) mod cases;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,6 +1,8 @@
 //! Adam: the running mean of gradients divided by the square root of the running mean of their
 //! squares.
 
+pub(super) mod cases;
+
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;

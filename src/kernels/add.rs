@@ -1,5 +1,7 @@
 //! Elementwise addition in place: of a tensor, of its squares, or of a sparse gradient.
 
+pub(super) mod cases;
+
 use super::rows::{Gradient, RowwiseUpdate, SparseRows};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

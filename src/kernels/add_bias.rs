@@ -1,5 +1,7 @@
 //! Addition of a bias to every row.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

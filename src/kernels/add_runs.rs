@@ -1,6 +1,8 @@
 //! Addition of runs of a table, read as a flat array, to runs of the output: the contribution of
 //! hashed n-gram features to the logits of words with adjacent token ids.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::parallel::vectorized;

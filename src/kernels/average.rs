@@ -1,5 +1,7 @@
 //! Running averages of parameters over the updates of a run.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

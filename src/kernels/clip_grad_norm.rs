@@ -1,5 +1,7 @@
 //! Gradient clipping by norm.
 
+pub(super) mod cases;
+
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 

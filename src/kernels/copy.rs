@@ -1,5 +1,7 @@
 //! Copying of values from one tensor to another.
 
+pub(super) mod cases;
+
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };

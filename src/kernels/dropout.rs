@@ -1,6 +1,8 @@
 //! Dropout: elements are set to zero at random, and the others are scaled so that expected values
 //! do not change.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

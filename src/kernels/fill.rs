@@ -1,5 +1,7 @@
 //! Setting every element of a tensor to one value.
 
+pub(super) mod cases;
+
 use super::parallel::for_row_chunks;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,

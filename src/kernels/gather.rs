@@ -1,5 +1,7 @@
 //! Embedding lookup: the rows of a table for given tokens, equal to a product with one-hot vectors.
 
+pub(super) mod cases;
+
 use super::parallel::for_row_chunks;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

@@ -2,6 +2,8 @@
 //! For example, hidden states whose target is in a class, and the output vectors of the class's
 //! words.
 
+pub(super) mod cases;
+
 use std::ops::Range;
 
 use rayon::prelude::*;

@@ -1,6 +1,7 @@
 //! The GRU over a window, forward and backward. One matrix product per step computes all three
 //! gates; its result is kept separate from the input projection.
 
+pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
@@ -21,6 +22,9 @@ use crate::tensor::Tensor;
 /// ```
 ///
 /// The input projection, zr(t), zz(t) and zn(t), is stored in `gates`.
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1365.
 #[derive(Debug, Clone, Copy)]
 pub struct GruForward {
     /// `[T*B, 3H]`: the input projection, overwritten with r, z and n.
@@ -51,6 +55,9 @@ pub struct GruForward {
 /// (dur, duz, dun) = (dzr(t), dzz(t), dzn(t) r)
 /// dh(t-1) = gradient(t-1) + dh z + Wᵀ (dur, duz, dun)
 /// ```
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1365.
 #[derive(Debug, Clone, Copy)]
 pub struct GruBackward {
     /// `[T*B, 3H]`: the gate activations from the forward kernel, overwritten with the gradient of
@@ -134,8 +141,9 @@ pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
 };
 
 /// B, H and T.
-fn sizes(states: &Tensor, gates: &Tensor) -> [usize; 3] {
+fn sizes(states: &Tensor, gates: &Tensor, schedule: RecurrentSchedule) -> [usize; 3] {
     let batch = states.rows() - gates.rows();
+    schedule.check_size(GATES, states.columns());
     [batch, states.columns(), gates.rows() / batch]
 }
 
@@ -169,7 +177,7 @@ impl Kernel for GruForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates);
+        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates, self.schedule);
         let constants = [
             self.reset.constant(),
             ("BIAS", f64::from(u8::from(self.bias.is_some()))),
@@ -256,7 +264,7 @@ impl Kernel for GruBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates);
+        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates, self.schedule);
         let constants = [self.reset.constant()];
         let [gates, recurrent, states, weight, gradient, initial_gradient] = [
             &self.gates,

@@ -1,6 +1,7 @@
 //! The LSTM over a window, forward and backward. One matrix product per step computes all four
 //! gates.
 
+pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
@@ -21,6 +22,9 @@ use crate::tensor::Tensor;
 /// ```
 ///
 /// z(t), the part of the pre-activations that does not depend on h(t-1), is stored in `gates`.
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1024.
 #[derive(Debug, Clone, Copy)]
 pub struct LstmForward {
     /// `[T*B, 4H]`: z(t), overwritten with the gate activations i, f, g and o.
@@ -47,6 +51,9 @@ pub struct LstmForward {
 /// dz(t) = (dc g i (1 - i),  dc c(t-1) f (1 - f),  dc i (1 - g²),  dh tanh(c(t)) o (1 - o))
 /// dc(t-1) = dc f                          dh(t-1) = gradient(t-1) + Wᵀ dz(t)
 /// ```
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1024.
 #[derive(Debug, Clone, Copy)]
 pub struct LstmBackward {
     /// `[T*B, 4H]`: the gate activations from the forward kernel, overwritten with the gradient of
@@ -128,6 +135,7 @@ impl LstmForward {
     /// B, H and T.
     fn sizes(&self) -> [usize; 3] {
         let batch = self.states.rows() - self.gates.rows();
+        self.schedule.check_size(GATES, self.states.columns());
         [batch, self.states.columns(), self.gates.rows() / batch]
     }
 
@@ -247,6 +255,7 @@ impl LstmBackward {
     /// B, H and T.
     fn sizes(&self) -> [usize; 3] {
         let batch = self.cells.rows() - self.gates.rows();
+        self.schedule.check_size(GATES, self.cells.columns());
         [batch, self.cells.columns(), self.gates.rows() / batch]
     }
 }

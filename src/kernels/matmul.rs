@@ -1,5 +1,6 @@
 //! Matrix products.
 
+pub(super) mod cases;
 mod cpu;
 mod gpu;
 mod narrow;

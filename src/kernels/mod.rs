@@ -32,6 +32,7 @@ mod recurrence;
 mod recurrence_step;
 mod recurrent;
 mod reduce;
+mod registry;
 mod rmsprop;
 mod rows;
 mod runs_gradient;
@@ -65,6 +66,7 @@ pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{RecurrentSchedule, Reset};
 pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
+pub use registry::{KERNELS, KernelEntry};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, SparseRows};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
@@ -76,73 +78,9 @@ pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
 
-use crate::device::Shader;
-
 /// Loop iterations of an invocation in one dispatch. Kernels with longer loops continue in another
 /// dispatch.
 ///
 /// Mesa's software Vulkan silently leaves every loop after 65 535 iterations of all loops of an
 /// invocation together, and drivers terminate dispatches that take too long.
 const MAX_LOOP_ITERATIONS: usize = 1 << 15;
-
-/// Every shader of the crate, one row for each entry point.
-pub static SHADERS: &[&Shader] = &[
-    &matmul::SMALL,
-    &matmul::LARGE,
-    &matmul::LARGE_VECTOR,
-    &matmul::SUM_CHUNKS,
-    &matmul_cooperative::SHADER,
-    &gather::SHADER,
-    &scatter_add::SHADER,
-    &activation::FORWARD,
-    &activation::BACKWARD,
-    &transpose::SHADER,
-    &recurrence::FORWARD,
-    &recurrence::BACKWARD,
-    &recurrence_step::FORWARD,
-    &recurrence_step::BACKWARD,
-    &lstm::FORWARD,
-    &lstm::BACKWARD,
-    &lstm::APPLY_RESETS,
-    &lstm::STEP_FORWARD,
-    &lstm::STEP_BACKWARD,
-    &lstm::CLEAR_RESET_GRADIENTS,
-    &gru::FORWARD,
-    &gru::BACKWARD,
-    &gru::APPLY_RESETS,
-    &gru::STEP_FORWARD,
-    &gru::STEP_BACKWARD,
-    &gru::CLEAR_RESET_GRADIENTS,
-    &fill::SHADER,
-    &copy::SHADER,
-    &add::DENSE,
-    &add::SPARSE,
-    &dropout::COPY,
-    &dropout::IN_PLACE,
-    &add_bias::SHADER,
-    &softmax_cross_entropy::SHADER,
-    &grouped_matmul::FORWARD,
-    &grouped_matmul::INPUT_GRADIENT,
-    &grouped_matmul::WEIGHT_GRADIENT,
-    &ragged_softmax::SHADER,
-    &add_runs::SHADER,
-    &runs_gradient::SHADER,
-    &sampled_loss::SHADER,
-    &sum_rows::SHADER,
-    &reduce::PARTIAL,
-    &reduce::TOTAL,
-    &clip_grad_norm::SHADER,
-    &clip_grad_value::SHADER,
-    &scale::SHADER,
-    &sgd::DENSE,
-    &sgd::SPARSE,
-    &adagrad::DENSE,
-    &adagrad::SPARSE,
-    &adam::DENSE,
-    &adam::SPARSE,
-    &momentum::DENSE,
-    &momentum::SPARSE,
-    &rmsprop::DENSE,
-    &rmsprop::SPARSE,
-    &average::SHADER,
-];

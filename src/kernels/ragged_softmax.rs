@@ -1,5 +1,7 @@
 //! Softmax cross-entropy and its gradient for rows of different lengths.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};

@@ -1,6 +1,8 @@
 //! The Elman recurrence over a window, forward and backward. On a GPU either in one dispatch or
 //! step by step (`recurrence_step`).
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::activation::Activation;
@@ -17,6 +19,9 @@ use crate::tensor::Tensor;
 ///
 /// z(t) is the part of the pre-activation that does not depend on s(t-1). It is stored where s(t)
 /// is written.
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 4096.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceForward {
     /// f.
@@ -36,6 +41,9 @@ pub struct RecurrenceForward {
 
 /// The gradient of [`RecurrenceForward`]:
 /// `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
+///
+/// # Panics
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 4096.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceBackward {
     /// f.
@@ -122,6 +130,7 @@ impl RecurrenceForward {
     pub(super) fn sizes(&self) -> [usize; 3] {
         let steps = self.reset.tokens.len();
         let batch = self.states.rows() - steps;
+        self.schedule.check_size(1, self.states.columns());
         [batch, self.states.columns(), steps / batch]
     }
 }
@@ -131,6 +140,7 @@ impl RecurrenceBackward {
     pub(super) fn sizes(&self) -> [usize; 3] {
         let batch = self.initial_gradient.rows();
         let size = self.initial_gradient.columns();
+        self.schedule.check_size(1, size);
         [batch, size, self.gradient.rows() / batch]
     }
 }

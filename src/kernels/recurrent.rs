@@ -27,7 +27,25 @@ impl RecurrentSchedule {
             Self::PerStep
         }
     }
+
+    /// Checks that the fused shaders have workgroup memory for `gates` values of every unit. Both
+    /// faces of a kernel call it: the shaders run without bounds checks, and a kernel that panics
+    /// on a GPU panics on the CPU as well.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub(super) fn check_size(self, gates: usize, hidden_size: usize) {
+        assert!(
+            self == Self::PerStep || gates * hidden_size <= WORKGROUP_VECTOR,
+            "hidden size {hidden_size}: RecurrentSchedule::Fused takes at most {} units of this \
+             layer; use RecurrentSchedule::PerStep or RecurrentSchedule::for_size",
+            WORKGROUP_VECTOR / gates
+        );
+    }
 }
+
+/// Elements of `vector`, the workgroup memory of the fused shaders.
+const WORKGROUP_VECTOR: usize = 4096;
 
 /// The widest layer for the fused schedule. An estimate: at H = 350, a workgroup that reads H²
 /// weights from a GPU's L2 cache at 100 GB/s takes as long as a dispatch of about 5 µs.
@@ -303,5 +321,132 @@ impl RecurrentWeight<'_> {
             accumulate,
         }
         .run_parallel(c, threads);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::kernels::{
+        Activation, GruBackward, GruForward, LstmBackward, LstmForward, RecurrenceBackward,
+        RecurrenceForward,
+    };
+
+    #[test]
+    fn shaders_declare_the_workgroup_memory() {
+        let declaration = format!("var<workgroup> vector: array<f32, {WORKGROUP_VECTOR}>;");
+        for source in [
+            include_str!("../../shaders/recurrence.wgsl"),
+            include_str!("../../shaders/lstm.wgsl"),
+            include_str!("../../shaders/gru.wgsl"),
+        ] {
+            assert!(source.contains(&declaration));
+        }
+    }
+
+    /// The message of the panic of a kernel that runs on the CPU with one stream, one step and
+    /// `hidden_size` units, if it panics. The weight has one element: the size is checked first.
+    fn panic_of<K: Kernel>(
+        hidden_size: usize,
+        kernel: impl Fn(&dyn Fn(usize) -> Tensor, Reset) -> K,
+    ) -> Option<String> {
+        let mut device = Device::cpu(1);
+        let buffer = device
+            .tensor::<f32>("values", 1, 8 * hidden_size)
+            .expect("a small tensor fits");
+        let tokens = device.tensor("tokens", 1, 1).expect("a small tensor fits");
+        let reset = Reset {
+            enabled: false,
+            initial: 0.0,
+            tokens,
+            previous: buffer,
+        };
+        let kernel = kernel(&|rows| buffer.reshape(rows, hidden_size), reset);
+        let run = std::panic::AssertUnwindSafe(|| device.run(&kernel));
+        let panic = std::panic::catch_unwind(run).err()?;
+        panic.downcast::<String>().ok().map(|message| *message)
+    }
+
+    #[test]
+    fn layers_beyond_the_workgroup_memory_panic() {
+        let schedule = RecurrentSchedule::Fused;
+        let activation = Activation::Tanh;
+        let wide = |columns: usize, tensor: Tensor| tensor.reshape(1, columns);
+        let messages = [
+            panic_of(4097, |rows, reset| RecurrenceForward {
+                activation,
+                states: rows(2),
+                weight: rows(1),
+                weight_t: rows(1),
+                reset,
+                schedule,
+            }),
+            panic_of(4097, |rows, reset| RecurrenceBackward {
+                activation,
+                states: rows(2),
+                weight: rows(1),
+                gradient: rows(1),
+                initial_gradient: rows(1),
+                reset,
+                schedule,
+            }),
+            panic_of(1025, |rows, reset| LstmForward {
+                gates: wide(4 * 1025, rows(4)),
+                cells: rows(2),
+                states: rows(2),
+                weight: rows(1),
+                weight_t: rows(1),
+                reset,
+                schedule,
+            }),
+            panic_of(1025, |rows, reset| LstmBackward {
+                gates: wide(4 * 1025, rows(4)),
+                cells: rows(2),
+                weight: rows(1),
+                gradient: rows(1),
+                initial_gradient: rows(2),
+                reset,
+                schedule,
+            }),
+            panic_of(1366, |rows, reset| GruForward {
+                gates: wide(3 * 1366, rows(3)),
+                recurrent: wide(3 * 1366, rows(3)),
+                states: rows(2),
+                weight: rows(1),
+                weight_t: rows(1),
+                bias: None,
+                reset,
+                schedule,
+            }),
+            panic_of(1366, |rows, reset| GruBackward {
+                gates: wide(3 * 1366, rows(3)),
+                recurrent: wide(3 * 1366, rows(3)),
+                states: rows(2),
+                weight: rows(1),
+                gradient: rows(1),
+                initial_gradient: rows(1),
+                reset,
+                schedule,
+            }),
+        ];
+        for (message, most) in messages
+            .into_iter()
+            .zip([4096, 4096, 1024, 1024, 1365, 1365])
+        {
+            let rule = format!("at most {most} units");
+            assert!(
+                message.as_ref().is_some_and(|text| text.contains(&rule)),
+                "{rule:?}: {message:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn layers_within_the_workgroup_memory_pass() {
+        for (gates, hidden_size) in [(1, 4096), (3, 1365), (4, 1024)] {
+            RecurrentSchedule::Fused.check_size(gates, hidden_size);
+        }
+        RecurrentSchedule::PerStep.check_size(4, 100_000);
     }
 }

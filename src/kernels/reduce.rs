@@ -1,5 +1,7 @@
 //! Reductions: the sum of all values, or of their squares.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};

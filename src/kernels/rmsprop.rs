@@ -1,5 +1,7 @@
 //! RMSprop: the gradient divided by the square root of the running mean of its squares.
 
+pub(super) mod cases;
+
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;

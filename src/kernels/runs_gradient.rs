@@ -1,6 +1,8 @@
 //! The gradient of the table of [`AddRuns`](super::AddRuns), block by block and in a fixed order of
 //! summation.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,

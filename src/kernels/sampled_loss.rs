@@ -1,5 +1,7 @@
 //! Losses of targets against a sample of words shared by all rows, and their gradients.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! Scaling of a parameter: L2 regularization as in rnnlm, applied separately from the gradient.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, Shard, arguments, to_u32, workgroups,

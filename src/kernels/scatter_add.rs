@@ -1,6 +1,8 @@
 //! The gradient of [`Gather`](super::Gather): the sum of the gradient rows of each token, in a
 //! fixed order.
 
+pub(super) mod cases;
+
 use super::parallel::{for_row_chunks, vectorized};
 use super::rows::SparseRows;
 use crate::device::{

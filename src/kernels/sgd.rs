@@ -1,5 +1,7 @@
 //! Stochastic gradient descent.
 
+pub(super) mod cases;
+
 use super::rows::{Gradient, RowwiseUpdate};
 use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
 use crate::tensor::Tensor;

@@ -1,5 +1,7 @@
 //! Softmax cross-entropy and its gradient, with one row of logits per token.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::math;

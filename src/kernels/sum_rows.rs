@@ -1,5 +1,7 @@
 //! Column sums: the gradient of a bias.
 
+pub(super) mod cases;
+
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};

@@ -1,5 +1,7 @@
 //! Matrix transpose, for kernels that read a transposed matrix faster.
 
+pub(super) mod cases;
+
 use super::parallel::for_row_chunks;
 use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;

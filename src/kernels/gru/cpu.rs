@@ -64,7 +64,7 @@ fn forward_rows(
 
 pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates);
+    let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
     let work = WorkSplit::new(cpu, batch, size);
     let transposed = transpose_weight(cpu, kernel.weight, kernel.weight_t, time_steps);
     let weight = cpu.read(if transposed {
@@ -193,7 +193,7 @@ impl BackwardInputs<'_> {
 
 pub(super) fn backward(kernel: &GruBackward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, _] = sizes(&kernel.states, &kernel.gates);
+    let [batch, size, _] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
     let work = WorkSplit::new(cpu, batch, size);
     let weight = RecurrentWeight {
         data: &cpu.read(&kernel.weight),

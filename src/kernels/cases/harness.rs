@@ -1,4 +1,4 @@
-//! The buffers of one case: inputs from a seed, poisoned outputs, guard bands around both.
+//! The buffers of one case: inputs made from a seed, poisoned outputs, guard bands around both.
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
@@ -7,45 +7,45 @@ use crate::device::{Device, Kernel};
 use crate::error::Result;
 use crate::tensor::{Element, NONE, Tensor};
 
-/// What outputs and guard bands hold before the kernel runs: large, so that no tolerance hides it,
-/// and still finite when doubled.
+/// The value of outputs and guard bands before the kernel runs: large, so that no tolerance hides
+/// it, and finite even when doubled.
 const POISON: f32 = -1.25e30;
-/// Elements after every tensor that nothing may change: more than a tile is wide.
+/// Number of elements after every tensor that no kernel may change: more than the width of a tile.
 const BAND: usize = 144;
 
-/// What a case read and wrote.
+/// What the kernel of a case read and wrote.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Everything that the kernel read, by the names of its fields, as it was before.
+    /// Everything that the kernel read, by the names of its fields, as it was before the run.
     pub inputs: Vec<(&'static str, Values)>,
-    /// Everything that it is to write, by the names of its fields.
+    /// Everything that the kernel writes, by the names of its fields.
     pub outputs: Vec<(&'static str, Vec<f32>)>,
-    /// Where it wrote and should not have, in words.
+    /// Descriptions of every write outside the outputs.
     pub damage: Vec<String>,
 }
 
 /// The contents of an input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
-    /// Numbers.
-    Numbers(Vec<f32>),
-    /// TokenDraw, or positions.
-    TokenDraw(Vec<u32>),
+    /// Values of a tensor.
+    Floats(Vec<f32>),
+    /// Tokens or positions.
+    Indices(Vec<u32>),
 }
 
 impl Outcome {
-    /// The input called `name`, if it is one of numbers.
-    pub fn numbers(&self, name: &str) -> Option<&[f32]> {
+    /// The values of the input called `name`, if it is one of floats.
+    pub fn floats(&self, name: &str) -> Option<&[f32]> {
         self.inputs.iter().find_map(|(input, values)| match values {
-            Values::Numbers(values) if *input == name => Some(values.as_slice()),
+            Values::Floats(values) if *input == name => Some(values.as_slice()),
             _ => None,
         })
     }
 
-    /// The input called `name`, if it is one of tokens.
-    pub fn tokens(&self, name: &str) -> Option<&[u32]> {
+    /// The values of the input called `name`, if it is one of tokens or positions.
+    pub fn indices(&self, name: &str) -> Option<&[u32]> {
         self.inputs.iter().find_map(|(input, values)| match values {
-            Values::TokenDraw(values) if *input == name => Some(values.as_slice()),
+            Values::Indices(values) if *input == name => Some(values.as_slice()),
             _ => None,
         })
     }
@@ -59,23 +59,23 @@ impl Outcome {
     }
 }
 
-/// Where in its buffer a tensor lies.
+/// Where a tensor lies in its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At the beginning, for kernels that take no part of a buffer.
+pub(in crate::kernels) enum Place {
+    /// At the beginning, for kernels that do not take a part of a buffer.
     Whole,
-    /// Behind a guard band, of another length for every tensor so that offsets cannot be exchanged
-    /// unseen.
+    /// After a guard band, whose length differs between tensors so that exchanged offsets are
+    /// detected.
     Part,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Must stay as it is.
+    /// Must not change.
     Input,
     /// Is compared.
     Output,
-    /// May hold anything afterwards.
+    /// May have any value after the run.
     Scratch,
 }
 
@@ -83,7 +83,7 @@ enum Role {
 struct Slot {
     name: &'static str,
     role: Role,
-    /// The buffer with its bands, as bits.
+    /// The buffer with its guard bands, as bits.
     whole: Tensor<u32>,
     /// Elements before the tensor.
     front: usize,
@@ -93,15 +93,15 @@ struct Slot {
     before: Vec<u32>,
 }
 
-/// A device with the buffers of one case.
-pub(super) struct Bench<'a> {
+/// Allocates the buffers of one case on a device and runs its kernel.
+pub struct Harness<'a> {
     device: &'a mut Device,
     random: ChaCha8Rng,
     slots: Vec<Slot>,
     inputs: Vec<(&'static str, Values)>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Harness<'a> {
     pub(super) fn new(device: &'a mut Device, seed: u64) -> Self {
         Self {
             device,
@@ -111,15 +111,15 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// `count` numbers of [-bound, bound).
-    pub(super) fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
+    /// `count` values in [-bound, bound).
+    pub(in crate::kernels) fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
         (0..count)
             .map(|_| self.random.random_range(-bound..bound))
             .collect()
     }
 
-    /// TokenDraw below `vocabulary`.
-    pub(super) fn draw(&mut self, tokens: TokenDraw, vocabulary: usize) -> Vec<u32> {
+    /// Tokens below `vocabulary`.
+    pub(in crate::kernels) fn draw(&mut self, tokens: TokenDraw, vocabulary: usize) -> Vec<u32> {
         let below = |random: &mut ChaCha8Rng, bound: usize| random.random_range(0..bound as u32);
         let random = &mut self.random;
         let few: Vec<u32> = (0..3).map(|_| below(random, vocabulary)).collect();
@@ -137,8 +137,8 @@ impl<'a> Bench<'a> {
             .collect()
     }
 
-    /// An input of these numbers.
-    pub(super) fn input(
+    /// An input with these values.
+    pub(in crate::kernels) fn input(
         &mut self,
         name: &'static str,
         place: Place,
@@ -146,12 +146,12 @@ impl<'a> Bench<'a> {
         values: Vec<f32>,
     ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Input, place, shape, &values)?;
-        self.inputs.push((name, Values::Numbers(values)));
+        self.inputs.push((name, Values::Floats(values)));
         Ok(tensor)
     }
 
-    /// An input of numbers of [-1, 1).
-    pub(super) fn random_input(
+    /// An input with values in [-1, 1).
+    pub(in crate::kernels) fn random_input(
         &mut self,
         name: &'static str,
         place: Place,
@@ -161,15 +161,19 @@ impl<'a> Bench<'a> {
         self.input(name, place, shape, values)
     }
 
-    /// An input of tokens or positions. Kernels take them from anywhere in a buffer.
-    pub(super) fn tokens(&mut self, name: &'static str, values: Vec<u32>) -> Result<Tensor<u32>> {
+    /// An input of tokens or positions. Kernels take them at any offset in a buffer.
+    pub(in crate::kernels) fn tokens(
+        &mut self,
+        name: &'static str,
+        values: Vec<u32>,
+    ) -> Result<Tensor<u32>> {
         let tensor = self.allocate(name, Role::Input, Place::Part, [1, values.len()], &values)?;
-        self.inputs.push((name, Values::TokenDraw(values)));
+        self.inputs.push((name, Values::Indices(values)));
         Ok(tensor)
     }
 
-    /// An output, poisoned: what the kernel leaves out shows.
-    pub(super) fn output(
+    /// An output, poisoned so that elements which the kernel does not write are detected.
+    pub(in crate::kernels) fn output(
         &mut self,
         name: &'static str,
         place: Place,
@@ -184,8 +188,8 @@ impl<'a> Bench<'a> {
         )
     }
 
-    /// An input that is changed in place, and so an output too.
-    pub(super) fn changed(
+    /// A tensor that the kernel changes in place: an input and an output.
+    pub(in crate::kernels) fn in_place(
         &mut self,
         name: &'static str,
         place: Place,
@@ -193,12 +197,38 @@ impl<'a> Bench<'a> {
         values: Vec<f32>,
     ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Output, place, shape, &values)?;
-        self.inputs.push((name, Values::Numbers(values)));
+        self.inputs.push((name, Values::Floats(values)));
         Ok(tensor)
     }
 
-    /// An input that the kernel may use as scratch: nothing is said of what it holds afterwards.
-    pub(super) fn consumed(
+    /// A tensor with values in [-1, 1) that the kernel changes in place.
+    pub(in crate::kernels) fn random_in_place(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+    ) -> Result<Tensor> {
+        let values = self.uniform(shape[0] * shape[1], 1.0);
+        self.in_place(name, place, shape, values)
+    }
+
+    /// A tensor that the kernel adds to if `accumulate`, and otherwise overwrites.
+    pub(in crate::kernels) fn accumulated(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        shape: [usize; 2],
+        accumulate: bool,
+    ) -> Result<Tensor> {
+        if accumulate {
+            self.random_in_place(name, place, shape)
+        } else {
+            self.output(name, place, shape)
+        }
+    }
+
+    /// An input that the kernel may use as scratch: its values after the run are not compared.
+    pub(in crate::kernels) fn consumed(
         &mut self,
         name: &'static str,
         place: Place,
@@ -206,12 +236,16 @@ impl<'a> Bench<'a> {
         values: Vec<f32>,
     ) -> Result<Tensor> {
         let tensor = self.allocate(name, Role::Scratch, place, shape, &values)?;
-        self.inputs.push((name, Values::Numbers(values)));
+        self.inputs.push((name, Values::Floats(values)));
         Ok(tensor)
     }
 
-    /// Room that a kernel may use as it likes.
-    pub(super) fn scratch(&mut self, name: &'static str, shape: [usize; 2]) -> Result<Tensor> {
+    /// Scratch memory.
+    pub(in crate::kernels) fn scratch(
+        &mut self,
+        name: &'static str,
+        shape: [usize; 2],
+    ) -> Result<Tensor> {
         self.allocate(
             name,
             Role::Scratch,
@@ -253,11 +287,11 @@ impl<'a> Bench<'a> {
     }
 
     /// Runs the kernel.
-    pub(super) fn run(&mut self, kernel: &dyn Kernel) {
+    pub(in crate::kernels) fn run(&mut self, kernel: &dyn Kernel) {
         self.device.run(kernel);
     }
 
-    /// Reads everything back, looks for damage and gives the buffers back.
+    /// Downloads every buffer, looks for damage and releases the buffers.
     pub(super) fn finish(self) -> Result<Outcome> {
         let mut outcome = Outcome {
             inputs: self.inputs,

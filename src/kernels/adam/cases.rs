@@ -1,0 +1,63 @@
+//! Test cases of [`Adam`].
+
+use std::fmt;
+
+use super::Adam;
+use crate::error::Result;
+use crate::kernels::cases::{Cases, Harness, KernelCase, Place, RATE, Tolerance, UpdateCase, list};
+
+/// The parameter, the form of its gradient, and the update's number for [`Adam`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamCase {
+    /// The parameter and its gradient.
+    pub update: UpdateCase,
+    /// Number of the update, from 1.
+    pub step: u32,
+}
+
+/// Dense gradients and gradients by rows: the first update and a later one; then one at which the
+/// corrections of both means are 1.
+pub(in crate::kernels) fn all() -> Cases {
+    let updates = UpdateCase::all();
+    let mut all = Vec::new();
+    for &update in &updates {
+        all.extend([1, 7].map(|step| AdamCase { update, step }));
+    }
+    all.push(AdamCase {
+        update: updates[1],
+        step: 100_000,
+    });
+    list(all)
+}
+
+impl KernelCase for AdamCase {
+    fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
+        let update = self.update.tensors(harness)?;
+        let shape = self.update.shape();
+        let means = self.update.state_values(harness);
+        // The square of a mean is at most the mean of squares.
+        let squares = means.iter().map(|mean| mean * mean * 1.5).collect();
+        let first = harness.in_place("first", Place::Whole, shape, means)?;
+        let second = harness.in_place("second", Place::Whole, shape, squares)?;
+        harness.run(&Adam {
+            parameter: update.parameter,
+            first,
+            second,
+            gradient: update.gradient,
+            scale: update.scale,
+            rate: RATE,
+            step: self.step,
+        });
+        Ok(())
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        Tolerance::bits(4.0)
+    }
+}
+
+impl fmt::Display for AdamCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} step {}", self.update, self.step)
+    }
+}

@@ -1,0 +1,42 @@
+//! Test cases of [`Rmsprop`].
+
+use std::fmt;
+
+use super::Rmsprop;
+use crate::error::Result;
+use crate::kernels::cases::{Cases, Harness, KernelCase, RATE, Tolerance, UpdateCase, list};
+
+/// The parameter and the form of its gradient for [`Rmsprop`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RmspropCase(pub UpdateCase);
+
+/// Dense gradients and gradients by rows.
+pub(in crate::kernels) fn all() -> Cases {
+    list(UpdateCase::all().into_iter().map(RmspropCase))
+}
+
+impl KernelCase for RmspropCase {
+    fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
+        let update = self.0.tensors(harness)?;
+        let squares = self.0.squares(harness)?;
+        harness.run(&Rmsprop {
+            parameter: update.parameter,
+            squares,
+            gradient: update.gradient,
+            scale: update.scale,
+            rate: RATE,
+        });
+        Ok(())
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        // The first step is ten times the rate.
+        Tolerance::bits(8.0)
+    }
+}
+
+impl fmt::Display for RmspropCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,112 @@
+//! Test cases of [`SoftmaxCrossEntropy`].
+
+use std::fmt;
+
+use super::{Exponential, SoftmaxCrossEntropy};
+use crate::error::Result;
+use crate::kernels::cases::{
+    Cases, Harness, KernelCase, MANY, Place, TokenDraw, TokenPattern, Tolerance, list, option,
+};
+
+/// Sizes and options of [`SoftmaxCrossEntropy`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SoftmaxCrossEntropyCase {
+    /// V.
+    pub columns: usize,
+    /// A target for each row.
+    pub targets: TokenDraw,
+    /// Whether the logits are replaced by their gradient.
+    pub gradient: bool,
+    /// Factor of the gradient.
+    pub scale: f32,
+    /// Bound of the logits.
+    pub bound: f32,
+    /// The function that turns logits into probabilities.
+    pub exponential: Exponential,
+}
+
+/// Vocabularies around a workgroup's width, logits from small to far beyond the range of e^z.
+pub(in crate::kernels) fn all() -> Cases {
+    let mut all = Vec::new();
+    for (columns, pattern, count, bound) in [
+        (2, TokenPattern::Same, 1, 1.0),
+        (3, TokenPattern::Mixed, 67, 4.0),
+        (255, TokenPattern::Mixed, 5, 4.0),
+        (256, TokenPattern::Few, 3, 4.0),
+        (257, TokenPattern::Same, 7, 4.0),
+        (1031, TokenPattern::Mixed, 17, 4.0),
+        (40_013, TokenPattern::Mixed, 3, 40.0),
+        (301, TokenPattern::Mixed, 13, 100.0),
+        (67, TokenPattern::Mixed, 11, 1e4),
+        (65, TokenPattern::Nothing, 3, 4.0),
+        (2, TokenPattern::Mixed, MANY, 4.0),
+    ] {
+        let scale = if count % 2 == 1 {
+            1.0 / count as f32
+        } else {
+            1.0
+        };
+        for gradient in [false, true] {
+            let mut push = |bound, exponential| {
+                all.push(SoftmaxCrossEntropyCase {
+                    columns,
+                    targets: TokenDraw { pattern, count },
+                    gradient,
+                    scale,
+                    bound,
+                    exponential,
+                });
+            };
+            push(bound, Exponential::Exact);
+            if (257..1000).contains(&columns) {
+                push(20.0, Exponential::Rnnlm);
+            }
+        }
+    }
+    list(all)
+}
+
+impl KernelCase for SoftmaxCrossEntropyCase {
+    fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
+        let shape = [self.targets.count, self.columns];
+        let values = harness.uniform(shape[0] * shape[1], self.bound);
+        let logits = if self.gradient {
+            harness.in_place("logits", Place::Whole, shape, values)?
+        } else {
+            harness.consumed("logits", Place::Whole, shape, values)?
+        };
+        let drawn = harness.draw(self.targets, self.columns);
+        let targets = harness.tokens("targets", drawn)?;
+        let losses = harness.output("losses", Place::Part, [self.targets.count, 1])?;
+        harness.run(&SoftmaxCrossEntropy {
+            logits,
+            targets,
+            losses,
+            gradient: self.gradient,
+            scale: self.scale,
+            exponential: self.exponential,
+        });
+        Ok(())
+    }
+
+    fn tolerance(&self, output: &str) -> Tolerance {
+        Tolerance::softmax(output, self.exponential, self.bound, self.scale)
+    }
+}
+
+impl fmt::Display for SoftmaxCrossEntropyCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            columns,
+            targets,
+            bound,
+            ..
+        } = self;
+        let gradient = option(self.gradient, &format!("gradient x {}", self.scale));
+        let exponential = option(self.exponential == Exponential::Rnnlm, "rnnlm");
+        write!(
+            f,
+            "{targets} of {columns} below {bound}{gradient}{exponential}"
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! Test cases of [`SumRows`].
+
+use std::fmt;
+
+use super::SumRows;
+use crate::error::Result;
+use crate::kernels::cases::{Cases, Harness, KernelCase, Place, Tolerance, list, option};
+
+/// Sizes and options of [`SumRows`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SumRowsCase {
+    /// Rows of the values.
+    pub rows: usize,
+    /// Columns of the values.
+    pub columns: usize,
+    /// Whether the sums are added.
+    pub accumulate: bool,
+}
+
+/// Sizes around a workgroup; the last shape is split between the CPU's threads.
+pub(in crate::kernels) fn all() -> Cases {
+    let mut all = Vec::new();
+    for (rows, columns) in [
+        (1, 1),
+        (1, 17),
+        (67, 15),
+        (65, 16),
+        (63, 33),
+        (257, 1),
+        (131, 137),
+    ] {
+        all.extend([false, true].map(|accumulate| SumRowsCase {
+            rows,
+            columns,
+            accumulate,
+        }));
+    }
+    list(all)
+}
+
+impl KernelCase for SumRowsCase {
+    fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
+        let shape = [self.rows, self.columns];
+        let values = harness.random_input("values", Place::Part, shape)?;
+        let output =
+            harness.accumulated("output", Place::Part, [1, self.columns], self.accumulate)?;
+        harness.run(&SumRows {
+            values,
+            output,
+            accumulate: self.accumulate,
+        });
+        Ok(())
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        Tolerance::sum_of(self.rows)
+    }
+}
+
+impl fmt::Display for SumRowsCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accumulate = option(self.accumulate, "accumulate");
+        write!(f, "[{}, {}]{accumulate}", self.rows, self.columns)
+    }
+}

@@ -1,0 +1,261 @@
+//! The equations of the case cells: PyTorch's, unit by unit.
+
+use elman::kernels::cases::{Direction, GatedCase, GruCase, INITIAL, LstmCase, Outcome};
+
+use super::super::compare::Tolerance;
+use super::{EPSILON, Expectation, Expected, floats, tokens};
+
+impl Expectation for LstmCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        match self.0.direction {
+            Direction::Forward => lstm_forward(self.0, run),
+            Direction::Backward => lstm_backward(self.0, run),
+        }
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        tolerance(self.0)
+    }
+}
+
+impl Expectation for GruCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        match self.0.direction {
+            Direction::Forward => gru_forward(self.0, run),
+            Direction::Backward => gru_backward(self.0, run),
+        }
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        tolerance(self.0)
+    }
+}
+
+/// The error of a gate reaches the state, and the next gates, undiminished.
+fn tolerance(case: GatedCase) -> Tolerance {
+    let terms = EPSILON * (4.0 + 3.0 * (case.hidden_size as f64).sqrt());
+    Tolerance {
+        absolute: terms * f64::from(case.bound.max(1.0)),
+        relative: 4.0 * EPSILON,
+    }
+}
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// A window's sizes, its weight, and the rows at which streams are reset.
+struct WindowCase {
+    batch: usize,
+    rows: usize,
+    size: usize,
+    weight: Vec<f64>,
+    is_reset: Vec<bool>,
+}
+
+impl WindowCase {
+    fn new(case: GatedCase, run: &Outcome) -> Self {
+        let is_reset = tokens(run, "tokens")
+            .into_iter()
+            .map(|token| case.reset && token == Some(0))
+            .collect();
+        let (batch, size) = (case.batch, case.hidden_size);
+        Self {
+            batch,
+            rows: case.time_steps * batch,
+            size,
+            weight: floats(run, "weight"),
+            is_reset,
+        }
+    }
+
+    /// The state that row (t, b) of the steps uses: row (t, b) of `states`. It writes row (t+1, b).
+    fn used(&self, states: &[f64], row: usize) -> Vec<f64> {
+        if self.is_reset[row] {
+            vec![f64::from(INITIAL); self.size]
+        } else {
+            states[row * self.size..][..self.size].to_vec()
+        }
+    }
+
+    /// `W state`, G*H values.
+    fn forward(&self, state: &[f64]) -> Vec<f64> {
+        self.weight
+            .chunks_exact(self.size)
+            .map(|row| row.iter().zip(state).map(|(w, s)| w * s).sum())
+            .collect()
+    }
+
+    /// `Wᵀ gradient`, H values.
+    fn backward(&self, gradient: &[f64]) -> Vec<f64> {
+        (0..self.size)
+            .map(|j| {
+                gradient
+                    .iter()
+                    .enumerate()
+                    .map(|(i, d)| self.weight[i * self.size + j] * d)
+                    .sum()
+            })
+            .collect()
+    }
+
+    /// The gradient that reaches row `row` from the next step, given what each row sends back: 0
+    /// from after the window and from a row that is reset.
+    fn gradient_from_next_step(&self, sent: &[f64], row: usize, unit: usize) -> f64 {
+        let next = row + self.batch;
+        if next >= self.rows || self.is_reset[next] {
+            0.0
+        } else {
+            sent[next * self.size + unit]
+        }
+    }
+
+    /// The gradient of the states before the window.
+    fn gradient_before_window(&self, sent: &[f64]) -> Vec<f64> {
+        (0..self.batch * self.size)
+            .map(|i| {
+                if self.is_reset[i / self.size] {
+                    0.0
+                } else {
+                    sent[i]
+                }
+            })
+            .collect()
+    }
+}
+
+fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case, run);
+    let (size, batch) = (window.size, window.batch);
+    let mut gates = floats(run, "gates");
+    let mut cells = floats(run, "cells");
+    let mut states = floats(run, "states");
+    let mut previous = Vec::new();
+    for row in 0..window.rows {
+        let (h, c) = (window.used(&states, row), window.used(&cells, row));
+        let product = window.forward(&h);
+        for unit in 0..size {
+            let at = |gate: usize| row * 4 * size + gate * size + unit;
+            let [i, f, g, o] =
+                std::array::from_fn(|gate| gates[at(gate)] + product[gate * size + unit]);
+            let [i, f, g, o] = [sigmoid(i), sigmoid(f), g.tanh(), sigmoid(o)];
+            [gates[at(0)], gates[at(1)], gates[at(2)], gates[at(3)]] = [i, f, g, o];
+            let new = (row + batch) * size + unit;
+            cells[new] = f * c[unit] + i * g;
+            states[new] = o * cells[new].tanh();
+        }
+        previous.extend(h);
+    }
+    let mut expected = vec![("gates", gates), ("cells", cells), ("states", states)];
+    if case.reset {
+        expected.push(("previous", previous));
+    }
+    expected
+}
+
+fn lstm_backward(case: GatedCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case, run);
+    let (size, batch) = (window.size, window.batch);
+    let mut gates = floats(run, "gates");
+    let cells = floats(run, "cells");
+    let gradient = floats(run, "gradient");
+    let mut sent = vec![0.0; window.rows * size];
+    let mut sent_cells = vec![0.0; window.rows * size];
+    for row in (0..window.rows).rev() {
+        let c = window.used(&cells, row);
+        for unit in 0..size {
+            let at = |gate: usize| row * 4 * size + gate * size + unit;
+            let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
+            let squashed = cells[(row + batch) * size + unit].tanh();
+            let dh = gradient[row * size + unit] + window.gradient_from_next_step(&sent, row, unit);
+            let dc = window.gradient_from_next_step(&sent_cells, row, unit)
+                + dh * o * (1.0 - squashed * squashed);
+            gates[at(0)] = dc * g * i * (1.0 - i);
+            gates[at(1)] = dc * c[unit] * f * (1.0 - f);
+            gates[at(2)] = dc * i * (1.0 - g * g);
+            gates[at(3)] = dh * squashed * o * (1.0 - o);
+            sent_cells[row * size + unit] = dc * f;
+        }
+        sent[row * size..][..size]
+            .copy_from_slice(&window.backward(&gates[row * 4 * size..][..4 * size]));
+    }
+    let initial = [
+        window.gradient_before_window(&sent),
+        window.gradient_before_window(&sent_cells),
+    ]
+    .concat();
+    vec![("gates", gates), ("initial_gradient", initial)]
+}
+
+fn gru_forward(case: GatedCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case, run);
+    let (size, batch) = (window.size, window.batch);
+    let mut gates = floats(run, "gates");
+    let mut states = floats(run, "states");
+    let bias = run.floats("bias").map_or_else(
+        || vec![0.0; 3 * size],
+        |values| values.iter().copied().map(f64::from).collect(),
+    );
+    let mut recurrent = Vec::new();
+    let mut previous = Vec::new();
+    for row in 0..window.rows {
+        let h = window.used(&states, row);
+        let mut product = window.forward(&h);
+        for unit in 0..size {
+            let at = |gate: usize| row * 3 * size + gate * size + unit;
+            let [ur, uz, un] =
+                std::array::from_fn(|gate| product[gate * size + unit] + bias[gate * size + unit]);
+            let (r, z) = (sigmoid(gates[at(0)] + ur), sigmoid(gates[at(1)] + uz));
+            let n = (gates[at(2)] + r * un).tanh();
+            [gates[at(0)], gates[at(1)], gates[at(2)]] = [r, z, n];
+            product[2 * size + unit] = un;
+            states[(row + batch) * size + unit] = (1.0 - z) * n + z * h[unit];
+        }
+        recurrent.extend(product);
+        previous.extend(h);
+    }
+    let mut expected = vec![
+        ("gates", gates),
+        ("recurrent", recurrent),
+        ("states", states),
+    ];
+    if case.reset {
+        expected.push(("previous", previous));
+    }
+    expected
+}
+
+fn gru_backward(case: GatedCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case, run);
+    let size = window.size;
+    let mut gates = floats(run, "gates");
+    let states = floats(run, "states");
+    let gradient = floats(run, "gradient");
+    let mut recurrent = floats(run, "recurrent");
+    let mut sent = vec![0.0; window.rows * size];
+    for row in (0..window.rows).rev() {
+        let h = window.used(&states, row);
+        let mut direct = Vec::new();
+        for unit in 0..size {
+            let at = |gate: usize| row * 3 * size + gate * size + unit;
+            let [r, z, n] = std::array::from_fn(|gate| gates[at(gate)]);
+            let dh = gradient[row * size + unit] + window.gradient_from_next_step(&sent, row, unit);
+            let dn = dh * (1.0 - z) * (1.0 - n * n);
+            let dr = dn * recurrent[at(2)] * r * (1.0 - r);
+            let dz = dh * (h[unit] - n) * z * (1.0 - z);
+            [gates[at(0)], gates[at(1)], gates[at(2)]] = [dr, dz, dn];
+            [recurrent[at(0)], recurrent[at(1)], recurrent[at(2)]] = [dr, dz, dn * r];
+            direct.push(dh * z);
+        }
+        let through = window.backward(&recurrent[row * 3 * size..][..3 * size]);
+        for unit in 0..size {
+            sent[row * size + unit] = direct[unit] + through[unit];
+        }
+    }
+    let initial = window.gradient_before_window(&sent);
+    vec![
+        ("gates", gates),
+        ("recurrent", recurrent),
+        ("initial_gradient", initial),
+    ]
+}

@@ -1,0 +1,185 @@
+//! The equations of kernels that compute each element on its own, and of sums of all elements.
+
+use elman::kernels::Activation;
+use elman::kernels::cases::{
+    ActivationBackwardCase, ActivationForwardCase, AddBiasCase, AverageCase, ClipGradNormCase,
+    ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, ScaleCase,
+    SumCase, SumOfSquaresCase,
+};
+
+use super::super::compare::Tolerance;
+use super::super::reference::{kernels as reference, masks, optimizers};
+use super::{EPSILON, EXACT, Expectation, Expected, ROUNDED, bits, floats, function, tokens};
+
+impl Expectation for ActivationForwardCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut values = floats(run, "values");
+        for z in &mut values {
+            *z = function(self.activation).value(*z);
+        }
+        vec![("values", values)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        Tolerance {
+            absolute: 1e-37,
+            relative: match self.activation {
+                Activation::RnnlmSigmoid => 160.0 * EPSILON,
+                _ => 4e-7,
+            },
+        }
+    }
+}
+
+impl Expectation for ActivationBackwardCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let outputs = floats(run, "values");
+        let mut gradient = floats(run, "gradient");
+        for (d, y) in gradient.iter_mut().zip(outputs) {
+            *d *= function(self.activation).derivative(y);
+        }
+        vec![("gradient", gradient)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        bits(2.0)
+    }
+}
+
+impl Expectation for AddBiasCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut values = floats(run, "values");
+        reference::add_bias(&mut values, &floats(run, "bias"));
+        vec![("values", values)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        ROUNDED
+    }
+}
+
+impl Expectation for FillCase {
+    fn outputs(&self, _run: &Outcome) -> Expected {
+        vec![("values", vec![f64::from(self.value); self.count])]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        EXACT
+    }
+}
+
+impl Expectation for CopyCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        vec![("output", floats(run, "input"))]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        EXACT
+    }
+}
+
+impl Expectation for ScaleCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut values = floats(run, "values");
+        for value in &mut values {
+            *value *= f64::from(self.factor);
+        }
+        vec![("values", values)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        ROUNDED
+    }
+}
+
+impl Expectation for AverageCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut average = floats(run, "average");
+        let values = floats(run, "values");
+        optimizers::join_average(&mut average, &values, f64::from(self.weight));
+        vec![("average", average)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        bits(2.0)
+    }
+}
+
+impl Expectation for ClipGradValueCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut values = floats(run, "values");
+        optimizers::clamp(&mut values, f64::from(self.maximum));
+        vec![("values", values)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        EXACT
+    }
+}
+
+impl Expectation for ClipGradNormCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let norm = reference::sum(&floats(run, "squares")).sqrt();
+        let scale = optimizers::clip_coefficient(norm, f64::from(self.maximum));
+        vec![("scale", vec![scale])]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        bits(2.0)
+    }
+}
+
+/// How much a sum of all elements may differ.
+const SUM: Tolerance = Tolerance {
+    absolute: 16.0 * EPSILON,
+    relative: 2.0 * EPSILON,
+};
+
+impl Expectation for SumCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        vec![("output", vec![reference::sum(&floats(run, "values"))])]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        SUM
+    }
+}
+
+impl Expectation for SumOfSquaresCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let values = floats(run, "values");
+        vec![("output", vec![reference::sum_of_squares(&values)])]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        SUM
+    }
+}
+
+impl Expectation for DropoutCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut output = floats(run, if self.in_place { "output" } else { "input" });
+        let words = if self.pattern == DropoutPattern::Words {
+            tokens(run, "tokens")
+        } else {
+            Vec::new()
+        };
+        let [seed, site, draw] = MASK;
+        for (i, value) in output.iter_mut().enumerate() {
+            let index = match self.pattern {
+                DropoutPattern::Elements => Some(i),
+                DropoutPattern::Streams(streams) => Some(i % (streams * self.columns)),
+                DropoutPattern::Words => words[i / self.columns],
+            };
+            if let Some(index) = index {
+                let rate = f64::from(self.rate);
+                *value *= masks::multiplier(seed, site, draw, index as u32, rate);
+            }
+        }
+        vec![("output", output)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        ROUNDED
+    }
+}

@@ -1,0 +1,131 @@
+//! The equations of losses over all logits and against a sample.
+
+use elman::kernels::cases::{Outcome, SampledLossCase, SoftmaxCrossEntropyCase};
+use elman::kernels::{Exponential, SampledObjective};
+
+use super::super::compare::Tolerance;
+use super::super::reference::kernels as reference;
+use super::super::reference::sampled::loss;
+use super::{EPSILON, Expectation, Expected, floats, tokens};
+
+/// A row's loss and gradient: the reference's softmax with this exponential.
+pub fn softmax(
+    exponential: Exponential,
+    logits: &[f64],
+    target: Option<usize>,
+    scale: f32,
+) -> (f64, Vec<f64>) {
+    let softmax = match exponential {
+        Exponential::Exact => reference::softmax_cross_entropy,
+        Exponential::Rnnlm => reference::rnnlm_softmax_cross_entropy,
+    };
+    softmax(logits, target, f64::from(scale))
+}
+
+/// How much an output of a softmax of logits up to `bound` may differ.
+pub fn softmax_tolerance(
+    output: &str,
+    exponential: Exponential,
+    bound: f32,
+    scale: f32,
+) -> Tolerance {
+    // Exponents are rounded in proportion to the logits, and rnnlm's function rounds a product of
+    // 30 bits to 24.
+    let rounding = match exponential {
+        Exponential::Exact => 2.0,
+        Exponential::Rnnlm => 160.0,
+    };
+    let exponent = EPSILON * (rounding + f64::from(bound));
+    if output == "losses" {
+        Tolerance {
+            absolute: exponent,
+            relative: EPSILON,
+        }
+    } else {
+        Tolerance {
+            absolute: exponent * f64::from(scale),
+            relative: exponent,
+        }
+    }
+}
+
+impl Expectation for SoftmaxCrossEntropyCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let logits = floats(run, "logits");
+        let targets = tokens(run, "targets");
+        let mut losses = Vec::new();
+        let mut gradients = Vec::new();
+        for (row, target) in logits.chunks_exact(self.columns).zip(targets) {
+            let (loss, gradient) = softmax(self.exponential, row, target, self.scale);
+            losses.push(loss);
+            gradients.extend(gradient);
+        }
+        if self.gradient {
+            vec![("logits", gradients), ("losses", losses)]
+        } else {
+            vec![("losses", losses)]
+        }
+    }
+
+    fn tolerance(&self, output: &str) -> Tolerance {
+        softmax_tolerance(output, self.exponential, self.bound, self.scale)
+    }
+}
+
+impl Expectation for SampledLossCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let (rows, samples) = (self.rows, self.samples);
+        let scale = f64::from(self.scale);
+        let words = tokens(run, "words");
+        let corrections = floats(run, "corrections");
+        let mut sample = floats(run, "sample");
+        let mut targets = floats(run, "targets");
+        let mut losses = Vec::new();
+        for row in 0..rows {
+            let logits = &mut sample[row * samples..][..samples];
+            if words[row].is_none() {
+                targets[row] = 0.0;
+                logits.fill(0.0);
+                losses.push(0.0);
+                continue;
+            }
+            let corrected: Vec<f64> = (0..samples)
+                .map(|k| logits[k] - corrections[rows + k])
+                .collect();
+            let is_target: Vec<bool> = words[rows..]
+                .iter()
+                .map(|&word| word == words[row])
+                .collect();
+            let nce = self.objective == SampledObjective::Nce;
+            let (value, own, others) =
+                loss(nce, targets[row] - corrections[row], &corrected, &is_target);
+            losses.push(value);
+            targets[row] = scale * own;
+            for (logit, d) in logits.iter_mut().zip(others) {
+                *logit = scale * d;
+            }
+        }
+        vec![("sample", sample), ("targets", targets), ("losses", losses)]
+    }
+
+    fn tolerance(&self, output: &str) -> Tolerance {
+        // Corrected logits are up to twice as large.
+        let exponent = EPSILON * (4.0 + 3.0 * f64::from(self.bound));
+        // A factor 1 + e^-a of the sample is rounded to the precision of 1 for any e^-a.
+        let factors = match self.objective {
+            SampledObjective::Nce => self.samples as f64,
+            SampledObjective::Softmax => 1.0,
+        };
+        if output == "losses" {
+            Tolerance {
+                absolute: exponent + EPSILON * factors,
+                relative: 16.0 * EPSILON,
+            }
+        } else {
+            Tolerance {
+                absolute: exponent * f64::from(self.scale),
+                relative: exponent,
+            }
+        }
+    }
+}
