@@ -203,12 +203,9 @@ impl Kernel for SampledLoss {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let rows = logits
-                            .chunks_exact_mut(columns)
-                            .zip(targets.iter_mut().zip(losses))
-                            .zip(words.iter().zip(corrections));
-                        for ((row, (logit, loss)), (&word, correction)) in rows {
-                            (*loss, *logit) = loss_of(row, *logit - correction, word);
+                        for (row, logits) in logits.chunks_exact_mut(columns).enumerate() {
+                            let target_logit = targets[row] - corrections[row];
+                            (losses[row], targets[row]) = loss_of(logits, target_logit, words[row]);
                         }
                     },
                 );

@@ -225,10 +225,8 @@ impl Kernel for SoftmaxCrossEntropy {
             vectorized(
                 #[inline(always)]
                 || {
-                    for ((row, loss), &target) in
-                        logits.chunks_exact_mut(columns).zip(losses).zip(targets)
-                    {
-                        *loss = self.row(row, target);
+                    for (row, logits) in logits.chunks_exact_mut(columns).enumerate() {
+                        losses[row] = self.row(logits, targets[row]);
                     }
                 },
             );
