@@ -137,7 +137,7 @@ impl Corpus {
         };
         let name = match train {
             TextSource::File(path) => path.display().to_string(),
-            TextSource::Memory(_) => "the built-in corpus".to_owned(),
+            TextSource::Memory(_) => "the text".to_owned(),
         };
         corpus.check(name, valid)?;
         Ok(corpus)

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::limits::Limits;
+use crate::corpus::Limits;
 use crate::error::{Error, Result};
 
 /// A byte-level BPE tokenizer. Not available in this build, because it requires the feature

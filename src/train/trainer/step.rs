@@ -41,7 +41,7 @@ impl Trainer<'_> {
     /// updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> usize {
         let (window, tokens) = self.load_window(device, index);
-        let updates = (index + 1).is_multiple_of(self.recipe.accumulate)
+        let completes_update = (index + 1).is_multiple_of(self.recipe.accumulate)
             || index + 1 == self.windows_per_epoch();
 
         self.model.forward(device, &self.workspace, &window);
@@ -51,16 +51,16 @@ impl Trainer<'_> {
         let mut gradients = self.workspace.gradients(&window);
         if let Some(accumulator) = &mut self.accumulator {
             gradients = accumulator.add(device, &gradients, tokens);
-            if updates {
+            if completes_update {
                 accumulator.finish(device, self.recipe.reduction);
             }
         }
-        if updates {
+        if completes_update {
             self.clip_values(device, &gradients);
         }
         let losses = self.workspace.losses(&window);
         self.metrics.write(device, record, losses, &gradients);
-        if updates {
+        if completes_update {
             self.clip_norm(device, record);
             self.update(device, &window, &gradients);
         }
