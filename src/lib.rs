@@ -65,6 +65,10 @@ pub mod check;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)] // For src/main.rs.
+#[allow(
+    rustdoc::invalid_html_tags,
+    reason = "the doc comments of flags are help texts and not HTML"
+)]
 pub mod cli;
 pub mod corpus;
 #[doc(hidden)] // For the integration tests.
