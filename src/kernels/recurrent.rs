@@ -1,6 +1,9 @@
 //! Code shared by the recurrent kernels: resets of streams, the choice of a schedule on GPUs, and
 //! the division of a window among CPU threads. The modules of the cells implement the steps.
 
+#[cfg(test)]
+mod tests;
+
 use super::matmul::{Matmul, Precision, Product, View};
 use super::transpose::Transpose;
 use crate::device::{Binding, Cpu, Kernel, to_u32};
@@ -321,132 +324,5 @@ impl RecurrentWeight<'_> {
             accumulate,
         }
         .run_parallel(c, threads);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::Device;
-    use crate::kernels::{
-        Activation, GruBackward, GruForward, LstmBackward, LstmForward, RecurrenceBackward,
-        RecurrenceForward,
-    };
-
-    #[test]
-    fn shaders_declare_the_workgroup_memory() {
-        let declaration = format!("var<workgroup> vector: array<f32, {WORKGROUP_VECTOR}>;");
-        for source in [
-            include_str!("../../shaders/recurrence.wgsl"),
-            include_str!("../../shaders/lstm.wgsl"),
-            include_str!("../../shaders/gru.wgsl"),
-        ] {
-            assert!(source.contains(&declaration));
-        }
-    }
-
-    /// The message of the panic of a kernel that runs on the CPU with one stream, one step and
-    /// `hidden_size` units, if it panics. The weight has one element: the size is checked first.
-    fn panic_of<K: Kernel>(
-        hidden_size: usize,
-        kernel: impl Fn(&dyn Fn(usize) -> Tensor, Reset) -> K,
-    ) -> Option<String> {
-        let mut device = Device::cpu(1);
-        let buffer = device
-            .tensor::<f32>("values", 1, 8 * hidden_size)
-            .expect("a small tensor fits");
-        let tokens = device.tensor("tokens", 1, 1).expect("a small tensor fits");
-        let reset = Reset {
-            enabled: false,
-            initial: 0.0,
-            tokens,
-            previous: buffer,
-        };
-        let kernel = kernel(&|rows| buffer.reshape(rows, hidden_size), reset);
-        let run = std::panic::AssertUnwindSafe(|| device.run(&kernel));
-        let panic = std::panic::catch_unwind(run).err()?;
-        panic.downcast::<String>().ok().map(|message| *message)
-    }
-
-    #[test]
-    fn layers_beyond_the_workgroup_memory_panic() {
-        let schedule = RecurrentSchedule::Fused;
-        let activation = Activation::Tanh;
-        let wide = |columns: usize, tensor: Tensor| tensor.reshape(1, columns);
-        let messages = [
-            panic_of(4097, |rows, reset| RecurrenceForward {
-                activation,
-                states: rows(2),
-                weight: rows(1),
-                weight_t: rows(1),
-                reset,
-                schedule,
-            }),
-            panic_of(4097, |rows, reset| RecurrenceBackward {
-                activation,
-                states: rows(2),
-                weight: rows(1),
-                gradient: rows(1),
-                initial_gradient: rows(1),
-                reset,
-                schedule,
-            }),
-            panic_of(1025, |rows, reset| LstmForward {
-                gates: wide(4 * 1025, rows(4)),
-                cells: rows(2),
-                states: rows(2),
-                weight: rows(1),
-                weight_t: rows(1),
-                reset,
-                schedule,
-            }),
-            panic_of(1025, |rows, reset| LstmBackward {
-                gates: wide(4 * 1025, rows(4)),
-                cells: rows(2),
-                weight: rows(1),
-                gradient: rows(1),
-                initial_gradient: rows(2),
-                reset,
-                schedule,
-            }),
-            panic_of(1366, |rows, reset| GruForward {
-                gates: wide(3 * 1366, rows(3)),
-                recurrent: wide(3 * 1366, rows(3)),
-                states: rows(2),
-                weight: rows(1),
-                weight_t: rows(1),
-                bias: None,
-                reset,
-                schedule,
-            }),
-            panic_of(1366, |rows, reset| GruBackward {
-                gates: wide(3 * 1366, rows(3)),
-                recurrent: wide(3 * 1366, rows(3)),
-                states: rows(2),
-                weight: rows(1),
-                gradient: rows(1),
-                initial_gradient: rows(1),
-                reset,
-                schedule,
-            }),
-        ];
-        for (message, most) in messages
-            .into_iter()
-            .zip([4096, 4096, 1024, 1024, 1365, 1365])
-        {
-            let rule = format!("at most {most} units");
-            assert!(
-                message.as_ref().is_some_and(|text| text.contains(&rule)),
-                "{rule:?}: {message:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn layers_within_the_workgroup_memory_pass() {
-        for (gates, hidden_size) in [(1, 4096), (3, 1365), (4, 1024)] {
-            RecurrentSchedule::Fused.check_size(gates, hidden_size);
-        }
-        RecurrentSchedule::PerStep.check_size(4, 100_000);
     }
 }
