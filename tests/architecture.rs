@@ -122,18 +122,6 @@ const CLOSING_IMPORTS: &[(&str, &str)] = &[
     ("kernels/cases/run.rs", "kernels/cases/gated.rs"),
     ("kernels/matmul/gpu.rs", "kernels/matmul_cooperative.rs"),
     ("kernels/recurrence.rs", "kernels/recurrence_step.rs"),
-    ("model/cell.rs", "model/elman.rs"),
-    ("model/cell.rs", "model/gru.rs"),
-    ("model/cell.rs", "model/lstm.rs"),
-    ("model/config.rs", "model/cell.rs"),
-    ("model/config.rs", "model/clusters.rs"),
-    ("model/config.rs", "model/output.rs"),
-    ("model/dropout.rs", "model/cell.rs"),
-    ("model/output.rs", "model/adaptive.rs"),
-    ("model/output.rs", "model/class.rs"),
-    ("model/output.rs", "model/sampled.rs"),
-    ("model/output.rs", "model/softmax.rs"),
-    ("model/output.rs", "model/parameters.rs"),
 ];
 
 /// The files of `src`, read once.

@@ -168,7 +168,7 @@ fn rejected_classes() {
     for (flags, parts) in [
         (
             format!("--output class --classes {}", types + 1),
-            &["--classes", "at most as many as the vocabulary's"][..],
+            &["--classes", "at most the size of the vocabulary"][..],
         ),
         (
             "--output class --classes 0".to_owned(),

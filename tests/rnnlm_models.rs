@@ -184,7 +184,7 @@ fn every_command_accepts_an_imported_model() {
         .run("eval --text text.txt --device cpu --independent")
         .fails(
             2,
-            &["--independent", "begins a text with a state", "elman score"],
+            &["--independent", "stored initial state", "elman score"],
         );
     workbench
         .run("generate --sentences 3 --device cpu")

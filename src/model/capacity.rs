@@ -9,8 +9,6 @@ pub struct Capacity {
     pub batch: usize,
     /// The largest T.
     pub time_steps: usize,
-    /// The largest [`Window::history`](super::Window::history).
-    pub history: usize,
     /// Whether gradients are computed.
     pub training: bool,
     /// Whether every sentence starts from the initial state.

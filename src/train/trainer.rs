@@ -141,7 +141,6 @@ impl<'a> Trainer<'a> {
         let capacity = Capacity {
             batch: recipe.batch,
             time_steps: longest,
-            history,
             training: true,
             independent: recipe.independent,
             mixed: recipe.precision == PrecisionKind::Mixed,

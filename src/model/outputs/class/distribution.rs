@@ -1,6 +1,6 @@
 //! The distribution over all words, and words drawn from it.
 
-use super::{ClassSoftmax, Level};
+use super::{ClassSoftmax, Level, List};
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{AddBias, AddRuns, Precision, ROW_FIELDS};
@@ -139,7 +139,7 @@ impl ClassSoftmax {
         let plan = self.make_plan(device, &with_targets);
         self.compute_logits(device, parameters, hidden, plan, Precision::Full);
         let logits = self.logits(hidden.rows());
-        let records = device.download(&self.list(plan, super::List::Rows, ROW_FIELDS))?;
+        let records = device.download(&self.list(plan, List::Rows, ROW_FIELDS))?;
         let end = records
             .chunks_exact(ROW_FIELDS)
             .last()

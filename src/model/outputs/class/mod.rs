@@ -8,16 +8,17 @@
 
 mod direct;
 mod distribution;
+mod losses;
 mod plan;
+mod sizes;
 
 use std::ops::Range;
 
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    Activation, AddBias, AddRuns, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient,
-    GroupedMatmul, GroupedProduct, Groups, Matmul, Precision, ROW_FIELDS, RaggedSoftmax,
-    RunsGradient, SEGMENT_FIELDS, SoftmaxCrossEntropy, SparseRows, SumRows,
+    Activation, BLOCK, Exponential, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct,
+    Groups, Matmul, RunsGradient, SEGMENT_FIELDS, SparseRows, SumRows,
 };
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
@@ -28,12 +29,11 @@ use crate::model::parameter_spec::{
 };
 use crate::model::parameters::Parameters;
 use crate::model::plan::{OutputPlan, WindowWords};
-use crate::model::products::{
-    activation_precision, gradient_precision, input_gradient, product, weight_gradient,
-};
+use crate::model::products::{gradient_precision, input_gradient, weight_gradient};
 use crate::tensor::Tensor;
 use direct::Direct;
 use plan::List;
+use sizes::Sizes;
 
 /// The names of the classes' parameters.
 const CLASS_WEIGHT: &str = "decoder.class_weight";
@@ -210,89 +210,6 @@ impl ClassSoftmax {
             words: self.logits.tail(rows * classes),
         }
     }
-
-    /// Computes the logits and the losses. With a `scale`, the gradients of `scale` times their sum
-    /// overwrite the logits.
-    fn compute_losses(
-        &self,
-        device: &mut Device,
-        parameters: &Parameters,
-        predictions: Predictions,
-        scale: Option<f32>,
-    ) {
-        let plan = predictions.plan;
-        let precision = match scale {
-            Some(_) => activation_precision(self.mixed),
-            None => Precision::Full,
-        };
-        self.compute_logits(device, parameters, predictions.hidden, plan, precision);
-        let logits = self.logits(predictions.hidden.rows());
-        let gradient = scale.is_some();
-        let scale = scale.unwrap_or(0.0);
-        device.run(&SoftmaxCrossEntropy {
-            logits: logits.classes,
-            targets: self.list(plan, List::Targets, 1),
-            losses: predictions.losses,
-            gradient,
-            scale,
-            exponential: self.exponential,
-        });
-        device.run(&RaggedSoftmax {
-            logits: logits.words,
-            rows: self.list(plan, List::Rows, ROW_FIELDS),
-            losses: predictions.losses,
-            gradient,
-            scale,
-            exponential: self.exponential,
-        });
-    }
-
-    /// Computes the logits of the classes, and of the words of the planned targets' classes.
-    fn compute_logits(
-        &self,
-        device: &mut Device,
-        parameters: &Parameters,
-        hidden: Tensor,
-        plan: OutputPlan,
-        precision: Precision,
-    ) {
-        let logits = self.logits(hidden.rows());
-        let class_weight = parameters.tensor(self.classes.weight);
-        device.run(&product(hidden, class_weight, logits.classes, precision));
-        if let Some(bias) = self.classes.bias {
-            device.run(&AddBias {
-                bias: parameters.tensor(bias),
-                values: logits.classes,
-            });
-        }
-        let sorted = self.sorted.slice_rows(0..hidden.rows());
-        device.run(&Gather {
-            table: hidden,
-            tokens: self.list(plan, List::Order, 1),
-            output: sorted,
-        });
-        device.run(&GroupedMatmul {
-            product: GroupedProduct::Forward,
-            groups: self.groups(plan),
-            rows: sorted,
-            table: parameters.tensor(self.words.weight),
-            bias: self.words.bias.map(|bias| parameters.tensor(bias)),
-            products: logits.words,
-            batch_invariant: !self.training,
-        });
-        if let Some((table, direct)) = self.direct {
-            for (list, output) in [
-                (List::ClassRuns, logits.classes),
-                (List::WordRuns, logits.words),
-            ] {
-                device.run(&AddRuns {
-                    table: parameters.tensor(table),
-                    runs: self.list(plan, list, direct.record_len()),
-                    output,
-                });
-            }
-        }
-    }
 }
 
 impl OutputLayer for ClassSoftmax {
@@ -413,50 +330,5 @@ impl OutputLayer for ClassSoftmax {
         uniform: &[f64],
     ) -> Result<Vec<u32>> {
         self.draw_words(device, parameters, hidden, words, uniform)
-    }
-}
-
-/// The largest sizes of a plan.
-struct Sizes {
-    largest_class: usize,
-    touched_words: usize,
-    touched_blocks: usize,
-    /// Values of all lists together.
-    list_values: usize,
-}
-
-impl Sizes {
-    fn new(ranges: &[Range<usize>], direct: Option<Direct>, rows: usize, training: bool) -> Self {
-        let classes = ranges.len();
-        let mut sizes: Vec<usize> = ranges.iter().map(Range::len).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let largest_class = sizes.first().copied().unwrap_or(0);
-        let max_groups = rows.min(classes);
-        let mut touched_words = 0;
-        let mut touched_blocks = 0;
-        let mut chunks = 0;
-        if training {
-            touched_words = sizes[..max_groups].iter().sum();
-            if let Some(direct) = direct {
-                let of_classes = direct.max_blocks_and_chunks(rows, classes);
-                let of_words = direct.max_blocks_and_chunks(rows, largest_class);
-                touched_blocks = (of_classes[0] + of_words[0]).min(direct.size / BLOCK);
-                chunks = of_classes[1] + of_words[1];
-            }
-        }
-        let runs = direct.map_or(0, |direct| rows * direct.record_len());
-        Self {
-            largest_class,
-            touched_words,
-            touched_blocks,
-            list_values: 3 * rows
-                + (max_groups + 1) * GROUP_FIELDS
-                + ROW_FIELDS * rows
-                + touched_words
-                + 2 * runs
-                + 2 * touched_blocks
-                + 1
-                + SEGMENT_FIELDS * chunks,
-        }
     }
 }
