@@ -182,10 +182,7 @@ fn every_command_accepts_an_imported_model() {
     // Sentences inside a text do not start from the state of separately scored lines.
     workbench
         .run("eval --text text.txt --device cpu --independent")
-        .fails(
-            2,
-            &["--independent", "stored initial state", "elman score"],
-        );
+        .fails(2, &["--independent", "stored initial state", "elman score"]);
     workbench
         .run("generate --sentences 3 --device cpu")
         .succeeds();
