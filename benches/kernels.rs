@@ -1,8 +1,9 @@
-//! Single kernels at the sizes of `elman bench`'s configurations: `cargo bench --bench kernels`, or
-//! with a part of a name behind it.
+//! Benchmarks of single kernels at the sizes of `elman bench`'s configurations. Run them with
+//! `cargo bench --bench kernels`; `cargo bench --bench kernels -- NAME` runs those whose name
+//! contains NAME.
 //!
-//! `ELMAN_BENCH_DEVICE` takes what `--device` takes; the CPU is the default. On a GPU a measurement
-//! is a submission and its end.
+//! `ELMAN_BENCH_DEVICE` takes the values of `--device`; the default is the CPU. On a GPU, a
+//! measurement is the time from the submission to the end of its work.
 
 use std::hint::black_box;
 
@@ -10,12 +11,14 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Exponential, Matmul, PARTIAL_SUMS, Precision, RecurrenceBackward,
-    RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy, SumOfSquares,
+    Activation, Add, Exponential, Fill, Gradient, Matmul, PARTIAL_SUMS, Precision,
+    RecurrenceBackward, RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy,
+    SumOfSquares,
 };
 use elman::tensor::Tensor;
 
-/// Rows of a block of logits on the CPU, about: it is these products that training consists of.
+/// The approximate number of rows of a block of logits on the CPU, whose products take most of the
+/// time of training.
 const ROWS: usize = 384;
 
 fn device() -> Device {
@@ -29,13 +32,13 @@ fn device() -> Device {
     device
 }
 
-/// Small numbers, none of them zero: products of zeros would be no measure.
-fn numbers(device: &mut Device, rows: usize, columns: usize) -> Tensor {
+/// A tensor of small values other than zero: the time of products with zeros may differ.
+fn filled(device: &mut Device, rows: usize, columns: usize) -> Tensor {
     let values: Vec<f32> = (0..rows * columns)
         .map(|i| ((i % 1013) as f32 - 506.0) / 5000.0 + 1e-4)
         .collect();
     device
-        .tensor_from("numbers", rows, columns, &values)
+        .tensor_from("values", rows, columns, &values)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -59,10 +62,10 @@ fn measure(
     });
 }
 
-/// The output layer's three products, and the large square one that they are compared with.
+/// The output layer's three products, and a large square product for comparison.
 fn products(criterion: &mut Criterion) {
     let mut device = device();
-    let square: [Tensor; 3] = std::array::from_fn(|_| numbers(&mut device, 1024, 1024));
+    let square: [Tensor; 3] = std::array::from_fn(|_| filled(&mut device, 1024, 1024));
     let [a, b, c] = square;
     let kernel = Matmul {
         a,
@@ -88,11 +91,11 @@ fn products(criterion: &mut Criterion) {
         ..
     } in CONFIGURATIONS
     {
-        let (hidden, weight) = (numbers(&mut device, ROWS, h), numbers(&mut device, v, h));
+        let (hidden, weight) = (filled(&mut device, ROWS, h), filled(&mut device, v, h));
         let (logits, hidden_gradient, weight_gradient) = (
-            numbers(&mut device, ROWS, v),
-            numbers(&mut device, ROWS, h),
-            numbers(&mut device, v, h),
+            filled(&mut device, ROWS, v),
+            filled(&mut device, ROWS, h),
+            filled(&mut device, v, h),
         );
         for (what, a, b, c, transpose_a, transpose_b, accumulate) in [
             ("logits", hidden, weight, logits, false, true, false),
@@ -139,17 +142,17 @@ fn products(criterion: &mut Criterion) {
     }
 }
 
-/// Both walks of a GPU, around the width from which on the second is taken; on the CPU they are
-/// one.
+/// Both schedules of a GPU, around the width above which the second is used. On the CPU they are
+/// the same.
 fn recurrences(criterion: &mut Criterion) {
     let mut device = device();
     let (time_steps, batch) = (35, 32);
     for size in [100, 200, 384, 500, 1024] {
-        let states = numbers(&mut device, (time_steps + 1) * batch, size);
-        let [weight, weight_t] = std::array::from_fn(|_| numbers(&mut device, size, size));
-        let initial_gradient = numbers(&mut device, batch, size);
-        let gradient = numbers(&mut device, time_steps * batch, size);
-        let previous = numbers(&mut device, 1, 1);
+        let states = filled(&mut device, (time_steps + 1) * batch, size);
+        let [weight, weight_t] = std::array::from_fn(|_| filled(&mut device, size, size));
+        let initial_gradient = filled(&mut device, batch, size);
+        let gradient = filled(&mut device, time_steps * batch, size);
+        let previous = filled(&mut device, 1, 1);
         let tokens = device
             .tensor("tokens", time_steps, batch)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -160,7 +163,7 @@ fn recurrences(criterion: &mut Criterion) {
             previous,
         };
         let activation = Activation::Sigmoid;
-        for (schedule, way) in [
+        for (schedule, label) in [
             (RecurrentSchedule::Fused, "window"),
             (RecurrentSchedule::PerStep, "steps"),
         ] {
@@ -177,7 +180,7 @@ fn recurrences(criterion: &mut Criterion) {
                 criterion,
                 &mut device,
                 "recurrence",
-                &format!("forward {size} by {way}"),
+                &format!("forward {size} by {label}"),
                 flops,
                 &forward,
             );
@@ -194,7 +197,7 @@ fn recurrences(criterion: &mut Criterion) {
                 criterion,
                 &mut device,
                 "recurrence",
-                &format!("backward {size} by {way}"),
+                &format!("backward {size} by {label}"),
                 flops,
                 &backward,
             );
@@ -202,16 +205,16 @@ fn recurrences(criterion: &mut Criterion) {
     }
 }
 
-/// What is no product; the throughput is in elements.
+/// Kernels other than products; the throughput is in elements.
 fn elementwise(criterion: &mut Criterion) {
     let mut device = device();
-    let values = numbers(&mut device, ROWS, 10_000);
+    let values = filled(&mut device, ROWS, 10_000);
     let targets = device
         .tensor("targets", ROWS, 1)
         .unwrap_or_else(|error| panic!("{error}"));
-    let losses = numbers(&mut device, ROWS, 1);
-    let partial = numbers(&mut device, 1, PARTIAL_SUMS);
-    let output = numbers(&mut device, 1, 1);
+    let losses = filled(&mut device, ROWS, 1);
+    let partial = filled(&mut device, 1, PARTIAL_SUMS);
+    let output = filled(&mut device, 1, 1);
     let softmax = SoftmaxCrossEntropy {
         logits: values,
         targets,
@@ -252,6 +255,15 @@ fn elementwise(criterion: &mut Criterion) {
             factor: 1.0,
         },
     );
+    let other = filled(&mut device, ROWS, 10_000);
+    let add = Add {
+        input: Gradient::Dense(other),
+        output: values,
+    };
+    let count = values.len();
+    measure(criterion, &mut device, "elementwise", "add", count, &add);
+    let fill = Fill { values, value: 0.0 };
+    measure(criterion, &mut device, "elementwise", "fill", count, &fill);
 }
 
 criterion_group!(kernels, products, recurrences, elementwise);

@@ -1,8 +1,8 @@
-//! Whole training steps: a window forward and back and the update, for every configuration of
-//! `elman bench`. `cargo bench --bench steps`.
+//! Benchmarks of whole training steps: the forward and backward pass of a window and the update,
+//! for every configuration of `elman bench`. Run them with `cargo bench --bench steps`.
 //!
-//! `ELMAN_BENCH_DEVICE` takes what `--device` takes; the CPU is the default. The throughput is in
-//! tokens.
+//! `ELMAN_BENCH_DEVICE` takes the values of `--device`; the default is the CPU. The throughput is
+//! in tokens.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{BenchWindow, CONFIGURATIONS};
