@@ -119,7 +119,6 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 /// Imports that close a circle of files, and are to be removed: nothing may be added here.
 const CLOSING_IMPORTS: &[(&str, &str)] = &[
-    ("kernels/cases/run.rs", "kernels/cases/gated.rs"),
     ("kernels/matmul/gpu.rs", "kernels/matmul_cooperative.rs"),
     ("kernels/recurrence.rs", "kernels/recurrence_step.rs"),
 ];

@@ -275,7 +275,7 @@ fn final_model_is_that_of_the_best_epoch() {
         ];
         assert!(
             best < last,
-            "the last epoch is the best; the test shows nothing: {perplexities:?}"
+            "the last epoch is the best; the test proves nothing: {perplexities:?}"
         );
         let want = if keep == "best" { best } else { last };
         let eval = workbench

@@ -37,14 +37,13 @@ pub fn assert_close_shaped<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     }
 }
 
-/// Compares element by element, f32 or f64 on either side. `shape` may be empty: no coordinates are
-/// named.
+/// Compares element by element, f32 or f64 on either side. With an empty `shape`, messages have no
+/// coordinates.
 ///
-/// Both sides must be finite before anything else is asked, of the same length, and not empty:
-/// comparing nothing proves nothing.
+/// Both sides must be finite, of the same length, and not empty: comparing nothing proves nothing.
 ///
 /// # Errors
-/// What differs: the worst element with its place, error and tolerance, and how many others fail.
+/// The worst element with its position, error and tolerance, and the count of the other failures.
 #[expect(
     clippy::neg_cmp_op_on_partial_ord,
     reason = "`difference > allowed` would let NaN pass"
@@ -60,7 +59,7 @@ pub fn compare<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     let sensible = |part: f64| part.is_finite() && part >= 0.0;
     if !(sensible(absolute) && sensible(relative)) {
         return Err(format!(
-            "{what}: {tolerance:?} lets everything or nothing pass"
+            "{what}: {tolerance:?} accepts everything or nothing"
         ));
     }
     if got.len() != want.len() {

@@ -1,6 +1,7 @@
 //! What the environment provides or asks for.
 //!
 //! - `ELMAN_TEST_CPU_ONLY`: set and not empty, the GPU tests are ignored.
+//! - `ELMAN_TEST_ALL`: set and not empty, slow tests run too.
 //! - `ELMAN_TEST_SEED`: the seed of tests with random input. By default it differs from run to run;
 //!   a failing test prints it.
 //! - `ELMAN_SHARED`: the folder with corpora and models that are not part of the repository;
@@ -19,6 +20,11 @@ fn is_set(variable: &str) -> bool {
 /// Whether the GPU tests are ignored.
 pub fn cpu_only() -> bool {
     is_set("ELMAN_TEST_CPU_ONLY")
+}
+
+/// Whether slow tests run, which take more than about 20 seconds on two cores.
+pub fn slow_tests() -> bool {
+    is_set("ELMAN_TEST_ALL")
 }
 
 /// A file or folder of the material outside the repository. It may not exist.

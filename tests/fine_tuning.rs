@@ -223,11 +223,13 @@ fn new_words_are_learnt() {
     workbench.write("words.txt", "glockenspiel\n");
     workbench
         .run(&format!(
-            "{grow} --extend-vocab --vocab words.txt --out told"
+            "{grow} --extend-vocab --vocab words.txt --out given"
         ))
         .succeeds();
-    assert!(String::from_utf8_lossy(&workbench.read("told/vocab.txt")).ends_with("glockenspiel\n"));
-    assert_eq!(eval(&workbench, "told", "more.txt").number("oov"), 40.0);
+    assert!(
+        String::from_utf8_lossy(&workbench.read("given/vocab.txt")).ends_with("glockenspiel\n")
+    );
+    assert_eq!(eval(&workbench, "given", "more.txt").number("oov"), 40.0);
     workbench
         .run(&format!(
             "{grow} --extend-vocab --min-count 1000 --valid train.txt --out none"

@@ -263,7 +263,7 @@ fn resuming_rejects_different_flags() {
     }
     assert!(
         workbench.read("model/training.json") == before,
-        "a refused run wrote something"
+        "a rejected run wrote something"
     );
     // Flags that repeat the run's values are accepted.
     workbench

@@ -9,7 +9,7 @@ use elman::device::{Device, Gpu, GpuOptions, adapters};
 pub const VARIANTS: [Variant; 2] = [
     Variant {
         name: "immediates",
-        number: 0,
+        index: 0,
         options: GpuOptions {
             immediates: true,
             max_shard_bytes: usize::MAX,
@@ -17,7 +17,7 @@ pub const VARIANTS: [Variant; 2] = [
     },
     Variant {
         name: "uniform",
-        number: 1,
+        index: 1,
         options: GpuOptions {
             immediates: false,
             max_shard_bytes: 600,
@@ -30,7 +30,7 @@ pub const VARIANTS: [Variant; 2] = [
 pub struct Variant {
     /// The name in trial names.
     pub name: &'static str,
-    number: usize,
+    index: usize,
     options: GpuOptions,
 }
 
@@ -38,14 +38,14 @@ pub struct Variant {
 static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] =
     [const { Mutex::new(None) }; VARIANTS.len()];
 
-/// Calls the test with the adapter, opened once for each variant and used by one test at a time. A
-/// device that a test panicked with is
-/// dropped: a driver's complaint stays with its device, and would fail every test after it.
+/// Calls the test with the adapter, which is opened once per variant and used by one test at a
+/// time. The device is dropped if the test panics: a driver error stays with its device, and would
+/// fail every later test.
 ///
 /// # Panics
-/// If there is no adapter: a GPU test must not pass by silence.
+/// If there is no adapter: a GPU test must not pass without one.
 pub fn with_device(variant: Variant, test: impl FnOnce(&mut Device)) {
-    let mut slot = DEVICES[variant.number]
+    let mut slot = DEVICES[variant.index]
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     let mut device = slot.take().unwrap_or_else(|| open(variant.options));
@@ -58,7 +58,7 @@ fn open(options: GpuOptions) -> Device {
     let report = all.first().expect(
         "there is no adapter: install Mesa's software Vulkan (Debian: apt-get install \
          mesa-vulkan-drivers), \
-         or set ELMAN_TEST_CPU_ONLY=1 to leave the GPU tests out",
+         or set ELMAN_TEST_CPU_ONLY=1 to skip the GPU tests",
     );
     Device::gpu(Gpu::open(report, options).expect("the adapter opens"))
 }

@@ -6,8 +6,9 @@
 //! - `#[apply(device_test)] fn name(device: &mut Device)` adds the CPU with one and two threads.
 //! - `#[apply(trials)] fn name() -> Vec<Trial>` makes trials from a table.
 //!
-//! `#[ignore_unless(condition)]` between the marker and a plain test lists the test as ignored
-//! where the condition, a `bool` from [`super::environment`], does not hold.
+//! `#[ignore_unless(condition)]` directly below the marker lists the trials as ignored where the
+//! condition, a `bool` from [`super::environment`], does not hold: a slow test has the condition
+//! `slow_tests()`. [`ignore_unless`] does the same for trials from a table.
 
 use elman::device::Device;
 use libtest_mimic::Trial;
@@ -47,40 +48,45 @@ pub fn trial_name(module_path: &str, function: &str) -> String {
 }
 
 macro_rules! test {
-    ($(#[doc = $doc:expr])* #[ignore_unless($condition:expr)] $($function:tt)*) => {
-        $crate::harness::register!(plain($condition), $(#[doc = $doc])* $($function)*);
-    };
-    ($($function:tt)*) => {
-        $crate::harness::register!(plain(true), $($function)*);
-    };
+    ($($function:tt)*) => { $crate::harness::conditional!(plain, $($function)*); };
 }
 
 macro_rules! gpu_test {
-    ($($function:tt)*) => { $crate::harness::register!(gpu(), $($function)*); };
+    ($($function:tt)*) => { $crate::harness::conditional!(gpu, $($function)*); };
 }
 
 macro_rules! device_test {
-    ($($function:tt)*) => { $crate::harness::register!(device(), $($function)*); };
+    ($($function:tt)*) => { $crate::harness::conditional!(device, $($function)*); };
 }
 
 macro_rules! trials {
-    ($($function:tt)*) => { $crate::harness::register!(table(), $($function)*); };
+    ($($function:tt)*) => { $crate::harness::conditional!(table, $($function)*); };
+}
+
+/// Takes the condition off the function.
+macro_rules! conditional {
+    ($kind:ident, $(#[doc = $doc:expr])* #[ignore_unless($condition:expr)] $($function:tt)*) => {
+        $crate::harness::register!($kind, $condition, $(#[doc = $doc])* $($function)*);
+    };
+    ($kind:ident, $($function:tt)*) => {
+        $crate::harness::register!($kind, true, $($function)*);
+    };
 }
 
 /// Keeps the function and registers what makes its trials.
 macro_rules! register {
-    ($kind:ident($($condition:expr)?), $(#[$attribute:meta])* $visibility:vis
+    ($kind:ident, $condition:expr, $(#[$attribute:meta])* $visibility:vis
      fn $name:ident $($rest:tt)*) => {
         $(#[$attribute])* $visibility fn $name $($rest)*
         inventory::submit! {
             $crate::harness::Registration(|| {
-                $crate::harness::register!(@$kind $name $(, $condition)?)
+                let trials = $crate::harness::register!(@$kind $name);
+                $crate::harness::ignore_unless($condition, trials)
             })
         }
     };
-    (@plain $name:ident, $condition:expr) => {
-        vec![$crate::harness::trial($crate::harness::register!(@name $name), $name)
-            .with_ignored_flag(!$condition)]
+    (@plain $name:ident) => {
+        vec![$crate::harness::trial($crate::harness::register!(@name $name), $name)]
     };
     (@gpu $name:ident) => {
         $crate::harness::gpu_trials(&$crate::harness::register!(@name $name), $name)
@@ -94,7 +100,7 @@ macro_rules! register {
     };
 }
 
-pub(crate) use {device_test, gpu_test, register, test, trials};
+pub(crate) use {conditional, device_test, gpu_test, register, test, trials};
 
 /// A trial of a function that panics where the test fails.
 pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
@@ -102,6 +108,15 @@ pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> T
         test();
         Ok(())
     })
+}
+
+/// The trials, ignored where the condition does not hold.
+pub fn ignore_unless(condition: bool, trials: Vec<Trial>) -> Vec<Trial> {
+    let trials = trials.into_iter().map(|trial| {
+        let ignored = trial.has_ignored_flag() || !condition;
+        trial.with_ignored_flag(ignored)
+    });
+    trials.collect()
 }
 
 /// One trial for each way to open the GPU.
@@ -116,17 +131,23 @@ pub fn gpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'stati
     trials.collect()
 }
 
-/// [`gpu_trials`] and trials on the CPU with one thread and with two.
+/// Trials on the CPU with one thread and with two.
+pub fn cpu_trials(name: &str, test: impl Fn(&mut Device) + Clone + Send + 'static) -> Vec<Trial> {
+    let trials = [1, 2].map(|threads| {
+        let test = test.clone();
+        trial(format!("{name}::cpu_{threads}"), move || {
+            test(&mut Device::cpu(threads));
+        })
+    });
+    trials.into()
+}
+
+/// [`gpu_trials`] and [`cpu_trials`].
 pub fn device_trials(
     name: &str,
     test: impl Fn(&mut Device) + Clone + Send + 'static,
 ) -> Vec<Trial> {
     let mut trials = gpu_trials(name, test.clone());
-    for threads in [1, 2] {
-        let test = test.clone();
-        trials.push(trial(format!("{name}::cpu_{threads}"), move || {
-            test(&mut Device::cpu(threads));
-        }));
-    }
+    trials.extend(cpu_trials(name, test));
     trials
 }

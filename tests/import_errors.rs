@@ -18,7 +18,7 @@ fn rejected_tensors() {
         }
     });
     let types = tensors.0["module.encoder.weight"].1[0];
-    let refused = |change: &dyn Fn(&mut Tensors), parts: &[&str]| {
+    let rejected = |change: &dyn Fn(&mut Tensors), parts: &[&str]| {
         let mut changed = tensors.clone();
         change(&mut changed);
         changed.write(&workbench, "bad.safetensors");
@@ -28,11 +28,11 @@ fn rejected_tensors() {
     let remove = |names: &'static [&'static str]| {
         move |file: &mut Tensors| names.iter().for_each(|name| drop(file.0.remove(*name)))
     };
-    refused(
+    rejected(
         &remove(&["module.rnn.bias_hh_l0"]),
         &["it lacks module.rnn.bias_hh_l0. "],
     );
-    refused(
+    rejected(
         &remove(&["module.rnn.bias_hh_l0", "module.rnn.bias_hh_l1"]),
         &["it lacks module.rnn.bias_hh_l0, module.rnn.bias_hh_l1. "],
     );
@@ -45,75 +45,75 @@ fn rejected_tensors() {
         "lacks",
         "module.rnn.weight_hh_l0, module.rnn.weight_ih_l1, module.decoder.weight",
     ];
-    refused(&missing, &all);
-    refused(
+    rejected(&missing, &all);
+    rejected(
         &remove(&["module.rnn.weight_ih_l0", "module.rnn.bias_ih_l0"]),
         &["module.rnn.weight_ih_l0, module.rnn.bias_ih_l0"],
     );
     let add = |name: &'static str, shape: &'static [usize]| {
         move |file: &mut Tensors| file.set(name, shape, &vec![0.5; shape.iter().product()])
     };
-    refused(
+    rejected(
         &add("module.attention.weight", &[2, 2]),
         &["no model of Elman has: module.attention.weight. "],
     );
-    refused(
+    rejected(
         &add("rnn.weight_ih_l0", &[11, 6]),
         &["has: rnn.weight_ih_l0. "],
     );
-    refused(
+    rejected(
         &add("module.embedding.weight", &[1, 6]),
         &["has: module.encoder.weight. "],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_ih_l01", &[11, 11]),
         &["has: module.rnn.weight_ih_l01. "],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_ih_l99999999999", &[11, 11]),
         &["has: module.rnn.weight_ih_l99999999999. "],
     );
-    refused(
+    rejected(
         &|file| (missing(file), add("a", &[1])(file)).1,
         &[all[1], "has: a. "],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_ih_l0_reverse", &[11, 6]),
         &["module.rnn.weight_ih_l0_reverse", "bidirectional"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_hr_l0", &[3, 11]),
         &["module.rnn.weight_hr_l0", "projections", "proj_size"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_hh_l1", &[11, 12]),
         &["module.rnn.weight_ih_l1", "[11, 11]", "[12, 11]"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_ih_l0", &[11, 7]),
         &["module.rnn.weight_ih_l0", "[11, 7]", "[11, 6]"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_ih_l0", &[22, 6]),
         &["module.rnn.weight_ih_l0", "[22, 6]", "nn.GRU 3"],
     );
-    refused(
+    rejected(
         &add("module.rnn.bias_ih_l1", &[11, 1]),
         &["module.rnn.bias_ih_l1", "[11, 1]", "[11]"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_hh_l0", &[11]),
         &["module.rnn.weight_hh_l0", "[11]", "matrix"],
     );
-    refused(
+    rejected(
         &add("module.rnn.weight_hh_l0", &[11, 0]),
         &["module.rnn.weight_hh_l0", "[11, 0]", "matrix"],
     );
-    refused(
+    rejected(
         &add("module.decoder.bias", &[3]),
         &["module.decoder.bias", "[3]", &format!("[{types}]")],
     );
-    refused(
+    rejected(
         &add("module.decoder.weight", &[3, 11]),
         &[
             "module.decoder.weight",
@@ -121,7 +121,7 @@ fn rejected_tensors() {
             &format!("[{types}, 11]"),
         ],
     );
-    refused(
+    rejected(
         &|file| file.0.values_mut().for_each(|tensor| tensor.0 = Dtype::I32),
         &["its type is I32", "F64"],
     );
@@ -135,7 +135,7 @@ fn rejected_tensors() {
             values[2 * 11 + 3] = value;
             file.set("module.rnn.weight_hh_l1", &[11, 11], &values);
         };
-        refused(
+        rejected(
             &poison,
             &[
                 "module.rnn.weight_hh_l1",
@@ -153,13 +153,13 @@ fn rejected_tensors() {
             (Dtype::F64, vec![types], bytes),
         );
     };
-    refused(
+    rejected(
         &large,
         &["module.decoder.bias", "element [0] is 1e300", "F32"],
     );
     assert!(
         !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
+        "a rejected import leaves a directory behind"
     );
 }
 
@@ -168,11 +168,11 @@ fn rejected_vocabularies() {
     let workbench = workbench(&[("deep", DEEP)]);
     let vocabulary = String::from_utf8(workbench.read("deep/vocab.txt")).expect("UTF-8");
     let size = vocabulary.lines().count();
-    let refused = |text: &str, parts: &[&str]| {
+    let rejected = |text: &str, parts: &[&str]| {
         workbench.write("bad.txt", text);
         import(&workbench, "deep/model.safetensors", "bad.txt", "--out new").fails(1, parts);
     };
-    refused(
+    rejected(
         &(vocabulary.clone() + "another\n"),
         &[
             "bad.txt",
@@ -180,28 +180,28 @@ fn rejected_vocabularies() {
             &format!("{size} rows"),
         ],
     );
-    refused(
+    rejected(
         vocabulary.trim_end().rsplit_once('\n').expect("lines").0,
         &["bad.txt", &format!("{} types", size - 1)],
     );
-    refused(
+    rejected(
         &vocabulary.replace("</s>", "<end>"),
         &["bad.txt", "boundary", "</s> or <eos>", "--unit char"],
     );
-    refused(
+    rejected(
         &(vocabulary.clone() + "\n"),
         &[&format!("bad.txt, line {}", size + 1), "empty"],
     );
-    refused(
+    rejected(
         &vocabulary.replace("</s>", "a </s>"),
         &["bad.txt, line 1", "white space"],
     );
-    refused(
+    rejected(
         &vocabulary.replace("</s>\n", "</s> 0\n"),
         &["bad.txt, line 2", "has an id"],
     );
-    refused("</s>\n</s>\n", &["</s>", "twice"]);
-    refused("", &["bad.txt", "boundary"]);
+    rejected("</s>\n</s>\n", &["</s>", "twice"]);
+    rejected("", &["bad.txt", "boundary"]);
     import(
         &workbench,
         "deep/model.safetensors",
@@ -218,7 +218,7 @@ fn rejected_vocabularies() {
     .fails(1, &["missing.txt", "because"]);
     assert!(
         !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
+        "a rejected import leaves a directory behind"
     );
 }
 
@@ -256,6 +256,6 @@ fn rejected_flags_and_files() {
         .fails(2, &["--vocab"]);
     assert!(
         !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
+        "a rejected import leaves a directory behind"
     );
 }

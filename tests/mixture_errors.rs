@@ -10,7 +10,7 @@ fn rejected_probability_files() {
     let last = lines.len();
     let eval = "eval --device cpu --text text.txt --lm-prob list.txt";
     let score = "score --device cpu text.txt --lm-prob list.txt";
-    let refused = |lines: &[String], parts: &[&str]| {
+    let rejected = |lines: &[String], parts: &[&str]| {
         workbench.write("list.txt", lines.join("\n") + "\n");
         for command in [eval, score] {
             workbench
@@ -18,22 +18,22 @@ fn rejected_probability_files() {
                 .fails(1, &[&["list.txt"], parts].concat());
         }
     };
-    refused(
+    rejected(
         &lines[..last - 1],
         &[
             &format!("ends after line {}", last - 1),
             &format!("token {last} of the text"),
         ],
     );
-    refused(&lines[..3], &["ends after line 3", "token 4 of the text"]);
-    refused(
+    rejected(&lines[..3], &["ends after line 3", "token 4 of the text"]);
+    rejected(
         &[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(),
         &[&format!("{last} tokens"), "2 more line(s)"],
     );
     for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "0.1 0.2", "word"] {
         let mut lines = lines.clone();
         lines[2] = wrong.to_owned();
-        refused(
+        rejected(
             &lines,
             &[
                 "line 3",

@@ -342,7 +342,7 @@ fn tuned_weights_are_optimal() {
     );
     assert!(
         (perplexity(&format!("--lambda {}", weights[0])) / best - 1.0).abs() < 1e-9,
-        "the weights that are told are those that are taken"
+        "the printed weights are not those in use"
     );
     // The same weights work for another text and for lines.
     workbench

@@ -278,9 +278,9 @@ fn rejected_parameters() {
         decoder_bias: true,
         ..PLAIN
     };
-    let refused = |made: &TestNetwork, parameters: &Parameters, parts: &[&str]| {
+    let rejected = |made: &TestNetwork, parameters: &Parameters, parts: &[&str]| {
         let message = network_to_onnx(&made.network(parameters), "word", OnnxForm::Step)
-            .expect_err("refused")
+            .expect_err("an error")
             .to_string();
         assert!(
             parts.iter().all(|part| message.contains(part)),
@@ -296,7 +296,7 @@ fn rejected_parameters() {
         // The output is tied then, and the width of the table differs from the layer's.
         ("decoder.weight", "decoder.weight"),
     ] {
-        refused(
+        rejected(
             &made,
             &whole.iter().filter(|one| one.0 != lost).cloned().collect(),
             &[named],
@@ -304,8 +304,8 @@ fn rejected_parameters() {
     }
     let mut more = whole.clone();
     more.push(("rnn.weight_peephole".to_owned(), vec![1], vec![0.0]));
-    refused(&made, &more, &["rnn.weight_peephole", "does not support"]);
-    refused(
+    rejected(&made, &more, &["rnn.weight_peephole", "does not support"]);
+    rejected(
         &TestNetwork {
             cell: "gru",
             ..made
@@ -313,7 +313,7 @@ fn rejected_parameters() {
         &whole,
         &["rnn.weight_hh_l0", "20", "15"],
     );
-    refused(
+    rejected(
         &TestNetwork {
             cell: "perceptron",
             ..made
@@ -323,13 +323,13 @@ fn rejected_parameters() {
     );
     let mut cut = whole.clone();
     cut[0].2.pop();
-    refused(&made, &cut, &["embedding.weight", "[11, 3]", "32"]);
+    rejected(&made, &cut, &["embedding.weight", "[11, 3]", "32"]);
     let uneven = TestNetwork {
         embedding: 3,
         sizes: &[2, 5],
         ..PLAIN
     };
-    refused(
+    rejected(
         &uneven,
         &uneven.parameters(1),
         &["[2, 5]", "`form = sentence`"],

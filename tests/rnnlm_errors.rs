@@ -20,7 +20,7 @@ fn rejected(workbench: &Workbench, file: impl AsRef<[u8]>, parts: &[&str]) {
     import(workbench, "bad.rnnlm", "new").fails(1, &[&["bad.rnnlm"], parts].concat());
     assert!(
         !workbench.path("new").exists(),
-        "a refused import leaves a directory behind"
+        "a rejected import leaves a directory behind"
     );
 }
 

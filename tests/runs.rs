@@ -58,7 +58,7 @@ pub fn rate(optimizer: &str) -> f32 {
 pub fn advance(trainer: &mut Trainer<'_>, device: &mut Device, windows: usize) -> Vec<f32> {
     let mut losses = Vec::new();
     while losses.len() < windows {
-        match trainer.advance(device).expect("training goes on") {
+        match trainer.advance(device).expect("training continues") {
             Event::Steps { loss_sums, .. } => losses.extend(loss_sums),
             Event::Epoch(_) => {}
             Event::Finished => break,

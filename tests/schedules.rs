@@ -101,7 +101,7 @@ pub fn epochs(
 ) -> Vec<Values> {
     let mut weights = Vec::new();
     loop {
-        match trainer.advance(device).expect("training goes on") {
+        match trainer.advance(device).expect("training continues") {
             Event::Steps { .. } => {}
             Event::Finished => return weights,
             Event::Epoch(_) => {
@@ -162,7 +162,7 @@ fn best_epoch_is_kept() {
         assert_ne!(
             best_epoch(&trainer),
             weights.len() - 1,
-            "the last epoch is the best; the test shows nothing"
+            "the last epoch is the best; the test proves nothing"
         );
         assert_eq!(
             device_parameters(&trainer, &mut device),
@@ -208,11 +208,13 @@ fn more_epochs_continue_from_the_last_weights() {
             .expect("a snapshot")
             .last
             .is_some(),
-        "the last epoch is the best; the test shows nothing"
+        "the last epoch is the best; the test proves nothing"
     );
     let directory = save(&mut first, &mut device, &corpus);
     let mut second = load(&directory, &mut device, &corpus, |recipe| {
-        recipe.with_epochs(want.len()).expect("constant goes on")
+        recipe
+            .with_epochs(want.len())
+            .expect("the constant schedule continues")
     });
     let got = epochs(&mut second, &mut device, |_, _, _| {});
     assert!(
@@ -280,7 +282,7 @@ fn rates_cover_every_update() {
         let windows = start(&mut device, &corpus, &first).windows_per_epoch();
         assert!(
             !windows.is_multiple_of(3),
-            "the last update of an epoch is a whole one; the test shows nothing"
+            "the last update of an epoch is a whole one; the test proves nothing"
         );
         let updates = windows.div_ceil(accumulate);
         let last = f64::from(4 * updates as u32).recip();

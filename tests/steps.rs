@@ -5,7 +5,10 @@ use elman::device::Device;
 use elman::model::Capacity;
 use libtest_mimic::Trial;
 
-use super::harness::{apply, device_test, device_trials, trials};
+use super::environment::slow_tests;
+use super::harness::{
+    apply, cpu_trials, device_test, device_trials, gpu_trials, ignore_unless, trials,
+};
 use super::reference::kernels::Activation as ReferenceActivation;
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
 use super::reference::outputs::Output;
@@ -28,6 +31,15 @@ fn every_family() -> Vec<Trial> {
             }
         }
     }
+    trials
+}
+
+/// On software Vulkan, each GPU trial takes 20 seconds and more.
+#[apply(trials)]
+fn logits_in_blocks() -> Vec<Trial> {
+    let name = "steps::several_blocks_of_logits";
+    let mut trials = ignore_unless(slow_tests(), gpu_trials(name, several_blocks_of_logits));
+    trials.extend(cpu_trials(name, several_blocks_of_logits));
     trials
 }
 
@@ -132,7 +144,6 @@ fn window_without_targets(device: &mut Device) {
 
 /// A vocabulary so large that the logits of a window are computed in several blocks, for a softmax
 /// and for a cluster of an adaptive one.
-#[apply(device_test)]
 fn several_blocks_of_logits(device: &mut Device) {
     // 17 rows, of which at most 16 fit: the second block has one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;

@@ -42,7 +42,7 @@ fn resumed_runs_are_bit_identical() {
     }
     assert!(
         within_epochs > 0,
-        "every run was interrupted between epochs; the test shows nothing"
+        "every run was interrupted between epochs; the test proves nothing"
     );
 }
 
@@ -68,7 +68,7 @@ fn worse_epoch_restores_the_weights() {
     let rolled_back: usize = [10.0, 30.0, 60.0, 100.0].map(worse_epochs).iter().sum();
     assert!(
         rolled_back > 0,
-        "no epoch was worse; the test shows nothing"
+        "no epoch was worse; the test proves nothing"
     );
 }
 
@@ -89,7 +89,7 @@ fn worse_epochs(lr: f32) -> usize {
     let mut kept: Option<(f64, Arc<elman::model::ParameterValues>)> = None;
     let mut rolled_back = 0;
     loop {
-        match trainer.advance(&mut device).expect("training goes on") {
+        match trainer.advance(&mut device).expect("training continues") {
             Event::Steps { .. } => {}
             Event::Finished => return rolled_back,
             Event::Epoch(record) => {

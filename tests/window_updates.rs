@@ -65,12 +65,12 @@ fn clamp_bounds_every_element_of_an_update() {
         }
         assert!(
             cut > 10,
-            "only {cut} numbers are large; the test shows nothing"
+            "only {cut} numbers are large; the test proves nothing"
         );
         let norms = squares.map(f32::sqrt);
         assert!(
             norms[0] > 0.05 && norms[1] < 0.05,
-            "norms of {norms:?}; the test shows nothing"
+            "norms of {norms:?}; the test proves nothing"
         );
     }
 }
@@ -92,7 +92,7 @@ fn every_kind_of_window_reads_the_same_text() {
         let mut trainer = start(&mut device, &corpus, &recipe);
         let mut windows = Vec::new();
         while !matches!(
-            trainer.advance(&mut device).expect("training goes on"),
+            trainer.advance(&mut device).expect("training continues"),
             Event::Finished
         ) {
             windows.push(trainer.windows_per_epoch());
@@ -189,7 +189,7 @@ fn window_of_random_length_is_weighted_by_length() {
     assert_close("weights", &got, &want, tolerance);
     assert!(
         got.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3),
-        "windows of one length do the same; the test shows nothing"
+        "windows of one length do the same; the test proves nothing"
     );
 }
 
@@ -264,7 +264,7 @@ fn update_sums_several_windows(device: &mut Device) {
             });
             assert!(
                 want.iter().any(|change| change.abs() > 1e-2),
-                "{} hardly moved; the test shows nothing",
+                "{} hardly moved; the test proves nothing",
                 one.name
             );
             assert_close(

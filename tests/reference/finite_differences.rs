@@ -1,14 +1,14 @@
-//! Finite differences: every gradient of the reference network against its own loss, which knows
-//! nothing of back-propagation.
+//! Finite differences: every gradient of the reference network against differences of its loss,
+//! which do not use back-propagation.
 //!
-//! The five-point central difference
-//! `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is off by h⁴/30 of the fifth
-//! derivative and by about 1e-16 loss / h of rounding; [`STEP`] makes both small.
+//! The error of the five-point central difference
+//! `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is h⁴/30 of the fifth
+//! derivative and about 1e-16 loss / h of rounding; [`STEP`] makes both small.
 //!
 //! ReLU has a kink where its argument is zero, and a difference across a kink is not a derivative.
-//! So the units that are on are compared at all five points, and where one switched the whole
-//! network is thrown away for that of another seed: nothing is skipped within a network. So is a
-//! network with a layer whose units are all on or all off, in which there would be little to see.
+//! So the active units are compared at all five points; if one switches, the whole network is
+//! replaced by that of another seed, and nothing is skipped within a network. A network with a
+//! layer whose units are all active or all inactive is replaced too, since it would show little.
 
 use libtest_mimic::Trial;
 
@@ -229,12 +229,12 @@ pub fn check_layout(architecture: &Architecture) {
                 );
                 assert!(
                     check(&what, &network, &window),
-                    "{what}: refused, though no unit has a kink"
+                    "{what}: rejected, though no unit has a kink"
                 );
                 window.masks = Masks::random(&network.architecture, time_steps, batch, seed);
                 assert!(
                     check(&format!("{what}, masks"), &network, &window),
-                    "{what}: refused, though no unit has a kink"
+                    "{what}: rejected, though no unit has a kink"
                 );
             }
         }

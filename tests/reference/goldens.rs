@@ -1,9 +1,9 @@
-//! PyTorch's numbers: small networks of every cell, one window each, and three updates with some or
+//! PyTorch's values: small networks of every cell, one window each, and three updates with some or
 //! all optimizers.
 //!
 //! They are stored in `tests/pytorch/goldens.json`, which `tests/pytorch/make_goldens.py` writes
-//! and explains. This module reads them, for whoever is to be compared with them, and holds the
-//! reference to them. It needs serde_json.
+//! and explains. This module reads them for all comparisons, and compares the reference with them.
+//! It needs serde_json.
 
 use std::path::Path;
 

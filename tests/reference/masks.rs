@@ -1,16 +1,15 @@
 //! Dropout: the multipliers of a window, and the generator that draws them.
 //!
-//! A number is dropped with probability p, its rate, and what is kept is multiplied by 1 / (1 - p)
-//! (Srivastava 2014, as in PyTorch). Which are dropped is a function of four numbers and of nothing
-//! else: the run's seed, the [site](sites) in the network, the draw (which window, epoch or step it
-//! is), and the index within the mask. Its randomness is Threefry-2x32 with 20 rounds (Salmon,
+//! An element is dropped with probability p, its rate, and a kept one is multiplied by 1 / (1 - p)
+//! (Srivastava 2014, as in PyTorch). Whether it is dropped depends on four numbers only: the run's
+//! seed, the [site](sites) in the network, the draw (the index of the window, epoch or step), and
+//! the index within the mask. The random numbers come from Threefry-2x32 with 20 rounds (Salmon,
 //! Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3").
 
 use super::generator::Generator;
 use super::network::Architecture;
 
-/// What numbers of a window are multiplied by: 0 or 1 / (1 - p), though any number will do. None:
-/// by 1.
+/// Multipliers of a window's values: 0 or 1 / (1 - p) for dropout, but any value is valid. None: 1.
 #[derive(Debug, Clone, Default)]
 pub struct Masks {
     /// `[T, B]`: the word's whole row, embedded or one-hot.
@@ -20,23 +19,23 @@ pub struct Masks {
     /// `[T, B, H_k]` a layer: what layer k hands on to the next layer, to the projection or to the
     /// output layer. Its own next step sees the state as it is. Layers beyond the list have none.
     pub outputs: Vec<Option<Vec<f64>>>,
-    /// `[G*H_k, H_k]` a layer: the recurrent weight of the whole window. Layers beyond the list
+    /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window. Layers beyond the list
     /// have none.
     pub weights: Vec<Option<Vec<f64>>>,
 }
 
 impl Masks {
-    /// What layer k hands on is multiplied by this.
+    /// The mask of the output of layer k.
     pub fn output(&self, k: usize) -> Option<&[f64]> {
         self.outputs.get(k)?.as_deref()
     }
 
-    /// The recurrent weight of layer k is multiplied by this.
+    /// The mask of the recurrent weight of layer k.
     pub fn weight(&self, k: usize) -> Option<&[f64]> {
         self.weights.get(k)?.as_deref()
     }
 
-    /// A mask at every place: about a quarter zeros, the others anything of [-1.5, 1.5).
+    /// A mask at every place: about a quarter zeros, the other values from [-1.5, 1.5).
     pub fn random(architecture: &Architecture, time_steps: usize, batch: usize, seed: u64) -> Self {
         let mut generator = Generator::new(seed);
         let mut mask = |count: usize| {
@@ -64,7 +63,7 @@ impl Masks {
         }
     }
 
-    /// Demands as many numbers of every mask as its shape says.
+    /// Demands that every mask has the number of elements of its shape.
     ///
     /// # Panics
     /// If there are more or fewer.
@@ -103,14 +102,14 @@ impl Masks {
     }
 }
 
-/// The places of a network that have a mask, as the generator numbers them.
+/// The indices of the places in a network that have a mask, as the generator uses them.
 pub mod sites {
     /// Whole words.
     pub const WORDS: u32 = 0;
     /// The embedded words.
     pub const INPUT: u32 = 1;
 
-    /// What layer k hands on.
+    /// The output of layer k.
     pub fn output(k: usize) -> u32 {
         2 + 2 * k as u32
     }
@@ -121,9 +120,9 @@ pub mod sites {
     }
 }
 
-/// How far the first word is transposed in each round; the list is walked over and over.
+/// The rotation of the first word in each round; the list is repeated.
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
-/// Makes a key of zeros as good as any other.
+/// Makes a key of zeros as good as any other key.
 const PARITY: u32 = 0x1BD1_1BDA;
 
 /// Threefry-2x32 with 20 rounds.
@@ -147,7 +146,7 @@ pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     x
 }
 
-/// 0 with probability `rate`, else the f32 number that is nearest to 1 / (1 - rate).
+/// 0 with probability `rate`, else the f32 nearest to 1 / (1 - rate).
 pub fn multiplier(seed: u32, site: u32, draw: u32, index: u32, rate: f64) -> f64 {
     let [x, _] = threefry([seed, site], [index, draw]);
     let threshold = (rate * 4_294_967_296.0).floor();
@@ -161,11 +160,11 @@ pub fn multiplier(seed: u32, site: u32, draw: u32, index: u32, rate: f64) -> f64
 /// One draw at one site.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
-    /// The run's.
+    /// The run's seed.
     pub seed: u32,
     /// One of [`sites`].
     pub site: u32,
-    /// Its number.
+    /// The draw's index.
     pub draw: u32,
     /// p.
     pub rate: f64,
@@ -183,7 +182,7 @@ impl Draw {
         )
     }
 
-    /// Each number for itself: the index is the position.
+    /// Each element independently: the index is the position.
     pub fn elements(&self, count: usize) -> Vec<f64> {
         (0..count).map(|index| self.at(index)).collect()
     }
@@ -194,8 +193,7 @@ impl Draw {
         self.elements(batch * columns).repeat(time_steps)
     }
 
-    /// `[T, B]`: the same wherever the same word stands; the index is the token. 1 where there is
-    /// no word.
+    /// `[T, B]`: equal for equal words; the index is the token. 1 if there is no word.
     pub fn words(&self, tokens: &[Option<usize>]) -> Vec<f64> {
         tokens
             .iter()

@@ -1,12 +1,11 @@
 //! The reference: the network of Mikolov 2010 and its gated cells in f64, as plain scalar loops
-//! straight from the equations.
+//! that follow the equations.
 //!
-//! Nothing here imports anything from the crate under test, so a mistake there cannot be repeated
-//! here by sharing code. The chain of trust begins in this directory: [`finite_differences`] vouch
-//! for the gradients of [`network`], [`goldens`] (PyTorch's numbers) for its values and for the
-//! [`optimizers`], [`properties`] for the [`kernels`] and the [`masks`], [`network_properties`] for
-//! what none of the others can see. Only [`goldens`] needs more than the standard library: it reads
-//! JSON.
+//! Nothing here uses the crate under test, so the two cannot share a mistake. The chain of trust
+//! starts in this folder: [`finite_differences`] checks the gradients of [`network`], [`goldens`]
+//! (PyTorch's values) its outputs and the [`optimizers`], [`properties`] the [`kernels`] and the
+//! [`masks`], [`network_properties`] and [`network_structure`] what the others cannot see. Only
+//! [`goldens`] needs more than the standard library: it reads JSON.
 
 pub mod arpa;
 pub mod cells;

@@ -1,5 +1,5 @@
-//! The network of Mikolov 2010 with PyTorch's options and cells: what it is made of, what it is
-//! given and what it gives.
+//! The network of Mikolov 2010 with PyTorch's options and cells: its architecture, inputs and
+//! outputs.
 //!
 //! For every stream of the batch, layer k of L and step t, with x_0(t) the word's one-hot vector
 //! w(t) or its embedding E w(t):
@@ -14,9 +14,9 @@
 //!
 //! Tied tables: W_decoder = E. Other output layers: see `outputs`.
 //!
-//! Masks multiply x_0(t), what a layer hands on (x_{k+1} and the h_{L-1} that the output layer or
+//! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh.
-//! [`passes`](super::passes) go forward over a window and back.
+//! [`passes`](super::passes) has the forward and the backward pass over a window.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use super::kernels::Activation;
 use super::masks::Masks;
 use super::outputs::Output;
 
-/// Numbers by PyTorch's name of the parameter they belong to, row-major.
+/// Values by PyTorch's name of their parameter, row-major.
 pub type Named = BTreeMap<String, Vec<f64>>;
 
 /// The sizes and options of a network.
@@ -46,19 +46,19 @@ pub struct Architecture {
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
-    /// Whether the output layer's weight is the embedding's table. It then reads D numbers, from a
-    /// last layer of that size or a projection.
+    /// Whether the output layer's weight is the embedding's table. Its input then has D elements,
+    /// from a last layer of that size or a projection.
     pub tied: bool,
-    /// Whether a matrix without bias, `[D, H_last]`, stands between the last layer and the output
+    /// Whether a matrix without bias, `[D, H_last]`, is between the last layer and the output
     /// layer.
     pub projection: bool,
     /// Sigmoid units without bias between the last layer and the output layer; 0: none.
     pub compression_size: usize,
-    /// What makes probabilities of it.
+    /// The output layer.
     pub output: Output,
 }
 
-/// Mikolov's network of one unit and two words: for the options that a test says nothing about.
+/// Mikolov's network of one unit and two words: the default for options that a test does not set.
 impl Default for Architecture {
     fn default() -> Self {
         Self {
@@ -275,7 +275,7 @@ pub struct Window {
     /// states are replaced in every layer by this number in every unit, and no gradient flows past
     /// it.
     pub independent: Option<f64>,
-    /// What is dropped.
+    /// Dropout and other masks.
     pub masks: Masks,
 }
 
@@ -285,18 +285,18 @@ impl Window {
         &self.inputs[t * self.batch..][..self.batch]
     }
 
-    /// What stream b's previous states are replaced by at step t, if they are.
-    pub fn fresh_state(&self, t: usize, b: usize) -> Option<f64> {
+    /// The value that replaces stream b's previous states at step t, if they are reset.
+    pub fn reset_state(&self, t: usize, b: usize) -> Option<f64> {
         self.independent.filter(|_| self.inputs_at(t)[b] == Some(0))
     }
 
-    /// How many targets are predicted.
+    /// The number of targets.
     pub fn predicted(&self) -> usize {
         self.targets.iter().flatten().count()
     }
 
-    /// A window of random tokens without masks: about an eighth are missing and, so that streams
-    /// begin afresh often, about a quarter are boundaries. The first target is never missing.
+    /// A window of random tokens without masks: about an eighth are missing, and about a quarter
+    /// are boundaries, so that streams are reset often. The first target is never missing.
     pub fn random(
         seed: u64,
         time_steps: usize,
@@ -324,7 +324,7 @@ impl Window {
     }
 }
 
-/// What one window gives.
+/// The results of one window.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// `[T, B]`: ln of the target's probability, 0 where there is no target.

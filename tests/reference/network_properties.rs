@@ -9,8 +9,8 @@ use super::cells::Cell;
 use super::masks::Masks;
 use super::network::{Architecture, Network, Outcome, Window};
 use super::network_structure::{
-    check_dropped_words, check_independent_sentences, check_masks_are_scaled_parameters,
-    check_projection, check_streams_are_alone, check_tied_tables,
+    check_dropped_words, check_independent_sentences, check_masks_equal_scaled_parameters,
+    check_projection, check_streams_are_independent, check_tied_tables,
 };
 use super::properties::check;
 use crate::harness::{apply, test, trial, trials};
@@ -21,12 +21,12 @@ type OfEveryCell = (&'static str, fn(Cell));
 #[apply(trials)]
 fn every_cell() -> Vec<Trial> {
     let of_every_cell: [OfEveryCell; 7] = [
-        ("two_windows_are_one", check_two_windows_are_one),
-        ("streams_are_alone", check_streams_are_alone),
+        ("one_window_equals_two", check_one_window_equals_two),
+        ("streams_are_independent", check_streams_are_independent),
         ("independent_sentences", check_independent_sentences),
         (
-            "masks_are_scaled_parameters",
-            check_masks_are_scaled_parameters,
+            "masks_equal_scaled_parameters",
+            check_masks_equal_scaled_parameters,
         ),
         ("dropped_words", check_dropped_words),
         ("projection", check_projection),
@@ -70,8 +70,8 @@ fn one_step(cell: Cell, parameters: &[(&str, &[f64])], states: &[Vec<f64>]) -> O
     .run(&window, states, 1.0)
 }
 
-/// What the output layer with the weights 1 and -3 makes of a state h: the probability of word 0
-/// and dloss/dh.
+/// The probability of word 0 and dloss/dh for the state h and an output layer with the weights 1
+/// and -3.
 pub fn output(h: f64) -> (f64, f64) {
     let p = h.exp() / (h.exp() + (-3.0 * h).exp());
     (p, (p - 1.0) - 3.0 * (1.0 - p))
@@ -81,7 +81,8 @@ fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
-/// Every value and gradient of the smallest network: the equations of Mikolov 2010 written out.
+/// Every value and gradient of the smallest network, with the equations of Mikolov 2010 written
+/// out.
 #[apply(test)]
 fn elman_step_by_hand() {
     let parameters: [(&str, &[f64]); 3] = [
@@ -117,7 +118,8 @@ fn elman_step_by_hand() {
     );
 }
 
-/// One step of a GRU of one unit, the documented equations of PyTorch written out gate by gate.
+/// One step of a GRU of one unit, with the documented equations of PyTorch written out gate by
+/// gate.
 #[apply(test)]
 fn gru_step_by_hand() {
     let parameters: [(&str, &[f64]); 5] = [
@@ -168,7 +170,8 @@ fn gru_step_by_hand() {
     );
 }
 
-/// One step of an LSTM of one unit, the documented equations of PyTorch written out gate by gate.
+/// One step of an LSTM of one unit, with the documented equations of PyTorch written out gate by
+/// gate.
 #[apply(test)]
 fn lstm_step_by_hand() {
     let parameters: [(&str, &[f64]); 5] = [
@@ -234,7 +237,7 @@ fn lstm_step_by_hand() {
     );
 }
 
-/// A network with everything, for the tests below; layers of 5 and 4 units.
+/// A network with all options, for the tests below, with layers of 5 and 4 units.
 pub fn network(cell: Cell) -> Network {
     Network::new(
         Architecture {
@@ -246,7 +249,7 @@ pub fn network(cell: Cell) -> Network {
     )
 }
 
-/// The same sizes, the output layer upon the last hidden layer.
+/// The same sizes, with the output layer after the last hidden layer.
 pub fn without_projection(cell: Cell) -> Architecture {
     let (vocab_size, embedding_size, hidden_sizes) = (7, 3, vec![5, 4]);
     Architecture {
@@ -260,7 +263,7 @@ pub fn without_projection(cell: Cell) -> Architecture {
     }
 }
 
-/// A window for such a network, with masks everywhere or without any.
+/// A window for such a network, with masks at all places or without any.
 pub fn window(
     network: &Network,
     seed: u64,
@@ -281,7 +284,7 @@ pub fn window(
     window
 }
 
-/// Steps `steps` of one stream, or of all where `stream` is None.
+/// Steps `steps` of one stream, or of all if `stream` is None.
 pub fn part(window: &Window, steps: Range<usize>, stream: Option<usize>) -> Window {
     let streams = stream.map_or(0..window.batch, |b| b..b + 1);
     let tokens = |tokens: &[Option<usize>]| cut(tokens, window.batch, &steps, &streams);
@@ -312,7 +315,7 @@ pub fn part(window: &Window, steps: Range<usize>, stream: Option<usize>) -> Wind
     }
 }
 
-/// Where the streams' numbers stand within a step of a mask.
+/// The columns of the streams within a step of a mask.
 pub fn columns(mask: &[f64], window: &Window, streams: &Range<usize>) -> Range<usize> {
     let size = mask.len() / window.inputs.len();
     streams.start * size..streams.end * size
@@ -333,8 +336,8 @@ fn cut<T: Clone>(
         .collect()
 }
 
-/// Carrying the states makes the cut between windows invisible to the values.
-fn check_two_windows_are_one(cell: Cell) {
+/// With carried states, the values do not depend on the segmentation into windows.
+fn check_one_window_equals_two(cell: Cell) {
     let network = network(cell);
     for (independent, masked) in [
         (None, false),

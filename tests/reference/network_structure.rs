@@ -50,8 +50,8 @@ fn add(sum: &mut Option<Named>, more: Named) {
     }
 }
 
-/// Streams share nothing but the sum of their gradients.
-pub fn check_streams_are_alone(cell: Cell) {
+/// Streams are independent except for the sum of their gradients.
+pub fn check_streams_are_independent(cell: Cell) {
     let network = network(cell);
     for (independent, masked) in [
         (None, false),
@@ -93,7 +93,7 @@ pub fn check_streams_are_alone(cell: Cell) {
     }
 }
 
-/// Beginning afresh within a window is the same as windows of their own.
+/// A reset within a window equals a new window.
 pub fn check_independent_sentences(cell: Cell) {
     let network = network(cell);
     let inputs = vec![Some(3), Some(1), Some(0), Some(2), None, Some(0), Some(0)];
@@ -126,7 +126,7 @@ pub fn check_independent_sentences(cell: Cell) {
             (5..6, &fresh),
             (6..7, &fresh),
         ] {
-            // The same words as a text of their own: nothing begins afresh within it.
+            // The same words as a separate text, without resets.
             let sentence = Window {
                 independent: None,
                 ..part(&window, steps.clone(), None)
@@ -175,9 +175,9 @@ fn scale_columns(matrix: &mut [f64], multipliers: &[f64]) {
     }
 }
 
-/// A mask that is the same at all positions is a matrix whose columns are scaled: each at its
-/// place, and none where the layer itself reads its state.
-pub fn check_masks_are_scaled_parameters(cell: Cell) {
+/// A mask equal at all positions equals a matrix with scaled columns, at every place except where
+/// the layer itself reads its state.
+pub fn check_masks_equal_scaled_parameters(cell: Cell) {
     let network = network(cell);
     let mut window = window(&network, 14, (4, 2), None, false);
     let states = network.random_states(15, 2, 1.0);
@@ -212,7 +212,7 @@ pub fn check_masks_are_scaled_parameters(cell: Cell) {
     };
     check_values("masks", &network.run(&window, &states, 1.0), &want);
 
-    // Without a projection the output layer reads what is handed on.
+    // Without a projection the output layer reads the masked output of the last layer.
     let network = Network::new(without_projection(cell), 3, 1.0);
     let mut scaled = network.clone();
     scale_columns(
@@ -241,7 +241,7 @@ pub fn check_masks_are_scaled_parameters(cell: Cell) {
     );
 }
 
-/// A word that is dropped is no word, with an embedding and without.
+/// A dropped word equals a missing word, with an embedding and without.
 pub fn check_dropped_words(cell: Cell) {
     for embedding_size in [0, 3] {
         let network = Network::new(
@@ -273,7 +273,7 @@ pub fn check_dropped_words(cell: Cell) {
     }
 }
 
-/// A projection and an output layer after it are one output layer.
+/// A projection followed by an output layer equals one output layer.
 pub fn check_projection(cell: Cell) {
     let network = network(cell);
     let (v, d, h) = (7, 3, 4);
@@ -305,7 +305,7 @@ pub fn check_projection(cell: Cell) {
     );
 }
 
-/// A tied table is two tables of the same numbers, and its gradient the sum of theirs.
+/// A tied table equals two tables of the same values, and its gradient is the sum of theirs.
 pub fn check_tied_tables(cell: Cell) {
     for (hidden_sizes, projection) in [(vec![5, 3], false), (vec![5, 4], true)] {
         let architecture = Architecture {

@@ -1,5 +1,5 @@
-//! What one update of the parameters is, element by element. w: parameter, g: its gradient, lr:
-//! learning rate.
+//! One update of the parameters, element by element. w: parameter, g: its gradient, lr: learning
+//! rate.
 //!
 //! Order within a step: the gradients are clipped, the parameters decay, the rule updates them.
 

@@ -1,8 +1,7 @@
-//! Output layers: how the numbers that the last layer hands on become the probability of a word,
-//! one row at a time.
+//! Output layers: the probability of a word from the output of the last layer, one row at a time.
 //!
-//! Every layer is one softmax or a chain of them, [`Level`]s: with h the numbers handed on, level i
-//! over `count` choices has the logits
+//! Every output layer is one softmax or a chain of them, [`Level`]s: with h the output of the last
+//! layer, level i over `count` choices has the logits
 //!
 //! ```text
 //! z_j  = w_(first+j) · h + b_(first+j) + Σ_k d_(begin_k + j)
@@ -10,9 +9,8 @@
 //! ```
 //!
 //! where w and b are rows of the level's weight and bias and d is the table of direct connections,
-//! if there is one. A level may have a
-//! projection: then it reads P h instead of h. Where hidden units have rnnlm's exponential, so have
-//! the softmaxes of classes and their words.
+//! if there is one. A level with a projection reads P h instead of h. If the hidden units use
+//! rnnlm's exponential, the softmaxes of classes and their words do too.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +33,7 @@ pub enum Output {
     /// A softmax over the head and an entry for each cluster behind it, then one over the words of
     /// a cluster after a projection (Grave 2017).
     Adaptive {
-        /// Where the head ends and every cluster but the last.
+        /// The ends of the head and of every cluster but the last.
         cutoffs: Vec<usize>,
         /// The factor by which the projection of a cluster is narrower than the one before.
         divisor: f64,
@@ -93,8 +91,8 @@ const PRIMES: [u32; 36] = [
 ];
 
 impl Direct {
-    /// Where the runs begin for a history, the last word first, and the classes (none) or the words
-    /// of a class.
+    /// The offsets of the runs for a history, the last word first, and for the classes (none) or
+    /// the words of a class.
     fn begins(&self, history: &[Option<usize>], class: Option<usize>) -> Vec<usize> {
         let half = self.size as u64 / 2;
         let mut begins = Vec::new();
@@ -125,8 +123,8 @@ impl Direct {
 }
 
 impl Window {
-    /// The words before the target of step t and stream b, the last one first. Before the window
-    /// stands the boundary; where streams begin afresh, so it does before every boundary.
+    /// The words before the target of step t and stream b, the last one first. The boundary
+    /// precedes the window; with resets, it precedes every boundary too.
     pub fn history(&self, t: usize, b: usize, words: usize) -> Vec<Option<usize>> {
         let mut history: Vec<_> = (0..=t).rev().map(|step| self.inputs_at(step)[b]).collect();
         if self.independent.is_some()
@@ -225,7 +223,7 @@ impl Network {
                     .bias(level.bias)
                     .map_or(0.0, |bias| bias[level.first + j]);
                 for begin in &level.begins {
-                    // A run ends where the table does.
+                    // A run ends at the end of the table.
                     logit += self
                         .parameter("direct.weight")
                         .get(begin + j)
@@ -287,8 +285,8 @@ impl Network {
             .collect()
     }
 
-    /// Adds the gradient of `-scale ln P(word)` to the parameters' and returns that of the row of
-    /// numbers.
+    /// Adds the gradient of `-scale ln P(word)` to the parameters' and returns that of the input
+    /// row.
     pub fn output_gradient(
         &self,
         word: Option<usize>,
@@ -326,8 +324,8 @@ impl Network {
         back
     }
 
-    /// Adds what the gradient of a level's logits says of its weight, bias and direct connections;
-    /// the gradient of what it read.
+    /// Adds the gradients of a level's weight, bias and direct connections, given that of its
+    /// logits. Returns the gradient of its input.
     fn level_gradient(
         &self,
         level: &Level,

@@ -190,7 +190,7 @@ impl Network {
                 );
                 add(&mut to_past[0], &state_part.input);
                 for state in &mut to_past {
-                    for b in (0..window.batch).filter(|&b| window.fresh_state(t, b).is_some()) {
+                    for b in (0..window.batch).filter(|&b| window.reset_state(t, b).is_some()) {
                         state[b * a.layer_size(k)..][..a.layer_size(k)].fill(0.0);
                     }
                 }
@@ -253,7 +253,7 @@ impl Network {
         }
     }
 
-    /// The function of the compression layer's units: a sigmoid, with rnnlm's exponential where the
+    /// The function of the compression layer's units: a sigmoid, with rnnlm's exponential if the
     /// hidden units have it.
     fn compression(&self) -> Activation {
         match self.architecture.activation {
@@ -326,7 +326,7 @@ impl Network {
         input
     }
 
-    /// Adds to the gradient of the embedding, where there is one, from that of x_0(t).
+    /// Adds to the gradient of the embedding, if there is one, given that of x_0(t).
     fn embed_backward(
         &self,
         window: &Window,
@@ -372,7 +372,7 @@ impl Network {
         self.parameters.get(name).map(Vec::as_slice)
     }
 
-    /// Adds to the gradient of the bias called `name`, where the network has it, from that of the
+    /// Adds to the gradient of the bias called `name`, if the network has it, given that of the
     /// rows it was added to.
     fn add_bias_gradient(&self, gradients: &mut Named, name: &str, rows: &[f64]) {
         if let Some(bias) = self.bias(name) {
@@ -423,7 +423,7 @@ fn states_read(window: &Window, t: usize, carried: &[Vec<f64>]) -> Vec<Vec<f64>>
     for state in &mut states {
         let size = state.len() / window.batch;
         for (b, row) in state.chunks_exact_mut(size).enumerate() {
-            if let Some(fresh) = window.fresh_state(t, b) {
+            if let Some(fresh) = window.reset_state(t, b) {
                 row.fill(fresh);
             }
         }

@@ -1,5 +1,4 @@
-//! Losses against a sample of words: what a network is trained on instead of the full softmax, with
-//! the sample given.
+//! Losses against a given sample of words, which replace the full softmax in training.
 //!
 //! With z_w the logit of word w, t the target, n_1 … n_K the words of the sample, P their
 //! distribution and a_w the corrected logit:
@@ -31,18 +30,18 @@ pub enum Objective {
 pub struct Sampled {
     /// Which loss.
     pub objective: Objective,
-    /// How often each word occurs in the text; a word that does not counts as occurring once.
+    /// The count of each word in the text; 0 counts as 1.
     pub counts: Vec<u64>,
-    /// The power of its frequency in proportion to which a word is drawn.
+    /// The power of the frequency to which the probability of a draw is proportional.
     pub power: f64,
     /// K, the draws.
     pub draws: usize,
-    /// n_1 and so on: K words, or fewer where equal ones count once.
+    /// n_1, n_2, …: K words, or fewer if equal ones count once.
     pub words: Vec<usize>,
 }
 
 /// The loss of a corrected logit a_t against those of the sample, and its gradients; `is_target`
-/// says which of the sample are the target.
+/// marks the samples that equal the target.
 pub fn loss(nce: bool, own: f64, sample: &[f64], is_target: &[bool]) -> (f64, f64, Vec<f64>) {
     if nce {
         let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
@@ -93,8 +92,8 @@ impl Sampled {
 }
 
 impl Network {
-    /// The loss of a word after a row of numbers, and its gradient by the logits of the words that
-    /// have one.
+    /// The loss of a word for an input row, and its gradient by the logits of the target and the
+    /// samples.
     pub(super) fn sampled_loss(
         &self,
         sampled: &Sampled,
@@ -123,8 +122,8 @@ impl Network {
         )
     }
 
-    /// Adds the gradient of `scale` times the loss to the parameters' and returns that of the row
-    /// of numbers.
+    /// Adds the gradient of `scale` times the loss to the parameters' and returns that of the input
+    /// row.
     pub(super) fn sampled_gradient(
         &self,
         sampled: &Sampled,
@@ -147,7 +146,7 @@ impl Network {
         back
     }
 
-    /// The network as it is measured: with the full softmax where it was trained on a sample.
+    /// The network for evaluation: with the full softmax if it was trained on samples.
     pub fn measured(&self) -> Self {
         let output = match &self.architecture.output {
             Output::Sampled(_) => Output::Softmax,
