@@ -27,7 +27,7 @@ use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::train::{Event, PrecisionKind, Trainer};
-use progress::Progress;
+use progress::ProgressReporter;
 use resume::SavedRun;
 
 /// A run that is ready to train.
@@ -137,7 +137,7 @@ impl TrainingRun<'_> {
 
     /// Trains until the end, or until interrupted.
     fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<Outcome> {
-        let mut progress = Progress::new(&self.directory, self.resumed, &self.trainer)?;
+        let mut progress = ProgressReporter::new(&self.directory, self.resumed, &self.trainer)?;
         let outcome = loop {
             match self.trainer.advance(device)? {
                 Event::Steps {

@@ -27,7 +27,7 @@ struct WindowsRecord {
 }
 
 /// The bar, the lines and the log of a run.
-pub(super) struct Progress {
+pub(super) struct ProgressReporter {
     bar: ProgressBar,
     is_terminal: bool,
     log: File,
@@ -35,7 +35,7 @@ pub(super) struct Progress {
     last_record: Instant,
 }
 
-impl Progress {
+impl ProgressReporter {
     /// Opens the log, to append to that of a resumed run.
     pub(super) fn new(directory: &Path, resumed: bool, trainer: &Trainer) -> Result<Self> {
         let path = directory.join(LOG);
