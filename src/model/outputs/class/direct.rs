@@ -111,43 +111,43 @@ impl Direct {
     }
 
     /// Adds three lists to a plan, from which the gradient of the table is computed: the blocks
-    /// that the records' runs touch, the index of each block's first chunk, and the chunks. A
+    /// that the records' runs touch, the index of each block's first segment, and the segments. A
     /// record is a position in the gradient of the logits, a length, and the starts of its runs.
     pub(super) fn push_blocks(&self, plan: &mut PlanBuilder, records: &[u32]) {
         let mut keys: Vec<u64> = Vec::new();
-        let mut chunks: Vec<[u32; SEGMENT_FIELDS]> = Vec::new();
+        let mut segments: Vec<[u32; SEGMENT_FIELDS]> = Vec::new();
         for record in records.chunks_exact(self.record_len()) {
             for &start in record[2..].iter().filter(|&&start| start != NONE) {
                 let first = start as usize;
                 let end = (first + record[1] as usize).min(self.size);
                 for block in first / BLOCK..end.div_ceil(BLOCK) {
-                    keys.push((block as u64) << 32 | chunks.len() as u64);
+                    keys.push((block as u64) << 32 | segments.len() as u64);
                     // Negative where the run starts before the block.
                     let offset = start.wrapping_sub((block * BLOCK) as u32);
-                    chunks.push([record[0], offset, (end - first) as u32]);
+                    segments.push([record[0], offset, (end - first) as u32]);
                 }
             }
         }
         keys.sort_unstable();
         let mut blocks = Vec::new();
-        let mut first_chunks = Vec::new();
+        let mut first_segments = Vec::new();
         for (index, key) in (0..).zip(&keys) {
             let block = (key >> 32) as u32;
             if blocks.last() != Some(&block) {
                 blocks.push(block);
-                first_chunks.push(index);
+                first_segments.push(index);
             }
         }
-        first_chunks.push(keys.len() as u32);
+        first_segments.push(keys.len() as u32);
         plan.push(blocks);
-        plan.push(first_chunks);
-        plan.push(keys.iter().flat_map(|&key| chunks[key as u32 as usize]));
+        plan.push(first_segments);
+        plan.push(keys.iter().flat_map(|&key| segments[key as u32 as usize]));
     }
 
-    /// The largest numbers of blocks and of chunks for `records` records of runs of up to `length`
+    /// The largest numbers of blocks and of segments for `records` records of runs of up to `length`
     /// values.
-    pub(super) fn max_blocks_and_chunks(&self, records: usize, length: usize) -> [usize; 2] {
-        let chunks = records * self.order * (length / BLOCK + 2);
-        [chunks.min(self.size / BLOCK), chunks]
+    pub(super) fn max_blocks_and_segments(&self, records: usize, length: usize) -> [usize; 2] {
+        let segments = records * self.order * (length / BLOCK + 2);
+        [segments.min(self.size / BLOCK), segments]
     }
 }

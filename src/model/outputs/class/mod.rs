@@ -304,8 +304,8 @@ impl OutputLayer for ClassSoftmax {
         if let Some((table, _)) = self.direct {
             device.run(&RunsGradient {
                 gradient: self.logits,
-                segment_starts: self.list(plan, List::FirstChunks, 1),
-                segments: self.list(plan, List::Chunks, SEGMENT_FIELDS),
+                segment_starts: self.list(plan, List::FirstSegments, 1),
+                segments: self.list(plan, List::Segments, SEGMENT_FIELDS),
                 sums: gradient_of(table),
             });
         }

@@ -28,10 +28,10 @@ pub(super) enum List {
     WordRuns,
     /// With direct connections, in training: the blocks of the table that the runs touch.
     TouchedBlocks,
-    /// The index of each block's first chunk.
-    FirstChunks,
-    /// The chunks of runs whose gradients are summed in these blocks.
-    Chunks,
+    /// The index of each block's first segment.
+    FirstSegments,
+    /// The segments of runs whose gradients are summed in these blocks.
+    Segments,
 }
 
 impl ClassSoftmax {

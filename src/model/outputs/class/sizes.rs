@@ -28,14 +28,14 @@ impl Sizes {
         let max_groups = rows.min(classes);
         let mut touched_words = 0;
         let mut touched_blocks = 0;
-        let mut chunks = 0;
+        let mut segments = 0;
         if training {
             touched_words = sizes[..max_groups].iter().sum();
             if let Some(direct) = direct {
-                let of_classes = direct.max_blocks_and_chunks(rows, classes);
-                let of_words = direct.max_blocks_and_chunks(rows, largest_class);
+                let of_classes = direct.max_blocks_and_segments(rows, classes);
+                let of_words = direct.max_blocks_and_segments(rows, largest_class);
                 touched_blocks = (of_classes[0] + of_words[0]).min(direct.size / BLOCK);
-                chunks = of_classes[1] + of_words[1];
+                segments = of_classes[1] + of_words[1];
             }
         }
         let runs = direct.map_or(0, |direct| rows * direct.record_len());
@@ -50,7 +50,7 @@ impl Sizes {
                 + 2 * runs
                 + 2 * touched_blocks
                 + 1
-                + SEGMENT_FIELDS * chunks,
+                + SEGMENT_FIELDS * segments,
         }
     }
 }
