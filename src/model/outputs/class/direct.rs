@@ -144,8 +144,8 @@ impl Direct {
         plan.push(keys.iter().flat_map(|&key| segments[key as u32 as usize]));
     }
 
-    /// The largest numbers of blocks and of segments for `records` records of runs of up to `length`
-    /// values.
+    /// The largest numbers of blocks and of segments for `records` records of runs of up to
+    /// `length` values.
     pub(super) fn max_blocks_and_segments(&self, records: usize, length: usize) -> [usize; 2] {
         let segments = records * self.order * (length / BLOCK + 2);
         [segments.min(self.size / BLOCK), segments]
