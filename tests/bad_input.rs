@@ -364,7 +364,7 @@ fn devices() {
     workbench
         .run("eval --text train.txt --device nosuchgpu")
         .fails(1, &["nosuchgpu", "elman devices"]);
-    workbench.run("check --device cpu").fails(1, &["no GPU"]);
+    workbench.run("check --device cpu").fails(1, &["not a GPU"]);
     if elman::device::adapters()
         .iter()
         .all(elman::device::AdapterInfo::is_software)
