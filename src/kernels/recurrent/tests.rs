@@ -20,7 +20,7 @@ fn shaders_declare_the_workgroup_memory() {
 }
 
 /// The message of the panic of a kernel that runs on the CPU with one stream, one step and
-/// `hidden_size` units, if it panics. The weight has one element: the size is checked first.
+/// `hidden_size` units, if it panics. The weight has one row only: the size is checked first.
 fn panic_of<K: Kernel>(
     hidden_size: usize,
     kernel: impl Fn(&dyn Fn(usize) -> Tensor, Reset) -> K,
