@@ -2,10 +2,9 @@
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-use super::{TokenDraw, TokenPattern};
 use crate::device::{Device, Kernel};
 use crate::error::Result;
-use crate::tensor::{Element, NONE, Tensor};
+use crate::tensor::{Element, Tensor};
 
 /// The value of outputs and guard bands before the kernel runs: large, so that no tolerance hides
 /// it, and finite even when doubled.
@@ -96,7 +95,7 @@ struct Slot {
 /// Allocates the buffers of one case on a device and runs its kernel.
 pub struct Harness<'a> {
     device: &'a mut Device,
-    random: ChaCha8Rng,
+    pub(super) random: ChaCha8Rng,
     slots: Vec<Slot>,
     inputs: Vec<(&'static str, Values)>,
 }
@@ -115,25 +114,6 @@ impl<'a> Harness<'a> {
     pub(in crate::kernels) fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
         (0..count)
             .map(|_| self.random.random_range(-bound..bound))
-            .collect()
-    }
-
-    /// Tokens below `vocabulary`.
-    pub(in crate::kernels) fn draw(&mut self, tokens: TokenDraw, vocabulary: usize) -> Vec<u32> {
-        let below = |random: &mut ChaCha8Rng, bound: usize| random.random_range(0..bound as u32);
-        let random = &mut self.random;
-        let few: Vec<u32> = (0..3).map(|_| below(random, vocabulary)).collect();
-        (0..tokens.count)
-            .map(|_| match tokens.pattern {
-                TokenPattern::Mixed => match below(random, 8) {
-                    0 => NONE,
-                    1 | 2 => 0,
-                    _ => below(random, vocabulary),
-                },
-                TokenPattern::Few => few[below(random, 3) as usize],
-                TokenPattern::Same => vocabulary as u32 - 1,
-                TokenPattern::Nothing => NONE,
-            })
             .collect()
     }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use rand::{RngExt, rngs::ChaCha8Rng};
+
 use super::Harness;
 use crate::error::Result;
 use crate::kernels::SparseRows;
+use crate::tensor::NONE;
 
 /// Tokens below a vocabulary's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,5 +65,26 @@ impl fmt::Display for TokenDraw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pattern = format!("{:?}", self.pattern).to_lowercase();
         write!(f, "{} {pattern}", self.count)
+    }
+}
+
+impl Harness<'_> {
+    /// Tokens below `vocabulary`.
+    pub(in crate::kernels) fn draw(&mut self, tokens: TokenDraw, vocabulary: usize) -> Vec<u32> {
+        let below = |random: &mut ChaCha8Rng, bound: usize| random.random_range(0..bound as u32);
+        let random = &mut self.random;
+        let few: Vec<u32> = (0..3).map(|_| below(random, vocabulary)).collect();
+        (0..tokens.count)
+            .map(|_| match tokens.pattern {
+                TokenPattern::Mixed => match below(random, 8) {
+                    0 => NONE,
+                    1 | 2 => 0,
+                    _ => below(random, vocabulary),
+                },
+                TokenPattern::Few => few[below(random, 3) as usize],
+                TokenPattern::Same => vocabulary as u32 - 1,
+                TokenPattern::Nothing => NONE,
+            })
+            .collect()
     }
 }
