@@ -296,6 +296,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::{NamedRow, ValueKind};
 
     /// The names of all values in a JSON object, with dots between nested names.
     fn paths(value: &serde_json::Value, prefix: &str, into: &mut Vec<String>) {
@@ -327,19 +328,23 @@ mod tests {
     fn rows_read_and_write_their_fields() {
         for row in Recipe::FIELDS {
             assert!(!row.description.is_empty(), "{}", row.name);
+            let default = row.get(&Recipe::default());
             let sample = match row.kind() {
-                crate::field::ValueKind::Switch => "true".to_owned(),
-                crate::field::ValueKind::Choice(rows) => rows[rows.len() - 1].0.to_owned(),
-                crate::field::ValueKind::Text => "sgd".to_owned(),
-                crate::field::ValueKind::Number => "0.25".to_owned(),
-                _ => "7".to_owned(),
+                ValueKind::Switch => "true",
+                ValueKind::Choice(rows) => {
+                    let is_other = |row: &&NamedRow| default.as_deref() != Some(row.0);
+                    rows.iter().find(is_other).expect("two choices").0
+                }
+                ValueKind::Text => "sgd",
+                ValueKind::Number => "0.25",
+                ValueKind::Integer | ValueKind::List => "7",
             };
             let mut recipe = Recipe::default();
-            row.set(&mut recipe, &sample).expect("a value");
+            row.set(&mut recipe, sample).expect("a value");
             assert_ne!(recipe, Recipe::default(), "{} changes nothing", row.name);
             let read = row.get(&recipe);
             assert!(
-                read == Some(sample) || row.name == "dropout",
+                read.as_deref() == Some(sample) || row.name == "dropout",
                 "{}: {read:?}",
                 row.name
             );
