@@ -287,7 +287,7 @@ fn mixed_precision_requires_f16() {
     let error = Trainer::new(&mut Device::cpu(2), config, &values, recipe, &corpus)
         .expect_err("the CPU has no f16")
         .to_string();
-    for part in ["--precision mixed", "CPU", "f16", "--precision full"] {
+    for part in ["`precision = mixed`", "CPU", "f16", "`precision = full`"] {
         assert!(error.contains(part), "{error}");
     }
 }
