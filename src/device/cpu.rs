@@ -66,7 +66,7 @@ pub struct Cpu {
 
 impl Cpu {
     /// A CPU device whose kernels split their work into `threads` equal chunks, at least 1, and run
-    /// them on as many threads.
+    /// them on `threads` threads.
     ///
     /// `threads` affects results only through the order of summation: results are bit-identical
     /// for the same number of threads.

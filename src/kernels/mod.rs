@@ -1,9 +1,9 @@
-//! Kernels: each is a struct of tensor handles whose doc comment is the equation, with a CPU face
-//! and a GPU face of the same stem as its shader.
+//! Kernels. Each is a struct of tensor handles that documents its equation, with a CPU and a GPU
+//! implementation. Its module and its shader have the same stem.
 //!
-//! In: tensors. Out: tensors. Kernels know [`Device`](crate::device::Device)'s two faces and no
-//! model. [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare
-//! the faces.
+//! In: tensors. Out: tensors. Kernels depend on [`Device`](crate::device::Device) and on no model.
+//! [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare the
+//! implementations.
 
 mod activation;
 mod adagrad;

@@ -32,15 +32,15 @@ impl RecurrentSchedule {
     }
 
     /// Checks that the fused shaders have workgroup memory for `gates` values of every unit. Both
-    /// faces of a kernel call it: the shaders run without bounds checks, and a kernel that panics
-    /// on a GPU panics on the CPU as well.
+    /// implementations of a kernel call it: the shaders run without bounds checks, and a kernel
+    /// that panics on a GPU panics on the CPU as well.
     ///
     /// # Panics
     /// If they do not.
     pub(super) fn check_size(self, gates: usize, hidden_size: usize) {
         assert!(
             self == Self::PerStep || gates * hidden_size <= WORKGROUP_VECTOR,
-            "hidden size {hidden_size}: RecurrentSchedule::Fused takes at most {} units of this \
+            "hidden size {hidden_size}: RecurrentSchedule::Fused supports at most {} units of this \
              layer; use RecurrentSchedule::PerStep or RecurrentSchedule::for_size",
             WORKGROUP_VECTOR / gates
         );
