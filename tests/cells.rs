@@ -21,7 +21,7 @@ use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
 };
 
-/// All of them.
+/// One trial per row of the tables, on every device.
 #[apply(trials)]
 fn every_cell() -> Vec<Trial> {
     let mut trials = Vec::new();

@@ -34,7 +34,7 @@ fn all_shaders() -> impl Iterator<Item = &'static Shader> + Clone {
     KERNELS.iter().flat_map(|kernel| kernel.shaders).copied()
 }
 
-/// All of them.
+/// One trial per shader entry point and way to pass arguments.
 #[apply(trials)]
 fn every_shader() -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();

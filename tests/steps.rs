@@ -16,7 +16,7 @@ use super::step_subject::{
     INITIAL, LONG_SUMS, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes,
 };
 
-/// All of them.
+/// One trial per row of the tables, on every device.
 #[apply(trials)]
 fn every_family() -> Vec<Trial> {
     let mut trials = Vec::new();
