@@ -118,10 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 /// Imports that close a circle of files, and are to be removed: nothing may be added here.
-const CLOSING_IMPORTS: &[(&str, &str)] = &[
-    ("kernels/matmul/gpu.rs", "kernels/matmul_cooperative.rs"),
-    ("kernels/recurrence.rs", "kernels/recurrence_step.rs"),
-];
+const CLOSING_IMPORTS: &[(&str, &str)] = &[];
 
 /// The files of `src`, read once.
 static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::read(&source_folder()));

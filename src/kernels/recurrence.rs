@@ -2,12 +2,12 @@
 //! step by step (`recurrence_step`).
 
 pub(super) mod cases;
+pub(super) mod recurrence_step;
 
 use rayon::prelude::*;
 
 use super::activation::Activation;
 use super::parallel::for_row_chunks;
-use super::recurrence_step;
 use super::recurrent::{
     RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_ranges, transpose_weight,
 };

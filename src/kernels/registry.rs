@@ -36,7 +36,7 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: matmul::cases::all,
     },
     KernelEntry {
-        shaders: &[&matmul_cooperative::SHADER],
+        shaders: &[&matmul::matmul_cooperative::SHADER],
         cases: matmul::cases::mixed,
     },
     KernelEntry {
@@ -60,7 +60,10 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: recurrence::cases::all,
     },
     KernelEntry {
-        shaders: &[&recurrence_step::FORWARD, &recurrence_step::BACKWARD],
+        shaders: &[
+            &recurrence::recurrence_step::FORWARD,
+            &recurrence::recurrence_step::BACKWARD,
+        ],
         cases: || recurrence::cases::with_schedule(RecurrentSchedule::PerStep),
     },
     KernelEntry {

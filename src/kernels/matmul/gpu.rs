@@ -1,9 +1,10 @@
 //! Matrix products on a GPU: the tile and the number of chunks are chosen by the sizes, and sharded
 //! operands are multiplied block by block.
 
+pub(in crate::kernels) mod matmul_cooperative;
+
 use std::ops::Range;
 
-use super::super::matmul_cooperative;
 use super::{Matmul, Precision};
 use crate::device::{
     Access, Arguments as _, Binding, Gpu, Shader, Shard, arguments, to_u32, workgroups,

@@ -1,13 +1,13 @@
 //! Matrix products in f16 with f32 accumulation, with cooperative matrices: the implementation of
-//! [`Precision::Mixed`](super::Precision::Mixed) on adapters with cooperative matrices of 16 × 16
-//! elements. Arguments, constants and semantics are those of `matmul`.
+//! [`Precision::Mixed`](crate::kernels::Precision::Mixed) on adapters with cooperative matrices of
+//! 16 × 16 elements. Arguments, constants and semantics are those of `matmul`.
 
-use super::matmul::SMALL;
+use super::SMALL;
 use crate::device::Shader;
 
-pub(super) static SHADER: Shader = Shader {
+pub(in crate::kernels) static SHADER: Shader = Shader {
     stem: "matmul_cooperative",
-    source: include_str!("../../shaders/matmul_cooperative.wgsl"),
+    source: include_str!("../../../../shaders/matmul_cooperative.wgsl"),
     entry_point: "main",
     bindings: SMALL.bindings,
     arguments: SMALL.arguments,

@@ -1,12 +1,12 @@
 //! The Elman recurrence step by step on a GPU: the product with the recurrent weight and the
 //! activation in one dispatch per step, spread over the whole GPU. The alternative is
-//! [`RecurrentSchedule::Fused`](super::RecurrentSchedule::Fused).
+//! [`RecurrentSchedule::Fused`](crate::kernels::RecurrentSchedule::Fused).
 
-use super::recurrence::{
+use super::{
     BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
 };
-use super::recurrent::Reset;
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
+use crate::kernels::recurrent::Reset;
 
 arguments! {
     step: u32,
@@ -17,16 +17,16 @@ arguments! {
     initial: f32,
 }
 
-pub(super) static FORWARD: Shader = Shader {
+pub(in crate::kernels) static FORWARD: Shader = Shader {
     stem: "recurrence_step",
-    source: include_str!("../../shaders/recurrence_step.wgsl"),
+    source: include_str!("../../../shaders/recurrence_step.wgsl"),
     entry_point: "forward",
     bindings: FORWARD_BINDINGS,
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: true,
 };
-pub(super) static BACKWARD: Shader = Shader {
+pub(in crate::kernels) static BACKWARD: Shader = Shader {
     entry_point: "backward",
     bindings: BACKWARD_BINDINGS,
     ..FORWARD
@@ -53,7 +53,7 @@ fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arg
 }
 
 /// Launches one dispatch per step.
-pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
+pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
     let RecurrenceForward {
         states,
         weight,
@@ -76,7 +76,7 @@ pub(super) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
 }
 
 /// Launches one dispatch per step in reverse, and one for the gradient of the initial state.
-pub(super) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
+pub(in crate::kernels) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
     let RecurrenceBackward {
         states,
         weight,
