@@ -58,6 +58,8 @@ pub struct Trainer<'a> {
     progress: Progress,
     /// Steps between two collections of the metrics.
     interval: usize,
+    /// The largest interval.
+    max_interval: usize,
     /// The previous steps, which a GPU may still be running.
     pending: Option<PendingSteps>,
     collected_at: Instant,
@@ -185,6 +187,7 @@ impl<'a> Trainer<'a> {
                 best_valid_loss: None,
             },
             interval: 1,
+            max_interval: MAX_STEPS,
             pending: None,
             collected_at: Instant::now(),
             recipe,
@@ -207,6 +210,16 @@ impl<'a> Trainer<'a> {
     /// ones.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Limits the steps between two events, to be able to stop at a given window. By default events
+    /// come about every half second. Results do not depend on the limit.
+    ///
+    /// An update of several windows is not divided: the limit is rounded up to a multiple of
+    /// [`Recipe::accumulate`].
+    pub fn set_max_steps_per_event(&mut self, steps: usize) {
+        self.max_interval = steps.clamp(1, MAX_STEPS);
+        self.interval = self.interval.min(self.max_interval);
     }
 
     /// Ends training and returns the model.
@@ -308,7 +321,7 @@ impl<'a> Trainer<'a> {
         self.progress.seconds += seconds;
         // The interval does not affect results.
         let interval = count as f64 * SECONDS_BETWEEN_COLLECTIONS / seconds.max(1e-6);
-        self.interval = (interval as usize).clamp(1, MAX_STEPS);
+        self.interval = (interval as usize).clamp(1, self.max_interval);
         Ok(Event::Steps {
             loss: nats / tokens.max(1) as f64,
             loss_sums,
