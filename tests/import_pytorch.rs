@@ -1,4 +1,4 @@
-//! Exported models in PyTorch: the script of the tests and the snippet of the README agree with
+//! Exported models in PyTorch: the script of the tests and the snippet of docs/checkpoint-format.md agree with
 //! `elman score`.
 
 use std::process::Command;
@@ -93,12 +93,12 @@ fn pytorch_agrees_with_score() {
     }
 }
 
-/// The Python code in the README after the comment that introduces it.
+/// The Python code of the documentation after the comment that introduces it.
 fn snippet() -> String {
-    let readme = include_str!("../README.md");
-    let lines = readme
+    let page = include_str!("../docs/checkpoint-format.md");
+    let lines = page
         .lines()
-        .skip_while(|line| !line.starts_with("<!-- tests/import.rs"))
+        .skip_while(|line| !line.starts_with("<!-- tests/import_pytorch.rs"))
         .skip(1);
     let lines = lines
         .skip_while(|line| line.is_empty())
@@ -110,7 +110,7 @@ fn snippet() -> String {
 
 #[apply(test)]
 #[ignore_unless(has_python("torch, safetensors"))]
-fn readme_snippet_agrees_with_score() {
+fn documented_snippet_agrees_with_score() {
     let lstm = "--cell lstm --layers 3 --embedding 7 --hidden 9";
     for flags in [
         DEEP,
