@@ -1,7 +1,7 @@
 """Cost against size: python benches/cost.py [--elman PROGRAM] [--device cpu] [--seconds 2] [--plot benches/cost.svg]
 
-Measures training's tokens a second with `elman bench` while V grows and while H grows, prints both tables, and draws the time of a token over
-the operations of a token, both in logarithms: a machine that keeps its rate gives a straight line of slope 1. Needs nothing but Python.
+Measures training tokens per second with `elman bench` for growing V and growing H, prints both tables, and plots the time per token against
+the operations per token on logarithmic axes: a constant rate gives a straight line of slope 1. Needs only Python.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def rate(flags, hidden, vocabulary):
 
 
 def plot(series):
-    """An SVG of seconds a token over operations a token."""
+    """An SVG of seconds per token against operations per token."""
     points = [point for line in series.values() for point in line]
     low = [math.floor(math.log10(min(point[axis] for point in points))) for axis in (0, 1)]
     high = [math.ceil(math.log10(max(point[axis] for point in points))) for axis in (0, 1)]

@@ -1,9 +1,9 @@
-"""N-best lists to measure re-scoring with: sentences of a text with some of their words replaced, as a recogniser's lists have them.
+"""N-best lists for measuring rescoring: sentences of a text with some words replaced, similar to a recognizer's lists.
 
     python benches/nbest.py TEXT --lists 1000 --hypotheses 100 > lists.txt
 
-Each list has the sentence itself at a random place; every other hypothesis differs from it in one to three words, mostly late ones, replaced by
-words of the text in proportion to their frequency. The first column names the list. The same seed makes the same lists.
+Each list has the sentence itself at a random position. Every other hypothesis differs in one to three words, mostly late ones, replaced by
+words of the text drawn by frequency. The first column names the list. The same seed makes the same lists.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main():
         for _ in range(flags.hypotheses):
             hypothesis = list(sentence)
             for _ in range(draw.randint(1, 3)):
-                # The square root puts places towards the end, so that prefixes are shared.
+                # The square root moves positions towards the end, so that prefixes are shared.
                 place = int(len(sentence) * draw.random() ** 0.5)
                 hypothesis[place] = draw.choice(words)
             hypotheses.append(hypothesis)

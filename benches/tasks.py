@@ -1,13 +1,13 @@
 """What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm] [--tasks copy:20,adding:50,…]
 
-Trains each cell on each task of `elman corpus --task` with one recipe, measures a fresh text, and prints a Markdown table:
+Trains each cell on each task of `elman corpus --task` with one recipe, evaluates a new text, and prints a Markdown table:
 
-- excess: nats an example above the entropy of the process that drew it, by `elman eval`; 0 is perfect, and every word counts;
-- at recalled words: the part of it at the words that follow from earlier ones, by `elman score`;
-- without memory: what a model loses there that knows only the present word and its place in the example;
-- remembered: 1 - at recalled words / without memory. Below 0 is a model that does not even know its place.
+- excess: nats per example above the entropy of the generating process, by `elman eval`; 0 is perfect, and every word counts;
+- at recalled words: the part of the excess at the words that follow from earlier ones, by `elman score`;
+- without memory: the excess there of a model that knows only the current word and its position in the example;
+- remembered: 1 - at recalled words / without memory. It is negative for a model that does not even know the position.
 
-A cell that the program does not have is named as such and left out. Needs nothing but Python.
+Cells that the program does not have are reported and skipped. Needs only Python.
 """
 
 import argparse
@@ -24,11 +24,11 @@ TASKS = {  # a task's size: the flag that gives it
     "adding": ("--delay", (20, 50, 100)),
     "binary-addition": ("--bits", (8,)),
 }
-# Streams divide the examples of training, and a window is an example: every window begins where an example does, and no gradient is cut.
+# Streams divide the training examples, and a window is one example: every window starts with an example, and no gradient is truncated.
 STREAMS = 32
 EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
 EPOCHS = 40
-# Gates that begin as good as closed keep a memory for long enough to learn what it is for (Gers 2000, Tallec 2018).
+# Forget gates that start nearly open keep a memory long enough to learn its use (Gers 2000, Tallec 2018).
 RECIPE = {
     "--hidden": 64,
     "--embedding": 0,
@@ -59,7 +59,7 @@ def elman(flags, *arguments, cell=None):
 
 
 def draw(flags, folder, task, size):
-    """Three texts of a task in files of their own, and what the process says of the last, the test's."""
+    """Writes three texts of a task; returns the process's report on the last, the test text."""
     for seed, (name, examples) in enumerate(EXAMPLES.items(), start=1):
         said = elman(flags, "corpus", "--task", task, TASKS[task][0], size, "--examples", examples, "--seed", seed)
         (folder / f"{name}.txt").write_text(said["text"])
@@ -76,7 +76,7 @@ def train(flags, folder, cell, window):
 
 
 def measure(flags, folder, cell, ideal):
-    """The excess in nats an example, of the whole and of the recalled words."""
+    """The excess in nats per example, in total and at the recalled words."""
     where = ["--model", folder / cell, "--device", flags.device]
     said = elman(flags, "eval", "--text", folder / "test.txt", "--independent", *where)
     if (said["tokens"], said["oov"]) != (ideal["tokens"], 0):
@@ -114,7 +114,7 @@ def main():
                 try:
                     seconds = train(flags, folder, cell, window)
                 except UnknownCell:
-                    print(f"this program has no --cell {cell}: left out", file=sys.stderr)
+                    print(f"this program has no --cell {cell}: skipped", file=sys.stderr)
                     cells.remove(cell)
                     continue
                 excess, recalled = measure(flags, folder, cell, ideal)

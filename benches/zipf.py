@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes a text of words that are distributed as Zipf and Mandelbrot say: the word of rank r in proportion to 1 / (r + shift)^exponent.
+"""Writes a text with a Zipf-Mandelbrot distribution of words: the word of rank r has a probability proportional to 1 / (r + shift)^exponent.
 
-The text is for measuring how training speed depends on the vocabulary's size: nothing can be learnt of it but frequencies. One seed is one text.
+The text is for measuring how training speed depends on the vocabulary size; only word frequencies can be learned from it. A seed determines the text.
 
     benches/zipf.py --tokens 8000000 --types 3000000 > zipf.txt
     elman train --train zipf.txt --valid short.txt --vocab-size 800000 --output adaptive …
@@ -15,8 +15,8 @@ import sys
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=8_000_000, help="words of the text, ends of sentences not counted")
-    parser.add_argument("--types", type=int, default=3_000_000, help="words that there are; rare ones may not occur")
+    parser.add_argument("--tokens", type=int, default=8_000_000, help="number of words, without sentence ends")
+    parser.add_argument("--types", type=int, default=3_000_000, help="number of types; rare ones may not occur")
     parser.add_argument("--exponent", type=float, default=1.0)
     parser.add_argument("--shift", type=float, default=2.7)
     parser.add_argument("--length", type=int, default=20, help="words of a sentence")

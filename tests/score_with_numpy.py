@@ -1,4 +1,4 @@
-"""Scores sentences with a model of Elman's, from the equations alone: python score_with_numpy.py MODEL FILE
+"""Scores sentences with an Elman model, from the equations alone: python score_with_numpy.py MODEL FILE
 
 Reads what `elman train` wrote (a word model of simple cells) and prints for every line of FILE what `elman score` prints: the log10
 probability of its words and its end, unknown words left out. Needs numpy and safetensors.

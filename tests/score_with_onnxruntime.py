@@ -35,7 +35,7 @@ lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
 longest = lengths.max()
 
 if "x_lens" in inputs:
-    # The padding is no token at all: it must not be looked at.
+    # The padding is not a token and must be ignored.
     x = np.full((len(sentences), longest), 10**9, dtype=np.int64)
     for row, sentence in zip(x, sentences):
         row[: len(sentence)] = sentence

@@ -1,8 +1,9 @@
 """Elman and PyTorch train the same networks in turn: python benches/peers/pytorch.py [--elman PROGRAM] [--configurations a,b,…] [--device cpu|cuda]
 
-Same sizes (an embedding of H, tanh layers without biases or LSTM and GRU layers with them, the full softmax), same optimiser (SGD with the gradient's norm clipped), same number of
-threads, random words with the same skewed frequencies. Each round measures PyTorch and then Elman; printed are medians and the ratio of each
-round, so that a machine that drifts harms neither. Needs PyTorch, in an environment of its own; nothing else of the project does.
+Same sizes (an embedding of H; tanh layers without biases, or LSTM and GRU layers with biases; the full softmax), same optimizer (SGD
+with gradient-norm clipping), same number of threads, random words with the same skewed frequencies. Each round measures PyTorch and then
+Elman. The script prints medians and the ratio of each round, so a change of the machine's speed affects both. It needs PyTorch, in a
+separate environment; nothing else in the project does.
 """
 
 import argparse
@@ -44,7 +45,7 @@ class Network(torch.nn.Module):
 
 
 def pytorch_rate(name, seconds, device, autocast):
-    """Median tokens a second over single windows, the first ones left out."""
+    """Median tokens per second over single windows, without the first ones."""
     cell, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
     torch.manual_seed(1)
     network = Network(cell, layers, hidden, vocabulary).to(device)
@@ -67,7 +68,7 @@ def pytorch_rate(name, seconds, device, autocast):
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
         optimizer.step()
 
-    # Windows between two looks at the clock, about a tenth of a second.
+    # Windows between two readings of the clock, about a tenth of a second.
     for number in range(3):
         window(number)
     synchronise()

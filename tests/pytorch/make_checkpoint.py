@@ -1,4 +1,4 @@
-"""Saves language models as PyTorch's users do: python make_checkpoint.py DIRECTORY
+"""Saves language models as PyTorch users do: python make_checkpoint.py DIRECTORY
 
 Writes into DIRECTORY, which must exist, CASE.safetensors for every case below, one vocab.txt for all of them (`<eos>` in its midst, as in
 word_language_model), and lines.txt; and prints one JSON object: for every case, for every line, the log10 probability of each word and of
@@ -41,13 +41,13 @@ class Network(nn.Module):
 
 
 def scores(network, line):
-    """The log10 probability of each word of a line and of its end, from the line's end before it on."""
+    """The log10 probability of each word of a line and of the line ending, starting from the previous line ending."""
     end = WORDS.index("<eos>")
     ids = torch.tensor([end] + [WORDS.index(word) for word in line.split()] + [end])
     return (network(ids[:-1]).gather(1, ids[1:, None]).flatten() / math.log(10)).tolist()
 
 
-# What a float64 file holds is then not float32 already.
+# So that the values of a float64 file are not exact in float32.
 torch.set_default_dtype(torch.float64)
 directory = pathlib.Path(sys.argv[1])
 (directory / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
@@ -57,7 +57,7 @@ for number, (case, (function, layers, embedding_size, hidden_size, tied, dtype, 
     torch.manual_seed(number)
     network = Network(function, layers, embedding_size, hidden_size, tied).to(dtype)
     if tied:
-        # It leaves out one of the two names of the shared table, and says so in the file's metadata.
+        # One of the two names of the shared table is omitted, which the file's metadata records.
         save_model(network, directory / f"{case}.safetensors")
     else:
         save_file({prefix + name: tensor for name, tensor in network.state_dict().items()}, directory / f"{case}.safetensors")
