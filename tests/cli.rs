@@ -244,7 +244,11 @@ fn schedule_with_fixed_epochs_keeps_them() {
         let resume = format!("train --device cpu --resume {schedule} --epochs");
         workbench.run(&format!("{resume} 3")).fails(
             2,
-            &["--epochs 3", &format!("--schedule {schedule}"), "which is 2"],
+            &[
+                "--epochs 3",
+                &format!("--schedule {schedule}"),
+                "which is 2",
+            ],
         );
         workbench.run(&format!("{resume} 2")).succeeds();
     }

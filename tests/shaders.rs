@@ -28,6 +28,11 @@ const HELPERS: [&str; 7] = [
     "registry",
     "rows",
 ];
+/// Kernels that are GPU variants of another one, in its folder.
+const VARIANTS: &[&str] = &[
+    "matmul/gpu/matmul_cooperative",
+    "recurrence/recurrence_step",
+];
 
 /// Every shader of the crate, one for each entry point.
 fn all_shaders() -> impl Iterator<Item = &'static Shader> + Clone {
@@ -366,6 +371,12 @@ fn shader_and_rust_files_share_a_stem() {
     let mut rust = stems("src/kernels", "rs");
     for helper in HELPERS {
         assert!(rust.remove(helper), "no src/kernels/{helper}.rs");
+    }
+    for variant in VARIANTS {
+        let path = root().join(format!("src/kernels/{variant}.rs"));
+        assert!(path.is_file(), "no src/kernels/{variant}.rs");
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        rust.insert(stem.expect("a UTF-8 name").to_owned());
     }
     let rows: BTreeSet<String> = all_shaders().map(|shader| shader.stem.to_owned()).collect();
     for kernel in KERNELS {
