@@ -151,7 +151,7 @@ fn rejected_vectors() {
     for (content, parts) in [
         (
             "1 2\nthe 1 2\n",
-            &["2 numbers each", "embedding has 3", "--embedding 2"][..],
+            &["2 elements", "embedding has 3", "--embedding 2"][..],
         ),
         ("", &["wrong.vec, line 1", "word2vec"]),
         ("1 3\nthe 1 2\n", &["wrong.vec, line 2", "\"the\" has 2"]),
