@@ -55,7 +55,7 @@ fn rejected_tensors() {
     };
     rejected(
         &add("module.attention.weight", &[2, 2]),
-        &["no model of Elman has: module.attention.weight. "],
+        &["tensors that Elman does not know: module.attention.weight. "],
     );
     rejected(
         &add("rnn.weight_ih_l0", &[11, 6]),

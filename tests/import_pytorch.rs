@@ -1,5 +1,5 @@
-//! Exported models in PyTorch: the script of the tests and the snippet of docs/checkpoint-format.md agree with
-//! `elman score`.
+//! Exported models in PyTorch: the script of the tests and the snippet of docs/checkpoint-format.md
+//! agree with `elman score`.
 
 use std::process::Command;
 

@@ -19,15 +19,7 @@ const MOST_WORKGROUP_MEMORY: u32 = 16_384;
 /// Invocations per workgroup that WebGPU guarantees.
 const MOST_INVOCATIONS: u32 = 256;
 /// Files of `src/kernels` without a shader.
-const HELPERS: [&str; 7] = [
-    "cases",
-    "math",
-    "mod",
-    "parallel",
-    "recurrent",
-    "registry",
-    "rows",
-];
+const HELPERS: [&str; 6] = ["cases", "math", "mod", "parallel", "recurrent", "rows"];
 /// Kernels that are GPU variants of another one, in its folder.
 const VARIANTS: &[&str] = &[
     "matmul/gpu/matmul_cooperative",

@@ -56,7 +56,7 @@ pub use super::softmax_cross_entropy::cases::SoftmaxCrossEntropyCase;
 pub use super::sum_rows::cases::SumRowsCase;
 pub use super::transpose::cases::TransposeCase;
 
-use super::registry::KERNELS;
+use super::KERNELS;
 
 /// Every case of every kernel, kernel by kernel; seeds count from 1 within a kernel.
 pub fn all() -> Vec<Case> {

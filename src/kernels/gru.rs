@@ -35,7 +35,7 @@ pub struct GruForward {
     pub states: Tensor,
     /// W, `[3H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 3H]`, scratch space for W transposed, which is input_states where the device reads it
+    /// `[H, 3H]`, scratch space for W transposed, which is used where the device reads it
     /// faster.
     pub weight_t: Tensor,
     /// b, `[1, 3H]`, or `None` for zeros.

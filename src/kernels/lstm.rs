@@ -35,7 +35,7 @@ pub struct LstmForward {
     pub states: Tensor,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 4H]`, scratch space for W transposed, which is input_states where the device reads it
+    /// `[H, 4H]`, scratch space for W transposed, which is used where the device reads it
     /// faster.
     pub weight_t: Tensor,
     /// Where h and c of a stream are reset.

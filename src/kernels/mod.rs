@@ -4,6 +4,15 @@
 //! In: tensors. Out: tensors. Kernels depend on [`Device`](crate::device::Device) and on no model.
 //! [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare the
 //! implementations.
+//!
+//! A new kernel `x` has:
+//!
+//! 1. a shader `shaders/x.wgsl`;
+//! 2. a file `x.rs` here, with a struct that implements [`Kernel`](crate::device::Kernel);
+//! 3. in this file its module, its names, and a row of [`KERNELS`];
+//! 4. test cases in `x/cases.rs`, re-exported in `cases.rs`; a recurrence is also listed in
+//!    `recurrent/tests.rs`;
+//! 5. its equations in f64 in a file of `tests/expected/`, with a row in `tests/expected.rs`.
 
 mod activation;
 mod adagrad;
@@ -30,7 +39,6 @@ mod ragged_softmax;
 mod recurrence;
 mod recurrent;
 mod reduce;
-mod registry;
 mod rmsprop;
 mod rows;
 mod runs_gradient;
@@ -64,7 +72,6 @@ pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{RecurrentSchedule, Reset};
 pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
-pub use registry::{KERNELS, KernelEntry};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, SparseRows};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
@@ -76,9 +83,186 @@ pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
 
+use crate::device::Shader;
+use cases::Cases;
+
 /// Loop iterations of an invocation in one dispatch. Kernels with longer loops continue in another
 /// dispatch.
 ///
 /// Mesa's software Vulkan silently leaves every loop after 65 535 iterations of all loops of an
 /// invocation together, and drivers terminate dispatches that take too long.
 const MAX_LOOP_ITERATIONS: usize = 1 << 15;
+
+/// A row of [`KERNELS`].
+#[derive(Debug)]
+pub struct KernelEntry {
+    /// The entry points of the kernel's shader.
+    pub shaders: &'static [&'static Shader],
+    /// Makes the kernel's test cases.
+    pub cases: fn() -> Cases,
+}
+
+impl KernelEntry {
+    /// The kernel's name: the stem of its files.
+    pub fn name(&self) -> &'static str {
+        self.shaders[0].stem
+    }
+}
+
+/// Every kernel of the crate.
+pub static KERNELS: &[KernelEntry] = &[
+    KernelEntry {
+        shaders: &[
+            &matmul::SMALL,
+            &matmul::LARGE,
+            &matmul::LARGE_VECTOR,
+            &matmul::SUM_CHUNKS,
+        ],
+        cases: matmul::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&matmul::matmul_cooperative::SHADER],
+        cases: matmul::cases::mixed,
+    },
+    KernelEntry {
+        shaders: &[&gather::SHADER],
+        cases: gather::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&scatter_add::SHADER],
+        cases: scatter_add::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&activation::FORWARD, &activation::BACKWARD],
+        cases: activation::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&transpose::SHADER],
+        cases: transpose::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&recurrence::FORWARD, &recurrence::BACKWARD],
+        cases: recurrence::cases::all,
+    },
+    KernelEntry {
+        shaders: &[
+            &recurrence::recurrence_step::FORWARD,
+            &recurrence::recurrence_step::BACKWARD,
+        ],
+        cases: || recurrence::cases::with_schedule(RecurrentSchedule::PerStep),
+    },
+    KernelEntry {
+        shaders: &[
+            &lstm::FORWARD,
+            &lstm::BACKWARD,
+            &lstm::APPLY_RESETS,
+            &lstm::STEP_FORWARD,
+            &lstm::STEP_BACKWARD,
+            &lstm::CLEAR_RESET_GRADIENTS,
+        ],
+        cases: lstm::cases::all,
+    },
+    KernelEntry {
+        shaders: &[
+            &gru::FORWARD,
+            &gru::BACKWARD,
+            &gru::APPLY_RESETS,
+            &gru::STEP_FORWARD,
+            &gru::STEP_BACKWARD,
+            &gru::CLEAR_RESET_GRADIENTS,
+        ],
+        cases: gru::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&fill::SHADER],
+        cases: fill::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&copy::SHADER],
+        cases: copy::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&add::DENSE, &add::SPARSE],
+        cases: add::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&dropout::COPY, &dropout::IN_PLACE],
+        cases: dropout::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&add_bias::SHADER],
+        cases: add_bias::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&softmax_cross_entropy::SHADER],
+        cases: softmax_cross_entropy::cases::all,
+    },
+    KernelEntry {
+        shaders: &[
+            &grouped_matmul::FORWARD,
+            &grouped_matmul::INPUT_GRADIENT,
+            &grouped_matmul::WEIGHT_GRADIENT,
+        ],
+        cases: grouped_matmul::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&ragged_softmax::SHADER],
+        cases: ragged_softmax::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&add_runs::SHADER],
+        cases: add_runs::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&runs_gradient::SHADER],
+        cases: runs_gradient::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&sampled_loss::SHADER],
+        cases: sampled_loss::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&sum_rows::SHADER],
+        cases: sum_rows::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&reduce::PARTIAL, &reduce::TOTAL],
+        cases: reduce::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&clip_grad_norm::SHADER],
+        cases: clip_grad_norm::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&clip_grad_value::SHADER],
+        cases: clip_grad_value::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&scale::SHADER],
+        cases: scale::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&sgd::DENSE, &sgd::SPARSE],
+        cases: sgd::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&adagrad::DENSE, &adagrad::SPARSE],
+        cases: adagrad::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&adam::DENSE, &adam::SPARSE],
+        cases: adam::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&momentum::DENSE, &momentum::SPARSE],
+        cases: momentum::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&rmsprop::DENSE, &rmsprop::SPARSE],
+        cases: rmsprop::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&average::SHADER],
+        cases: average::cases::all,
+    },
+];

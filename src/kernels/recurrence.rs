@@ -30,7 +30,7 @@ pub struct RecurrenceForward {
     pub states: Tensor,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, scratch space for W transposed, which is input_states where the device reads it
+    /// `[H, H]`, scratch space for W transposed, which is used where the device reads it
     /// faster.
     pub weight_t: Tensor,
     /// Where streams are reset.

@@ -29,7 +29,8 @@ pub trait Cell: Debug + Send + Sync {
     /// `[T*B, H]`: the states after [`Cell::forward`].
     fn output(&self) -> Tensor;
 
-    /// `[T*B, H]`: the gradient of the output, written before [`Cell::backward`].
+    /// `[T*B, H]`: the gradient of the output, written before [`Cell::backward`], which may
+    /// overwrite it.
     fn output_gradient(&self) -> Tensor;
 
     /// The states carried from window to window, `[B, H]` each: one for Elman, two for LSTM.
@@ -54,12 +55,23 @@ pub trait Cell: Debug + Send + Sync {
 }
 
 /// A layer's recurrent parameters, or their gradients.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RecurrentParameters {
     /// `[G*H, H]`.
     pub weight: Tensor,
     /// `[1, G*H]`.
     pub bias: Option<Tensor>,
+    /// `[1, H]` each: the parameters of [`CellKind::unit_parameters`], in that order.
+    pub units: Vec<Tensor>,
+}
+
+/// A parameter of a cell with one value per unit, such as a learned leak or a peephole weight.
+#[derive(Debug)]
+pub struct UnitParameter {
+    /// The part of its name in files: `leak` for `rnn.leak_l0`.
+    pub part: &'static str,
+    /// The initializer for a layer of H units.
+    pub initializer: fn(usize) -> Initializer,
 }
 
 /// Allocates the cell of a layer.
@@ -86,6 +98,8 @@ pub struct CellKind {
     pub initial_state: f32,
     /// The initializer of a weight matrix of a layer of H units.
     pub initializer: fn(usize) -> Initializer,
+    /// Parameters beside the weights and biases, with one value per unit.
+    pub unit_parameters: &'static [UnitParameter],
     /// Allocates the cell of a layer.
     pub new: NewCell,
 }

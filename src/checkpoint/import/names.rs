@@ -76,7 +76,7 @@ impl TensorNames {
         }
         if !surplus.is_empty() {
             rule.push(format!(
-                "it has tensors that no model of Elman has: {}",
+                "it has tensors that Elman does not know: {}",
                 surplus.join(", ")
             ));
         }

@@ -1,7 +1,10 @@
 //! The table of recurrent cells.
 //!
 //! A new cell is a row here, a file in this folder that implements [`Cell`](super::cell::Cell),
-//! and its kernels.
+//! and its kernels (see [`kernels`](crate::kernels)); in the tests, its equations in
+//! `tests/reference/cells.rs`. Flags, help, checkpoints and generic tests follow from the row.
+//! ONNX export and the import of PyTorch's models have their own tables, of the cells that these
+//! formats have.
 
 mod elman;
 mod gru;
@@ -27,6 +30,7 @@ pub static CELLS: &[CellKind] = &[
         bias: false,
         initial_state: 0.1,
         initializer: |_| Initializer::ThreeUniform,
+        unit_parameters: &[],
         new: |device, config, layer, capacity| {
             Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
         },
@@ -42,6 +46,7 @@ pub static CELLS: &[CellKind] = &[
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
+        unit_parameters: &[],
         new: |device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
         },
@@ -57,6 +62,7 @@ pub static CELLS: &[CellKind] = &[
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
+        unit_parameters: &[],
         new: |device, config, layer, capacity| {
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
         },

@@ -25,12 +25,13 @@ pub(in crate::model) struct Recurrent {
 }
 
 /// The ids of a layer's parameters.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct RecurrentIds {
     weight_ih: ParameterId,
     weight_hh: ParameterId,
     bias_ih: Option<ParameterId>,
     bias_hh: Option<ParameterId>,
+    units: Vec<ParameterId>,
 }
 
 impl RecurrentIds {
@@ -38,7 +39,8 @@ impl RecurrentIds {
     fn recurrent(&self, tensor: impl Fn(ParameterId) -> Tensor) -> RecurrentParameters {
         RecurrentParameters {
             weight: tensor(self.weight_hh),
-            bias: self.bias_hh.map(tensor),
+            bias: self.bias_hh.map(&tensor),
+            units: self.units.iter().map(|&id| tensor(id)).collect(),
         }
     }
 }
@@ -88,6 +90,12 @@ impl Recurrent {
                 ));
             }
         }
+        for unit in kind.unit_parameters {
+            specs.push(ParameterSpec {
+                initializer: (unit.initializer)(size),
+                ..ParameterSpec::bias(recurrent_parameter_name(unit.part, layer), size)
+            });
+        }
         specs
     }
 
@@ -102,6 +110,11 @@ impl Recurrent {
             weight_hh: id("weight_hh"),
             bias_ih: bias_id("bias_ih"),
             bias_hh: bias_id("bias_hh"),
+            units: kind
+                .unit_parameters
+                .iter()
+                .map(|unit| id(unit.part))
+                .collect(),
         };
         let placement = DropoutPlacement::Weights(layer);
         let mask = DropoutMask::new(context.capacity, placement, config.num_layers);
@@ -191,6 +204,7 @@ impl Layer for Recurrent {
         let gradient_of = |id: ParameterId| gradients[id.index()].values();
         let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
         let recurrent_gradient = self.ids.recurrent(gradient_of);
+        let recurrent_weight_gradient = recurrent_gradient.weight;
         if let Some(MaskedWeight { weight, .. }) = self.masked_weight {
             recurrent.weight = weight;
         }
@@ -203,8 +217,8 @@ impl Layer for Recurrent {
         );
         if let Some(MaskedWeight { mask, .. }) = &self.masked_weight {
             pass.device.run(&ApplyDropout {
-                input: recurrent_gradient.weight,
-                output: recurrent_gradient.weight,
+                input: recurrent_weight_gradient,
+                output: recurrent_weight_gradient,
                 mask: mask.mask(pass.window),
             });
         }
