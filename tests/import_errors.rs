@@ -59,23 +59,23 @@ fn rejected_tensors() {
     );
     rejected(
         &add("rnn.weight_ih_l0", &[11, 6]),
-        &["has: rnn.weight_ih_l0. "],
+        &["does not know: rnn.weight_ih_l0. "],
     );
     rejected(
         &add("module.embedding.weight", &[1, 6]),
-        &["has: module.encoder.weight. "],
+        &["does not know: module.encoder.weight. "],
     );
     rejected(
         &add("module.rnn.weight_ih_l01", &[11, 11]),
-        &["has: module.rnn.weight_ih_l01. "],
+        &["does not know: module.rnn.weight_ih_l01. "],
     );
     rejected(
         &add("module.rnn.weight_ih_l99999999999", &[11, 11]),
-        &["has: module.rnn.weight_ih_l99999999999. "],
+        &["does not know: module.rnn.weight_ih_l99999999999. "],
     );
     rejected(
         &|file| (missing(file), add("a", &[1])(file)).1,
-        &[all[1], "has: a. "],
+        &[all[1], "does not know: a. "],
     );
     rejected(
         &add("module.rnn.weight_ih_l0_reverse", &[11, 6]),
