@@ -193,7 +193,7 @@ fn units_compare_by_words_and_characters() {
                 eval.number(key)
             );
         }
-        // Per token of its own unit it is the perplexity.
+        // Per token of the unit, it is the perplexity.
         let own = match out {
             "word" => "word_perplexity",
             "bpe" => "perplexity",

@@ -16,8 +16,9 @@ pub struct Masks {
     pub words: Option<Vec<f64>>,
     /// `[T, B, D]`: the embedded word. Without an embedding `[T, B, V]`: the one-hot vector.
     pub input: Option<Vec<f64>>,
-    /// `[T, B, H_k]` a layer: what layer k hands on to the next layer, to the projection or to the
-    /// output layer. Its own next step sees the state as it is. Layers beyond the list have none.
+    /// `[T, B, H_k]` per layer: the output of layer k, as the next layer, the projection or the
+    /// output layer reads it. The layer's next step sees the unmasked state. Layers beyond the list
+    /// have none.
     pub outputs: Vec<Option<Vec<f64>>>,
     /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window. Layers beyond the list
     /// have none.

@@ -171,9 +171,9 @@ struct Block {
 }
 
 impl Block {
-    /// The side of a tile, and the number of chunks of k. Chosen such that there are enough
-    /// workgroups, with large tiles if possible. The choice depends only on the sizes, so that
-    /// results are reproducible.
+    /// The side of a tile, and the number of chunks of k. Chosen to give enough workgroups, with
+    /// large tiles if possible. The choice depends only on the sizes, so that results are
+    /// reproducible.
     fn tile_and_chunks(&self) -> (usize, usize) {
         let [m, n, k] = self.sizes;
         let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
