@@ -15,6 +15,7 @@ mod cli;
 mod command;
 mod compare;
 mod corpus_command;
+mod documentation;
 mod environment;
 mod evaluation;
 mod expected;

@@ -1,0 +1,119 @@
+"""Collects what docs/figures.sh measured, and draws it: see `bash docs/figures.sh --help`.
+
+    draw.py split CORPUS.json TRAIN VALID   the built-in corpus as `elman train` divides it
+    draw.py collect DATA.json               the results in the current directory, as one file
+    draw.py draw DIR                        the figures from DIR/data.json, in light and dark
+
+Drawing needs matplotlib.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+MODELS = {"elman": "Elman network", "lstm": "LSTM"}
+THEMES = {
+    "light": {"text": "#1f2328", "grid": "#d1d9e0", "series": ["#0969da", "#bc4c00"], "reference": "#59636e"},
+    "dark": {"text": "#f0f6fc", "grid": "#3d444d", "series": ["#58a6ff", "#f0883e"], "reference": "#9198a1"},
+}
+
+
+def split(corpus, train, valid):
+    lines = json.loads(Path(corpus).read_text())["text"].splitlines(keepends=True)
+    held_out = len(lines) // 10
+    Path(train).write_text("".join(lines[:-held_out]))
+    Path(valid).write_text("".join(lines[-held_out:]))
+
+
+def last_json(path):
+    """The JSON object in the last line of a file."""
+    return json.loads(Path(path).read_text().splitlines()[-1])
+
+
+def collect(target):
+    data = {"models": {}, "kneser_ney": last_json("ngram.json")["perplexity"]}
+    sentences = Path("pair.txt").read_text().splitlines()
+    for name in MODELS:
+        history = json.loads(Path(f"{name}.inspect.json").read_text())["training"]["progress"]["history"]
+        scores = json.loads(Path(f"{name}.score.json").read_text())["token_log10_probs"]
+        data["models"][name] = {
+            "valid_perplexity": [epoch["valid_perplexity"] for epoch in history],
+            "sentences": {text: line for text, line in zip(sentences, scores)},
+        }
+        data["grammar"] = last_json(f"{name}.train.json")["grammar_perplexity"]
+    Path(target).write_text(json.dumps(data, indent=1) + "\n")
+
+
+def new_axes(size, theme):
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "elman", "font.family": "sans-serif", "font.size": 11})
+    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
+    axes.tick_params(colors=theme["text"], length=0)
+    axes.xaxis.label.set_color(theme["text"])
+    axes.yaxis.label.set_color(theme["text"])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def save(figure, path):
+    figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def learning_curve(data, theme, path):
+    """Validation perplexity after each epoch, with the grammar's perplexity as the lower bound."""
+    figure, axes = new_axes((7.2, 3.6), theme)
+    axes.grid(axis="y", color=theme["grid"], linewidth=0.8)
+    epochs = 1
+    for (name, label), colour in zip(MODELS.items(), theme["series"]):
+        curve = data["models"][name]["valid_perplexity"]
+        epochs = len(curve)
+        axes.plot(range(1, epochs + 1), curve, color=colour, linewidth=2, marker="o", markersize=4)
+        axes.annotate(f"{label}, {curve[-1]:.2f}", (epochs, curve[-1]), xytext=(8, 0), textcoords="offset points", color=colour, va="center")
+    references = [("Kneser-Ney, order 5", data["kneser_ney"], "--"), ("the grammar", data["grammar"], "-")]
+    for label, perplexity, style in references:
+        axes.axhline(perplexity, color=theme["reference"], linewidth=1.5, linestyle=style)
+        axes.annotate(f"{label}, {perplexity:.2f}", (epochs, perplexity), xytext=(8, 0), textcoords="offset points", color=theme["reference"], va="center")
+    axes.set_xlabel("epochs of 0.9 million words")
+    axes.set_ylabel("validation perplexity")
+    axes.set_xlim(0.8, epochs)
+    save(figure, path)
+
+
+def surprisal(data, theme, path):
+    """Surprisal of each word of one sentence, and of the sentence with the wrong verb form."""
+    figure, axes = new_axes((7.2, 3.2), theme)
+    axes.grid(axis="y", color=theme["grid"], linewidth=0.8)
+    right, wrong = list(data["models"]["lstm"]["sentences"])
+    words = right.split()
+    labels = words[:-1] + [f"{words[-1]}  /  {wrong.split()[-1]}"]
+    width = 0.36
+    for series, (name, label) in enumerate(MODELS.items()):
+        sentences = data["models"][name]["sentences"]
+        colour = theme["series"][series]
+        bits = [-value / 0.30102999566398120 for value in sentences[right][: len(words)]]
+        error = -sentences[wrong][len(words) - 1] / 0.30102999566398120
+        last = len(words) - 1
+        shift = (series - 0.5) * width
+        axes.bar([place + shift for place in range(last)], bits[:last], width, color=colour, label=label)
+        axes.bar(last - 0.25 + shift / 2, bits[last], width / 2, color=colour)
+        axes.bar(last + 0.25 + shift / 2, error, width / 2, color="none", edgecolor=colour, linewidth=1.5, hatch="////")
+    axes.set_xticks(range(len(words)), labels)
+    axes.set_ylabel("surprisal, bits")
+    legend = axes.legend(frameon=False, loc="upper left", labelcolor=theme["text"])
+    legend.get_frame().set_alpha(0)
+    save(figure, path)
+
+
+def draw(directory):
+    data = json.loads((Path(directory) / "data.json").read_text())
+    for name, theme in THEMES.items():
+        learning_curve(data, theme, Path(directory) / f"learning-curve-{name}.svg")
+        surprisal(data, theme, Path(directory) / f"surprisal-{name}.svg")
+
+
+if __name__ == "__main__":
+    commands = {"split": split, "collect": collect, "draw": draw}
+    commands[sys.argv[1]](*sys.argv[2:])
