@@ -45,22 +45,46 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// Element `column` of the product of `vector` with `weight`.
+// Element `column` of the product of `vector` with `weight`, summed in the order of the rows. Sixteen
+// rows are loaded before the first is used: each load takes much longer than a multiplication.
 fn product(column: u32) -> f32 {
     let size = arguments.hidden_size;
     var sum = 0.0;
     var i = 0u;
-    // Unrolled by four: a loop iteration costs more than a multiplication.
-    for (; i + 3u < size; i += 4u) {
+    for (; i + 15u < size; i += 16u) {
         let first = i * size + column;
-        sum += vector[i] * weight[first];
-        sum += vector[i + 1u] * weight[first + size];
-        sum += vector[i + 2u] * weight[first + 2u * size];
-        sum += vector[i + 3u] * weight[first + 3u * size];
+        let weights_0 = weight_rows(first, size);
+        let weights_1 = weight_rows(first + 4u * size, size);
+        let weights_2 = weight_rows(first + 8u * size, size);
+        let weights_3 = weight_rows(first + 12u * size, size);
+        sum = add_products(sum, i, weights_0);
+        sum = add_products(sum, i + 4u, weights_1);
+        sum = add_products(sum, i + 8u, weights_2);
+        sum = add_products(sum, i + 12u, weights_3);
     }
     for (; i < size; i++) {
         sum += vector[i] * weight[i * size + column];
     }
+    return sum;
+}
+
+// Four elements of `weight` below one another.
+fn weight_rows(first: u32, size: u32) -> vec4<f32> {
+    return vec4<f32>(
+        weight[first],
+        weight[first + size],
+        weight[first + 2u * size],
+        weight[first + 3u * size],
+    );
+}
+
+// The products of four elements of `vector` with their weights, added one after the other.
+fn add_products(initial: f32, first: u32, weights: vec4<f32>) -> f32 {
+    var sum = initial;
+    sum += vector[first] * weights.x;
+    sum += vector[first + 1u] * weights.y;
+    sum += vector[first + 2u] * weights.z;
+    sum += vector[first + 3u] * weights.w;
     return sum;
 }
 
@@ -75,7 +99,8 @@ fn forward(
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
         let reset = is_reset(t, stream);
-        storageBarrier();
+        // `vector` may be overwritten once every invocation has used it. The states need no
+        // barrier: an invocation reads only those that it wrote.
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
             let value = select(states[previous + i], arguments.initial, reset);
@@ -116,7 +141,7 @@ fn backward(
             if !is_cut { sum += product(i); }
             gradient[current + i] = sum * activation_derivative(ACTIVATION, states[state + i]);
         }
-        storageBarrier();
+        // As in `forward`.
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
             vector[i] = gradient[current + i];

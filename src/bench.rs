@@ -60,25 +60,46 @@ pub struct Rates {
     pub kernels: Profile,
 }
 
-/// Trains for about `seconds`. Returns the tokens per second of each group of steps.
+/// Trains for about `seconds`. Returns the tokens per second of each group of steps, at least one.
 fn train(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Result<Vec<f64>> {
     let mut rates = Vec::new();
-    let start = Instant::now();
-    while rates.is_empty() || start.elapsed().as_secs_f64() < seconds {
+    // The time of the first group includes whatever happened since the last one.
+    let mut start = None;
+    loop {
         match trainer.advance(device)? {
             Event::Steps {
                 tokens_per_second, ..
-            } => rates.push(tokens_per_second),
+            } => match start {
+                None => start = Some(Instant::now()),
+                Some(_) => rates.push(tokens_per_second),
+            },
             Event::Epoch(_) => {}
             Event::Finished => break,
+        }
+        let elapsed = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
+        if !rates.is_empty() && elapsed >= seconds {
+            break;
         }
     }
     Ok(rates)
 }
 
+/// Seconds that a group of steps should take.
+const SECONDS_PER_GROUP: f64 = 0.05;
+
+/// The number of steps in a group, at a training rate in tokens per second: a power of two that
+/// divides [`WINDOWS`], so that all groups have the same number of steps. On a GPU the time of a
+/// group is that between the ends of two groups; with unequal groups it would be wrong.
+fn steps_per_group(configuration: &Configuration, rate: f64) -> usize {
+    let window = (configuration.batch * configuration.time_steps) as f64;
+    let steps = (SECONDS_PER_GROUP * rate / window) as usize;
+    let steps = steps.clamp(1, WINDOWS);
+    1 << steps.ilog2()
+}
+
 /// Rounds, each of which measures both training and the matrix product.
 const ROUNDS: usize = 5;
-/// Windows of the random text.
+/// Windows of the random text, a power of two.
 const WINDOWS: usize = 64;
 
 /// Measures one configuration.
@@ -91,14 +112,18 @@ pub fn rates(
     options: &BenchOptions,
 ) -> Result<Rates> {
     let seconds = options.seconds;
-    let corpus = random_corpus(configuration, WINDOWS)?;
+    let mut corpus = random_corpus(configuration, WINDOWS)?;
+    // Training validates after each epoch; that should take no time.
+    let shortest = std::iter::once(0).collect();
+    let evaluation_text = std::mem::replace(&mut corpus.valid, shortest);
     let config = configuration.config();
     let values = initial_values(&config, 1);
     let product = SquareProduct::new(device, options.product_size)?;
     let recipe = configuration.recipe();
     let mut trainer = Trainer::new(device, config.clone(), &values, recipe, &corpus)?;
-    // Warm-up: pipelines are compiled, caches filled, and the interval of the metrics adjusted.
-    train(device, &mut trainer, seconds / 4.0)?;
+    // Warm-up: pipelines are compiled and caches filled.
+    let warm_up = train(device, &mut trainer, seconds / 4.0)?;
+    trainer.set_max_steps_per_event(steps_per_group(configuration, median(warm_up)));
     let mut all = Vec::new();
     let mut products = Vec::new();
     let mut shares = Vec::new();
@@ -123,7 +148,7 @@ pub fn rates(
         evaluation = Some(evaluation_rate(
             device,
             &model,
-            &corpus.valid,
+            &evaluation_text,
             seconds / 4.0,
         )?);
         generation = Some(generation_rate(device, &model, seconds / 8.0)?);

@@ -177,6 +177,6 @@ fn exceptions_occur_on_a_page() {
 
 #[apply(test)]
 fn failing_command_is_noticed() {
-    let run = shell(&Workbench::new(), "elman eval --text no-such-file");
+    let run = shell(&Workbench::new(), "elman train --train no-such-file");
     run.fails(1, &["no-such-file"]);
 }

@@ -46,7 +46,7 @@ pub(in crate::kernels) static LARGE_VECTOR: Shader = Shader {
     bindings: &[
         ("a4", Access::Read),
         ("b4", Access::Read),
-        ("c", Access::Write),
+        ("c4", Access::Write),
     ],
     ..SMALL
 };
@@ -57,8 +57,8 @@ pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
 
 /// Chunks of k are multiples of this, so that tiles are loaded completely.
 const DEPTH: usize = 16;
-/// Terms that one dispatch sums: one loop iteration per term, and two per load of eight terms.
-const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 10 * 8;
+/// Terms that one dispatch sums: one loop iteration per term, and one per load of 16 terms.
+const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 17 * 16;
 /// Rows or columns of c per dispatch: the limit on workgroups in one dimension, times the small
 /// tile.
 const MAX_SIDE: usize = 65_535 * 64;
@@ -195,18 +195,22 @@ impl Block {
         }
     }
 
-    /// Whether all rows of the operands start and end at multiples of four elements.
+    /// Whether all rows of the operands and of the result start and end at multiples of four
+    /// elements.
     fn is_vectorisable(&self) -> bool {
         let [m, n, k] = self.sizes;
         let a_length = if self.transposed[0] { m } else { k };
         let b_length = if self.transposed[1] { k } else { n };
         [
+            n,
             a_length,
             b_length,
             self.a.offset,
             self.a.stride,
             self.b.offset,
             self.b.stride,
+            self.c.offset,
+            self.c.stride,
         ]
         .iter()
         .all(|size| size.is_multiple_of(4))

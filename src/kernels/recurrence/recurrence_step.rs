@@ -32,8 +32,10 @@ pub(in crate::kernels) static BACKWARD: Shader = Shader {
     ..FORWARD
 };
 
-/// Number of streams and number of units per workgroup.
-const TILE: u32 = 32;
+/// Streams per workgroup.
+const STREAMS: u32 = 32;
+/// Units per workgroup.
+const UNITS: u32 = 16;
 
 /// The arguments of a window's dispatches, with step 0, and the workgroups of each dispatch.
 fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arguments, [u32; 3]) {
@@ -48,7 +50,7 @@ fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arg
     };
     (
         arguments,
-        [hidden_size.div_ceil(TILE), batch.div_ceil(TILE), 1],
+        [hidden_size.div_ceil(UNITS), batch.div_ceil(STREAMS), 1],
     )
 }
 
