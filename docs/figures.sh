@@ -26,7 +26,8 @@ figures=$PWD/docs/figures
 measure() {
     local work
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    # shellcheck disable=SC2064  # expanded now: the variable is local
+    trap "rm -rf '$work'" EXIT
     cd "$work"
     # The two networks differ in their cell alone: Adam, 100 units, an embedding of 100.
     local recipe=(--embedding 100 --hidden 100 --optimizer adam --lr 0.003 --schedule cosine

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 MODELS = {"elman": "Elman network", "lstm": "LSTM"}
+BITS = 1 / 0.30102999566398120  # bits in a factor of ten
 THEMES = {
     "light": {"text": "#1f2328", "grid": "#d1d9e0", "series": ["#0969da", "#bc4c00"], "reference": "#59636e"},
     "dark": {"text": "#f0f6fc", "grid": "#3d444d", "series": ["#58a6ff", "#f0883e"], "reference": "#9198a1"},
@@ -66,16 +67,20 @@ def learning_curve(data, theme, path):
     """Validation perplexity after each epoch, with the grammar's perplexity as the lower bound."""
     figure, axes = new_axes((7.2, 3.6), theme)
     axes.grid(axis="y", color=theme["grid"], linewidth=0.8)
-    epochs = 1
-    for (name, label), colour in zip(MODELS.items(), theme["series"]):
+    epochs = len(data["models"]["elman"]["valid_perplexity"])
+
+    def name_line(label, perplexity, shift, colour):
+        text = f"{label}, {perplexity:.2f}"
+        axes.annotate(text, (epochs, perplexity), xytext=(8, shift), textcoords="offset points", color=colour, va="center")
+
+    for (name, label), colour, shift in zip(MODELS.items(), theme["series"], (13, 0)):
         curve = data["models"][name]["valid_perplexity"]
-        epochs = len(curve)
         axes.plot(range(1, epochs + 1), curve, color=colour, linewidth=2, marker="o", markersize=4)
-        axes.annotate(f"{label}, {curve[-1]:.2f}", (epochs, curve[-1]), xytext=(8, 0), textcoords="offset points", color=colour, va="center")
-    references = [("Kneser-Ney, order 5", data["kneser_ney"], "--"), ("the grammar", data["grammar"], "-")]
-    for label, perplexity, style in references:
+        name_line(label, curve[-1], shift, colour)
+    references = [("Kneser-Ney, order 5", data["kneser_ney"], "--", 0), ("the grammar", data["grammar"], "-", -8)]
+    for label, perplexity, style, shift in references:
         axes.axhline(perplexity, color=theme["reference"], linewidth=1.5, linestyle=style)
-        axes.annotate(f"{label}, {perplexity:.2f}", (epochs, perplexity), xytext=(8, 0), textcoords="offset points", color=theme["reference"], va="center")
+        name_line(label, perplexity, shift, theme["reference"])
     axes.set_xlabel("epochs of 0.9 million words")
     axes.set_ylabel("validation perplexity")
     axes.set_xlim(0.8, epochs)
@@ -88,13 +93,13 @@ def surprisal(data, theme, path):
     axes.grid(axis="y", color=theme["grid"], linewidth=0.8)
     right, wrong = list(data["models"]["lstm"]["sentences"])
     words = right.split()
-    labels = words[:-1] + [f"{words[-1]}  /  {wrong.split()[-1]}"]
+    labels = words[:-1] + [f"{words[-1]} / {wrong.split()[-1]}\n(wrong number)"]
     width = 0.36
     for series, (name, label) in enumerate(MODELS.items()):
         sentences = data["models"][name]["sentences"]
         colour = theme["series"][series]
-        bits = [-value / 0.30102999566398120 for value in sentences[right][: len(words)]]
-        error = -sentences[wrong][len(words) - 1] / 0.30102999566398120
+        bits = [-value * BITS for value in sentences[right][: len(words)]]
+        error = -sentences[wrong][len(words) - 1] * BITS
         last = len(words) - 1
         shift = (series - 0.5) * width
         axes.bar([place + shift for place in range(last)], bits[:last], width, color=colour, label=label)
@@ -102,8 +107,7 @@ def surprisal(data, theme, path):
         axes.bar(last + 0.25 + shift / 2, error, width / 2, color="none", edgecolor=colour, linewidth=1.5, hatch="////")
     axes.set_xticks(range(len(words)), labels)
     axes.set_ylabel("surprisal, bits")
-    legend = axes.legend(frameon=False, loc="upper left", labelcolor=theme["text"])
-    legend.get_frame().set_alpha(0)
+    axes.legend(frameon=False, loc="upper left", labelcolor=theme["text"])
     save(figure, path)
 
 
