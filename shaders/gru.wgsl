@@ -51,10 +51,6 @@ override BIAS: bool = false;
 // gradient of h(-1).
 @group(0) @binding(6) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the gradient of all recurrent pre-activations. The host ensures that 3H
-// values fit.
-var<workgroup> vector: array<f32, 4096>;
-
 fn is_reset(t: u32, stream: u32) -> bool {
     if !RESET { return false; }
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
@@ -90,8 +86,9 @@ fn update_state(t: u32, stream: u32, unit: u32, products: vec3<f32>) {
 }
 
 // Computes a unit's gradients at step t. Writes to `initial_gradient` the gradient that flows to
-// the previous state directly, without the product with the recurrent weight.
-fn update_gradient(t: u32, stream: u32, unit: u32) {
+// the previous state directly, without the product with the recurrent weight. Returns the gradients
+// of the recurrent products.
+fn update_gradient(t: u32, stream: u32, unit: u32) -> vec3<f32> {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let carried = stream * size + unit;
@@ -115,30 +112,7 @@ fn update_gradient(t: u32, stream: u32, unit: u32) {
     recurrent[gate + size] = dz;
     recurrent[gate + 2u * size] = dn * r;
     initial_gradient[carried] = dh * z;
-}
-
-// The recurrent products of a unit's three gates.
-fn forward_product(unit: u32) -> vec3<f32> {
-    let size = arguments.hidden_size;
-    var sums = vec3<f32>();
-    for (var k = 0u; k < size; k++) {
-        let i = k * 3u * size + unit;
-        sums += vector[k] * vec3<f32>(weight[i], weight[i + size], weight[i + 2u * size]);
-    }
-    return sums;
-}
-
-fn backward_product(unit: u32) -> f32 {
-    let size = arguments.hidden_size;
-    var sum = 0.0;
-    // Unrolled by three: a loop iteration costs more than a multiplication.
-    for (var k = 0u; k < 3u * size; k += 3u) {
-        let i = k * size + unit;
-        sum += vector[k] * weight[i];
-        sum += vector[k + 1u] * weight[i + size];
-        sum += vector[k + 2u] * weight[i + 2u * size];
-    }
-    return sum;
+    return vec3<f32>(dr, dz, dn * r);
 }
 
 // Clears the gradient of h(-1) if the window's first step does not use h(-1).
@@ -156,8 +130,7 @@ fn forward(
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
-        storageBarrier();
-        workgroupBarrier();
+        // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
             let value = previous_state(t, stream, unit);
             vector[unit] = value;
@@ -166,8 +139,15 @@ fn forward(
             }
         }
         workgroupBarrier();
+        multiply_columns(lane, size, 3u * size);
+        workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            update_state(t, stream, unit, forward_product(unit));
+            let gate_products = vec3<f32>(
+                products[unit],
+                products[unit + size],
+                products[unit + 2u * size],
+            );
+            update_state(t, stream, unit, gate_products);
         }
     }
 }
@@ -180,20 +160,18 @@ fn backward(
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
-        let t = end - 1u;
         for (var unit = lane; unit < size; unit += 256u) {
-            update_gradient(t, stream, unit);
+            let gradients = update_gradient(end - 1u, stream, unit);
+            vector[unit] = gradients.x;
+            vector[unit + size] = gradients.y;
+            vector[unit + 2u * size] = gradients.z;
         }
-        storageBarrier();
         workgroupBarrier();
-        let first_gate = (t * arguments.batch + stream) * 3u * size;
-        for (var i = lane; i < 3u * size; i += 256u) {
-            vector[i] = recurrent[first_gate + i];
-        }
+        multiply_slices(lane, 3u * size, size);
         workgroupBarrier();
         // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] += backward_product(unit);
+            initial_gradient[stream * size + unit] += sum_slices(unit, size);
         }
     }
     if arguments.first_step == 0u {
@@ -250,7 +228,7 @@ fn step_backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { update_gradient(arguments.first_step, at.stream, at.unit); }
+    if at.exists { _ = update_gradient(arguments.first_step, at.stream, at.unit); }
 }
 
 // After the product of the window's first step.

@@ -44,9 +44,6 @@ override RESET: bool = false;
 // finally the gradients of h(-1) and c(-1).
 @group(0) @binding(5) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the gradient of all gates. The host ensures that 4H values fit.
-var<workgroup> vector: array<f32, 4096>;
-
 fn is_reset(t: u32, stream: u32) -> bool {
     if !RESET { return false; }
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
@@ -84,8 +81,8 @@ fn update_state(t: u32, stream: u32, unit: u32, products: vec4<f32>) {
 }
 
 // Computes a unit's gradients at step t. Writes the gradient of the previous cell to
-// `initial_gradient`.
-fn update_gradient(t: u32, stream: u32, unit: u32) {
+// `initial_gradient`. Returns the gradients of the gates' pre-activations.
+fn update_gradient(t: u32, stream: u32, unit: u32) -> vec4<f32> {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let carried = stream * size + unit;
@@ -104,42 +101,18 @@ fn update_gradient(t: u32, stream: u32, unit: u32) {
     let tanh_cell = activate(1u, cells[(row + arguments.batch) * size + unit]);
     let dh = gradient[row * size + unit] + from_next_state;
     let dc = from_next_cell + dh * o * (1.0 - tanh_cell * tanh_cell);
-    gates[gate] = dc * g * (i * (1.0 - i));
-    gates[gate + size] = dc * previous_cell(t, stream, unit) * (f * (1.0 - f));
-    gates[gate + 2u * size] = dc * i * (1.0 - g * g);
-    gates[gate + 3u * size] = dh * tanh_cell * (o * (1.0 - o));
+    let gradients = vec4<f32>(
+        dc * g * (i * (1.0 - i)),
+        dc * previous_cell(t, stream, unit) * (f * (1.0 - f)),
+        dc * i * (1.0 - g * g),
+        dh * tanh_cell * (o * (1.0 - o)),
+    );
+    gates[gate] = gradients.x;
+    gates[gate + size] = gradients.y;
+    gates[gate + 2u * size] = gradients.z;
+    gates[gate + 3u * size] = gradients.w;
     initial_gradient[carried_cell] = dc * f;
-}
-
-// The recurrent products of a unit's four gates.
-fn forward_product(unit: u32) -> vec4<f32> {
-    let size = arguments.hidden_size;
-    var sums = vec4<f32>();
-    for (var k = 0u; k < size; k++) {
-        let i = k * 4u * size + unit;
-        let gate_weights = vec4<f32>(
-            weight[i],
-            weight[i + size],
-            weight[i + 2u * size],
-            weight[i + 3u * size],
-        );
-        sums += vector[k] * gate_weights;
-    }
-    return sums;
-}
-
-fn backward_product(unit: u32) -> f32 {
-    let size = arguments.hidden_size;
-    var sum = 0.0;
-    // Unrolled by four: a loop iteration costs more than a multiplication.
-    for (var k = 0u; k < 4u * size; k += 4u) {
-        let i = k * size + unit;
-        sum += vector[k] * weight[i];
-        sum += vector[k + 1u] * weight[i + size];
-        sum += vector[k + 2u] * weight[i + 2u * size];
-        sum += vector[k + 3u] * weight[i + 3u * size];
-    }
-    return sum;
+    return gradients;
 }
 
 // Clears the gradients of h(-1) and c(-1) if the window's first step does not use them.
@@ -158,8 +131,7 @@ fn forward(
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
-        storageBarrier();
-        workgroupBarrier();
+        // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
             let value = previous_state(t, stream, unit);
             vector[unit] = value;
@@ -168,8 +140,16 @@ fn forward(
             }
         }
         workgroupBarrier();
+        multiply_columns(lane, size, 4u * size);
+        workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
-            update_state(t, stream, unit, forward_product(unit));
+            let gate_products = vec4<f32>(
+                products[unit],
+                products[unit + size],
+                products[unit + 2u * size],
+                products[unit + 3u * size],
+            );
+            update_state(t, stream, unit, gate_products);
         }
     }
 }
@@ -182,20 +162,19 @@ fn backward(
     let stream = workgroup.x;
     let size = arguments.hidden_size;
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
-        let t = end - 1u;
         for (var unit = lane; unit < size; unit += 256u) {
-            update_gradient(t, stream, unit);
+            let gradients = update_gradient(end - 1u, stream, unit);
+            vector[unit] = gradients.x;
+            vector[unit + size] = gradients.y;
+            vector[unit + 2u * size] = gradients.z;
+            vector[unit + 3u * size] = gradients.w;
         }
-        storageBarrier();
         workgroupBarrier();
-        let first_gate = (t * arguments.batch + stream) * 4u * size;
-        for (var i = lane; i < 4u * size; i += 256u) {
-            vector[i] = gates[first_gate + i];
-        }
+        multiply_slices(lane, 4u * size, size);
         workgroupBarrier();
         // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] = backward_product(unit);
+            initial_gradient[stream * size + unit] = sum_slices(unit, size);
         }
     }
     if arguments.first_step == 0u {
@@ -248,7 +227,7 @@ fn step_backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { update_gradient(arguments.first_step, at.stream, at.unit); }
+    if at.exists { _ = update_gradient(arguments.first_step, at.stream, at.unit); }
 }
 
 // After the product of the window's first step.

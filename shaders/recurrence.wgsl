@@ -37,55 +37,14 @@ override RESET: bool = false;
 // backward: [B, H], the gradient of s(-1).
 @group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
-// The previous state, or the next step's gradient. The host ensures that H values fit.
-var<workgroup> vector: array<f32, 4096>;
-
 fn is_reset(t: u32, stream: u32) -> bool {
     if !RESET { return false; }
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// Element `column` of the product of `vector` with `weight`, summed in the order of the rows. Sixteen
-// rows are loaded before the first is used: each load takes much longer than a multiplication.
+// Element `column` of the product of `vector` with `weight`.
 fn product(column: u32) -> f32 {
-    let size = arguments.hidden_size;
-    var sum = 0.0;
-    var i = 0u;
-    for (; i + 15u < size; i += 16u) {
-        let first = i * size + column;
-        let weights_0 = weight_rows(first, size);
-        let weights_1 = weight_rows(first + 4u * size, size);
-        let weights_2 = weight_rows(first + 8u * size, size);
-        let weights_3 = weight_rows(first + 12u * size, size);
-        sum = add_products(sum, i, weights_0);
-        sum = add_products(sum, i + 4u, weights_1);
-        sum = add_products(sum, i + 8u, weights_2);
-        sum = add_products(sum, i + 12u, weights_3);
-    }
-    for (; i < size; i++) {
-        sum += vector[i] * weight[i * size + column];
-    }
-    return sum;
-}
-
-// Four elements of `weight` below one another.
-fn weight_rows(first: u32, size: u32) -> vec4<f32> {
-    return vec4<f32>(
-        weight[first],
-        weight[first + size],
-        weight[first + 2u * size],
-        weight[first + 3u * size],
-    );
-}
-
-// The products of four elements of `vector` with their weights, added one after the other.
-fn add_products(initial: f32, first: u32, weights: vec4<f32>) -> f32 {
-    var sum = initial;
-    sum += vector[first] * weights.x;
-    sum += vector[first + 1u] * weights.y;
-    sum += vector[first + 2u] * weights.z;
-    sum += vector[first + 3u] * weights.w;
-    return sum;
+    return column_product(column, arguments.hidden_size, 0u, arguments.hidden_size);
 }
 
 @compute @workgroup_size(256)

@@ -339,6 +339,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The part that the fused recurrences share.
+const FUSED_PRODUCT: &str = include_str!("../shaders/fused_product.wgsl");
+
 /// The stems of the files with this extension in a folder.
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
     let entries =
@@ -359,7 +362,9 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[apply(test)]
 fn shader_and_rust_files_share_a_stem() {
     let mut shaders = stems("shaders", "wgsl");
-    assert!(shaders.remove("shared"), "no shaders/shared.wgsl");
+    for part in ["shared", "fused_product"] {
+        assert!(shaders.remove(part), "no shaders/{part}.wgsl");
+    }
     let mut rust = stems("src/kernels", "rs");
     for helper in HELPERS {
         assert!(rust.remove(helper), "no src/kernels/{helper}.rs");
@@ -399,8 +404,12 @@ fn shader_and_rust_files_share_a_stem() {
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let listed = all_shaders().filter(|shader| shader.stem == stem);
+        // The fused recurrences end with a part that they share.
+        let with_product = format!("{text}{FUSED_PRODUCT}");
         assert!(
-            listed.clone().all(|shader| shader.source == text),
+            listed
+                .clone()
+                .all(|shader| shader.source == text || shader.source == with_product),
             "the source of {stem} is another file"
         );
         assert_eq!(

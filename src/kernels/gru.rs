@@ -24,7 +24,7 @@ use crate::tensor::Tensor;
 /// The input projection, zr(t), zz(t) and zn(t), is stored in `gates`.
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1365.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 682.
 #[derive(Debug, Clone, Copy)]
 pub struct GruForward {
     /// `[T*B, 3H]`: the input projection, overwritten with r, z and n.
@@ -57,7 +57,7 @@ pub struct GruForward {
 /// ```
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1365.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 682.
 #[derive(Debug, Clone, Copy)]
 pub struct GruBackward {
     /// `[T*B, 3H]`: the gate activations from the forward kernel, overwritten with the gradient of
@@ -95,7 +95,10 @@ arguments! {
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "gru",
-    source: include_str!("../../shaders/gru.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/gru.wgsl"),
+        include_str!("../../shaders/fused_product.wgsl")
+    ),
     entry_point: "forward",
     bindings: &[
         ("gates", Access::Write),
@@ -242,7 +245,7 @@ impl Kernel for GruForward {
                 self.recurrent.slice_rows(rows),
                 false,
             )
-            .on_gpu(gpu);
+            .narrow_on_gpu(gpu);
             gpu.launch(
                 &STEP_FORWARD,
                 &constants,
@@ -309,7 +312,8 @@ impl Kernel for GruBackward {
                 workgroups(batch * size, 256),
             );
             let recurrent = self.recurrent.slice_rows(t * batch..(t + 1) * batch);
-            step_backward_product(recurrent, self.weight, self.initial_gradient, true).on_gpu(gpu);
+            step_backward_product(recurrent, self.weight, self.initial_gradient, true)
+                .narrow_on_gpu(gpu);
         }
         if self.reset.enabled {
             gpu.launch(

@@ -24,7 +24,7 @@ use crate::tensor::Tensor;
 /// z(t), the part of the pre-activations that does not depend on h(t-1), is stored in `gates`.
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1024.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 512.
 #[derive(Debug, Clone, Copy)]
 pub struct LstmForward {
     /// `[T*B, 4H]`: z(t), overwritten with the gate activations i, f, g and o.
@@ -53,7 +53,7 @@ pub struct LstmForward {
 /// ```
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 1024.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 512.
 #[derive(Debug, Clone, Copy)]
 pub struct LstmBackward {
     /// `[T*B, 4H]`: the gate activations from the forward kernel, overwritten with the gradient of
@@ -88,7 +88,10 @@ arguments! {
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "lstm",
-    source: include_str!("../../shaders/lstm.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/lstm.wgsl"),
+        include_str!("../../shaders/fused_product.wgsl")
+    ),
     entry_point: "forward",
     bindings: &[
         ("gates", Access::Write),
@@ -239,7 +242,7 @@ impl Kernel for LstmForward {
                 self.gates.slice_rows(rows),
                 true,
             )
-            .on_gpu(gpu);
+            .narrow_on_gpu(gpu);
             gpu.launch(
                 &STEP_FORWARD,
                 &constants,
@@ -324,7 +327,7 @@ impl Kernel for LstmBackward {
                 self.initial_gradient.slice_rows(0..batch),
                 false,
             )
-            .on_gpu(gpu);
+            .narrow_on_gpu(gpu);
         }
         if self.reset.enabled {
             let arguments = arguments_of(&self.reset, [batch, size, time_steps], [0, 1]);

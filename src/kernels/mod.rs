@@ -116,6 +116,7 @@ pub static KERNELS: &[KernelEntry] = &[
             &matmul::SMALL,
             &matmul::LARGE,
             &matmul::LARGE_VECTOR,
+            &matmul::NARROW,
             &matmul::SUM_CHUNKS,
         ],
         cases: matmul::cases::all,

@@ -21,7 +21,7 @@ use crate::tensor::Tensor;
 /// is written.
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 4096.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 2048.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceForward {
     /// f.
@@ -43,7 +43,7 @@ pub struct RecurrenceForward {
 /// `gradient(t) = (gradient(t) + Wᵀ gradient(t+1)) f'(s(t))`.
 ///
 /// # Panics
-/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 4096.
+/// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 2048.
 #[derive(Debug, Clone, Copy)]
 pub struct RecurrenceBackward {
     /// f.
@@ -88,7 +88,10 @@ pub(super) const BACKWARD_BINDINGS: &[(&str, Access)] = &[
 ];
 pub(super) static FORWARD: Shader = Shader {
     stem: "recurrence",
-    source: include_str!("../../shaders/recurrence.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/recurrence.wgsl"),
+        include_str!("../../shaders/fused_product.wgsl")
+    ),
     entry_point: "forward",
     bindings: FORWARD_BINDINGS,
     arguments: Arguments::FIELDS,

@@ -9,7 +9,7 @@ use super::transpose::Transpose;
 use crate::device::{Binding, Cpu, Kernel, to_u32};
 use crate::tensor::Tensor;
 
-/// How a GPU processes a window. The order of summation is the same for both schedules.
+/// How a GPU processes a window. The schedules add the terms of a sum in different orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecurrentSchedule {
     /// One dispatch for the whole window. A workgroup processes all steps of one stream, with the
@@ -22,9 +22,12 @@ pub enum RecurrentSchedule {
 }
 
 impl RecurrentSchedule {
-    /// The schedule for a layer of `hidden_size` units.
-    pub fn for_size(hidden_size: usize) -> Self {
-        if hidden_size <= MAX_FUSED_HIDDEN_SIZE {
+    /// The schedule for a layer of `hidden_size` units with `gates` gates each.
+    pub fn for_layer(gates: usize, hidden_size: usize) -> Self {
+        let weights = gates
+            .saturating_mul(hidden_size)
+            .saturating_mul(hidden_size);
+        if weights <= MAX_FUSED_WEIGHTS {
             Self::Fused
         } else {
             Self::PerStep
@@ -41,19 +44,19 @@ impl RecurrentSchedule {
         assert!(
             self == Self::PerStep || gates * hidden_size <= WORKGROUP_VECTOR,
             "hidden size {hidden_size}: RecurrentSchedule::Fused supports at most {} units of this \
-             layer; use RecurrentSchedule::PerStep or RecurrentSchedule::for_size",
+             layer; use RecurrentSchedule::PerStep or RecurrentSchedule::for_layer",
             WORKGROUP_VECTOR / gates
         );
     }
 }
 
-/// Elements of `vector`, the workgroup memory of the fused shaders.
-const WORKGROUP_VECTOR: usize = 4096;
+/// Elements of `vector` and of `products`, the workgroup memory of the fused shaders.
+const WORKGROUP_VECTOR: usize = 2048;
 
-/// The widest layer for the fused schedule. An estimate: at H = 350, a workgroup that reads H²
-/// weights from a GPU's L2 cache at 100 GB/s takes as long as a dispatch of about 5 µs.
+/// The largest recurrent weight for the fused schedule, in elements. An estimate: a workgroup that
+/// reads these from a GPU's L2 cache at 100 GB/s takes 6 µs, about as long as a dispatch.
 /// `cargo bench --bench kernels` measures both schedules.
-const MAX_FUSED_HIDDEN_SIZE: usize = 384;
+const MAX_FUSED_WEIGHTS: usize = 384 * 384;
 
 /// Resets of the state: if `enabled`, a stream's previous state is replaced by `initial` at steps
 /// whose input is the boundary token 0.

@@ -50,6 +50,10 @@ pub(in crate::kernels) static LARGE_VECTOR: Shader = Shader {
     ],
     ..SMALL
 };
+pub(in crate::kernels) static NARROW: Shader = Shader {
+    entry_point: "narrow",
+    ..SMALL
+};
 pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
     entry_point: "sum_chunks",
     ..SMALL
@@ -69,8 +73,28 @@ const MIN_LARGE_TILE_WORKGROUPS: usize = 128;
 /// Sums with fewer terms are not split between workgroups.
 const MIN_CHUNK: usize = 256;
 
+/// Number of workgroups of a narrow product at which its sums are split no further.
+const NARROW_WORKGROUPS: usize = 160;
+/// Sums of a narrow product with fewer terms are not split between workgroups.
+const MIN_NARROW_CHUNK: usize = 512;
+
 impl Matmul {
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
+        self.launch_blocks(gpu, false);
+    }
+
+    /// Computes the product of a time step, which has few rows and full precision: divides the sums
+    /// so that the whole GPU works. The result of a row does not depend on the number of rows,
+    /// unless there are so many that their chunks do not fit the scratch memory.
+    ///
+    /// # Panics
+    /// If `a` is transposed or the precision is not full.
+    pub(in crate::kernels) fn narrow_on_gpu(&self, gpu: &mut Gpu) {
+        assert!(!self.transpose_a && self.precision == Precision::Full);
+        self.launch_blocks(gpu, true);
+    }
+
+    fn launch_blocks(&self, gpu: &mut Gpu, is_narrow: bool) {
         let [m, n, k] = self.sizes();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.shards(tensor));
         // The ends of the shards, if their rows run along the dimension in question.
@@ -108,6 +132,7 @@ impl Matmul {
                         // The first dispatch overwrites c, later ones add to it.
                         accumulate: self.accumulate || index > 0,
                         precision: self.precision,
+                        is_narrow,
                     };
                     block.launch(gpu);
                 }
@@ -168,14 +193,35 @@ struct Block {
     transposed: [bool; 2],
     accumulate: bool,
     precision: Precision,
+    /// Whether to use narrow tiles.
+    is_narrow: bool,
+}
+
+/// How a block is divided among workgroups.
+struct Tiling {
+    shader: &'static Shader,
+    /// Rows and columns of a tile.
+    tile: [usize; 2],
+    /// The number of chunks of k.
+    chunks: usize,
 }
 
 impl Block {
-    /// The side of a tile, and the number of chunks of k. Chosen to give enough workgroups, with
-    /// large tiles if possible. The choice depends only on the sizes, so that results are
+    /// Chosen to give enough workgroups, with large tiles if possible. The choice depends only on
+    /// the sizes and on whether the adapter has cooperative matrices, so that results are
     /// reproducible.
-    fn tile_and_chunks(&self) -> (usize, usize) {
+    fn tiling(&self, gpu: &Gpu) -> Tiling {
         let [m, n, k] = self.sizes;
+        if self.is_narrow {
+            return Tiling {
+                shader: &NARROW,
+                tile: [32, 16],
+                chunks: (NARROW_WORKGROUPS / n.div_ceil(16))
+                    .min(k / MIN_NARROW_CHUNK)
+                    .min(Gpu::SCRATCH_ELEMENTS / (m * n))
+                    .max(1),
+            };
+        }
         let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
         let chunks = |side: usize| {
             let desired = if tiles(side) < FULL_WORKGROUPS {
@@ -188,10 +234,21 @@ impl Block {
                 .min(Gpu::SCRATCH_ELEMENTS / (m * n))
                 .max(1)
         };
-        if tiles(128) * chunks(128) >= MIN_LARGE_TILE_WORKGROUPS {
-            (128, chunks(128))
+        let is_large = tiles(128) * chunks(128) >= MIN_LARGE_TILE_WORKGROUPS;
+        let side = if is_large { 128 } else { 64 };
+        let (shader, tile) = if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
+            (&matmul_cooperative::SHADER, matmul_cooperative::TILE)
+        } else if !is_large {
+            (&SMALL, [side, side])
+        } else if self.is_vectorisable() {
+            (&LARGE_VECTOR, [side, side])
         } else {
-            (64, chunks(64))
+            (&LARGE, [side, side])
+        };
+        Tiling {
+            shader,
+            tile,
+            chunks: chunks(side),
         }
     }
 
@@ -221,7 +278,11 @@ impl Block {
         if m == 0 || n == 0 {
             return;
         }
-        let (tile, chunks) = self.tile_and_chunks();
+        let Tiling {
+            shader,
+            tile: [rows, columns],
+            chunks,
+        } = self.tiling(gpu);
         // At least one chunk, even if k is 0.
         let chunk = k.div_ceil(chunks).next_multiple_of(DEPTH).max(DEPTH);
         let chunks = k.div_ceil(chunk).max(1);
@@ -237,14 +298,6 @@ impl Block {
             ("TRANSPOSE_B", transpose_b),
             ("ACCUMULATE", accumulate),
         ];
-        let (shader, [rows, columns]) = match tile {
-            _ if round && gpu.has_cooperative_matrix() => {
-                (&matmul_cooperative::SHADER, matmul_cooperative::TILE)
-            }
-            64 => (&SMALL, [64, 64]),
-            _ if self.is_vectorisable() => (&LARGE_VECTOR, [128, 128]),
-            _ => (&LARGE, [128, 128]),
-        };
         if round && shader.stem == SMALL.stem {
             constants.push(("ROUND", 1.0));
         }

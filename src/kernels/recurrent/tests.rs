@@ -9,13 +9,10 @@ use crate::kernels::{
 
 #[test]
 fn shaders_declare_the_workgroup_memory() {
-    let declaration = format!("var<workgroup> vector: array<f32, {WORKGROUP_VECTOR}>;");
-    for source in [
-        include_str!("../../../shaders/recurrence.wgsl"),
-        include_str!("../../../shaders/lstm.wgsl"),
-        include_str!("../../../shaders/gru.wgsl"),
-    ] {
-        assert!(source.contains(&declaration));
+    let source = include_str!("../../../shaders/fused_product.wgsl");
+    for name in ["vector", "products"] {
+        let declaration = format!("var<workgroup> {name}: array<f32, {WORKGROUP_VECTOR}>;");
+        assert!(source.contains(&declaration), "{declaration}");
     }
 }
 
@@ -48,7 +45,7 @@ fn layers_beyond_the_workgroup_memory_panic() {
     let activation = Activation::Tanh;
     let wide = |columns: usize, tensor: Tensor| tensor.reshape(1, columns);
     let messages = [
-        panic_of(4097, |rows, reset| RecurrenceForward {
+        panic_of(2049, |rows, reset| RecurrenceForward {
             activation,
             states: rows(2),
             weight: rows(1),
@@ -56,7 +53,7 @@ fn layers_beyond_the_workgroup_memory_panic() {
             reset,
             schedule,
         }),
-        panic_of(4097, |rows, reset| RecurrenceBackward {
+        panic_of(2049, |rows, reset| RecurrenceBackward {
             activation,
             states: rows(2),
             weight: rows(1),
@@ -65,8 +62,8 @@ fn layers_beyond_the_workgroup_memory_panic() {
             reset,
             schedule,
         }),
-        panic_of(1025, |rows, reset| LstmForward {
-            gates: wide(4 * 1025, rows(4)),
+        panic_of(513, |rows, reset| LstmForward {
+            gates: wide(4 * 513, rows(4)),
             cells: rows(2),
             states: rows(2),
             weight: rows(1),
@@ -74,8 +71,8 @@ fn layers_beyond_the_workgroup_memory_panic() {
             reset,
             schedule,
         }),
-        panic_of(1025, |rows, reset| LstmBackward {
-            gates: wide(4 * 1025, rows(4)),
+        panic_of(513, |rows, reset| LstmBackward {
+            gates: wide(4 * 513, rows(4)),
             cells: rows(2),
             weight: rows(1),
             gradient: rows(1),
@@ -83,9 +80,9 @@ fn layers_beyond_the_workgroup_memory_panic() {
             reset,
             schedule,
         }),
-        panic_of(1366, |rows, reset| GruForward {
-            gates: wide(3 * 1366, rows(3)),
-            recurrent: wide(3 * 1366, rows(3)),
+        panic_of(683, |rows, reset| GruForward {
+            gates: wide(3 * 683, rows(3)),
+            recurrent: wide(3 * 683, rows(3)),
             states: rows(2),
             weight: rows(1),
             weight_t: rows(1),
@@ -93,9 +90,9 @@ fn layers_beyond_the_workgroup_memory_panic() {
             reset,
             schedule,
         }),
-        panic_of(1366, |rows, reset| GruBackward {
-            gates: wide(3 * 1366, rows(3)),
-            recurrent: wide(3 * 1366, rows(3)),
+        panic_of(683, |rows, reset| GruBackward {
+            gates: wide(3 * 683, rows(3)),
+            recurrent: wide(3 * 683, rows(3)),
             states: rows(2),
             weight: rows(1),
             gradient: rows(1),
@@ -104,10 +101,7 @@ fn layers_beyond_the_workgroup_memory_panic() {
             schedule,
         }),
     ];
-    for (message, most) in messages
-        .into_iter()
-        .zip([4096, 4096, 1024, 1024, 1365, 1365])
-    {
+    for (message, most) in messages.into_iter().zip([2048, 2048, 512, 512, 682, 682]) {
         let rule = format!("at most {most} units");
         assert!(
             message.as_ref().is_some_and(|text| text.contains(&rule)),
@@ -118,7 +112,7 @@ fn layers_beyond_the_workgroup_memory_panic() {
 
 #[test]
 fn layers_within_the_workgroup_memory_pass() {
-    for (gates, hidden_size) in [(1, 4096), (3, 1365), (4, 1024)] {
+    for (gates, hidden_size) in [(1, 2048), (3, 682), (4, 512)] {
         RecurrentSchedule::Fused.check_size(gates, hidden_size);
     }
     RecurrentSchedule::PerStep.check_size(4, 100_000);

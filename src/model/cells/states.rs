@@ -61,7 +61,7 @@ impl States {
             batch,
             initial_state: config.initial_state,
             independent: capacity.independent,
-            schedule: RecurrentSchedule::for_size(size),
+            schedule: RecurrentSchedule::for_layer(gates, size),
             states: device.tensor("hidden states", rows + batch, size)?,
             carry: device.tensor("carried states", carried, size)?,
             weight_t: device.tensor("transposed recurrent weight", size, gates * size)?,
