@@ -18,12 +18,8 @@ const PROGRAMS: &[&str] = &["elman", "cargo", "bash", "echo"];
 
 /// Commands that are not run, with the reason.
 const SKIPPED: &[(&str, &str)] = &[
-    ("cargo install --path .", "it installs a program"),
+    ("cargo install --locked --path .", "it installs a program"),
     ("bash tests/run.sh", "it runs this test"),
-    (
-        "cargo run --release --example train",
-        "`cargo test` builds the examples; this one trains for a minute",
-    ),
     ("elman check", "it needs a GPU; tests/gpu.rs opens one"),
 ];
 
