@@ -60,6 +60,9 @@
 //! - `tokenizers`: subword vocabularies (`unit = bpe`).
 //! - `onnx`: export to ONNX.
 
+// They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod bench;
 pub mod check;
 pub mod checkpoint;

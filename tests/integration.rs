@@ -49,6 +49,7 @@ mod runs;
 mod schedules;
 mod scoring;
 mod shaders;
+mod standard_streams;
 mod step_subject;
 mod steps;
 mod subwords;

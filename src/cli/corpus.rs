@@ -154,11 +154,11 @@ impl CorpusFlags {
         output.flush()?;
         if let Some(memory) = memory {
             let ideal = ideal(text)?;
-            eprintln!(
+            stderr_line!(
                 "ideal perplexity {:.4} (per token with </s>)",
                 ideal.perplexity
             );
-            eprintln!(
+            stderr_line!(
                 "without memory {:.4} nats more per example, on the recalled words alone",
                 memory.nats_without_memory
             );

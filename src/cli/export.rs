@@ -99,7 +99,7 @@ impl ExportFlags {
         output.flush()?;
         let initial = checkpoint.description.config.initial_state;
         if self.form == OnnxForm::Step && initial != 0.0 {
-            eprintln!(
+            stderr_line!(
                 "note: the initial state is {initial} in every unit, not 0; the metadata of the \
                  file have it as initial_state"
             );

@@ -16,10 +16,10 @@ use toml::Value;
 
 use super::message::flag_name;
 use super::presets::PRESETS;
-use super::replay;
 use super::table_flags::Flag;
 use super::train::TrainFlags;
 use super::{Cli, Subcommand};
+use super::{output, replay};
 use crate::error::{Error, Result};
 use crate::field::Fields;
 use crate::model::ModelOptions;
@@ -48,8 +48,11 @@ struct FlagSource {
 /// # Errors
 /// If a file cannot be read, or contains an invalid flag.
 pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
-    let matches = Cli::command().get_matches_from(&arguments);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Cli::command()
+        .try_get_matches_from(&arguments)
+        .unwrap_or_else(|error| output::print_and_exit(&error));
+    let cli =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| output::print_and_exit(&error));
     let (Subcommand::Train(flags), Some(matches)) =
         (&cli.command, matches.subcommand_matches("train"))
     else {
@@ -65,7 +68,8 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
         arguments.extend(source.merge(&mut given, &mut notes));
     }
     let is_resumed = flags.resume.is_some();
-    let mut cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| error.exit());
+    let mut cli =
+        Cli::try_parse_from(&arguments).unwrap_or_else(|error| output::print_and_exit(&error));
     if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
         flags.notes = notes;
     }

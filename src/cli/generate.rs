@@ -70,7 +70,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let prompt = tokenize(flags.prompt.as_bytes(), unit, vocabulary)?;
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
-        eprintln!(
+        stderr_line!(
             "note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads a \
              zero vector in place of each"
         );

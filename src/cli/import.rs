@@ -59,7 +59,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
         Program::Rnnlm => flags.rnnlm()?,
     };
     for note in &imported.notes {
-        eprintln!("note: {note}");
+        stderr_line!("note: {note}");
     }
     let checkpoint = imported.into_checkpoint(defaults)?;
     checkpoint.write(&flags.out)?;

@@ -334,7 +334,7 @@ impl Sources {
             .zip(weights.values())
             .map(|(name, weight)| format!("{weight:.4} {name}"))
             .collect();
-        eprintln!("best weights for {}: {}", path.display(), list.join(", "));
+        stderr_line!("best weights for {}: {}", path.display(), list.join(", "));
         Ok(weights)
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! In: the arguments of the program. Out: results on standard output, messages on standard error.
 
+#[macro_use]
+mod stderr;
+
 mod bench;
 mod check;
 mod choice;
@@ -34,6 +37,7 @@ use clap::{Args, CommandFactory, Parser};
 
 pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
+pub use stderr::write_line as write_stderr_line;
 
 use crate::checkpoint::{Checkpoint, Description, LOG};
 use crate::device::{Device, DeviceChoice};
@@ -111,7 +115,7 @@ impl DeviceFlags {
         let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
         let (device, reason) = choice.open(self.threads())?;
         let reason = message::with_flags(&reason);
-        eprintln!("device: {}, {reason}", device.name());
+        stderr_line!("device: {}, {reason}", device.name());
         Ok(device)
     }
 

@@ -87,7 +87,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
         }
     };
     let counts: Vec<_> = model.counts().iter().map(usize::to_string).collect();
-    eprintln!(
+    stderr_line!(
         "n-grams of order 1 to {}: {}; {} MiB",
         model.order(),
         counts.join(", "),
@@ -95,7 +95,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     );
     if let Some(out) = &flags.out {
         model.write(out)?;
-        eprintln!("written: {}", out.display());
+        stderr_line!("written: {}", out.display());
     }
     let evaluation = match &flags.test {
         Some(path) => Some(evaluate(&model, &vocabulary, path)?),
@@ -120,7 +120,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
 fn print_unusual_discounts(estimate: &Estimate) {
     for (order, discounts) in (1..).zip(&estimate.discounts) {
         if discounts.origin != DiscountOrigin::Modified {
-            eprintln!(
+            stderr_line!(
                 "note: order {order} has too few n-grams for Kneser-Ney's three discounts; all its \
                  counts are discounted by {:.3}",
                 discounts.values[0]
@@ -222,7 +222,7 @@ impl NgramFlags {
                 counting.add_sentence(&sentence)?;
             }
         }
-        eprintln!("the network generated {token_count} tokens");
+        stderr_line!("the network generated {token_count} tokens");
         Ok(checkpoint.vocabulary)
     }
 }
@@ -242,7 +242,7 @@ fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> 
         }
     }
     if unknown > 0 {
-        eprintln!(
+        stderr_line!(
             "note: {unknown} word(s) of the text are not in the vocabulary of {} types and were \
              skipped",
             vocabulary.len()

@@ -40,6 +40,20 @@ impl Output {
     }
 }
 
+/// Prints help, or what is wrong with a command line, and ends the process.
+pub(super) fn print_and_exit(error: &clap::Error) -> ! {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    let code = match printed {
+        Err(cause) if !error.use_stderr() && cause.kind() != io::ErrorKind::BrokenPipe => {
+            stderr_line!("error: cannot write {STANDARD_OUTPUT}");
+            stderr_line!("  because: {cause}");
+            1
+        }
+        _ => error.exit_code(),
+    };
+    std::process::exit(code)
+}
+
 fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
 }

@@ -51,7 +51,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let interrupted = interrupt_flag()?;
     let start = Instant::now();
     let mut device = flags.device.open()?;
-    flags.notes.iter().for_each(|note| eprintln!("{note}"));
+    flags.notes.iter().for_each(|note| stderr_line!("{note}"));
     let saved = match &flags.resume {
         Some(directory) => Some(SavedRun::read(flags, directory)?),
         None => {
@@ -112,7 +112,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>> {
         if handler_flag.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("\ninterrupted: saving … (press again to stop at once)");
+        stderr_line!("\ninterrupted: saving … (press again to stop at once)");
     };
     ctrlc::set_handler(handler)
         .map_err(|error| Error::invalid("Ctrl-C", error.to_string(), "Report this"))?;
@@ -122,7 +122,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>> {
 impl TrainingRun<'_> {
     /// Prints the sizes of the corpus and the model.
     fn print_sizes(&self, device: &Device) {
-        eprintln!(
+        stderr_line!(
             "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
              windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
             self.corpus.train.len(),

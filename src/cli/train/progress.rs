@@ -109,7 +109,7 @@ impl ProgressReporter {
             tokens_per_second,
         })?;
         if !self.is_terminal {
-            eprintln!(
+            stderr_line!(
                 "epoch {epoch}  window {window} of {windows}  loss \
                  {mean:.4}  {tokens_per_second:.0} tokens/s"
             );
@@ -145,7 +145,7 @@ impl ProgressReporter {
         if self.is_terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            stderr_line!("{line}");
         }
         self.bar.reset();
         Ok(())

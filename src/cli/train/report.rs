@@ -27,7 +27,7 @@ impl TrainingRun<'_> {
             Outcome::Finished => self.print_results(&mut output, device, results)?,
             Outcome::Interrupted => {
                 let directory = quoted(&self.directory);
-                eprintln!("saved in {directory}; elman train --resume {directory} continues");
+                stderr_line!("saved in {directory}; elman train --resume {directory} continues");
             }
         }
         if json {

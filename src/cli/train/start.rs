@@ -53,7 +53,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
     };
     let before = checkpoint.vocabulary.len();
     let checkpoint = extend(checkpoint, &other)?;
-    eprintln!(
+    stderr_line!(
         "{} types beside the model's {before}",
         checkpoint.vocabulary.len() - before
     );
@@ -147,6 +147,6 @@ fn copy_vectors(
     let embedding = find_parameter(&parameter_specs(config), EMBEDDING_WEIGHT)
         .expect("a model with an embedding size has an embedding");
     let found = vectors.copy_to(values.of_mut(embedding), vocabulary);
-    eprintln!("vectors for {found} of {} types", vocabulary.len());
+    stderr_line!("vectors for {found} of {} types", vocabulary.len());
     Ok(())
 }

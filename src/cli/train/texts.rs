@@ -99,7 +99,7 @@ fn note_missing_subwords(corpus: &Corpus, limits: Limits) {
         return;
     };
     if corpus.vocabulary.subwords().is_some() {
-        eprintln!(
+        stderr_line!(
             "note: {found} subwords, not the {requested} of --vocab-size: no other pair of \
              adjacent subwords occurs {} times in the text",
             limits.min_count
