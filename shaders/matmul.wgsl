@@ -417,8 +417,8 @@ struct TileSums {
     right7: vec4<f32>,
 }
 
-// The column and row of an invocation's values in a tile, in vectors. 32 adjacent invocations form a
-// block of 8 x 4, so that they read few different vectors.
+// The column and row of an invocation's values in a tile, in vectors. 32 adjacent invocations form
+// a block of 8 x 4, so that they read few different vectors.
 fn large_position(lane: u32) -> vec2<u32> {
     return vec2<u32>(lane / 32u % 2u * 8u + lane % 8u, lane / 64u * 4u + lane % 32u / 8u);
 }

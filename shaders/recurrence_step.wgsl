@@ -4,8 +4,8 @@
 //
 // A step has little work for each unit, so what matters is that all invocations work at once and
 // that many loads are under way. The terms of the sums are divided into eight slices, one for each
-// 32 invocations: slice s sums the terms s, s + 8, s + 16, ... for all of the workgroup's units, 4 x
-// 4 in each invocation. At the end the slices are added in order. The result of a unit does not
+// 32 invocations: slice s sums the terms s, s + 8, s + 16, ... for all of the workgroup's units, 4
+// x 4 in each invocation. At the end the slices are added in order. The result of a unit does not
 // depend on the number of streams.
 //
 // forward:  s(t) = f(z(t) + W s(t-1)). Slot t+1 of `states` holds z(t) and receives s(t); slot 0
