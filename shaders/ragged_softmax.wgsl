@@ -75,9 +75,9 @@ fn main(
         }
         workgroupBarrier();
     }
-    let log_sum = highest + log(sums[0]);
+    let log_sum = log(sums[0]);
     if lane == 0u && target_word < length {
-        let loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum);
+        let loss = softmax_loss(RNNLM, logits[first + target_word] - highest, log_sum);
         losses[arguments.losses_offset + rows[first_field + 3u]] += loss;
     }
     if GRADIENT {
@@ -85,7 +85,8 @@ fn main(
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < length; column += 64u) {
-            let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
+            let relative = logits[first + column] - highest;
+            let probability = softmax_probability(RNNLM, relative, log_sum);
             let expected = select(0.0, 1.0, column == target_word);
             logits[first + column] = arguments.scale * (probability - expected);
         }

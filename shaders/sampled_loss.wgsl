@@ -99,10 +99,13 @@ fn main(
         }
     }
     workgroupBarrier();
-    let log_sum = largest[0] + log(sums[0]);
+    // Of the exponentials relative to the highest logit: large logits cancel.
+    let highest = largest[0];
+    let log_sum = log(sums[0]);
     if lane == 0u {
-        var loss = log_sum - target_logit;
-        var gradient = exp(target_logit - log_sum) - 1.0;
+        let relative = target_logit - highest;
+        var loss = log_sum - relative;
+        var gradient = exp(relative - log_sum) - 1.0;
         if NCE {
             loss = sums[0];
             gradient = -sigmoid(-target_logit);
@@ -116,7 +119,7 @@ fn main(
         if NCE {
             gradient = sigmoid(a);
         } else if words[sample_words + column] != target_word {
-            gradient = exp(a - log_sum);
+            gradient = exp((a - highest) - log_sum);
         }
         sample[first + column] = scale * gradient;
     }

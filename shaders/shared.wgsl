@@ -18,17 +18,18 @@ fn rnnlm_exp(x: f32) -> f32 {
 // Less than every logit.
 const LOWEST: f32 = -3.4e38;
 
-// The loss -ln p of a logit under a softmax with the exact exponential or rnnlm's. `log_sum` is the
-// ln of the sum of exponentials, taken relative to `highest`, plus `highest`.
-fn softmax_loss(rnnlm: bool, logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if rnnlm { return log_sum - highest - log(rnnlm_exp(logit - highest)); }
-    return log_sum - logit;
+// The loss -ln p of a logit under a softmax with the exact exponential or rnnlm's. `relative` is
+// the logit minus the highest one, `log_sum` the ln of the sum of the exponentials of such
+// differences. Large logits cancel in the difference, which is exact where they are close.
+fn softmax_loss(rnnlm: bool, relative: f32, log_sum: f32) -> f32 {
+    if rnnlm { return log_sum - log(rnnlm_exp(relative)); }
+    return log_sum - relative;
 }
 
 // The probability of a logit under the same softmax.
-fn softmax_probability(rnnlm: bool, logit: f32, highest: f32, log_sum: f32) -> f32 {
-    if rnnlm { return rnnlm_exp(logit - highest) * exp(highest - log_sum); }
-    return exp(logit - log_sum);
+fn softmax_probability(rnnlm: bool, relative: f32, log_sum: f32) -> f32 {
+    if rnnlm { return rnnlm_exp(relative) * exp(-log_sum); }
+    return exp(relative - log_sum);
 }
 
 // f(z), where `kind` is 0 for sigmoid, 1 for tanh, 2 for relu, 3 for rnnlm's sigmoid.

@@ -67,11 +67,11 @@ fn main(
         }
         workgroupBarrier();
     }
-    let log_sum = highest + log(sums[0]);
+    let log_sum = log(sums[0]);
     if lane == 0u {
         var loss = 0.0;
         if target_word < arguments.columns {
-            loss = softmax_loss(RNNLM, logits[first + target_word], highest, log_sum);
+            loss = softmax_loss(RNNLM, logits[first + target_word] - highest, log_sum);
         }
         losses[arguments.losses_offset + row] = loss;
     }
@@ -80,7 +80,8 @@ fn main(
         storageBarrier();
         workgroupBarrier();
         for (var column = lane; column < arguments.columns; column += 256u) {
-            let probability = softmax_probability(RNNLM, logits[first + column], highest, log_sum);
+            let relative = logits[first + column] - highest;
+            let probability = softmax_probability(RNNLM, relative, log_sum);
             let expected = select(0.0, 1.0, column == target_word);
             logits[first + column] = scale * (probability - expected);
         }

@@ -30,6 +30,7 @@ mod import_errors;
 mod import_pytorch;
 mod kernels;
 mod kneser_ney;
+mod large_logits;
 mod large_vocabularies;
 mod mixture_errors;
 mod mixtures;

@@ -124,7 +124,7 @@ fn softmax_row(
     let sum = exponentiate(row, top, math::exp) + target_exp;
     let factor = scale / sum;
     row.iter_mut().for_each(|value| *value *= factor);
-    (top + sum.ln() - target_logit, target_exp * factor - scale)
+    (sum.ln() - (target_logit - top), target_exp * factor - scale)
 }
 
 /// ln(1 + e^x) and its derivative. The value is returned as `[summand, factor]` with a factor

@@ -162,7 +162,8 @@ pub(super) fn softmax_row(
         Exponential::Rnnlm => exponentiate(logits, top, math::rnnlm_exp),
     };
     let loss = match exponential {
-        Exponential::Exact => top + sum.ln() - target_logit,
+        // Large logits cancel in the difference, which is exact where they are close.
+        Exponential::Exact => sum.ln() - (target_logit - top),
         Exponential::Rnnlm => sum.ln() - logits[target].ln(),
     };
     if let Some(scale) = scale {
@@ -203,7 +204,7 @@ fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
         }
         logits[target] -= scale;
     }
-    top + sum.ln() - target_logit
+    sum.ln() - (target_logit - top)
 }
 
 impl Kernel for SoftmaxCrossEntropy {

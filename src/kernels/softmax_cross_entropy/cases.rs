@@ -19,8 +19,10 @@ pub struct SoftmaxCrossEntropyCase {
     pub gradient: bool,
     /// Factor of the gradient.
     pub scale: f32,
-    /// Bound of the logits.
+    /// Bound of the logits, before `shift` is added.
     pub bound: f32,
+    /// Added to all logits. The softmax does not depend on it, except that it rounds the logits.
+    pub shift: f32,
     /// The function that turns logits into probabilities.
     pub exponential: Exponential,
 }
@@ -47,19 +49,23 @@ pub(in crate::kernels) fn all() -> Cases {
             1.0
         };
         for gradient in [false, true] {
-            let mut push = |bound, exponential| {
+            let mut push = |bound, shift, exponential| {
                 all.push(SoftmaxCrossEntropyCase {
                     columns,
                     targets: TokenDraw { pattern, count },
                     gradient,
                     scale,
                     bound,
+                    shift,
                     exponential,
                 });
             };
-            push(bound, Exponential::Exact);
+            push(bound, 0.0, Exponential::Exact);
             if (257..1000).contains(&columns) {
-                push(20.0, Exponential::Rnnlm);
+                push(20.0, 0.0, Exponential::Rnnlm);
+            }
+            if bound == 4.0 {
+                push(bound, 1e6, Exponential::Exact);
             }
         }
     }
@@ -69,7 +75,8 @@ pub(in crate::kernels) fn all() -> Cases {
 impl KernelCase for SoftmaxCrossEntropyCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
         let shape = [self.targets.count, self.columns];
-        let values = harness.uniform(shape[0] * shape[1], self.bound);
+        let mut values = harness.uniform(shape[0] * shape[1], self.bound);
+        values.iter_mut().for_each(|value| *value += self.shift);
         let logits = if self.gradient {
             harness.in_place("logits", Place::Whole, shape, values)?
         } else {
@@ -104,9 +111,10 @@ impl fmt::Display for SoftmaxCrossEntropyCase {
         } = self;
         let gradient = option(self.gradient, &format!("gradient x {}", self.scale));
         let exponential = option(self.exponential == Exponential::Rnnlm, "rnnlm");
+        let shift = option(self.shift != 0.0, &format!("+ {}", self.shift));
         write!(
             f,
-            "{targets} of {columns} below {bound}{gradient}{exponential}"
+            "{targets} of {columns} below {bound}{shift}{gradient}{exponential}"
         )
     }
 }
