@@ -11,6 +11,12 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 /// newline.
 const MAX_LINE: u64 = 1 << 20;
 
+/// Whether a character separates the fields of an ARPA file. All other characters, such as U+00A0
+/// or U+3000, are part of a word, as in texts.
+pub(super) fn is_separator(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
 /// A reader that returns one line at a time.
 pub(super) struct ArpaLines<R> {
     source: R,
@@ -66,12 +72,19 @@ impl<R: BufRead> ArpaLines<R> {
         Ok(bytes > 0)
     }
 
-    /// The bytes of the line, without leading and trailing white space.
+    /// The bytes of the line, without leading and trailing separators.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.line.trim_ascii()
+        let is_text = |byte: &u8| !is_separator(char::from(*byte));
+        match (
+            self.line.iter().position(is_text),
+            self.line.iter().rposition(is_text),
+        ) {
+            (Some(first), Some(last)) => &self.line[first..=last],
+            _ => &[],
+        }
     }
 
-    /// The line, without leading and trailing white space.
+    /// The line, without leading and trailing separators.
     pub(super) fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.bytes()).map_err(|error| {
             let byte = self.bytes()[error.valid_up_to()];
@@ -81,6 +94,17 @@ impl<R: BufRead> ArpaLines<R> {
                 "Convert the file to UTF-8",
             )
         })
+    }
+
+    /// The fields of the line.
+    pub(super) fn fields(&self) -> Result<Vec<&str>> {
+        let fields = self.text()?.split(is_separator);
+        Ok(fields.filter(|field| !field.is_empty()).collect())
+    }
+
+    /// The name of the file in error messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The line number, counted from 1.

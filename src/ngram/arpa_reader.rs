@@ -6,15 +6,20 @@
 
 use std::io::BufRead;
 
-use super::arpa_lines::ArpaLines;
+use super::arpa_lines::{ArpaLines, is_separator};
 use super::builder::{DuplicateNgram, NgramBuilder, ProbBackoff};
+use super::interpolation::{ImpossibleNgram, interpolate};
 use super::{LOG10_ZERO, NgramModel};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The log10 of a probability may exceed 0 by this value, due to rounding.
 const TOLERANCE: f32 = 1e-4;
 /// Maximum number of n-grams of an order: ids are 32-bit numbers, one of which is reserved.
 const MAX_NGRAMS: u64 = u32::MAX as u64 - 1;
+
+/// The first word of an interpolated model of IRSTLM, and of one with quantized values.
+const INTERPOLATED: &str = "iARPA";
+const QUANTIZED: &str = "qARPA";
 
 const DATA: &str = r"\data\";
 const END: &str = r"\end\";
@@ -29,7 +34,7 @@ pub(super) fn read(lines: ArpaLines<impl BufRead>) -> Result<NgramModel> {
         counts: Vec::new(),
         model: NgramBuilder::default(),
     };
-    parser.skip_to_data()?;
+    let is_interpolated = parser.skip_to_data()?;
     parser.header()?;
     for order in 1..=parser.counts.len() {
         parser.heading(
@@ -42,8 +47,31 @@ pub(super) fn read(lines: ArpaLines<impl BufRead>) -> Result<NgramModel> {
         END,
         &format!("the header lists {} order(s)", parser.counts.len()),
     )?;
+    let name = parser.lines.name().to_owned();
     parser.lines.finish()?;
-    Ok(parser.model.finish())
+    let mut model = parser.model.finish();
+    if is_interpolated {
+        interpolate(&mut model, f64::from(TOLERANCE))
+            .map_err(|ngram| impossible(&model, &ngram, &name))?;
+    }
+    Ok(model)
+}
+
+/// The error for a file that says it is interpolated and is not.
+fn impossible(model: &NgramModel, ngram: &ImpossibleNgram, name: &str) -> Error {
+    let words: Vec<&str> = ngram.words.iter().map(|&word| model.token(word)).collect();
+    Error::invalid(
+        format!("{name}: the {}-gram {:?}", words.len(), words.join(" ")),
+        format!(
+            "the header {INTERPOLATED} says that the file has discounted frequencies, and by \
+             IRSTLM's rule the n-gram has the probability {:.4}",
+            ngram.probability
+        ),
+        format!(
+            "Remove the header if the file has probabilities, or convert the original with \
+             IRSTLM's `compile-lm {name} new.arpa --text=yes`"
+        ),
+    )
 }
 
 struct ArpaParser<R> {
@@ -54,11 +82,16 @@ struct ArpaParser<R> {
 }
 
 impl<R: BufRead> ArpaParser<R> {
-    /// Advances to the line that starts the model and skips any text before it.
-    fn skip_to_data(&mut self) -> Result<()> {
+    /// Advances to the line that starts the model and skips any text before it. Returns whether
+    /// the first word of the text says that the model is interpolated.
+    fn skip_to_data(&mut self) -> Result<bool> {
+        let mut is_interpolated = None;
         while self.lines.advance()? {
             if self.lines.bytes() == DATA.as_bytes() {
-                return Ok(());
+                return Ok(is_interpolated.unwrap_or(false));
+            }
+            if is_interpolated.is_none() && !self.lines.bytes().is_empty() {
+                is_interpolated = Some(self.header_word()?);
             }
         }
         Err(self.lines.invalid(
@@ -66,6 +99,20 @@ impl<R: BufRead> ArpaParser<R> {
             r"there is no line \data\, so there is no model",
             "Give an n-gram model in ARPA format",
         ))
+    }
+
+    /// Whether the line starts with the header of an interpolated model.
+    fn header_word(&self) -> Result<bool> {
+        let is_space = |byte: &u8| is_separator(char::from(*byte));
+        let first = self.lines.bytes().split(is_space).next();
+        if first == Some(QUANTIZED.as_bytes()) {
+            return Err(self.lines.invalid(
+                &format!("the header {QUANTIZED}"),
+                "it is a model of IRSTLM with quantized values, which is not ARPA format",
+                "Give the model from which IRSTLM's `quantize-lm` made it",
+            ));
+        }
+        Ok(first == Some(INTERPOLATED.as_bytes()))
     }
 
     /// Advances to the next non-empty line.
@@ -109,8 +156,8 @@ impl<R: BufRead> ArpaParser<R> {
             .and_then(|rest| rest.split_once('='));
         let parts = parts.and_then(|(order, count)| {
             Some((
-                order.trim().parse::<usize>().ok()?,
-                count.trim().parse::<u64>().ok()?,
+                order.trim_matches(is_separator).parse::<usize>().ok()?,
+                count.trim_matches(is_separator).parse::<u64>().ok()?,
             ))
         });
         match parts {
@@ -175,7 +222,7 @@ impl<R: BufRead> ArpaParser<R> {
             })
     }
 
-    fn count_mismatch(&self, order: usize, found: &str) -> crate::error::Error {
+    fn count_mismatch(&self, order: usize, found: &str) -> Error {
         let expected = self.counts[order - 1];
         self.lines.invalid(
             &format!("the {order}-grams"),
@@ -187,7 +234,7 @@ impl<R: BufRead> ArpaParser<R> {
     /// Reads an n-gram from the current line. `heading_line` is the line of the order's heading.
     fn ngram(&mut self, order: usize, heading_line: u64) -> Result<()> {
         let text = self.lines.text()?;
-        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let fields = self.lines.fields()?;
         if fields.len() != order + 1 && fields.len() != order + 2 {
             let rule = format!(
                 "a {order}-gram is a number, {order} word(s) and an optional second number, but \

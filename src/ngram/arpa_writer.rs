@@ -11,6 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::NgramModel;
+use super::arpa_lines::is_separator;
+use super::trie::Path as TriePath;
 use crate::error::{Error, Result};
 
 /// Writes a file under a temporary name in the same directory, syncs it, and renames it.
@@ -62,11 +64,11 @@ fn write_new(model: &NgramModel, path: &Path, is_compressed: bool) -> io::Result
 fn check_tokens(model: &NgramModel) -> Result<()> {
     for id in 0..model.vocab_size() as u32 {
         let token = model.token(id);
-        if token.is_empty() || token.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        if token.is_empty() || token.contains(is_separator) {
             return Err(Error::invalid(
                 format!("the token {token:?}"),
-                "an ARPA file separates tokens by white space, so a token must not be empty or \
-                 contain white space",
+                "an ARPA file separates tokens by spaces, tabs and line endings, so a token must \
+                 not be empty or contain one of these",
                 "Rename the token",
             ));
         }
@@ -89,24 +91,15 @@ pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result
 
 /// Writes the n-grams of an order. Implicit contexts are omitted; the reader inserts them again.
 fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Result<()> {
-    // The node of each prefix of the n-gram. They only move forward.
-    let mut path = vec![0_u32; order];
+    let mut path = TriePath::new(order);
     for (node, &probability) in (0..).zip(&model.probabilities[order - 1]) {
-        path[order - 1] = node;
-        for prefix in (1..order).rev() {
-            while model.trie.children(prefix, path[prefix - 1]).end <= path[prefix] as usize {
-                path[prefix - 1] += 1;
-            }
-        }
+        path.advance_to(&model.trie, node);
         if probability.is_nan() {
             continue;
         }
         write!(out, "{}", without_negative_zero(probability))?;
-        let words = path
-            .iter()
-            .zip(1..)
-            .map(|(&node, order)| model.trie.level(order).words[node as usize]);
-        for (word, separator) in words.zip(std::iter::once('\t').chain(std::iter::repeat(' '))) {
+        let separators = std::iter::once('\t').chain(std::iter::repeat(' '));
+        for (word, separator) in path.words(&model.trie).zip(separators) {
             write!(out, "{separator}{}", model.token(word))?;
         }
         let backoff = model

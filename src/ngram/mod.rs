@@ -13,6 +13,7 @@ mod builder;
 mod count;
 mod discounts;
 mod estimate;
+mod interpolation;
 mod kneser_ney;
 mod options;
 mod trie;
@@ -33,7 +34,8 @@ use type_table::TypeTable;
 pub const SENTENCE_START: &str = "<s>";
 /// The token after the last word of a sentence. It is predicted like a word.
 pub const SENTENCE_END: &str = "</s>";
-/// The token that replaces words outside the vocabulary, if the model contains it.
+/// The token that replaces words outside the vocabulary, if the model contains it. Some programs
+/// write it in capitals.
 const UNKNOWN: &str = "<unk>";
 
 /// The logarithm of 0 in ARPA files.
@@ -85,7 +87,10 @@ impl NgramModel {
         probabilities: Vec<Vec<f32>>,
         backoffs: Vec<Vec<f32>>,
     ) -> Self {
-        let unknown = types.id(UNKNOWN);
+        let in_any_case = |&id: &u32| types.token(id).eq_ignore_ascii_case(UNKNOWN);
+        let unknown = types
+            .id(UNKNOWN)
+            .or_else(|| (0..types.len() as u32).find(in_any_case));
         let start = types.id(SENTENCE_START);
         Self {
             types,
@@ -101,7 +106,10 @@ impl NgramModel {
     /// bytes.
     ///
     /// Text before `\data\` and after `\end\` is skipped. Fields are separated by spaces or tabs,
-    /// and words may be any text without ASCII white space. A missing back-off weight is 0. A
+    /// and words may be any text without spaces, tabs and line endings. `<unk>` is the unknown word
+    /// in any letter case; if it occurs in several, that in small letters is, and the others are
+    /// ordinary words. If the first word of the file is `iARPA`, it is an interpolated model of
+    /// IRSTLM, and its probabilities are computed by IRSTLM's rule. A missing back-off weight is 0. A
     /// logarithm of -99 is kept, and `-inf` becomes -99. Logarithms of probabilities between 0 and
     /// 0.0001 are rounded to 0. A back-off weight of an n-gram of the highest order must be 0. If
     /// the context of an n-gram is not an n-gram of the file, it is inserted as an implicit context
@@ -119,7 +127,7 @@ impl NgramModel {
     ///
     /// # Errors
     /// If the file cannot be written; an existing file then remains unchanged. If a token is empty
-    /// or contains ASCII white space.
+    /// or contains a space, a tab or a line ending.
     pub fn write(&self, path: &Path) -> Result<()> {
         arpa_writer::write(self, path)
     }
@@ -148,7 +156,7 @@ impl NgramModel {
         self.types.token(id)
     }
 
-    /// The id of `<unk>`, if the model contains it.
+    /// The id of `<unk>`, in any letter case, if the model contains it.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
@@ -176,6 +184,13 @@ impl NgramModel {
     /// contain `<s>`. Also the history to use after `</s>`.
     pub fn sentence_start(&self) -> History {
         self.advance(&History::default(), self.start)
+    }
+
+    /// The history that consists of the given words.
+    fn history(&self, words: &[u32]) -> History {
+        words.iter().fold(History::default(), |history, &word| {
+            self.advance(&history, Some(word))
+        })
     }
 
     /// log10 of the probability of a word after a history. Back-off weights are summed in f64.

@@ -97,6 +97,44 @@ impl Trie {
     }
 }
 
+/// The nodes of an n-gram and of its prefixes, for a walk over the n-grams of an order.
+#[derive(Debug)]
+pub(super) struct Path {
+    nodes: Vec<u32>,
+}
+
+impl Path {
+    /// The first n-gram of an order.
+    pub(super) fn new(order: usize) -> Self {
+        Self {
+            nodes: vec![0; order],
+        }
+    }
+
+    /// Moves to a node of the order, which must not be before the current one.
+    pub(super) fn advance_to(&mut self, trie: &Trie, node: u32) {
+        let order = self.nodes.len();
+        self.nodes[order - 1] = node;
+        for prefix in (1..order).rev() {
+            while trie.children(prefix, self.nodes[prefix - 1]).end <= self.nodes[prefix] as usize {
+                self.nodes[prefix - 1] += 1;
+            }
+        }
+    }
+
+    /// The node of the n-gram without its last word; `None` for a unigram.
+    pub(super) fn context(&self) -> Option<u32> {
+        let context = self.nodes.len().checked_sub(2)?;
+        Some(self.nodes[context])
+    }
+
+    /// The words of the n-gram.
+    pub(super) fn words<'a>(&'a self, trie: &'a Trie) -> impl Iterator<Item = u32> + 'a {
+        let nodes = self.nodes.iter().zip(1..);
+        nodes.map(|(&node, order)| trie.level(order).words[node as usize])
+    }
+}
+
 /// Keeps the values whose marks are set.
 pub(super) fn retain<T>(values: &mut Vec<T>, marks: &[bool]) {
     let mut marks = marks.iter();
