@@ -5,6 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::output::Output;
+use super::perplexity::perplexity;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::tasks::{TASKS, Task};
 use crate::error::{Error, Result};
@@ -155,8 +156,8 @@ impl CorpusFlags {
         if let Some(memory) = memory {
             let ideal = ideal(text)?;
             stderr_line!(
-                "ideal perplexity {:.4} (per token with </s>)",
-                ideal.perplexity
+                "ideal perplexity {} (per token with </s>)",
+                perplexity(ideal.perplexity, ideal.loss(), 4)
             );
             stderr_line!(
                 "without memory {:.4} nats more per example, on the recalled words alone",

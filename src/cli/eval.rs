@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::DeviceFlags;
 use super::mix::MixFlags;
 use super::output::Output;
+use super::perplexity::perplexity;
 use crate::corpus::{Vocabulary, read_tokens};
 use crate::error::Result;
 use crate::evaluate::{Evaluation, TextEvaluation};
@@ -82,14 +83,20 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
             &mut components,
             &weights,
             &tokens,
+            &sources.vocabulary,
             &mut |score| output.line(printer.token(score)),
         )?;
         printer.summary(&mut output, &evaluation)?;
         return output.flush();
     }
-    let evaluation = mixture::read(&mut device, &mut components, &weights, &tokens, &mut |_| {
-        Ok(())
-    })?;
+    let evaluation = mixture::read(
+        &mut device,
+        &mut components,
+        &weights,
+        &tokens,
+        &sources.vocabulary,
+        &mut |_| Ok(()),
+    )?;
     let by_text = evaluation.by_text(&text);
     if flags.json {
         let weights = (weights.values().len() > 1).then(|| weights.values());
@@ -108,8 +115,8 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
 /// Prints the measures by token.
 fn print_summary(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
     output.line(format_args!(
-        "perplexity         {:.4}",
-        evaluation.perplexity
+        "perplexity         {}",
+        perplexity(evaluation.perplexity, evaluation.loss(), 4)
     ))?;
     output.line(format_args!(
         "entropy            {:.6} bits per token ({:.6} nats)",
@@ -126,18 +133,20 @@ fn print_summary(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
 
 /// Prints the measures by word and character, which compare models of different units.
 fn print_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
-    if let (Some(words), Some(perplexity)) = (by_text.words, by_text.word_perplexity) {
+    if let (Some(words), Some(value)) = (by_text.words, by_text.word_perplexity) {
         output.line(format_args!(
-            "per word           {perplexity:.4}  ({words} words and line endings)"
+            "per word           {}  ({words} words and line endings)",
+            perplexity(value, value.ln(), 4)
         ))?;
     }
-    if let (Some(characters), Some(perplexity), Some(bits)) = (
+    if let (Some(characters), Some(value), Some(bits)) = (
         by_text.characters,
         by_text.character_perplexity,
         by_text.bits_per_character,
     ) {
         output.line(format_args!(
-            "per character      {perplexity:.4}  ({characters} characters, {bits:.4} bits each)"
+            "per character      {}  ({characters} characters, {bits:.4} bits each)",
+            perplexity(value, value.ln(), 4)
         ))?;
     }
     match &by_text.incomparable {
@@ -181,8 +190,9 @@ impl LogProbSum {
         self.sum / std::f64::consts::LN_10
     }
 
-    fn perplexity(self) -> f64 {
-        (-self.sum / self.tokens.max(1) as f64).exp()
+    fn perplexity(self) -> String {
+        let loss = -self.sum / self.tokens.max(1) as f64;
+        perplexity(loss.exp(), loss, 6)
     }
 }
 
@@ -248,16 +258,13 @@ impl<'a> RnnlmPrinter<'a> {
                 evaluation.log10_prob
             ))?;
         }
-        output.line(format_args!(
-            "\nPPL net: {:.6}",
-            self.network_sum.perplexity()
-        ))?;
+        output.line(format_args!("\nPPL net: {}", self.network_sum.perplexity()))?;
         if self.has_other {
+            output.line(format_args!("PPL other: {}", self.other_sum.perplexity()))?;
             output.line(format_args!(
-                "PPL other: {:.6}",
-                self.other_sum.perplexity()
+                "PPL combine: {}",
+                perplexity(evaluation.perplexity, evaluation.loss(), 6)
             ))?;
-            output.line(format_args!("PPL combine: {:.6}", evaluation.perplexity))?;
         }
         Ok(())
     }

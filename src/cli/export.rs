@@ -1,16 +1,18 @@
 //! `elman export`: writes a model as a file for other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, check_overwrite};
 use crate::checkpoint::Checkpoint;
 #[cfg(feature = "onnx")]
 use crate::checkpoint::replace_file;
 use crate::checkpoint::vectors::{self, WordTable};
-use crate::error::{Error, Result};
+#[cfg(not(feature = "onnx"))]
+use crate::error::Error;
+use crate::error::Result;
 #[cfg(feature = "onnx")]
 use crate::onnx::{OnnxForm, checkpoint_to_onnx};
 
@@ -106,23 +108,4 @@ impl ExportFlags {
         }
         Ok(())
     }
-}
-
-/// Checks that no existing file is overwritten without --force.
-fn check_overwrite(file: &Path, force: bool) -> Result<()> {
-    if file.is_dir() {
-        return Err(Error::invalid(
-            file.display().to_string(),
-            "it is a directory",
-            "Give --out the name of a file",
-        ));
-    }
-    if file.exists() && !force {
-        return Err(Error::invalid(
-            file.display().to_string(),
-            "it exists",
-            "Use --force to replace it, or --out FILE to write elsewhere",
-        ));
-    }
-    Ok(())
 }

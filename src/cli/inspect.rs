@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Output;
+use super::perplexity::perplexity;
 use super::summary;
 use crate::checkpoint::{Checkpoint, TrainingRecord, TrainingState, escape};
 use crate::error::Result;
@@ -90,10 +91,10 @@ fn print_training(output: &mut Output, record: &TrainingRecord) -> Result<()> {
     ))?;
     for epoch in &progress.history {
         output.line(format_args!(
-            "  epoch {:2}  train loss {:.4}  valid perplexity {:9.3}  lr {}{}",
+            "  epoch {:2}  train loss {:.4}  valid perplexity {:>9}  lr {}{}",
             epoch.epoch,
             epoch.train_loss,
-            epoch.valid_perplexity,
+            perplexity(epoch.valid_perplexity, epoch.valid_loss, 3),
             epoch.lr,
             if epoch.rolled_back {
                 "  rolled back"

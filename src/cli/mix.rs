@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::model;
+use super::vocabulary_warning::vocabulary_warning;
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Tokens, Vocabulary, read_tokens};
 use crate::device::Device;
@@ -181,6 +182,13 @@ impl SourceFlags {
             Some(Unknown::Skip) => vocabulary.skipping_unknown(),
             Some(Unknown::Unk) => vocabulary.mapping_unknown(),
         };
+        if let (Some(path), Some(ngram)) = (&self.arpa, &ngram) {
+            // Reject a model that cannot be mixed before comparing words.
+            NgramReader::new(ngram, &vocabulary)?;
+            if let Some(warning) = vocabulary_warning(path, ngram, &self.models[0], &vocabulary) {
+                stderr_line!("{warning}");
+            }
+        }
         Ok(Sources {
             checkpoints,
             vocabulary,

@@ -22,12 +22,14 @@ mod message;
 mod mix;
 mod ngram;
 mod output;
+mod perplexity;
 mod presets;
 mod replay;
 mod rescore;
 mod score;
 mod table_flags;
 mod train;
+mod vocabulary_warning;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;

@@ -6,26 +6,24 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, check_overwrite};
+use super::perplexity::perplexity;
 use super::{DeviceFlags, model};
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{Tokens, Unit, Vocabulary, read_tokens};
+use crate::corpus::{Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::generate::ParallelGenerator;
 use crate::mixture::NgramReader;
-use crate::ngram::{DiscountOrigin, Estimate, KneserNey, KneserNeyOptions, NgramModel};
+use crate::ngram::{
+    DiscountOrigin, Estimate, KneserNey, KneserNeyOptions, NgramModel, SENTENCE_START,
+};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
 pub(super) struct NgramFlags {
     /// Text to count
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present_any = ["model", "arpa"],
-        conflicts_with = "model",
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     text: Option<PathBuf>,
     /// Count text that this network generates instead: the n-gram model approximates the network,
     /// for decoders that support only n-gram models
@@ -61,8 +59,11 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "MIB", default_value_t = 8192)]
     memory: usize,
     /// ARPA file to write, compressed if its name ends in .gz
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["test", "arpa"])]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file of --out if it exists
+    #[arg(long, requires = "out")]
+    force: bool,
     /// Text to evaluate the n-gram model on; each line is a separate sentence
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
@@ -74,6 +75,7 @@ pub(super) struct NgramFlags {
 }
 
 pub(super) fn run(flags: &NgramFlags) -> Result<()> {
+    flags.check()?;
     let (model, vocabulary) = match &flags.arpa {
         Some(path) => {
             let model = NgramModel::read(path)?;
@@ -131,8 +133,8 @@ fn print_unusual_discounts(estimate: &Estimate) {
 
 fn print_evaluation(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
     output.line(format_args!(
-        "perplexity         {:.4}",
-        evaluation.perplexity
+        "perplexity         {}",
+        perplexity(evaluation.perplexity, evaluation.loss(), 4)
     ))?;
     output.line(format_args!(
         "log10 probability  {:.4}",
@@ -142,12 +144,16 @@ fn print_evaluation(output: &mut Output, evaluation: &Evaluation) -> Result<()> 
     output.line(format_args!("unknown words      {}", evaluation.oov))
 }
 
-/// The words of an n-gram model; the first is the end of a sentence.
+/// The words of an n-gram model that a text can have; the first is the end of a sentence. The
+/// unknown word has its usual name, in whatever letter case the model has it.
 fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     let end = Unit::Word.boundary();
     let words = (0..model.vocab_size() as u32)
-        .map(|id| model.token(id))
-        .filter(|&token| token != end);
+        .map(|id| match model.unknown() {
+            Some(unknown) if unknown == id => UNKNOWN,
+            _ => model.token(id),
+        })
+        .filter(|&token| token != end && token != SENTENCE_START);
     Vocabulary::new(
         std::iter::once(end)
             .chain(words)
@@ -173,6 +179,36 @@ fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<
 }
 
 impl NgramFlags {
+    /// Checks that the flags give a model and say what to do with it, and that no file is
+    /// overwritten by mistake.
+    fn check(&self) -> Result<()> {
+        if self.text.is_none() && self.model.is_none() && self.arpa.is_none() {
+            let what = match (&self.test, &self.out) {
+                (Some(test), _) => format!("--test {}", test.display()),
+                (None, Some(out)) => format!("--out {}", out.display()),
+                (None, None) => "elman ngram".to_owned(),
+            };
+            return Err(Error::usage(
+                what,
+                "there is no n-gram model",
+                "Add --arpa FILE to read one, --text FILE to estimate one from a text, or --model \
+                 DIR to estimate one from text that a network generates",
+            ));
+        }
+        let is_estimated = self.arpa.is_none();
+        if is_estimated && self.out.is_none() && self.test.is_none() {
+            return Err(Error::usage(
+                "elman ngram",
+                "there is nothing to do with the n-gram model",
+                "Add --out FILE to write it, or --test FILE to evaluate it",
+            ));
+        }
+        match &self.out {
+            Some(out) => check_overwrite(out, self.force),
+            None => Ok(()),
+        }
+    }
+
     /// Counts the text, or text of the network, and estimates the n-gram model.
     fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
         let options = KneserNeyOptions {
@@ -196,7 +232,13 @@ impl NgramFlags {
                 vocabulary
             }
         };
-        Ok((counting.estimate(vocabulary.types())?, vocabulary))
+        let estimate = counting.estimate(vocabulary.types())?;
+        // A test text is read as `--arpa` reads it, unless a network says how.
+        let vocabulary = match self.model {
+            Some(_) => vocabulary,
+            None => vocabulary_of(&estimate.model)?,
+        };
+        Ok((estimate, vocabulary))
     }
 
     /// Counts text that a network generates, and returns its vocabulary.

@@ -1,4 +1,4 @@
-//! Writes results to standard output.
+//! Writes results to standard output, and protects files that exist.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
@@ -56,6 +56,25 @@ pub(super) fn print_and_exit(error: &clap::Error) -> ! {
 
 fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
+}
+
+/// Checks that no existing file is overwritten without --force.
+pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
+    if file.is_dir() {
+        return Err(Error::invalid(
+            file.display().to_string(),
+            "it is a directory",
+            "Give --out the name of a file",
+        ));
+    }
+    if file.exists() && !force {
+        return Err(Error::invalid(
+            file.display().to_string(),
+            "it exists",
+            "Use --force to replace it, or --out FILE to write elsewhere",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the error is a write to standard output whose reader closed it.

@@ -158,7 +158,7 @@ fn score_sequentially(
     let mut line = Vec::new();
     let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
     let mut length = lengths.next().unwrap_or(0);
-    mixture::read(device, &mut components, weights, &tokens, &mut |score| {
+    mixture::score(device, &mut components, weights, &tokens, &mut |score| {
         line.push((score.token != NONE).then_some(score.log_probability / LN_10));
         if line.len() == length {
             scores.push(Score::new(std::mem::take(&mut line)));

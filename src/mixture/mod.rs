@@ -19,12 +19,12 @@ pub use cache::CacheOptions;
 pub use dynamic::DynamicOptions;
 pub use external_probs::ExternalProbs;
 pub use network_component::{NetworkComponent, NetworkOptions};
-pub use ngram_component::{NgramComponent, NgramReader};
+pub use ngram_component::{NgramComponent, NgramReader, VocabularyDifference};
 pub use weights::{Weights, estimate};
 
-use crate::corpus::Tokens;
+use crate::corpus::{Tokens, Vocabulary};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::tensor::NONE;
 
@@ -68,27 +68,73 @@ pub struct TokenScore<'a> {
 /// Evaluates a text with all components and calls `take` with the score of every token.
 ///
 /// # Errors
-/// As [`Component::read`]; if the text has no known token; or the error of `take`.
+/// As [`Component::read`]; if the text has no known token, or has the probability 0; or the error
+/// of `take`.
 pub fn read(
     device: &mut Device,
     components: &mut [Box<dyn Component + '_>],
     weights: &Weights,
     tokens: &Tokens,
+    vocabulary: &Vocabulary,
     take: &mut dyn FnMut(&TokenScore<'_>) -> Result<()>,
 ) -> Result<Evaluation> {
     let mut nats = 0.0;
-    for_each_token(device, components, tokens, &mut |token, values| {
-        let log_probability = weights.mean(values);
-        if token != NONE {
-            nats -= log_probability;
+    let mut position = 0;
+    let mut impossible = None;
+    score(device, components, weights, tokens, &mut |score| {
+        position += 1;
+        if score.token != NONE {
+            nats -= score.log_probability;
+            if score.is_impossible() {
+                impossible.get_or_insert((position, score.token));
+            }
         }
+        take(score)
+    })?;
+    if let Some((position, token)) = impossible {
+        return Err(impossible_text(position, vocabulary.token(token)));
+    }
+    Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+}
+
+/// Calls `take` with the score of every token of a text, as [`read`] does, without evaluating the
+/// text, whose probability may be 0.
+///
+/// # Errors
+/// As [`Component::read`], or the error of `take`.
+pub fn score(
+    device: &mut Device,
+    components: &mut [Box<dyn Component + '_>],
+    weights: &Weights,
+    tokens: &Tokens,
+    take: &mut dyn FnMut(&TokenScore<'_>) -> Result<()>,
+) -> Result<()> {
+    for_each_token(device, components, tokens, &mut |token, values| {
         take(&TokenScore {
             token,
-            log_probability,
+            log_probability: weights.mean(values),
             components: values,
         })
-    })?;
-    Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+    })
+}
+
+impl TokenScore<'_> {
+    /// Whether the token has the probability 0 because the components with a positive weight give
+    /// it none, although another one does.
+    fn is_impossible(&self) -> bool {
+        self.log_probability == f64::NEG_INFINITY
+            && self.components.iter().any(|value| value.is_finite())
+    }
+}
+
+/// The error for a text in which a token has the probability 0.
+fn impossible_text(position: usize, token: &str) -> Error {
+    Error::invalid(
+        format!("the probability 0 of {token:?}, token {position} of the text"),
+        "the other model gives it none, and the networks have the weight 0, so the \
+         perplexity is infinite; it must be finite",
+        "Increase `lambda`, or use an n-gram model of the network's vocabulary",
+    )
 }
 
 /// Finds the weights that maximize the likelihood of a text.

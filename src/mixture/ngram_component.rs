@@ -1,13 +1,14 @@
 //! An n-gram model as a [`Component`], which maps the ids of the text's vocabulary to those of the
 //! model.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::Component;
-use crate::corpus::{Tokens, Vocabulary};
+use crate::corpus::{Tokens, UNKNOWN, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ngram::{History, NgramModel, SENTENCE_END};
+use crate::ngram::{History, NgramModel, SENTENCE_END, SENTENCE_START};
 use crate::tensor::NONE;
 
 /// Evaluates tokens of a vocabulary with an n-gram model. Sentences start after the boundary.
@@ -43,7 +44,7 @@ impl<'a> NgramReader<'a> {
         }
         if vocabulary.types()[1..]
             .iter()
-            .all(|token| model.id(token).is_none())
+            .all(|token| own_id(model, token).is_none())
         {
             return Err(Error::invalid(
                 "`arpa`",
@@ -90,6 +91,40 @@ impl<'a> NgramReader<'a> {
         let (log_probability, extended) = self.next_word(history, id);
         let next = if token == 0 { self.start() } else { extended };
         (log_probability, next)
+    }
+}
+
+/// The model's id of a word; `<unk>` may be in any letter case.
+fn own_id(model: &NgramModel, token: &str) -> Option<u32> {
+    let unknown = model.unknown().filter(|_| token == UNKNOWN);
+    model.id(token).or(unknown)
+}
+
+/// How the words of an n-gram model differ from those of a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VocabularyDifference<'a> {
+    /// The types of the vocabulary that the model does not have.
+    pub missing: Vec<&'a str>,
+    /// The words that the model has and the vocabulary does not, except `<s>`.
+    pub extra: Vec<&'a str>,
+}
+
+impl<'a> VocabularyDifference<'a> {
+    /// Compares a model with a vocabulary.
+    pub fn new(model: &'a NgramModel, vocabulary: &'a Vocabulary) -> Self {
+        let types = vocabulary.types().iter().map(String::as_str);
+        let known: HashSet<&str> = types.clone().collect();
+        let words = (0..model.vocab_size() as u32)
+            .filter(|&id| model.unknown() != Some(id))
+            .map(|id| model.token(id));
+        Self {
+            missing: types
+                .filter(|token| own_id(model, token).is_none())
+                .collect(),
+            extra: words
+                .filter(|&word| word != SENTENCE_START && !known.contains(word))
+                .collect(),
+        }
     }
 }
 

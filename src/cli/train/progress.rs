@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::checkpoint::LOG;
+use crate::cli::perplexity::perplexity;
 use crate::error::{Error, Result};
 use crate::train::{EpochRecord, Trainer};
 
@@ -92,8 +93,8 @@ impl ProgressReporter {
         self.bar.set_length(windows as u64);
         self.bar.set_position(progress.window as u64);
         self.bar.set_message(format!(
-            "loss {mean:.4}  perplexity {:.1}  {tokens_per_second:.0} tokens/s",
-            mean.exp()
+            "loss {mean:.4}  perplexity {}  {tokens_per_second:.0} tokens/s",
+            perplexity(mean.exp(), mean, 1)
         ));
         if self.last_record.elapsed() < RECORD_INTERVAL {
             return Ok(());
@@ -121,12 +122,12 @@ impl ProgressReporter {
     pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         self.record(record)?;
         let line = format!(
-            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {:.2}  lr {}  {:.0} \
+            "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {}  lr {}  {:.0} \
              tokens/s  {:.1} s{}{}",
             record.epoch,
             record.train_loss,
             record.valid_loss,
-            record.valid_perplexity,
+            perplexity(record.valid_perplexity, record.valid_loss, 2),
             record.lr,
             record.tokens_per_second,
             record.seconds,

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Outcome, TrainingRun};
 use crate::cli::output::Output;
+use crate::cli::perplexity::perplexity;
 use crate::cli::{generate, quoted};
 use crate::device::Device;
 use crate::error::Result;
@@ -43,17 +44,18 @@ impl TrainingRun<'_> {
         results: &Results,
     ) -> Result<()> {
         let progress = self.trainer.progress();
-        let Some(perplexity) = progress.best_valid_loss.map(f64::exp) else {
+        let Some(loss) = progress.best_valid_loss else {
             return Ok(());
         };
         output.line(format_args!(
-            "validation perplexity {perplexity:.3} after {} epochs{}, {:.1} s",
+            "validation perplexity {} after {} epochs{}, {:.1} s",
+            perplexity(loss.exp(), loss, 3),
             progress.epochs,
             self.kept_epoch(),
             results.seconds
         ))?;
         if let Some(grammar) = results.grammar_perplexity {
-            let excess = (perplexity / grammar - 1.0) * 100.0;
+            let excess = (loss.exp() / grammar - 1.0) * 100.0;
             output.line(format_args!(
                 "the grammar itself    {grammar:.3}: the lower bound for any model; this model is \
                  {excess:.1} % above it"
