@@ -7,6 +7,7 @@
 
 mod adaptation;
 mod architecture;
+mod arpa_dialects;
 mod averaging;
 mod bad_input;
 mod cell_architectures;
@@ -33,10 +34,12 @@ mod kneser_ney;
 mod large_logits;
 mod large_vocabularies;
 mod mixture_errors;
+mod mixture_vocabularies;
 mod mixtures;
 mod ngram;
 mod ngram_command;
 mod ngram_errors;
+mod ngram_usage;
 mod onnx;
 mod onnx_runtime;
 mod reference;

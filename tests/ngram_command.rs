@@ -99,7 +99,7 @@ fn file_and_measurement_agree() {
     ] {
         let made = workbench
             .run(&format!(
-                "ngram --text train.txt {flags} --out lm.arpa --test test.txt --json"
+                "ngram --text train.txt {flags} --out lm.arpa --force --test test.txt --json"
             ))
             .succeeds();
         let read = workbench
@@ -134,7 +134,7 @@ fn vocabulary_of_several_texts() {
     let types = |flags: &str| {
         workbench
             .run(&format!(
-                "ngram --text train.txt --order 2 --out lm.arpa {flags}"
+                "ngram --text train.txt --order 2 --out lm.arpa --force {flags}"
             ))
             .succeeds();
         let mut types: Vec<String> = arpa(&workbench, "lm.arpa")
@@ -169,7 +169,7 @@ fn vocabulary_of_several_texts() {
     assert_eq!(types("--vocab few.txt"), ["</s>", "<s>", "<unk>", "a"]);
     workbench.write("fewer.txt", "a\n");
     let run = workbench
-        .run("ngram --text train.txt --order 2 --vocab fewer.txt --out lm.arpa")
+        .run("ngram --text train.txt --order 2 --vocab fewer.txt --out lm.arpa --force")
         .succeeds();
     assert!(
         run.stderr
@@ -262,7 +262,7 @@ fn text_generated_by_a_network() {
     for (seed, is_same) in [("1", true), ("2", false)] {
         workbench
             .run(&format!(
-                "{draw} --tokens 2000 --seed {seed} --out again.arpa"
+                "{draw} --tokens 2000 --seed {seed} --out again.arpa --force"
             ))
             .succeeds();
         assert_eq!(

@@ -9,9 +9,13 @@ use std::collections::{HashMap, HashSet};
 
 type Ngram = Vec<String>;
 
+/// The characters that separate words.
+const SEPARATORS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// The words of a text as an n-gram.
 pub fn ngram(text: &str) -> Ngram {
-    text.split_whitespace().map(str::to_owned).collect()
+    let words = text.split(SEPARATORS).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 fn join(history: &[String], word: &str) -> Ngram {
@@ -30,7 +34,7 @@ impl Arpa {
         let (mut order, mut ngrams) = (0, HashMap::new());
         let lines = text
             .lines()
-            .map(str::trim)
+            .map(|line| line.trim_matches(SEPARATORS))
             .skip_while(|&line| line != "\\data\\")
             .take_while(|&line| line != "\\end\\");
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with("ngram")) {
