@@ -59,6 +59,34 @@ fn different_words_are_reported() {
     }
 }
 
+/// `vocab.txt` has escapes, which are not part of the words.
+#[apply(test)]
+fn vocabulary_of_a_model_with_escapes() {
+    let workbench = workbench();
+    let text = "a \\ b\u{b}c\n\\n b\u{b}c a\n".repeat(20);
+    workbench.write("train.txt", &text);
+    let train = "train --train train.txt --device cpu --hidden 4 --epochs 1 --batch 2 --bptt 4";
+    workbench.run(&format!("{train} --out escaped")).succeeds();
+    let ngram = "ngram --text train.txt --order 2";
+    let vocab = "--vocab escaped/vocab.txt --out same.arpa";
+    workbench.run(&format!("{ngram} {vocab}")).succeeds();
+    workbench
+        .run(&format!("{ngram} --vocab train.txt --out own.arpa"))
+        .succeeds();
+    let run = workbench
+        .run("eval --model escaped --device cpu --text train.txt --arpa same.arpa")
+        .succeeds();
+    assert!(!run.stderr.contains("same.arpa"), "{}", run.stderr);
+    let words = |name: &str| {
+        let model = elman::ngram::NgramModel::read(&workbench.path(name)).expect("a model");
+        let ids = 0..model.vocab_size() as u32;
+        let mut words: Vec<_> = ids.map(|id| model.token(id).to_owned()).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(words("same.arpa"), words("own.arpa"));
+}
+
 /// A token of probability 0 is not the fault of the network.
 #[apply(test)]
 fn probability_0_is_explained() {

@@ -42,8 +42,8 @@ pub(super) struct NgramFlags {
     /// Length of the longest n-grams in words
     #[arg(long, value_name = "N", default_value_t = 5)]
     order: usize,
-    /// Texts whose words are the vocabulary, separated by commas; other words become <unk> if it is
-    /// in the vocabulary [default: the words of the text, or the network's vocabulary]
+    /// Texts whose words are the vocabulary, separated by commas, or the vocab.txt of a model, which
+    /// makes an n-gram model to mix it with; other words become <unk> if it is in the vocabulary [default: the words of the text, or the network's vocabulary]
     #[arg(
         long,
         value_name = "FILE,FILE",
@@ -162,6 +162,25 @@ fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     )
 }
 
+/// The words of texts, or of the model whose `vocab.txt` is given: the words in that file have
+/// escapes.
+fn given_vocabulary(paths: &[PathBuf]) -> Result<Vocabulary> {
+    let [path] = paths else {
+        return Vocabulary::from_texts(paths, Unit::Word);
+    };
+    let directory = path.parent().filter(|_| path.ends_with("vocab.txt"));
+    let is_model = |directory: &&Path| directory.join("model.safetensors").exists();
+    let checkpoint = directory.filter(is_model).map(Checkpoint::read);
+    match checkpoint.transpose()? {
+        Some(checkpoint) if checkpoint.description.unit == Unit::Word => {
+            let mut types = checkpoint.vocabulary.types().to_vec();
+            types[1..].sort();
+            Vocabulary::new(types)
+        }
+        _ => Vocabulary::from_texts(paths, Unit::Word),
+    }
+}
+
 /// Evaluates an n-gram model on a text.
 fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
@@ -221,12 +240,11 @@ impl NgramFlags {
             (Some(directory), _) => self.count_generated(directory, &mut counting)?,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(Path::new("-"));
-                let vocabulary_texts = if self.vocab.is_empty() {
-                    vec![text.to_owned()]
+                let vocabulary = if self.vocab.is_empty() {
+                    Vocabulary::from_texts(&[text.to_owned()], Unit::Word)?
                 } else {
-                    self.vocab.clone()
+                    given_vocabulary(&self.vocab)?
                 };
-                let vocabulary = Vocabulary::from_texts(&vocabulary_texts, Unit::Word)?;
                 let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
                 count(&tokens, &vocabulary, &mut counting)?;
                 vocabulary
