@@ -21,8 +21,11 @@ pub struct Evaluation {
     pub log10_prob: f64,
     /// Entropy in bits per token.
     pub entropy_bits: f64,
-    /// 2 to the power of the entropy.
+    /// 2 to the power of the entropy; infinite where that is too large for a number.
     pub perplexity: f64,
+    /// The mean loss in nats per token.
+    #[serde(skip)]
+    loss: f64,
 }
 
 impl Evaluation {
@@ -52,12 +55,13 @@ impl Evaluation {
             log10_prob: -nats / std::f64::consts::LN_10,
             entropy_bits: mean / std::f64::consts::LN_2,
             perplexity: mean.exp(),
+            loss: mean,
         })
     }
 
     /// The mean loss in nats per token.
     pub fn loss(&self) -> f64 {
-        self.perplexity.ln()
+        self.loss
     }
 
     /// The evaluation per word and per character, which does not depend on what a token is.
