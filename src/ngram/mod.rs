@@ -109,11 +109,12 @@ impl NgramModel {
     /// and words may be any text without spaces, tabs and line endings. `<unk>` is the unknown word
     /// in any letter case; if it occurs in several, that in small letters is, and the others are
     /// ordinary words. If the first word of the file is `iARPA`, it is an interpolated model of
-    /// IRSTLM, and its probabilities are computed by IRSTLM's rule. A missing back-off weight is 0. A
-    /// logarithm of -99 is kept, and `-inf` becomes -99. Logarithms of probabilities between 0 and
-    /// 0.0001 are rounded to 0. A back-off weight of an n-gram of the highest order must be 0. If
-    /// the context of an n-gram is not an n-gram of the file, it is inserted as an implicit context
-    /// with weight 0 and no probability, so that every lookup follows the definition of the format.
+    /// IRSTLM, and its probabilities are computed by IRSTLM's rule. A missing back-off weight is 0.
+    /// A logarithm of -99 is kept, and `-inf` becomes -99. Logarithms of probabilities between 0
+    /// and 0.0001 are rounded to 0. A back-off weight of an n-gram of the highest order must be 0.
+    /// If the context of an n-gram is not an n-gram of the file, it is inserted as an implicit
+    /// context with weight 0 and no probability, so that every lookup follows the definition of the
+    /// format.
     ///
     /// # Errors
     /// If the file cannot be read or violates the format; the message contains the line number.
