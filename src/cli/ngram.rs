@@ -43,8 +43,8 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "N", default_value_t = 5)]
     order: usize,
     /// Texts whose words are the vocabulary, separated by commas, or the vocab.txt of a model, for
-    /// an n-gram model to mix it with; other words become <unk> if it is in the vocabulary [default:
-    /// the words of the text, or the network's vocabulary]
+    /// an n-gram model to mix it with; other words become <unk> if it is in the vocabulary
+    /// [default: the words of the text, or the network's vocabulary]
     #[arg(
         long,
         value_name = "FILE,FILE",
