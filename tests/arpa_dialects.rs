@@ -115,7 +115,7 @@ fn random_interpolated_models() {
     let mut random = Random(3);
     for _ in 0..40 {
         let words = ["</s>", "<s>", "a", "b", "c"];
-        let mut sections = vec![words.map(str::to_owned).to_vec(), Vec::new(), Vec::new()];
+        let mut sections = [words.map(str::to_owned).to_vec(), Vec::new(), Vec::new()];
         for (length, section) in [(2, 5), (3, 12)] {
             for _ in 0..section {
                 let draw = (0..length).map(|_| words[random.below(words.len())]);
