@@ -13,8 +13,10 @@ pub(super) fn perplexity(value: f64, loss: f64, decimals: usize) -> String {
         format!("{value:.decimals$e}")
     } else if value == f64::INFINITY && loss.is_finite() {
         let log10 = loss / LN_10;
-        let exponent = log10.floor();
-        let mantissa = 10_f64.powf(log10 - exponent);
+        // The mantissa of a number that rounds to a power of 10 must not become 10.
+        let half_digit = 0.5 * 10_f64.powi(-(decimals as i32));
+        let exponent = (log10 + half_digit / 10.0 / LN_10).floor();
+        let mantissa = 10_f64.powf(log10 - exponent).max(1.0);
         format!("{mantissa:.decimals$}e{exponent}")
     } else {
         format!("{value:.decimals$}")
@@ -34,6 +36,8 @@ mod tests {
             (9.5, 2, "3.16e9"),
             (99.25, 4, "1.7783e99"),
             (400.5, 4, "3.1623e400"),
+            (400.0 - 1e-9, 4, "1.0000e400"),
+            (400.0 - 1e-4, 4, "9.9977e399"),
         ] {
             let loss = log10 * LN_10;
             assert_eq!(perplexity(loss.exp(), loss, decimals), want, "10^{log10}");
