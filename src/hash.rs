@@ -9,6 +9,16 @@ use sha2::{Digest, Sha256};
 pub struct Hash(Sha256);
 
 impl Hash {
+    /// The hash of all bytes that `source` has, in hexadecimal.
+    ///
+    /// # Errors
+    /// If reading fails.
+    pub fn of(mut source: impl io::Read) -> io::Result<String> {
+        let mut hash = Self::default();
+        io::copy(&mut source, &mut hash)?;
+        Ok(hash.hexadecimal())
+    }
+
     /// The hash of all bytes written, in hexadecimal.
     pub fn hexadecimal(self) -> String {
         self.0

@@ -312,4 +312,8 @@ fn fine_tuning_is_resumed_but_not_repeated() {
             "{file} of a resumed run differs"
         );
     }
+    // The resumed run still knows what it started from.
+    workbench
+        .run("train --config part --out again")
+        .fails(1, &["--config part", "started from the model model"]);
 }

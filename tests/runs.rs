@@ -1,6 +1,8 @@
 //! Runs on a small corpus: starting, advancing, saving, resuming and comparing them.
 
-use elman::checkpoint::{self, Checkpoint, CorpusRecord, Description, FORMAT, TrainingState};
+use elman::checkpoint::{
+    self, CheckpointFiles, CorpusRecord, Description, FORMAT, LockedDirectory, TrainingState,
+};
 use elman::corpus::{Corpus, Limits, TextSource, Unit, builtin};
 use elman::device::Device;
 use elman::field::Choice;
@@ -80,8 +82,9 @@ pub fn save(trainer: &mut Trainer<'_>, device: &mut Device, corpus: &Corpus) -> 
     let record = CorpusRecord::default();
     let snapshot = trainer.snapshot(device).expect("a snapshot");
     let (recipe, progress) = (trainer.recipe(), trainer.progress());
+    let locked = LockedDirectory::lock(directory.path()).expect("locked");
     checkpoint::save(
-        directory.path(),
+        &locked,
         &description,
         &corpus.vocabulary,
         &snapshot,
@@ -101,10 +104,10 @@ pub fn load<'a>(
     corpus: &'a Corpus,
     change: impl FnOnce(Recipe) -> Recipe,
 ) -> Trainer<'a> {
-    let read = Checkpoint::read(directory.path()).expect("read");
+    let files = CheckpointFiles::open(directory.path()).expect("opened");
+    let read = files.checkpoint().expect("read");
     assert_eq!(read.vocabulary, corpus.vocabulary);
-    let TrainingState { snapshot, record } =
-        TrainingState::read(directory.path(), &read).expect("read");
+    let TrainingState { snapshot, record } = files.training_state(&read).expect("read");
     Trainer::resume(
         device,
         read.description.config,

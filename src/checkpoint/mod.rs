@@ -2,10 +2,13 @@
 //!
 //! Inputs and outputs: [`Config`], parameters in the layout of the file, [`Vocabulary`],
 //! [`Snapshot`](crate::train::Snapshot). A checkpoint knows no device. All its files are replaced
-//! together, so it is never half written.
+//! together, so it is never half written. One process at a time writes into a directory;
+//! [`CheckpointFiles`] are read at any time.
 
-mod files;
 pub mod import;
+mod lock;
+mod log;
+mod reader;
 mod tensors;
 mod training;
 mod transaction;
@@ -17,6 +20,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use lock::{LockedDirectory, is_leftover};
+pub use log::TrainingLog;
+pub use reader::CheckpointFiles;
 pub use training::{CorpusRecord, TrainingRecord, TrainingState, save};
 pub use transaction::replace_file;
 pub use vocabulary_file::escape;
@@ -39,6 +45,16 @@ const TRAINING_TENSORS: &str = "training.safetensors";
 const TRAINING: &str = "training.json";
 /// The training log: one record per logging interval and one per epoch.
 pub const LOG: &str = "log.jsonl";
+
+/// The files of a checkpoint, which are replaced together.
+const FILES: &[&str] = &[
+    MODEL,
+    CONFIG,
+    VOCABULARY,
+    TOKENIZER,
+    TRAINING_TENSORS,
+    TRAINING,
+];
 
 const RESTORE_ALL: &str = "The files of a model belong together: restore them from one copy";
 
@@ -78,49 +94,20 @@ impl Checkpoint {
     /// # Errors
     /// If a file is missing, truncated or from a newer version, or the files do not match.
     pub fn read(directory: &Path) -> Result<Self> {
-        let description = Self::describe(directory)?;
-        let vocabulary = read_vocabulary(directory, &description)?;
-        let mut file = TensorFile::read(&directory.join(MODEL))?;
-        let parameters = parameter_specs(&description.config)
-            .iter()
-            .map(|spec| file.take(&spec.name, &spec.shape))
-            .collect::<Result<_>>()?;
-        let initial_states = file.take_indexed("initial_state");
-        file.finish()?;
-        Ok(Self {
-            description,
-            vocabulary,
-            parameters,
-            initial_states: (!initial_states.is_empty()).then_some(initial_states),
-        })
-    }
-
-    /// Reads only the configuration.
-    ///
-    /// # Errors
-    /// If it is missing, invalid, or from a newer version.
-    pub fn describe(directory: &Path) -> Result<Description> {
-        if !directory.is_dir() {
-            return Err(Error::invalid(
-                format!("the model {}", directory.display()),
-                "it is not a directory",
-                "Give a directory that `elman train` wrote",
-            ));
-        }
-        transaction::recover(directory)?;
-        let description: Description = files::read_json(&directory.join(CONFIG))?;
-        description.config.validate()?;
-        Ok(description)
+        CheckpointFiles::open(directory)?.checkpoint()
     }
 
     /// Writes the model without a training state. A training state in the directory is removed,
     /// because it belongs to another model.
     ///
     /// # Errors
-    /// If the directory cannot be written; its previous content is unchanged.
+    /// If the directory cannot be written, or another process writes into it; its previous content
+    /// is unchanged.
     pub fn write(&self, directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        let directory = LockedDirectory::lock(directory)?;
         let mut transaction = start_transaction(
-            directory,
+            &directory,
             &self.description,
             &self.vocabulary,
             &self.parameters,
@@ -133,14 +120,59 @@ impl Checkpoint {
     }
 }
 
+impl CheckpointFiles {
+    /// The model.
+    ///
+    /// # Errors
+    /// If a file is missing, truncated or from a newer version, or the files do not match.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let description = self.description()?;
+        let vocabulary = read_vocabulary(self, &description)?;
+        let mut file = TensorFile::parse(&self.bytes(MODEL)?, &self.path(MODEL))?;
+        let parameters = parameter_specs(&description.config)
+            .iter()
+            .map(|spec| file.take(&spec.name, &spec.shape))
+            .collect::<Result<_>>()?;
+        let initial_states = file.take_indexed("initial_state");
+        file.finish()?;
+        Ok(Checkpoint {
+            description,
+            vocabulary,
+            parameters,
+            initial_states: (!initial_states.is_empty()).then_some(initial_states),
+        })
+    }
+
+    /// Only the configuration.
+    ///
+    /// # Errors
+    /// If it is missing, invalid, or from a newer version.
+    pub fn description(&self) -> Result<Description> {
+        let description: Description = self.json(CONFIG)?;
+        description.config.validate()?;
+        Ok(description)
+    }
+}
+
+/// Checks that a checkpoint can be there.
+fn check_is_directory(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("the model {}", directory.display()),
+        "it is not a directory",
+        "Give a directory that `elman train` wrote",
+    ))
+}
+
 /// Reads the vocabulary and checks it against the configuration.
-fn read_vocabulary(directory: &Path, description: &Description) -> Result<Vocabulary> {
-    let path = directory.join(VOCABULARY);
-    let types = vocabulary_file::read(&files::read_text(&path)?)?;
+fn read_vocabulary(files: &CheckpointFiles, description: &Description) -> Result<Vocabulary> {
+    let types = vocabulary_file::read(&files.text(VOCABULARY)?)?;
     let vocab_size = description.config.vocab_size;
     if types.len() != vocab_size {
         return Err(Error::invalid(
-            path.display().to_string(),
+            files.path(VOCABULARY).display().to_string(),
             format!(
                 "it has {} lines, and config.json says vocab_size {vocab_size}",
                 types.len()
@@ -149,7 +181,7 @@ fn read_vocabulary(directory: &Path, description: &Description) -> Result<Vocabu
         ));
     }
     let vocabulary = match description.unit {
-        Unit::Bpe => read_subwords(directory, &types)?,
+        Unit::Bpe => read_subwords(files, &types)?,
         Unit::Word | Unit::Char | Unit::Byte => Vocabulary::new(types)?,
     };
     Ok(if description.skip_unknown {
@@ -160,17 +192,16 @@ fn read_vocabulary(directory: &Path, description: &Description) -> Result<Vocabu
 }
 
 /// Reads the tokenizer of a subword model and checks it against the types of `vocab.txt`.
-fn read_subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
-    let path = directory.join(TOKENIZER);
-    let name = path.display().to_string();
-    if !path.exists() {
+fn read_subwords(files: &CheckpointFiles, types: &[String]) -> Result<Vocabulary> {
+    let name = files.path(TOKENIZER).display().to_string();
+    if !files.contains(TOKENIZER) {
         return Err(Error::invalid(
             name,
             "it is missing, and text cannot be split into this model's subwords without it",
             "Restore it from a copy of the model",
         ));
     }
-    let vocabulary = Vocabulary::from_subwords(Subwords::read(&path)?)?;
+    let vocabulary = Vocabulary::from_subwords(Subwords::parse(files.text(TOKENIZER)?, &name)?)?;
     if vocabulary.types() == types {
         return Ok(vocabulary);
     }
@@ -192,13 +223,12 @@ fn read_subwords(directory: &Path, types: &[String]) -> Result<Vocabulary> {
 
 /// Starts writing a checkpoint: adds the files of the model itself.
 fn start_transaction<'a>(
-    directory: &'a Path,
+    directory: &'a LockedDirectory,
     description: &Description,
     vocabulary: &Vocabulary,
     parameters: &ParameterValues,
     initial_states: Option<&[Vec<f32>]>,
 ) -> Result<Transaction<'a>> {
-    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let mut transaction = Transaction::new(directory);
     let mut tensors = named_tensors("", &parameter_specs(&description.config), parameters);
     tensors.extend(indexed_tensors(
@@ -206,7 +236,7 @@ fn start_transaction<'a>(
         initial_states.unwrap_or_default(),
     ));
     transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
-    transaction.add_bytes(CONFIG, &files::json(description))?;
+    transaction.add_bytes(CONFIG, &json(description))?;
     transaction.add_bytes(
         VOCABULARY,
         vocabulary_file::write(vocabulary.types()).as_bytes(),
@@ -217,6 +247,13 @@ fn start_transaction<'a>(
         None => transaction.remove(TOKENIZER),
     }
     Ok(transaction)
+}
+
+/// The content of a JSON file.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain structs have a JSON form");
+    text.push(b'\n');
+    text
 }
 
 /// One tensor for each parameter, named `{prefix}{parameter}`.

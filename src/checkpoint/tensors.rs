@@ -1,10 +1,13 @@
 //! Reading and writing safetensors files of f32 tensors.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, SafeTensors};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::error::{Error, Result};
 
@@ -16,35 +19,65 @@ pub(super) struct NamedTensor<'a> {
     pub(super) values: &'a [f32],
 }
 
-/// Writes a file that `safetensors.torch.load_file` reads. It has the mode that the umask gives.
+/// The JSON header of a file: names, shapes and places of its tensors, in the order of the data.
+struct Header<'a> {
+    metadata: BTreeMap<&'static str, &'static str>,
+    tensors: Vec<(&'a str, TensorInfo)>,
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1 + self.tensors.len()))?;
+        map.serialize_entry("__metadata__", &self.metadata)?;
+        for (name, info) in &self.tensors {
+            map.serialize_entry(name, info)?;
+        }
+        map.end()
+    }
+}
+
+/// Writes a file that `safetensors.torch.load_file` reads.
+///
+/// The functions of the crate `safetensors` hold a copy of the file in memory, or write a second
+/// temporary file with a random name, which stays where the process is killed.
 pub(super) fn write(path: &Path, tensors: &[NamedTensor<'_>]) -> Result<()> {
-    let malformed = |error: SafeTensorError| {
-        Error::invalid(
-            path.display().to_string(),
-            error.to_string(),
-            "This is a bug in Elman",
-        )
+    let mut sorted: Vec<_> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    let header = header(&sorted);
+    let mut file = BufWriter::new(File::create(path).map_err(Error::io("write", path))?);
+    let mut write = || {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for tensor in &sorted {
+            file.write_all(bytemuck::cast_slice(tensor.values))?;
+        }
+        file.flush()
     };
-    let views = tensors
-        .iter()
-        .map(|tensor| {
-            let bytes = bytemuck::cast_slice(tensor.values);
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-            Ok((&tensor.name, view.map_err(malformed)?))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    // `serialize_to_file` writes a private temporary file (mode 0600) and renames it to `path`.
-    // The file created here has the default mode, which is restored afterwards.
-    let permissions = File::create(path)
-        .and_then(|file| file.metadata())
-        .map_err(Error::io("write", path))?
-        .permissions();
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| match error {
-        SafeTensorError::IoError(source) => Error::io("write", path)(source),
-        other => malformed(other),
-    })?;
-    fs::set_permissions(path, permissions).map_err(Error::io("write", path))
+    write().map_err(Error::io("write", path))
+}
+
+/// The bytes of the header, padded with spaces to a multiple of eight.
+fn header(tensors: &[&NamedTensor<'_>]) -> Vec<u8> {
+    let mut end = 0;
+    let mut info = |tensor: &NamedTensor<'_>| {
+        let start = end;
+        end += size_of_val(tensor.values);
+        TensorInfo {
+            dtype: Dtype::F32,
+            shape: tensor.shape.clone(),
+            data_offsets: (start, end),
+        }
+    };
+    let header = Header {
+        metadata: BTreeMap::from([("format", "pt")]),
+        tensors: tensors
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), info(tensor)))
+            .collect(),
+    };
+    let mut bytes = serde_json::to_vec(&header).expect("a header has a JSON form");
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    bytes
 }
 
 /// The tensors of a file, taken one by one by name.
@@ -55,15 +88,13 @@ pub(super) struct TensorFile {
 }
 
 impl TensorFile {
-    /// Reads and checks the whole file.
+    /// Parses and checks the content of the file at `path`.
     ///
     /// # Errors
-    /// If it is missing, truncated, not a safetensors file, or holds a tensor that is not f32 or
-    /// not finite.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    /// If it is truncated, not a safetensors file, or holds a tensor that is not f32 or not finite.
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| {
             Error::invalid(
                 name.clone(),
                 format!("it is not a complete safetensors file ({error})"),

@@ -3,7 +3,8 @@
 //! Inputs and outputs: [`Snapshot`], [`Recipe`], [`Progress`] and the record of the corpus.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::tensors::{self, TensorFile};
 use super::transaction::temporary_path;
 use super::{
-    Checkpoint, Description, FORMAT, MODEL, TOKENIZER, TRAINING, TRAINING_TENSORS, VOCABULARY,
-    files, indexed_tensors, named_tensors, start_transaction,
+    Checkpoint, CheckpointFiles, Description, FORMAT, LockedDirectory, MODEL, TOKENIZER, TRAINING,
+    TRAINING_TENSORS, VOCABULARY, indexed_tensors, json, named_tensors, start_transaction,
 };
 use crate::corpus::{Limits, Vocabulary};
 use crate::error::{Error, Result};
+use crate::hash::Hash;
 use crate::model::{ParameterSpec, ParameterValues, parameter_specs};
 use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
 
@@ -64,42 +66,6 @@ pub struct TrainingRecord {
     pub files: BTreeMap<String, String>,
 }
 
-impl TrainingRecord {
-    /// Reads the record of the run that trained a model.
-    ///
-    /// # Errors
-    /// If it is missing, damaged or from a newer version.
-    pub fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(TRAINING);
-        if !path.exists() {
-            return Err(Error::invalid(
-                path.display().to_string(),
-                "it is missing, so there is no training to resume or repeat: this model has no \
-                 training state",
-                "Use the model as it is, or start a new run",
-            ));
-        }
-        let record: Self = files::read_json(&path)?;
-        record.recipe.validate()?;
-        Ok(record)
-    }
-
-    /// Checks that the files are the ones that were written with this record.
-    fn check_files(&self, directory: &Path) -> Result<()> {
-        for (name, hash) in &self.files {
-            let path = directory.join(name);
-            if files::sha256(&path)? != *hash {
-                return Err(Error::invalid(
-                    path.display().to_string(),
-                    "it was changed after the training state was written",
-                    "Resuming needs the original files: restore them, or start a new run",
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What resuming needs: tensors and record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingState {
@@ -109,16 +75,40 @@ pub struct TrainingState {
     pub record: TrainingRecord,
 }
 
-impl TrainingState {
-    /// Reads the training state that belongs to a model.
+impl CheckpointFiles {
+    /// Whether there is a training state.
+    pub fn has_training(&self) -> bool {
+        self.contains(TRAINING)
+    }
+
+    /// The record of the run that trained the model.
+    ///
+    /// # Errors
+    /// If it is missing, damaged or from a newer version.
+    pub fn training_record(&self) -> Result<TrainingRecord> {
+        if !self.has_training() {
+            return Err(Error::invalid(
+                self.path(TRAINING).display().to_string(),
+                "it is missing, so there is no training to resume or repeat: this model has no \
+                 training state",
+                "Use the model as it is, or start a new run",
+            ));
+        }
+        let record: TrainingRecord = self.json(TRAINING)?;
+        record.recipe.validate()?;
+        Ok(record)
+    }
+
+    /// The training state that belongs to the model.
     ///
     /// # Errors
     /// If a file is missing, damaged, from a newer version, or was changed after the state was
     /// written.
-    pub fn read(directory: &Path, checkpoint: &Checkpoint) -> Result<Self> {
-        let record = TrainingRecord::read(directory)?;
-        record.check_files(directory)?;
-        let mut file = TensorFile::read(&directory.join(TRAINING_TENSORS))?;
+    pub fn training_state(&self, checkpoint: &Checkpoint) -> Result<TrainingState> {
+        let record = self.training_record()?;
+        self.check_hashes(&record)?;
+        let path = self.path(TRAINING_TENSORS);
+        let mut file = TensorFile::parse(&self.bytes(TRAINING_TENSORS)?, &path)?;
         let specs = parameter_specs(&checkpoint.description.config);
         let optimizer = optimizer_states(&record.recipe)
             .iter()
@@ -132,7 +122,7 @@ impl TrainingState {
         let average = take_group_if_present(&mut file, &specs, "average")?;
         let carried = file.take_indexed("carried");
         file.finish()?;
-        Ok(Self {
+        Ok(TrainingState {
             snapshot: Snapshot {
                 parameters: Arc::new(checkpoint.parameters.clone()),
                 best: best.map(Arc::new),
@@ -143,6 +133,20 @@ impl TrainingState {
             },
             record,
         })
+    }
+
+    /// Checks that the files are the ones that were written with this record.
+    fn check_hashes(&self, record: &TrainingRecord) -> Result<()> {
+        for (name, hash) in &record.files {
+            if self.sha256(name)? != *hash {
+                return Err(Error::invalid(
+                    self.path(name).display().to_string(),
+                    "it was changed after the training state was written",
+                    "Resuming needs the original files: restore them, or start a new run",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -182,7 +186,7 @@ fn take_group_if_present(
 /// # Errors
 /// If the directory cannot be written; its previous content is unchanged.
 pub fn save(
-    directory: &Path,
+    directory: &LockedDirectory,
     description: &Description,
     vocabulary: &Vocabulary,
     snapshot: &Snapshot,
@@ -214,7 +218,10 @@ pub fn save(
     names.extend(vocabulary.subwords().map(|_| TOKENIZER));
     let mut hashes = BTreeMap::new();
     for name in names {
-        let hash = files::sha256(&temporary_path(directory, name))?;
+        let path = temporary_path(directory, name);
+        let hash = File::open(&path)
+            .and_then(Hash::of)
+            .map_err(Error::io("read", &path))?;
         hashes.insert(name.to_owned(), hash);
     }
     let record = TrainingRecord {
@@ -225,6 +232,6 @@ pub fn save(
         corpus: corpus.clone(),
         files: hashes,
     };
-    transaction.add_bytes(TRAINING, &files::json(&record))?;
+    transaction.add_bytes(TRAINING, &json(&record))?;
     transaction.commit()
 }

@@ -2,17 +2,21 @@
 //! are old or all are new.
 //!
 //! Each file is first written and synced under a temporary name. A journal that lists the files
-//! commits the change. Then the files are renamed and the journal is removed. Opening the directory
-//! later completes the change if there is a journal; temporary files without a journal are
-//! ignored.
+//! commits the change: from then on, the new content of a file is that under its temporary name, if
+//! there is one, and else that under its name. Then the files are renamed and the journal is
+//! removed. The next process that writes completes a change whose journal is still there, and
+//! removes temporary files that no journal lists. Readers do neither: see
+//! [`reader`](super::reader).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use same_file::Handle;
 
 use crate::error::{Error, Result};
 
-const JOURNAL: &str = ".journal";
+pub(super) const JOURNAL: &str = ".journal";
 
 /// Precedes the name of a file to remove in the journal.
 const REMOVED: char = '-';
@@ -24,6 +28,62 @@ pub(super) struct Transaction<'a> {
     directory: &'a Path,
     /// The lines of the journal.
     journal: Vec<String>,
+}
+
+/// A change that is committed, but may not be complete.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// The journal's file. Each change has its own.
+    handle: Handle,
+    lines: Vec<String>,
+}
+
+/// Opens a file. `None` if there is no such file.
+pub(super) fn open(path: &Path) -> Result<Option<Handle>> {
+    match Handle::from_path(path) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("open", path)(error)),
+    }
+}
+
+impl Journal {
+    /// Reads the journal. `None` if no change is in progress.
+    pub(super) fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(JOURNAL);
+        let Some(handle) = open(&path)? else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        handle
+            .as_file()
+            .read_to_string(&mut text)
+            .map_err(Error::io("read", &path))?;
+        Ok(Some(Self {
+            handle,
+            lines: text.lines().map(str::to_owned).collect(),
+        }))
+    }
+
+    /// Whether the directory still has this journal.
+    pub(super) fn is_current(&self, directory: &Path) -> Result<bool> {
+        Ok(open(&directory.join(JOURNAL))?.is_some_and(|current| current == self.handle))
+    }
+
+    /// Opens a file as it is after the change, which another process may complete at any time.
+    /// `None` if the file does not exist then.
+    pub(super) fn open_file(&self, directory: &Path, name: &str) -> Result<Option<Handle>> {
+        let removed = |line: &String| line.strip_prefix(REMOVED) == Some(name);
+        if self.lines.iter().any(removed) {
+            return Ok(None);
+        }
+        if self.lines.iter().any(|line| line == name)
+            && let Some(handle) = open(&temporary_path(directory, name))?
+        {
+            return Ok(Some(handle));
+        }
+        open(&directory.join(name))
+    }
 }
 
 /// The path at which a file is written before it is renamed.
@@ -116,20 +176,14 @@ impl<'a> Transaction<'a> {
 }
 
 /// Completes a change that was interrupted after its journal was written. Does nothing if there is
-/// no journal.
+/// no journal. Only for the process that writes.
 pub(super) fn recover(directory: &Path) -> Result<()> {
-    let journal = directory.join(JOURNAL);
-    let lines = match fs::read_to_string(&journal) {
-        Ok(lines) => lines,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("read", &journal)(error)),
+    let Some(journal) = Journal::read(directory)? else {
+        return Ok(());
     };
-    for line in lines.lines() {
+    for line in &journal.lines {
         match line.strip_prefix(REMOVED) {
-            Some(name) => {
-                let path = directory.join(name);
-                done_or_done_before(fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
-            }
+            Some(name) => remove(&directory.join(name))?,
             None => {
                 let new = temporary_path(directory, line);
                 let renamed = fs::rename(&new, directory.join(line));
@@ -138,7 +192,22 @@ pub(super) fn recover(directory: &Path) -> Result<()> {
         }
     }
     sync_directory(directory);
-    fs::remove_file(&journal).map_err(Error::io("remove", &journal))
+    let path = directory.join(JOURNAL);
+    fs::remove_file(&path).map_err(Error::io("remove", &path))
+}
+
+/// Removes the temporary files of changes that were interrupted before their journals were written.
+/// Only for the process that writes, after [`recover`]. `names` are those of all files and of the
+/// journal.
+pub(super) fn remove_temporary_files(directory: &Path, names: &[&str]) -> Result<()> {
+    names
+        .iter()
+        .try_for_each(|name| remove(&temporary_path(directory, name)))
+}
+
+/// Removes a file if it exists.
+fn remove(path: &Path) -> Result<()> {
+    done_or_done_before(fs::remove_file(path)).map_err(Error::io("remove", path))
 }
 
 /// Accepts a missing file: the change to it was made before the interruption.

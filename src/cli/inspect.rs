@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::Output;
 use super::perplexity::perplexity;
 use super::summary;
-use crate::checkpoint::{Checkpoint, TrainingRecord, TrainingState, escape};
+use crate::checkpoint::{CheckpointFiles, TrainingRecord, escape};
 use crate::error::Result;
 use crate::model::{ParameterSpec, parameter_specs};
 
@@ -23,10 +23,11 @@ pub(super) struct InspectFlags {
 }
 
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
-    let checkpoint = Checkpoint::read(&flags.model)?;
+    let files = CheckpointFiles::open(&flags.model)?;
+    let checkpoint = files.checkpoint()?;
     // A model does not need a training state.
-    let record = if flags.model.join("training.json").exists() {
-        Some(TrainingState::read(&flags.model, &checkpoint)?.record)
+    let record = if files.has_training() {
+        Some(files.training_state(&checkpoint)?.record)
     } else {
         None
     };

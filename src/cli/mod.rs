@@ -41,7 +41,7 @@ pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
 pub use stderr::write_line as write_stderr_line;
 
-use crate::checkpoint::{Checkpoint, Description, LOG};
+use crate::checkpoint::{Checkpoint, Description, is_leftover};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::model::{Model, cell_kind, comma_separated};
@@ -228,8 +228,10 @@ fn check_unused(directory: &Path, force: bool, alternatives: &str) -> Result<()>
         ));
     }
     let is_used = match std::fs::read_dir(directory) {
-        // A run that ended before its first checkpoint left only a log.
-        Ok(entries) => entries.flatten().any(|entry| entry.file_name() != LOG),
+        // A run that ended before its first checkpoint left only a log and temporary files.
+        Ok(entries) => entries
+            .flatten()
+            .any(|entry| !is_leftover(&entry.file_name().to_string_lossy())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(error) => return Err(Error::io("read", directory)(error)),
     };

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::table_flags::flags_of;
-use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TOKENIZER, TrainingRecord};
+use crate::checkpoint::{CheckpointFiles, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::field::Choice;
@@ -15,9 +15,15 @@ pub(super) use super::table_flags::Flag;
 
 /// The flags of the run whose model is in `directory`, with its files.
 pub(super) fn saved_flags(directory: &Path) -> Result<Vec<Flag>> {
-    let description = Checkpoint::describe(directory)?;
-    let record = TrainingRecord::read(directory)?;
-    let mut flags = run_flags(&description, &record.corpus, &record.recipe);
+    let files = CheckpointFiles::open(directory)?;
+    Ok(flags_of_saved(
+        &files.description()?,
+        files.training_record()?,
+    ))
+}
+
+fn flags_of_saved(description: &Description, record: TrainingRecord) -> Vec<Flag> {
+    let mut flags = run_flags(description, &record.corpus, &record.recipe);
     let files = [
         ("train", record.corpus.train),
         ("valid", record.corpus.valid),
@@ -26,12 +32,14 @@ pub(super) fn saved_flags(directory: &Path) -> Result<Vec<Flag>> {
     for (name, path) in files {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
     }
-    Ok(flags)
+    flags
 }
 
 /// The flags that repeat the run whose model is in `directory`, with that model's subwords.
 pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
-    if let Some(init) = TrainingRecord::read(directory)?.corpus.init {
+    let files = CheckpointFiles::open(directory)?;
+    let (description, record) = (files.description()?, files.training_record()?);
+    if let Some(init) = &record.corpus.init {
         return Err(Error::invalid(
             format!("--config {}", directory.display()),
             format!(
@@ -41,7 +49,7 @@ pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
             "Give --init and the flags of the run on the command line",
         ));
     }
-    let mut flags = saved_flags(directory)?;
+    let mut flags = flags_of_saved(&description, record);
     let is_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
     if flags.iter().any(is_subwords) {
         flags

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::schedule::Schedule;
 use crate::model::ParameterValues;
@@ -15,10 +15,13 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the epoch's training tokens, in nats per token, each measured before its
     /// update.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub train_loss: f64,
     /// Loss on the validation text, in nats per token.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub valid_loss: f64,
-    /// e to the power of the validation loss.
+    /// e to the power of the validation loss. Infinite where it is too large for a number.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub valid_perplexity: f64,
     /// The learning rate of the epoch's last update.
     pub lr: f32,
@@ -31,6 +34,11 @@ pub struct EpochRecord {
     /// Whether averaged weights were validated.
     #[serde(default)]
     pub averaged: bool,
+}
+
+/// Reads a number. JSON has no infinity, which is written as `null`.
+fn number_or_infinity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// The state of a run: everything that resuming needs apart from tensors.

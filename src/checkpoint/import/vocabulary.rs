@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use crate::checkpoint::files::read_text;
 use crate::checkpoint::vocabulary_file::unescape;
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -28,7 +27,8 @@ const LINE_ENDS: [&str; 2] = ["</s>", "<eos>"];
 /// If the file cannot be read, a line is not a token of the unit, the ids are not those of the
 /// lines, a token occurs twice, or there is no boundary.
 pub(super) fn read(path: &Path, unit: Unit) -> Result<ForeignVocabulary> {
-    parse(&read_text(path)?, &path.display().to_string(), unit)
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    parse(&text, &path.display().to_string(), unit)
 }
 
 fn parse(text: &str, file: &str, unit: Unit) -> Result<ForeignVocabulary> {

@@ -13,7 +13,7 @@ mod start;
 mod texts;
 mod vocabulary_flags;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -22,7 +22,7 @@ pub(super) use flags::TrainFlags;
 
 use super::{check_unused, heap, quoted};
 use crate::check::check_mixed_products;
-use crate::checkpoint::{self, CorpusRecord, Description};
+use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, TrainingLog};
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ struct TrainingRun<'a> {
     description: Description,
     corpus: &'a Corpus,
     record: CorpusRecord,
-    directory: PathBuf,
+    directory: LockedDirectory,
     resumed: bool,
 }
 
@@ -52,12 +52,13 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     let start = Instant::now();
     let mut device = flags.device.open()?;
     flags.notes.iter().for_each(|note| stderr_line!("{note}"));
+    let directory = match &flags.resume {
+        Some(directory) => lock(directory)?,
+        None => prepare_directory(flags)?,
+    };
     let saved = match &flags.resume {
-        Some(directory) => Some(SavedRun::read(flags, directory)?),
-        None => {
-            prepare_directory(flags)?;
-            None
-        }
+        Some(_) => Some(SavedRun::read(flags, &directory)?),
+        None => None,
     };
     let (text, valid) = texts::texts(flags)?;
     let init = start::initial_model(flags, &text)?;
@@ -77,8 +78,8 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
         vectors: flags.vocabulary.vectors.clone(),
     };
     let mut run = match saved {
-        Some(saved) => saved.resume(&mut device, flags, &corpus, record)?,
-        None => start::start(&mut device, flags, init, &corpus, record)?,
+        Some(saved) => saved.resume(&mut device, flags, &corpus, record, directory)?,
+        None => start::start(&mut device, flags, init, &corpus, record, directory)?,
     };
     if run.trainer.recipe().precision == PrecisionKind::Mixed {
         check_mixed_products(&mut device)?;
@@ -97,11 +98,21 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
 /// Creates the directory of a new run.
 ///
 /// # Errors
-/// If it is in use, or cannot be created.
-fn prepare_directory(flags: &TrainFlags) -> Result<()> {
+/// If it has a model, another process writes into it, or it cannot be created.
+fn prepare_directory(flags: &TrainFlags) -> Result<LockedDirectory> {
     let resume = format!("--resume {} continues its run, ", quoted(&flags.out));
     check_unused(&flags.out, flags.force, &resume)?;
-    std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))
+    std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
+    lock(&flags.out)
+}
+
+/// Locks the directory of a run until the run ends.
+fn lock(directory: &Path) -> Result<LockedDirectory> {
+    let locked = LockedDirectory::lock(directory)?;
+    if let Some(warning) = locked.warning() {
+        stderr_line!("warning: {warning}");
+    }
+    Ok(locked)
 }
 
 /// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
@@ -137,7 +148,12 @@ impl TrainingRun<'_> {
 
     /// Trains until the end, or until interrupted.
     fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<Outcome> {
-        let mut progress = ProgressReporter::new(&self.directory, self.resumed, &self.trainer)?;
+        let log = if self.resumed {
+            TrainingLog::resume(&self.directory, self.trainer.progress())?
+        } else {
+            TrainingLog::start(&self.directory)?
+        };
+        let mut progress = ProgressReporter::new(log, &self.trainer);
         let outcome = loop {
             match self.trainer.advance(device)? {
                 Event::Steps {
@@ -153,8 +169,10 @@ impl TrainingRun<'_> {
                     }
                 }
                 Event::Epoch(record) => {
+                    // The log has every epoch of the checkpoint, even if the process is killed.
+                    progress.log(&record)?;
                     self.save(device)?;
-                    progress.epoch(&record)?;
+                    progress.epoch(&record);
                     if interrupted.load(Ordering::SeqCst) {
                         break Outcome::Interrupted;
                     }

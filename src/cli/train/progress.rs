@@ -1,16 +1,14 @@
 //! The progress of `elman train`: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::checkpoint::LOG;
+use crate::checkpoint::TrainingLog;
 use crate::cli::perplexity::perplexity;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::train::{EpochRecord, Trainer};
 
 /// Time between two records of windows in the log, and between two plain lines.
@@ -31,22 +29,12 @@ struct WindowsRecord {
 pub(super) struct ProgressReporter {
     bar: ProgressBar,
     is_terminal: bool,
-    log: File,
-    path: PathBuf,
+    log: TrainingLog,
     last_record: Instant,
 }
 
 impl ProgressReporter {
-    /// Opens the log, to append to that of a resumed run.
-    pub(super) fn new(directory: &Path, resumed: bool, trainer: &Trainer) -> Result<Self> {
-        let path = directory.join(LOG);
-        let log = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .append(resumed)
-            .truncate(!resumed)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
+    pub(super) fn new(log: TrainingLog, trainer: &Trainer) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             Some(trainer.windows_per_epoch() as u64),
@@ -61,20 +49,12 @@ impl ProgressReporter {
         {
             bar.set_style(style.progress_chars("=> "));
         }
-        Ok(Self {
+        Self {
             bar,
             is_terminal,
             log,
-            path,
             last_record: Instant::now(),
-        })
-    }
-
-    fn record(&mut self, record: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(record).expect("plain structs have a JSON form") + "\n";
-        self.log
-            .write_all(line.as_bytes())
-            .map_err(Error::io("write", &self.path))
+        }
     }
 
     /// Reports that windows are done.
@@ -101,7 +81,7 @@ impl ProgressReporter {
         }
         self.last_record = Instant::now();
         let window = progress.window;
-        self.record(&WindowsRecord {
+        self.log.append(&WindowsRecord {
             epoch,
             window,
             loss,
@@ -118,9 +98,13 @@ impl ProgressReporter {
         Ok(())
     }
 
-    /// Reports that an epoch is done.
-    pub(super) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.record(record)?;
+    /// Adds an epoch to the log.
+    pub(super) fn log(&mut self, record: &EpochRecord) -> Result<()> {
+        self.log.append(record)
+    }
+
+    /// Reports that an epoch is done and saved.
+    pub(super) fn epoch(&mut self, record: &EpochRecord) {
         let line = format!(
             "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {}  lr {}  {:.0} \
              tokens/s  {:.1} s{}{}",
@@ -149,7 +133,6 @@ impl ProgressReporter {
             stderr_line!("{line}");
         }
         self.bar.reset();
-        Ok(())
     }
 
     /// Removes the bar.

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::TrainingRun;
 use super::flags::TrainFlags;
-use crate::checkpoint::{Checkpoint, CorpusRecord, Description, TrainingRecord, TrainingState};
+use crate::checkpoint::{
+    Checkpoint, CheckpointFiles, CorpusRecord, Description, LockedDirectory, TrainingRecord,
+    TrainingState,
+};
 use crate::cli::replay;
 use crate::corpus::Corpus;
 use crate::device::Device;
@@ -13,23 +16,22 @@ use crate::model::Classes;
 use crate::train::{Recipe, Trainer};
 
 /// A run saved on disk.
-pub(super) struct SavedRun<'a> {
-    directory: &'a Path,
+pub(super) struct SavedRun {
     pub(super) checkpoint: Checkpoint,
     training: TrainingState,
 }
 
-impl<'a> SavedRun<'a> {
+impl SavedRun {
     /// Reads a run.
     ///
     /// # Errors
     /// If it cannot be read, or the flags contradict it.
-    pub(super) fn read(flags: &TrainFlags, directory: &'a Path) -> Result<Self> {
-        let checkpoint = Checkpoint::read(directory)?;
-        let training = TrainingState::read(directory, &checkpoint)?;
+    pub(super) fn read(flags: &TrainFlags, directory: &LockedDirectory) -> Result<Self> {
+        let files = CheckpointFiles::open(directory)?;
+        let checkpoint = files.checkpoint()?;
+        let training = files.training_state(&checkpoint)?;
         check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
         Ok(Self {
-            directory,
             checkpoint,
             training,
         })
@@ -45,6 +47,7 @@ impl<'a> SavedRun<'a> {
         flags: &TrainFlags,
         corpus: &'c Corpus,
         record: CorpusRecord,
+        directory: LockedDirectory,
     ) -> Result<TrainingRun<'c>> {
         let saved = self.training.record;
         if saved.corpus.sha256 != record.sha256 {
@@ -62,6 +65,12 @@ impl<'a> SavedRun<'a> {
             Some(_) => saved.recipe.with_epochs(flags.recipe()?.epochs)?,
             None => saved.recipe,
         };
+        // The rest of the record says how the run was started.
+        let record = CorpusRecord {
+            train: record.train,
+            valid: record.valid,
+            ..saved.corpus
+        };
         let trainer = Trainer::resume(
             device,
             self.checkpoint.description.config.clone(),
@@ -75,7 +84,7 @@ impl<'a> SavedRun<'a> {
             description: self.checkpoint.description,
             corpus,
             record,
-            directory: self.directory.to_owned(),
+            directory,
             resumed: true,
         })
     }

@@ -7,7 +7,7 @@ use super::extend::extend;
 use super::flags::TrainFlags;
 use super::texts::TrainingText;
 use crate::checkpoint::vectors::WordVectors;
-use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT};
+use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT, LockedDirectory};
 use crate::corpus::{Corpus, Vocabulary};
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
@@ -70,6 +70,7 @@ pub(super) fn start<'a>(
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
     record: CorpusRecord,
+    directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
     let recipe = flags.recipe()?;
     let (mut description, values) = match init {
@@ -92,7 +93,7 @@ pub(super) fn start<'a>(
         description,
         corpus,
         record,
-        directory: flags.out.clone(),
+        directory,
         resumed: false,
     })
 }
