@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in &lines {
         sentences.push(model.encode(line)?);
     }
-    let mut scorer = Scorer::new(&mut device, model.network(), sentences.len(), false)?;
+    let mut scorer = Scorer::new(&mut device, model.network(), false)?;
     let scores = scorer.score(&mut device, model.network(), &sentences)?;
     for (line, score) in lines.iter().zip(scores) {
         println!("{:.4}\t{line}", score.log10_prob);

@@ -59,6 +59,23 @@ impl Evaluation {
         })
     }
 
+    /// The evaluation of several texts together.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn of_all<'a>(texts: impl Iterator<Item = &'a Self> + Clone) -> Result<Self> {
+        Self::new(
+            texts.clone().map(Self::nats).sum(),
+            texts.clone().map(|text| text.tokens).sum(),
+            texts.map(|text| text.oov).sum(),
+        )
+    }
+
+    /// The sum of the losses in nats.
+    fn nats(&self) -> f64 {
+        -self.log10_prob * std::f64::consts::LN_10
+    }
+
     /// The mean loss in nats per token.
     pub fn loss(&self) -> f64 {
         self.loss
@@ -66,7 +83,7 @@ impl Evaluation {
 
     /// The evaluation per word and per character, which does not depend on what a token is.
     pub fn by_text(&self, text: &TextReport) -> TextEvaluation {
-        let incomparable = match (text.size, self.oov, text.replaced) {
+        let incomparable = match (text.size, self.oov, text.unknown.read_as_unk) {
             (None, ..) => {
                 Some("the text is not UTF-8, so it has no words and characters".to_owned())
             }
@@ -76,11 +93,11 @@ impl Evaluation {
             )),
             (.., 1..) => Some(format!(
                 "{} token(s) were read as <unk>, and what they are would cost more",
-                text.replaced
+                text.unknown.read_as_unk
             )),
             _ => None,
         };
-        let nats = -self.log10_prob * std::f64::consts::LN_10;
+        let nats = self.nats();
         let mean = |count: fn(TextSize) -> u64| {
             let size = text.size.filter(|_| incomparable.is_none())?;
             // The perplexity of a very long word overflows.
@@ -180,6 +197,7 @@ impl Evaluator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::UnknownWords;
 
     #[test]
     fn uniform_model_per_word_and_character() {
@@ -222,7 +240,10 @@ mod tests {
                 oov,
                 TextReport {
                     size,
-                    replaced,
+                    unknown: UnknownWords {
+                        read_as_unk: replaced,
+                        ..UnknownWords::default()
+                    },
                     ..TextReport::default()
                 },
             );

@@ -22,6 +22,8 @@ pub struct Sampling {
     /// Restricts sampling to the most likely tokens that together have at least this probability;
     /// 1 for all.
     pub top_p: f64,
+    /// A token that is never sampled, such as the unknown token.
+    pub excluded: Option<u32>,
 }
 
 impl Default for Sampling {
@@ -30,6 +32,7 @@ impl Default for Sampling {
             temperature: 1.0,
             top_k: None,
             top_p: 1.0,
+            excluded: None,
         }
     }
 }
@@ -68,9 +71,10 @@ impl Sampling {
     }
 
     /// Samples from a distribution given as natural logarithms. `uniform` is a random number in
-    /// [0, 1). Returns an index into `log_probabilities`.
+    /// [0, 1). Returns an index into `log_probabilities`, of which one at least is not excluded.
     pub fn sample(&self, log_probabilities: &[f32], uniform: f64) -> usize {
-        let mut order: Vec<usize> = (0..log_probabilities.len()).collect();
+        let is_allowed = |&id: &usize| self.excluded.is_none_or(|excluded| id != excluded as usize);
+        let mut order: Vec<usize> = (0..log_probabilities.len()).filter(is_allowed).collect();
         // Ties are broken by index, so that a seed always gives the same text.
         order.sort_by(|&a, &b| {
             log_probabilities[b]
@@ -345,6 +349,18 @@ mod tests {
             [33, 533, 133, 300]
         ));
         assert_eq!(counts(Sampling { top_p: 1e-9, ..all }), [0, 1000, 0, 0]);
+        // The others share the probability of an excluded token.
+        let excluded = Some(1);
+        assert!(near(
+            counts(Sampling { excluded, ..all }),
+            [167, 0, 333, 500]
+        ));
+        let coldest = Sampling {
+            excluded,
+            temperature: 0.0,
+            ..all
+        };
+        assert_eq!(counts(coldest), [0, 0, 0, 1000]);
     }
 
     #[test]

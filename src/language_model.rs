@@ -25,7 +25,7 @@ use crate::score::tokenize;
 /// let mut device = Device::cpu(2);
 /// let model = LanguageModel::load("model", &mut device)?;
 /// let sentence = model.encode("the cat sleeps")?;
-/// let mut scorer = Scorer::new(&mut device, model.network(), 1, false)?;
+/// let mut scorer = Scorer::new(&mut device, model.network(), false)?;
 /// let scores = scorer.score(&mut device, model.network(), &[sentence])?;
 /// println!("{:.4}", scores[0].log10_prob);
 /// # Ok::<(), elman::Error>(())

@@ -26,7 +26,7 @@
 //!
 //! let model = LanguageModel::new(trainer.into_model(), corpus.vocabulary.clone(), Unit::Word);
 //! let sentences = [model.encode("the dog sleeps")?, model.encode("sleeps dog the")?];
-//! let mut scorer = Scorer::new(&mut device, model.network(), sentences.len(), false)?;
+//! let mut scorer = Scorer::new(&mut device, model.network(), false)?;
 //! let scores = scorer.score(&mut device, model.network(), &sentences)?;
 //! assert!(scores[0].log10_prob > scores[1].log10_prob);
 //! # Ok::<(), elman::Error>(())
@@ -76,12 +76,12 @@ pub mod cli;
 pub mod corpus;
 #[doc(hidden)] // For the integration tests.
 pub mod data_loader;
+pub(crate) mod decompress;
 pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod field;
 pub mod generate;
-pub(crate) mod gzip;
 pub(crate) mod hash;
 #[doc(hidden)] // For the integration tests and the benchmarks.
 pub mod kernels;

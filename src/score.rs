@@ -6,9 +6,10 @@ use std::f64::consts::LN_10;
 
 use serde::Serialize;
 
-use crate::corpus::{Unit, Vocabulary, split};
+use crate::corpus::{Unit, UnknownWords, Vocabulary, split};
 use crate::device::Device;
 use crate::error::Result;
+use crate::kernels::batch_invariant_rows;
 use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
 use crate::tensor::{NONE, Tensor};
 
@@ -31,44 +32,84 @@ pub struct Scorer {
     workspace: Workspace,
     /// `[T+1, B]`: the inputs of a window's steps, and the targets one row below.
     rows: Tensor<u32>,
+    shape: BatchShape,
     carry: bool,
     /// If states are carried, the last tokens before the boundary in front of the next sentence,
     /// most recent last.
     history: Vec<u32>,
 }
 
-/// Steps of a window; longer sentences take several windows.
-const TIME_STEPS: usize = 64;
-/// The most sentences in a batch.
-const BATCH: usize = 64;
+/// The shape of a batch. It is constant, whatever the sentences are, because a row of a matrix
+/// product is bit-identical only among products of one shape.
+#[derive(Debug, Clone, Copy)]
+struct BatchShape {
+    /// The most sentences.
+    sentences: usize,
+    /// Steps of a window; longer sentences take several windows.
+    time_steps: usize,
+    /// Whether windows that need fewer steps are padded.
+    pads_windows: bool,
+}
+
+impl BatchShape {
+    fn new(device: &Device, carry: bool) -> Self {
+        if carry {
+            // One sentence has no company.
+            return Self {
+                sentences: 1,
+                time_steps: 64,
+                pads_windows: false,
+            };
+        }
+        if device.is_gpu() {
+            return Self {
+                sentences: 64,
+                time_steps: 64,
+                pads_windows: false,
+            };
+        }
+        // Enough rows for products in which rows do not depend on each other, and no more, for a
+        // single sentence costs as much as a full batch.
+        Self {
+            sentences: batch_invariant_rows(MIN_GEMM_COLUMNS),
+            time_steps: 4,
+            pads_windows: true,
+        }
+    }
+}
+
+/// Narrower products on the CPU compute every row alone.
+const MIN_GEMM_COLUMNS: usize = 16;
 
 impl Scorer {
-    /// Allocates memory on the device for batches of up to `sentences` sentences, at most 64.
+    /// Allocates memory on the device for a batch of sentences.
     ///
     /// `carry`: each sentence starts from the state after the previous one instead of the initial
     /// state; sentences are then scored one by one.
     ///
     /// # Errors
     /// If something is too large for the device.
-    pub fn new(device: &mut Device, model: &Model, sentences: usize, carry: bool) -> Result<Self> {
-        let batch = if carry { 1 } else { sentences.clamp(1, BATCH) };
+    pub fn new(device: &mut Device, model: &Model, carry: bool) -> Result<Self> {
+        let shape = BatchShape::new(device, carry);
+        let batch = shape.sentences;
         let capacity = Capacity {
             batch,
-            time_steps: TIME_STEPS,
+            time_steps: shape.time_steps,
             ..Capacity::default()
         };
         let workspace = Workspace::new(device, model, capacity)?;
         Ok(Self {
             workspace,
-            rows: device.tensor("tokens", TIME_STEPS + 1, batch)?,
+            rows: device.tensor("tokens", shape.time_steps + 1, batch)?,
+            shape,
             carry,
             history: Vec::new(),
         })
     }
 
     /// Scores sentences given as token ids without the boundary; [`NONE`] is an unknown word.
-    /// Scores are in the order of the sentences. A score does not depend on the other sentences of
-    /// its batch, up to rounding.
+    /// Scores are in the order of the sentences. On the CPU, the bits of a score do not depend on
+    /// the other sentences; on a GPU, it does not depend on them up to rounding.
     ///
     /// # Errors
     /// If the device fails.
@@ -143,7 +184,11 @@ impl Scorer {
         let mut losses: Vec<Vec<f32>> = vec![Vec::new(); sentences.len()];
         let mut first = 0;
         while first < longest {
-            let time_steps = TIME_STEPS.min(longest - first);
+            let needed = self.shape.time_steps.min(longest - first);
+            let time_steps = match self.shape.pads_windows {
+                true => self.shape.time_steps,
+                false => needed,
+            };
             let mut rows = vec![NONE; (time_steps + 1) * batch];
             for (stream, sentence) in sentences.iter().enumerate() {
                 for step in 0..=time_steps {
@@ -225,14 +270,32 @@ impl Score {
     }
 }
 
+/// A line of a text as token ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenizedLine {
+    /// The ids of its tokens, without the boundary at its end.
+    pub ids: Vec<u32>,
+    /// The words that the vocabulary lacks.
+    pub unknown: UnknownWords,
+}
+
+/// Tokenizes a line.
+///
+/// # Errors
+/// If the line is not UTF-8 and the unit requires UTF-8.
+pub fn tokenize_line(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<TokenizedLine> {
+    let mut tokenized = TokenizedLine::default();
+    split(line, unit, |piece| {
+        vocabulary.count_unknown(piece, &mut tokenized.unknown);
+        vocabulary.encode(piece, |id| tokenized.ids.push(id));
+    })?;
+    Ok(tokenized)
+}
+
 /// Tokenizes a line: its token ids, without the boundary.
 ///
 /// # Errors
 /// If the line is not UTF-8 and the unit requires UTF-8.
 pub fn tokenize(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
-    let mut ids = Vec::new();
-    split(line, unit, |piece| {
-        vocabulary.encode(piece, |id| ids.push(id));
-    })?;
-    Ok(ids)
+    Ok(tokenize_line(line, unit, vocabulary)?.ids)
 }

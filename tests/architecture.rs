@@ -18,12 +18,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("tensor", &[]),
     ("field", &["error"]),
-    ("gzip", &["error"]),
+    ("decompress", &["error"]),
     ("device", &["error", "tensor"]),
     ("kernels", &["error", "tensor", "field", "device"]),
     ("model", &["error", "tensor", "field", "device", "kernels"]),
-    ("corpus", &["error", "hash", "tensor", "field"]),
-    ("ngram", &["error", "gzip"]),
+    (
+        "corpus",
+        &["error", "hash", "tensor", "field", "decompress"],
+    ),
+    ("ngram", &["error", "decompress"]),
     ("check", &["error", "device", "kernels"]),
     (
         "data_loader",
@@ -43,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kernels",
             "model",
             "corpus",
+            "decompress",
             "ngram",
             "data_loader",
             "evaluate",
@@ -50,9 +54,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "rescore",
-        &["error", "tensor", "field", "device", "kernels", "model"],
+        &[
+            "error",
+            "tensor",
+            "field",
+            "decompress",
+            "device",
+            "kernels",
+            "model",
+        ],
     ),
-    ("score", &["error", "tensor", "device", "model", "corpus"]),
+    (
+        "score",
+        &["error", "tensor", "device", "kernels", "model", "corpus"],
+    ),
     (
         "train",
         &[
@@ -85,7 +100,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "checkpoint",
         &[
-            "error", "hash", "field", "gzip", "kernels", "model", "corpus", "train",
+            "error",
+            "hash",
+            "field",
+            "decompress",
+            "kernels",
+            "model",
+            "corpus",
+            "train",
         ],
     ),
     (
@@ -99,6 +121,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "tensor",
             "field",
+            "decompress",
             "device",
             "kernels",
             "model",

@@ -1,6 +1,7 @@
 //! Runs the program in a temporary directory. A failed expectation prints everything that the
 //! program printed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -65,6 +66,21 @@ impl Workbench {
             .output()
             .expect("the program starts");
         Run::new(arguments, output)
+    }
+
+    /// Runs the program with this standard input.
+    pub fn run_with_input(&self, arguments: &str, input: &[u8]) -> Run {
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        // A program that refuses its arguments does not read.
+        let _ = pipe.write_all(input);
+        drop(pipe);
+        Run::new(arguments, child.wait_with_output().expect("it ends"))
     }
 
     /// Copies the model directory, for tests that damage it.

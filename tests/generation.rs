@@ -141,3 +141,50 @@ fn independent_sentences_are_generated_independently() {
         );
     }
 }
+
+#[apply(test)]
+fn every_text_has_its_own_seed() {
+    let workbench = Workbench::with_model();
+    let generate = |flags: &str| {
+        workbench
+            .run(&format!("generate --sentences 5 --device cpu {flags}"))
+            .succeeds()
+    };
+    let (first, second) = (generate(""), generate(""));
+    assert_ne!(first.stdout, second.stdout, "two texts");
+    let seed = |run: &Run| {
+        let line = run.stderr.lines().find(|line| line.starts_with("seed: "));
+        let words = line.and_then(|line| line.split(' ').nth(1));
+        words.and_then(|seed| seed.parse::<u64>().ok())
+    };
+    let printed = seed(&first).unwrap_or_else(|| panic!("no seed: {}", first.stderr));
+    let again = generate(&format!("--seed {printed}"));
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(seed(&again), None, "a given seed is not printed");
+    let json = generate("--json");
+    assert_eq!(json.json()["seed"].as_u64(), seed(&json));
+}
+
+#[apply(test)]
+fn unknown_token_is_not_written() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    workbench
+        .run(
+            "train --train train.txt --device cpu --hidden 6 --epochs 1 --batch 4 --bptt 5 \
+             --vocab-size 6",
+        )
+        .succeeds();
+    let unknown = |flags: &str| {
+        let run = workbench
+            .run(&format!(
+                "generate --tokens 300 --device cpu --seed 4 {flags}"
+            ))
+            .succeeds();
+        run.stdout.matches("<unk>").count()
+    };
+    assert_eq!(unknown(""), 0);
+    assert_eq!(unknown("--no-unk --temperature 0"), 0);
+    assert!(unknown("--no-unk=false") > 20, "most words are unknown");
+    assert!(unknown("--no-unk false") > 20);
+}

@@ -168,22 +168,70 @@ fn exported_model_is_imported_bit_identically() {
         };
         assert_eq!(score(model), score(&format!("new-{model}")));
     }
-    // PyTorch's defaults.
+}
+
+/// The activation and the initial state of a model.
+fn settings(workbench: &Workbench, model: &str) -> (String, f64) {
+    let inspect = workbench.run(&format!("inspect {model} --json")).succeeds();
+    let config = &inspect.json()["config"];
+    let activation = config["activation"].as_str().expect("a name").to_owned();
+    (
+        activation,
+        config["initial_state"].as_f64().expect("a number"),
+    )
+}
+
+#[apply(test)]
+fn file_states_activation_and_initial_state() {
+    let gru = "--cell gru --initial-state 0.25 --hidden 5";
+    let models = [
+        ("seed", "--hidden 7"),
+        ("relu", "--activation relu"),
+        ("gru", gru),
+    ];
+    let workbench = workbench(&models);
+    for (model, _) in models {
+        let new = format!("new-{model}");
+        let of = |file: &str| format!("{model}/{file}");
+        let out = format!("--out {new}");
+        let run = import(&workbench, &of("model.safetensors"), &of("vocab.txt"), &out).succeeds();
+        assert_eq!(run.stderr, "", "nothing is assumed");
+        assert_same_model(&workbench, model, &new);
+        // A file without metadata, such as one of PyTorch or of Elman 0.1.0.
+        let bare = format!("{model}.safetensors");
+        Tensors::read(&workbench, &of("model.safetensors")).write(&workbench, &bare);
+        let out = format!("--out bare-{model} --json");
+        let run = import(&workbench, &bare, &of("vocab.txt"), &out).succeeds();
+        assert!(run.stderr.contains("0 is assumed"), "{}", run.stderr);
+        let has_activation = model != "gru";
+        assert_eq!(run.stderr.contains("tanh is assumed"), has_activation);
+        assert_eq!(run.json()["config"]["initial_state"].as_f64(), Some(0.0));
+        let notes = run.json()["notes"].as_array().map(Vec::len);
+        assert_eq!(notes, Some(1 + usize::from(has_activation)));
+        assert_eq!(settings(&workbench, &format!("bare-{model}")).1, 0.0);
+        // As a part of a checkpoint, it is read as before.
+        let score = || {
+            let score = format!("score lines.txt --device cpu --model {model}");
+            workbench.run(&score).succeeds().stdout
+        };
+        let want = score();
+        workbench.write(&of("model.safetensors"), workbench.read(&bare));
+        assert_eq!(score(), want);
+    }
+    assert_eq!(
+        settings(&workbench, "new-relu"),
+        ("relu".to_owned(), f64::from(0.1_f32))
+    );
+    // Flags override what the file states.
+    let flags = "--out given --activation tanh --initial-state 0.5";
     import(
         &workbench,
-        "deep/model.safetensors",
-        "deep/vocab.txt",
-        "--out defaults",
+        "new-seed/model.safetensors",
+        "seed/vocab.txt",
+        flags,
     )
     .succeeds();
-    let config = workbench.run("inspect defaults --json").succeeds().json()["config"].clone();
-    assert_eq!(
-        (
-            config["activation"].as_str(),
-            config["initial_state"].as_f64()
-        ),
-        (Some("tanh"), Some(0.0))
-    );
+    assert_eq!(settings(&workbench, "given"), ("tanh".to_owned(), 0.5));
 }
 
 #[apply(test)]

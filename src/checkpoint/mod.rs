@@ -29,8 +29,8 @@ pub use vocabulary_file::escape;
 
 use crate::corpus::{Subwords, Unit, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::{Config, ParameterSpec, ParameterValues, parameter_specs};
-use tensors::{NamedTensor, TensorFile};
+use crate::model::{Config, ParameterSpec, ParameterValues, cell_kind, parameter_specs};
+use tensors::{Metadata, NamedTensor, TensorFile};
 use transaction::Transaction;
 
 /// The version of the format. Files with a larger version are rejected.
@@ -235,7 +235,9 @@ fn start_transaction<'a>(
         "initial_state",
         initial_states.unwrap_or_default(),
     ));
-    transaction.add(MODEL, |path| tensors::write(path, &tensors))?;
+    transaction.add(MODEL, |path| {
+        tensors::write(path, &tensors, &metadata(&description.config))
+    })?;
     transaction.add_bytes(CONFIG, &json(description))?;
     transaction.add_bytes(
         VOCABULARY,
@@ -254,6 +256,16 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain structs have a JSON form");
     text.push(b'\n');
     text
+}
+
+/// What the shapes of the tensors do not say, so that the file alone can be
+/// [imported](import::pytorch).
+fn metadata(config: &Config) -> Metadata {
+    let initial_state = ("initial_state".to_owned(), config.initial_state.to_string());
+    let has_activation = cell_kind(config).has_activation;
+    let activation =
+        has_activation.then(|| ("activation".to_owned(), config.activation.to_string()));
+    activation.into_iter().chain([initial_state]).collect()
 }
 
 /// One tensor for each parameter, named `{prefix}{parameter}`.

@@ -19,9 +19,12 @@ pub(super) struct NamedTensor<'a> {
     pub(super) values: &'a [f32],
 }
 
+/// What a file says about its tensors, beside their names and shapes.
+pub(super) type Metadata = BTreeMap<String, String>;
+
 /// The JSON header of a file: names, shapes and places of its tensors, in the order of the data.
 struct Header<'a> {
-    metadata: BTreeMap<&'static str, &'static str>,
+    metadata: Metadata,
     tensors: Vec<(&'a str, TensorInfo)>,
 }
 
@@ -40,10 +43,10 @@ impl Serialize for Header<'_> {
 ///
 /// The functions of the crate `safetensors` hold a copy of the file in memory, or write a second
 /// temporary file with a random name, which stays where the process is killed.
-pub(super) fn write(path: &Path, tensors: &[NamedTensor<'_>]) -> Result<()> {
+pub(super) fn write(path: &Path, tensors: &[NamedTensor<'_>], metadata: &Metadata) -> Result<()> {
     let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
-    let header = header(&sorted);
+    let header = header(&sorted, metadata);
     let mut file = BufWriter::new(File::create(path).map_err(Error::io("write", path))?);
     let mut write = || {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -57,7 +60,9 @@ pub(super) fn write(path: &Path, tensors: &[NamedTensor<'_>]) -> Result<()> {
 }
 
 /// The bytes of the header, padded with spaces to a multiple of eight.
-fn header(tensors: &[&NamedTensor<'_>]) -> Vec<u8> {
+fn header(tensors: &[&NamedTensor<'_>], metadata: &Metadata) -> Vec<u8> {
+    let mut metadata = metadata.clone();
+    metadata.insert("format".to_owned(), "pt".to_owned());
     let mut end = 0;
     let mut info = |tensor: &NamedTensor<'_>| {
         let start = end;
@@ -69,7 +74,7 @@ fn header(tensors: &[&NamedTensor<'_>]) -> Vec<u8> {
         }
     };
     let header = Header {
-        metadata: BTreeMap::from([("format", "pt")]),
+        metadata,
         tensors: tensors
             .iter()
             .map(|tensor| (tensor.name.as_str(), info(tensor)))

@@ -212,7 +212,9 @@ pub fn save(
         }
     }
     state.extend(indexed_tensors("carried", &snapshot.carried));
-    transaction.add(TRAINING_TENSORS, |path| tensors::write(path, &state))?;
+    transaction.add(TRAINING_TENSORS, |path| {
+        tensors::write(path, &state, &tensors::Metadata::new())
+    })?;
 
     let mut names = vec![MODEL, VOCABULARY, TRAINING_TENSORS];
     names.extend(vocabulary.subwords().map(|_| TOKENIZER));

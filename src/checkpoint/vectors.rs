@@ -10,9 +10,9 @@ use std::path::Path;
 
 use super::{Checkpoint, replace_file};
 use crate::corpus::Vocabulary;
+use crate::decompress;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
-use crate::gzip;
 use crate::model::parameter_specs;
 
 /// Vectors of equal length for some of a vocabulary's words.
@@ -25,13 +25,13 @@ pub struct WordVectors {
 }
 
 impl WordVectors {
-    /// Reads the vectors of a vocabulary's words from a file, plain or compressed with gzip. Other
+    /// Reads the vectors of a vocabulary's words from a file, plain or compressed. Other
     /// words are skipped.
     ///
     /// # Errors
     /// If the file cannot be read or is malformed; the message names the line.
     pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
-        Self::parse(gzip::open(path)?, path, vocabulary)
+        Self::parse(decompress::open(path)?, path, vocabulary)
     }
 
     fn parse(reader: impl BufRead, path: &Path, vocabulary: &Vocabulary) -> Result<Self> {

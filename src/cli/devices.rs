@@ -35,8 +35,9 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
         ))?;
         let yes = |value| if value { "yes" } else { "no" };
         output.line(format_args!(
-            "  f16 {}, immediates {}, timestamps {}",
+            "  f16 {}, cooperative matrices {}, immediates {}, timestamps {}",
             yes(info.f16),
+            yes(info.cooperative_matrix),
             yes(info.immediates),
             yes(info.timestamps)
         ))?;
@@ -73,6 +74,7 @@ fn json_row(info: &AdapterInfo) -> serde_json::Value {
         "largest_buffer": info.max_buffer_bytes,
         "workgroup_memory": info.workgroup_memory_bytes,
         "f16": info.f16,
+        "cooperative_matrix": info.cooperative_matrix,
         "immediates": info.immediates,
         "timestamps": info.timestamps,
     })

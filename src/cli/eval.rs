@@ -1,18 +1,21 @@
-//! `elman eval`: evaluates models on a text.
+//! `elman eval`: evaluates models on texts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::DeviceFlags;
-use super::mix::MixFlags;
+use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
-use crate::corpus::{Vocabulary, read_tokens};
-use crate::error::Result;
+use crate::corpus::{TextReport, UnknownWords, Vocabulary, read_tokens};
+use crate::decompress;
+use crate::device::Device;
+use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, TextEvaluation};
-use crate::mixture::{self, TokenScore, Weights};
+use crate::mixture::{self, NetworkOptions, TokenScore, Weights};
+use crate::model::Model;
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -21,9 +24,10 @@ pub(super) struct EvalFlags {
     mix: MixFlags,
     #[command(flatten)]
     pub(super) device: DeviceFlags,
-    /// Text to evaluate
-    #[arg(long, value_name = "FILE")]
-    text: PathBuf,
+    /// Text to evaluate, plain, gzip or zstd; - is standard input. Several texts are evaluated each
+    /// from its start, and together
+    #[arg(long = "text", value_name = "FILE", required = true, num_args = 1..)]
+    texts: Vec<PathBuf>,
     /// Reset the state at the start of each sentence instead of carrying it from sentence to
     /// sentence [default: as the model was trained]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
@@ -45,19 +49,43 @@ enum EvalFormat {
     Rnnlm,
 }
 
-/// What `--json` prints.
+/// A text and its evaluation.
 #[derive(Serialize)]
-struct EvalReport<'a> {
+struct EvaluatedText {
+    #[serde(skip)]
+    report: TextReport,
     #[serde(flatten)]
     by_token: Evaluation,
     #[serde(flatten)]
+    unknown: UnknownWords,
+    #[serde(flatten)]
     by_text: TextEvaluation,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct EvalReport<'a> {
+    /// The only text, or all together.
+    #[serde(flatten)]
+    total: &'a EvaluatedText,
     /// The weights of the models and of the other source, if there is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     weights: Option<&'a [f64]>,
+    /// The texts, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<NamedText<'a>>,
+}
+
+/// One of several texts.
+#[derive(Serialize)]
+struct NamedText<'a> {
+    file: &'a Path,
+    #[serde(flatten)]
+    text: &'a EvaluatedText,
 }
 
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
+    flags.check_texts()?;
     let mut sources = flags.mix.sources.read()?;
     flags.mix.adaptation.read(&mut sources)?;
     let description = &sources.checkpoints[0].description;
@@ -70,50 +98,177 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let mut device = flags.device.open()?;
     let models = sources.load(&mut device)?;
     let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
-    let (tokens, text) = read_tokens(&flags.text, description.unit, &sources.vocabulary)?;
-    let mut components =
-        sources.components(&mut device, &models, &tokens, options, &flags.mix.sources)?;
-    let mut output = Output::new();
+    let mut run = EvalRun {
+        flags,
+        sources: &sources,
+        models: &models,
+        options,
+        weights: &weights,
+        device,
+        output: Output::new(),
+    };
     if flags.format == Some(EvalFormat::Rnnlm) {
-        let mut printer = RnnlmPrinter::new(&sources.vocabulary, models.len(), &weights);
-        output.line("Index   P(NET)          Word")?;
-        output.line("----------------------------------")?;
-        let evaluation = mixture::read(
-            &mut device,
-            &mut components,
-            &weights,
+        return run.print_rnnlm(&flags.texts[0]);
+    }
+    let texts = flags
+        .texts
+        .iter()
+        .map(|path| run.evaluate(path))
+        .collect::<Result<Vec<_>>>()?;
+    run.print(&texts)
+}
+
+impl EvalFlags {
+    /// Checks that the flags for one text are not given with several.
+    fn check_texts(&self) -> Result<()> {
+        if self.texts.len() < 2 {
+            return Ok(());
+        }
+        for (flag, is_given) in [
+            ("--format rnnlm", self.format == Some(EvalFormat::Rnnlm)),
+            ("--lm-prob", self.mix.sources.lm_prob.is_some()),
+        ] {
+            if is_given {
+                return Err(Error::usage(
+                    format!("{flag} with several texts"),
+                    "it belongs to one text",
+                    "Evaluate one text at a time",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sources on a device, and where results go.
+struct EvalRun<'a> {
+    flags: &'a EvalFlags,
+    sources: &'a Sources,
+    models: &'a [Model],
+    options: NetworkOptions,
+    weights: &'a Weights,
+    device: Device,
+    output: Output,
+}
+
+impl EvalRun<'_> {
+    /// Evaluates a text, from the start of its first sentence with the models as they were trained.
+    fn read(
+        &mut self,
+        path: &Path,
+        take: &mut dyn FnMut(&mut Output, &TokenScore<'_>) -> Result<()>,
+    ) -> Result<(Evaluation, TextReport)> {
+        let unit = self.sources.checkpoints[0].description.unit;
+        let (tokens, report) = read_tokens(path, unit, &self.sources.vocabulary)?;
+        let sources = &self.flags.mix.sources;
+        let mut components = self.sources.components(
+            &mut self.device,
+            self.models,
             &tokens,
-            &sources.vocabulary,
-            &mut |score| output.line(printer.token(score)),
+            self.options,
+            sources,
         )?;
-        printer.summary(&mut output, &evaluation)?;
-        return output.flush();
+        let output = &mut self.output;
+        let evaluation = mixture::read(
+            &mut self.device,
+            &mut components,
+            self.weights,
+            &tokens,
+            &self.sources.vocabulary,
+            &mut |score| take(output, score),
+        )?;
+        drop(components);
+        if self.options.dynamic.is_some() {
+            self.sources.reset(&mut self.device, self.models)?;
+        }
+        Ok((evaluation, report))
     }
-    let evaluation = mixture::read(
-        &mut device,
-        &mut components,
-        &weights,
-        &tokens,
-        &sources.vocabulary,
-        &mut |_| Ok(()),
-    )?;
-    let by_text = evaluation.by_text(&text);
-    if flags.json {
-        let weights = (weights.values().len() > 1).then(|| weights.values());
-        output.json(&EvalReport {
-            by_token: evaluation,
-            by_text,
-            weights,
-        })?;
-    } else {
-        print_summary(&mut output, &evaluation)?;
-        print_by_text(&mut output, &by_text)?;
+
+    fn evaluate(&mut self, path: &Path) -> Result<EvaluatedText> {
+        let (by_token, report) = self.read(path, &mut |_, _| Ok(()))?;
+        Ok(EvaluatedText {
+            by_text: by_token.by_text(&report),
+            by_token,
+            unknown: report.unknown,
+            report,
+        })
     }
-    output.flush()
+
+    fn print_rnnlm(&mut self, path: &Path) -> Result<()> {
+        let vocabulary = &self.sources.vocabulary;
+        let mut printer = RnnlmPrinter::new(vocabulary, self.models.len(), self.weights);
+        self.output.line("Index   P(NET)          Word")?;
+        self.output.line("----------------------------------")?;
+        let (evaluation, _) =
+            self.read(path, &mut |output, score| output.line(printer.token(score)))?;
+        printer.summary(&mut self.output, &evaluation)?;
+        self.output.flush()
+    }
+
+    /// Prints the evaluation of each text and, of several, that of all together.
+    fn print(&mut self, texts: &[EvaluatedText]) -> Result<()> {
+        let named = || self.flags.texts.iter().zip(texts);
+        let sum = match texts {
+            [text] => return self.print_results(text, Vec::new()),
+            texts => total(texts)?,
+        };
+        if !self.flags.json {
+            for (path, text) in named() {
+                self.output.line(decompress::name(path))?;
+                print_text(&mut self.output, text)?;
+                self.output.line("")?;
+            }
+            let count = texts.len();
+            self.output.line(format_args!("total of {count} texts"))?;
+        }
+        let named = named().map(|(path, text)| NamedText { file: path, text });
+        self.print_results(&sum, named.collect())
+    }
+
+    /// Prints the evaluation of the only text or of all together.
+    fn print_results(&mut self, total: &EvaluatedText, texts: Vec<NamedText<'_>>) -> Result<()> {
+        if self.flags.json {
+            let weights = self.weights.values();
+            self.output.json(&EvalReport {
+                total,
+                weights: (weights.len() > 1).then_some(weights),
+                texts,
+            })?;
+        } else {
+            print_text(&mut self.output, total)?;
+        }
+        self.output.flush()
+    }
+}
+
+/// The evaluation of several texts together.
+fn total(texts: &[EvaluatedText]) -> Result<EvaluatedText> {
+    let by_token = Evaluation::of_all(texts.iter().map(|text| &text.by_token))?;
+    let report = texts
+        .iter()
+        .map(|text| text.report.clone())
+        .reduce(TextReport::with)
+        .unwrap_or_default();
+    Ok(EvaluatedText {
+        by_text: by_token.by_text(&report),
+        by_token,
+        unknown: report.unknown,
+        report,
+    })
+}
+
+/// Prints the measures of a text.
+fn print_text(output: &mut Output, text: &EvaluatedText) -> Result<()> {
+    print_summary(output, &text.by_token, &text.unknown)?;
+    print_by_text(output, &text.by_text)
 }
 
 /// Prints the measures by token.
-fn print_summary(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
+fn print_summary(
+    output: &mut Output,
+    evaluation: &Evaluation,
+    unknown: &UnknownWords,
+) -> Result<()> {
     output.line(format_args!(
         "perplexity         {}",
         perplexity(evaluation.perplexity, evaluation.loss(), 4)
@@ -128,7 +283,11 @@ fn print_summary(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
         evaluation.log10_prob
     ))?;
     output.line(format_args!("tokens             {}", evaluation.tokens))?;
-    output.line(format_args!("unknown words      {}", evaluation.oov))
+    output.line(format_args!("unknown words      {unknown}"))?;
+    match unknown.predicted_as_unk {
+        0 => Ok(()),
+        tokens => output.line(format_args!("predicted as <unk> {tokens}")),
+    }
 }
 
 /// Prints the measures by word and character, which compare models of different units.

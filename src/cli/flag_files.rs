@@ -9,17 +9,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use clap::ArgMatches;
 use clap::error::ContextKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use toml::Value;
 
 use super::message::flag_name;
+use super::parse::{invalid_value, parse, usage_error};
 use super::presets::PRESETS;
+use super::replay;
 use super::table_flags::Flag;
 use super::train::TrainFlags;
 use super::{Cli, Subcommand};
-use super::{output, replay};
 use crate::error::{Error, Result};
 use crate::field::Fields;
 use crate::model::ModelOptions;
@@ -48,11 +49,7 @@ struct FlagSource {
 /// # Errors
 /// If a file cannot be read, or contains an invalid flag.
 pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
-    let matches = Cli::command()
-        .try_get_matches_from(&arguments)
-        .unwrap_or_else(|error| output::print_and_exit(&error));
-    let cli =
-        Cli::from_arg_matches(&matches).unwrap_or_else(|error| output::print_and_exit(&error));
+    let (cli, matches) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
     let (Subcommand::Train(flags), Some(matches)) =
         (&cli.command, matches.subcommand_matches("train"))
     else {
@@ -68,8 +65,7 @@ pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
         arguments.extend(source.merge(&mut given, &mut notes));
     }
     let is_resumed = flags.resume.is_some();
-    let mut cli =
-        Cli::try_parse_from(&arguments).unwrap_or_else(|error| output::print_and_exit(&error));
+    let (mut cli, _) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
     if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
         flags.notes = notes;
     }
@@ -124,9 +120,24 @@ impl FlagSource {
         let flags = match (path.is_dir(), is_resumed) {
             (true, true) => replay::saved_flags(path)?,
             (true, false) => replay::flags_to_repeat(path)?,
+            (false, _) if !path.exists() => {
+                let (flag, hint) = match is_resumed {
+                    true => (
+                        "--resume",
+                        "Give the directory of the run, as --out named it",
+                    ),
+                    false => (
+                        "--config",
+                        "Give a TOML file of flags, or the directory of a model whose run is to \
+                         be repeated",
+                    ),
+                };
+                let rule = "there is no such file or directory";
+                return Err(Error::invalid(format!("{flag} {name}"), rule, hint));
+            }
             (false, _) => {
                 let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-                parse(&name, &text)?
+                parse_table(&name, &text)?
             }
         };
         Ok(Self { name, flags })
@@ -142,7 +153,7 @@ impl FlagSource {
             ));
         };
         let name = format!("preset {name}");
-        let flags = parse(&name, preset.text)?;
+        let flags = parse_table(&name, preset.text)?;
         Ok(Self { name, flags })
     }
 
@@ -175,7 +186,7 @@ impl FlagSource {
 }
 
 /// Parses the flags of a configuration, each checked alone.
-fn parse(file: &str, text: &str) -> Result<Vec<Flag>> {
+fn parse_table(file: &str, text: &str) -> Result<Vec<Flag>> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         Error::usage(
             file,
@@ -207,9 +218,13 @@ fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
         ));
     };
     let argument = format!("--{name}={text}");
-    match Cli::try_parse_from(["elman", "train", &argument]) {
+    match parse(&["elman", "train", argument.as_str()].map(OsString::from)) {
         Ok(_) => Ok((name, text.into())),
         Err(error) => {
+            if let Some(rule) = invalid_value(&error) {
+                let hint = "`elman train --help` describes the flag";
+                return Err(Error::usage(line, format!("invalid value: {rule}"), hint));
+            }
             let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedValue]
                 .iter()
                 .find_map(|kind| error.get(*kind));

@@ -1,16 +1,18 @@
 //! `elman generate`: generates text.
 
 use clap::Args;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use serde_json::json;
 
 use super::output::Output;
 use super::{LoadedModel, ModelFlags};
-use crate::corpus::{TextWriter, Unit, Vocabulary};
+use crate::corpus::{TextWriter, UNKNOWN, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generate::{Generator, Sampling};
 use crate::model::Model;
-use crate::score::tokenize;
+use crate::score::{TokenizedLine, tokenize_line};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -36,10 +38,14 @@ pub(super) struct GenerateFlags {
     /// Draw only from the most likely tokens whose probabilities add up to at least P
     #[arg(long, default_value_t = 1.0, value_name = "P")]
     top_p: f64,
-    /// Seed of the random numbers
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Print one JSON object with the text and its token ids
+    /// Seed of the random numbers, which repeats a text [default: a new one, printed on standard
+    /// error]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Never write the unknown token, <unk> [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    no_unk: Option<bool>,
+    /// Print one JSON object with the text, its token ids and the seed
     #[arg(long)]
     json: bool,
 }
@@ -66,8 +72,21 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
         temperature: flags.temperature,
         top_k: flags.top_k,
         top_p: flags.top_p,
+        excluded: vocabulary
+            .id(UNKNOWN)
+            .filter(|_| flags.no_unk.unwrap_or(true)),
     };
-    let prompt = tokenize(flags.prompt.as_bytes(), unit, vocabulary)?;
+    sampling.validate()?;
+    let TokenizedLine {
+        ids: prompt,
+        unknown: prompt_words,
+    } = tokenize_line(flags.prompt.as_bytes(), unit, vocabulary)?;
+    if prompt_words.read_as_unk > 0 {
+        stderr_line!(
+            "note: {} token(s) of the prompt are not in the vocabulary and are read as <unk>",
+            prompt_words.read_as_unk
+        );
+    }
     let unknown = prompt.iter().filter(|&&id| id == NONE).count();
     if unknown > 0 {
         stderr_line!(
@@ -75,13 +94,14 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
              zero vector in place of each"
         );
     }
+    let seed = flags.seed()?;
     let stop = match (flags.tokens, flags.sentences, unit) {
         (Some(tokens), ..) => StopAfter::Tokens(tokens),
         (_, Some(sentences), _) => StopAfter::Sentences(sentences),
         (.., unit) if unit.has_sentences() => StopAfter::Sentences(10),
         _ => StopAfter::Tokens(1000),
     };
-    let mut generator = Generator::new(&mut device, &model, sampling, flags.seed)?;
+    let mut generator = Generator::new(&mut device, &model, sampling, seed)?;
     for &token in &prompt {
         generator.read(&mut device, &model, token)?;
     }
@@ -115,7 +135,11 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     text_writer.finish(&mut rest);
     if flags.json {
         text.extend(rest);
-        output.json(&json!({ "text": String::from_utf8_lossy(&text), "tokens": ids }))?;
+        output.json(&json!({
+            "text": String::from_utf8_lossy(&text),
+            "tokens": ids,
+            "seed": seed,
+        }))?;
     } else {
         output.bytes(&rest)?;
         if !(text_writer.at_line_start() && unit.has_sentences()) {
@@ -123,6 +147,25 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
         }
     }
     output.flush()
+}
+
+impl GenerateFlags {
+    /// The seed that is given, or a new one, which is printed.
+    fn seed(&self) -> Result<u64> {
+        if let Some(seed) = self.seed {
+            return Ok(seed);
+        }
+        // 32 bits are short enough to type again.
+        let seed = SysRng.try_next_u32().map_err(|error| {
+            Error::invalid(
+                "the system's random numbers",
+                error.to_string(),
+                "Give --seed N",
+            )
+        })?;
+        stderr_line!("seed: {seed} (--seed {seed} repeats this text)");
+        Ok(seed.into())
+    }
 }
 
 /// A generator with its device and model.
@@ -159,7 +202,11 @@ pub(super) fn sample(
     unit: Unit,
     vocabulary: &Vocabulary,
 ) -> Result<String> {
-    let mut generator = Generator::new(device, model, Sampling::default(), 1)?;
+    let sampling = Sampling {
+        excluded: vocabulary.id(UNKNOWN),
+        ..Sampling::default()
+    };
+    let mut generator = Generator::new(device, model, sampling, 1)?;
     let stop = if unit.has_sentences() {
         StopAfter::Sentences(5)
     } else {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::output::Output;
 use super::{check_unused, quoted, summary};
@@ -10,7 +11,7 @@ use crate::checkpoint::import::{Imported, pytorch, rnnlm};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
-use crate::model::Config;
+use crate::model::{Config, cell_kind};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportFlags {
@@ -34,13 +35,17 @@ pub(super) struct ImportFlags {
     /// Unit of the tokens of a PyTorch model [default: word]
     #[arg(long)]
     unit: Option<Unit>,
-    /// Activation function of the hidden units, which a PyTorch file does not contain: sigmoid,
-    /// tanh (nn.RNN's default) or relu [default: tanh]
+    /// Activation function of the hidden units: sigmoid, tanh (nn.RNN's default) or relu [default:
+    /// as the file states, if Elman wrote it, else tanh]
     #[arg(long)]
     activation: Option<Activation>,
-    /// Initial state of every hidden unit of a PyTorch model [default: 0, as in PyTorch]
+    /// Initial state of every hidden unit of a PyTorch model [default: as the file states, if Elman
+    /// wrote it, else 0, as in PyTorch]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     initial_state: Option<f32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// A program whose models Elman can read.
@@ -61,9 +66,19 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
     for note in &imported.notes {
         stderr_line!("note: {note}");
     }
+    let notes = imported.notes.clone();
     let checkpoint = imported.into_checkpoint(defaults)?;
     checkpoint.write(&flags.out)?;
     let mut output = Output::new();
+    if flags.json {
+        output.json(&json!({
+            "model": flags.out,
+            "config": checkpoint.description,
+            "stored_initial_state": checkpoint.initial_states.is_some(),
+            "notes": notes,
+        }))?;
+        return output.flush();
+    }
     output.line(summary(&checkpoint.description))?;
     match checkpoint.initial_states {
         None => output.line(format_args!(
@@ -82,27 +97,50 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
 }
 
 impl ImportFlags {
-    /// A PyTorch model, and the fields of the configuration that its file does not determine.
+    /// A PyTorch model, and the fields of the configuration that its tensors do not determine: as
+    /// the flags say, else as the file states, else as in PyTorch.
     fn pytorch(&self) -> Result<(Imported, Config)> {
-        let initial_state = self.initial_state.unwrap_or(0.0);
-        if !initial_state.is_finite() {
+        if let Some(state) = self.initial_state.filter(|state| !state.is_finite()) {
             return Err(Error::usage(
-                format!("--initial-state {initial_state}"),
+                format!("--initial-state {state}"),
                 "it must be finite",
                 "Use a value such as 0 or 0.1",
             ));
         }
         let vocab = self.vocab.as_deref().unwrap_or(Path::new("vocab.txt"));
-        let imported = pytorch::read(&self.file, vocab, self.unit.unwrap_or(Unit::Word))?;
-        let activation = self.activation.unwrap_or(Activation::Tanh);
-        Ok((
-            imported,
-            Config {
-                activation,
-                initial_state,
-                ..Config::default()
-            },
-        ))
+        let mut imported = pytorch::read(&self.file, vocab, self.unit.unwrap_or(Unit::Word))?;
+        let activation = match self.activation {
+            Some(activation) => Some(activation),
+            None => imported.stated_activation()?,
+        };
+        let initial_state = match self.initial_state {
+            Some(state) => Some(state),
+            None => imported.stated_initial_state()?,
+        };
+        let mut config = Config {
+            activation: activation.unwrap_or(Activation::Tanh),
+            initial_state: initial_state.unwrap_or(0.0),
+            ..Config::default()
+        };
+        config.cell = imported.shape.cell.to_owned();
+        if activation.is_none() && cell_kind(&config).has_activation {
+            imported.notes.push(
+                "the file does not state the activation function: tanh is assumed, the default of \
+                 nn.RNN; --activation sets another"
+                    .to_owned(),
+            );
+        }
+        if initial_state.is_none() && imported.initial_states.is_none() {
+            imported.notes.push(
+                "the file does not state the initial state: 0 is assumed, as in PyTorch; \
+                 --initial-state sets another"
+                    .to_owned(),
+            );
+        }
+        if self.initial_state.is_some() {
+            imported.initial_states = None;
+        }
+        Ok((imported, config))
     }
 
     /// An rnnlm model, whose file determines the whole configuration.

@@ -1,31 +1,14 @@
 //! Reads the lines of a file or of standard input.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use crate::decompress::{self, Reader};
 use crate::error::{Error, Result};
-
-/// Opens a file, or standard input if the path is `-`.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    if path.is_dir() {
-        return Err(Error::invalid(
-            path.display().to_string(),
-            "it is a directory",
-            "Give a text file, or - for standard input",
-        ));
-    }
-    Ok(Box::new(BufReader::new(
-        File::open(path).map_err(Error::io("open", path))?,
-    )))
-}
 
 /// The lines of a file without their line endings.
 pub(super) struct InputLines {
-    reader: Box<dyn BufRead>,
+    reader: Reader,
     path: PathBuf,
     /// The number of lines that were read.
     pub(super) count: u64,
@@ -34,10 +17,15 @@ pub(super) struct InputLines {
 impl InputLines {
     pub(super) fn open(path: &Path) -> Result<Self> {
         Ok(Self {
-            reader: open(path)?,
+            reader: decompress::open(path)?,
             path: path.to_owned(),
             count: 0,
         })
+    }
+
+    /// Whether the next line can be read without waiting. Always, of a file.
+    pub(super) fn is_ready(&self) -> bool {
+        !decompress::is_standard_input(&self.path) || self.reader.buffer().contains(&b'\n')
     }
 
     /// The next line; `None` at the end of the file.

@@ -35,9 +35,14 @@ pub(super) struct SourceFlags {
     #[arg(long = "model", value_name = "DIR", default_value = "model")]
     pub(super) models: Vec<PathBuf>,
     /// Weights of the models in the mixture, separated by commas [default: equal]
-    #[arg(long, value_name = "W,W", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "W,W",
+        value_delimiter = ',',
+        action = clap::ArgAction::Set
+    )]
     weights: Vec<f64>,
-    /// Mix with an n-gram model: an ARPA file of any order, plain or gzip
+    /// Mix with an n-gram model: an ARPA file of any order, plain, gzip or zstd
     #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
     pub(super) arpa: Option<PathBuf>,
     /// Mix with the probabilities of another model: a file with one number per line, one for each
@@ -281,6 +286,14 @@ impl Sources {
             .collect()
     }
 
+    /// Gives dynamic models their trained weights back.
+    pub(super) fn reset(&self, device: &mut Device, models: &[Model]) -> Result<()> {
+        for (model, checkpoint) in models.iter().zip(&self.checkpoints) {
+            model.parameters().upload(device, &checkpoint.parameters)?;
+        }
+        Ok(())
+    }
+
     /// All sources, at the start of a text.
     pub(super) fn components<'a>(
         &'a self,
@@ -329,9 +342,7 @@ impl Sources {
         let mut components = self.components(device, models, &tokens, options, flags)?;
         let weights = mixture::tune(device, &mut components, &tokens)?;
         if options.dynamic.is_some() {
-            for (model, checkpoint) in models.iter().zip(&self.checkpoints) {
-                model.parameters().upload(device, &checkpoint.parameters)?;
-            }
+            self.reset(device, models)?;
         }
         let names = flags
             .models

@@ -22,6 +22,7 @@ mod message;
 mod mix;
 mod ngram;
 mod output;
+mod parse;
 mod perplexity;
 mod presets;
 mod replay;
@@ -35,7 +36,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory, Parser};
+use clap::{Args, Parser};
 
 pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
@@ -90,7 +91,7 @@ enum Subcommand {
 
 /// The command line, with every subcommand and flag.
 pub fn command() -> clap::Command {
-    Cli::command()
+    parse::command()
 }
 
 /// The device to run on.

@@ -10,7 +10,7 @@ use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
 use super::{DeviceFlags, model};
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
+use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::generate::ParallelGenerator;
@@ -241,12 +241,13 @@ impl NgramFlags {
             (Some(directory), _) => self.count_generated(directory, &mut counting)?,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(Path::new("-"));
-                let vocabulary = if self.vocab.is_empty() {
-                    Vocabulary::from_texts(&[text.to_owned()], Unit::Word)?
+                let (vocabulary, tokens) = if self.vocab.is_empty() {
+                    Vocabulary::of_text(TextSource::File(text), Unit::Word)?
                 } else {
-                    given_vocabulary(&self.vocab)?
+                    let vocabulary = given_vocabulary(&self.vocab)?;
+                    let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
+                    (vocabulary, tokens)
                 };
-                let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
                 count(&tokens, &vocabulary, &mut counting)?;
                 vocabulary
             }

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::DeviceFlags;
 use super::mix::SourceFlags;
-use super::{DeviceFlags, input};
 use crate::corpus::Unit;
+use crate::decompress;
 use crate::error::{Error, Result};
 use crate::mixture::NetworkOptions;
 use crate::rescore::{ListIds, NbestFormat, NbestList, NbestReader};
@@ -105,7 +106,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let models = sources.load(&mut device)?;
     let options = NetworkOptions::default();
     let weights = sources.weights(&mut device, &models, options, &flags.sources)?;
-    let input = input::open(&flags.file)?;
+    let input = decompress::open(&flags.file)?;
     let mut reader = NbestReader::new(input, &flags.file, flags.form, flags.ids);
     let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
     let mut printer = RescorePrinter::new(flags);
@@ -116,7 +117,8 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
         }
         let mut scores = rescorer.score(&mut device, &lists)?.into_iter();
         for list in lists {
-            let ranked = RankedList::new(list, scores.by_ref(), flags);
+            let unknown = rescorer.unknown(&list);
+            let ranked = RankedList::new(list, scores.by_ref(), unknown, flags);
             rescorer.carry(&mut device, &ranked)?;
             printer.print(ranked)?;
         }
@@ -165,15 +167,19 @@ impl RescoreFlags {
         }
     }
 
-    /// Reads lists with about [`BATCH`] hypotheses in total, or only one list if states are
-    /// carried. Empty at the end of the file.
+    /// Reads lists with about [`BATCH`] hypotheses in total, of standard input those that are there
+    /// already, or only one list if states are carried. Empty at the end of the file.
     fn read_batch(&self, reader: &mut NbestReader) -> Result<Vec<NbestList>> {
         let mut lists = Vec::new();
         let mut hypotheses = 0;
         while hypotheses < BATCH && (lists.is_empty() || self.carry.is_none()) {
-            let Some(list) = reader.next_list()? else {
-                break;
+            let waits = lists.is_empty() || !decompress::is_standard_input(&self.file);
+            let next = if waits {
+                reader.next_list()?
+            } else {
+                reader.next_ready_list()?
             };
+            let Some(list) = next else { break };
             hypotheses += list.hypotheses.len();
             lists.push(list);
         }

@@ -10,12 +10,12 @@ use super::DeviceFlags;
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
-use crate::corpus::{Tokens, Unit, Vocabulary};
+use crate::corpus::{Tokens, Unit, UnknownWords, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
 use crate::model::Model;
-use crate::score::{Score, Scorer, tokenize};
+use crate::score::{Score, Scorer, tokenize_line};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -68,13 +68,15 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
         vocabulary: &sources.vocabulary,
         output: Output::new(),
         report: ScoreReport::default(),
+        unknown: UnknownWords::default(),
     };
     // Models that adapt read one line after the other.
     let is_sequential = options.dynamic.is_some() || options.cache.is_some();
     let batch = if is_sequential { usize::MAX } else { BATCH };
     let mut scorer = None;
     loop {
-        let sentences = flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary)?;
+        let (sentences, unknown) =
+            flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary)?;
         if sentences.is_empty() {
             break;
         }
@@ -95,15 +97,15 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                     &mut device,
                     &sources,
                     &models,
-                    sentences.len(),
                     flags,
                     &weights,
                 )?),
             };
             scorer.score(&mut device, &sentences)?
         };
-        for (score, sentence) in scores.into_iter().zip(&sentences) {
-            printer.print(score, sentence)?;
+        for ((score, sentence), unknown) in scores.into_iter().zip(&sentences).zip(unknown) {
+            printer.unknown += unknown;
+            printer.print(score, sentence, unknown)?;
         }
         printer.output.flush()?;
     }
@@ -114,27 +116,31 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
 }
 
 impl ScoreFlags {
-    /// Reads at most `limit` lines as token ids. Empty at the end of the file.
+    /// Reads at most `limit` lines as token ids, of standard input those that are there already, so
+    /// that a program that waits for an answer gets it. Empty at the end of the file.
     fn read_sentences(
         &self,
         lines: &mut InputLines,
         limit: usize,
         unit: Unit,
         vocabulary: &Vocabulary,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<(Vec<Vec<u32>>, Vec<UnknownWords>)> {
         let mut sentences = Vec::new();
-        while sentences.len() < limit {
+        let mut unknown = Vec::new();
+        let reads_all = limit == usize::MAX;
+        while sentences.len() < limit && (sentences.is_empty() || reads_all || lines.is_ready()) {
             let Some(line) = lines.next()? else { break };
-            let ids = tokenize(&line, unit, vocabulary).map_err(|error| {
+            let line = tokenize_line(&line, unit, vocabulary).map_err(|error| {
                 Error::invalid(
                     format!("line {} of {}", lines.count, self.file.display()),
                     error.to_string(),
                     "Correct the line",
                 )
             })?;
-            sentences.push(ids);
+            sentences.push(line.ids);
+            unknown.push(line.unknown);
         }
-        Ok(sentences)
+        Ok((sentences, unknown))
     }
 }
 
@@ -185,13 +191,12 @@ impl<'a> BatchScorer<'a> {
         device: &mut Device,
         sources: &'a Sources,
         models: &'a [Model],
-        sentences: usize,
         flags: &ScoreFlags,
         weights: &'a Weights,
     ) -> Result<Self> {
         let scorers = models
             .iter()
-            .map(|model| Scorer::new(device, model, sentences, flags.carry))
+            .map(|model| Scorer::new(device, model, flags.carry))
             .collect::<Result<_>>()?;
         let ngram = sources
             .ngram
@@ -269,12 +274,14 @@ struct ScorePrinter<'a> {
     vocabulary: &'a Vocabulary,
     output: Output,
     report: ScoreReport,
+    /// The unknown words of all lines.
+    unknown: UnknownWords,
 }
 
 impl ScorePrinter<'_> {
-    fn print(&mut self, score: Score, sentence: &[u32]) -> Result<()> {
+    fn print(&mut self, score: Score, sentence: &[u32], unknown: UnknownWords) -> Result<()> {
         if self.flags.json {
-            self.report.add(score, self.flags.per_token);
+            self.report.add(score, unknown, self.flags.per_token);
             return Ok(());
         }
         if self.flags.format != Some(ScoreFormat::Rnnlm) {
@@ -298,7 +305,11 @@ impl ScorePrinter<'_> {
         if self.flags.json {
             self.output.json(&self.report.json(self.flags.per_token))?;
         }
-        self.output.flush()
+        self.output.flush()?;
+        if self.unknown.oov_words > 0 {
+            stderr_line!("unknown words: {}", self.unknown);
+        }
+        Ok(())
     }
 }
 
@@ -323,22 +334,31 @@ struct ScoreReport {
     log10_prob: Vec<f64>,
     tokens: Vec<usize>,
     oov: Vec<usize>,
+    oov_words: Vec<u64>,
+    predicted_as_unk: Vec<u64>,
     token_log10_probs: Vec<Vec<Option<f64>>>,
 }
 
 impl ScoreReport {
-    fn add(&mut self, score: Score, per_token: bool) {
+    fn add(&mut self, score: Score, unknown: UnknownWords, per_token: bool) {
         self.log10_prob.push(score.log10_prob);
         self.tokens.push(score.tokens);
         self.oov.push(score.oov);
+        self.oov_words.push(unknown.oov_words);
+        self.predicted_as_unk.push(unknown.predicted_as_unk);
         if per_token {
             self.token_log10_probs.push(score.token_log10_probs);
         }
     }
 
     fn json(self, per_token: bool) -> Value {
-        let mut value =
-            json!({ "log10_prob": self.log10_prob, "tokens": self.tokens, "oov": self.oov });
+        let mut value = json!({
+            "log10_prob": self.log10_prob,
+            "tokens": self.tokens,
+            "oov": self.oov,
+            "oov_words": self.oov_words,
+            "predicted_as_unk": self.predicted_as_unk,
+        });
         if per_token {
             value["token_log10_probs"] = json!(self.token_log10_probs);
         }

@@ -21,6 +21,7 @@ mod subwords;
 pub mod tasks;
 mod tokens;
 mod unit;
+mod unknown;
 mod vocabulary;
 mod writer;
 
@@ -33,11 +34,13 @@ pub use streams::{Streams, order_by_token};
 pub use subwords::Subwords;
 pub use tokens::Tokens;
 pub use unit::Unit;
+pub use unknown::UnknownWords;
 pub use vocabulary::{UNKNOWN, Vocabulary};
 pub use writer::TextWriter;
 
 use std::path::Path;
 
+use crate::decompress;
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
 use indexed_text::IndexedText;
@@ -136,7 +139,7 @@ impl Corpus {
             report,
         };
         let name = match train {
-            TextSource::File(path) => path.display().to_string(),
+            TextSource::File(path) => decompress::name(path),
             TextSource::Memory(_) => "the text".to_owned(),
         };
         corpus.check(name, valid)?;
@@ -163,10 +166,7 @@ impl Corpus {
         }
         if self.valid.known() == 0 {
             return Err(Error::invalid(
-                valid.map_or_else(
-                    || format!("the held-out tenth of {name}"),
-                    |path| path.display().to_string(),
-                ),
+                valid.map_or_else(|| format!("the held-out tenth of {name}"), decompress::name),
                 "none of its words is in the vocabulary, so it measures nothing",
                 "Give a `valid` text that resembles the training text, or use a larger vocabulary",
             ));

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::source::{TextReport, TextSource};
 use super::tokens::Tokens;
 use super::unit::Unit;
-use super::vocabulary::{UNKNOWN, Vocabulary};
+use super::unknown::UnknownWords;
+use super::vocabulary::Vocabulary;
 use crate::error::Result;
 use crate::tensor::NONE;
 
@@ -29,17 +30,16 @@ pub(super) fn read_source(
     vocabulary: &Vocabulary,
 ) -> Result<(Tokens, TextReport)> {
     let mut tokens = Tokens::default();
-    let mut replaced = 0;
+    let mut unknown = UnknownWords::default();
     let report = match vocabulary.subwords() {
         None => source.read(unit, |token| {
-            let id = vocabulary.id(token);
-            replaced += u64::from(id.is_some() && id == vocabulary.unknown() && token != UNKNOWN);
-            tokens.push(id.unwrap_or(NONE));
+            vocabulary.count_unknown(token, &mut unknown);
+            tokens.push(vocabulary.id(token).unwrap_or(NONE));
         })?,
         Some(subwords) => source.read_lines(
             |line| subwords.encode_line(line),
             |ids: Vec<u32>| ids.into_iter().for_each(|id| tokens.push(id)),
         )?,
     };
-    Ok((tokens, TextReport { replaced, ..report }))
+    Ok((tokens, TextReport { unknown, ..report }))
 }

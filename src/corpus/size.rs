@@ -9,6 +9,16 @@ pub struct TextSize {
     pub characters: u64,
 }
 
+impl TextSize {
+    /// The size of two texts together.
+    pub(super) fn add(self, other: Self) -> Self {
+        Self {
+            words: self.words + other.words,
+            characters: self.characters + other.characters,
+        }
+    }
+}
+
 /// Counts words and characters, one character at a time. The caller skips the byte order mark.
 #[derive(Debug, Default)]
 pub(super) struct SizeCounter {

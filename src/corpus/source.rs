@@ -12,7 +12,6 @@
 //!
 //! A byte order mark at the start of a text is dropped, except in byte mode.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -21,20 +20,37 @@ use rayon::prelude::*;
 use super::size::TextSize;
 use super::splitter::Splitter;
 use super::unit::Unit;
+use super::unknown::UnknownWords;
+use crate::decompress;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 
 /// Facts about a text that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextReport {
-    /// Size of the file in bytes.
+    /// Size of the text in bytes, decompressed.
     pub bytes: u64,
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the text, decompressed, in hexadecimal.
     pub sha256: String,
     /// Number of words and characters; `None` if the file is not UTF-8.
     pub size: Option<TextSize>,
-    /// Number of tokens that were replaced by `<unk>`.
-    pub replaced: u64,
+    /// The words that the vocabulary lacks.
+    pub unknown: UnknownWords,
+}
+
+impl TextReport {
+    /// The report of two texts together, which have no hash.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let mut unknown = self.unknown;
+        unknown += other.unknown;
+        Self {
+            bytes: self.bytes + other.bytes,
+            sha256: String::new(),
+            size: self.size.zip(other.size).map(|(one, other)| one.add(other)),
+            unknown,
+        }
+    }
 }
 
 /// Bytes read at a time.
@@ -45,7 +61,8 @@ const LINE_BATCH: usize = 1 << 20;
 /// Where a text comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum TextSource<'a> {
-    /// A file, read in one streaming pass.
+    /// A file, plain or compressed with gzip or zstd, read in one streaming pass; `-` is standard
+    /// input.
     File(&'a Path),
     /// Bytes in memory, such as the built-in corpus.
     Memory(&'a [u8]),
@@ -59,16 +76,7 @@ impl TextSource<'_> {
             TextSource::File(path) => path,
             TextSource::Memory(text) => return read_from(text, "the text", unit, take),
         };
-        let name = path.display().to_string();
-        if path.is_dir() {
-            return Err(Error::invalid(
-                name,
-                "it is a directory",
-                "Give a text file",
-            ));
-        }
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        read_from(file, &name, unit, take)
+        read_from(decompress::open(path)?, &decompress::name(path), unit, take)
     }
 
     /// Calls `work` with every line, on all threads, and `take` with the results in the order of
@@ -136,6 +144,6 @@ fn read_from(
         bytes,
         sha256: hash.hexadecimal(),
         size: splitter.size(),
-        replaced: 0,
+        unknown: UnknownWords::default(),
     })
 }

@@ -10,6 +10,7 @@ use super::source::TextSource;
 use super::subwords::{Subwords, byte_lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
+use super::unknown::UnknownWords;
 use crate::error::{Error, Result};
 use crate::tensor::NONE;
 
@@ -113,6 +114,20 @@ impl Vocabulary {
         let mut encodings = subwords.encode_pieces(types);
         encodings[0] = [0].into();
         Ok((Self::from_subwords(subwords)?, encodings))
+    }
+
+    /// The types of a text, and the text, which is read once.
+    ///
+    /// # Errors
+    /// If the text cannot be read, or there is no type besides the boundary.
+    pub fn of_text(source: TextSource<'_>, unit: Unit) -> Result<(Self, Tokens)> {
+        let IndexedText {
+            mut tokens, types, ..
+        } = IndexedText::read(source, unit)?;
+        let length = tokens.len();
+        let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())?;
+        tokens.remap(&ids);
+        Ok((vocabulary, tokens))
     }
 
     /// The combined types of several text files.
@@ -222,6 +237,23 @@ impl Vocabulary {
     /// are mapped to it, else `None`.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied().or(self.unknown)
+    }
+
+    /// Counts a piece of a text that [`Vocabulary::encode`] encodes: a word, a character or a byte.
+    /// Subwords are never unknown.
+    pub fn count_unknown(&self, piece: &str, counts: &mut UnknownWords) {
+        if self.subwords.is_some() {
+            return;
+        }
+        let id = self.id(piece);
+        if piece == UNKNOWN && id.is_some() {
+            counts.predicted_as_unk += 1;
+            return;
+        }
+        let is_replaced = id.is_some() && id == self.unknown;
+        counts.oov_words += u64::from(id.is_none() || is_replaced);
+        counts.read_as_unk += u64::from(is_replaced);
+        counts.predicted_as_unk += u64::from(is_replaced);
     }
 
     /// Encodes one piece of a text as returned by [`split`](super::split) and calls `take` with

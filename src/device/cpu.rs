@@ -53,7 +53,7 @@ fn too_large(what: &str, bytes: usize, available: usize) -> Error {
         format!("{what} of {} MiB", bytes >> 20),
         format!("the machine has {} MiB of memory left", available >> 20),
         "Use a smaller `vocab_size`, `hidden_size`, `batch` or `bptt`, or an optimizer with less \
-         state",
+         state; a large vocabulary needs less memory and time with `output = class`",
     )
 }
 

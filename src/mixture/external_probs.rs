@@ -1,23 +1,31 @@
 //! Probabilities from another program: one per line, for each token of the text including sentence
 //! ends, in the format of `rnnlm -lm-prob`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Component;
 use crate::corpus::Tokens;
+use crate::decompress::{self, Reader};
 use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// A file of probabilities, read in parallel with the text.
-#[derive(Debug)]
 pub struct ExternalProbs {
-    lines: std::io::Lines<BufReader<File>>,
+    lines: std::io::Lines<Reader>,
     path: PathBuf,
     /// Number of lines read so far.
     line: usize,
+}
+
+impl std::fmt::Debug for ExternalProbs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExternalProbs")
+            .field("path", &self.path)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ExternalProbs {
@@ -26,9 +34,8 @@ impl ExternalProbs {
     /// # Errors
     /// If the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
         Ok(Self {
-            lines: BufReader::new(file).lines(),
+            lines: decompress::open(path)?.lines(),
             path: path.to_owned(),
             line: 0,
         })

@@ -3,8 +3,8 @@
 use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
 
+use crate::decompress::{self, Reader};
 use crate::error::{Error, Result};
-use crate::gzip;
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 /// Maximum number of bytes in a line. A file in another format may have gigabytes without a
@@ -27,16 +27,9 @@ pub(super) struct ArpaLines<R> {
 }
 
 /// Opens a file, compressed or not.
-pub(super) fn open(path: &Path) -> Result<ArpaLines<Box<dyn BufRead>>> {
-    let name = path.display().to_string();
-    if path.is_dir() {
-        return Err(Error::invalid(
-            name,
-            "it is a directory",
-            "Give an n-gram model in ARPA format",
-        ));
-    }
-    Ok(ArpaLines::new(gzip::open(path)?, &name))
+pub(super) fn open(path: &Path) -> Result<ArpaLines<Reader>> {
+    let source = decompress::open(path)?;
+    Ok(ArpaLines::new(source, &decompress::name(path)))
 }
 
 impl<R: BufRead> ArpaLines<R> {
@@ -135,7 +128,7 @@ impl<R: BufRead> ArpaLines<R> {
                 .invalid(
                     "the compressed data",
                     &format!("it is truncated or corrupt at or shortly before this line ({error})"),
-                    "Copy the file again, and check it with `gzip -t`",
+                    "Copy the file again, and check it with `gzip -t` or `zstd -t`",
                 ),
             _ => Error::io("read", Path::new(&self.name))(error),
         }

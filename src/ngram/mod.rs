@@ -102,8 +102,8 @@ impl NgramModel {
         }
     }
 
-    /// Reads an ARPA file, plain or compressed with gzip. Compression is detected from the first
-    /// bytes.
+    /// Reads an ARPA file, plain or compressed with gzip or zstd. Compression is detected from the
+    /// first bytes.
     ///
     /// Text before `\data\` and after `\end\` is skipped. Fields are separated by spaces or tabs,
     /// and words may be any text without spaces, tabs and line endings. `<unk>` is the unknown word

@@ -6,6 +6,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use crate::decompress::Reader;
 use crate::error::{Error, Result};
 use crate::field::choices;
 
@@ -54,14 +55,14 @@ pub struct NbestList {
 
 /// Reads n-best lists from a stream.
 pub struct NbestReader {
-    reader: Box<dyn BufRead>,
+    reader: Reader,
     path: PathBuf,
     format: NbestFormat,
     ids: ListIds,
     line: u64,
     lists: u64,
-    /// The first hypothesis of the next list, with the name of the list.
-    next: Option<(String, Hypothesis)>,
+    /// The list that is read: its first hypotheses.
+    current: Option<NbestList>,
 }
 
 impl std::fmt::Debug for NbestReader {
@@ -75,7 +76,7 @@ impl std::fmt::Debug for NbestReader {
 
 impl NbestReader {
     /// Creates a reader. `path` is used in error messages.
-    pub fn new(reader: Box<dyn BufRead>, path: &Path, format: NbestFormat, ids: ListIds) -> Self {
+    pub fn new(reader: Reader, path: &Path, format: NbestFormat, ids: ListIds) -> Self {
         Self {
             reader,
             path: path.to_owned(),
@@ -83,7 +84,7 @@ impl NbestReader {
             ids,
             line: 0,
             lists: 0,
-            next: None,
+            current: None,
         }
     }
 
@@ -92,37 +93,49 @@ impl NbestReader {
     /// # Errors
     /// If the stream cannot be read, or a line is not a hypothesis.
     pub fn next_list(&mut self) -> Result<Option<NbestList>> {
-        let mut list = self.next.take().map(|(id, first)| NbestList {
-            id,
-            hypotheses: vec![first],
-        });
         while let Some(line) = self.next_line()? {
-            let is_empty = line.split_ascii_whitespace().next().is_none();
-            if is_empty && self.ids == ListIds::None {
-                if list.is_some() {
-                    break;
-                }
-                continue;
-            }
-            let (id, hypothesis) = self.parse(&line)?;
-            match &mut list {
-                Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => {
-                    list.hypotheses.push(hypothesis);
-                }
-                Some(_) => {
-                    self.next = id.map(|id| (id, hypothesis));
-                    break;
-                }
-                None => {
-                    list = Some(NbestList {
-                        id: id.unwrap_or_else(|| (self.lists + 1).to_string()),
-                        hypotheses: vec![hypothesis],
-                    });
-                }
+            if let Some(list) = self.add(&line)? {
+                return Ok(Some(list));
             }
         }
-        self.lists += u64::from(list.is_some());
-        Ok(list)
+        Ok(self.current.take())
+    }
+
+    /// The next list, if its lines and the line that ends it can be read without waiting.
+    ///
+    /// # Errors
+    /// As [`Self::next_list`].
+    pub fn next_ready_list(&mut self) -> Result<Option<NbestList>> {
+        while self.reader.buffer().contains(&b'\n') {
+            let Some(line) = self.next_line()? else { break };
+            if let Some(list) = self.add(&line)? {
+                return Ok(Some(list));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds a line to the current list, or ends the list with it.
+    fn add(&mut self, line: &str) -> Result<Option<NbestList>> {
+        let is_empty = line.split_ascii_whitespace().next().is_none();
+        if is_empty && self.ids == ListIds::None {
+            return Ok(self.current.take());
+        }
+        let (id, hypothesis) = self.parse(line)?;
+        match &mut self.current {
+            Some(list) if id.as_ref().is_none_or(|id| *id == list.id) => {
+                list.hypotheses.push(hypothesis);
+                Ok(None)
+            }
+            current => {
+                self.lists += 1;
+                let next = NbestList {
+                    id: id.unwrap_or_else(|| self.lists.to_string()),
+                    hypotheses: vec![hypothesis],
+                };
+                Ok(current.replace(next))
+            }
+        }
     }
 
     fn next_line(&mut self) -> Result<Option<String>> {
@@ -243,7 +256,7 @@ mod tests {
 
     fn read(text: &str, format: NbestFormat, ids: ListIds) -> Result<Vec<NbestList>> {
         let mut reader = NbestReader::new(
-            Box::new(std::io::Cursor::new(text.to_owned())),
+            Reader::new(Box::new(std::io::Cursor::new(text.to_owned()))),
             Path::new("lists"),
             format,
             ids,

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use super::{Checkpoint, Description, FORMAT};
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
+use crate::kernels::Activation;
 use crate::model::{Config, parameter_specs};
 
 /// Names of the tables in [`Imported::values`] and in Elman's files.
@@ -97,11 +98,42 @@ pub struct Imported {
     pub skip_unknown: bool,
     /// The initial state of a text, if it is not the same number in every unit.
     pub initial_states: Option<Vec<Vec<f32>>>,
+    /// The activation function of the hidden units that the file states; not checked.
+    pub activation: Option<String>,
+    /// The initial state of every hidden unit that the file states; not checked.
+    pub initial_state: Option<String>,
     /// A sentence for each change that the import made.
     pub notes: Vec<String>,
 }
 
 impl Imported {
+    /// The activation function that the file states, if it does.
+    ///
+    /// # Errors
+    /// If Elman does not have it.
+    pub fn stated_activation(&self) -> Result<Option<Activation>> {
+        self.activation.as_deref().map(str::parse).transpose()
+    }
+
+    /// The initial state that the file states, if it does.
+    ///
+    /// # Errors
+    /// If it is not a finite number.
+    pub fn stated_initial_state(&self) -> Result<Option<f32>> {
+        let Some(text) = &self.initial_state else {
+            return Ok(None);
+        };
+        match text.parse::<f32>() {
+            Ok(state) if state.is_finite() => Ok(Some(state)),
+            _ => Err(Error::config(
+                "initial_state",
+                text,
+                "the file states it, and it is not a finite number",
+                "Give a value such as 0",
+            )),
+        }
+    }
+
     /// Converts the model into a checkpoint. `defaults` is passed to [`ImportedShape::config`].
     ///
     /// # Errors

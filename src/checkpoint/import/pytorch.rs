@@ -3,7 +3,8 @@
 //!
 //! Tensors have the names of PyTorch's word_language_model example (`encoder.weight`,
 //! `rnn.weight_ih_l0`, …, `decoder.bias`) or of Elman's files (`embedding.weight`), with any
-//! common prefix. The names and shapes determine the sizes, the cell and the layers.
+//! common prefix. The names and shapes determine the sizes, the cell and the layers. The metadata
+//! of Elman's files state the activation function and the initial state.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,6 +18,9 @@ use crate::error::{Error, Result};
 
 /// G and name of PyTorch's cells; a weight has G rows for each hidden unit.
 const CELLS: [(usize, &str); 3] = [(1, "elman"), (3, "gru"), (4, "lstm")];
+/// In files of Elman: the metadata's number for every unit, or the tensors `initial_state.0`,
+/// `initial_state.1`, ….
+const INITIAL_STATE: &str = "initial_state";
 const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 
 /// Reads and checks a network and its vocabulary.
@@ -27,6 +31,7 @@ const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let mut file = ForeignTensors::open(path, &bytes)?;
+    let initial_states = file.take_indexed(INITIAL_STATE)?;
     let names = TensorNames::find(&file)?;
     let shape = ImportedShape::of(&file, &names)?;
     let types = vocabulary::read(vocabulary, unit)?;
@@ -48,6 +53,8 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
         shape.move_to_front(types.boundary, &name, &mut elements);
         values.insert(name, elements);
     }
+    let stated = |key: &str| file.metadata().get(key).cloned();
+    let (activation, initial_state) = (stated("activation"), stated(INITIAL_STATE));
     let notes = file.notes().chain(types.notes).collect();
     Ok(Imported {
         shape,
@@ -55,7 +62,9 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
         vocabulary: types.vocabulary,
         values,
         skip_unknown: false,
-        initial_states: None,
+        initial_states,
+        activation,
+        initial_state,
         notes,
     })
 }

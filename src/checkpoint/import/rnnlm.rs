@@ -79,6 +79,8 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         values: parameters.values,
         skip_unknown: true,
         initial_states,
+        activation: None,
+        initial_state: None,
         notes,
     };
     Ok((imported, config))

@@ -1,7 +1,7 @@
 //! The safetensors file of another program: names, shapes, and values of any floating-point type
 //! converted to f32.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 pub(super) struct ForeignTensors<'a> {
     file: String,
     views: BTreeMap<String, TensorView<'a>>,
+    metadata: HashMap<String, String>,
     conversions: BTreeMap<String, Conversion>,
 }
 
@@ -48,7 +49,8 @@ impl<'a> ForeignTensors<'a> {
             .into_iter()
             .collect();
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
-        for (alias, name) in metadata.metadata().iter().flatten() {
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        for (alias, name) in &metadata {
             if let (false, Some(view)) = (views.contains_key(alias), views.get(name).cloned()) {
                 views.insert(alias.clone(), view);
             }
@@ -56,6 +58,7 @@ impl<'a> ForeignTensors<'a> {
         Ok(Self {
             file,
             views,
+            metadata,
             conversions: BTreeMap::new(),
         })
     }
@@ -63,6 +66,25 @@ impl<'a> ForeignTensors<'a> {
     /// The name of the file.
     pub(super) fn file(&self) -> &str {
         &self.file
+    }
+
+    /// What the file says about its tensors.
+    pub(super) fn metadata(&self) -> &HashMap<String, String> {
+        &self.metadata
+    }
+
+    /// Takes the tensors `{name}.0`, `{name}.1` and so on, up to the first that is missing.
+    ///
+    /// # Errors
+    /// As [`Self::values`].
+    pub(super) fn take_indexed(&mut self, name: &str) -> Result<Option<Vec<Vec<f32>>>> {
+        let mut vectors = Vec::new();
+        while self.shape(&format!("{name}.{}", vectors.len())).is_some() {
+            let tensor = format!("{name}.{}", vectors.len());
+            vectors.push(self.values(&tensor)?);
+            self.views.remove(&tensor);
+        }
+        Ok((!vectors.is_empty()).then_some(vectors))
     }
 
     /// The names of the tensors in alphabetical order.

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{RescoreFlags, RescoreOutput};
 use crate::cli::output::Output;
+use crate::corpus::UnknownWords;
 use crate::error::Result;
 use crate::rescore::{Hypothesis, ListIds, NbestList};
 
@@ -14,6 +15,8 @@ pub(super) struct RankedList {
     log10_probs: Vec<f64>,
     /// The total score of each hypothesis.
     totals: Vec<f64>,
+    /// The unknown words of each hypothesis.
+    unknown: Vec<UnknownWords>,
     /// The indices of the hypotheses, the best first. Equal hypotheses keep the order of the list.
     pub(super) order: Vec<usize>,
 }
@@ -23,6 +26,7 @@ impl RankedList {
     pub(super) fn new(
         list: NbestList,
         scores: impl Iterator<Item = f64>,
+        unknown: Vec<UnknownWords>,
         flags: &RescoreFlags,
     ) -> Self {
         let log10_probs: Vec<f64> = scores.take(list.hypotheses.len()).collect();
@@ -38,6 +42,7 @@ impl RankedList {
             list,
             log10_probs,
             totals,
+            unknown,
             order,
         }
     }
@@ -62,6 +67,8 @@ pub(super) struct RescorePrinter<'a> {
     flags: &'a RescoreFlags,
     output: Output,
     json_lists: Vec<serde_json::Value>,
+    /// The unknown words of all hypotheses.
+    unknown: UnknownWords,
 }
 
 impl<'a> RescorePrinter<'a> {
@@ -70,6 +77,7 @@ impl<'a> RescorePrinter<'a> {
             flags,
             output: Output::new(),
             json_lists: Vec::new(),
+            unknown: UnknownWords::default(),
         }
     }
 
@@ -78,14 +86,21 @@ impl<'a> RescorePrinter<'a> {
             list,
             log10_probs,
             totals,
+            unknown,
             order,
         } = ranked;
+        unknown.iter().for_each(|words| self.unknown += *words);
         if self.flags.json {
+            let each = |count: fn(&UnknownWords) -> u64| -> Vec<u64> {
+                unknown.iter().map(count).collect()
+            };
             self.json_lists.push(json!({
                 "id": list.id,
                 "log10_prob": log10_probs,
                 "score": totals,
                 "best": order[0],
+                "oov_words": each(|words| words.oov_words),
+                "predicted_as_unk": each(|words| words.predicted_as_unk),
             }));
             return Ok(());
         }
@@ -127,6 +142,19 @@ impl<'a> RescorePrinter<'a> {
         if self.flags.json {
             self.output.json(&json!({ "lists": self.json_lists }))?;
         }
-        self.output.flush()
+        self.output.flush()?;
+        let UnknownWords {
+            oov_words,
+            read_as_unk,
+            ..
+        } = self.unknown;
+        if oov_words > 0 {
+            stderr_line!(
+                "unknown words: {oov_words} ({read_as_unk} read as <unk>, {} given the unknown \
+                 penalty alone)",
+                oov_words - read_as_unk
+            );
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::f64::consts::LN_10;
 use super::printer::RankedList;
 use super::{BATCH, CarriedHypothesis, RescoreFlags};
 use crate::cli::mix::Sources;
+use crate::corpus::UnknownWords;
 use crate::device::Device;
 use crate::error::Result;
 use crate::mixture::{ExternalProbs, NgramReader, Weights};
@@ -48,7 +49,7 @@ impl<'a> Rescorer<'a> {
         }
         if flags.carry.is_some() {
             for model in models {
-                carriers.push(Scorer::new(device, model, 1, true)?);
+                carriers.push(Scorer::new(device, model, true)?);
             }
         }
         let ngram = sources.ngram.as_ref();
@@ -77,6 +78,18 @@ impl<'a> Rescorer<'a> {
             .iter()
             .map(|word| vocabulary.id(word).unwrap_or(NONE))
             .collect()
+    }
+
+    /// The words of each hypothesis that the vocabulary lacks.
+    pub(super) fn unknown(&self, list: &NbestList) -> Vec<UnknownWords> {
+        let count = |hypothesis: &Hypothesis| {
+            let mut unknown = UnknownWords::default();
+            for word in &hypothesis.words {
+                self.sources.vocabulary.count_unknown(word, &mut unknown);
+            }
+            unknown
+        };
+        list.hypotheses.iter().map(count).collect()
     }
 
     /// The log10 probabilities of the hypotheses of all lists, in order.

@@ -9,6 +9,7 @@ use super::texts::TrainingText;
 use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT, LockedDirectory};
 use crate::corpus::{Corpus, Vocabulary};
+use crate::decompress;
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -45,6 +46,16 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
     }
     let unit = checkpoint.description.unit;
     let other = match flags.vocabulary.vocab.as_slice() {
+        [] if text
+            .path()
+            .is_some_and(|path| decompress::is_standard_input(&path)) =>
+        {
+            return Err(Error::usage(
+                "--train - with --extend-vocab",
+                "the text is read twice, for its types and for training, and standard input once",
+                "Write the text to a file, or list the types' texts with --vocab",
+            ));
+        }
         [] => {
             let limits = flags.vocabulary.limits()?;
             Corpus::read(text.source(), flags.valid.as_deref(), unit, limits)?.vocabulary
@@ -98,6 +109,9 @@ pub(super) fn start<'a>(
     })
 }
 
+/// From this number of types on, a full softmax brings a hint.
+const LARGE_VOCABULARY: usize = 50_000;
+
 /// A new model and its initial values.
 fn new_model(
     flags: &TrainFlags,
@@ -106,6 +120,13 @@ fn new_model(
 ) -> Result<(Description, ParameterValues)> {
     let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
     let config = flags.config(corpus.vocabulary.len(), classes)?;
+    if config.output == "softmax" && config.vocab_size >= LARGE_VOCABULARY {
+        stderr_line!(
+            "note: a full softmax over {} types is nearly all the work of a step; --output class \
+             does far less",
+            config.vocab_size
+        );
+    }
     let parameters = parameter_specs(&config)
         .iter()
         .fold(0, |sum: usize, spec| sum.saturating_add(spec.len()));

@@ -1,10 +1,12 @@
 //! What a run trains on: the texts, and the vocabulary that turns them into a corpus.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
+use crate::decompress;
 use crate::error::{Error, Result};
 
 /// The training text.
@@ -48,7 +50,10 @@ impl TrainingText {
 /// If a validation file is given for the built-in corpus.
 pub(super) fn texts(flags: &TrainFlags) -> Result<(TrainingText, Option<PathBuf>)> {
     match (flags.train.clone(), flags.valid.clone()) {
-        (Some(path), valid) => Ok((TrainingText::File(path), valid)),
+        (Some(path), valid) => {
+            check_standard_input(&path, valid.as_deref())?;
+            Ok((TrainingText::File(path), valid))
+        }
         (None, None) => {
             let sampled = builtin::draw(builtin::SENTENCES, builtin::SEED)?;
             Ok((TrainingText::BuiltIn(sampled), None))
@@ -59,6 +64,22 @@ pub(super) fn texts(flags: &TrainFlags) -> Result<(TrainingText, Option<PathBuf>
             "Add --train",
         )),
     }
+}
+
+/// Checks that standard input is read once, and says so where a person is to type it.
+fn check_standard_input(train: &Path, valid: Option<&Path>) -> Result<()> {
+    let is_input = decompress::is_standard_input;
+    if is_input(train) && valid.is_some_and(is_input) {
+        return Err(Error::usage(
+            "--train - with --valid -",
+            "standard input is read once",
+            "Give one of the texts as a file, or omit --valid to hold out the last tenth",
+        ));
+    }
+    if [Some(train), valid].into_iter().flatten().any(is_input) && io::stdin().is_terminal() {
+        stderr_line!("reading a text from standard input …");
+    }
+    Ok(())
 }
 
 /// Reads the corpus with the vocabulary of an existing model, the one that the flags give, or a new

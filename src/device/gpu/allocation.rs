@@ -85,7 +85,8 @@ impl Gpu {
                 format!("{what} of {} MiB", bytes >> 20),
                 format!("{} has no memory left for it ({error})", self.name),
                 "Use a smaller `vocab_size`, `hidden_size`, `batch` or `bptt`, an optimizer with \
-                 less state, or `device = cpu`",
+                 less state, or `device = cpu`; a large vocabulary needs less memory and time with \
+                 `output = class`",
             ));
         }
         self.first_error.check()?;

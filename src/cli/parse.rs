@@ -1,0 +1,128 @@
+//! Parses command lines, and says in this program's words what is wrong with one.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use super::{Cli, output};
+use crate::error::Error;
+
+/// Messages of the standard library about a text that is not a number of the flag's type, and
+/// rules in their place.
+const RULES: &[(&str, &str)] = &[
+    (
+        "number would be zero for non-zero type",
+        "it must be at least 1",
+    ),
+    (
+        "invalid digit found in string",
+        "it must be a whole number without a sign",
+    ),
+    ("cannot parse integer from empty string", "it is empty"),
+    ("number too large to fit in target type", "it is too large"),
+    ("number too small to fit in target type", "it is too small"),
+    ("invalid float literal", "it must be a number, such as 0.1"),
+    ("cannot parse float from empty string", "it is empty"),
+];
+
+/// The command line, with every subcommand and flag. Of a flag that is repeated, the last counts,
+/// unless it collects its values.
+pub(super) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|subcommand| {
+        subcommand.args_override_self(true).mut_args(|argument| {
+            // `--lr -1` is a wrong value and not another flag.
+            let takes_values = argument.get_action().takes_values();
+            argument.allow_negative_numbers(takes_values)
+        })
+    })
+}
+
+/// Parses a command line.
+pub(super) fn parse(arguments: &[OsString]) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok((cli, matches))
+}
+
+/// The error of a command line that [`parse`] refuses. Where `clap` says best what is wrong, or
+/// the user asked for help, it is printed and the process ends here.
+pub(super) fn usage_error(arguments: &[OsString], error: &clap::Error) -> Error {
+    match explain(error, subcommand_of(arguments)) {
+        Some(explained) => explained,
+        None => output::print_and_exit(error),
+    }
+}
+
+/// The subcommand that a command line names.
+fn subcommand_of(arguments: &[OsString]) -> Option<clap::Command> {
+    let name = arguments.get(1)?;
+    command().find_subcommand(name).cloned()
+}
+
+fn explain(error: &clap::Error, subcommand: Option<clap::Command>) -> Option<Error> {
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let what = format!(
+                "{} {}",
+                invalid_flag(error)?,
+                text(error, ContextKind::InvalidValue)?
+            );
+            let hint = "`--help` describes the flag";
+            Some(Error::usage(what.trim_end(), invalid_value(error)?, hint))
+        }
+        ErrorKind::InvalidValue if text(error, ContextKind::InvalidValue)?.is_empty() => {
+            let hint = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(values)) if !values.is_empty() => {
+                    format!("It is one of: {}", values.join(", "))
+                }
+                _ => "Give one after the flag; `--help` describes it".to_owned(),
+            };
+            Some(Error::usage(invalid_flag(error)?, "it needs a value", hint))
+        }
+        ErrorKind::MissingRequiredArgument => missing(error, &subcommand?),
+        _ => None,
+    }
+}
+
+/// The rule that a value breaks, where the standard library refused it.
+pub(super) fn invalid_value(error: &clap::Error) -> Option<&'static str> {
+    let cause = error.source()?.to_string();
+    let row = RULES.iter().find(|(message, _)| *message == cause)?;
+    Some(row.1)
+}
+
+/// The error about the first flag that is missing.
+fn missing(error: &clap::Error, subcommand: &clap::Command) -> Option<Error> {
+    let ContextValue::Strings(arguments) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let flag = arguments.first()?.split(' ').next()?;
+    let name = flag.strip_prefix("--")?;
+    let mut all = subcommand.get_arguments();
+    let argument = all.find(|argument| argument.get_long() == Some(name))?;
+    let help = argument.get_help()?.to_string();
+    let others = match arguments.len() {
+        1 => String::new(),
+        _ => format!(" (as are {})", arguments[1..].join(", ")),
+    };
+    Some(Error::usage(
+        flag,
+        format!("it is missing{others}"),
+        format!("It gives this: {help}"),
+    ))
+}
+
+/// The flag that an error is about, without its values.
+fn invalid_flag(error: &clap::Error) -> Option<String> {
+    let argument = text(error, ContextKind::InvalidArg)?;
+    argument.split(' ').next().map(str::to_owned)
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
