@@ -15,7 +15,10 @@ fn wrong_values_are_explained() {
             "train --epochs -1",
             &["--epochs -1", "whole number without a sign"],
         ),
-        ("train --lr -1", &["--lr -1", "positive"]),
+        (
+            "train --force --device cpu --lr -1",
+            &["--lr -1", "positive"],
+        ),
         ("train --lr fast", &["--lr fast", "must be a number"]),
         (
             "generate --temperature -1",

@@ -35,12 +35,7 @@ pub(super) struct SourceFlags {
     #[arg(long = "model", value_name = "DIR", default_value = "model")]
     pub(super) models: Vec<PathBuf>,
     /// Weights of the models in the mixture, separated by commas [default: equal]
-    #[arg(
-        long,
-        value_name = "W,W",
-        value_delimiter = ',',
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "W,W", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Mix with an n-gram model: an ARPA file of any order, plain, gzip or zstd
     #[arg(long, value_name = "FILE", help_heading = "Interpolation")]

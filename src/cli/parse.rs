@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use super::{Cli, output};
 use crate::error::Error;
@@ -27,6 +27,9 @@ const RULES: &[(&str, &str)] = &[
     ("cannot parse float from empty string", "it is empty"),
 ];
 
+/// Flags that collect their values. Lists of one flag, such as the sizes of `--hidden`, do not.
+const COLLECTING: [&str; 2] = ["model", "text"];
+
 /// The command line, with every subcommand and flag. Of a flag that is repeated, the last counts,
 /// unless it collects its values.
 pub(super) fn command() -> clap::Command {
@@ -34,7 +37,14 @@ pub(super) fn command() -> clap::Command {
         subcommand.args_override_self(true).mut_args(|argument| {
             // `--lr -1` is a wrong value and not another flag.
             let takes_values = argument.get_action().takes_values();
-            argument.allow_negative_numbers(takes_values)
+            let argument = argument.allow_negative_numbers(takes_values);
+            let collects = argument
+                .get_long()
+                .is_some_and(|flag| COLLECTING.contains(&flag));
+            match argument.get_action() {
+                ArgAction::Append if !collects => argument.action(ArgAction::Set),
+                _ => argument,
+            }
         })
     })
 }
