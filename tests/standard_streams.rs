@@ -34,7 +34,7 @@ const TRAIN: &str =
 const COMMANDS: &[&str] = &[
     "eval --model model --text train.txt --device cpu",
     "score --model model train.txt --device cpu",
-    "generate --model model --sentences 1 --prompt xyzzy --device cpu",
+    "generate --model model --sentences 1 --seed 1 --prompt xyzzy --device cpu",
     "ngram --text train.txt --test train.txt --order 2 --device cpu",
     "corpus --sentences 10 --seed 3",
 ];

@@ -118,12 +118,16 @@ impl ImportFlags {
             None => imported.stated_initial_state()?,
         };
         let mut config = Config {
-            activation: activation.unwrap_or(Activation::Tanh),
             initial_state: initial_state.unwrap_or(0.0),
             ..Config::default()
         };
         config.cell = imported.shape.cell.to_owned();
-        if activation.is_none() && cell_kind(&config).has_activation {
+        // Other cells have fixed functions; the field keeps its default, as in training.
+        let has_activation = cell_kind(&config).has_activation;
+        if has_activation {
+            config.activation = activation.unwrap_or(Activation::Tanh);
+        }
+        if has_activation && activation.is_none() {
             imported.notes.push(
                 "the file does not state the activation function: tanh is assumed, the default of \
                  nn.RNN; --activation sets another"
