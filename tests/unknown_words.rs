@@ -82,7 +82,8 @@ fn words_are_counted_apart() {
             report.stderr
         );
     }
-    let known = run("score --device cpu train.txt --model without");
+    workbench.write("known.txt", "the the\n");
+    let known = run("score --device cpu known.txt --model without");
     assert!(!known.stderr.contains("unknown words"), "{}", known.stderr);
     let prompt = run("generate --device cpu --model with --sentences 1 --prompt xylophone");
     assert!(prompt.stderr.contains("read as <unk>"), "{}", prompt.stderr);
