@@ -30,8 +30,8 @@ fn the_schedule_that_ended_a_run_is_reported() {
     workbench.write("train.txt", small_text());
     workbench
         .run(
-            "train --train train.txt --device cpu --hidden 4 --batch 4 --bptt 5 --schedule constant \
-             --patience 1 --lr 1e-30 --epochs 20",
+            "train --train train.txt --device cpu --hidden 4 --batch 4 --bptt 5 \
+             --schedule constant --patience 1 --lr 1e-30 --epochs 20",
         )
         .succeeds();
     let run = workbench.run(&format!("{RESUME} --epochs 30")).succeeds();
