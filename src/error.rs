@@ -56,7 +56,9 @@ pub enum Error {
     #[error("the GPU failed: {0}")]
     Gpu(String),
     /// Training produced a value that is not finite.
-    #[error("{tensor} is not finite in window {window} of epoch {epoch}. {hint}")]
+    #[error(
+        "training diverged: {tensor} is not finite in window {window} of epoch {epoch}. {hint}"
+    )]
     NotFinite {
         /// The first tensor found with such a value.
         tensor: String,

@@ -172,12 +172,26 @@ impl Evaluator {
         model: &Model,
         tokens: &Tokens,
     ) -> Result<Evaluation> {
-        let nats = device.install(|device| self.sum_of_losses(device, model, tokens))?;
+        let nats = self.sum_of_losses(device, model, tokens)?;
         Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
     }
 
-    /// The sum of the losses of all tokens, in nats.
-    fn sum_of_losses(&self, device: &mut Device, model: &Model, tokens: &Tokens) -> Result<f64> {
+    /// The sum of the losses of all tokens, in nats. It is not finite where a loss is not.
+    pub(crate) fn sum_of_losses(
+        &self,
+        device: &mut Device,
+        model: &Model,
+        tokens: &Tokens,
+    ) -> Result<f64> {
+        device.install(|device| self.sum_of_losses_installed(device, model, tokens))
+    }
+
+    fn sum_of_losses_installed(
+        &self,
+        device: &mut Device,
+        model: &Model,
+        tokens: &Tokens,
+    ) -> Result<f64> {
         self.workspace.reset(device);
         let streams = Streams::single(tokens, Self::TIME_STEPS);
         let mut loader = DataLoader::new(device, streams, Mode::Eval)?;

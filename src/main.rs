@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     disable_device_selection();
     match Cli::from_arguments(std::env::args_os()).and_then(Cli::run) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // `elman generate | head` closes the pipe early, which is not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -9,6 +9,7 @@ use super::DeviceFlags;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
+use super::waiting::Waiting;
 use crate::corpus::{TextReport, UnknownWords, Vocabulary, read_tokens};
 use crate::decompress;
 use crate::device::Device;
@@ -159,7 +160,9 @@ impl EvalRun<'_> {
         take: &mut dyn FnMut(&mut Output, &TokenScore<'_>) -> Result<()>,
     ) -> Result<(Evaluation, TextReport)> {
         let unit = self.sources.checkpoints[0].description.unit;
+        let reading = Waiting::reading(path);
         let (tokens, report) = read_tokens(path, unit, &self.sources.vocabulary)?;
+        drop(reading);
         let sources = &self.flags.mix.sources;
         let mut components = self.sources.components(
             &mut self.device,
@@ -168,6 +171,8 @@ impl EvalRun<'_> {
             self.options,
             sources,
         )?;
+        let prints_tokens = self.flags.format == Some(EvalFormat::Rnnlm);
+        let evaluating = (!prints_tokens).then(|| Waiting::evaluating(tokens.len()));
         let output = &mut self.output;
         let evaluation = mixture::read(
             &mut self.device,
@@ -175,8 +180,12 @@ impl EvalRun<'_> {
             self.weights,
             &tokens,
             &self.sources.vocabulary,
-            &mut |score| take(output, score),
+            &mut |score| {
+                evaluating.iter().for_each(Waiting::count);
+                take(output, score)
+            },
         )?;
+        drop(evaluating);
         drop(components);
         if self.options.dynamic.is_some() {
             self.sources.reset(&mut self.device, self.models)?;

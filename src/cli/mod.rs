@@ -31,10 +31,12 @@ mod score;
 mod table_flags;
 mod train;
 mod vocabulary_warning;
+mod waiting;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, Parser};
 
@@ -113,12 +115,25 @@ impl DeviceFlags {
         )
     }
 
+    /// Prints a warning where there are more threads than processors to run them.
+    fn warn_of_threads(&self) {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if self.threads() > processors {
+            stderr_line!(
+                "warning: --threads {}: there are {processors} processors for this program, and \
+                 more threads only wait for one another. Use --threads {processors} or fewer",
+                self.threads()
+            );
+        }
+    }
+
     /// Opens the device and prints its name on standard error, the first line of every run.
     fn open(&self) -> Result<Device> {
         let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
         let (device, reason) = choice.open(self.threads())?;
         let reason = message::with_flags(&reason);
         stderr_line!("device: {}, {reason}", device.name());
+        self.warn_of_threads();
         Ok(device)
     }
 
@@ -189,13 +204,18 @@ impl Cli {
         flag_files::complete(arguments.into_iter().collect())
     }
 
-    /// Runs the subcommand.
+    /// Runs the subcommand. The exit code is that of success, or of a run that was interrupted.
     ///
     /// # Errors
     /// If the subcommand fails.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self) -> Result<ExitCode> {
+        let mut exit_code = ExitCode::SUCCESS;
         match self.command {
-            Subcommand::Train(flags) => flags.device.clone().with_threads(|| train::run(&flags))?,
+            Subcommand::Train(flags) => flags
+                .device
+                .clone()
+                .with_threads(|| train::run(&flags))?
+                .map(|code| exit_code = code),
             Subcommand::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Subcommand::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
             Subcommand::Rescore(flags) => {
@@ -214,7 +234,8 @@ impl Cli {
             Subcommand::Import(flags) => import::run(&flags),
             Subcommand::Inspect(flags) => inspect::run(&flags),
             Subcommand::Corpus(flags) => corpus::run(&flags),
-        }
+        }?;
+        Ok(exit_code)
     }
 }
 

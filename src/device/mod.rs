@@ -118,6 +118,14 @@ impl Device {
         matches!(self.backend, Backend::Gpu(_))
     }
 
+    /// The number of threads of a CPU device; none for a GPU.
+    pub fn threads(&self) -> Option<usize> {
+        match &self.backend {
+            Backend::Cpu(cpu) => Some(cpu.threads()),
+            Backend::Gpu(_) => None,
+        }
+    }
+
     /// Whether the device supports f16 for mixed precision. Always false on the CPU, where f16
     /// would be slower than f32.
     pub fn has_f16(&self) -> bool {

@@ -18,7 +18,7 @@ mod trainer;
 
 pub use choices::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
 pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
-pub use progress::{EpochRecord, Event, OptimizerState, Progress, Snapshot};
+pub use progress::{DeviceRecord, EpochRecord, Event, OptimizerState, Progress, Snapshot};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Verdict};
 pub use trainer::Trainer;

@@ -1,11 +1,13 @@
 //! What a run reports and what a checkpoint stores of it.
 
 use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::schedule::Schedule;
+use crate::device::Device;
 use crate::model::ParameterValues;
 
 /// The record of an epoch in `log.jsonl`.
@@ -34,6 +36,47 @@ pub struct EpochRecord {
     /// Whether averaged weights were validated.
     #[serde(default)]
     pub averaged: bool,
+    /// Whether training diverged: the validation loss is more than 1 above that of a model to which
+    /// all types of the vocabulary are equally likely, ln V.
+    #[serde(default)]
+    pub diverged: bool,
+}
+
+/// The device of a run, on which its bits depend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum DeviceRecord {
+    /// The CPU.
+    Cpu {
+        /// The number of threads.
+        threads: usize,
+    },
+    /// A GPU.
+    Gpu {
+        /// The adapter's name.
+        name: String,
+    },
+}
+
+impl DeviceRecord {
+    pub(super) fn of(device: &Device) -> Self {
+        match device.threads() {
+            Some(threads) => Self::Cpu { threads },
+            None => Self::Gpu {
+                name: device.name().to_owned(),
+            },
+        }
+    }
+}
+
+impl Display for DeviceRecord {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu { threads: 1 } => formatter.write_str("the CPU with 1 thread"),
+            Self::Cpu { threads } => write!(formatter, "the CPU with {threads} threads"),
+            Self::Gpu { name } => formatter.write_str(name),
+        }
+    }
 }
 
 /// Reads a number. JSON has no infinity, which is written as `null`.
@@ -56,6 +99,9 @@ pub struct Progress {
     pub tokens: usize,
     /// Time spent on the current epoch.
     pub seconds: f64,
+    /// The device of the last steps; none in files of version 0.1.0.
+    #[serde(default)]
+    pub device: Option<DeviceRecord>,
     /// State of the learning-rate schedule.
     pub schedule: Schedule,
     /// The number of updates before the first one whose weights are averaged; none if weights are

@@ -15,7 +15,7 @@ use super::accumulator::Accumulator;
 use super::averager::Averager;
 use super::choices::{AverageKind, PrecisionKind};
 use super::optimizer::{OPTIMIZERS, OptimizerKind};
-use super::progress::{EpochRecord, Event, Progress};
+use super::progress::{DeviceRecord, EpochRecord, Event, Progress};
 use super::recipe::Recipe;
 use super::schedule::Schedule;
 use super::step_metrics::{CollectedMetrics, MAX_STEPS, PendingSteps, StepMetrics};
@@ -174,6 +174,7 @@ impl<'a> Trainer<'a> {
             gradient_scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             kept: KeptWeights::None,
             progress: Progress {
+                device: Some(DeviceRecord::of(device)),
                 schedule: Schedule::new(&recipe),
                 averaged_after: (recipe.average == AverageKind::Always).then_some(0),
                 epochs: 0,
@@ -210,6 +211,11 @@ impl<'a> Trainer<'a> {
     /// ones.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether all epochs are complete, or the schedule or the patience has ended the run.
+    pub fn is_finished(&self) -> bool {
+        self.progress.stopped || self.progress.epochs >= self.recipe.epochs
     }
 
     /// Limits the steps between two events, to be able to stop at a given window. By default events
@@ -282,7 +288,7 @@ impl<'a> Trainer<'a> {
                     None => self.end_epoch(device).map(Event::Epoch),
                 };
             }
-            if self.progress.stopped || self.progress.epochs >= self.recipe.epochs {
+            if self.is_finished() {
                 self.restore_kept_weights(device)?;
                 return Ok(Event::Finished);
             }
@@ -310,7 +316,14 @@ impl<'a> Trainer<'a> {
             not_finite,
         } = steps.collect(device)?;
         if let Some((step, parameter)) = not_finite {
-            return Err(self.not_finite(parameter, first + step + 1));
+            let tensor = match parameter {
+                None => "the loss".to_owned(),
+                Some(index) => {
+                    let spec = &self.model.parameters().specs()[index];
+                    format!("the gradient of {}", spec.name)
+                }
+            };
+            return Err(self.not_finite(tensor, first + step + 1));
         }
         let elapsed = || self.collected_at.elapsed().as_secs_f64();
         let seconds = seconds_if_ready.unwrap_or_else(elapsed);
@@ -330,23 +343,29 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The error for a loss, or the gradient of the parameter with this index, that is not finite.
-    fn not_finite(&self, parameter: Option<usize>, window: usize) -> Error {
-        let tensor = match parameter {
-            None => "the loss".to_owned(),
-            Some(index) => {
-                let spec = &self.model.parameters().specs()[index];
-                format!("the gradient of {}", spec.name)
-            }
+    /// The validation loss above which training has diverged: 1 above that of a model to which all
+    /// types are equally likely.
+    pub fn divergence_loss(&self) -> f64 {
+        (self.model.config().vocab_size as f64).ln() + 1.0
+    }
+
+    /// What to do where training has diverged.
+    pub fn divergence_hint(&self) -> String {
+        let clip = if self.recipe.clip > 0.0 {
+            format!("a `clip` below {}", self.recipe.clip)
+        } else {
+            "`clip = 1`".to_owned()
         };
+        format!("Use an `lr` below {}, or {clip}", self.recipe.lr)
+    }
+
+    /// The error for a loss or a gradient that is not finite.
+    fn not_finite(&self, tensor: String, window: usize) -> Error {
         Error::NotFinite {
             tensor,
             window,
             epoch: self.progress.epochs + 1,
-            hint: format!(
-                "Use an `lr` below {}, or `clip` such as 1",
-                self.learning_rate()
-            ),
+            hint: self.divergence_hint(),
         }
     }
 

@@ -6,27 +6,29 @@
 
 mod extend;
 mod flags;
+mod interrupt;
 mod progress;
 mod report;
 mod resume;
 mod start;
+mod status_line;
 mod texts;
 mod vocabulary_flags;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::ExitCode;
 use std::time::Instant;
 
 pub(super) use flags::TrainFlags;
 
-use super::{check_unused, heap, quoted};
+use super::{check_unused, heap, is_broken_pipe, quoted};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, TrainingLog};
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::train::{Event, PrecisionKind, Trainer};
+use interrupt::Interrupt;
 use progress::ProgressReporter;
 use resume::SavedRun;
 
@@ -44,11 +46,14 @@ struct TrainingRun<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Finished,
-    Interrupted,
+    /// A signal has interrupted the run, which is saved.
+    Interrupted {
+        exit_code: u8,
+    },
 }
 
-pub(super) fn run(flags: &TrainFlags) -> Result<()> {
-    let interrupted = interrupt_flag()?;
+/// Runs the command. The exit code tells whether a signal has interrupted the run.
+pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let mut device = flags.device.open()?;
     flags.notes.iter().for_each(|note| stderr_line!("{note}"));
@@ -86,13 +91,21 @@ pub(super) fn run(flags: &TrainFlags) -> Result<()> {
     }
     run.print_sizes(&device);
     heap::trim_heap();
-    let outcome = run.train(&mut device, &interrupted)?;
+    let interrupt = Interrupt::watch()?;
+    let outcome = run.train(&mut device, &interrupt)?;
     let results = report::Results {
         outcome,
         grammar_perplexity: text.grammar_perplexity(&corpus, run.description.unit),
         seconds: start.elapsed().as_secs_f64(),
     };
-    run.report(&mut device, flags.json, &results)
+    match run.report(&mut device, flags.json, &results) {
+        Err(error) if is_broken_pipe(&error) => {}
+        reported => reported?,
+    }
+    Ok(match outcome {
+        Outcome::Finished => ExitCode::SUCCESS,
+        Outcome::Interrupted { exit_code } => exit_code.into(),
+    })
 }
 
 /// Creates the directory of a new run.
@@ -115,19 +128,9 @@ fn lock(directory: &Path) -> Result<LockedDirectory> {
     Ok(locked)
 }
 
-/// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
-fn interrupt_flag() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let handler_flag = flag.clone();
-    let handler = move || {
-        if handler_flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        stderr_line!("\ninterrupted: saving … (press again to stop at once)");
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Error::invalid("Ctrl-C", error.to_string(), "Report this"))?;
-    Ok(flag)
+/// The number of unknown words in a text, which are skipped.
+fn skipped(tokens: &Tokens) -> usize {
+    tokens.len() - tokens.known()
 }
 
 impl TrainingRun<'_> {
@@ -136,18 +139,30 @@ impl TrainingRun<'_> {
         stderr_line!(
             "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
              windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
-            self.corpus.train.len(),
-            self.corpus.valid.len(),
+            self.corpus.train.known(),
+            self.corpus.valid.known(),
             self.corpus.vocabulary.len(),
             self.trainer.model().parameters().len(),
             self.trainer.windows_per_epoch(),
             device.allocated_bytes().div_ceil(1 << 20),
             self.trainer.snapshot_bytes().div_ceil(1 << 20)
         );
+        for (name, tokens) in [
+            ("training", &self.corpus.train),
+            ("validation", &self.corpus.valid),
+        ] {
+            let skipped = skipped(tokens);
+            if skipped > 0 {
+                stderr_line!(
+                    "note: {skipped} other {name} tokens are unknown words, which are skipped and \
+                     do not count: the vocabulary has no <unk> for them"
+                );
+            }
+        }
     }
 
     /// Trains until the end, or until interrupted.
-    fn train(&mut self, device: &mut Device, interrupted: &AtomicBool) -> Result<Outcome> {
+    fn train(&mut self, device: &mut Device, interrupt: &Interrupt) -> Result<Outcome> {
         let log = if self.resumed {
             TrainingLog::resume(&self.directory, self.trainer.progress())?
         } else {
@@ -163,9 +178,9 @@ impl TrainingRun<'_> {
                     ..
                 } => {
                     progress.windows(&self.trainer, loss, gradient_norm, tokens_per_second)?;
-                    if interrupted.load(Ordering::SeqCst) {
+                    if let Some(exit_code) = interrupt.exit_code() {
                         self.save(device)?;
-                        break Outcome::Interrupted;
+                        break Outcome::Interrupted { exit_code };
                     }
                 }
                 Event::Epoch(record) => {
@@ -173,8 +188,11 @@ impl TrainingRun<'_> {
                     progress.log(&record)?;
                     self.save(device)?;
                     progress.epoch(&record);
-                    if interrupted.load(Ordering::SeqCst) {
-                        break Outcome::Interrupted;
+                    progress.divergence(&record, &self.trainer);
+                    if let (Some(exit_code), false) =
+                        (interrupt.exit_code(), self.trainer.is_finished())
+                    {
+                        break Outcome::Interrupted { exit_code };
                     }
                 }
                 Event::Finished => break Outcome::Finished,

@@ -1,18 +1,23 @@
 //! The progress of `elman train`: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::status_line::{TimeLeft, fit};
 use crate::checkpoint::TrainingLog;
+use crate::cli::message::with_flags;
 use crate::cli::perplexity::perplexity;
 use crate::error::Result;
 use crate::train::{EpochRecord, Trainer};
 
 /// Time between two records of windows in the log, and between two plain lines.
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Width of the bar.
+const BAR_COLUMNS: usize = 10;
 
 /// A record of windows in `log.jsonl`.
 #[derive(Debug, Serialize)]
@@ -27,31 +32,27 @@ struct WindowsRecord {
 
 /// The bar, the lines and the log of a run.
 pub(super) struct ProgressReporter {
+    /// Hidden where standard error is no terminal, or one that cannot move its cursor
+    /// (`TERM=dumb`).
     bar: ProgressBar,
-    is_terminal: bool,
+    has_warned: bool,
     log: TrainingLog,
     last_record: Instant,
 }
 
 impl ProgressReporter {
     pub(super) fn new(log: TrainingLog, trainer: &Trainer) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             Some(trainer.windows_per_epoch() as u64),
-            if is_terminal {
-                ProgressDrawTarget::stderr()
-            } else {
-                ProgressDrawTarget::hidden()
-            },
+            ProgressDrawTarget::stderr(),
         );
-        if let Ok(style) =
-            ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left")
-        {
+        let template = format!("{{prefix}} [{{bar:{BAR_COLUMNS}}}] {{msg}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {
             bar,
-            is_terminal,
+            has_warned: false,
             log,
             last_record: Instant::now(),
         }
@@ -68,14 +69,27 @@ impl ProgressReporter {
         let (progress, windows) = (trainer.progress(), trainer.windows_per_epoch());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
-        self.bar
-            .set_prefix(format!("epoch {epoch}/{}", trainer.recipe().epochs));
+        let left = TimeLeft::of(trainer);
+        let prefix = format!("epoch {epoch}/{}", trainer.recipe().epochs);
+        let figures = if progress.window == windows {
+            vec!["validating".to_owned()]
+        } else {
+            vec![
+                format!("{:>3} %", 100 * progress.window / windows.max(1)),
+                left.to_string(),
+                format!("loss {mean:.4}"),
+                format!("perplexity {}", perplexity(mean.exp(), mean, 1)),
+                format!("{tokens_per_second:.0} tokens/s"),
+            ]
+        };
+        let (_, columns) = Term::stderr().size();
+        // The last column stays free: some terminals wrap a line that fills it.
+        let others = prefix.len() + BAR_COLUMNS + " [] ".len() + 1;
+        let message = fit(&figures, usize::from(columns).saturating_sub(others));
+        self.bar.set_prefix(prefix);
         self.bar.set_length(windows as u64);
+        self.bar.set_message(message);
         self.bar.set_position(progress.window as u64);
-        self.bar.set_message(format!(
-            "loss {mean:.4}  perplexity {}  {tokens_per_second:.0} tokens/s",
-            perplexity(mean.exp(), mean, 1)
-        ));
         if self.last_record.elapsed() < RECORD_INTERVAL {
             return Ok(());
         }
@@ -89,9 +103,9 @@ impl ProgressReporter {
             lr: trainer.learning_rate(),
             tokens_per_second,
         })?;
-        if !self.is_terminal {
+        if self.bar.is_hidden() {
             stderr_line!(
-                "epoch {epoch}  window {window} of {windows}  loss \
+                "epoch {epoch}  window {window} of {windows}  {left}  loss \
                  {mean:.4}  {tokens_per_second:.0} tokens/s"
             );
         }
@@ -107,7 +121,7 @@ impl ProgressReporter {
     pub(super) fn epoch(&mut self, record: &EpochRecord) {
         let line = format!(
             "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {}  lr {}  {:.0} \
-             tokens/s  {:.1} s{}{}",
+             tokens/s  {:.1} s{}{}{}",
             record.epoch,
             record.train_loss,
             record.valid_loss,
@@ -124,15 +138,36 @@ impl ProgressReporter {
                 "  worse: weights rolled back"
             } else {
                 ""
-            }
+            },
+            if record.diverged { "  diverged" } else { "" }
         );
-        // A hidden bar prints nothing.
-        if self.is_terminal {
-            self.bar.println(line);
-        } else {
-            stderr_line!("{line}");
-        }
+        self.print(&line);
         self.bar.reset();
+    }
+
+    /// Prints a warning, once in a run, if training diverged in this epoch.
+    pub(super) fn divergence(&mut self, record: &EpochRecord, trainer: &Trainer) {
+        if record.diverged && !self.has_warned {
+            self.has_warned = true;
+            self.print(&format!(
+                "warning: training diverged in epoch {}: the validation loss {:.4} is more than 1 \
+                 above ln V = {:.4}, that of a model to which all {} types are equally likely. {}",
+                record.epoch,
+                record.valid_loss,
+                trainer.divergence_loss() - 1.0,
+                trainer.model().config().vocab_size,
+                with_flags(&trainer.divergence_hint())
+            ));
+        }
+    }
+
+    /// Prints a line above the bar. A hidden bar prints nothing.
+    fn print(&self, line: &str) {
+        if self.bar.is_hidden() {
+            stderr_line!("{line}");
+        } else {
+            self.bar.println(line);
+        }
     }
 
     /// Removes the bar.

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{Outcome, TrainingRun};
+use super::{Outcome, TrainingRun, skipped};
 use crate::cli::output::Output;
 use crate::cli::perplexity::perplexity;
-use crate::cli::{generate, quoted};
+use crate::cli::{generate, message, quoted};
 use crate::device::Device;
 use crate::error::Result;
 
@@ -26,10 +26,17 @@ impl TrainingRun<'_> {
         let mut output = Output::new();
         match results.outcome {
             Outcome::Finished => self.print_results(&mut output, device, results)?,
-            Outcome::Interrupted => {
+            Outcome::Interrupted { .. } => {
                 let directory = quoted(&self.directory);
                 stderr_line!("saved in {directory}; elman train --resume {directory} continues");
             }
+        }
+        if self.is_diverged() {
+            let hint = message::with_flags(&self.trainer.divergence_hint());
+            stderr_line!(
+                "warning: training diverged: the model is worse than one to which all tokens are \
+                 equally likely. {hint}"
+            );
         }
         if json {
             output.json(&self.results_json(device, results))?;
@@ -82,6 +89,11 @@ impl TrainingRun<'_> {
         let last = progress.history.last();
         let mut value = json!({
             "epochs": progress.epochs,
+            "train_tokens": self.corpus.train.known(),
+            "train_oov": skipped(&self.corpus.train),
+            "valid_tokens": self.corpus.valid.known(),
+            "valid_oov": skipped(&self.corpus.valid),
+            "diverged": self.is_diverged(),
             "finished": results.outcome == Outcome::Finished,
             "valid_perplexity": progress.best_valid_loss.map(f64::exp),
             "tokens_per_second": last.map(|epoch| epoch.tokens_per_second),
@@ -92,6 +104,12 @@ impl TrainingRun<'_> {
             value["grammar_perplexity"] = json!(perplexity);
         }
         value
+    }
+
+    /// Whether the kept weights are those of a diverged epoch.
+    fn is_diverged(&self) -> bool {
+        let loss = self.trainer.progress().best_valid_loss;
+        loss.is_some_and(|loss| loss > self.trainer.divergence_loss())
     }
 
     /// A note on the epoch whose weights are the model, where it is not the last one.

@@ -8,12 +8,12 @@ use crate::checkpoint::{
     Checkpoint, CheckpointFiles, CorpusRecord, Description, LockedDirectory, TrainingRecord,
     TrainingState,
 };
-use crate::cli::replay;
+use crate::cli::{quoted, replay};
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::Classes;
-use crate::train::{Recipe, Trainer};
+use crate::train::{DeviceRecord, Progress, Recipe, Trainer};
 
 /// A run saved on disk.
 pub(super) struct SavedRun {
@@ -31,6 +31,7 @@ impl SavedRun {
         let checkpoint = files.checkpoint()?;
         let training = files.training_state(&checkpoint)?;
         check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
+        check_epochs(flags, directory, &training.record)?;
         Ok(Self {
             checkpoint,
             training,
@@ -65,6 +66,7 @@ impl SavedRun {
             Some(_) => saved.recipe.with_epochs(flags.recipe()?.epochs)?,
             None => saved.recipe,
         };
+        let device_before = saved.progress.device.clone();
         // The rest of the record says how the run was started.
         let record = CorpusRecord {
             train: record.train,
@@ -79,6 +81,8 @@ impl SavedRun {
             recipe,
             corpus,
         )?;
+        note_other_device(device_before, trainer.progress());
+        note_finished(&directory, &trainer);
         Ok(TrainingRun {
             trainer,
             description: self.checkpoint.description,
@@ -88,6 +92,68 @@ impl SavedRun {
             resumed: true,
         })
     }
+}
+
+/// Checks that the run has not already trained more than the requested epochs.
+fn check_epochs(flags: &TrainFlags, directory: &Path, record: &TrainingRecord) -> Result<()> {
+    let progress = &record.progress;
+    let started = progress.epochs + usize::from(progress.window > 0);
+    let epochs = flags.recipe()?.epochs;
+    let is_given = flags.recipe.value("epochs").is_some() && epochs != record.recipe.epochs;
+    if !is_given || epochs >= started {
+        return Ok(());
+    }
+    let position = if progress.window > 0 {
+        format!("is already in epoch {started}")
+    } else {
+        format!("has already completed {started} epochs")
+    };
+    Err(Error::usage(
+        format!("--epochs {epochs} with --resume"),
+        format!("the run in {} {position}", directory.display()),
+        format!("Use --epochs {started} or more, or start a new run with --out"),
+    ))
+}
+
+/// Prints a note where the run was on another device, or with other threads.
+fn note_other_device(before: Option<DeviceRecord>, progress: &Progress) {
+    let (Some(before), Some(now)) = (before, &progress.device) else {
+        return;
+    };
+    if before != *now {
+        stderr_line!(
+            "note: the run was on {before} and continues on {now}: its bits may differ from those \
+             of an uninterrupted run"
+        );
+    }
+}
+
+/// Prints a note where there is nothing to resume.
+fn note_finished(directory: &Path, trainer: &Trainer) {
+    if !trainer.is_finished() {
+        return;
+    }
+    let directory = quoted(directory);
+    let epochs = trainer.progress().epochs;
+    let (reason, hint) = if trainer.progress().stopped {
+        (
+            format!("its schedule ended it after {epochs} epochs"),
+            format!("--init {directory} with --out trains its model further"),
+        )
+    } else if trainer.recipe().schedule.needs_total_updates() {
+        (
+            format!("all {epochs} epochs are complete"),
+            format!("--init {directory} with --out trains its model further"),
+        )
+    } else {
+        (
+            format!("all {epochs} epochs are complete"),
+            "--epochs with a larger number continues it".to_owned(),
+        )
+    };
+    stderr_line!(
+        "note: the run in {directory} is finished: {reason}. There is nothing to resume; {hint}"
+    );
 }
 
 /// Checks that no flag changes the model or the recipe of a run, except for the epochs.

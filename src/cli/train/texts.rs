@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
+use crate::cli::waiting::Waiting;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::decompress;
@@ -105,10 +106,13 @@ pub(super) fn read_corpus(
         Some(vocabulary) => Some(vocabulary),
         None => given()?,
     };
+    let path = text.path();
+    let reading = path.as_deref().map(Waiting::reading);
     let corpus = match vocabulary {
         Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid, unit)?,
         None => Corpus::read(text.source(), valid, unit, limits)?,
     };
+    drop(reading);
     note_missing_subwords(&corpus, limits);
     Ok(corpus)
 }

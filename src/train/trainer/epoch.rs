@@ -10,6 +10,7 @@ use super::Trainer;
 use super::kept_weights::KeptWeights;
 use crate::device::Device;
 use crate::error::Result;
+use crate::evaluate::Evaluation;
 use crate::train::{EpochRecord, Verdict};
 
 impl Trainer<'_> {
@@ -18,7 +19,14 @@ impl Trainer<'_> {
     pub(super) fn end_epoch(&mut self, device: &mut Device) -> Result<EpochRecord> {
         let start = Instant::now();
         let model = self.validated_model();
-        let evaluation = self.evaluator.evaluate(device, model, &self.corpus.valid)?;
+        let nats = self
+            .evaluator
+            .sum_of_losses(device, model, &self.corpus.valid)?;
+        if !nats.is_finite() {
+            return Err(self.not_finite("the validation loss".to_owned(), self.progress.window));
+        }
+        let tokens = self.corpus.valid.known();
+        let evaluation = Evaluation::new(nats, tokens, self.corpus.valid.len() - tokens)?;
         let valid_loss = evaluation.loss();
         let averaged = self.progress.averaged_after.is_some();
         let lr = self.learning_rate();
@@ -33,6 +41,7 @@ impl Trainer<'_> {
         if !averaged && self.triggers_averaging(valid_loss) {
             self.progress.averaged_after = Some(self.progress.step);
         }
+        let diverged = valid_loss > self.divergence_loss();
         let progress = &mut self.progress;
         progress.epochs += 1;
         progress.stopped = verdict.stop;
@@ -46,6 +55,7 @@ impl Trainer<'_> {
             seconds: progress.seconds + start.elapsed().as_secs_f64(),
             rolled_back: verdict.roll_back,
             averaged,
+            diverged,
         };
         progress.history.push(record.clone());
         progress.window = 0;

@@ -41,7 +41,8 @@ impl<'a> Trainer<'a> {
             (None, None) if progress.epochs > 0 => KeptWeights::OnDevice(snapshot.parameters),
             (None, None) => KeptWeights::None,
         };
-        trainer.progress = progress;
+        let device = trainer.progress.device.take();
+        trainer.progress = Progress { device, ..progress };
         trainer.resegment();
         Ok(trainer)
     }

@@ -1,0 +1,147 @@
+//! Signals that interrupt training: the run saves and ends.
+//!
+//! In: SIGINT (Ctrl-C), SIGTERM and, on Unix, SIGHUP. Out: the signal, which training checks, and
+//! the exit code. A later signal ends the process at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::error::{Error, Result};
+
+/// Signals within this time of the first one are ignored: `timeout` sends its signal to the process
+/// and again to its group, and a person may press Ctrl-C twice.
+const REPEAT_TIME: Duration = Duration::from_secs(1);
+/// Time between two looks at the signals. The loop is the same on every system; signal-hook's
+/// iterator exists on Unix only.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// No signal.
+const NONE: usize = 0;
+
+/// The signal that interrupts the run.
+pub(super) struct Interrupt {
+    signal: Arc<AtomicUsize>,
+}
+
+/// What a signal does.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Save,
+    Ignore,
+    EndAtOnce,
+}
+
+impl Interrupt {
+    /// Takes the signals over. Before this call they end the process at once.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn watch() -> Result<Self> {
+        let received = Arc::new(AtomicUsize::new(NONE));
+        for signal in signals() {
+            signal_hook::flag::register_usize(signal, received.clone(), signal as usize).map_err(
+                |error| Error::invalid("Ctrl-C", error.to_string(), "Report this as a fault"),
+            )?;
+        }
+        let signal = Arc::new(AtomicUsize::new(NONE));
+        let interrupt = Self {
+            signal: signal.clone(),
+        };
+        std::thread::spawn(move || take_signals(&received, &signal));
+        Ok(interrupt)
+    }
+
+    /// The exit code of a run that a signal has interrupted, as shells compute it: 128 and the
+    /// signal's number.
+    pub(super) fn exit_code(&self) -> Option<u8> {
+        match self.signal.load(Ordering::SeqCst) {
+            NONE => None,
+            signal => Some(exit_code(signal)),
+        }
+    }
+}
+
+fn exit_code(signal: usize) -> u8 {
+    128 + signal as u8
+}
+
+/// Hands the first signal on, and ends the process at a later one.
+fn take_signals(received: &AtomicUsize, first: &AtomicUsize) {
+    let mut first_at = None;
+    loop {
+        std::thread::sleep(LOOK_INTERVAL);
+        let signal = received.swap(NONE, Ordering::SeqCst);
+        if signal == NONE {
+            continue;
+        }
+        match action(first_at.map(|first: Instant| first.elapsed())) {
+            Action::Save => {
+                first_at = Some(Instant::now());
+                first.store(signal, Ordering::SeqCst);
+                stderr_line!("\ninterrupted: saving … (press again to stop at once)");
+            }
+            Action::Ignore => {}
+            Action::EndAtOnce => std::process::exit(exit_code(signal).into()),
+        }
+    }
+}
+
+/// What a signal does at this time after the first one; none if it is the first.
+fn action(since_first: Option<Duration>) -> Action {
+    match since_first {
+        None => Action::Save,
+        Some(time) if time < REPEAT_TIME => Action::Ignore,
+        Some(_) => Action::EndAtOnce,
+    }
+}
+
+/// The signals that interrupt a run.
+#[cfg(unix)]
+fn signals() -> Vec<i32> {
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !is_hangup_ignored() {
+        signals.push(signal_hook::consts::SIGHUP);
+    }
+    signals
+}
+
+#[cfg(not(unix))]
+fn signals() -> Vec<i32> {
+    vec![SIGINT, SIGTERM]
+}
+
+/// Whether the process was started with SIGHUP ignored, as by `nohup`.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "sigaction is a C function")]
+fn is_hangup_ignored() -> bool {
+    // SAFETY: a zeroed sigaction is a valid value, and with no new action the call only writes the
+    // present one to it.
+    unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut present) == 0
+            && present.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_signal_is_ignored_for_a_second() {
+        let after = |milliseconds| action(Some(Duration::from_millis(milliseconds)));
+        assert_eq!(action(None), Action::Save);
+        assert_eq!(after(0), Action::Ignore);
+        assert_eq!(after(999), Action::Ignore);
+        assert_eq!(after(1000), Action::EndAtOnce);
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_shells() {
+        assert_eq!(exit_code(SIGINT as usize), 130);
+        assert_eq!(exit_code(SIGTERM as usize), 143);
+    }
+}
