@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Signals within this time of the first one are ignored: `timeout` sends its signal to the process
 /// and again to its group, and a person may press Ctrl-C twice.
 const REPEAT_TIME: Duration = Duration::from_secs(1);
-/// Time between two looks at the signals. The loop is the same on every system; signal-hook's
+/// Interval between checks of the signals. The loop is the same on every system; signal-hook's
 /// iterator exists on Unix only.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -35,7 +35,7 @@ enum Action {
 }
 
 impl Interrupt {
-    /// Takes the signals over. Before this call they end the process at once.
+    /// Installs the handlers. Before this call the signals end the process at once.
     ///
     /// # Errors
     /// If the system refuses.
@@ -68,7 +68,7 @@ fn exit_code(signal: usize) -> u8 {
     128 + signal as u8
 }
 
-/// Hands the first signal on, and ends the process at a later one.
+/// Stores the first signal, and ends the process at a later one.
 fn take_signals(received: &AtomicUsize, first: &AtomicUsize) {
     let mut first_at = None;
     loop {
