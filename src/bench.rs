@@ -99,8 +99,8 @@ fn steps_per_group(configuration: &Configuration, rate: f64) -> usize {
 
 /// Rounds, each of which measures both training and the matrix product.
 const ROUNDS: usize = 5;
-/// Windows of the random text, a power of two: so many that the end of an epoch, when weights are
-/// saved, takes little of the time.
+/// Windows of the random text, a power of two. In a long epoch its end, when weights are saved,
+/// takes little of the time.
 const WINDOWS: usize = 1024;
 
 /// Measures one configuration.

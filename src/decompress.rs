@@ -172,7 +172,7 @@ impl Read for ZstdReader {
     }
 }
 
-/// A failure of `ruzstd` as its innermost cause; the messages around it are of its own parts.
+/// A failure of `ruzstd` as its innermost cause; the outer messages describe its internal parts.
 fn damaged(error: FrameDecoderError) -> io::Error {
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {

@@ -85,7 +85,7 @@ impl Matmul {
 
     /// Computes the product of a time step, which has few rows and full precision: divides the sums
     /// so that the whole GPU works. The result of a row does not depend on the number of rows,
-    /// unless there are so many that their chunks do not fit the scratch memory.
+    /// unless their chunks exceed the scratch memory.
     ///
     /// # Panics
     /// If `a` is transposed or the precision is not full.
