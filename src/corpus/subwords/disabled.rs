@@ -44,6 +44,14 @@ impl Subwords {
         Err(missing_feature())
     }
 
+    /// Fails, because the feature `tokenizers` is disabled.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn parse(_json: String, _file: &str) -> Result<Self> {
+        Err(missing_feature())
+    }
+
     pub(super) fn train(_counts: &[(&str, u64)], _limits: Limits) -> Result<Self> {
         Err(missing_feature())
     }
