@@ -119,7 +119,7 @@ impl Evaluation {
 /// bytes and subwords.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextEvaluation {
-    /// Words separated by white space, plus line endings; none if the text is not UTF-8.
+    /// Words and sentence ends, as models of words count them; none if the text is not UTF-8.
     pub words: Option<u64>,
     /// Unicode scalar values, including newlines; none if the text is not UTF-8.
     pub characters: Option<u64>,

@@ -7,11 +7,11 @@
 use std::path::Path;
 
 use crate::checkpoint::{Checkpoint, Description, FORMAT};
-use crate::corpus::{TextWriter, Unit, Vocabulary};
+use crate::corpus::{TextWriter, Unit, Vocabulary, without_byte_order_mark};
 use crate::device::Device;
 use crate::error::Result;
 use crate::model::Model;
-use crate::score::tokenize;
+use crate::score::tokenize_line;
 
 /// A network on a device, its vocabulary, and the unit of its tokens.
 ///
@@ -116,7 +116,8 @@ impl LanguageModel {
     /// # Errors
     /// Does not fail for a `&str` today.
     pub fn encode(&self, line: &str) -> Result<Vec<u32>> {
-        tokenize(line.as_bytes(), self.unit(), &self.vocabulary)
+        let line = without_byte_order_mark(line.as_bytes(), self.unit());
+        Ok(tokenize_line(line, self.unit(), &self.vocabulary)?.ids)
     }
 
     /// The text of some tokens. Invalid UTF-8, which models of bytes can generate, is replaced.

@@ -6,7 +6,7 @@ use std::f64::consts::LN_10;
 
 use serde::Serialize;
 
-use crate::corpus::{Unit, UnknownWords, Vocabulary, split};
+use crate::corpus::{SentenceTags, Unit, UnknownWords, Vocabulary, split, split_line};
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::batch_invariant_rows;
@@ -277,25 +277,33 @@ pub struct TokenizedLine {
     pub ids: Vec<u32>,
     /// The words that the vocabulary lacks.
     pub unknown: UnknownWords,
+    /// The sentence tags of the line.
+    pub tags: SentenceTags,
 }
 
-/// Tokenizes a line.
+/// Tokenizes a line of a text. A byte order mark is an ordinary character.
 ///
 /// # Errors
 /// If the line is not UTF-8 and the unit requires UTF-8.
 pub fn tokenize_line(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<TokenizedLine> {
     let mut tokenized = TokenizedLine::default();
-    split(line, unit, |piece| {
-        vocabulary.count_unknown(piece, &mut tokenized.unknown);
-        vocabulary.encode(piece, |id| tokenized.ids.push(id));
-    })?;
+    let tags = split_line(line, unit, |piece| tokenized.add(piece, vocabulary))?;
+    Ok(TokenizedLine { tags, ..tokenized })
+}
+
+/// Tokenizes a text that continues, such as a prompt, without a boundary at its end.
+///
+/// # Errors
+/// If the text is not UTF-8 and the unit requires UTF-8.
+pub fn tokenize_prompt(text: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<TokenizedLine> {
+    let mut tokenized = TokenizedLine::default();
+    split(text, unit, |piece| tokenized.add(piece, vocabulary))?;
     Ok(tokenized)
 }
 
-/// Tokenizes a line: its token ids, without the boundary.
-///
-/// # Errors
-/// If the line is not UTF-8 and the unit requires UTF-8.
-pub fn tokenize(line: &[u8], unit: Unit, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
-    Ok(tokenize_line(line, unit, vocabulary)?.ids)
+impl TokenizedLine {
+    fn add(&mut self, piece: &str, vocabulary: &Vocabulary) {
+        vocabulary.count_unknown(piece, &mut self.unknown);
+        vocabulary.encode(piece, |id| self.ids.push(id));
+    }
 }

@@ -62,6 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "device",
             "kernels",
             "model",
+            "corpus",
         ],
     ),
     (

@@ -23,6 +23,7 @@ mod documentation;
 mod environment;
 mod evaluation;
 mod expected;
+mod external_probabilities;
 mod fine_tuning;
 mod flag_errors;
 mod flag_files;
@@ -74,6 +75,7 @@ mod unknown_words;
 mod updates;
 mod vectors;
 mod window_updates;
+mod words_of_a_text;
 
 use libtest_mimic::Arguments;
 

@@ -30,7 +30,7 @@ fn rejected_probability_files() {
         &[&lines[..], &["0.5".to_owned(), "0.5".to_owned()]].concat(),
         &[&format!("{last} tokens"), "2 more line(s)"],
     );
-    for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "0.1 0.2", "word"] {
+    for wrong in ["", "-0.1", "1.5", "nan", "inf", "-2.5", "the 0.2", "word"] {
         let mut lines = lines.clone();
         lines[2] = wrong.to_owned();
         rejected(

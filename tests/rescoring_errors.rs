@@ -8,14 +8,9 @@ fn rejected_lines() {
     let workbench = workbench(&["elman"]);
     for (text, flags, parts) in [
         (
-            "u a\nu\n",
-            "--ids first-column",
-            &["line 2", "no words"][..],
-        ),
-        (
             "u a\n\nu b\n",
             "--ids first-column",
-            &["line 2", "name of the list", "--ids none"],
+            &["line 2", "name of the list", "--ids none"][..],
         ),
         (
             "u -1 -2 2 the boy\nu -1 -2 3 the boy\n",
@@ -43,9 +38,9 @@ fn rejected_lines() {
             &["line 1", "number of words"],
         ),
         (
-            "-1 -2 0\n",
+            "-1 -2 1\n",
             "--ids none --form srilm",
-            &["line 1", "no words"],
+            &["line 1", "states 1 words but has 0"],
         ),
     ] {
         workbench.write("lists.txt", text);

@@ -181,6 +181,47 @@ fn other_models_are_mixed_in() {
 }
 
 #[apply(test)]
+fn an_empty_hypothesis_has_the_probability_of_an_empty_line() {
+    let workbench = workbench(&["elman"]);
+    let empty = scored(&workbench, &[""], "--model elman")[0];
+    let rnnlm = "u1 the boy runs\nu1\nu1 the boy\nu2 </s>\n";
+    let srilm = "u1 -10 -2 2 the boy\nu1 -11 -1 0\nu1 -11 -1 0 <s> </s>\nu2 -1 -1 2 <s> </s>\n";
+    for (text, form, places) in [(rnnlm, "rnnlm", &[1, 3][..]), (srilm, "srilm", &[1, 2, 3])] {
+        workbench.write("lists.txt", text);
+        let flags = format!("--model elman --form {form}");
+        let run = rescore(&workbench, &format!("{flags} --json")).succeeds();
+        let scores = of_lists(&run, "log10_prob");
+        assert_eq!(scores.len(), 4, "{form}");
+        for &place in places {
+            assert_near(form, &[scores[place]], &[empty]);
+        }
+    }
+    // It leaves no space behind the name of its list.
+    workbench.write("lists.txt", "u1\nu1 runs runs the\nu2 </s>\n");
+    let best = rescore(&workbench, "--model elman --output best --word-penalty -9").succeeds();
+    assert_eq!(best.stdout, "u1\nu2\n");
+    let ranked = rescore(&workbench, "--model elman --output ranked").succeeds();
+    assert_eq!(
+        ranked.stdout.lines().last(),
+        Some(&*format!("u2 {empty:.6}"))
+    );
+    // The last of 601 lines is empty: all are printed.
+    let lines: String = (0..600)
+        .map(|line| format!("u{line} the boy runs\n"))
+        .collect();
+    workbench.write("lists.txt", lines + "u600\n");
+    let all = rescore(&workbench, "--model elman").succeeds();
+    assert_eq!(all.stdout.lines().count(), 601);
+    assert_eq!(all.stdout.lines().last(), Some(&*format!("{empty:.6}")));
+    // Lists without names: an empty line still ends a list, and tags alone are a hypothesis.
+    workbench.write("lists.txt", "the boy\n<s> </s>\n\nruns\n");
+    let run = workbench
+        .run("rescore lists.txt --device cpu --model elman --ids none --json")
+        .succeeds();
+    assert_near("--ids none", &[of_lists(&run, "log10_prob")[1]], &[empty]);
+}
+
+#[apply(test)]
 fn lists_from_standard_input() {
     let workbench = workbench(&["elman"]);
     workbench.write("lists.txt", lines(LISTS));

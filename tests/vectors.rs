@@ -108,6 +108,41 @@ fn words_without_a_vector_start_as_usual() {
 }
 
 #[apply(test)]
+fn a_word_is_all_before_the_last_fields_of_its_line() {
+    let workbench = workbench();
+    for (name, content) in [
+        (
+            "space",
+            &b"3 2\nthe name@domain.com 4 5\nthe 0.5 -0.25\nfoo 7 8\n"[..],
+        ),
+        (
+            "not-utf8",
+            b"3 2\nfo\xff\xfe 4 5\nthe 0.5 -0.25\nunheard 7 8\n",
+        ),
+        ("mark", b"\xef\xbb\xbf2 2\nfoo 7 8\nthe 0.5 -0.25\n"),
+        ("unasked", b"2 2\nunheard x y z\nthe 0.5 -0.25 \r\n"),
+    ] {
+        workbench.write("odd.vec", content);
+        let run = workbench
+            .run(&format!(
+                "{TRAIN} {STILL} --embedding 2 --vectors odd.vec --out {name}"
+            ))
+            .succeeds();
+        assert!(run.stderr.contains("vectors for 1 of"), "{}", run.stderr);
+        workbench
+            .run(&format!(
+                "export --vectors input --model {name} --out {name}.vec"
+            ))
+            .succeeds();
+        let written = text(&workbench, &format!("{name}.vec"));
+        assert!(
+            written.lines().any(|line| line == "the 0.5 -0.25"),
+            "{name}"
+        );
+    }
+}
+
+#[apply(test)]
 fn tables_of_every_kind_of_model() {
     let workbench = workbench();
     let export = |model: &str, table: &str| {

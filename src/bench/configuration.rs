@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
-use crate::corpus::{Corpus, TextReport, Tokens, Vocabulary};
+use crate::corpus::{Corpus, SentenceTags, TextReport, Tokens, Vocabulary};
 use crate::error::Result;
 use crate::kernels::Activation;
 use crate::model::{Config, find_cell};
@@ -135,5 +135,6 @@ pub(super) fn random_corpus(configuration: &Configuration, windows: usize) -> Re
         train,
         valid,
         report: TextReport::default(),
+        tags: SentenceTags::default(),
     })
 }

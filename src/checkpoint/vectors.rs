@@ -1,5 +1,6 @@
 //! Word vectors in word2vec's text format: a line with the number of vectors and their length, then
-//! one line per word with the word and the elements of its vector.
+//! one line per word with the word and the elements of its vector. The elements are the last fields
+//! of a line; the word is all before them, so it may contain spaces, and need not be UTF-8.
 //!
 //! Input: a file that initializes an embedding. Output: a table of a model, for other programs.
 
@@ -9,7 +10,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use super::{Checkpoint, replace_file};
-use crate::corpus::Vocabulary;
+use crate::corpus::{Unit, Vocabulary, is_separator, without_byte_order_mark};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
@@ -44,18 +45,22 @@ impl WordVectors {
             )
         };
         let known: HashSet<&str> = vocabulary.types().iter().map(String::as_str).collect();
-        let mut lines = reader.lines();
+        let mut lines = reader.split(b'\n');
         let head = lines
             .next()
             .transpose()
             .map_err(Error::io("read", path))?
             .unwrap_or_default();
+        let head = String::from_utf8_lossy(without_byte_order_mark(&head, Unit::Word));
         let fields: Vec<_> = head
             .split_ascii_whitespace()
             .map(str::parse::<usize>)
             .collect();
         let [Ok(count), Ok(size)] = fields[..] else {
-            let rule = format!("{head:?} is not the number of words and the length of vectors");
+            let rule = format!(
+                "{:?} is not the number of words and the length of vectors",
+                head.trim_end_matches(is_separator)
+            );
             return Err(malformed(1, rule));
         };
         if size == 0 {
@@ -65,17 +70,21 @@ impl WordVectors {
         let mut found = 0;
         for (line_number, line) in (2..).zip(lines) {
             let line = line.map_err(Error::io("read", path))?;
-            let mut fields = line.split_ascii_whitespace();
-            let Some(word) = fields.next() else { continue };
-            found += 1;
-            if !known.contains(word) {
+            let line = trimmed(&line);
+            if line.is_empty() {
                 continue;
             }
+            found += 1;
+            let (word, fields) = split_fields(line, size);
+            let Some(word) = known_word(word, &known) else {
+                continue;
+            };
             let vector: Vec<f32> = fields
-                .filter_map(|field| field.parse().ok())
+                .iter()
+                .filter_map(|field| std::str::from_utf8(field).ok()?.parse().ok())
                 .filter(|value: &f32| value.is_finite())
                 .collect();
-            if vector.len() != size || line.split_ascii_whitespace().count() != size + 1 {
+            if vector.len() != size {
                 let rule = format!(
                     "{word:?} has {} finite values, and vectors have {size}",
                     vector.len()
@@ -106,6 +115,40 @@ impl WordVectors {
     }
 }
 
+/// A line without separators at its start and end.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let is_text = |&byte: &u8| !is_separator(char::from(byte));
+    let start = line.iter().position(is_text).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .rposition(is_text)
+        .map_or(start, |last| last + 1);
+    &line[start..end]
+}
+
+/// Splits a line into the word and the last `count` fields; fewer if the line is too short. The
+/// first field is always part of the word.
+fn split_fields(line: &[u8], count: usize) -> (&[u8], Vec<&[u8]>) {
+    let mut word = line;
+    let mut fields = Vec::with_capacity(count);
+    while fields.len() < count {
+        let separator = word
+            .iter()
+            .rposition(|&byte| is_separator(char::from(byte)));
+        let Some(separator) = separator else { break };
+        fields.push(&word[separator + 1..]);
+        word = trimmed(&word[..separator]);
+    }
+    fields.reverse();
+    (word, fields)
+}
+
+/// The word, if it is in the vocabulary.
+fn known_word<'a>(word: &'a [u8], known: &HashSet<&str>) -> Option<&'a str> {
+    let word = std::str::from_utf8(word).ok()?;
+    known.contains(word).then_some(word)
+}
+
 choices! {
     /// A table of a model with one vector for each word.
     pub enum WordTable {
@@ -129,7 +172,7 @@ impl WordTable {
 /// Writes a table of a model and returns the length of its vectors.
 ///
 /// # Errors
-/// If the model has no such table, a token contains white space, or the file cannot be written.
+/// If the model has no such table, a token contains a separator, or the file cannot be written.
 pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<usize> {
     let config = &checkpoint.description.config;
     let specs = parameter_specs(config);
@@ -156,10 +199,10 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
     let size = values.len() / words;
     let mut text = format!("{words} {size}\n");
     for (word, token) in checkpoint.vocabulary.types().iter().enumerate() {
-        if token.is_empty() || token.contains(char::is_whitespace) {
+        if token.is_empty() || token.contains(is_separator) {
             return Err(Error::invalid(
                 format!("the token {token:?}"),
-                "word2vec's text format separates fields by white space",
+                "word2vec's text format separates fields by spaces and lines by newlines",
                 "Export the vectors of a model of words",
             ));
         }
@@ -201,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_all_before_the_last_fields() {
+        let text = b"\xef\xbb\xbf5 2\r\nb x@y.z 3 4\nb 0.5\t-1 \r\nf\xff\xfe 1 2\n7 8\na 1 2 3\n";
+        let read = WordVectors::parse(&text[..], Path::new("vectors"), &vocabulary());
+        let read = read.expect("vectors");
+        let vectors = HashMap::from([("b".to_owned(), vec![0.5, -1.0])]);
+        assert_eq!((read.size, read.vectors), (2, vectors));
+    }
+
+    #[test]
     fn errors_name_the_line() {
         for (text, line, why) in [
             ("", "line 1", "number of words"),
@@ -208,7 +260,7 @@ mod tests {
             ("1 0\na\n", "line 1", "above 0"),
             ("1 2\na 1\n", "line 2", "1 finite"),
             ("1 2\na 1 nan\n", "line 2", "1 finite"),
-            ("1 2\na 1 2 3\n", "line 2", "3 finite"),
+            ("1 2\na 1 2x\n", "line 2", "1 finite"),
             ("2 2\na 1 2\n", "line 1", "says 2"),
         ] {
             let message = parse(text).expect_err(text).to_string();

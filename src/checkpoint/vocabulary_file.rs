@@ -1,5 +1,6 @@
-//! `vocab.txt`: one type per line; the line index is the type's id. Backslashes and control
-//! characters are escaped as in JSON.
+//! `vocab.txt`: one type per line; the line index is the type's id. Backslashes, control characters
+//! and Unicode's line and paragraph separators are escaped as in JSON, so that no type contains
+//! what any program reads as the end of a line.
 
 use crate::error::{Error, Result};
 
@@ -27,7 +28,7 @@ fn bad_line(index: usize, line: &str) -> Error {
     )
 }
 
-/// Escapes the backslashes and control characters of a type.
+/// Escapes the backslashes, control characters and line separators of a type.
 pub fn escape(token: &str) -> String {
     let mut text = String::with_capacity(token.len());
     for character in token.chars() {
@@ -38,13 +39,16 @@ pub fn escape(token: &str) -> String {
             '\r' => text.push_str("\\r"),
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
-            control if control.is_control() => {
-                text.push_str(&format!("\\u{:04x}", u32::from(control)));
-            }
+            '\u{2028}' | '\u{2029}' => push_code(character, &mut text),
+            control if control.is_control() => push_code(control, &mut text),
             other => text.push(other),
         }
     }
     text
+}
+
+fn push_code(character: char, text: &mut String) {
+    text.push_str(&format!("\\u{:04x}", u32::from(character)));
 }
 
 /// Undoes [`escape`]; `None` if a backslash does not start an escape.
@@ -82,11 +86,27 @@ mod tests {
         let mut types: Vec<String> = (0..=255_u8)
             .map(|byte| char::from(byte).to_string())
             .collect();
-        let odd = ["a\\nb", "漢字", "e\u{301}", "👩‍👩‍👧", " ", "\u{2028}"];
+        let odd = [
+            "a\\nb",
+            "漢字",
+            "e\u{301}",
+            "👩‍👩‍👧",
+            " ",
+            "\u{2028}",
+            "\u{2029}",
+        ];
         types.extend(odd.map(str::to_owned));
         let text = write(&types);
         assert_eq!(text.matches('\n').count(), types.len());
         assert_eq!(read(&text).expect("readable"), types);
+        // Where Python's `splitlines` ends a line.
+        let line_ends = "\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
+        assert!(!text.contains(|character| line_ends.contains(character)));
+    }
+
+    #[test]
+    fn separators_of_older_files_are_read() {
+        assert_eq!(read("a\u{2028}b\n").expect("readable"), ["a\u{2028}b"]);
     }
 
     #[test]

@@ -1,23 +1,25 @@
 //! `elman eval`: evaluates models on texts.
 
+mod rnnlm;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::DeviceFlags;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
 use super::waiting::Waiting;
-use crate::corpus::{TextReport, UnknownWords, Vocabulary, read_tokens};
+use super::{DeviceFlags, sentence_tags};
+use crate::corpus::{TextReport, UnknownWords, read_tokens};
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, TextEvaluation};
 use crate::mixture::{self, NetworkOptions, TokenScore, Weights};
 use crate::model::Model;
-use crate::tensor::NONE;
+use rnnlm::RnnlmPrinter;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalFlags {
@@ -163,6 +165,7 @@ impl EvalRun<'_> {
         let reading = Waiting::reading(path);
         let (tokens, report) = read_tokens(path, unit, &self.sources.vocabulary)?;
         drop(reading);
+        sentence_tags::note(&decompress::name(path), report.tags);
         let sources = &self.flags.mix.sources;
         let mut components = self.sources.components(
             &mut self.device,
@@ -205,12 +208,12 @@ impl EvalRun<'_> {
 
     fn print_rnnlm(&mut self, path: &Path) -> Result<()> {
         let vocabulary = &self.sources.vocabulary;
-        let mut printer = RnnlmPrinter::new(vocabulary, self.models.len(), self.weights);
-        self.output.line("Index   P(NET)          Word")?;
-        self.output.line("----------------------------------")?;
-        let (evaluation, _) =
-            self.read(path, &mut |output, score| output.line(printer.token(score)))?;
-        printer.summary(&mut self.output, &evaluation)?;
+        let counts_unknown = self.flags.mix.sources.lm_prob.is_some();
+        let mut printer =
+            RnnlmPrinter::new(vocabulary, self.models.len(), self.weights, counts_unknown);
+        printer.title(&mut self.output)?;
+        self.read(path, &mut |output, score| output.line(printer.token(score)))?;
+        printer.summary(&mut self.output)?;
         self.output.flush()
     }
 
@@ -322,118 +325,5 @@ fn print_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
             "per word and per character are not reported: {reason}"
         )),
         None => Ok(()),
-    }
-}
-
-/// Prints in rnnlm's format: the probability of the networks and, if there is one, of the other
-/// model.
-struct RnnlmPrinter<'a> {
-    vocabulary: &'a Vocabulary,
-    /// The number of networks; they are the first components.
-    networks: usize,
-    network_weights: Weights,
-    has_other: bool,
-    /// The weight of the networks together.
-    lambda: f64,
-    network_sum: LogProbSum,
-    other_sum: LogProbSum,
-}
-
-/// ln P of the tokens that a model knows.
-#[derive(Debug, Clone, Copy, Default)]
-struct LogProbSum {
-    sum: f64,
-    tokens: usize,
-}
-
-impl LogProbSum {
-    fn add(&mut self, log_prob: f64) {
-        if log_prob.is_finite() {
-            self.sum += log_prob;
-            self.tokens += 1;
-        }
-    }
-
-    fn log10(self) -> f64 {
-        self.sum / std::f64::consts::LN_10
-    }
-
-    fn perplexity(self) -> String {
-        let loss = -self.sum / self.tokens.max(1) as f64;
-        perplexity(loss.exp(), loss, 6)
-    }
-}
-
-impl<'a> RnnlmPrinter<'a> {
-    fn new(vocabulary: &'a Vocabulary, networks: usize, weights: &Weights) -> Self {
-        let network_weights = &weights.values()[..networks];
-        Self {
-            vocabulary,
-            networks,
-            // If all networks have weight 0, print them with equal weights.
-            network_weights: Weights::new(network_weights)
-                .unwrap_or_else(|_| Weights::even(networks)),
-            has_other: weights.values().len() > networks,
-            lambda: network_weights.iter().sum(),
-            network_sum: LogProbSum::default(),
-            other_sum: LogProbSum::default(),
-        }
-    }
-
-    /// The line of a token.
-    fn token(&mut self, score: &TokenScore<'_>) -> String {
-        let other = score.components.get(self.networks).copied();
-        if score.token == NONE {
-            return if self.has_other {
-                "-1\t0\t\t0\t\tOOV".to_owned()
-            } else {
-                "-1\t0\t\tOOV".to_owned()
-            };
-        }
-        let network = self
-            .network_weights
-            .mean(&score.components[..self.networks]);
-        self.network_sum.add(network);
-        if let Some(other) = other {
-            self.other_sum.add(other);
-        }
-        let word = self.vocabulary.token(score.token);
-        match other {
-            None => format!("{}\t{:.10}\t{word}", score.token, network.exp()),
-            Some(other) => format!(
-                "{}\t{:.10}\t{:.10}\t{word}",
-                score.token,
-                network.exp(),
-                other.exp()
-            ),
-        }
-    }
-
-    fn summary(&self, output: &mut Output, evaluation: &Evaluation) -> Result<()> {
-        output.line(format_args!(
-            "\ntest log probability: {:.6}",
-            self.network_sum.log10()
-        ))?;
-        if self.has_other {
-            output.line(format_args!(
-                "test log probability given by other lm: {:.6}",
-                self.other_sum.log10()
-            ))?;
-            output.line(format_args!(
-                "test log probability {:.6}*rnn + {:.6}*other_lm: {:.6}",
-                self.lambda,
-                1.0 - self.lambda,
-                evaluation.log10_prob
-            ))?;
-        }
-        output.line(format_args!("\nPPL net: {}", self.network_sum.perplexity()))?;
-        if self.has_other {
-            output.line(format_args!("PPL other: {}", self.other_sum.perplexity()))?;
-            output.line(format_args!(
-                "PPL combine: {}",
-                perplexity(evaluation.perplexity, evaluation.loss(), 6)
-            ))?;
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generate::{Generator, Sampling};
 use crate::model::Model;
-use crate::score::{TokenizedLine, tokenize_line};
+use crate::score::{TokenizedLine, tokenize_prompt};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -59,6 +59,10 @@ enum StopAfter {
 
 /// The mean number of tokens per sentence after which a text of sentences is cut off.
 const MAX_SENTENCE_LENGTH: usize = 10_000;
+/// Maximum number of tokens in a sample of a trained model. The sentences of some texts never end.
+const SAMPLE_TOKENS: usize = 200;
+/// Maximum number of sentences in a sample.
+const SAMPLE_SENTENCES: usize = 5;
 
 pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let LoadedModel {
@@ -80,7 +84,8 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
     let TokenizedLine {
         ids: prompt,
         unknown: prompt_words,
-    } = tokenize_line(flags.prompt.as_bytes(), unit, vocabulary)?;
+        ..
+    } = tokenize_prompt(flags.prompt.as_bytes(), unit, vocabulary)?;
     if prompt_words.read_as_unk > 0 {
         stderr_line!(
             "note: {} token(s) of the prompt are not in the vocabulary and are read as <unk>",
@@ -207,28 +212,16 @@ pub(super) fn sample(
         ..Sampling::default()
     };
     let mut generator = Generator::new(device, model, sampling, 1)?;
-    let stop = if unit.has_sentences() {
-        StopAfter::Sentences(5)
-    } else {
-        StopAfter::Tokens(300)
-    };
     let mut text = Vec::new();
     let mut text_writer = TextWriter::new(unit, true);
-    let mut token_source = TokenSource {
-        device,
-        model,
-        generator: &mut generator,
-    };
-    token_source.draw(stop, &mut |token| {
-        text_writer.write(vocabulary.token(token), &mut text);
-        if text.len() > 100_000 {
-            return Err(Error::invalid(
-                "the sample",
-                "it is longer than 100000 bytes",
-                "Use elman generate --tokens",
-            ));
+    let mut sentences = 0;
+    for _ in 0..SAMPLE_TOKENS {
+        if unit.has_sentences() && sentences == SAMPLE_SENTENCES {
+            break;
         }
-        Ok(())
-    })?;
+        let token = generator.next_token(device, model)?;
+        sentences += usize::from(token == 0);
+        text_writer.write(vocabulary.token(token), &mut text);
+    }
     Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
 }

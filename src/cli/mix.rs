@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::model;
 use super::vocabulary_warning::vocabulary_warning;
+use super::{model, sentence_tags};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Tokens, Vocabulary, read_tokens};
+use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{
@@ -40,8 +41,8 @@ pub(super) struct SourceFlags {
     /// Mix with an n-gram model: an ARPA file of any order, plain, gzip or zstd
     #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
     pub(super) arpa: Option<PathBuf>,
-    /// Mix with the probabilities of another model: a file with one number per line, one for each
-    /// token of the text and the end of each of its lines
+    /// Mix with the probabilities of another model: a file whose lines start with a number, one for
+    /// each token of the text and the end of each of its lines
     #[arg(
         long,
         value_name = "FILE",
@@ -244,7 +245,8 @@ impl AdaptationFlags {
     pub(super) fn read(&self, sources: &mut Sources) -> Result<()> {
         if let Some(path) = &self.dynamic_statistics {
             let unit = sources.checkpoints[0].description.unit;
-            let (tokens, _) = read_tokens(path, unit, &sources.vocabulary)?;
+            let (tokens, text) = read_tokens(path, unit, &sources.vocabulary)?;
+            sentence_tags::note(&decompress::name(path), text.tags);
             sources.statistics = Some(tokens);
         }
         Ok(())
@@ -332,8 +334,9 @@ impl Sources {
         let Some(path) = &flags.tune else {
             return flags.weights();
         };
-        let (tokens, _) =
+        let (tokens, text) =
             read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
+        sentence_tags::note(&decompress::name(path), text.tags);
         let mut components = self.components(device, models, &tokens, options, flags)?;
         let weights = mixture::tune(device, &mut components, &tokens)?;
         if options.dynamic.is_some() {

@@ -28,6 +28,7 @@ mod presets;
 mod replay;
 mod rescore;
 mod score;
+mod sentence_tags;
 mod table_flags;
 mod train;
 mod vocabulary_warning;

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
-use super::{DeviceFlags, model};
+use super::{DeviceFlags, model, sentence_tags};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
+use crate::decompress;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::generate::ParallelGenerator;
@@ -185,7 +186,8 @@ fn given_vocabulary(paths: &[PathBuf]) -> Result<Vocabulary> {
 /// Evaluates an n-gram model on a text.
 fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
-    let (tokens, _) = read_tokens(text, Unit::Word, vocabulary)?;
+    let (tokens, report) = read_tokens(text, Unit::Word, vocabulary)?;
+    sentence_tags::note(&decompress::name(text), report.tags);
     let mut history = reader.start();
     let mut nats = 0.0;
     for token in tokens.iter() {
@@ -241,13 +243,14 @@ impl NgramFlags {
             (Some(directory), _) => self.count_generated(directory, &mut counting)?,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(Path::new("-"));
-                let (vocabulary, tokens) = if self.vocab.is_empty() {
+                let (vocabulary, tokens, report) = if self.vocab.is_empty() {
                     Vocabulary::of_text(TextSource::File(text), Unit::Word)?
                 } else {
                     let vocabulary = given_vocabulary(&self.vocab)?;
-                    let (tokens, _) = read_tokens(text, Unit::Word, &vocabulary)?;
-                    (vocabulary, tokens)
+                    let (tokens, report) = read_tokens(text, Unit::Word, &vocabulary)?;
+                    (vocabulary, tokens, report)
                 };
+                sentence_tags::note(&decompress::name(text), report.tags);
                 count(&tokens, &vocabulary, &mut counting)?;
                 vocabulary
             }

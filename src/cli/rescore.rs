@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::DeviceFlags;
 use super::mix::SourceFlags;
+use super::{DeviceFlags, sentence_tags};
 use crate::corpus::Unit;
 use crate::decompress;
 use crate::error::{Error, Result};
@@ -125,6 +125,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
         printer.flush()?;
     }
     rescorer.finish()?;
+    sentence_tags::note(&decompress::name(&flags.file), reader.tags());
     printer.finish()
 }
 

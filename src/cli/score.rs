@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::DeviceFlags;
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
-use crate::corpus::{Tokens, Unit, UnknownWords, Vocabulary};
+use super::{DeviceFlags, sentence_tags};
+use crate::corpus::{
+    SentenceTags, Tokens, Unit, UnknownWords, Vocabulary, without_byte_order_mark,
+};
+use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
@@ -74,9 +77,10 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let is_sequential = options.dynamic.is_some() || options.cache.is_some();
     let batch = if is_sequential { usize::MAX } else { BATCH };
     let mut scorer = None;
+    let mut tags = SentenceTags::default();
     loop {
         let (sentences, unknown) =
-            flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary)?;
+            flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary, &mut tags)?;
         if sentences.is_empty() {
             break;
         }
@@ -112,31 +116,39 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     if let Some(scorer) = scorer {
         scorer.finish()?;
     }
+    sentence_tags::note(&decompress::name(&flags.file), tags);
     printer.finish()
 }
 
 impl ScoreFlags {
     /// Reads at most `limit` lines as token ids, of standard input those that are there already, so
-    /// that a program that waits for an answer gets it. Empty at the end of the file.
+    /// that a program that waits for an answer gets it, and adds their sentence tags to `tags`.
+    /// Empty at the end of the file.
     fn read_sentences(
         &self,
         lines: &mut InputLines,
         limit: usize,
         unit: Unit,
         vocabulary: &Vocabulary,
+        tags: &mut SentenceTags,
     ) -> Result<(Vec<Vec<u32>>, Vec<UnknownWords>)> {
         let mut sentences = Vec::new();
         let mut unknown = Vec::new();
         let reads_all = limit == usize::MAX;
         while sentences.len() < limit && (sentences.is_empty() || reads_all || lines.is_ready()) {
             let Some(line) = lines.next()? else { break };
-            let line = tokenize_line(&line, unit, vocabulary).map_err(|error| {
+            let text = match lines.count {
+                1 => without_byte_order_mark(&line, unit),
+                _ => &line,
+            };
+            let line = tokenize_line(text, unit, vocabulary).map_err(|error| {
                 Error::invalid(
                     format!("line {} of {}", lines.count, self.file.display()),
                     error.to_string(),
                     "Correct the line",
                 )
             })?;
+            *tags += line.tags;
             sentences.push(line.ids);
             unknown.push(line.unknown);
         }

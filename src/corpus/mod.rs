@@ -23,19 +23,21 @@ mod tokens;
 mod unit;
 mod unknown;
 mod vocabulary;
+mod words;
 mod writer;
 
 pub use limits::{DEFAULT_SUBWORDS, Limits, MIN_SUBWORDS};
 pub use reader::read_tokens;
 pub use size::TextSize;
 pub use source::{TextReport, TextSource};
-pub use splitter::split;
+pub use splitter::{split, split_line, without_byte_order_mark};
 pub use streams::{Streams, order_by_token};
 pub use subwords::Subwords;
 pub use tokens::Tokens;
 pub use unit::Unit;
 pub use unknown::UnknownWords;
 pub use vocabulary::{UNKNOWN, Vocabulary};
+pub use words::{SentenceTags, is_separator};
 pub use writer::TextWriter;
 
 use std::path::Path;
@@ -56,6 +58,8 @@ pub struct Corpus {
     pub valid: Tokens,
     /// Size and hash of the training file.
     pub report: TextReport,
+    /// The sentence tags of both texts.
+    pub tags: SentenceTags,
 }
 
 impl Corpus {
@@ -122,8 +126,13 @@ impl Corpus {
         valid: Option<&Path>,
         unit: Unit,
     ) -> Result<Self> {
+        let mut tags = report.tags;
         let (train_tokens, valid_tokens) = match valid {
-            Some(path) => (tokens, read_tokens(path, unit, &vocabulary)?.0),
+            Some(path) => {
+                let (valid_tokens, valid_report) = read_tokens(path, unit, &vocabulary)?;
+                tags += valid_report.tags;
+                (tokens, valid_tokens)
+            }
             None => {
                 let lengths = vocabulary.lengths();
                 let held_out = held_out_start(&tokens, unit, |id| {
@@ -137,6 +146,7 @@ impl Corpus {
             train: train_tokens,
             valid: valid_tokens,
             report,
+            tags,
         };
         let name = match train {
             TextSource::File(path) => decompress::name(path),

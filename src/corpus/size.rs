@@ -3,7 +3,7 @@
 /// The number of words and characters of a text, whatever its unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextSize {
-    /// Words and line endings: the tokens of [`Unit::Word`](super::Unit::Word).
+    /// Words and sentence ends: the tokens of [`Unit::Word`](super::Unit::Word).
     pub words: u64,
     /// Unicode scalar values including newlines: the tokens of [`Unit::Char`](super::Unit::Char).
     pub characters: u64,
@@ -19,40 +19,19 @@ impl TextSize {
     }
 }
 
-/// Counts words and characters, one character at a time. The caller skips the byte order mark.
+/// Counts characters, one at a time. The caller skips the byte order mark.
 #[derive(Debug, Default)]
-pub(super) struct SizeCounter {
-    size: TextSize,
-    in_word: bool,
-    line_has_words: bool,
+pub(super) struct CharacterCounter {
+    pub(super) characters: u64,
     /// Whether the previous character is a carriage return, which is not counted if a newline
     /// follows.
     carriage_return: bool,
 }
 
-impl SizeCounter {
+impl CharacterCounter {
     pub(super) fn push(&mut self, character: char) {
         let completes_crlf = std::mem::take(&mut self.carriage_return) && character == '\n';
-        self.size.characters += u64::from(!completes_crlf);
+        self.characters += u64::from(!completes_crlf);
         self.carriage_return = character == '\r';
-        if !character.is_whitespace() {
-            self.size.words += u64::from(!self.in_word);
-            self.in_word = true;
-            self.line_has_words = true;
-            return;
-        }
-        self.in_word = false;
-        if character == '\n' {
-            self.size.words += 1;
-            self.line_has_words = false;
-        }
-    }
-
-    /// Ends the text: a last line without a newline counts as a line.
-    pub(super) fn finish(self) -> TextSize {
-        TextSize {
-            words: self.size.words + u64::from(self.line_has_words),
-            ..self.size
-        }
     }
 }

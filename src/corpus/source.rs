@@ -2,8 +2,9 @@
 //!
 //! In: a file or bytes in memory. Out: the units of the text, in order, and a [`TextReport`].
 //!
-//! - Words are separated by white space, and every line ends in `</s>`. An empty line is a single
-//!   `</s>`, as in rnnlm. A last line without a newline counts as a line.
+//! - Words are separated by spaces, tabs and line endings, and every line ends in `</s>`. An empty
+//!   line is a single `</s>`, as in rnnlm. A last line without a newline counts as a line. `</s>`
+//!   inside a line ends a sentence; at the end of a line it is dropped, and so is `<s>`.
 //! - Subwords have the same line endings. Each line is encoded separately and keeps its white
 //!   space, except for a carriage return before a newline.
 //! - Characters are all Unicode scalar values of the text, except for a carriage return before a
@@ -21,6 +22,7 @@ use super::size::TextSize;
 use super::splitter::Splitter;
 use super::unit::Unit;
 use super::unknown::UnknownWords;
+use super::words::SentenceTags;
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
@@ -36,6 +38,8 @@ pub struct TextReport {
     pub size: Option<TextSize>,
     /// The words that the vocabulary lacks.
     pub unknown: UnknownWords,
+    /// The sentence tags of a text of words.
+    pub tags: SentenceTags,
 }
 
 impl TextReport {
@@ -44,11 +48,14 @@ impl TextReport {
     pub fn with(self, other: Self) -> Self {
         let mut unknown = self.unknown;
         unknown += other.unknown;
+        let mut tags = self.tags;
+        tags += other.tags;
         Self {
             bytes: self.bytes + other.bytes,
             sha256: String::new(),
             size: self.size.zip(other.size).map(|(one, other)| one.add(other)),
             unknown,
+            tags,
         }
     }
 }
@@ -145,5 +152,6 @@ fn read_from(
         sha256: hash.hexadecimal(),
         size: splitter.size(),
         unknown: UnknownWords::default(),
+        tags: splitter.tags(),
     })
 }

@@ -4,8 +4,9 @@
 //! In: the bytes of a text, chunk by chunk. Out: the units of the text, and its number of words and
 //! characters. The [vocabulary](super::Vocabulary) maps units to ids.
 
-use super::size::{SizeCounter, TextSize};
+use super::size::{CharacterCounter, TextSize};
 use super::unit::Unit;
+use super::words::{SentenceTags, WordSplitter};
 use crate::error::{Error, Result};
 
 /// In subword mode, a line longer than this number of bytes is split at the next piece boundary.
@@ -14,20 +15,44 @@ const LONG_LINE: usize = 2048;
 /// length of a piece, and a line may be a gigabyte long.
 const LONGEST_PIECE: usize = 2 * LONG_LINE;
 
-/// Splits a text in memory, such as a prompt or a line to score, into pieces for
+/// Splits a text in memory that continues, such as a prompt, into pieces for
 /// [`Vocabulary::encode`](super::Vocabulary::encode). A last line without a newline is not ended.
 ///
 /// # Errors
 /// If the text is not UTF-8 and the unit requires it.
 pub fn split(text: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<()> {
     let mut splitter = Splitter::new(unit);
-    splitter
-        .push(text, &mut take)
-        .map_err(|error| error.in_file("the text"))?;
-    splitter.end_of_word(&mut take);
-    splitter
-        .end_of_text()
-        .map_err(|error| error.in_file("the text"))
+    splitter.push_last(text, &mut take)?;
+    if unit == Unit::Word {
+        splitter.words.finish_open(&mut take);
+    }
+    Ok(())
+}
+
+/// Splits a line of a text, without its newline, into pieces for
+/// [`Vocabulary::encode`](super::Vocabulary::encode). The end of the line is not among them. A byte
+/// order mark is an ordinary character: [`without_byte_order_mark`] drops that of the first line.
+///
+/// # Errors
+/// If the line is not UTF-8 and the unit requires it.
+pub fn split_line(line: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<SentenceTags> {
+    let mut splitter = Splitter {
+        at_start: false,
+        ..Splitter::new(unit)
+    };
+    splitter.push_last(line, &mut take)?;
+    if unit == Unit::Word {
+        splitter.words.finish_line(&mut take);
+    }
+    Ok(splitter.tags())
+}
+
+/// A text without the byte order mark at its start. In byte mode, all bytes are text.
+pub fn without_byte_order_mark(text: &[u8], unit: Unit) -> &[u8] {
+    match text.strip_prefix("\u{feff}".as_bytes()) {
+        Some(rest) if unit != Unit::Byte => rest,
+        _ => text,
+    }
 }
 
 /// A byte that is not valid UTF-8.
@@ -56,10 +81,15 @@ pub(super) struct Splitter {
     unit: Unit,
     /// The first bytes of a character that continues in the next chunk.
     partial: Vec<u8>,
-    /// The current word, or the current line in subword mode.
+    /// Splits the text into words, whatever the unit is.
+    words: WordSplitter,
+    /// Number of words and sentence ends so far.
+    word_count: u64,
+    characters: CharacterCounter,
+    /// The current line in subword mode.
     pending: String,
-    /// Whether the current line has a token.
-    line_has_words: bool,
+    /// Whether a part of the current line was returned, in subword mode.
+    line_is_split: bool,
     /// Whether the previous character is a carriage return, which is dropped if a newline follows.
     carriage_return: bool,
     at_start: bool,
@@ -67,8 +97,7 @@ pub(super) struct Splitter {
     line: u64,
     /// Bytes of the current line before the next character.
     byte: u64,
-    /// `None` once the text is known not to be UTF-8.
-    size: Option<SizeCounter>,
+    is_utf8: bool,
 }
 
 impl Splitter {
@@ -76,14 +105,30 @@ impl Splitter {
         Self {
             unit,
             partial: Vec::new(),
+            words: match unit {
+                Unit::Word => WordSplitter::new(),
+                Unit::Char | Unit::Byte | Unit::Bpe => WordSplitter::counting(),
+            },
+            word_count: 0,
+            characters: CharacterCounter::default(),
             pending: String::new(),
-            line_has_words: false,
+            line_is_split: false,
             carriage_return: false,
             at_start: true,
             line: 1,
             byte: 0,
-            size: Some(SizeCounter::default()),
+            is_utf8: true,
         }
+    }
+
+    /// Pushes the only bytes of a text in memory.
+    fn push_last(&mut self, text: &[u8], take: &mut impl FnMut(&str)) -> Result<()> {
+        let pushed = self.push(text, take).and_then(|()| self.end_of_bytes());
+        pushed.map_err(|error| error.in_file("the text"))?;
+        if self.unit == Unit::Bpe && !self.pending.is_empty() {
+            take(&self.pending);
+        }
+        Ok(())
     }
 
     pub(super) fn push(
@@ -99,9 +144,7 @@ impl Splitter {
             .iter()
             .for_each(|&byte| take(char::from(byte).encode_utf8(&mut utf8)));
         // In byte mode, a text need not be UTF-8. Its size is counted only if it is.
-        if self.size.is_some() && self.decode(bytes, take).is_err() {
-            self.size = None;
-        }
+        self.is_utf8 = self.is_utf8 && self.decode(bytes, take).is_ok();
         Ok(())
     }
 
@@ -141,14 +184,12 @@ impl Splitter {
         for character in text.chars() {
             let is_byte_order_mark = std::mem::take(&mut self.at_start) && character == '\u{feff}';
             if !is_byte_order_mark {
-                if let Some(size) = &mut self.size {
-                    size.push(character);
-                }
+                self.characters.push(character);
+                self.push_to_words(character, take);
                 match self.unit {
-                    Unit::Word => self.push_to_word(character, take),
+                    Unit::Word | Unit::Byte => {}
                     Unit::Char => self.push_character(character, take),
                     Unit::Bpe => self.push_to_line(character, take),
-                    Unit::Byte => {}
                 }
             }
             self.byte += character.len_utf8() as u64;
@@ -159,15 +200,18 @@ impl Splitter {
         }
     }
 
-    fn push_to_word(&mut self, character: char, take: &mut impl FnMut(&str)) {
-        if !character.is_whitespace() {
-            return self.pending.push(character);
-        }
-        self.end_of_word(take);
-        if character == '\n' {
-            take(Unit::Word.boundary());
-            self.line_has_words = false;
-        }
+    /// Returns the words in word mode, and only counts them in other modes.
+    fn push_to_words(&mut self, character: char, take: &mut impl FnMut(&str)) {
+        let Self {
+            words, word_count, ..
+        } = self;
+        let is_word_mode = self.unit == Unit::Word;
+        words.push(character, &mut |word| {
+            *word_count += 1;
+            if is_word_mode {
+                take(word);
+            }
+        });
     }
 
     fn push_character(&mut self, character: char, take: &mut impl FnMut(&str)) {
@@ -211,25 +255,18 @@ impl Splitter {
         } else {
             return;
         }
-        self.line_has_words = true;
+        self.line_is_split = true;
     }
 
     fn end_of_line(&mut self, take: &mut impl FnMut(&str)) {
         self.pending.push('\n');
         take(&self.pending);
         self.pending.clear();
-        self.line_has_words = false;
+        self.line_is_split = false;
     }
 
-    fn end_of_word(&mut self, take: &mut impl FnMut(&str)) {
-        if !self.pending.is_empty() {
-            take(&self.pending);
-            self.pending.clear();
-            self.line_has_words = true;
-        }
-    }
-
-    fn end_of_text(&self) -> std::result::Result<(), InvalidUtf8> {
+    /// Checks that the bytes do not end inside a character.
+    fn end_of_bytes(&self) -> std::result::Result<(), InvalidUtf8> {
         match self.partial.first() {
             Some(&value) if self.unit != Unit::Byte => Err(self.invalid_utf8(value)),
             _ => Ok(()),
@@ -241,16 +278,17 @@ impl Splitter {
         &mut self,
         take: &mut impl FnMut(&str),
     ) -> std::result::Result<(), InvalidUtf8> {
-        self.end_of_text()?;
-        if self.unit == Unit::Bpe {
-            if self.line_has_words || !self.pending.is_empty() {
-                self.end_of_line(take);
+        self.end_of_bytes()?;
+        let is_word_mode = self.unit == Unit::Word;
+        let word_count = &mut self.word_count;
+        self.words.finish(&mut |word| {
+            *word_count += 1;
+            if is_word_mode {
+                take(word);
             }
-            return Ok(());
-        }
-        self.end_of_word(take);
-        if self.line_has_words {
-            take(Unit::Word.boundary());
+        });
+        if self.unit == Unit::Bpe && (self.line_is_split || !self.pending.is_empty()) {
+            self.end_of_line(take);
         }
         if self.carriage_return {
             take("\r");
@@ -259,10 +297,20 @@ impl Splitter {
     }
 
     /// The size of the text; `None` if it is not UTF-8.
-    pub(super) fn size(self) -> Option<TextSize> {
-        self.size
-            .filter(|_| self.partial.is_empty())
-            .map(SizeCounter::finish)
+    pub(super) fn size(&self) -> Option<TextSize> {
+        let size = TextSize {
+            words: self.word_count,
+            characters: self.characters.characters,
+        };
+        (self.is_utf8 && self.partial.is_empty()).then_some(size)
+    }
+
+    /// The sentence tags of the text. Only in word mode do they have a meaning.
+    pub(super) fn tags(&self) -> SentenceTags {
+        match self.unit {
+            Unit::Word => self.words.tags(),
+            Unit::Char | Unit::Byte | Unit::Bpe => SentenceTags::default(),
+        }
     }
 }
 
@@ -282,6 +330,8 @@ mod tests {
             "漢字 e\u{301}\u{2028}k\n\n",
             "a\n  ",
             "\r\r\n\r",
+            "<s> a </s>\n<s> b </s> c </s>",
+            "a </s> </s>\n</s>\n<s>",
         ] {
             let tokens = |unit| {
                 let mut splitter = Splitter::new(unit);

@@ -9,7 +9,7 @@ choices! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Unit {
-        /// A word delimited by white space; a line ending is the token `</s>`.
+        /// A word between spaces, tabs or line endings; a line ending is the token `</s>`.
         Word = "word",
         /// A Unicode scalar value; a newline is an ordinary character.
         Char = "char",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::indexed_text::IndexedText;
 use super::limits::Limits;
-use super::source::TextSource;
+use super::source::{TextReport, TextSource};
 use super::subwords::{Subwords, byte_lengths};
 use super::tokens::Tokens;
 use super::unit::Unit;
@@ -116,18 +116,20 @@ impl Vocabulary {
         Ok((Self::from_subwords(subwords)?, encodings))
     }
 
-    /// The types of a text, and the text, which is read once.
+    /// The types of a text, the text, which is read once, and what was read.
     ///
     /// # Errors
     /// If the text cannot be read, or there is no type besides the boundary.
-    pub fn of_text(source: TextSource<'_>, unit: Unit) -> Result<(Self, Tokens)> {
+    pub fn of_text(source: TextSource<'_>, unit: Unit) -> Result<(Self, Tokens, TextReport)> {
         let IndexedText {
-            mut tokens, types, ..
+            mut tokens,
+            types,
+            report,
         } = IndexedText::read(source, unit)?;
         let length = tokens.len();
         let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())?;
         tokens.remap(&ids);
-        Ok((vocabulary, tokens))
+        Ok((vocabulary, tokens, report))
     }
 
     /// The combined types of several text files.

@@ -1,19 +1,20 @@
-//! Probabilities from another program: one per line, for each token of the text including sentence
-//! ends, in the format of `rnnlm -lm-prob`.
+//! Probabilities from another program: the first number of each line, for each token of the text
+//! including sentence ends, in the format of `rnnlm -lm-prob`. The rest of a line is ignored, such
+//! as the word.
 
 use std::io::BufRead;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Component;
-use crate::corpus::Tokens;
+use crate::corpus::{Tokens, Unit, is_separator, without_byte_order_mark};
 use crate::decompress::{self, Reader};
 use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// A file of probabilities, read in parallel with the text.
 pub struct ExternalProbs {
-    lines: std::io::Lines<Reader>,
+    lines: std::io::Split<Reader>,
     path: PathBuf,
     /// Number of lines read so far.
     line: usize,
@@ -35,7 +36,7 @@ impl ExternalProbs {
     /// If the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self {
-            lines: decompress::open(path)?.lines(),
+            lines: decompress::open(path)?.split(b'\n'),
             path: path.to_owned(),
             line: 0,
         })
@@ -60,16 +61,26 @@ impl ExternalProbs {
         })?;
         self.line += 1;
         let line = line.map_err(Error::io("read", &self.path))?;
-        let probability = line
-            .trim()
-            .parse::<f64>()
-            .ok()
+        let text = match self.line {
+            1 => without_byte_order_mark(&line, Unit::Word),
+            _ => &line,
+        };
+        let first = text
+            .split(|&byte| is_separator(char::from(byte)))
+            .find(|field| !field.is_empty());
+        let probability = first
+            .and_then(|field| std::str::from_utf8(field).ok()?.parse::<f64>().ok())
             .filter(|probability| (0.0..=1.0).contains(probability));
         probability.map(f64::ln).ok_or_else(|| {
+            let line = String::from_utf8_lossy(&line);
             Error::invalid(
-                format!("`lm_prob = {name}`, line {}: {line:?}", self.line),
-                "each line must be a probability from 0 to 1, not its logarithm",
-                "Write one number per line, such as 0.0123",
+                format!(
+                    "`lm_prob = {name}`, line {}: {:?}",
+                    self.line,
+                    line.trim_end_matches(is_separator)
+                ),
+                "each line must start with a probability from 0 to 1, not its logarithm",
+                "Write one number per line, such as 0.0123; what follows it is ignored",
             )
         })
     }
@@ -82,7 +93,10 @@ impl ExternalProbs {
         let rest = self
             .lines
             .by_ref()
-            .filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty()))
+            .filter(|line| {
+                let is_blank = |line: &Vec<u8>| line.iter().all(|&byte| is_separator(byte.into()));
+                line.as_ref().map_or(true, |line| !is_blank(line))
+            })
             .count();
         if rest == 0 {
             return Ok(());

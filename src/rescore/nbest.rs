@@ -6,6 +6,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use crate::corpus::{SentenceTags, Unit, is_separator, split_line, without_byte_order_mark};
 use crate::decompress::Reader;
 use crate::error::{Error, Result};
 use crate::field::choices;
@@ -40,7 +41,8 @@ pub struct Hypothesis {
     pub acoustic: f64,
     /// The score of another language model (log10), if the format has one.
     pub language: Option<f64>,
-    /// The words.
+    /// The words, split as those of a text; none for an empty hypothesis. `</s>` is not among
+    /// them, except where it ends a sentence inside the hypothesis.
     pub words: Vec<String>,
 }
 
@@ -63,6 +65,7 @@ pub struct NbestReader {
     lists: u64,
     /// The list that is read: its first hypotheses.
     current: Option<NbestList>,
+    tags: SentenceTags,
 }
 
 impl std::fmt::Debug for NbestReader {
@@ -85,7 +88,13 @@ impl NbestReader {
             line: 0,
             lists: 0,
             current: None,
+            tags: SentenceTags::default(),
         }
+    }
+
+    /// The sentence tags of the lines read so far.
+    pub fn tags(&self) -> SentenceTags {
+        self.tags
     }
 
     /// The next list; `None` at the end.
@@ -117,7 +126,7 @@ impl NbestReader {
 
     /// Adds a line to the current list, or ends the list with it.
     fn add(&mut self, line: &str) -> Result<Option<NbestList>> {
-        let is_empty = line.split_ascii_whitespace().next().is_none();
+        let is_empty = line.chars().all(is_separator);
         if is_empty && self.ids == ListIds::None {
             return Ok(self.current.take());
         }
@@ -149,6 +158,9 @@ impl NbestReader {
             return Ok(None);
         }
         self.line += 1;
+        if self.line == 1 {
+            bytes = without_byte_order_mark(&bytes, Unit::Word).to_vec();
+        }
         String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| self.invalid("", "it is not UTF-8", "Convert the lists to UTF-8"))
@@ -158,7 +170,7 @@ impl NbestReader {
         let line = if line.is_empty() {
             String::new()
         } else {
-            format!(": {:?}", line.trim_end())
+            format!(": {:?}", line.trim_end_matches(is_separator))
         };
         Error::invalid(
             format!("{}, line {}{line}", self.path.display(), self.line),
@@ -167,35 +179,37 @@ impl NbestReader {
         )
     }
 
-    fn parse(&self, line: &str) -> Result<(Option<String>, Hypothesis)> {
-        let mut fields = line.split_ascii_whitespace();
+    fn parse(&mut self, line: &str) -> Result<(Option<String>, Hypothesis)> {
+        let mut rest = line;
         let id = match self.ids {
             ListIds::None => None,
-            ListIds::FirstColumn => Some(fields.next().map(str::to_owned).ok_or_else(|| {
-                self.invalid(
-                    line,
-                    "the name of the list is missing",
-                    "Start every line with one, or use `ids = none`, where an empty line ends a \
-                     list",
-                )
-            })?),
+            ListIds::FirstColumn => {
+                Some(next_field(&mut rest).map(str::to_owned).ok_or_else(|| {
+                    self.invalid(
+                        line,
+                        "the name of the list is missing",
+                        "Start every line with one, or use `ids = none`, where an empty line ends \
+                         a list",
+                    )
+                })?)
+            }
         };
         let scores = match self.format {
             NbestFormat::Rnnlm => None,
-            NbestFormat::Srilm => Some(self.parse_scores(line, &mut fields)?),
+            NbestFormat::Srilm => Some(self.parse_scores(line, &mut rest)?),
         };
-        let mut words: Vec<String> = fields.map(str::to_owned).collect();
-        if words.is_empty() {
-            return Err(self.invalid(
-                line,
-                "it has no words",
-                "Give every hypothesis at least one word, or remove the line",
-            ));
-        }
+        let mut words = Vec::new();
+        let tags = split_line(
+            rest.trim_end_matches(is_separator).as_bytes(),
+            Unit::Word,
+            |word| {
+                words.push(word.to_owned());
+            },
+        )?;
+        self.tags += tags;
         if let Some(scores) = &scores {
             // SRILM does not count <s> and </s>, but may write them.
-            let written = words.len();
-            words.retain(|word| !["<s>", "</s>"].contains(&word.as_str()));
+            let written = words.len() + tags.dropped as usize;
             if scores.words != words.len() as f64 && scores.words != written as f64 {
                 return Err(self.invalid(
                     line,
@@ -215,13 +229,9 @@ impl NbestReader {
         ))
     }
 
-    fn parse_scores<'a>(
-        &self,
-        line: &str,
-        fields: &mut impl Iterator<Item = &'a str>,
-    ) -> Result<SrilmScores> {
+    fn parse_scores(&self, line: &str, rest: &mut &str) -> Result<SrilmScores> {
         let mut number = |what: &str| {
-            let field = fields.next().unwrap_or("");
+            let field = next_field(rest).unwrap_or("");
             field
                 .parse::<f64>()
                 .ok()
@@ -241,6 +251,15 @@ impl NbestReader {
             words: number("the number of words")?,
         })
     }
+}
+
+/// Takes the first field off a line; `None` if there is none.
+fn next_field<'a>(rest: &mut &'a str) -> Option<&'a str> {
+    let start = rest.trim_start_matches(is_separator);
+    let end = start.find(is_separator).unwrap_or(start.len());
+    let (field, after) = start.split_at(end);
+    *rest = after;
+    (!field.is_empty()).then_some(field)
 }
 
 /// The numbers before the words of a line in SRILM's format.
@@ -332,15 +351,39 @@ mod tests {
     }
 
     #[test]
+    fn empty_hypotheses() {
+        let lists = read(
+            "u1 a\nu1\nu1 <s> </s>\n",
+            NbestFormat::Rnnlm,
+            ListIds::FirstColumn,
+        );
+        let words = ["a", "", ""].map(str::to_owned).to_vec();
+        assert_eq!(ids_and_words(&lists.expect("lists")), [("u1", words)]);
+        let text = "-1 -2 1 a\n-1 -2 0\n-1 -2 0 <s> </s>\n-1 -2 2 <s> </s>\n";
+        let lists = read(text, NbestFormat::Srilm, ListIds::None);
+        let words = ["a", "", "", ""].map(str::to_owned).to_vec();
+        assert_eq!(ids_and_words(&lists.expect("lists")), [("1", words)]);
+        // Without names, an empty line is not a hypothesis, and tags alone are one.
+        let lists = read("a\n</s>\n\nb\n", NbestFormat::Rnnlm, ListIds::None);
+        let words = ["a", ""].map(str::to_owned).to_vec();
+        assert_eq!(
+            ids_and_words(&lists.expect("lists")),
+            [("1", words), ("2", vec!["b".to_owned()])]
+        );
+    }
+
+    #[test]
+    fn words_are_those_of_a_text() {
+        let text = "\u{feff}u\u{a0}1 the\u{a0} dog\u{2028}s\t a </s> b </s>\r\n";
+        let lists = read(text, NbestFormat::Rnnlm, ListIds::FirstColumn).expect("lists");
+        assert_eq!(lists[0].id, "u\u{a0}1");
+        let words = ["the\u{a0}", "dog\u{2028}s", "a", "</s>", "b"];
+        assert_eq!(lists[0].hypotheses[0].words, words);
+    }
+
+    #[test]
     fn invalid_lines_are_reported() {
         for (text, format, ids, line, reason) in [
-            (
-                "u a\nu\n",
-                NbestFormat::Rnnlm,
-                ListIds::FirstColumn,
-                "line 2",
-                "no words",
-            ),
             (
                 "u a\n \n",
                 NbestFormat::Rnnlm,
@@ -360,7 +403,7 @@ mod tests {
                 NbestFormat::Srilm,
                 ListIds::None,
                 "line 1",
-                "no words",
+                "states 1 words but has 0",
             ),
             (
                 "-1 -2 3 a b\n",

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::checkpoint::vocabulary_file::unescape;
-use crate::corpus::{Unit, Vocabulary};
+use crate::corpus::{Unit, Vocabulary, is_separator};
 use crate::error::{Error, Result};
 
 /// A vocabulary whose boundary was moved to id 0.
@@ -76,11 +76,13 @@ fn bad_line(file: &str, index: usize, line: &str, rule: impl Into<String>, hint:
     Error::invalid(format!("{file}, line {}: {line:?}", index + 1), rule, hint)
 }
 
-/// Splits one of Kaldi's lines: a token, white space, an id. `None` for other lines.
+/// Splits one of Kaldi's lines: a token, spaces or tabs, an id. `None` for other lines.
 fn split_id(line: &str, unit: Unit) -> Option<(&str, usize)> {
-    let (token, id) = line.trim_end().rsplit_once([' ', '\t'])?;
+    let (token, id) = line
+        .trim_end_matches(is_separator)
+        .rsplit_once([' ', '\t'])?;
     let token = if unit == Unit::Word {
-        token.trim()
+        token.trim_matches(is_separator)
     } else {
         token
     };
@@ -113,16 +115,16 @@ fn sort_by_id<'a>(lines: &[&'a str], file: &str, unit: Unit) -> Result<Vec<&'a s
     Ok(tokens.into_iter().flatten().collect())
 }
 
-/// Words contain no white space. Backslashes are escapes, as in Elman's files, if all of them can
-/// be; otherwise they are literal.
+/// Words contain no character that separates words. Backslashes are escapes, as in Elman's files,
+/// if all of them can be; otherwise they are literal.
 fn words(tokens: &[&str], file: &str, notes: &mut Vec<String>) -> Result<Vec<String>> {
-    let is_word = |token: &str| !token.is_empty() && !token.contains(char::is_whitespace);
+    let is_word = |token: &str| !token.is_empty() && !token.contains(is_separator);
     if let Some(index) = tokens.iter().position(|token| !is_word(token)) {
         return Err(bad_line(
             file,
             index,
             tokens[index],
-            "a word contains no white space",
+            "a word contains no space, tab or carriage return",
             "Give one word per line, or Kaldi's `word id` on every line; for characters use \
              `unit = char`",
         ));
@@ -278,6 +280,14 @@ mod tests {
                 message(text, Unit::Word)
             );
         }
+    }
+
+    #[test]
+    fn words_are_those_of_a_text() {
+        let words = ["</s>", "10\u{a0}000", "\u{3000}a\u{85}b\u{2028}"];
+        assert_eq!(types(&words.join("\n"), Unit::Word).0, words);
+        let text = format!("{} 1\n{}\t0\n", words[1], words[0]);
+        assert_eq!(types(&text, Unit::Word).0, words[..2]);
     }
 
     #[test]

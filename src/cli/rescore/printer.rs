@@ -105,10 +105,15 @@ impl<'a> RescorePrinter<'a> {
             return Ok(());
         }
         let id = match self.flags.ids {
-            ListIds::FirstColumn => format!("{} ", list.id),
-            ListIds::None => String::new(),
+            ListIds::FirstColumn => Some(list.id),
+            ListIds::None => None,
         };
-        let words = |index: usize| list.hypotheses[index].words.join(" ");
+        // An empty hypothesis leaves no space at the end of its line.
+        let line = |index: usize, total: Option<String>| {
+            let words = list.hypotheses[index].words.iter().cloned();
+            let fields: Vec<String> = id.clone().into_iter().chain(total).chain(words).collect();
+            fields.join(" ")
+        };
         match self.flags.output {
             RescoreOutput::Scores => {
                 for log10_prob in log10_probs {
@@ -116,16 +121,15 @@ impl<'a> RescorePrinter<'a> {
                 }
             }
             RescoreOutput::Best => {
-                self.output.line(format_args!("{id}{}", words(order[0])))?;
+                self.output.line(line(order[0], None))?;
             }
             RescoreOutput::Ranked => {
                 for index in order {
-                    let total = totals[index];
-                    self.output
-                        .line(format_args!("{id}{total:.6} {}", words(index)))?;
+                    let total = format!("{:.6}", totals[index]);
+                    self.output.line(line(index, Some(total)))?;
                 }
                 // Lists without names are separated by empty lines.
-                if id.is_empty() {
+                if id.is_none() {
                     self.output.line("")?;
                 }
             }

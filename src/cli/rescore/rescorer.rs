@@ -147,9 +147,10 @@ impl<'a> Rescorer<'a> {
                 })
                 .collect();
             if let Some(ngram) = &self.ngram {
+                // A `</s>` inside the hypothesis starts a sentence, as the boundary does.
                 let (log_prob, next) = match word {
-                    Some(word) => ngram.next_word(&history, ngram.id(word)),
-                    None => ngram.next(&history, 0),
+                    Some(word) if token != 0 => ngram.next_word(&history, ngram.id(word)),
+                    _ => ngram.next(&history, 0),
                 };
                 parts.push(log_prob);
                 history = next;

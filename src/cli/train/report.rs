@@ -73,9 +73,13 @@ impl TrainingRun<'_> {
             self.trainer.model(),
             self.description.unit,
             &self.corpus.vocabulary,
-        )?;
+        );
+        match sample {
+            Ok(sample) => output.line(format_args!("\nsample:\n{sample}\n"))?,
+            // The model is trained and saved all the same.
+            Err(error) => stderr_line!("note: there is no sample: {}", message(&error)),
+        }
         let directory = quoted(&self.directory);
-        output.line(format_args!("\nsample:\n{sample}\n"))?;
         output.line("try next:")?;
         output.line(format_args!("  elman generate --model {directory}"))?;
         output.line(format_args!(

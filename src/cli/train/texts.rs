@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
+use crate::cli::sentence_tags;
 use crate::cli::waiting::Waiting;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
@@ -113,6 +114,11 @@ pub(super) fn read_corpus(
         None => Corpus::read(text.source(), valid, unit, limits)?,
     };
     drop(reading);
+    let files = text.path().into_iter().chain(valid.map(Path::to_owned));
+    let names: Vec<String> = files
+        .map(|path| decompress::name(&path).to_string())
+        .collect();
+    sentence_tags::note(&names.join(" and "), corpus.tags);
     note_missing_subwords(&corpus, limits);
     Ok(corpus)
 }

@@ -4,6 +4,7 @@
 //! [grammar](super::Grammar) resolves and validates.
 
 use super::GrammarError;
+use crate::corpus::is_separator;
 
 /// The minimum weight of an alternative; its inverse is the maximum. Within this range, no
 /// probability underflows.
@@ -33,15 +34,16 @@ pub(super) fn parse_rules(text: &str) -> Result<Vec<ParsedRule<'_>>, GrammarErro
     let mut rules: Vec<ParsedRule<'_>> = Vec::new();
     for (index, full_line) in text.lines().enumerate() {
         let line = index + 1;
-        let content = full_line.split('#').next().unwrap_or_default().trim();
+        let content = full_line.split('#').next().unwrap_or_default();
+        let content = content.trim_matches(is_separator);
         if content.is_empty() {
             continue;
         }
         let alternatives = match (content.strip_prefix('|'), content.split_once("->")) {
             (Some(more), _) if !rules.is_empty() => more,
             (None, Some((name, alternatives))) => {
-                let name = name.trim();
-                if !is_category(name) || name.contains(|c: char| c.is_whitespace() || c == '|') {
+                let name = name.trim_matches(is_separator);
+                if !is_category(name) || name.contains(|c: char| is_separator(c) || c == '|') {
                     return Err(GrammarError::CategoryName {
                         line,
                         name: name.to_owned(),
@@ -89,7 +91,10 @@ fn parse_alternative<'a>(
         value: value.to_owned(),
         category: category.to_owned(),
     };
-    let mut symbols: Vec<&str> = text.split_whitespace().collect();
+    let mut symbols: Vec<&str> = text
+        .split(is_separator)
+        .filter(|symbol| !symbol.is_empty())
+        .collect();
     let mut weight = 1.0;
     if let Some(last) = symbols.pop_if(|last| last.starts_with('[')) {
         let number = last

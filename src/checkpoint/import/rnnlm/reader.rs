@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{LayerSizes, RESTORE};
-use crate::corpus::{Unit, Vocabulary};
+use crate::corpus::{Unit, Vocabulary, is_separator};
 use crate::error::{Error, Result};
 
 const GIVE_MODEL: &str = "Give the file that `rnnlm -train -rnnlm FILE` wrote";
@@ -251,7 +251,10 @@ impl<'a> RnnlmReader<'a> {
 
 /// Parses a line of the vocabulary: index, count, word and class. The result has no count.
 fn parse_word(line: &str) -> Option<(usize, &str, usize)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let fields: Vec<&str> = line
+        .split(is_separator)
+        .filter(|field| !field.is_empty())
+        .collect();
     let [index, _, word, class] = fields[..] else {
         return None;
     };
