@@ -208,4 +208,22 @@ fn words_with_unicode_spaces() {
     let edges = "\\data\\\nngram 1=2\n\\1-grams:\n-1\t\u{a0}\n-1\t</s>\u{c}\n\\end\\\n";
     let model = desk.read(edges);
     assert!(model.id("\u{a0}").is_some() && model.id("</s>\u{c}").is_some());
+
+    let workbench = Workbench::new();
+    workbench.write("lm.arpa", text);
+    let lines = WORDS.join("\n") + "\n";
+    workbench.write("text.txt", &lines);
+    let run = workbench
+        .run("ngram --arpa lm.arpa --test text.txt --json")
+        .succeeds();
+    assert_eq!((run.number("tokens"), run.number("oov")), (12.0, 0.0));
+    assert!((run.number("log10_prob") + 7.5 + 3.0).abs() < 1e-5);
+    // A model of such a text is read back with the same words.
+    workbench
+        .run("ngram --text text.txt --order 1 --out made.arpa")
+        .succeeds();
+    let made = NgramModel::read(&workbench.path("made.arpa")).expect("a model");
+    for word in WORDS {
+        assert!(made.id(word).is_some(), "{word:?}");
+    }
 }

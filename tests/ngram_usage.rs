@@ -1,4 +1,4 @@
-//! `elman ngram`: incomplete flags, files that exist, large perplexities.
+//! `elman ngram`: incomplete flags, files that exist, sentence tags, large perplexities.
 
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
@@ -44,6 +44,33 @@ fn existing_file_needs_force() {
             .run(&format!("ngram --text text.txt --out folder {force}"))
             .fails(1, &["folder", "directory"]);
     }
+}
+
+/// Sentence tags of a text do not count: the line is the sentence.
+#[apply(test)]
+fn sentence_tags() {
+    let workbench = Workbench::new();
+    let plain = "the dog sings\nthe cat runs\n".repeat(30);
+    let tagged = "<s> the dog sings </s>\nthe cat runs </s>\n".repeat(30);
+    workbench.write("plain.txt", plain);
+    workbench.write("tagged.txt", tagged);
+    let make = |text: &str| {
+        let flags = format!("--text {text}.txt --order 3 --out {text}.arpa --test {text}.txt");
+        let run = workbench.run(&format!("ngram {flags} --json")).succeeds();
+        (workbench.read(&format!("{text}.arpa")), run)
+    };
+    let (file, plain) = make("plain");
+    let (same, tagged) = make("tagged");
+    assert!(file == same);
+    assert_eq!(tagged.json(), plain.json());
+    assert!(tagged.stderr.contains("</s>"), "{}", tagged.stderr);
+    assert!(!plain.stderr.contains("</s>"), "{}", plain.stderr);
+    let evaluate = |text: &str| {
+        let run = workbench.run(&format!("ngram --arpa plain.arpa --test {text}.txt --json"));
+        run.succeeds()
+    };
+    assert_eq!(evaluate("tagged").json(), evaluate("plain").json());
+    assert!(evaluate("tagged").stderr.contains("</s>"));
 }
 
 #[apply(test)]
