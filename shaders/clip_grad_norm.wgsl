@@ -1,5 +1,5 @@
 // scale = min(1, maximum / (norm + 1e-6)), where norm is the square root of the sum of the squared
-// norms of all parameters' gradients (PyTorch's clip_grad_norm_).
+// norms of all parameters' gradients (PyTorch's clip_grad_norm_). For a norm of NaN it is NaN.
 struct Arguments { count: u32, squares_offset: u32, maximum: f32 }
 
 @group(0) @binding(0) var<storage, read> squares: array<f32>;
@@ -11,5 +11,6 @@ fn main() {
     for (var i = 0u; i < arguments.count; i++) {
         sum += squares[arguments.squares_offset + i];
     }
-    scale[0] = min(1.0, arguments.maximum / (sqrt(sum) + 1e-6));
+    let ratio = arguments.maximum / (sqrt(sum) + 1e-6);
+    scale[0] = select(min(1.0, ratio), sum, is_nan(sum));
 }

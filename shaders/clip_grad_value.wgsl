@@ -1,5 +1,4 @@
-// values = min(max(values, -maximum), maximum). NaN stays NaN, which WGSL's min and max do not
-// guarantee.
+// values = min(max(values, -maximum), maximum). NaN stays NaN.
 struct Arguments { count: u32, maximum: f32 }
 
 @group(0) @binding(0) var<storage, read_write> values: array<f32>;
@@ -13,6 +12,7 @@ fn main(
     let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
     if i >= arguments.count { return; }
     let value = values[i];
+    if is_nan(value) { return; }
     if value > arguments.maximum { values[i] = arguments.maximum; }
     if value < -arguments.maximum { values[i] = -arguments.maximum; }
 }

@@ -35,11 +35,6 @@ fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log(1.0 + exp(-abs(x)));
 }
 
-fn sigmoid(x: f32) -> f32 {
-    let power = exp(-abs(x));
-    return select(1.0, power, x < 0.0) / (1.0 + power);
-}
-
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,

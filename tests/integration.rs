@@ -5,6 +5,7 @@
 //! training runs, the command line, and the handling of bad input. [`harness`] explains how a test
 //! is registered. Tests that cannot run here are listed as ignored.
 
+mod activations;
 mod adaptation;
 mod architecture;
 mod arpa_dialects;
@@ -43,6 +44,7 @@ mod live_runs;
 mod mixture_errors;
 mod mixture_vocabularies;
 mod mixtures;
+mod nan;
 mod ngram;
 mod ngram_command;
 mod ngram_errors;

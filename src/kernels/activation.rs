@@ -50,14 +50,17 @@ impl Activation {
         }
     }
 
-    /// `values = f(values)`.
+    /// `values = f(values)`. NaN stays NaN.
     pub(super) fn apply(self, values: &mut [f32]) {
         vectorized(
             #[inline(always)]
             || match self {
                 Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
                 Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
-                Self::Relu => values.iter_mut().for_each(|z| *z = z.max(0.0)),
+                // Not `max`, which would turn NaN into 0.
+                Self::Relu => values
+                    .iter_mut()
+                    .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
                 Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = math::rnnlm_sigmoid(*z)),
             },
         );

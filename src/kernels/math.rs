@@ -56,14 +56,15 @@ pub(super) fn tanh(x: f32) -> f32 {
 }
 
 /// rnnlm's approximation of e^x: integer powers of 2 with linear interpolation in between
-/// (Schraudolph 1999). The relative error is between -3.9 % and +2.0 %.
+/// (Schraudolph 1999). The relative error is between -3.9 % and +2.0 %. NaN stays NaN.
 #[inline(always)]
 pub(super) fn rnnlm_exp(x: f32) -> f32 {
     const BIAS: f32 = 126.942_695;
     const FRACTION: f32 = 8_388_608.0;
     let power = (x * std::f32::consts::LOG2_E).max(-126.0);
     // The largest value whose bits represent a finite number.
-    f32::from_bits(((power + BIAS) * FRACTION).min(2_139_094_912.0) as u32)
+    let value = f32::from_bits(((power + BIAS) * FRACTION).min(2_139_094_912.0) as u32);
+    if x.is_nan() { x } else { value }
 }
 
 /// 1 / (1 + e^-x) with [`rnnlm_exp`] and arguments clamped to ±50, as in rnnlm.
@@ -132,6 +133,8 @@ mod tests {
         assert_eq!(exp(200.0), f32::INFINITY);
         assert_eq!((sigmoid(-1000.0), sigmoid(1000.0)), (0.0, 1.0));
         assert_eq!((tanh(-1000.0), tanh(1000.0), tanh(0.0)), (-1.0, 1.0, 0.0));
-        assert!(exp(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        for function in [exp, sigmoid, tanh, rnnlm_exp, rnnlm_sigmoid] {
+            assert!(function(f32::NAN).is_nan());
+        }
     }
 }

@@ -85,7 +85,7 @@ pub(super) static SHADER: Shader = Shader {
 /// Number of accumulators in a loop over a row: enough to fill the widest vectors twice.
 pub(super) const LANES: usize = 32;
 
-/// The largest value, or NaN if there is one.
+/// The largest value. NaN may be skipped: its exponential makes the sum NaN.
 #[inline(always)]
 pub(super) fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];

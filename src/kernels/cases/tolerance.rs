@@ -15,8 +15,8 @@ pub struct Tolerance {
 /// The distance from 1 to the next f32.
 pub(in crate::kernels) const EPSILON: f64 = f32::EPSILON as f64;
 
-/// WebGPU's tolerance of `tanh` is 1e-5; `exp` may be wrong in its last bits, in more of them the
-/// larger the argument.
+/// More than the errors of tanh and the sigmoid. `exp` may be wrong in its last bits, in more of
+/// them the larger the argument.
 pub(in crate::kernels) const TRANSCENDENTAL: f64 = 1e-5;
 
 impl Tolerance {
