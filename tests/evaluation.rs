@@ -1,6 +1,9 @@
 //! `elman eval` and `elman score`: carried scores, several models, unknown words, and the equations
 //! in NumPy.
 
+use safetensors::tensor::Dtype;
+
+use super::import::{Tensors, import};
 use crate::command::{Run, Workbench, small_text};
 use crate::environment::{has_python, python};
 use crate::harness::{apply, test};
@@ -203,6 +206,15 @@ fn numpy_agrees_with_score() {
             "{train} --layers 2 --embedding 6 --bias --activation tanh --out deep"
         ))
         .succeeds();
+    let mut tensors = Tensors::read(&workbench, "deep/model.safetensors");
+    for layer in 0..2_u8 {
+        let values = (0..11_u8).flat_map(|unit| (f32::from(layer * 11 + unit) / 9.0).to_le_bytes());
+        let tensor = (Dtype::F32, vec![11], values.collect());
+        tensors.0.insert(format!("initial_state.{layer}"), tensor);
+    }
+    tensors.write(&workbench, "stored.safetensors");
+    let flags = "--out stored --activation tanh";
+    import(&workbench, "stored.safetensors", "deep/vocab.txt", flags).succeeds();
     let mut lines: String = small_text()
         .lines()
         .take(40)
@@ -210,7 +222,7 @@ fn numpy_agrees_with_score() {
     lines.push_str("the xylophone runs\n\n");
     workbench.write("lines.txt", lines);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/score_with_numpy.py");
-    for model in ["model", "deep"] {
+    for model in ["model", "deep", "stored"] {
         let output = std::process::Command::new(python())
             .args([script, model, "lines.txt"])
             .current_dir(workbench.path(""))

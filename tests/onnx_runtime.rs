@@ -2,30 +2,34 @@
 
 use super::onnx::made::{NETWORKS, VOCABULARY};
 use elman::onnx::OnnxForm;
+use safetensors::tensor::Dtype;
 
 use super::command::{Run, Workbench, small_text};
+use super::import::{Tensors, import, workbench};
 use super::onnx::FORMS;
 use super::reference::generator::Generator;
 use crate::environment::{has_python, python};
 use crate::harness::{apply, test};
 
-/// Compares the script's output line by line with the expected log10 probabilities.
-fn compare(workbench: &Workbench, arguments: &[&str], expected: &[f64]) {
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/score_with_onnxruntime.py"
-    );
+/// Prints the log10 probability of each line.
+const SCORE: &str = "score_with_onnxruntime.py";
+/// Prints those of each token and the end of each line.
+const SCORE_AS_SHERPA_ONNX: &str = "score_as_sherpa_onnx.py";
+
+/// Compares the numbers that a script prints with the expected log10 probabilities.
+fn compare(workbench: &Workbench, script: &str, arguments: &[&str], expected: &[f64]) {
     let output = std::process::Command::new(python())
-        .arg(script)
+        .arg(format!("{}/tests/{script}", env!("CARGO_MANIFEST_DIR")))
         .args(arguments)
         .current_dir(workbench.path(""))
         .output()
         .expect("Python runs");
     let found = Run::new(&arguments.join(" "), output).succeeds().stdout;
-    assert_eq!(found.lines().count(), expected.len(), "{arguments:?}");
-    for (line, &expected) in found.lines().zip(expected) {
-        let found: f64 = line.parse().expect("a number");
-        // The script prints six places.
+    let found: Vec<&str> = found.split_whitespace().collect();
+    assert_eq!(found.len(), expected.len(), "{arguments:?}");
+    for (found, &expected) in found.iter().zip(expected) {
+        let found: f64 = found.parse().expect("a number");
+        // The scripts print at least six places.
         assert!(
             (found - expected).abs() <= 1e-5 * expected.abs() + 5e-7,
             "{arguments:?}: {found}, and it should be {expected}"
@@ -71,11 +75,13 @@ fn onnxruntime_agrees_with_the_equations() {
             workbench.write("lm.onnx", made.file(&parameters, form));
             compare(
                 &workbench,
+                SCORE,
                 &["lm.onnx", "vocab.txt", "lines.txt"],
                 &expected,
             );
             compare(
                 &workbench,
+                SCORE,
                 &["lm.onnx", "vocab.txt", "empty.txt"],
                 &expected[1..2],
             );
@@ -107,14 +113,7 @@ fn onnxruntime_agrees_with_score() {
         .fold(String::new(), |lines, line| lines + line + "\n");
     workbench.write("lines.txt", lines + "\n");
     for model in ["model", "deep", "cut", "characters"] {
-        let scores = workbench
-            .run(&format!("score lines.txt --model {model} --device cpu"))
-            .succeeds()
-            .stdout;
-        let expected: Vec<f64> = scores
-            .lines()
-            .map(|line| line.parse().expect("a number"))
-            .collect();
+        let expected = line_scores(&workbench, model);
         for form in ["sentence", "step"] {
             workbench
                 .run(&format!(
@@ -123,9 +122,100 @@ fn onnxruntime_agrees_with_score() {
                 .succeeds();
             compare(
                 &workbench,
+                SCORE,
                 &["lm.onnx", &format!("{model}/vocab.txt"), "lines.txt"],
                 &expected,
             );
         }
+    }
+}
+
+/// What `elman score` prints for the lines.
+fn line_scores(workbench: &Workbench, model: &str) -> Vec<f64> {
+    workbench
+        .run(&format!("score lines.txt --model {model} --device cpu"))
+        .succeeds()
+        .stdout
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect()
+}
+
+/// `elman score --per-token` of the lines, one number for each token and each end.
+fn token_scores(workbench: &Workbench, model: &str) -> Vec<f64> {
+    let scores = workbench
+        .run(&format!(
+            "score lines.txt --model {model} --device cpu --json --per-token"
+        ))
+        .succeeds()
+        .json();
+    let lines = scores["token_log10_probs"].as_array().expect("lines");
+    let tokens = lines
+        .iter()
+        .flat_map(|line| line.as_array().expect("tokens"));
+    tokens
+        .map(|number| number.as_f64().expect("a number"))
+        .collect()
+}
+
+/// sherpa-onnx starts from zeros and always has two states. It must read what `elman score` prints,
+/// whatever the cell and the initial state: that of a trained model, another value of every unit,
+/// and a value of each unit. The last kind must also start the scorer of sentences.
+#[apply(test)]
+#[ignore_unless(has_python("numpy, onnx, onnxruntime"))]
+fn sherpa_onnx_agrees_with_score() {
+    let cells = ["elman", "gru", "lstm"];
+    let cases = cells.map(|cell| [1, 2].map(|layers| (cell, layers)));
+    for (cell, layers) in cases.into_iter().flatten() {
+        let flags = format!("--cell {cell} --layers {layers} --embedding 6 --hidden 11 --bias");
+        let workbench = workbench(&[("trained", &flags)]);
+        let from_file = |file: &str, rest: &str| {
+            import(&workbench, file, "trained/vocab.txt", rest).succeeds();
+        };
+        from_file(
+            "trained/model.safetensors",
+            "--out uniform --initial-state -0.7",
+        );
+        let mut tensors = Tensors::read(&workbench, "trained/model.safetensors");
+        let mut generator = Generator::new(layers);
+        for state in 0..layers * if cell == "lstm" { 2 } else { 1 } {
+            let values = (0..11).flat_map(|_| (2.0 * generator.uniform(1.0) as f32).to_le_bytes());
+            let tensor = (Dtype::F32, vec![11], values.collect());
+            tensors.0.insert(format!("initial_state.{state}"), tensor);
+        }
+        tensors.write(&workbench, "stored.safetensors");
+        from_file("stored.safetensors", "--out stored --activation sigmoid");
+
+        let mut first_scores = Vec::new();
+        for model in ["trained", "uniform", "stored"] {
+            let vocabulary = format!("{model}/vocab.txt");
+            for (form, script, expected) in [
+                (
+                    "step",
+                    SCORE_AS_SHERPA_ONNX,
+                    token_scores(&workbench, model),
+                ),
+                ("step", SCORE, line_scores(&workbench, model)),
+                ("sentence", SCORE, line_scores(&workbench, model)),
+            ] {
+                let file = format!("{model}-{form}.onnx");
+                workbench
+                    .run(&format!(
+                        "export --onnx --model {model} --out {file} --form {form} --force"
+                    ))
+                    .succeeds();
+                compare(
+                    &workbench,
+                    script,
+                    &[&file, &vocabulary, "lines.txt"],
+                    &expected,
+                );
+            }
+            first_scores.push(token_scores(&workbench, model)[0]);
+        }
+        assert!(
+            first_scores[0] != first_scores[1] && first_scores[0] != first_scores[2],
+            "the initial state makes no difference: {first_scores:?}"
+        );
     }
 }

@@ -18,7 +18,8 @@ words = {json.loads('"' + line.replace('"', '\\"') + '"'): i for i, line in enum
 f = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}[config["activation"]]
 
 for line in open(text):
-    states = [np.full(config["hidden_size"], config["initial_state"])] * config["num_layers"]
+    initial = np.full(config["hidden_size"], config["initial_state"])
+    states = [p.get(f"initial_state.{k}", initial) for k in range(config["num_layers"])]
     word, total = 0, 0.0
     for target in [words.get(w, words.get("<unk>")) for w in line.split()] + [0]:
         table = p["embedding.weight"] if config["embedding_size"] else np.eye(config["vocab_size"])

@@ -44,8 +44,6 @@ if "x_lens" in inputs:
 else:
     rows = range(len(sentences))
     states = {name: np.zeros((one.shape[0], len(sentences), one.shape[2]), np.float32) for name, one in inputs.items() if name != "x"}
-    for state in states.values():
-        state += np.float32(metadata["initial_state"])
     tokens, totals = np.full(len(sentences), boundary), np.zeros(len(sentences))
     for step in range(longest + 1):
         found = session.run(["log_softmax"] + [f"next_{name}" for name in states], {"x": tokens[:, None], **states})

@@ -85,7 +85,7 @@ impl ExportFlags {
             OnnxForm::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
             OnnxForm::Step => (
                 "step",
-                "x [N, 1] and states -> log_softmax [N, V] and states",
+                "x [N, 1], h0, c0 [layers, N, H] -> log_softmax [N, V], next_h0, next_c0",
             ),
         };
         let mut output = Output::new();
@@ -98,14 +98,6 @@ impl ExportFlags {
                 bytes.len()
             ))?;
         }
-        output.flush()?;
-        let initial = checkpoint.description.config.initial_state;
-        if self.form == OnnxForm::Step && initial != 0.0 {
-            stderr_line!(
-                "note: the initial state is {initial} in every unit, not 0; the metadata of the \
-                 file have it as initial_state"
-            );
-        }
-        Ok(())
+        output.flush()
     }
 }

@@ -1,6 +1,6 @@
 //! Builds a graph node by node. A value has the name of the node that computes it.
 
-use super::network::PreparedNetwork;
+use super::network::{PreparedNetwork, STATE_NAMES};
 use super::parameters::{Matrix, RecurrentLayer};
 use super::proto::{
     AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, NodeProto, TensorProto,
@@ -111,6 +111,16 @@ impl GraphBuilder {
         self.floats(name, &[matrix.rows, matrix.columns], &matrix.values)
     }
 
+    /// The tokens `x [N, L]` with time first.
+    pub(super) fn transpose(&mut self, x: &str) -> String {
+        self.node(
+            "x_by_time",
+            "Transpose",
+            &[x],
+            vec![AttributeProto::integers("perm", &[1, 0])],
+        )
+    }
+
     /// The table's rows of tokens `[T, N]`: `[T, N, D]`.
     pub(super) fn embed(&mut self, network: &PreparedNetwork<'_>, tokens: &str) -> String {
         let table = self.matrix("table", &network.table);
@@ -149,7 +159,7 @@ impl GraphBuilder {
             attributes.push(AttributeProto::integer("linear_before_reset", 1));
         }
         let every_step = format!("{name}.y");
-        let states: Vec<String> = ["h", "c"][..network.operator.states]
+        let states: Vec<String> = STATE_NAMES[..network.operator.states]
             .iter()
             .map(|state| format!("{name}.{state}"))
             .collect();

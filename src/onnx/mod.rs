@@ -10,21 +10,26 @@
 //!
 //! - [`OnnxForm::Sentence`]: inputs `x` int64 `[N, L]` and `x_lens` int64 `[N]`; output `nll` f32
 //!   `[N]`.
-//! - [`OnnxForm::Step`]: inputs `x` int64 `[N, 1]`, `h0` f32 `[layers, N, H]`, and `c0` for an
-//!   LSTM; outputs `log_softmax` f32 `[N, V]`, `next_h0`, and `next_c0`; additional metadata
-//!   `num_layers`, `hidden_size`, `embedding_dim`.
+//! - [`OnnxForm::Step`]: inputs `x` int64 `[N, 1]`, `h0` and `c0` f32 `[layers, N, H]`; outputs
+//!   `log_softmax` f32 `[N, V]`, `next_h0` and `next_c0`; additional metadata `num_layers`,
+//!   `hidden_size`, `embedding_dim`.
+//!
+//! sherpa-onnx passes and reads two states, and starts from zeros, whatever the cell. So Elman and
+//! GRU cells, which have no c, return `c0` as it is, and the states of all cells are differences
+//! from those before the first token: the graph adds the initial state to `h0` and `c0` and
+//! subtracts it from `next_h0` and `next_c0`.
 //!
 //! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and
-//! `eos_id` (both 0, the boundary), `vocab_size`. Elman adds `cell`, `unit` and `initial_state`,
-//! the value of every element of `h0` and `c0` before the first token. sherpa-onnx passes two
-//! states and starts from zeros: its streaming decoders need the step form of an LSTM with
-//! `initial_state` 0.
+//! `eos_id` (both 0, the boundary), `vocab_size`. Elman adds `cell`, `unit` and `initial_state`: in
+//! a step the value of every element of `h0` and `c0` before the first token, which is 0; in the
+//! scorer of sentences the value of every unit, unless the model stores the values of each.
 
-mod forms;
 mod graph_builder;
 mod network;
 mod parameters;
 pub mod proto;
+mod sentence;
+mod step;
 
 use prost::Message;
 
@@ -35,7 +40,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
 use crate::model::{output_kind, outputs_with, parameter_specs};
-use network::PreparedNetwork;
+use network::{InitialStates, PreparedNetwork};
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 choices! {
@@ -86,6 +91,10 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec
         cell: &config.cell,
         activation: &activation,
         initial_state: config.initial_state,
+        initial_states: checkpoint
+            .initial_states
+            .as_ref()
+            .map(|states| states.iter().map(Vec::as_slice).collect()),
         parameters: parameters
             .map(|(spec, values)| NamedParameter {
                 name: spec.name,
@@ -100,13 +109,14 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec
 /// The ONNX file of a network. `unit` is stored in the metadata.
 ///
 /// # Errors
-/// If a parameter is missing, unknown or of a wrong shape, the file would be larger than protobuf
+/// If a parameter is missing, unknown or of a wrong shape, the initial states have other sizes than
+/// the layers, the file would be larger than protobuf
 /// allows, or `form` is [`OnnxForm::Step`] and the layers have different sizes.
 pub fn network_to_onnx(network: &OnnxNetwork<'_>, unit: &str, form: OnnxForm) -> Result<Vec<u8>> {
     let prepared = network.prepare()?;
     let graph = match form {
-        OnnxForm::Sentence => forms::sentence(&prepared),
-        OnnxForm::Step => forms::step(&prepared)?,
+        OnnxForm::Sentence => sentence::graph(&prepared),
+        OnnxForm::Step => step::graph(&prepared)?,
     };
     let model = ModelProto {
         ir_version: IR_VERSION,
@@ -143,8 +153,14 @@ fn metadata(
         ("vocab_size", network.vocab_size().to_string()),
         ("cell", cell.to_owned()),
         ("unit", unit.to_owned()),
-        ("initial_state", network.initial_state.to_string()),
     ];
+    match (form, &network.initial_states) {
+        (OnnxForm::Step, _) => rows.push(("initial_state", "0".to_owned())),
+        (OnnxForm::Sentence, InitialStates::Uniform(value)) => {
+            rows.push(("initial_state", value.to_string()));
+        }
+        (OnnxForm::Sentence, InitialStates::Stored(_)) => {}
+    }
     if form == OnnxForm::Step {
         rows.extend([
             ("num_layers", network.layers.len().to_string()),
@@ -198,6 +214,7 @@ mod tests {
             cell: "lstm",
             activation: "tanh",
             initial_state: 0.0,
+            initial_states: None,
             parameters,
         };
         let message = network_to_onnx(&network, "word", OnnxForm::Sentence)

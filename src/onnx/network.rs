@@ -24,11 +24,16 @@ pub struct OnnxNetwork<'a> {
     pub cell: &'a str,
     /// The activation function of an Elman cell: "sigmoid", "tanh" or "relu".
     pub activation: &'a str,
-    /// The value of every unit before the first token.
+    /// The value of every unit before the first token, if there are no `initial_states`.
     pub initial_state: f32,
+    /// The states before the first token: h, or h and c, of the first layer, then of the next.
+    pub initial_states: Option<Vec<&'a [f32]>>,
     /// The parameters in any order.
     pub parameters: Vec<NamedParameter<'a>>,
 }
+
+/// The names of a cell's states, in the order of the operators. Cells without c have the first.
+pub(super) const STATE_NAMES: [&str; 2] = ["h", "c"];
 
 /// A cell and the ONNX operator that computes it.
 #[derive(Debug)]
@@ -69,13 +74,22 @@ static OPERATORS: [RecurrentOperator; 3] = [
 /// Elman's and ONNX's names of activation functions.
 const ACTIVATIONS: [(&str, &str); 3] = [("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("relu", "Relu")];
 
+/// The states before the first token.
+#[derive(Debug)]
+pub(super) enum InitialStates<'a> {
+    /// The value of every unit.
+    Uniform(f32),
+    /// h, or h and c, of the first layer, then of the next.
+    Stored(Vec<&'a [f32]>),
+}
+
 /// A network whose parts are inputs of ONNX's operators.
 #[derive(Debug)]
 pub(super) struct PreparedNetwork<'a> {
     pub(super) operator: &'static RecurrentOperator,
     /// ONNX's name of the activation function; `None` if the operator's is fixed.
     pub(super) activation: Option<&'static str>,
-    pub(super) initial_state: f32,
+    pub(super) initial_states: InitialStates<'a>,
     /// The table that token ids index: `[V, D]`, or `[V, G*H]` for one-hot input.
     pub(super) table: Matrix<'a>,
     /// D; 0 for one-hot input.
@@ -123,7 +137,10 @@ impl<'a> OnnxNetwork<'a> {
         let prepared = PreparedNetwork {
             operator,
             activation: (operator.name == "RNN").then_some(activation),
-            initial_state: self.initial_state,
+            initial_states: match &self.initial_states {
+                None => InitialStates::Uniform(self.initial_state),
+                Some(states) => InitialStates::Stored(states.clone()),
+            },
             table: table.ok_or_else(|| missing("embedding.weight"))?,
             embedding_size,
             layers,
@@ -178,10 +195,27 @@ impl PreparedNetwork<'_> {
             decoder.rows,
             self.vocab_size(),
         )?;
-        match self.decoder_bias {
-            None => Ok(()),
-            Some(bias) => check_size("decoder.bias", bias.len(), decoder.rows),
+        if let Some(bias) = self.decoder_bias {
+            check_size("decoder.bias", bias.len(), decoder.rows)?;
         }
+        self.check_initial_states()
+    }
+
+    fn check_initial_states(&self) -> Result<()> {
+        let InitialStates::Stored(states) = &self.initial_states else {
+            return Ok(());
+        };
+        let count = self.operator.states;
+        check_size(
+            "the list of initial states",
+            states.len(),
+            self.layers.len() * count,
+        )?;
+        for (index, state) in states.iter().enumerate() {
+            let hidden = self.layers[index / count].hidden;
+            check_size(&format!("initial_state.{index}"), state.len(), hidden)?;
+        }
+        Ok(())
     }
 }
 

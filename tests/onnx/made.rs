@@ -14,6 +14,8 @@ pub struct TestNetwork {
     pub cell: &'static str,
     pub activation: &'static str,
     pub initial_state: f32,
+    /// Whether each unit has its own initial state.
+    pub stored: bool,
     /// D; 0 for one-hot input.
     pub embedding: usize,
     /// H of every layer.
@@ -30,6 +32,7 @@ pub const PLAIN: TestNetwork = TestNetwork {
     cell: "elman",
     activation: "sigmoid",
     initial_state: 0.1,
+    stored: false,
     embedding: 0,
     sizes: &[5],
     bias: false,
@@ -99,6 +102,33 @@ pub const NETWORKS: &[TestNetwork] = &[
         tied: true,
         ..PLAIN
     },
+    TestNetwork {
+        activation: "tanh",
+        stored: true,
+        sizes: &[3, 3],
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "gru",
+        stored: true,
+        embedding: 3,
+        sizes: &[4],
+        bias: true,
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "lstm",
+        stored: true,
+        embedding: 3,
+        sizes: &[4, 4],
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "lstm",
+        stored: true,
+        sizes: &[3, 2],
+        ..PLAIN
+    },
     // Layers of different sizes cannot be exported as a single step.
     TestNetwork {
         cell: "lstm",
@@ -120,10 +150,16 @@ impl TestNetwork {
         }
     }
 
+    /// The number of states: h, or h and c.
+    pub fn states(&self) -> usize {
+        if self.cell == "lstm" { 2 } else { 1 }
+    }
+
     pub fn has_step(&self) -> bool {
         self.sizes.iter().all(|&size| size == self.sizes[0])
     }
 
+    /// The parameters, and the stored initial states under the names of a model's file.
     pub fn parameters(&self, seed: u64) -> Parameters {
         let mut shapes = Vec::new();
         let mut width = if self.embedding > 0 {
@@ -157,6 +193,12 @@ impl TestNetwork {
         if self.decoder_bias {
             shapes.push(("decoder.bias".to_owned(), vec![VOCABULARY]));
         }
+        if self.stored {
+            let sizes = self.sizes.iter().flat_map(|size| vec![size; self.states()]);
+            let names = sizes.enumerate();
+            shapes
+                .extend(names.map(|(index, &size)| (format!("initial_state.{index}"), vec![size])));
+        }
         let mut generator = Generator::new(seed);
         let numbers = |(name, shape): (String, Vec<usize>)| {
             let values = (0..shape.iter().product())
@@ -168,17 +210,22 @@ impl TestNetwork {
     }
 
     pub fn network<'a>(&'a self, parameters: &'a Parameters) -> OnnxNetwork<'a> {
-        let parameters = parameters
+        let (stored, parameters): (Vec<_>, Vec<_>) = parameters
             .iter()
+            .partition(|(name, _, _)| name.starts_with("initial_state."));
+        let parameters = parameters
+            .into_iter()
             .map(|(name, shape, values)| NamedParameter {
                 name: name.clone(),
                 shape: shape.clone(),
                 values,
             });
+        let states = stored.iter().map(|(_, _, values)| values.as_slice());
         OnnxNetwork {
             cell: self.cell,
             activation: self.activation,
             initial_state: self.initial_state,
+            initial_states: self.stored.then(|| states.collect()),
             parameters: parameters.collect(),
         }
     }
@@ -196,7 +243,7 @@ impl TestNetwork {
     /// log10 P of tokens and end, from PyTorch's equations in f64.
     pub fn log10_probability(&self, parameters: &Parameters, tokens: &[usize]) -> f64 {
         let find = |name: &str| parameters.iter().find(|one| one.0 == name);
-        let bias = |name: &str| {
+        let vector = |name: &str| {
             find(name).map(|(_, _, values)| {
                 values
                     .iter()
@@ -214,13 +261,18 @@ impl TestNetwork {
         let add = |values: &mut Vec<f64>, name: &str| {
             values
                 .iter_mut()
-                .zip(bias(name).unwrap_or_default())
+                .zip(vector(name).unwrap_or_default())
                 .for_each(|(value, bias)| *value += bias);
         };
-        let mut states: Vec<[Vec<f64>; 2]> = self
-            .sizes
-            .iter()
-            .map(|&size| [(); 2].map(|()| vec![f64::from(self.initial_state); size]))
+        let initial = |layer: usize, size: usize| {
+            [0, 1].map(|state| {
+                vector(&format!("initial_state.{}", layer * self.states() + state))
+                    .unwrap_or_else(|| vec![f64::from(self.initial_state); size])
+            })
+        };
+        let mut states: Vec<[Vec<f64>; 2]> = (0..)
+            .zip(self.sizes)
+            .map(|(layer, &size)| initial(layer, size))
             .collect();
         let mut sum = 0.0;
         let mut token = 0;

@@ -1,17 +1,15 @@
-//! The two graphs: one scores whole sentences, the other computes one step with the states as
-//! inputs and outputs.
+//! The graph that scores whole sentences.
 
 use super::graph_builder::GraphBuilder;
-use super::network::PreparedNetwork;
-use super::proto::{AttributeProto, DimensionProto, FLOAT, GraphProto, INT64};
-use crate::error::{Error, Result};
+use super::network::{InitialStates, PreparedNetwork, STATE_NAMES};
+use super::proto::{AttributeProto, DimensionProto, GraphProto, INT64};
 
 /// Tokens `x [N, L]` without boundaries and sentence lengths `x_lens [N]` -> `nll [N]`: minus the
 /// sum of ln P over the tokens of each sentence and its end.
 ///
 /// The graph puts the boundary before and after the tokens. Tokens after the end of a sentence are
 /// ignored. Inside the graph, time is the first dimension, with T = L + 1 steps.
-pub(super) fn sentence(network: &PreparedNetwork<'_>) -> GraphProto {
+pub(super) fn graph(network: &PreparedNetwork<'_>) -> GraphProto {
     let mut graph = GraphBuilder::new("sentence");
     let batch = DimensionProto::named("N");
     let x = graph.input("x", INT64, &[batch.clone(), DimensionProto::named("L")]);
@@ -80,7 +78,7 @@ fn sentence_tokens(
         minus_one,
         ..
     } = constants;
-    let by_time = transpose(graph, x);
+    let by_time = graph.transpose(x);
     let pad_after = graph.integers("one_more", &[4], &[0, 0, 1, 0]);
     let padded = graph.node(
         "x_lengthened",
@@ -160,16 +158,6 @@ fn sum_targets(
     graph.node("nll", "Neg", &[&sum], Vec::new());
 }
 
-/// `x [N, L]` with time first.
-fn transpose(graph: &mut GraphBuilder, x: &str) -> String {
-    graph.node(
-        "x_by_time",
-        "Transpose",
-        &[x],
-        vec![AttributeProto::integers("perm", &[1, 0])],
-    )
-}
-
 /// Adds all recurrent layers, which read tokens `[T, N]` and start from the initial state, and
 /// returns the hidden states of the last layer, `[T, N, H]`. `shape` is the shape of the tokens.
 fn layers(
@@ -180,7 +168,7 @@ fn layers(
 ) -> String {
     let one = graph.integers("one_direction", &[1], &[1]);
     let batch = graph.node("batch", "Gather", &[shape, &one], Vec::new());
-    let initial = graph.floats("initial_state", &[1], &[network.initial_state]);
+    let initial = initial_values(graph, network);
     let mut values = graph.embed(network, tokens);
     for (index, layer) in network.layers.iter().enumerate() {
         let size = graph.integers(&format!("layer{index}.size"), &[1], &[layer.hidden as i64]);
@@ -190,91 +178,34 @@ fn layers(
             &[&one, &batch, &size],
             vec![AttributeProto::integer("axis", 0)],
         );
-        let state = graph.node(
-            &format!("layer{index}.initial"),
-            "Expand",
-            &[&initial, &shape],
-            Vec::new(),
-        );
-        let states = vec![state; network.operator.states];
+        let states: Vec<String> = STATE_NAMES
+            .iter()
+            .zip(&initial[index])
+            .map(|(state, value)| {
+                let name = format!("layer{index}.initial_{state}");
+                graph.node(&name, "Expand", &[value, &shape], Vec::new())
+            })
+            .collect();
         values = graph.recurrent(network, index, &values, &states).hidden;
     }
     values
 }
 
-/// A token `x [N, 1]` and the states `h0 [L, N, H]`, with `c0` for cells that have one ->
-/// `log_softmax [N, V]`, ln P of every next token, and the states after the token, `next_h0` and
-/// `next_c0`.
-///
-/// # Errors
-/// If the layers have different sizes: their states are one tensor.
-pub(super) fn step(network: &PreparedNetwork<'_>) -> Result<GraphProto> {
-    let sizes: Vec<usize> = network.layers.iter().map(|layer| layer.hidden).collect();
-    if sizes.iter().any(|&size| size != sizes[0]) {
-        return Err(Error::invalid(
-            format!("layers of {sizes:?} units"),
-            "the step form has one tensor for the states of all layers, so the layers must have \
-             the same size",
-            "Use `form = sentence`, or train layers of one size",
-        ));
-    }
-    let mut graph = GraphBuilder::new("step");
-    let batch = DimensionProto::named("N");
-    let x = graph.input("x", INT64, &[batch.clone(), DimensionProto::fixed(1)]);
-    let state_shape = [
-        DimensionProto::fixed(sizes.len()),
-        batch.clone(),
-        DimensionProto::fixed(sizes[0]),
-    ];
-    let state_names = &["h", "c"][..network.operator.states];
-    graph.output(
-        "log_softmax",
-        &[batch, DimensionProto::fixed(network.vocab_size())],
-    );
-    // The names of each layer's initial states.
-    let mut initial_states = vec![Vec::new(); sizes.len()];
-    for state in state_names {
-        let all_layers = graph.input(&format!("{state}0"), FLOAT, &state_shape);
-        graph.output(&format!("next_{state}0"), &state_shape);
-        for (index, names) in initial_states.iter_mut().enumerate() {
-            names.push(format!("layer{index}.{state}0"));
+/// Adds the constants that the states start from: for each layer, one name for each state.
+fn initial_values(graph: &mut GraphBuilder, network: &PreparedNetwork<'_>) -> Vec<Vec<String>> {
+    let count = network.operator.states;
+    match &network.initial_states {
+        InitialStates::Uniform(value) => {
+            let name = graph.floats("initial_state", &[1], &[*value]);
+            vec![vec![name; count]; network.layers.len()]
         }
-        let outputs: Vec<&str> = initial_states
-            .iter()
-            .filter_map(|names| names.last())
-            .map(String::as_str)
-            .collect();
-        graph.node_with_outputs(
-            &format!("split_{state}0"),
-            "Split",
-            &[&all_layers],
-            &outputs,
-            vec![AttributeProto::integer("axis", 0)],
-        );
+        InitialStates::Stored(states) => {
+            let mut add = |(index, values): (usize, &&[f32])| {
+                let name = format!("initial_state.{index}");
+                graph.floats(&name, &[1, 1, values.len()], values)
+            };
+            let names: Vec<String> = states.iter().enumerate().map(&mut add).collect();
+            names.chunks(count).map(<[String]>::to_vec).collect()
+        }
     }
-    let by_time = transpose(&mut graph, &x);
-    let mut values = graph.embed(network, &by_time);
-    // The names of each layer's states after the token.
-    let mut next_states = Vec::new();
-    for (index, initial) in initial_states.iter().enumerate() {
-        let outputs = graph.recurrent(network, index, &values, initial);
-        values = outputs.hidden;
-        next_states.push(outputs.states);
-    }
-    for (kind, state) in state_names.iter().enumerate() {
-        let layers: Vec<&str> = next_states
-            .iter()
-            .map(|states| states[kind].as_str())
-            .collect();
-        graph.node(
-            &format!("next_{state}0"),
-            "Concat",
-            &layers,
-            vec![AttributeProto::integer("axis", 0)],
-        );
-    }
-    let time = graph.integers("time", &[1], &[0]);
-    let hidden = graph.node("hidden", "Squeeze", &[&values, &time], Vec::new());
-    graph.log_probabilities(network, &hidden, "log_softmax");
-    Ok(graph.finish())
 }
