@@ -158,64 +158,56 @@ fn token_scores(workbench: &Workbench, model: &str) -> Vec<f64> {
         .collect()
 }
 
-/// sherpa-onnx starts from zeros and always has two states. It must read what `elman score` prints,
-/// whatever the cell and the initial state: that of a trained model, another value of every unit,
-/// and a value of each unit. The last kind must also start the scorer of sentences.
+/// A workbench with three models of the same parameters: `trained` with its own initial state,
+/// `uniform` with another value in every unit, `stored` with a value for each unit.
+fn workbench_with_initial_states(cell: &str, layers: u64) -> Workbench {
+    let flags = format!("--cell {cell} --layers {layers} --embedding 6 --hidden 11 --bias");
+    let workbench = workbench(&[("trained", &flags)]);
+    let import = |file: &str, rest: &str| {
+        import(&workbench, file, "trained/vocab.txt", rest).succeeds();
+    };
+    import(
+        "trained/model.safetensors",
+        "--out uniform --initial-state -0.7",
+    );
+    let mut tensors = Tensors::read(&workbench, "trained/model.safetensors");
+    let mut generator = Generator::new(layers);
+    for state in 0..layers * if cell == "lstm" { 2 } else { 1 } {
+        let values = (0..11).flat_map(|_| (generator.uniform(2.0) as f32).to_le_bytes());
+        let tensor = (Dtype::F32, vec![11], values.collect());
+        tensors.0.insert(format!("initial_state.{state}"), tensor);
+    }
+    tensors.write(&workbench, "stored.safetensors");
+    import("stored.safetensors", "--out stored --activation sigmoid");
+    workbench
+}
+
+/// sherpa-onnx passes two states whatever the cell, and starts from zeros whatever the initial
+/// state. It must read what `elman score` prints.
 #[apply(test)]
 #[ignore_unless(has_python("numpy, onnx, onnxruntime"))]
 fn sherpa_onnx_agrees_with_score() {
     let cells = ["elman", "gru", "lstm"];
     let cases = cells.map(|cell| [1, 2].map(|layers| (cell, layers)));
     for (cell, layers) in cases.into_iter().flatten() {
-        let flags = format!("--cell {cell} --layers {layers} --embedding 6 --hidden 11 --bias");
-        let workbench = workbench(&[("trained", &flags)]);
-        let from_file = |file: &str, rest: &str| {
-            import(&workbench, file, "trained/vocab.txt", rest).succeeds();
-        };
-        from_file(
-            "trained/model.safetensors",
-            "--out uniform --initial-state -0.7",
-        );
-        let mut tensors = Tensors::read(&workbench, "trained/model.safetensors");
-        let mut generator = Generator::new(layers);
-        for state in 0..layers * if cell == "lstm" { 2 } else { 1 } {
-            let values = (0..11).flat_map(|_| (2.0 * generator.uniform(1.0) as f32).to_le_bytes());
-            let tensor = (Dtype::F32, vec![11], values.collect());
-            tensors.0.insert(format!("initial_state.{state}"), tensor);
-        }
-        tensors.write(&workbench, "stored.safetensors");
-        from_file("stored.safetensors", "--out stored --activation sigmoid");
-
-        let mut first_scores = Vec::new();
-        for model in ["trained", "uniform", "stored"] {
+        let workbench = workbench_with_initial_states(cell, layers);
+        let check = |model: &str, form: &str, script: &str, expected: &[f64]| {
+            let export = format!("export --onnx --model {model} --out lm.onnx --force");
+            workbench.run(&format!("{export} --form {form}")).succeeds();
             let vocabulary = format!("{model}/vocab.txt");
-            for (form, script, expected) in [
-                (
-                    "step",
-                    SCORE_AS_SHERPA_ONNX,
-                    token_scores(&workbench, model),
-                ),
-                ("step", SCORE, line_scores(&workbench, model)),
-                ("sentence", SCORE, line_scores(&workbench, model)),
-            ] {
-                let file = format!("{model}-{form}.onnx");
-                workbench
-                    .run(&format!(
-                        "export --onnx --model {model} --out {file} --form {form} --force"
-                    ))
-                    .succeeds();
-                compare(
-                    &workbench,
-                    script,
-                    &[&file, &vocabulary, "lines.txt"],
-                    &expected,
-                );
-            }
-            first_scores.push(token_scores(&workbench, model)[0]);
-        }
+            let arguments = ["lm.onnx", &vocabulary, "lines.txt"];
+            compare(&workbench, script, &arguments, expected);
+        };
+        let scores = ["trained", "uniform", "stored"].map(|model| {
+            let scores = token_scores(&workbench, model);
+            check(model, "step", SCORE_AS_SHERPA_ONNX, &scores);
+            scores
+        });
+        let stored = line_scores(&workbench, "stored");
+        check("stored", "sentence", SCORE, &stored);
         assert!(
-            first_scores[0] != first_scores[1] && first_scores[0] != first_scores[2],
-            "the initial state makes no difference: {first_scores:?}"
+            scores[0][0] != scores[1][0] && scores[0][0] != scores[2][0],
+            "the initial state makes no difference: {scores:?}"
         );
     }
 }
