@@ -169,7 +169,7 @@ pub fn rates(
 
 /// Tokens per second in evaluation, measured for about `seconds`.
 fn evaluation_rate(device: &mut Device, model: &Model, text: &Tokens, seconds: f64) -> Result<f64> {
-    let evaluator = Evaluator::new(device, model, false)?;
+    let evaluator = Evaluator::new(device, model, false, 1)?;
     let time = seconds_of(device, seconds, |device| {
         evaluator.evaluate(device, model, text).map(drop)
     })?;

@@ -2,13 +2,13 @@
 //!
 //! In: a model and a tokenized text. Out: an [`Evaluation`].
 
+mod evaluator;
+
 use serde::Serialize;
 
-use crate::corpus::{Streams, TextReport, TextSize, Tokens};
-use crate::data_loader::{DataLoader, Mode};
-use crate::device::Device;
+use crate::corpus::{TextReport, TextSize};
 use crate::error::{Error, Result};
-use crate::model::{Capacity, Model, Workspace};
+pub use evaluator::{Evaluator, WARM_UP, check_streams, nearly_exact_streams};
 
 /// The result of evaluating a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -133,79 +133,6 @@ pub struct TextEvaluation {
     /// Why the last three are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomparable: Option<String>,
-}
-
-/// Evaluates models on texts, in one stream.
-#[derive(Debug)]
-pub struct Evaluator {
-    workspace: Workspace,
-}
-
-impl Evaluator {
-    /// Steps of a window: enough for fast matrix products, few enough for one dispatch.
-    const TIME_STEPS: usize = 512;
-
-    /// Allocates memory on the device. `independent`: every sentence starts from the initial state;
-    /// otherwise the state is carried from sentence to sentence.
-    ///
-    /// # Errors
-    /// If something is too large for the device.
-    pub fn new(device: &mut Device, model: &Model, independent: bool) -> Result<Self> {
-        let capacity = Capacity {
-            batch: 1,
-            time_steps: Self::TIME_STEPS,
-            independent,
-            ..Capacity::default()
-        };
-        Ok(Self {
-            workspace: Workspace::new(device, model, capacity)?,
-        })
-    }
-
-    /// Evaluates `model` on a text, which starts from the initial state after a boundary token.
-    ///
-    /// # Errors
-    /// If the device fails, no token can be predicted, or the losses are not finite.
-    pub fn evaluate(
-        &self,
-        device: &mut Device,
-        model: &Model,
-        tokens: &Tokens,
-    ) -> Result<Evaluation> {
-        let nats = self.sum_of_losses(device, model, tokens)?;
-        Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
-    }
-
-    /// The sum of the losses of all tokens, in nats. It is not finite where a loss is not.
-    pub(crate) fn sum_of_losses(
-        &self,
-        device: &mut Device,
-        model: &Model,
-        tokens: &Tokens,
-    ) -> Result<f64> {
-        device.install(|device| self.sum_of_losses_installed(device, model, tokens))
-    }
-
-    fn sum_of_losses_installed(
-        &self,
-        device: &mut Device,
-        model: &Model,
-        tokens: &Tokens,
-    ) -> Result<f64> {
-        self.workspace.reset(device);
-        let streams = Streams::single(tokens, Self::TIME_STEPS);
-        let mut loader = DataLoader::new(device, streams, Mode::Eval)?;
-        let mut nats = 0.0;
-        for index in 0..loader.streams().windows() {
-            let (window, _) = loader.window(device, &self.workspace, index, 0);
-            model.forward(device, &self.workspace, &window);
-            model.losses(device, &self.workspace, &window);
-            let losses = device.download(&self.workspace.losses(&window))?;
-            nats += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-        }
-        loader.release(device);
-        Ok(nats)
-    }
 }
 
 #[cfg(test)]

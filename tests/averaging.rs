@@ -57,7 +57,7 @@ fn averaged_weights_are_means() {
         }
         assert_eq!(snapshot.last.as_ref(), weights.last());
         let model = Model::new(device, config(&corpus), &snapshot.parameters).expect("a model");
-        let evaluation = Evaluator::new(device, &model, false)
+        let evaluation = Evaluator::new(device, &model, false, 1)
             .and_then(|evaluator| evaluator.evaluate(device, &model, &corpus.valid));
         let record = trainer.progress().history.last().expect("an epoch");
         assert_eq!(

@@ -23,6 +23,7 @@ mod divergence;
 mod documentation;
 mod environment;
 mod evaluation;
+mod evaluation_streams;
 mod expected;
 mod external_probabilities;
 mod fine_tuning;

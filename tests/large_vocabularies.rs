@@ -70,7 +70,7 @@ fn every_output_layer_learns() {
                 ..config
             };
             let model = Model::new(&mut device, config, &values).expect("the same parameters");
-            let evaluator = Evaluator::new(&mut device, &model, false).expect("room");
+            let evaluator = Evaluator::new(&mut device, &model, false, 1).expect("room");
             let again = evaluator
                 .evaluate(&mut device, &model, &corpus.valid)
                 .expect("measured")

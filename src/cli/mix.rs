@@ -270,6 +270,7 @@ impl AdaptationFlags {
             independent,
             dynamic,
             cache,
+            ..NetworkOptions::default()
         })
     }
 }

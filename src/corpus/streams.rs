@@ -9,11 +9,16 @@ use crate::tensor::NONE;
 /// B contiguous segments of a text, as equal in length as possible: if the length of the text is
 /// not a multiple of B, the first segments are one token longer. Every token is predicted once,
 /// from the tokens before it. The first token is predicted from the boundary.
+///
+/// For evaluation, the segments overlap: each but the first starts with a warm-up, the last tokens
+/// of the segment before it, whose predictions do not count.
 #[derive(Debug, Clone)]
 pub struct Streams<'a> {
     tokens: &'a Tokens,
     batch: usize,
     time_steps: usize,
+    /// Number of steps by which a segment overlaps with the one before it.
+    warm_up: usize,
     /// The first step of each window, and the end of the last one; `None` if all windows but the
     /// last have `time_steps` steps.
     bounds: Option<Vec<usize>>,
@@ -60,6 +65,7 @@ impl<'a> Streams<'a> {
             tokens,
             batch,
             time_steps,
+            warm_up: 0,
             bounds: None,
         })
     }
@@ -67,10 +73,23 @@ impl<'a> Streams<'a> {
     /// A single stream with windows of up to `time_steps` steps, for evaluation. The text may be of
     /// any length.
     pub fn single(tokens: &'a Tokens, time_steps: usize) -> Self {
+        Self::overlapping(tokens, 1, 0, time_steps)
+    }
+
+    /// `batch` streams with windows of up to `time_steps` steps, for evaluation. All but the first
+    /// read `warm_up` tokens, or the whole text if it is shorter, before those they predict. The
+    /// text may be of any length.
+    pub fn overlapping(
+        tokens: &'a Tokens,
+        batch: usize,
+        warm_up: usize,
+        time_steps: usize,
+    ) -> Self {
         Self {
             tokens,
-            batch: 1,
+            batch,
             time_steps,
+            warm_up: warm_up.min(tokens.len()),
             bounds: None,
         }
     }
@@ -102,7 +121,26 @@ impl<'a> Streams<'a> {
 
     /// Number of steps of the longest stream.
     pub fn steps(&self) -> usize {
-        self.tokens.len().div_ceil(self.batch)
+        self.warm_up + self.divided().div_ceil(self.batch)
+    }
+
+    /// Number of tokens that are divided between the streams: all but the first stream's first
+    /// ones, which it predicts while the others warm up.
+    fn divided(&self) -> usize {
+        self.tokens.len() - self.warm_up
+    }
+
+    /// The position in the text of a stream's first step.
+    fn start(&self, stream: usize) -> usize {
+        stream * (self.divided() / self.batch) + stream.min(self.divided() % self.batch)
+    }
+
+    /// The position in the text of the token that a step of a stream predicts; none while the
+    /// stream warms up and after its end.
+    pub fn predicted_position(&self, stream: usize, step: usize) -> Option<usize> {
+        let counts = stream == 0 || step >= self.warm_up;
+        let is_inside = self.start(stream) + step < self.start(stream + 1) + self.warm_up;
+        (counts && is_inside).then(|| self.start(stream) + step)
     }
 
     /// Number of windows. The last may be shorter than the others.
@@ -138,8 +176,7 @@ impl<'a> Streams<'a> {
 
     /// The input token of a step of a stream; [`NONE`] where the stream has ended.
     fn input(&self, stream: usize, step: usize) -> u32 {
-        let is_longer = stream < self.tokens.len() % self.batch;
-        if step > self.tokens.len() / self.batch + usize::from(is_longer) {
+        if self.start(stream) + step > self.start(stream + 1) + self.warm_up {
             return NONE;
         }
         self.history(stream, step, 0)
@@ -149,9 +186,7 @@ impl<'a> Streams<'a> {
     /// this step. It may lie in the previous stream; before the start of the text, it is the
     /// boundary.
     pub fn history(&self, stream: usize, step: usize, back: usize) -> u32 {
-        let length = self.tokens.len() / self.batch;
-        let longer_streams = self.tokens.len() % self.batch;
-        match (stream * length + stream.min(longer_streams) + step).saturating_sub(back) {
+        match (self.start(stream) + step).saturating_sub(back) {
             0 => 0,
             position => self.tokens.get(position - 1),
         }
@@ -204,6 +239,42 @@ mod tests {
                     .collect::<Vec<_>>(),
                 "{length} {batch} {time_steps}"
             );
+        }
+    }
+
+    #[test]
+    fn overlapping_streams_predict_every_token_once_after_a_warm_up() {
+        for (length, batch, warm_up) in [
+            (23, 4, 3),
+            (24, 4, 0),
+            (7, 7, 2),
+            (5, 3, 5),
+            (5, 9, 2),
+            (4, 3, 100),
+            (40, 1, 6),
+            (1, 2, 1),
+        ] {
+            let context = format!("{length} {batch} {warm_up}");
+            let tokens: Tokens = (1..=length).collect();
+            let streams = Streams::overlapping(&tokens, batch, warm_up, 3);
+            let rows = streams.rows(0..streams.steps());
+            let mut predicted = Vec::new();
+            for step in 0..streams.steps() {
+                for stream in 0..batch {
+                    let Some(position) = streams.predicted_position(stream, step) else {
+                        continue;
+                    };
+                    let row = step * batch + stream;
+                    // The token at position i is i + 1, and is predicted from i.
+                    assert_eq!(rows[row], position as u32, "{context}");
+                    assert_eq!(rows[row + batch], position as u32 + 1, "{context}");
+                    let read = if stream == 0 { position } else { step };
+                    assert!(position.min(warm_up) <= read, "{context}");
+                    predicted.push(position as u32);
+                }
+            }
+            predicted.sort_unstable();
+            assert_eq!(predicted, (0..length).collect::<Vec<_>>(), "{context}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! A network as a [`Component`]. It reads the text as one stream, optionally with dynamic
-//! evaluation and a continuous cache.
+//! evaluation and a continuous cache, or as several streams at once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,11 +10,12 @@ use super::{CHUNK, Component};
 use crate::corpus::{Streams, Tokens};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::evaluate::{Evaluator, check_streams};
 use crate::model::{Capacity, Model, Workspace};
 
 /// How a network evaluates a text.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NetworkOptions {
     /// Whether every sentence starts from the initial state.
     pub independent: bool,
@@ -22,18 +23,71 @@ pub struct NetworkOptions {
     pub dynamic: Option<DynamicOptions>,
     /// The continuous cache, if enabled.
     pub cache: Option<CacheOptions>,
+    /// Number of streams that read the text at once; see [`Evaluator`]. With dynamic evaluation or
+    /// a cache, it must be 1.
+    pub streams: usize,
+}
+
+impl Default for NetworkOptions {
+    /// One stream, from sentence to sentence, without adaptation.
+    fn default() -> Self {
+        Self {
+            independent: false,
+            dynamic: None,
+            cache: None,
+            streams: 1,
+        }
+    }
+}
+
+impl NetworkOptions {
+    /// Checks that the options fit each other.
+    ///
+    /// # Errors
+    /// If several streams are to adapt to the text, or there is none.
+    pub fn validate(&self) -> Result<()> {
+        for (field, is_given) in [
+            ("dynamic", self.dynamic.is_some()),
+            ("cache", self.cache.is_some()),
+        ] {
+            if is_given && self.streams != 1 {
+                return Err(Error::config(
+                    "streams",
+                    self.streams,
+                    format!("with `{field}`, a token depends on all tokens before it"),
+                    "Use 1",
+                ));
+            }
+        }
+        check_streams(self.streams, usize::MAX)
+    }
 }
 
 /// A network that evaluates a text. Dynamic evaluation changes the parameters of the model.
 #[derive(Debug)]
 pub struct NetworkComponent<'a> {
     model: &'a Model,
+    reader: NetworkReader<'a>,
+    /// ln P of tokens that were evaluated but not yet returned.
+    evaluated: VecDeque<f64>,
+}
+
+/// How the text is read.
+#[derive(Debug)]
+enum NetworkReader<'a> {
+    /// Window after window.
+    OneStream(Box<OneStream<'a>>),
+    /// All at once, because the streams end together.
+    SeveralStreams(Box<Evaluator>),
+}
+
+/// The text as one stream.
+#[derive(Debug)]
+struct OneStream<'a> {
     workspace: Workspace,
     loader: DataLoader<'a>,
     /// The index of the next window.
     window: usize,
-    /// ln P of tokens that were evaluated but not yet returned.
-    evaluated: VecDeque<f64>,
     cache: Option<Cache>,
     learner: Option<DynamicLearner>,
 }
@@ -43,10 +97,36 @@ impl<'a> NetworkComponent<'a> {
     /// scales its steps by the model's gradients on that text.
     ///
     /// # Errors
-    /// If a tensor is too large for the device.
+    /// If the number of streams does not fit the text or the other options, or a tensor is too
+    /// large for the device.
     pub fn new(
         device: &mut Device,
         model: &'a Model,
+        tokens: &'a Tokens,
+        options: NetworkOptions,
+        statistics: Option<&Tokens>,
+    ) -> Result<Self> {
+        options.validate()?;
+        check_streams(options.streams, tokens.len())?;
+        let reader = if options.streams == 1 {
+            let stream = OneStream::new(device, model, tokens, options, statistics)?;
+            NetworkReader::OneStream(Box::new(stream))
+        } else {
+            let evaluator = Evaluator::new(device, model, options.independent, options.streams)?;
+            NetworkReader::SeveralStreams(Box::new(evaluator))
+        };
+        Ok(Self {
+            model,
+            reader,
+            evaluated: VecDeque::new(),
+        })
+    }
+}
+
+impl<'a> OneStream<'a> {
+    fn new(
+        device: &mut Device,
+        model: &Model,
         tokens: &'a Tokens,
         options: NetworkOptions,
         statistics: Option<&Tokens>,
@@ -75,23 +155,21 @@ impl<'a> NetworkComponent<'a> {
         };
         let cache = options.cache.map(Cache::new);
         Ok(Self {
-            model,
             workspace,
             loader,
             window: 0,
-            evaluated: VecDeque::new(),
             cache,
             learner,
         })
     }
 
-    /// Evaluates the next window.
-    fn advance(&mut self, device: &mut Device) -> Result<()> {
+    /// Evaluates the next window: ln P of its tokens.
+    fn advance(&mut self, device: &mut Device, model: &Model) -> Result<Vec<f64>> {
         let index = self.window;
         self.window += 1;
         let (window, predicted) = self.loader.window(device, &self.workspace, index, 0);
-        self.model.forward(device, &self.workspace, &window);
-        self.model.losses(device, &self.workspace, &window);
+        model.forward(device, &self.workspace, &window);
+        model.losses(device, &self.workspace, &window);
         let losses = device.download(&self.workspace.losses(&window))?;
         let mut log_probabilities: Vec<f64> = losses.iter().map(|&loss| -f64::from(loss)).collect();
         if let Some(cache) = &mut self.cache {
@@ -99,13 +177,12 @@ impl<'a> NetworkComponent<'a> {
             let targets = self.loader.words(index, 0).targets;
             cache.mix(&states, &targets, &mut log_probabilities);
         }
-        self.evaluated.extend(log_probabilities);
         if let Some(learner) = &self.learner
             && predicted > 0
         {
-            learner.step(device, self.model, &self.workspace, &window);
+            learner.step(device, model, &self.workspace, &window);
         }
-        Ok(())
+        Ok(log_probabilities)
     }
 }
 
@@ -113,11 +190,19 @@ impl Component for NetworkComponent<'_> {
     fn read(
         &mut self,
         device: &mut Device,
-        _tokens: &Tokens,
+        tokens: &Tokens,
         chunk: Range<usize>,
     ) -> Result<Vec<f64>> {
         while self.evaluated.len() < chunk.len() {
-            self.advance(device)?;
+            let log_probabilities = match &mut self.reader {
+                NetworkReader::OneStream(stream) => stream.advance(device, self.model)?,
+                NetworkReader::SeveralStreams(evaluator) => evaluator
+                    .losses(device, self.model, tokens)?
+                    .into_iter()
+                    .map(|loss| -loss)
+                    .collect(),
+            };
+            self.evaluated.extend(log_probabilities);
         }
         Ok(self.evaluated.drain(..chunk.len()).collect())
     }

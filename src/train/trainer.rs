@@ -23,7 +23,7 @@ use crate::corpus::{Corpus, Streams};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, nearly_exact_streams};
 use crate::model::{
     Capacity, Config, Model, ParameterValues, Parameters, Workspace, initial_values,
     set_forget_bias,
@@ -151,7 +151,8 @@ impl<'a> Trainer<'a> {
             seed: recipe.seed as u32,
         };
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
-        let evaluator = Evaluator::new(device, &model, recipe.independent)?;
+        let streams_of_validation = nearly_exact_streams(corpus.valid.len(), recipe.batch);
+        let evaluator = Evaluator::new(device, &model, recipe.independent, streams_of_validation)?;
         let loader = DataLoader::new(device, streams, Mode::Train { history })?;
         let optimizer_state = allocate_optimizer_state(device, optimizer, model.parameters())?;
         let accumulator = if recipe.accumulate > 1 {
@@ -244,6 +245,12 @@ impl<'a> Trainer<'a> {
     /// The number of windows in the current epoch. Each is one training step.
     pub fn windows_per_epoch(&self) -> usize {
         self.loader.streams().windows()
+    }
+
+    /// The number of streams that read the validation text at once: as many as training has, or
+    /// fewer where the text is too short for a nearly exact result.
+    pub fn validation_streams(&self) -> usize {
+        self.evaluator.streams()
     }
 
     /// The learning rate of the last update, or of the first one if there was none yet.

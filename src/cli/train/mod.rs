@@ -27,6 +27,7 @@ use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, Traini
 use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::evaluate::WARM_UP;
 use crate::train::{Event, PrecisionKind, Trainer};
 use interrupt::Interrupt;
 use progress::ProgressReporter;
@@ -147,6 +148,13 @@ impl TrainingRun<'_> {
             device.allocated_bytes().div_ceil(1 << 20),
             self.trainer.snapshot_bytes().div_ceil(1 << 20)
         );
+        let streams = self.trainer.validation_streams();
+        if streams > 1 {
+            stderr_line!(
+                "validation: in {streams} streams; each first reads the {WARM_UP} tokens before its \
+                 part, so the loss is nearly that of elman eval, which reads one"
+            );
+        }
         for (name, tokens) in [
             ("training", &self.corpus.train),
             ("validation", &self.corpus.valid),

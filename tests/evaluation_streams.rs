@@ -1,0 +1,127 @@
+//! Evaluation in several streams: nearly the result of one stream, and exact where every stream
+//! knows its state.
+
+use elman::corpus::Tokens;
+use elman::device::Device;
+use elman::evaluate::{Evaluator, nearly_exact_streams};
+use elman::mixture::{self, Component, NetworkComponent, NetworkOptions, Weights};
+use elman::model::{Config, Model, initial_values};
+
+use super::runs::{config, corpus};
+use crate::command::Workbench;
+use crate::harness::{apply, device_test, test};
+
+/// Models whose states matter for many steps: all parameters are larger than at the start of
+/// training.
+fn model(device: &mut Device, config: Config) -> Model {
+    let mut values = initial_values(&config, 3);
+    values.iter_mut().flatten().for_each(|value| *value *= 4.0);
+    Model::new(device, config, &values).expect("a model")
+}
+
+/// The loss of a model in a number of streams.
+fn loss(
+    device: &mut Device,
+    model: &Model,
+    tokens: &Tokens,
+    independent: bool,
+    streams: usize,
+) -> f64 {
+    Evaluator::new(device, model, independent, streams)
+        .and_then(|evaluator| evaluator.evaluate(device, model, tokens))
+        .expect("a loss")
+        .loss()
+}
+
+/// ln P of each token.
+fn scores(device: &mut Device, model: &Model, tokens: &Tokens, streams: usize) -> Vec<f64> {
+    let options = NetworkOptions {
+        streams,
+        ..NetworkOptions::default()
+    };
+    let network = NetworkComponent::new(device, model, tokens, options, None).expect("room");
+    let mut components: Vec<Box<dyn Component>> = vec![Box::new(network)];
+    let mut scores = Vec::new();
+    mixture::score(
+        device,
+        &mut components,
+        &Weights::even(1),
+        tokens,
+        &mut |score| {
+            scores.push(score.log_probability);
+            Ok(())
+        },
+    )
+    .expect("scores");
+    scores
+}
+
+#[apply(device_test)]
+fn streams_give_nearly_the_result_of_one(device: &mut Device) {
+    let corpus = corpus(700);
+    for (cell, num_layers) in [("elman", 1), ("gru", 1), ("lstm", 2)] {
+        let config = Config {
+            cell: cell.to_owned(),
+            num_layers,
+            ..config(&corpus)
+        };
+        let model = model(device, config);
+        let tokens = &corpus.train;
+        let exact = loss(device, &model, tokens, false, 1);
+        let most = nearly_exact_streams(tokens.len(), 99);
+        assert!(most > 2, "the text has {} tokens", tokens.len());
+        for streams in [2, most, 7, 40] {
+            let found = loss(device, &model, tokens, false, streams);
+            assert!(
+                (found - exact).abs() < 1e-5,
+                "{cell}, {streams} streams: {found}, not {exact}"
+            );
+        }
+        // The state is known from the first sentence end of a warm-up on.
+        let exact = loss(device, &model, tokens, true, 1);
+        let found = loss(device, &model, tokens, true, 7);
+        assert!(
+            (found - exact).abs() < 1e-6,
+            "{cell}, independent: {found}, not {exact}"
+        );
+        let one = scores(device, &model, tokens, 1);
+        let several = scores(device, &model, tokens, 7);
+        assert_eq!(one.len(), several.len());
+        for (position, (one, several)) in one.iter().zip(&several).enumerate() {
+            assert!(
+                (one - several).abs() < 1e-3,
+                "{cell}, token {position}: {several}, not {one}"
+            );
+        }
+    }
+}
+
+#[apply(device_test)]
+fn a_text_shorter_than_the_warm_up_is_exact(device: &mut Device) {
+    let corpus = corpus(3);
+    let model = model(device, config(&corpus));
+    let exact = loss(device, &model, &corpus.train, false, 1);
+    let found = loss(device, &model, &corpus.train, false, 4);
+    assert!((found - exact).abs() < 1e-6, "{found}, not {exact}");
+}
+
+#[apply(test)]
+fn eval_takes_a_number_of_streams() {
+    let workbench = Workbench::with_model();
+    let eval = |flags: &str| {
+        workbench.run(&format!(
+            "eval --text train.txt --device cpu --json {flags}"
+        ))
+    };
+    let exact = eval("").succeeds().number("entropy_bits");
+    assert_eq!(eval("--streams 1").succeeds().number("entropy_bits"), exact);
+    let streams = eval("--streams 6").succeeds().number("entropy_bits");
+    assert!((streams - exact).abs() < 1e-4, "{streams}, not {exact}");
+    eval("--streams 0").fails(2, &["--streams 0", "at least 1"]);
+    eval("--streams 99999").fails(2, &["--streams 99999", "tokens", "at most"]);
+    eval("--streams 2 --dynamic 0.1").fails(2, &["--streams 2", "--dynamic"]);
+    eval("--streams 2 --cache 50").fails(2, &["--streams 2", "--cache"]);
+    workbench
+        .run("eval --text train.txt --device cpu --streams 2 --format rnnlm")
+        .fails(2, &["--streams 2", "--format rnnlm"]);
+}
