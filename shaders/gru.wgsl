@@ -1,6 +1,6 @@
 // The GRU over a window, forward and backward. `forward` and `backward` process all steps of one
-// stream in one workgroup. For wide layers the host multiplies by the recurrent weight step by
-// step; `step_forward` and `step_backward` then do the rest of a step for all streams.
+// stream in one workgroup, with the product of fused_product.wgsl. For wide layers, `step_forward`
+// and `step_backward` process one step of all streams, with the product of step_product.wgsl.
 //
 // forward:  (ur, uz, un) = W h(t-1) + b
 //           r = sigmoid(zr + ur), z = sigmoid(zz + uz), n = tanh(zn + r un), where (zr, zz, zn) is
@@ -28,6 +28,12 @@ struct Arguments {
 override RESET: bool = false;
 // forward: whether there is a bias b.
 override BIAS: bool = false;
+// step_backward: whether to compute the gradient before the window's first step.
+override INITIAL: bool = false;
+
+const GATES = 3u;
+// Units of a workgroup of step_product.wgsl in forward.
+const FORWARD_UNITS = 4u;
 
 // [T, B, 3H]. forward: the input projection, replaced by r, z and n. backward: r, z and n, replaced
 // by the gradient of the input projection.
@@ -37,8 +43,7 @@ override BIAS: bool = false;
 @group(0) @binding(1) var<storage, read_write> recurrent: array<f32>;
 // [T+1, B, H]: slot 0 holds h(-1), slot t+1 holds h(t).
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
-// forward: W transposed, [H from, 3H to]. backward: W, [3H to, H from]. In both, neighbouring
-// invocations read neighbouring words.
+// forward: W transposed, [H from, 3H to]. The others: W, [3H to, H from].
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 // forward: b, [3H].
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
@@ -65,6 +70,10 @@ fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
 fn bias_at(i: u32) -> f32 {
     if !BIAS { return 0.0; }
     return bias[i];
+}
+
+fn gate_gradient(position: u32) -> f32 {
+    return recurrent[position];
 }
 
 // Computes a unit's gates and state at step t from the recurrent products of its three gates.
@@ -181,63 +190,42 @@ fn backward(
     }
 }
 
-// The stream and unit of an invocation of the single-step entry points. `exists` is false for
-// invocations past the last unit.
-struct UnitPosition { stream: u32, unit: u32, exists: bool }
-
-fn unit_position(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> UnitPosition {
-    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    let size = arguments.hidden_size;
-    return UnitPosition(i / size, i % size, i < arguments.batch * size);
-}
-
-// Before the step's product: writes the previous states after resets.
-@compute @workgroup_size(256)
-fn apply_resets(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if !at.exists { return; }
-    let t = arguments.first_step;
-    let position = (t * arguments.batch + at.stream) * arguments.hidden_size + at.unit;
-    previous_states[position] = previous_state(t, at.stream, at.unit);
-}
-
-// After the step's product, which is stored in `recurrent`.
+// A step's forward product and what follows it. A workgroup computes 16 streams by 4 units.
 @compute @workgroup_size(256)
 fn step_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if !at.exists { return; }
-    let size = arguments.hidden_size;
-    let gate = (arguments.first_step * arguments.batch + at.stream) * 3u * size + at.unit;
-    let products = vec3<f32>(recurrent[gate], recurrent[gate + size], recurrent[gate + 2u * size]);
-    update_state(arguments.first_step, at.stream, at.unit, products);
+    let t = arguments.first_step;
+    multiply_states(t, workgroup, lane);
+    let stream = workgroup.y * 16u + lane / 4u;
+    let unit = workgroup.x * 4u + lane % 4u;
+    if lane >= 64u || stream >= arguments.batch || unit >= arguments.hidden_size { return; }
+    if RESET {
+        let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+        previous_states[position] = previous_state(t, stream, unit);
+    }
+    let first = lane / 4u * 16u + lane % 4u;
+    update_state(t, stream, unit, vec3<f32>(total(first), total(first + 4u), total(first + 8u)));
 }
 
-// Before the step's product, which is added to `initial_gradient`.
+// The product with the gradient of the next step's gates, and a step's gradients. With INITIAL, the
+// gradient of h(-1). A workgroup computes 16 streams by 16 units.
 @compute @workgroup_size(256)
 fn step_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { _ = update_gradient(arguments.first_step, at.stream, at.unit); }
-}
-
-// After the product of the window's first step.
-@compute @workgroup_size(256)
-fn clear_reset_gradients(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { clear_if_reset(at.stream, at.unit); }
+    multiply_gradients(select(arguments.first_step + 1u, 0u, INITIAL), workgroup, lane);
+    let stream = workgroup.y * 16u + lane / 16u;
+    let unit = workgroup.x * 16u + lane % 16u;
+    if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
+    let carried = stream * arguments.hidden_size + unit;
+    // The next step wrote what flows to this one directly; the window's last step reads neither.
+    initial_gradient[carried] += total(lane);
+    if INITIAL {
+        clear_if_reset(stream, unit);
+    } else {
+        _ = update_gradient(arguments.first_step, stream, unit);
+    }
 }

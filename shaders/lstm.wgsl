@@ -1,6 +1,6 @@
 // The LSTM over a window, forward and backward. `forward` and `backward` process all steps of one
-// stream in one workgroup. For wide layers the host multiplies by the recurrent weight step by
-// step; `step_forward` and `step_backward` then do the rest of a step for all streams.
+// stream in one workgroup, with the product of fused_product.wgsl. For wide layers, `step_forward`
+// and `step_backward` process one step of all streams, with the product of step_product.wgsl.
 //
 // forward:  (i, f, g, o) = activations of z(t) + W h(t-1): tanh for g, sigmoid for the others
 //           c(t) = f c(t-1) + i g
@@ -24,6 +24,12 @@ struct Arguments {
 }
 
 override RESET: bool = false;
+// step_backward: whether to compute the gradients before the window's first step.
+override INITIAL: bool = false;
+
+const GATES = 4u;
+// Units of a workgroup of step_product.wgsl in forward.
+const FORWARD_UNITS = 4u;
 
 // [T, B, 4H]. forward: z(t), replaced by the gate activations. backward: the gate activations,
 // replaced by the gradient of z(t).
@@ -34,8 +40,7 @@ override RESET: bool = false;
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
 // backward: [T, B, H], the gradient of h(t) from the layer above.
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
-// forward: W transposed, [H from, 4H to]. backward: W, [4H to, H from]. In both, neighbouring
-// invocations read neighbouring words.
+// forward: W transposed, [H from, 4H to]. The others: W, [4H to, H from].
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> tokens: array<u32>;
 // forward: [T, B, H], the previous states after resets. Written with RESET.
@@ -58,6 +63,10 @@ fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
 fn previous_cell(t: u32, stream: u32, unit: u32) -> f32 {
     let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
     return select(cells[position], arguments.initial, is_reset(t, stream));
+}
+
+fn gate_gradient(position: u32) -> f32 {
+    return gates[position];
 }
 
 // Computes a unit's gates, cell and state at step t. `products` is added to the pre-activations in
@@ -184,59 +193,41 @@ fn backward(
     }
 }
 
-// The stream and unit of an invocation of the single-step entry points. `exists` is false for
-// invocations past the last unit.
-struct UnitPosition { stream: u32, unit: u32, exists: bool }
-
-fn unit_position(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> UnitPosition {
-    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    let size = arguments.hidden_size;
-    return UnitPosition(i / size, i % size, i < arguments.batch * size);
-}
-
-// Before the step's product: writes the previous states after resets.
-@compute @workgroup_size(256)
-fn apply_resets(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if !at.exists { return; }
-    let t = arguments.first_step;
-    let position = (t * arguments.batch + at.stream) * arguments.hidden_size + at.unit;
-    previous_states[position] = previous_state(t, at.stream, at.unit);
-}
-
-// After the step's product, which was added to the gates' pre-activations.
+// A step's forward product and what follows it. A workgroup computes 16 streams by 4 units.
 @compute @workgroup_size(256)
 fn step_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { update_state(arguments.first_step, at.stream, at.unit, vec4<f32>()); }
+    let t = arguments.first_step;
+    multiply_states(t, workgroup, lane);
+    let stream = workgroup.y * 16u + lane / 4u;
+    let unit = workgroup.x * 4u + lane % 4u;
+    if lane >= 64u || stream >= arguments.batch || unit >= arguments.hidden_size { return; }
+    if RESET {
+        let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+        previous_states[position] = previous_state(t, stream, unit);
+    }
+    let first = lane / 4u * 16u + lane % 4u;
+    let products = vec4<f32>(total(first), total(first + 4u), total(first + 8u), total(first + 12u));
+    update_state(t, stream, unit, products);
 }
 
-// Before the step's product, which overwrites the gradient of the previous state.
+// The product with the gradient of the next step's gates, and a step's gradients. With INITIAL, the
+// gradients of h(-1) and c(-1). A workgroup computes 16 streams by 16 units.
 @compute @workgroup_size(256)
 fn step_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { _ = update_gradient(arguments.first_step, at.stream, at.unit); }
-}
-
-// After the product of the window's first step.
-@compute @workgroup_size(256)
-fn clear_reset_gradients(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let at = unit_position(workgroup, workgroups, lane);
-    if at.exists { clear_if_reset(at.stream, at.unit); }
+    multiply_gradients(select(arguments.first_step + 1u, 0u, INITIAL), workgroup, lane);
+    let stream = workgroup.y * 16u + lane / 16u;
+    let unit = workgroup.x * 16u + lane % 16u;
+    if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
+    initial_gradient[stream * arguments.hidden_size + unit] = total(lane);
+    if INITIAL {
+        clear_if_reset(stream, unit);
+    } else {
+        _ = update_gradient(arguments.first_step, stream, unit);
+    }
 }

@@ -7,15 +7,13 @@
 //               memory is used 128 times.
 // large_vector: as large, loading and storing four values at a time. For rows that start and end at
 //               multiples of four in all three matrices.
-// narrow:       32 x 16 tiles, for the products of a time step, which have few rows. An invocation
-//               computes 4 x 4 values, but only every eighth term of them.
 // sum_chunks:   c = the sum of the partial products that the other entry points stored in `a`, one
 //               for each chunk of k.
 //
 // op(a) is [m, k], stored as [m, k], or as [k, m] with TRANSPOSE_A. op(b) is [k, n], stored as
 // [k, n], or as [n, k] with TRANSPOSE_B. c is [m, n]. A stride is the distance between rows in
 // memory. Workgroup z sums chunk z of k, which has at most `chunk` terms, and writes to matrix z of
-// c. Except in `narrow`, every element of c is summed in the order of k, whatever the tile.
+// c. Every element of c is summed in the order of k, whatever the tile.
 struct Arguments {
     m: u32,
     n: u32,
@@ -519,116 +517,6 @@ fn store_value(first: u32, column: u32, scaled: f32) {
     } else {
         c[first + column] = sum;
     }
-}
-
-// Terms of the sums that a narrow tile holds, and the number of slices they are divided into.
-const NARROW_DEPTH = 64u;
-const SLICES = 8u;
-// Strides of the narrow tiles' rows, padded so that lanes that write a column access different
-// memory banks.
-const NARROW_A_STRIDE = 36u;
-const NARROW_B_STRIDE = 20u;
-// Where the tile of b begins in `narrow_tiles`, after NARROW_DEPTH rows of that of a.
-const NARROW_B = 2304u;
-
-// Two tiles: [NARROW_DEPTH, 32 rows] of op(a), and [NARROW_DEPTH, 16 columns] of op(b). Then the
-// sums of the slices, [SLICES, 32, 16].
-var<workgroup> narrow_tiles: array<f32, 4096>;
-
-// Four terms, 16 apart, of one row of op(a).
-fn load_a_terms(row: u32, depth: u32, end: u32) -> vec4<f32> {
-    return vec4<f32>(
-        a_at(row, depth, end),
-        a_at(row, depth + 16u, end),
-        a_at(row, depth + 32u, end),
-        a_at(row, depth + 48u, end),
-    );
-}
-
-// Four terms, 16 apart, of one column of op(b).
-fn load_b_terms(depth: u32, column: u32, end: u32) -> vec4<f32> {
-    return vec4<f32>(
-        b_at(depth, column, end),
-        b_at(depth + 16u, column, end),
-        b_at(depth + 32u, column, end),
-        b_at(depth + 48u, column, end),
-    );
-}
-
-// Writes four elements of a narrow tile, 16 rows apart.
-fn write_terms(first: u32, stride: u32, terms: vec4<f32>) {
-    narrow_tiles[first] = terms.x;
-    narrow_tiles[first + 16u * stride] = terms.y;
-    narrow_tiles[first + 32u * stride] = terms.z;
-    narrow_tiles[first + 48u * stride] = terms.w;
-}
-
-// Slice s, 32 invocations, sums the terms s, s + 8, s + 16, ... of all values of the tile. The
-// slices are added in order at the end. a is not transposed, and nothing is rounded.
-@compute @workgroup_size(256)
-fn narrow(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    // Neighbouring invocations read neighbouring words of a row in memory.
-    let near = lane % 16u;
-    let far = lane / 16u;
-    let b_load = select(vec2<u32>(far, near), vec2<u32>(near, far), TRANSPOSE_B);
-    let row = workgroup.y * 32u + far;
-    let column = workgroup.x * 16u + b_load.y;
-    // The first row and column of the invocation's values in the tile.
-    let slice = lane / 32u;
-    let left = lane % 32u / 4u * 4u;
-    let right = lane % 4u * 4u;
-    var sums = mat4x4<f32>();
-    let range = chunk_range(workgroup.z);
-    for (var start = range.x; start < range.y; start += NARROW_DEPTH) {
-        let upper = load_a_terms(row, start + near, range.y);
-        let lower = load_a_terms(row + 16u, start + near, range.y);
-        let columns = load_b_terms(start + b_load.x, column, range.y);
-        workgroupBarrier();
-        write_terms(near * NARROW_A_STRIDE + far, NARROW_A_STRIDE, upper);
-        write_terms(near * NARROW_A_STRIDE + far + 16u, NARROW_A_STRIDE, lower);
-        let b_first = NARROW_B + b_load.x * NARROW_B_STRIDE + b_load.y;
-        write_terms(b_first, NARROW_B_STRIDE, columns);
-        workgroupBarrier();
-        for (var depth = slice; depth < NARROW_DEPTH; depth += SLICES) {
-            let first = depth * NARROW_A_STRIDE + left;
-            let second = NARROW_B + depth * NARROW_B_STRIDE + right;
-            let factors = vec4<f32>(
-                narrow_tiles[second],
-                narrow_tiles[second + 1u],
-                narrow_tiles[second + 2u],
-                narrow_tiles[second + 3u],
-            );
-            sums[0] += narrow_tiles[first] * factors;
-            sums[1] += narrow_tiles[first + 1u] * factors;
-            sums[2] += narrow_tiles[first + 2u] * factors;
-            sums[3] += narrow_tiles[first + 3u] * factors;
-        }
-    }
-    workgroupBarrier();
-    let first = slice * 512u + left * 16u + right;
-    for (var i = 0u; i < 4u; i++) {
-        for (var j = 0u; j < 4u; j++) {
-            narrow_tiles[first + i * 16u + j] = sums[i][j];
-        }
-    }
-    workgroupBarrier();
-    store_narrow(workgroup, lane);
-    store_narrow(workgroup, lane + 256u);
-}
-
-// Stores element `index` of a narrow tile: the sum of its slices.
-fn store_narrow(workgroup: vec3<u32>, index: u32) {
-    let row = workgroup.y * 32u + index / 16u;
-    if row >= arguments.m { return; }
-    var sum = narrow_tiles[index];
-    for (var slice = 1u; slice < SLICES; slice++) {
-        sum += narrow_tiles[slice * 512u + index];
-    }
-    let first = arguments.c_offset + (workgroup.z * arguments.m + row) * arguments.c_stride;
-    store_value(first, workgroup.x * 16u + index % 16u, sum);
 }
 
 // a holds `chunk` matrices [m, n], one after another.

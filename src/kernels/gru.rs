@@ -5,12 +5,10 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    RecurrentSchedule, Reset, step_backward_product, step_forward_product, step_ranges,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, step_ranges, step_workgroups,
 };
 use super::transpose::Transpose;
-use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
-};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// For every step of a window and every stream (Cho 2014; PyTorch's order of gates, with the reset
@@ -97,7 +95,8 @@ pub(super) static FORWARD: Shader = Shader {
     stem: "gru",
     source: concat!(
         include_str!("../../shaders/gru.wgsl"),
-        include_str!("../../shaders/fused_product.wgsl")
+        include_str!("../../shaders/fused_product.wgsl"),
+        include_str!("../../shaders/step_product.wgsl")
     ),
     entry_point: "forward",
     bindings: &[
@@ -132,14 +131,6 @@ pub(super) static STEP_FORWARD: Shader = Shader {
 };
 pub(super) static STEP_BACKWARD: Shader = Shader {
     entry_point: "step_backward",
-    ..BACKWARD
-};
-pub(super) static APPLY_RESETS: Shader = Shader {
-    entry_point: "apply_resets",
-    ..FORWARD
-};
-pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
-    entry_point: "clear_reset_gradients",
     ..BACKWARD
 };
 
@@ -225,33 +216,13 @@ impl Kernel for GruForward {
             }
             return;
         }
-        for t in 0..time_steps {
-            let arguments = arguments_of(&self.reset, sizes, [to_u32(t), to_u32(t + 1)]);
-            let rows = t * batch..(t + 1) * batch;
-            let mut input_states = self.states;
-            if self.reset.enabled {
-                gpu.launch(
-                    &APPLY_RESETS,
-                    &constants[..1],
-                    &bindings,
-                    &arguments,
-                    workgroups(batch * size, 256),
-                );
-                input_states = self.reset.previous;
-            }
-            step_forward_product(
-                input_states.slice_rows(rows.clone()),
-                self.weight,
-                self.recurrent.slice_rows(rows),
-                false,
-            )
-            .narrow_on_gpu(gpu);
+        for t in 0..to_u32(time_steps) {
             gpu.launch(
                 &STEP_FORWARD,
                 &constants,
                 &bindings,
-                &arguments,
-                workgroups(batch * size, 256),
+                &arguments_of(&self.reset, sizes, [t, t + 1]),
+                step_workgroups(batch, size, GATED_UNITS),
             );
         }
     }
@@ -302,27 +273,16 @@ impl Kernel for GruBackward {
             }
             return;
         }
-        for t in (0..time_steps).rev() {
-            let arguments = arguments_of(&self.reset, sizes, [to_u32(t), to_u32(t + 1)]);
+        let mut launch = |t: u32, initial: f64| {
             gpu.launch(
                 &STEP_BACKWARD,
-                &constants,
+                &[self.reset.constant(), ("INITIAL", initial)],
                 &bindings,
-                &arguments,
-                workgroups(batch * size, 256),
+                &arguments_of(&self.reset, sizes, [t, t + 1]),
+                step_workgroups(batch, size, STEP_UNITS),
             );
-            let recurrent = self.recurrent.slice_rows(t * batch..(t + 1) * batch);
-            step_backward_product(recurrent, self.weight, self.initial_gradient, true)
-                .narrow_on_gpu(gpu);
-        }
-        if self.reset.enabled {
-            gpu.launch(
-                &CLEAR_RESET_GRADIENTS,
-                &constants,
-                &bindings,
-                &arguments_of(&self.reset, sizes, [0, 1]),
-                workgroups(batch * size, 256),
-            );
-        }
+        };
+        (0..to_u32(time_steps)).rev().for_each(|t| launch(t, 0.0));
+        launch(0, 1.0);
     }
 }

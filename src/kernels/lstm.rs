@@ -5,12 +5,10 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    RecurrentSchedule, Reset, step_backward_product, step_forward_product, step_ranges,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, step_ranges, step_workgroups,
 };
 use super::transpose::Transpose;
-use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
-};
+use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
 use crate::tensor::Tensor;
 
 /// For every step of a window and every stream (Hochreiter and Schmidhuber 1997, Gers 2000;
@@ -90,7 +88,8 @@ pub(super) static FORWARD: Shader = Shader {
     stem: "lstm",
     source: concat!(
         include_str!("../../shaders/lstm.wgsl"),
-        include_str!("../../shaders/fused_product.wgsl")
+        include_str!("../../shaders/fused_product.wgsl"),
+        include_str!("../../shaders/step_product.wgsl")
     ),
     entry_point: "forward",
     bindings: &[
@@ -123,14 +122,6 @@ pub(super) static STEP_FORWARD: Shader = Shader {
 };
 pub(super) static STEP_BACKWARD: Shader = Shader {
     entry_point: "step_backward",
-    ..BACKWARD
-};
-pub(super) static APPLY_RESETS: Shader = Shader {
-    entry_point: "apply_resets",
-    ..FORWARD
-};
-pub(super) static CLEAR_RESET_GRADIENTS: Shader = Shader {
-    entry_point: "clear_reset_gradients",
     ..BACKWARD
 };
 
@@ -218,37 +209,13 @@ impl Kernel for LstmForward {
             return;
         }
         let bindings = self.bindings(&self.weight);
-        for t in 0..time_steps {
-            let arguments = arguments_of(
-                &self.reset,
-                [batch, size, time_steps],
-                [to_u32(t), to_u32(t + 1)],
-            );
-            let rows = t * batch..(t + 1) * batch;
-            let mut input_states = self.states;
-            if self.reset.enabled {
-                gpu.launch(
-                    &APPLY_RESETS,
-                    &constants,
-                    &bindings,
-                    &arguments,
-                    workgroups(batch * size, 256),
-                );
-                input_states = self.reset.previous;
-            }
-            step_forward_product(
-                input_states.slice_rows(rows.clone()),
-                self.weight,
-                self.gates.slice_rows(rows),
-                true,
-            )
-            .narrow_on_gpu(gpu);
+        for t in 0..to_u32(time_steps) {
             gpu.launch(
                 &STEP_FORWARD,
                 &constants,
                 &bindings,
-                &arguments,
-                workgroups(batch * size, 256),
+                &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
+                step_workgroups(batch, size, GATED_UNITS),
             );
         }
     }
@@ -307,37 +274,16 @@ impl Kernel for LstmBackward {
             }
             return;
         }
-        for t in (0..time_steps).rev() {
-            let arguments = arguments_of(
-                &self.reset,
-                [batch, size, time_steps],
-                [to_u32(t), to_u32(t + 1)],
-            );
+        let mut launch = |t: u32, initial: f64| {
             gpu.launch(
                 &STEP_BACKWARD,
-                &constants,
+                &[self.reset.constant(), ("INITIAL", initial)],
                 &bindings,
-                &arguments,
-                workgroups(batch * size, 256),
+                &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
+                step_workgroups(batch, size, STEP_UNITS),
             );
-            let gates = self.gates.slice_rows(t * batch..(t + 1) * batch);
-            step_backward_product(
-                gates,
-                self.weight,
-                self.initial_gradient.slice_rows(0..batch),
-                false,
-            )
-            .narrow_on_gpu(gpu);
-        }
-        if self.reset.enabled {
-            let arguments = arguments_of(&self.reset, [batch, size, time_steps], [0, 1]);
-            gpu.launch(
-                &CLEAR_RESET_GRADIENTS,
-                &constants,
-                &bindings,
-                &arguments,
-                workgroups(batch * size, 256),
-            );
-        }
+        };
+        (0..to_u32(time_steps)).rev().for_each(|t| launch(t, 0.0));
+        launch(0, 1.0);
     }
 }

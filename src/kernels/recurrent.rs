@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::matmul::{Matmul, Precision, Product, View};
+use super::matmul::{Product, View};
 use super::transpose::Transpose;
 use crate::device::{Binding, Cpu, Kernel, to_u32};
 use crate::tensor::Tensor;
@@ -134,43 +134,18 @@ pub(super) fn step_ranges(time_steps: usize, iterations_per_step: usize) -> Vec<
         .collect()
 }
 
-/// The product `states Wᵀ` of a step, or added to `products` if `accumulate` is set.
-pub(super) fn step_forward_product(
-    states: Tensor,
-    weight: Tensor,
-    products: Tensor,
-    accumulate: bool,
-) -> Matmul {
-    step_product(states, weight, products, true, accumulate)
+/// The workgroups of a dispatch for one step, as shaders/step_product.wgsl divides the work:
+/// `columns` of each of 16 streams in groups of `columns_per_group`.
+pub(super) fn step_workgroups(batch: usize, columns: usize, columns_per_group: usize) -> [u32; 3] {
+    const STREAMS: usize = 16;
+    let groups = [columns.div_ceil(columns_per_group), batch.div_ceil(STREAMS)];
+    [to_u32(groups[0]), to_u32(groups[1]), 1]
 }
 
-/// The product `gates_gradient W` of a step, or added to `states_gradient` if `accumulate` is set.
-pub(super) fn step_backward_product(
-    gates_gradient: Tensor,
-    weight: Tensor,
-    states_gradient: Tensor,
-    accumulate: bool,
-) -> Matmul {
-    step_product(gates_gradient, weight, states_gradient, false, accumulate)
-}
-
-fn step_product(
-    a: Tensor,
-    weight: Tensor,
-    c: Tensor,
-    transpose_b: bool,
-    accumulate: bool,
-) -> Matmul {
-    Matmul {
-        a,
-        b: weight,
-        c,
-        transpose_a: false,
-        transpose_b,
-        accumulate,
-        precision: Precision::Full,
-    }
-}
+/// Units of a workgroup in a dispatch for one step of a cell with several gates.
+pub(super) const GATED_UNITS: usize = 4;
+/// Units of a workgroup in other dispatches for one step.
+pub(super) const STEP_UNITS: usize = 16;
 
 /// From this number of units on, the weight exceeds a core's cache: the threads then share every
 /// step, each computing some of the units, and synchronize between steps. Below, each thread

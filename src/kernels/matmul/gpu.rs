@@ -50,10 +50,6 @@ pub(in crate::kernels) static LARGE_VECTOR: Shader = Shader {
     ],
     ..SMALL
 };
-pub(in crate::kernels) static NARROW: Shader = Shader {
-    entry_point: "narrow",
-    ..SMALL
-};
 pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
     entry_point: "sum_chunks",
     ..SMALL
@@ -73,28 +69,8 @@ const MIN_LARGE_TILE_WORKGROUPS: usize = 128;
 /// Sums with fewer terms are not split between workgroups.
 const MIN_CHUNK: usize = 256;
 
-/// Number of workgroups of a narrow product at which its sums are split no further.
-const NARROW_WORKGROUPS: usize = 160;
-/// Sums of a narrow product with fewer terms are not split between workgroups.
-const MIN_NARROW_CHUNK: usize = 512;
-
 impl Matmul {
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
-        self.launch_blocks(gpu, false);
-    }
-
-    /// Computes the product of a time step, which has few rows and full precision: divides the sums
-    /// so that the whole GPU works. The result of a row does not depend on the number of rows,
-    /// unless their chunks exceed the scratch memory.
-    ///
-    /// # Panics
-    /// If `a` is transposed or the precision is not full.
-    pub(in crate::kernels) fn narrow_on_gpu(&self, gpu: &mut Gpu) {
-        assert!(!self.transpose_a && self.precision == Precision::Full);
-        self.launch_blocks(gpu, true);
-    }
-
-    fn launch_blocks(&self, gpu: &mut Gpu, is_narrow: bool) {
         let [m, n, k] = self.sizes();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.shards(tensor));
         // The ends of the shards, if their rows run along the dimension in question.
@@ -132,7 +108,6 @@ impl Matmul {
                         // The first dispatch overwrites c, later ones add to it.
                         accumulate: self.accumulate || index > 0,
                         precision: self.precision,
-                        is_narrow,
                     };
                     block.launch(gpu);
                 }
@@ -193,8 +168,6 @@ struct Block {
     transposed: [bool; 2],
     accumulate: bool,
     precision: Precision,
-    /// Whether to use narrow tiles.
-    is_narrow: bool,
 }
 
 /// How a block is divided among workgroups.
@@ -212,16 +185,6 @@ impl Block {
     /// reproducible.
     fn tiling(&self, gpu: &Gpu) -> Tiling {
         let [m, n, k] = self.sizes;
-        if self.is_narrow {
-            return Tiling {
-                shader: &NARROW,
-                tile: [32, 16],
-                chunks: (NARROW_WORKGROUPS / n.div_ceil(16))
-                    .min(k / MIN_NARROW_CHUNK)
-                    .min(Gpu::SCRATCH_ELEMENTS / (m * n))
-                    .max(1),
-            };
-        }
         let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
         let chunks = |side: usize| {
             let desired = if tiles(side) < FULL_WORKGROUPS {

@@ -6,7 +6,7 @@ use super::{
     BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
 };
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
-use crate::kernels::recurrent::Reset;
+use crate::kernels::recurrent::{Reset, STEP_UNITS, step_workgroups};
 
 arguments! {
     step: u32,
@@ -19,7 +19,10 @@ arguments! {
 
 pub(in crate::kernels) static FORWARD: Shader = Shader {
     stem: "recurrence_step",
-    source: include_str!("../../../shaders/recurrence_step.wgsl"),
+    source: concat!(
+        include_str!("../../../shaders/recurrence_step.wgsl"),
+        include_str!("../../../shaders/step_product.wgsl")
+    ),
     entry_point: "forward",
     bindings: FORWARD_BINDINGS,
     arguments: Arguments::FIELDS,
@@ -32,13 +35,9 @@ pub(in crate::kernels) static BACKWARD: Shader = Shader {
     ..FORWARD
 };
 
-/// Streams per workgroup.
-const STREAMS: u32 = 32;
-/// Units per workgroup.
-const UNITS: u32 = 16;
-
 /// The arguments of a window's dispatches, with step 0, and the workgroups of each dispatch.
 fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arguments, [u32; 3]) {
+    let groups = step_workgroups(batch, hidden_size, STEP_UNITS);
     let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
     let arguments = Arguments {
         step: 0,
@@ -48,10 +47,7 @@ fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arg
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
-    (
-        arguments,
-        [hidden_size.div_ceil(UNITS), batch.div_ceil(STREAMS), 1],
-    )
+    (arguments, groups)
 }
 
 /// Launches one dispatch per step.
