@@ -8,7 +8,7 @@ mod ceilings;
 mod configuration;
 mod window;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub use configuration::{CONFIGURATIONS, Configuration};
 pub use window::BenchWindow;
 
 use crate::corpus::Tokens;
-use crate::device::{Device, Profile};
+use crate::device::{Device, Profile, SubmittedWork};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::generate::{Generator, Sampling};
@@ -55,9 +55,36 @@ pub struct Rates {
     pub evaluation: Option<f64>,
     /// Tokens per second in generation.
     pub generation: Option<f64>,
+    /// On a GPU, the work of the host for a window of training.
+    pub host: Option<HostWork>,
     /// Seconds and number of runs of each kernel over some training steps: on a GPU by its clock,
     /// on the CPU one kernel at a time.
     pub kernels: Profile,
+}
+
+/// The work of the host for a window of training on a GPU.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct HostWork {
+    /// Number of dispatches.
+    pub dispatches: f64,
+    /// Time that the host was busy, in microseconds: it records and submits dispatches, and does
+    /// not wait for the GPU.
+    pub microseconds: f64,
+}
+
+/// The work of the host since `before` for `windows` windows, which took `elapsed`.
+fn host_work(
+    device: &Device,
+    before: Option<SubmittedWork>,
+    windows: u32,
+    elapsed: Duration,
+) -> Option<HostWork> {
+    let (before, after) = (before?, device.submitted_work()?);
+    let busy = elapsed.saturating_sub(after.waited - before.waited);
+    Some(HostWork {
+        dispatches: (after.dispatches - before.dispatches) as f64 / f64::from(windows),
+        microseconds: 1e6 * busy.as_secs_f64() / f64::from(windows),
+    })
 }
 
 /// Trains for about `seconds`. Returns the tokens per second of each group of steps, at least one.
@@ -128,9 +155,14 @@ pub fn rates(
     let mut all = Vec::new();
     let mut products = Vec::new();
     let mut shares = Vec::new();
+    let mut host = None;
     for _ in 0..ROUNDS {
         let before = product.gflops(device, seconds / 50.0)?;
+        let work = device.submitted_work();
+        let (step, start) = (trainer.progress().step, Instant::now());
         let rates = train(device, &mut trainer, seconds / ROUNDS as f64)?;
+        let windows = (trainer.progress().step - step).max(1);
+        host = host_work(device, work, windows, start.elapsed()).or(host);
         let after = product.gflops(device, seconds / 50.0)?;
         products.extend([before, after]);
         let training_gflops = median(rates.clone()) * configuration.flops() / 1e9;
@@ -163,6 +195,7 @@ pub fn rates(
         share: median(shares),
         evaluation,
         generation,
+        host,
         kernels,
     })
 }

@@ -58,7 +58,7 @@ fn scores(device: &mut Device, model: &Model, tokens: &Tokens, streams: usize) -
 
 #[apply(device_test)]
 fn streams_give_nearly_the_result_of_one(device: &mut Device) {
-    let corpus = corpus(700);
+    let corpus = corpus(460);
     for (cell, num_layers) in [("elman", 1), ("gru", 1), ("lstm", 2)] {
         let config = Config {
             cell: cell.to_owned(),
@@ -70,7 +70,7 @@ fn streams_give_nearly_the_result_of_one(device: &mut Device) {
         let exact = loss(device, &model, tokens, false, 1);
         let most = nearly_exact_streams(tokens.len(), 99);
         assert!(most > 2, "the text has {} tokens", tokens.len());
-        for streams in [2, most, 7, 40] {
+        for streams in [most, 7] {
             let found = loss(device, &model, tokens, false, streams);
             assert!(
                 (found - exact).abs() < 1e-5,

@@ -223,5 +223,11 @@ fn print_rates(output: &mut Output, rates: &Rates) -> Result<()> {
         .map(|(name, entry)| format!("{name} {:.1} %", 100.0 * entry.0 / total))
         .collect();
     output.line(format_args!("      {}", shares.join(", ")))?;
+    if let Some(host) = rates.host {
+        output.line(format_args!(
+            "      a window: {:.0} dispatches, {:.0} µs of the host",
+            host.dispatches, host.microseconds
+        ))?;
+    }
     output.flush()
 }

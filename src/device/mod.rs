@@ -12,7 +12,7 @@ pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
 pub use gpu::{
     Access, AdapterInfo, Argument, Arguments, Binding, Gpu, GpuOptions, SHADER_PRELUDE, Shader,
-    Shard, adapters, to_u32, workgroups,
+    Shard, SubmittedWork, adapters, to_u32, workgroups,
 };
 pub use select::DeviceChoice;
 
@@ -309,6 +309,14 @@ impl Device {
         match &mut self.backend {
             Backend::Cpu(_) => Ok(()),
             Backend::Gpu(gpu) => gpu.wait(),
+        }
+    }
+
+    /// What a GPU was given to do so far; none for the CPU.
+    pub fn submitted_work(&self) -> Option<SubmittedWork> {
+        match &self.backend {
+            Backend::Cpu(_) => None,
+            Backend::Gpu(gpu) => Some(gpu.work()),
         }
     }
 

@@ -14,6 +14,7 @@ mod timer;
 mod transfer;
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterInfo, adapters};
 pub use buffers::Shard;
@@ -76,6 +77,16 @@ pub struct Gpu {
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     timer: Option<DispatchTimer>,
     scratch: usize,
+    work: SubmittedWork,
+}
+
+/// What a GPU was given to do so far, and how long the host waited for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SubmittedWork {
+    /// Number of dispatches that were recorded.
+    pub dispatches: u64,
+    /// Time that the host waited for the GPU.
+    pub waited: Duration,
 }
 
 impl Gpu {
@@ -106,6 +117,7 @@ impl Gpu {
             in_flight: VecDeque::new(),
             timer: None,
             scratch: 0,
+            work: SubmittedWork::default(),
         };
         gpu.scratch = gpu.allocate("scratch", 1, Self::SCRATCH_ELEMENTS)?;
         Ok(gpu)
@@ -165,12 +177,25 @@ impl Gpu {
         Ok(Some(measured))
     }
 
+    /// The work so far.
+    pub(super) fn work(&self) -> SubmittedWork {
+        self.work
+    }
+
+    /// Waits for submissions.
+    fn poll(&mut self, wait: wgpu::PollType) -> Result<()> {
+        let start = Instant::now();
+        let polled = self.device.poll(wait);
+        self.work.waited += start.elapsed();
+        polled
+            .map(drop)
+            .map_err(|error| Error::Gpu(error.to_string()))
+    }
+
     /// Waits until all work recorded so far is done.
     pub(super) fn wait(&mut self) -> Result<()> {
         self.submit();
-        self.device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|error| Error::Gpu(error.to_string()))?;
+        self.poll(wgpu::PollType::wait_indefinitely())?;
         self.in_flight.clear();
         self.first_error.check()
     }

@@ -53,6 +53,7 @@ impl Gpu {
             self.argument_bytes.len().next_multiple_of(UNIFORM_STRIDE),
             0,
         );
+        self.work.dispatches += 1;
         self.recorded.push(Dispatch {
             pipeline,
             bind_group,
@@ -144,7 +145,7 @@ impl Gpu {
         if self.in_flight.len() > MAX_SUBMISSIONS_IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             // The next download reports a failure here too.
-            let _ = self.device.poll(wgpu::PollType::Wait {
+            let _ = self.poll(wgpu::PollType::Wait {
                 submission_index: oldest,
                 timeout: None,
             });

@@ -94,9 +94,7 @@ impl Gpu {
                 submission_index: Some(submission),
                 timeout: None,
             };
-            self.device
-                .poll(wait)
-                .map_err(|error| Error::Gpu(error.to_string()))?;
+            self.poll(wait)?;
             self.first_error.check()?;
             match mapped.recv() {
                 Ok(Ok(())) => {}
