@@ -16,6 +16,7 @@ pub use ceilings::{Ceilings, ceilings};
 pub use configuration::{CONFIGURATIONS, Configuration};
 pub use window::BenchWindow;
 
+use crate::activity::Activity;
 use crate::corpus::Tokens;
 use crate::device::{Device, Profile, SubmittedWork};
 use crate::error::Result;
@@ -139,6 +140,10 @@ pub fn rates(
     configuration: &Configuration,
     options: &BenchOptions,
 ) -> Result<Rates> {
+    let activity = Activity::start(
+        format_args!("measuring ({})", configuration.name),
+        Some(ROUNDS as u64),
+    );
     let seconds = options.seconds;
     let mut corpus = random_corpus(configuration, WINDOWS)?;
     // Training validates after each epoch; that should take no time.
@@ -168,6 +173,7 @@ pub fn rates(
         let training_gflops = median(rates.clone()) * configuration.flops() / 1e9;
         shares.push(training_gflops / ((before + after) / 2.0));
         all.extend(rates);
+        activity.advance(1);
     }
     product.release(device);
     device.set_profiling(true)?;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::activity::Activity;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::cases::{self, Case, Outcome, Tolerance};
@@ -108,6 +109,7 @@ fn check_cases(
     report: &mut dyn FnMut(&CaseReport),
 ) -> Result<Summary> {
     let mut summary = Summary::default();
+    let activity = Activity::start("comparing kernels", Some(cases.len() as u64));
     for case in cases {
         let want = case.run(cpu)?;
         let got = case.run(gpu)?;
@@ -115,6 +117,7 @@ fn check_cases(
         summary.cases += 1;
         summary.failed += usize::from(!compared.passed());
         report(&compared);
+        activity.advance(1);
     }
     Ok(summary)
 }

@@ -3,13 +3,14 @@
 //! In: a path; `-` is standard input. Out: the decompressed bytes.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use crate::activity::{Activity, CountedReader};
 use crate::error::{Error, Result};
 
 /// The first bytes of a gzip stream.
@@ -28,8 +29,16 @@ pub type Reader = BufReader<Box<dyn Read>>;
 /// # Errors
 /// If the file cannot be opened or read.
 pub fn open(path: &Path) -> Result<Reader> {
+    open_for("reading", path)
+}
+
+/// Opens a file as [`open`] does. `verb` says what is done with the file while it is read.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for(verb: &str, path: &Path) -> Result<Reader> {
     let source: Box<dyn Read> = if is_standard_input(path) {
-        Box::new(io::stdin())
+        standard_input(verb)
     } else {
         if path.is_dir() {
             return Err(Error::invalid(
@@ -38,9 +47,21 @@ pub fn open(path: &Path) -> Result<Reader> {
                 "Give a file, or - for standard input",
             ));
         }
-        Box::new(File::open(path).map_err(Error::io("open", path))?)
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let activity = Activity::start_with_file(verb, path, &file);
+        Box::new(CountedReader::new(file, activity))
     };
     decompressed(source).map_err(|error| Error::io("read", Path::new(&name(path)))(error))
+}
+
+/// Standard input, as an activity unless a person types it.
+fn standard_input(verb: &str) -> Box<dyn Read> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return Box::new(input);
+    }
+    let activity = Activity::start(format_args!("{verb} standard input"), None);
+    Box::new(CountedReader::new(input, activity))
 }
 
 /// Whether a path means standard input.

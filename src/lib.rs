@@ -63,6 +63,7 @@
 // They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+pub mod activity;
 pub mod bench;
 pub mod check;
 pub mod checkpoint;

@@ -14,20 +14,28 @@ use super::harness::{apply, test, trial, trials};
 
 /// Every module of the crate, lowest first, and all the others that it imports.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("activity", &[]),
     ("error", &[]),
     ("hash", &[]),
     ("tensor", &[]),
     ("field", &["error"]),
-    ("decompress", &["error"]),
+    ("decompress", &["activity", "error"]),
     ("device", &["error", "tensor"]),
     ("kernels", &["error", "tensor", "field", "device"]),
     ("model", &["error", "tensor", "field", "device", "kernels"]),
     (
         "corpus",
-        &["error", "hash", "tensor", "field", "decompress"],
+        &[
+            "activity",
+            "error",
+            "hash",
+            "tensor",
+            "field",
+            "decompress",
+        ],
     ),
-    ("ngram", &["error", "decompress"]),
-    ("check", &["error", "device", "kernels"]),
+    ("ngram", &["activity", "error", "decompress"]),
+    ("check", &["activity", "error", "device", "kernels"]),
     (
         "data_loader",
         &["error", "tensor", "device", "model", "corpus"],
@@ -40,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "mixture",
         &[
+            "activity",
             "error",
             "tensor",
             "device",
@@ -86,6 +95,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
+            "activity",
             "error",
             "tensor",
             "device",
@@ -101,6 +111,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "checkpoint",
         &[
+            "activity",
             "error",
             "hash",
             "field",
@@ -119,6 +130,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "activity",
             "error",
             "tensor",
             "field",

@@ -5,7 +5,7 @@
 //! open keeps its content when another file takes its name.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::transaction::{Journal, open};
 use super::{FILES, FORMAT, check_is_directory};
+use crate::activity::{Activity, CountedReader, read_to_end};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 
@@ -67,11 +68,8 @@ impl CheckpointFiles {
     /// # Errors
     /// If it is missing or cannot be read.
     pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let mut file = self.rewind(name)?;
-        file.read_to_end(&mut bytes)
-            .map_err(Error::io("read", &self.path(name)))?;
-        Ok(bytes)
+        let path = self.path(name);
+        read_to_end(self.rewind(name)?, &path).map_err(Error::io("read", &path))
     }
 
     /// Reads a UTF-8 file.
@@ -93,7 +91,9 @@ impl CheckpointFiles {
     /// # Errors
     /// If it is missing or cannot be read.
     pub(super) fn sha256(&self, name: &str) -> Result<String> {
-        Hash::of(self.rewind(name)?).map_err(Error::io("read", &self.path(name)))
+        let (file, path) = (self.rewind(name)?, self.path(name));
+        let activity = Activity::start_with_file("checking", &path, file);
+        Hash::of(CountedReader::new(file, activity)).map_err(Error::io("read", &path))
     }
 
     /// Reads a JSON file with a `version` field.

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
-use super::waiting::Waiting;
 use super::{DeviceFlags, sentence_tags};
 use crate::corpus::{TextReport, UnknownWords, read_tokens};
 use crate::decompress;
@@ -181,9 +180,7 @@ impl EvalRun<'_> {
         take: &mut dyn FnMut(&mut Output, &TokenScore<'_>) -> Result<()>,
     ) -> Result<(Evaluation, TextReport)> {
         let unit = self.sources.checkpoints[0].description.unit;
-        let reading = Waiting::reading(path);
         let (tokens, report) = read_tokens(path, unit, &self.sources.vocabulary)?;
-        drop(reading);
         sentence_tags::note(&decompress::name(path), report.tags);
         let sources = &self.flags.mix.sources;
         let mut components = self.sources.components(
@@ -193,8 +190,6 @@ impl EvalRun<'_> {
             self.options,
             sources,
         )?;
-        let prints_tokens = self.flags.format == Some(EvalFormat::Rnnlm);
-        let evaluating = (!prints_tokens).then(|| Waiting::evaluating(tokens.len()));
         let output = &mut self.output;
         let evaluation = mixture::read(
             &mut self.device,
@@ -202,12 +197,8 @@ impl EvalRun<'_> {
             self.weights,
             &tokens,
             &self.sources.vocabulary,
-            &mut |score| {
-                evaluating.iter().for_each(Waiting::count);
-                take(output, score)
-            },
+            &mut |score| take(output, score),
         )?;
-        drop(evaluating);
         drop(components);
         if self.options.dynamic.is_some() {
             self.sources.reset(&mut self.device, self.models)?;

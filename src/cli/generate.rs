@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::{LoadedModel, ModelFlags};
+use crate::activity::Activity;
 use crate::corpus::{TextWriter, UNKNOWN, Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -187,6 +188,8 @@ impl TokenSource<'_> {
             StopAfter::Tokens(tokens) => tokens,
             StopAfter::Sentences(sentences) => sentences.saturating_mul(MAX_SENTENCE_LENGTH),
         };
+        let (StopAfter::Tokens(total) | StopAfter::Sentences(total)) = stop;
+        let activity = Activity::start("generating", Some(total as u64));
         let mut ended = 0;
         for _ in 0..limit {
             if matches!(stop, StopAfter::Sentences(sentences) if ended == sentences) {
@@ -194,6 +197,9 @@ impl TokenSource<'_> {
             }
             let token = self.generator.next_token(self.device, self.model)?;
             ended += usize::from(token == 0);
+            if token == 0 || matches!(stop, StopAfter::Tokens(_)) {
+                activity.advance(1);
+            }
             take(token)?;
         }
         Ok(())

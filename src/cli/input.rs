@@ -15,9 +15,10 @@ pub(super) struct InputLines {
 }
 
 impl InputLines {
+    /// Opens a file whose lines are scored.
     pub(super) fn open(path: &Path) -> Result<Self> {
         Ok(Self {
-            reader: decompress::open(path)?,
+            reader: decompress::open_for("scoring", path)?,
             path: path.to_owned(),
             count: 0,
         })

@@ -211,6 +211,7 @@ impl Cli {
     /// If the subcommand fails.
     pub fn run(self) -> Result<ExitCode> {
         let mut exit_code = ExitCode::SUCCESS;
+        waiting::show_activities();
         match self.command {
             Subcommand::Train(flags) => flags
                 .device

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
 use super::{DeviceFlags, model, sentence_tags};
+use crate::activity::Activity;
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
 use crate::decompress;
@@ -188,9 +189,11 @@ fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<
     let reader = NgramReader::new(model, vocabulary)?;
     let (tokens, report) = read_tokens(text, Unit::Word, vocabulary)?;
     sentence_tags::note(&decompress::name(text), report.tags);
+    let activity = Activity::start("evaluating", Some(tokens.len() as u64));
     let mut history = reader.start();
     let mut nats = 0.0;
     for token in tokens.iter() {
+        activity.advance(1);
         let (log_probability, next) = reader.next(&history, token);
         if token != NONE {
             nats -= log_probability;
@@ -280,13 +283,20 @@ impl NgramFlags {
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
         let mut generator = ParallelGenerator::new(&mut device, &model, self.seed)?;
+        let activity = Activity::start(
+            "generating text",
+            Some(self.tokens as u64),
+        );
         let mut token_count = 0;
         while token_count < self.tokens {
+            let before = token_count;
             for sentence in generator.sentences(&mut device, &model)? {
                 token_count += sentence.len() + 1;
                 counting.add_sentence(&sentence)?;
             }
+            activity.advance((token_count - before) as u64);
         }
+        drop(activity);
         stderr_line!("the network generated {token_count} tokens");
         Ok(checkpoint.vocabulary)
     }

@@ -1,23 +1,40 @@
 //! Writes results to standard output, and protects files that exist.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::waiting;
 use crate::error::{Error, Result};
 
 const STANDARD_OUTPUT: &str = "to standard output";
 
 /// Standard output, buffered.
 pub(super) struct Output {
-    writer: BufWriter<StdoutLock<'static>>,
+    writer: BufWriter<Stdout>,
+}
+
+/// Standard output. On a terminal, results end what it shows about progress.
+struct Stdout(StdoutLock<'static>);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.is_terminal() {
+            waiting::stop();
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 impl Output {
     pub(super) fn new() -> Self {
         Self {
-            writer: BufWriter::new(io::stdout().lock()),
+            writer: BufWriter::new(Stdout(io::stdout().lock())),
         }
     }
 

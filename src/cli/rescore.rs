@@ -106,7 +106,7 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let models = sources.load(&mut device)?;
     let options = NetworkOptions::default();
     let weights = sources.weights(&mut device, &models, options, &flags.sources)?;
-    let input = decompress::open(&flags.file)?;
+    let input = decompress::open_for("rescoring", &flags.file)?;
     let mut reader = NbestReader::new(input, &flags.file, flags.form, flags.ids);
     let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
     let mut printer = RescorePrinter::new(flags);

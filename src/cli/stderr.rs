@@ -4,6 +4,8 @@
 use std::fmt::Arguments;
 use std::io::Write;
 
+use super::waiting::without_line;
+
 /// Writes a line to standard error, if that is possible.
 macro_rules! stderr_line {
     ($($argument:tt)*) => { $crate::cli::stderr::write_line(format_args!($($argument)*)) };
@@ -12,5 +14,6 @@ macro_rules! stderr_line {
 /// Writes a line to standard error, if that is possible.
 pub fn write_line(line: Arguments<'_>) {
     // One write per line, so that lines of several processes do not mix.
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    let line = format!("{line}\n");
+    let _ = without_line(|| std::io::stderr().write_all(line.as_bytes()));
 }

@@ -4,6 +4,7 @@
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use super::grammar::Grammar;
+use crate::activity::Activity;
 use crate::error::{Error, Result};
 
 /// Number of sentences of the corpus: the training part followed by the validation part.
@@ -35,7 +36,9 @@ pub fn draw(sentences: usize, seed: u64) -> Result<SampledText> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut text = String::new();
     let mut log10_probabilities = Vec::with_capacity(sentences);
+    let activity = Activity::start("drawing sentences", Some(sentences as u64));
     for _ in 0..sentences {
+        activity.advance(1);
         let sentence = grammar.sample(&mut random);
         text.push_str(&sentence.words.join(" "));
         text.push('\n');

@@ -18,6 +18,7 @@ use tokenizers::{
 
 use super::limits::{DEFAULT_SUBWORDS, Limits};
 use super::unit::Unit;
+use crate::activity::Activity;
 use crate::error::{Error, Result};
 pub(super) use file::token_bytes;
 
@@ -112,8 +113,10 @@ impl Subwords {
             .iter()
             .map(|&(piece, count)| (piece.into(), count / divisor))
             .collect();
+        let activity = Activity::start("learning subwords", None);
         let mut model = BPE::default();
         trainer.do_train(&counts, &mut model).map_err(failed)?;
+        drop(activity);
         let mut tokenizer: Tokenizer = Tokenizer::new(model);
         tokenizer
             .with_pre_tokenizer(Some(PRE_TOKENIZER()))

@@ -4,6 +4,7 @@
 //! In: the windows of a text, after each has been evaluated. Out: one gradient step per window.
 
 use super::CHUNK;
+use crate::activity::Activity;
 use crate::corpus::{Streams, Tokens};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
@@ -150,6 +151,7 @@ impl DynamicLearner {
             Mode::Train { history: 0 },
         )?;
         let windows = loader.streams().windows();
+        let activity = Activity::start("collecting statistics of gradients", Some(windows as u64));
         for index in 0..windows {
             let (window, _) = loader.window(device, workspace, index, 0);
             model.forward(device, workspace, &window);
@@ -159,6 +161,7 @@ impl DynamicLearner {
                 device.run(&AddSquares { input, output });
             }
             device.submit();
+            activity.advance(1);
         }
         loader.release(device);
         self.rate *= (windows.max(1) as f32).sqrt();

@@ -22,6 +22,7 @@ pub use network_component::{NetworkComponent, NetworkOptions};
 pub use ngram_component::{NgramComponent, NgramReader, VocabularyDifference};
 pub use weights::{Weights, estimate};
 
+use crate::activity::Activity;
 use crate::corpus::{Tokens, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -164,6 +165,7 @@ fn for_each_token(
     tokens: &Tokens,
     take: &mut dyn FnMut(u32, &[f64]) -> Result<()>,
 ) -> Result<()> {
+    let activity = Activity::start("evaluating", Some(tokens.len() as u64));
     let mut values = vec![0.0; components.len()];
     for first in (0..tokens.len()).step_by(CHUNK) {
         let chunk = first..(first + CHUNK).min(tokens.len());
@@ -171,12 +173,14 @@ fn for_each_token(
             .iter_mut()
             .map(|component| component.read(device, tokens, chunk.clone()))
             .collect::<Result<Vec<_>>>()?;
+        let length = chunk.len() as u64;
         for (offset, position) in chunk.enumerate() {
             for (index, value) in values.iter_mut().enumerate() {
                 *value = log_probabilities[index][offset];
             }
             take(tokens.get(position), &values)?;
         }
+        activity.advance(length);
     }
     components
         .iter_mut()

@@ -13,6 +13,7 @@ use flate2::write::GzEncoder;
 use super::NgramModel;
 use super::arpa_lines::is_separator;
 use super::trie::Path as TriePath;
+use crate::activity::Activity;
 use crate::error::{Error, Result};
 
 /// Writes a file under a temporary name in the same directory, syncs it, and renames it.
@@ -82,21 +83,29 @@ pub(super) fn write_text(model: &NgramModel, out: &mut impl Write) -> io::Result
     for (order, count) in (1..).zip(model.counts()) {
         writeln!(out, "ngram {order}={count}")?;
     }
+    let total: usize = model.counts().iter().sum();
+    let activity = Activity::start("writing the n-gram model", Some(total as u64));
     for order in 1..=model.order() {
         writeln!(out, "\n\\{order}-grams:")?;
-        write_order(model, order, out)?;
+        write_order(model, order, out, &activity)?;
     }
     writeln!(out, "\n\\end\\")
 }
 
 /// Writes the n-grams of an order. Implicit contexts are omitted; the reader inserts them again.
-fn write_order(model: &NgramModel, order: usize, out: &mut impl Write) -> io::Result<()> {
+fn write_order(
+    model: &NgramModel,
+    order: usize,
+    out: &mut impl Write,
+    activity: &Activity,
+) -> io::Result<()> {
     let mut path = TriePath::new(order);
     for (node, &probability) in (0..).zip(&model.probabilities[order - 1]) {
         path.advance_to(&model.trie, node);
         if probability.is_nan() {
             continue;
         }
+        activity.advance(1);
         write!(out, "{}", without_negative_zero(probability))?;
         let separators = std::iter::once('\t').chain(std::iter::repeat(' '));
         for (word, separator) in path.words(&model.trie).zip(separators) {

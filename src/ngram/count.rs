@@ -7,6 +7,7 @@
 //! and any vocabulary, and the nodes are generated in the order of the trie.
 
 use super::trie::{Trie, TrieLevel};
+use crate::activity::Activity;
 
 /// Bytes per n-gram during counting: its last word, its count, and the start of its continuations.
 pub(super) const BYTES_PER_NGRAM: usize = 3 * size_of::<u32>();
@@ -33,6 +34,7 @@ pub(super) fn count_ngrams(
     max_ngrams: usize,
 ) -> Result<NgramCounts, usize> {
     let mut counter = NgramCounter {
+        activity: Activity::start("counting n-grams", Some(text.len() as u64)),
         text,
         end,
         levels: vec![TrieLevel::default(); order],
@@ -47,6 +49,7 @@ pub(super) fn count_ngrams(
 }
 
 struct NgramCounter<'a> {
+    activity: Activity,
     text: &'a [u32],
     /// The id of `</s>`.
     end: u32,
@@ -66,6 +69,9 @@ impl NgramCounter<'_> {
         }
         positions.sort_unstable();
         for run in positions.chunk_by_mut(|one, other| one >> 32 == other >> 32) {
+            if depth == 0 {
+                self.activity.advance(run.len() as u64);
+            }
             if self.ngrams > self.max_ngrams {
                 return Err(self.ngrams);
             }

@@ -24,6 +24,7 @@ use super::options::KneserNeyOptions;
 use super::trie::{Trie, retain};
 use super::type_table::TypeTable;
 use super::{LOG10_ZERO, NgramModel};
+use crate::activity::Activity;
 use crate::error::Result;
 
 /// An estimated model and its discounts.
@@ -73,12 +74,14 @@ pub(super) fn estimate(
     let mut probabilities = Vec::new();
     let mut backoffs = Vec::new();
     let mut discounts = Vec::new();
+    let activity = Activity::start("estimating the n-gram model", Some(total as u64));
     let mut estimator = Estimator::new(counted, start, options);
     for current in 1..=order {
         let interpolated = estimator.next();
         if current > 1 {
             backoffs.push(log10_values(&interpolated.weights));
         }
+        activity.advance(interpolated.probabilities.len() as u64);
         probabilities.push(log10_values(&interpolated.probabilities));
         discounts.push(interpolated.discounts);
         estimator.lower = interpolated.probabilities;

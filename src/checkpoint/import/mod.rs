@@ -12,8 +12,11 @@ mod tensors;
 mod vocabulary;
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
 
 use super::{Checkpoint, Description, FORMAT};
+use crate::activity::read_to_end;
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::kernels::Activation;
@@ -27,6 +30,13 @@ const DECODER_BIAS: &str = "decoder.bias";
 const CLASS_WEIGHT: &str = "decoder.class_weight";
 const COMPRESSION: &str = "compression.weight";
 const DIRECT: &str = "direct.weight";
+
+/// Reads a file of a model.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    File::open(path)
+        .and_then(|file| read_to_end(&file, path))
+        .map_err(Error::io("read", path))
+}
 
 /// The shape of a network, as far as its tensors determine it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,11 @@
 //! of Elman's files state the activation function and the initial state.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use super::names::TensorNames;
 use super::tensors::ForeignTensors;
-use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, vocabulary};
+use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, read_file, vocabulary};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 
@@ -29,7 +28,7 @@ const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 /// If a file cannot be read; a tensor is missing, unknown, not finite or of a wrong shape or type;
 /// or the vocabulary is malformed or has another length.
 pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = read_file(path)?;
     let mut file = ForeignTensors::open(path, &bytes)?;
     let initial_states = file.take_indexed(INITIAL_STATE)?;
     let names = TensorNames::find(&file)?;

@@ -9,7 +9,7 @@ mod reader;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, ImportedShape};
+use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, ImportedShape, read_file};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Binning, Classes, Config};
@@ -30,7 +30,7 @@ const RESTORE: &str = "Restore the file from a copy";
 /// has a word twice, has a word that is not UTF-8, or has classes that are not consecutive words of
 /// the vocabulary.
 pub fn read(path: &Path) -> Result<(Imported, Config)> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = read_file(path)?;
     parse(&bytes, &path.display().to_string())
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
 use crate::cli::sentence_tags;
-use crate::cli::waiting::Waiting;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::decompress;
@@ -107,13 +106,10 @@ pub(super) fn read_corpus(
         Some(vocabulary) => Some(vocabulary),
         None => given()?,
     };
-    let path = text.path();
-    let reading = path.as_deref().map(Waiting::reading);
     let corpus = match vocabulary {
         Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid, unit)?,
         None => Corpus::read(text.source(), valid, unit, limits)?,
     };
-    drop(reading);
     let files = text.path().into_iter().chain(valid.map(Path::to_owned));
     let names: Vec<String> = files
         .map(|path| decompress::name(&path).to_string())

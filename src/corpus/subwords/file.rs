@@ -1,11 +1,13 @@
 //! Reads a `tokenizer.json` as [`Subwords`] and checks that every text survives encoding and
 //! decoding unchanged.
 
+use std::fs::File;
 use std::path::Path;
 
 use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::Subwords;
+use crate::activity::read_to_end;
 use crate::corpus::unit::Unit;
 use crate::error::{Error, Result};
 
@@ -68,7 +70,9 @@ impl Subwords {
     /// # Errors
     /// If the file cannot be read, or as [`Subwords::parse`].
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = File::open(path)
+            .and_then(|file| read_to_end(&file, path))
+            .map_err(Error::io("read", path))?;
         let file = path.display().to_string();
         let json = String::from_utf8(bytes)
             .map_err(|error| invalid(&file, format!("it is not JSON ({error})"), HINT))?;
