@@ -100,16 +100,17 @@ impl Evaluation {
         let nats = self.nats();
         let mean = |count: fn(TextSize) -> u64| {
             let size = text.size.filter(|_| incomparable.is_none())?;
-            // The perplexity of a very long word overflows.
-            Some(nats / count(size) as f64).filter(|mean| mean.exp().is_finite())
+            Some(nats / count(size) as f64)
         };
+        let bits = |nats: f64| nats / std::f64::consts::LN_2;
         let (word, character) = (mean(|size| size.words), mean(|size| size.characters));
         TextEvaluation {
             words: text.size.map(|size| size.words),
             characters: text.size.map(|size| size.characters),
             word_perplexity: word.map(f64::exp),
+            bits_per_word: word.map(bits),
             character_perplexity: character.map(f64::exp),
-            bits_per_character: character.map(|mean| mean / std::f64::consts::LN_2),
+            bits_per_character: character.map(bits),
             incomparable,
         }
     }
@@ -123,14 +124,16 @@ pub struct TextEvaluation {
     pub words: Option<u64>,
     /// Unicode scalar values, including newlines; none if the text is not UTF-8.
     pub characters: Option<u64>,
-    /// Perplexity per word: e to the power of the text's nats divided by its words; none if the
-    /// model did not predict the whole text.
+    /// Perplexity per word: e to the power of the text's nats divided by its words; infinite where
+    /// that is too large for a number, none if the model did not predict the whole text.
     pub word_perplexity: Option<f64>,
+    /// The base-2 logarithm of the perplexity per word, which is finite.
+    pub bits_per_word: Option<f64>,
     /// Perplexity per character, likewise.
     pub character_perplexity: Option<f64>,
-    /// The base-2 logarithm of the perplexity per character.
+    /// The base-2 logarithm of the perplexity per character, which is finite.
     pub bits_per_character: Option<f64>,
-    /// Why the last three are none.
+    /// Why the last four are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomparable: Option<String>,
 }

@@ -92,6 +92,7 @@ pub mod model;
 pub mod ngram;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+pub(crate) mod output_file;
 pub mod rescore;
 pub mod score;
 pub mod tensor;

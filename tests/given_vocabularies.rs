@@ -1,7 +1,7 @@
 //! Vocabularies and word classes that are given to a run, through the command line.
 
 use super::fine_tuning::{TRAIN, eval, losses, workbench};
-use crate::command::small_text;
+use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
 #[apply(test)]
@@ -227,4 +227,66 @@ fn rejected_classes() {
             "{flags}"
         );
     }
+}
+
+/// The types of a model, in the order of text.
+fn sorted_types(workbench: &Workbench, name: &str) -> Vec<String> {
+    let text = String::from_utf8(workbench.read(&format!("{name}/vocab.txt"))).expect("UTF-8");
+    let mut types: Vec<_> = text.lines().map(str::to_owned).collect();
+    types.sort();
+    types
+}
+
+#[apply(test)]
+fn vocabulary_of_a_model() {
+    let workbench = workbench();
+    // Characters that vocab.txt escapes.
+    let text = "a\\b c\u{b}d e\u{2028}f\na\\\\n <unk> c\n".repeat(20);
+    workbench.write("odd.txt", text);
+    for unit in ["word", "char", "byte"] {
+        let train = format!(
+            "train --train odd.txt --unit {unit} --device cpu --hidden 4 --epochs 1 --batch 2 \
+             --bptt 4"
+        );
+        workbench
+            .run(&format!("{train} --out {unit}"))
+            .succeeds();
+        workbench
+            .run(&format!("{train} --vocab {unit}/vocab.txt --out {unit}2"))
+            .succeeds();
+        let types = sorted_types(&workbench, unit);
+        assert!(types.iter().any(|token| token.starts_with("\\\\") || token.contains("\\\\")));
+        assert_eq!(sorted_types(&workbench, &format!("{unit}2")), types);
+        // From another directory, and beside a text.
+        workbench.write("other.txt", "zz\n");
+        let mut command = workbench.command(&format!(
+            "{} --vocab vocab.txt,../other.txt --out ../{unit}3",
+            train.replace("odd.txt", "../odd.txt")
+        ));
+        command.current_dir(workbench.path(unit));
+        assert!(command.status().expect("it runs").success());
+        let z = if unit == "word" { "zz" } else { "z" };
+        let mut with_other = types.clone();
+        with_other.push(z.to_owned());
+        with_other.sort();
+        assert_eq!(sorted_types(&workbench, &format!("{unit}3")), with_other);
+        workbench
+            .run(&format!(
+                "import --from pytorch {unit}/model.safetensors --vocab {unit}/vocab.txt --unit \
+                 {unit} --out {unit}4"
+            ))
+            .succeeds();
+        let read = |name: &str| workbench.read(&format!("{name}/vocab.txt"));
+        assert!(read(&format!("{unit}4")) == read(unit));
+    }
+    workbench
+        .run("ngram --text odd.txt --vocab word/vocab.txt --order 2 --out lm.arpa")
+        .succeeds();
+    let lm = String::from_utf8(workbench.read("lm.arpa")).expect("UTF-8");
+    for word in ["a\\b", "c\u{b}d", "e\u{2028}f", "a\\\\n"] {
+        assert!(lm.contains(&format!("\t{word}")), "{word:?}");
+    }
+    workbench
+        .run("ngram --text odd.txt --vocab char/vocab.txt --order 2 --out lm2.arpa")
+        .fails(1, &["char/vocab.txt", "characters", "words"]);
 }

@@ -270,3 +270,45 @@ fn models_without_a_common_unit_are_not_compared() {
         );
     }
 }
+
+#[apply(test)]
+fn a_repeated_run_is_complete_in_its_directory() {
+    let workbench = with_subwords();
+    let read = |name: &str| workbench.read(name);
+    let train = "train --device cpu --epochs 1";
+    // The first model is given by a relative path, from another directory.
+    std::fs::create_dir(workbench.path("inner")).expect("a directory made");
+    let mut command = workbench.command(&format!(
+        "{train} --config ../model --train ../train.txt --out ../again"
+    ));
+    command.current_dir(workbench.path("inner"));
+    assert!(command.status().expect("it runs").success());
+    assert!(read("again/tokenizer.json") == read("model/tokenizer.json"));
+    let eval = |model: &str| {
+        workbench
+            .run(&format!(
+                "eval --text train.txt --device cpu --json --model {model}"
+            ))
+            .succeeds()
+            .stdout
+    };
+    let before = eval("again");
+    // It needs neither the first model nor its own place.
+    std::fs::rename(workbench.path("model"), workbench.path("elsewhere")).expect("moved");
+    std::fs::rename(workbench.path("again"), workbench.path("inner/moved")).expect("moved");
+    assert_eq!(eval("inner/moved"), before);
+    workbench
+        .run(&format!(
+            "{train} --config inner/moved --train train.txt --out third"
+        ))
+        .succeeds();
+    assert!(read("third/model.safetensors") == read("inner/moved/model.safetensors"));
+    workbench
+        .run("train --resume inner/moved --train train.txt --device cpu --epochs 2")
+        .succeeds();
+    // Into its own directory.
+    workbench
+        .run(&format!("{train} --config third --out third --force"))
+        .succeeds();
+    assert!(read("third/tokenizer.json") == read("elsewhere/tokenizer.json"));
+}

@@ -82,6 +82,25 @@ fn words_are_counted_apart() {
             report.stderr
         );
     }
+    // An n-gram model of the network's words.
+    for (model, counts_of_it) in [("with", [0, 8, 9]), ("without", [9, 9, 0])] {
+        run(&format!(
+            "ngram --text train.txt --vocab {model}/vocab.txt --order 2 --out {model}.arpa"
+        ));
+        let ngram = format!("ngram --arpa {model}.arpa --test lines.txt");
+        let report = run(&format!("{ngram} --json")).json();
+        assert_eq!(counts(&report), counts_of_it.map(Value::from), "{model}");
+        let eval = run(&format!(
+            "eval --device cpu --text lines.txt --model {model}"
+        ));
+        let of = |text: &str| -> Vec<String> {
+            let is_count = |line: &&str| line.contains("<unk>") || line.starts_with("unknown");
+            text.lines().filter(is_count).map(str::to_owned).collect()
+        };
+        let counted = of(&run(&ngram).stdout);
+        assert!(counted[0].starts_with("unknown words      "), "{counted:?}");
+        assert_eq!(counted, of(&eval.stdout)[..counted.len()], "{model}");
+    }
     workbench.write("known.txt", "the the\n");
     let known = run("score --device cpu known.txt --model without");
     assert!(!known.stderr.contains("unknown words"), "{}", known.stderr);

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{LOG, LockedDirectory, replace_file};
+use super::transaction::replace_file;
+use super::{LOG, LockedDirectory};
 use crate::error::{Error, Result};
 use crate::train::Progress;
 

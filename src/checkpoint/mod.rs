@@ -24,7 +24,6 @@ pub use lock::{LockedDirectory, is_leftover};
 pub use log::TrainingLog;
 pub use reader::CheckpointFiles;
 pub use training::{CorpusRecord, TrainingRecord, TrainingState, save};
-pub use transaction::replace_file;
 pub use vocabulary_file::escape;
 
 use crate::corpus::{Subwords, Unit, Vocabulary};
@@ -38,7 +37,8 @@ pub const FORMAT: u32 = 1;
 
 const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
-const VOCABULARY: &str = "vocab.txt";
+/// The types, one on each line, with escapes.
+pub const VOCABULARY: &str = "vocab.txt";
 /// The tokenizer of a subword model, in Hugging Face's format.
 pub const TOKENIZER: &str = "tokenizer.json";
 const TRAINING_TENSORS: &str = "training.safetensors";
@@ -141,6 +141,14 @@ impl CheckpointFiles {
             parameters,
             initial_states: (!initial_states.is_empty()).then_some(initial_states),
         })
+    }
+
+    /// Only the vocabulary.
+    ///
+    /// # Errors
+    /// If a file is missing, invalid, or does not match the configuration.
+    pub fn vocabulary(&self, description: &Description) -> Result<Vocabulary> {
+        read_vocabulary(self, description)
     }
 
     /// Only the configuration.

@@ -105,11 +105,12 @@ fn sync_directory(directory: &Path) {
     }
 }
 
-/// Writes a single file: under a temporary name in the same directory, synced, then renamed.
+/// Writes a single file: under a temporary name in the same directory, synced, then renamed. Only
+/// for the process that writes.
 ///
 /// # Errors
 /// If it cannot be written; an existing file is unchanged.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

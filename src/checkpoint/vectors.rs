@@ -6,15 +6,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
-use super::{Checkpoint, replace_file};
+use super::Checkpoint;
 use crate::corpus::{Unit, Vocabulary, is_separator, without_byte_order_mark};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
 use crate::model::parameter_specs;
+use crate::output_file::write_file;
 
 /// Vectors of equal length for some of a vocabulary's words.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,7 +219,7 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         }
         text.push('\n');
     }
-    replace_file(path, text.as_bytes())?;
+    write_file(path, |mut file| file.write_all(text.as_bytes()))?;
     Ok(size)
 }
 

@@ -14,7 +14,7 @@ pub(super) struct CheckFlags {
     #[command(flatten)]
     pub(super) device: DeviceFlags,
     /// Print every case, not only those that fail
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     verbose: bool,
     /// Print one JSON object
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod rnnlm;
 
+use std::f64::consts::LN_2;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -305,6 +306,11 @@ fn print_summary(
         evaluation.log10_prob
     ))?;
     output.line(format_args!("tokens             {}", evaluation.tokens))?;
+    print_unknown(output, unknown)
+}
+
+/// Prints the counts of unknown words.
+pub(super) fn print_unknown(output: &mut Output, unknown: &UnknownWords) -> Result<()> {
     output.line(format_args!("unknown words      {unknown}"))?;
     match unknown.predicted_as_unk {
         0 => Ok(()),
@@ -314,10 +320,14 @@ fn print_summary(
 
 /// Prints the measures by word and character, which compare models of different units.
 fn print_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
-    if let (Some(words), Some(value)) = (by_text.words, by_text.word_perplexity) {
+    if let (Some(words), Some(value), Some(bits)) = (
+        by_text.words,
+        by_text.word_perplexity,
+        by_text.bits_per_word,
+    ) {
         output.line(format_args!(
             "per word           {}  ({words} words and line endings)",
-            perplexity(value, value.ln(), 4)
+            perplexity(value, bits * LN_2, 4)
         ))?;
     }
     if let (Some(characters), Some(value), Some(bits)) = (
@@ -327,7 +337,7 @@ fn print_by_text(output: &mut Output, by_text: &TextEvaluation) -> Result<()> {
     ) {
         output.line(format_args!(
             "per character      {}  ({characters} characters, {bits:.4} bits each)",
-            perplexity(value, value.ln(), 4)
+            perplexity(value, bits * LN_2, 4)
         ))?;
     }
     match &by_text.incomparable {

@@ -1,5 +1,7 @@
 //! `elman export`: writes a model as a file for other programs.
 
+#[cfg(feature = "onnx")]
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,14 +9,14 @@ use serde_json::json;
 
 use super::output::{Output, check_overwrite};
 use crate::checkpoint::Checkpoint;
-#[cfg(feature = "onnx")]
-use crate::checkpoint::replace_file;
 use crate::checkpoint::vectors::{self, WordTable};
 #[cfg(not(feature = "onnx"))]
 use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "onnx")]
 use crate::onnx::{OnnxForm, checkpoint_to_onnx};
+#[cfg(feature = "onnx")]
+use crate::output_file::write_file;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportFlags {
@@ -80,7 +82,7 @@ impl ExportFlags {
     #[cfg(feature = "onnx")]
     fn write_onnx(&self, checkpoint: &Checkpoint) -> Result<()> {
         let bytes = checkpoint_to_onnx(checkpoint, self.form)?;
-        replace_file(&self.out, &bytes)?;
+        write_file(&self.out, |mut file| file.write_all(&bytes))?;
         let (form, interface) = match self.form {
             OnnxForm::Sentence => ("sentence", "x [N, L], x_lens [N] -> nll [N]"),
             OnnxForm::Step => (

@@ -124,6 +124,13 @@ impl ImportFlags {
         config.cell = imported.shape.cell.to_owned();
         // Other cells have fixed functions; the field keeps its default, as in training.
         let has_activation = cell_kind(&config).has_activation;
+        if let (Some(activation), false) = (self.activation, has_activation) {
+            return Err(Error::usage(
+                format!("--activation {activation}"),
+                format!("the activations of {} cells are fixed", config.cell),
+                "Omit it",
+            ));
+        }
         if has_activation {
             config.activation = activation.unwrap_or(Activation::Tanh);
         }

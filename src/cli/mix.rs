@@ -176,6 +176,13 @@ impl SourceFlags {
                 "Add --arpa or --lm-prob",
             ));
         }
+        if let (Some(path), true) = (&self.tune, self.models.len() == 1 && self.arpa.is_none()) {
+            return Err(Error::usage(
+                format!("--tune {}", path.display()),
+                "there is one model, whose weight is 1",
+                "Add --arpa FILE or another --model DIR to mix it with, or remove --tune",
+            ));
+        }
         let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
         let vocabulary = checkpoints[0].vocabulary.clone();
         let vocabulary = match self.unknown {

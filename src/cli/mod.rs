@@ -14,6 +14,7 @@ mod eval;
 mod export;
 mod flag_files;
 mod generate;
+mod given_vocabulary;
 mod heap;
 mod import;
 mod input;

@@ -4,14 +4,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 
+use super::eval::print_unknown;
+use super::given_vocabulary::given_vocabulary;
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
 use super::{DeviceFlags, model, sentence_tags};
 use crate::activity::Activity;
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, Vocabulary, read_tokens};
+use crate::corpus::{
+    TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens,
+};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
@@ -32,17 +37,17 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "DIR", conflicts_with = "arpa")]
     model: Option<PathBuf>,
     /// Tokens that the network generates; a good approximation needs hundreds of times the
-    /// network's training text
-    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
-    tokens: usize,
-    /// Seed of the random numbers
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// network's training text [default: 10000000]
+    #[arg(long, value_name = "N", requires = "model")]
+    tokens: Option<usize>,
+    /// Seed of the random numbers of --model [default: 1]
+    #[arg(long, requires = "model")]
+    seed: Option<u64>,
     /// Existing n-gram model to evaluate
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "out"])]
     arpa: Option<PathBuf>,
     /// Length of the longest n-grams in words
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, conflicts_with = "arpa")]
     order: usize,
     /// Texts whose words are the vocabulary, separated by commas, or the vocab.txt of a model, for
     /// an n-gram model to mix it with; other words become <unk> if it is in the vocabulary
@@ -56,10 +61,20 @@ pub(super) struct NgramFlags {
     vocab: Vec<PathBuf>,
     /// Minimum counts of the n-grams of order 3, 4, … that are kept, separated by commas; the
     /// last applies to all higher orders [default: 1]
-    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "N,N",
+        value_delimiter = ',',
+        conflicts_with = "arpa"
+    )]
     min_counts: Vec<u32>,
     /// Memory for counting, in MiB; a text that needs more is an error
-    #[arg(long, value_name = "MIB", default_value_t = 8192)]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 8192,
+        conflicts_with = "arpa"
+    )]
     memory: usize,
     /// ARPA file to write, compressed if its name ends in .gz
     #[arg(long, value_name = "FILE")]
@@ -76,6 +91,9 @@ pub(super) struct NgramFlags {
     #[arg(long)]
     json: bool,
 }
+
+/// Tokens that a network generates by default.
+const DEFAULT_TOKENS: usize = 10_000_000;
 
 pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     flags.check()?;
@@ -134,7 +152,20 @@ fn print_unusual_discounts(estimate: &Estimate) {
     }
 }
 
-fn print_evaluation(output: &mut Output, evaluation: &Evaluation) -> Result<()> {
+/// The evaluation of an n-gram model on a text, with the keys of `elman eval`.
+#[derive(Serialize)]
+struct NgramEvaluation {
+    #[serde(flatten)]
+    by_token: Evaluation,
+    #[serde(flatten)]
+    unknown: UnknownWords,
+}
+
+fn print_evaluation(output: &mut Output, evaluation: &NgramEvaluation) -> Result<()> {
+    let NgramEvaluation {
+        by_token: evaluation,
+        unknown,
+    } = evaluation;
     output.line(format_args!(
         "perplexity         {}",
         perplexity(evaluation.perplexity, evaluation.loss(), 4)
@@ -144,7 +175,7 @@ fn print_evaluation(output: &mut Output, evaluation: &Evaluation) -> Result<()> 
         evaluation.log10_prob
     ))?;
     output.line(format_args!("tokens             {}", evaluation.tokens))?;
-    output.line(format_args!("unknown words      {}", evaluation.oov))
+    print_unknown(output, unknown)
 }
 
 /// The words of an n-gram model that a text can have; the first is the end of a sentence. The
@@ -165,27 +196,12 @@ fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
     )
 }
 
-/// The words of texts, or of the model whose `vocab.txt` is given: the words in that file have
-/// escapes.
-fn given_vocabulary(paths: &[PathBuf]) -> Result<Vocabulary> {
-    let [path] = paths else {
-        return Vocabulary::from_texts(paths, Unit::Word);
-    };
-    let directory = path.parent().filter(|_| path.ends_with("vocab.txt"));
-    let is_model = |directory: &&Path| directory.join("model.safetensors").exists();
-    let checkpoint = directory.filter(is_model).map(Checkpoint::read);
-    match checkpoint.transpose()? {
-        Some(checkpoint) if checkpoint.description.unit == Unit::Word => {
-            let mut types = checkpoint.vocabulary.types().to_vec();
-            types[1..].sort();
-            Vocabulary::new(types)
-        }
-        _ => Vocabulary::from_texts(paths, Unit::Word),
-    }
-}
-
 /// Evaluates an n-gram model on a text.
-fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<Evaluation> {
+fn evaluate(
+    model: &NgramModel,
+    vocabulary: &Vocabulary,
+    text: &Path,
+) -> Result<NgramEvaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
     let (tokens, report) = read_tokens(text, Unit::Word, vocabulary)?;
     sentence_tags::note(&decompress::name(text), report.tags);
@@ -200,7 +216,10 @@ fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<
         }
         history = next;
     }
-    Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())
+    Ok(NgramEvaluation {
+        by_token: Evaluation::new(nats, tokens.known(), tokens.len() - tokens.known())?,
+        unknown: report.unknown,
+    })
 }
 
 impl NgramFlags {
@@ -218,6 +237,14 @@ impl NgramFlags {
                 "there is no n-gram model",
                 "Add --arpa FILE to read one, --text FILE to estimate one from a text, or --model \
                  DIR to estimate one from text that a network generates",
+            ));
+        }
+        let device = self.device.device.as_str();
+        if self.model.is_none() && !["auto", "cpu"].contains(&device) {
+            return Err(Error::usage(
+                format!("--device {device} without --model"),
+                "the device is for the network of --model",
+                "Remove it",
             ));
         }
         let is_estimated = self.arpa.is_none();
@@ -249,7 +276,7 @@ impl NgramFlags {
                 let (vocabulary, tokens, report) = if self.vocab.is_empty() {
                     Vocabulary::of_text(TextSource::File(text), Unit::Word)?
                 } else {
-                    let vocabulary = given_vocabulary(&self.vocab)?;
+                    let vocabulary = given_vocabulary(&self.vocab, Unit::Word)?;
                     let (tokens, report) = read_tokens(text, Unit::Word, &vocabulary)?;
                     (vocabulary, tokens, report)
                 };
@@ -282,13 +309,11 @@ impl NgramFlags {
         }
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
-        let mut generator = ParallelGenerator::new(&mut device, &model, self.seed)?;
-        let activity = Activity::start(
-            "generating text",
-            Some(self.tokens as u64),
-        );
+        let mut generator = ParallelGenerator::new(&mut device, &model, self.seed.unwrap_or(1))?;
+        let tokens = self.tokens.unwrap_or(DEFAULT_TOKENS);
+        let activity = Activity::start("generating text", Some(tokens as u64));
         let mut token_count = 0;
-        while token_count < self.tokens {
+        while token_count < tokens {
             let before = token_count;
             for sentence in generator.sentences(&mut device, &model)? {
                 token_count += sentence.len() + 1;

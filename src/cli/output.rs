@@ -75,7 +75,7 @@ fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
 }
 
-/// Checks that no existing file is overwritten without --force.
+/// Checks that no existing file is overwritten without --force. Devices and pipes are written to.
 pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
     if file.is_dir() {
         return Err(Error::invalid(
@@ -84,7 +84,7 @@ pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
             "Give --out the name of a file",
         ));
     }
-    if file.exists() && !force {
+    if file.is_file() && !force {
         return Err(Error::invalid(
             file.display().to_string(),
             "it exists",

@@ -59,7 +59,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<(Cli, ArgMatches), clap::E
 /// The error of a command line that [`parse`] refuses. Where `clap` says best what is wrong, or
 /// the user asked for help, it is printed and the process ends here.
 pub(super) fn usage_error(arguments: &[OsString], error: &clap::Error) -> Error {
-    match explain(error, subcommand_of(arguments)) {
+    match explain(arguments, error, subcommand_of(arguments)) {
         Some(explained) => explained,
         None => output::print_and_exit(error),
     }
@@ -71,7 +71,11 @@ fn subcommand_of(arguments: &[OsString]) -> Option<clap::Command> {
     command().find_subcommand(name).cloned()
 }
 
-fn explain(error: &clap::Error, subcommand: Option<clap::Command>) -> Option<Error> {
+fn explain(
+    arguments: &[OsString],
+    error: &clap::Error,
+    subcommand: Option<clap::Command>,
+) -> Option<Error> {
     match error.kind() {
         ErrorKind::ValueValidation => {
             let what = format!(
@@ -91,7 +95,7 @@ fn explain(error: &clap::Error, subcommand: Option<clap::Command>) -> Option<Err
             };
             Some(Error::usage(invalid_flag(error)?, "it needs a value", hint))
         }
-        ErrorKind::MissingRequiredArgument => missing(error, &subcommand?),
+        ErrorKind::MissingRequiredArgument => missing(arguments, error, &subcommand?),
         _ => None,
     }
 }
@@ -104,15 +108,24 @@ pub(super) fn invalid_value(error: &clap::Error) -> Option<&'static str> {
 }
 
 /// The error about the first flag that is missing.
-fn missing(error: &clap::Error, subcommand: &clap::Command) -> Option<Error> {
-    let ContextValue::Strings(arguments) = error.get(ContextKind::InvalidArg)? else {
-        return None;
-    };
+fn missing(
+    given: &[OsString],
+    error: &clap::Error,
+    subcommand: &clap::Command,
+) -> Option<Error> {
+    let arguments = missing_flags(error)?;
     let flag = arguments.first()?.split(' ').next()?;
     let name = flag.strip_prefix("--")?;
     let mut all = subcommand.get_arguments();
     let argument = all.find(|argument| argument.get_long() == Some(name))?;
     let help = argument.get_help()?.to_string();
+    if let Some(other) = requiring(given, &arguments[0]) {
+        return Some(Error::usage(
+            format!("{other} without {flag}"),
+            format!("it has an effect only with {flag}"),
+            format!("Add {flag}, or remove {other}. {flag} gives this: {help}"),
+        ));
+    }
     let others = match arguments.len() {
         1 => String::new(),
         _ => format!(" (as are {})", arguments[1..].join(", ")),
@@ -122,6 +135,30 @@ fn missing(error: &clap::Error, subcommand: &clap::Command) -> Option<Error> {
         format!("it is missing{others}"),
         format!("It gives this: {help}"),
     ))
+}
+
+/// The flags that are missing, with their values.
+fn missing_flags(error: &clap::Error) -> Option<&[String]> {
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::Strings(flags) => Some(flags),
+        _ => None,
+    }
+}
+
+/// The given flag without which `missing` would not be missing.
+fn requiring(given: &[OsString], missing: &String) -> Option<String> {
+    let is_flag = |index: usize| given[index].to_string_lossy().starts_with("--");
+    let flags = (2..given.len()).filter(|&index| is_flag(index));
+    flags.into_iter().find_map(|index| {
+        let next = (index + 1..given.len()).find(|&next| is_flag(next));
+        let others = [&given[..index], &given[next.unwrap_or(given.len())..]].concat();
+        let is_missing = parse(&others).is_err_and(|error| {
+            missing_flags(&error).is_some_and(|flags| flags.contains(missing))
+        });
+        let flag = given[index].to_string_lossy();
+        let name = flag.split('=').next().unwrap_or_default().to_owned();
+        (!is_missing).then_some(name)
+    })
 }
 
 /// The flag that an error is about, without its values.

@@ -1,9 +1,10 @@
 //! The flags that describe a run: to repeat it, and to find what a resumed run may not change.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::table_flags::flags_of;
+use super::train::model_conditions;
 use crate::checkpoint::{CheckpointFiles, CorpusRecord, Description, TOKENIZER, TrainingRecord};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
@@ -27,7 +28,6 @@ fn flags_of_saved(description: &Description, record: TrainingRecord) -> Vec<Flag
     let files = [
         ("train", record.corpus.train),
         ("valid", record.corpus.valid),
-        ("vectors", record.corpus.vectors),
     ];
     for (name, path) in files {
         flags.extend(path.map(|path| (name.to_owned(), path.into_os_string())));
@@ -50,6 +50,7 @@ pub(super) fn flags_to_repeat(directory: &Path) -> Result<Vec<Flag>> {
         ));
     }
     let mut flags = flags_of_saved(&description, record);
+    model_conditions::retain_effective(&mut flags, &description.config);
     let is_subwords = |(name, value): &Flag| name == "unit" && value == Unit::Bpe.name();
     if flags.iter().any(is_subwords) {
         flags
@@ -79,6 +80,8 @@ pub(super) fn run_flags(
 /// The flags that say what the tokens are.
 fn vocabulary_flags(unit: Unit, corpus: &CorpusRecord) -> Vec<Flag> {
     let mut flags = vec![("unit".to_owned(), OsString::from(unit.name()))];
+    let vectors = corpus.vectors.clone().map(PathBuf::into_os_string);
+    flags.extend(vectors.map(|path| ("vectors".to_owned(), path)));
     if let Some(path) = &corpus.tokenizer {
         flags.push(("tokenizer".to_owned(), path.clone().into_os_string()));
     } else if !corpus.vocab.is_empty() {

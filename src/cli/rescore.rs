@@ -35,7 +35,7 @@ pub(super) struct RescoreFlags {
     #[arg(long, hide_possible_values = true)]
     ids: ListIds,
     /// What to print
-    #[arg(long, default_value = "scores")]
+    #[arg(long, default_value = "scores", conflicts_with = "json")]
     output: RescoreOutput,
     /// Factor of the language models' log10 probability before the acoustic score is added
     #[arg(long, default_value_t = 1.0, value_name = "X")]
@@ -111,18 +111,26 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
     let mut printer = RescorePrinter::new(flags);
     loop {
-        let lists = flags.read_batch(&mut reader)?;
+        let (lists, end) = flags.read_batch(&mut reader);
         if lists.is_empty() {
+            end?;
             break;
         }
-        let mut scores = rescorer.score(&mut device, &lists)?.into_iter();
+        let mut scores = Vec::new();
+        let scored = rescorer.score(&mut device, &lists, &mut scores);
+        // The lists before the one that failed have their results.
+        let mut scores = scores.into_iter();
         for list in lists {
+            if scores.len() < list.hypotheses.len() {
+                break;
+            }
             let unknown = rescorer.unknown(&list);
             let ranked = RankedList::new(list, scores.by_ref(), unknown, flags);
             rescorer.carry(&mut device, &ranked)?;
             printer.print(ranked)?;
         }
         printer.flush()?;
+        scored.and(end)?;
     }
     rescorer.finish()?;
     sentence_tags::note(&decompress::name(&flags.file), reader.tags());
@@ -158,6 +166,7 @@ impl RescoreFlags {
                 "Use lists of --form srilm, or omit it",
             ));
         }
+        self.check_total_is_used()?;
         match self.unknown_penalty.filter(|penalty| !penalty.is_finite()) {
             None => Ok(()),
             Some(penalty) => Err(Error::usage(
@@ -168,22 +177,57 @@ impl RescoreFlags {
         }
     }
 
+    /// Checks that the flags of the total score are not given where only the log10 probabilities of
+    /// the language models are printed.
+    fn check_total_is_used(&self) -> Result<()> {
+        let prints_total = self.json || self.output != RescoreOutput::Scores;
+        if prints_total || self.carry == Some(CarriedHypothesis::Best) {
+            return Ok(());
+        }
+        for (flag, value, default) in [
+            ("--lm-scale", self.lm_scale, 1.0),
+            ("--word-penalty", self.word_penalty, 0.0),
+            ("--old-lm-weight", self.old_lm_weight, 0.0),
+        ] {
+            if value != default {
+                return Err(Error::usage(
+                    format!("{flag} {value} with --output scores"),
+                    "the scores are log10 probabilities of the language models, without scale, \
+                     penalty and other scores",
+                    "Use --output best, --output ranked or --json, or remove it",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads lists with about [`BATCH`] hypotheses in total, of standard input those that are there
-    /// already, or only one list if states are carried. Empty at the end of the file.
-    fn read_batch(&self, reader: &mut NbestReader) -> Result<Vec<NbestList>> {
+    /// already, or only one list if states are carried. Empty at the end of the file. With an error
+    /// if there is one after these lists.
+    fn read_batch(&self, reader: &mut NbestReader) -> (Vec<NbestList>, Result<()>) {
         let mut lists = Vec::new();
         let mut hypotheses = 0;
         while hypotheses < BATCH && (lists.is_empty() || self.carry.is_none()) {
             let waits = lists.is_empty() || !decompress::is_standard_input(&self.file);
             let next = if waits {
-                reader.next_list()?
+                reader.next_list()
             } else {
-                reader.next_ready_list()?
+                reader.next_ready_list()
             };
-            let Some(list) = next else { break };
-            hypotheses += list.hypotheses.len();
-            lists.push(list);
+            match next {
+                Ok(Some(list)) => {
+                    hypotheses += list.hypotheses.len();
+                    lists.push(list);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    // Scores do not depend on the rest of a list.
+                    let prints_lines = self.output == RescoreOutput::Scores && !self.json;
+                    lists.extend(reader.incomplete_list().filter(|_| prints_lines));
+                    return (lists, Err(error));
+                }
+            }
         }
-        Ok(lists)
+        (lists, Ok(()))
     }
 }

@@ -1,14 +1,14 @@
 //! `elman score`: prints the log10 probability of each line.
 
+mod printer;
+
 use std::f64::consts::LN_10;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
-use super::output::Output;
 use super::{DeviceFlags, sentence_tags};
 use crate::corpus::{
     SentenceTags, Tokens, Unit, UnknownWords, Vocabulary, without_byte_order_mark,
@@ -18,8 +18,9 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
 use crate::model::Model;
-use crate::score::{Score, Scorer, tokenize_line};
+use crate::score::{Score, Scorer, TokenizedLine, tokenize_line};
 use crate::tensor::NONE;
+use printer::ScorePrinter;
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreFlags {
@@ -66,25 +67,24 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
     let unit = sources.checkpoints[0].description.unit;
     let mut lines = InputLines::open(&flags.file)?;
-    let mut printer = ScorePrinter {
-        flags,
-        vocabulary: &sources.vocabulary,
-        output: Output::new(),
-        report: ScoreReport::default(),
-        unknown: UnknownWords::default(),
-    };
+    let mut printer = ScorePrinter::new(flags, &sources.vocabulary);
     // Models that adapt read one line after the other.
     let is_sequential = options.dynamic.is_some() || options.cache.is_some();
     let batch = if is_sequential { usize::MAX } else { BATCH };
     let mut scorer = None;
     let mut tags = SentenceTags::default();
     loop {
-        let (sentences, unknown) =
-            flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary, &mut tags)?;
+        let SentenceBatch {
+            sentences,
+            unknown,
+            end,
+        } = flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary, &mut tags);
         if sentences.is_empty() {
+            end?;
             break;
         }
-        let scores = if is_sequential {
+        let mut scores = Vec::new();
+        let scored = if is_sequential {
             score_sequentially(
                 &mut device,
                 &sources,
@@ -93,7 +93,8 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                 options,
                 flags,
                 &weights,
-            )?
+                &mut scores,
+            )
         } else {
             let scorer = match &mut scorer {
                 Some(scorer) => scorer,
@@ -105,13 +106,14 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                     &weights,
                 )?),
             };
-            scorer.score(&mut device, &sentences)?
+            scorer.score(&mut device, &sentences, &mut scores)
         };
+        // The lines before the one that failed have their results.
         for ((score, sentence), unknown) in scores.into_iter().zip(&sentences).zip(unknown) {
-            printer.unknown += unknown;
             printer.print(score, sentence, unknown)?;
         }
-        printer.output.flush()?;
+        printer.flush()?;
+        scored.and(end)?;
     }
     if let Some(scorer) = scorer {
         scorer.finish()?;
@@ -123,7 +125,7 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
 impl ScoreFlags {
     /// Reads at most `limit` lines as token ids, of standard input those that are there already, so
     /// that a program that waits for an answer gets it, and adds their sentence tags to `tags`.
-    /// Empty at the end of the file.
+    /// Empty at the end of the file, or where its first line cannot be read.
     fn read_sentences(
         &self,
         lines: &mut InputLines,
@@ -131,32 +133,67 @@ impl ScoreFlags {
         unit: Unit,
         vocabulary: &Vocabulary,
         tags: &mut SentenceTags,
-    ) -> Result<(Vec<Vec<u32>>, Vec<UnknownWords>)> {
-        let mut sentences = Vec::new();
-        let mut unknown = Vec::new();
+    ) -> SentenceBatch {
+        let mut batch = SentenceBatch {
+            sentences: Vec::new(),
+            unknown: Vec::new(),
+            end: Ok(()),
+        };
         let reads_all = limit == usize::MAX;
-        while sentences.len() < limit && (sentences.is_empty() || reads_all || lines.is_ready()) {
-            let Some(line) = lines.next()? else { break };
-            let text = match lines.count {
-                1 => without_byte_order_mark(&line, unit),
-                _ => &line,
-            };
-            let line = tokenize_line(text, unit, vocabulary).map_err(|error| {
-                Error::invalid(
-                    format!("line {} of {}", lines.count, self.file.display()),
-                    error.to_string(),
-                    "Correct the line",
-                )
-            })?;
-            *tags += line.tags;
-            sentences.push(line.ids);
-            unknown.push(line.unknown);
+        while batch.sentences.len() < limit
+            && (batch.sentences.is_empty() || reads_all || lines.is_ready())
+        {
+            match self.read_sentence(lines, unit, vocabulary) {
+                Ok(Some(line)) => {
+                    *tags += line.tags;
+                    batch.sentences.push(line.ids);
+                    batch.unknown.push(line.unknown);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    batch.end = Err(error);
+                    break;
+                }
+            }
         }
-        Ok((sentences, unknown))
+        batch
+    }
+
+    /// Reads a line. `None` at the end of the file.
+    fn read_sentence(
+        &self,
+        lines: &mut InputLines,
+        unit: Unit,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<TokenizedLine>> {
+        let Some(line) = lines.next()? else {
+            return Ok(None);
+        };
+        let text = match lines.count {
+            1 => without_byte_order_mark(&line, unit),
+            _ => &line,
+        };
+        let line = tokenize_line(text, unit, vocabulary).map_err(|error| {
+            Error::invalid(
+                format!("line {} of {}", lines.count, self.file.display()),
+                error.to_string(),
+                "Correct the line",
+            )
+        })?;
+        Ok(Some(line))
     }
 }
 
-/// Scores all lines as one text.
+/// Lines that are scored together.
+struct SentenceBatch {
+    sentences: Vec<Vec<u32>>,
+    /// The unknown words of each line.
+    unknown: Vec<UnknownWords>,
+    /// An error in the line after them.
+    end: Result<()>,
+}
+
+/// Scores all lines as one text, and appends the scores of those that precede an error.
 fn score_sequentially(
     device: &mut Device,
     sources: &Sources,
@@ -165,14 +202,14 @@ fn score_sequentially(
     options: NetworkOptions,
     flags: &ScoreFlags,
     weights: &Weights,
-) -> Result<Vec<Score>> {
+    scores: &mut Vec<Score>,
+) -> Result<()> {
     let tokens: Tokens = sentences
         .iter()
         .flat_map(|sentence| sentence.iter().copied().chain([0]))
         .collect();
     let mut components =
         sources.components(device, models, &tokens, options, &flags.mix.sources)?;
-    let mut scores = Vec::new();
     let mut line = Vec::new();
     let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
     let mut length = lengths.next().unwrap_or(0);
@@ -183,8 +220,7 @@ fn score_sequentially(
             length = lengths.next().unwrap_or(0);
         }
         Ok(())
-    })?;
-    Ok(scores)
+    })
 }
 
 /// Scores independent lines in parallel with all sources.
@@ -232,17 +268,23 @@ impl<'a> BatchScorer<'a> {
         })
     }
 
-    /// The scores of the sentences in the mixture of all sources.
-    fn score(&mut self, device: &mut Device, sentences: &[Vec<u32>]) -> Result<Vec<Score>> {
+    /// Appends the scores of the sentences in the mixture of all sources, those of the sentences that
+    /// precede an error too.
+    fn score(
+        &mut self,
+        device: &mut Device,
+        sentences: &[Vec<u32>],
+        scores: &mut Vec<Score>,
+    ) -> Result<()> {
         let pairs = self.scorers.iter_mut().zip(self.models);
         let model_scores = pairs
             .map(|(scorer, model)| scorer.score(device, model, sentences))
             .collect::<Result<Vec<_>>>()?;
         let has_other = self.ngram.is_some() || self.external_probs.is_some();
         if model_scores.len() == 1 && !has_other {
-            return Ok(model_scores.into_iter().flatten().collect());
+            scores.extend(model_scores.into_iter().flatten());
+            return Ok(());
         }
-        let mut mixed = Vec::with_capacity(sentences.len());
         for (index, sentence) in sentences.iter().enumerate() {
             let mut history = self
                 .ngram
@@ -266,9 +308,9 @@ impl<'a> BatchScorer<'a> {
                 }
                 tokens.push((token != NONE).then(|| self.weights.mean(&parts) / LN_10));
             }
-            mixed.push(Score::new(tokens));
+            scores.push(Score::new(tokens));
         }
-        Ok(mixed)
+        Ok(())
     }
 
     /// Checks that the external probabilities end with the last token.
@@ -277,103 +319,5 @@ impl<'a> BatchScorer<'a> {
             None => Ok(()),
             Some(mut external_probs) => external_probs.end(self.tokens),
         }
-    }
-}
-
-/// Prints scores, or collects them for the JSON object.
-struct ScorePrinter<'a> {
-    flags: &'a ScoreFlags,
-    vocabulary: &'a Vocabulary,
-    output: Output,
-    report: ScoreReport,
-    /// The unknown words of all lines.
-    unknown: UnknownWords,
-}
-
-impl ScorePrinter<'_> {
-    fn print(&mut self, score: Score, sentence: &[u32], unknown: UnknownWords) -> Result<()> {
-        if self.flags.json {
-            self.report.add(score, unknown, self.flags.per_token);
-            return Ok(());
-        }
-        if self.flags.format != Some(ScoreFormat::Rnnlm) {
-            return self.output.line(text(&score, self.flags.per_token));
-        }
-        let tokens = sentence.iter().copied().chain([0]);
-        for (token, log10_prob) in tokens.zip(score.token_log10_probs) {
-            match log10_prob {
-                None => self.output.line("-1\t0\t\tOOV")?,
-                Some(log10_prob) => self.output.line(format_args!(
-                    "{token}\t{:.10}\t{}",
-                    10_f64.powf(log10_prob),
-                    self.vocabulary.token(token)
-                ))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<()> {
-        if self.flags.json {
-            self.output.json(&self.report.json(self.flags.per_token))?;
-        }
-        self.output.flush()?;
-        if self.unknown.oov_words > 0 {
-            stderr_line!("unknown words: {}", self.unknown);
-        }
-        Ok(())
-    }
-}
-
-/// The score of a line as text: numbers separated by tabs, `OOV` for an unknown word.
-fn text(score: &Score, per_token: bool) -> String {
-    let mut text = format!("{:.6}", score.log10_prob);
-    if per_token {
-        for probability in &score.token_log10_probs {
-            text.push('\t');
-            text.push_str(&probability.map_or_else(
-                || "OOV".to_owned(),
-                |probability| format!("{probability:.6}"),
-            ));
-        }
-    }
-    text
-}
-
-/// The JSON object: an array over the lines for each measure.
-#[derive(Default)]
-struct ScoreReport {
-    log10_prob: Vec<f64>,
-    tokens: Vec<usize>,
-    oov: Vec<usize>,
-    oov_words: Vec<u64>,
-    predicted_as_unk: Vec<u64>,
-    token_log10_probs: Vec<Vec<Option<f64>>>,
-}
-
-impl ScoreReport {
-    fn add(&mut self, score: Score, unknown: UnknownWords, per_token: bool) {
-        self.log10_prob.push(score.log10_prob);
-        self.tokens.push(score.tokens);
-        self.oov.push(score.oov);
-        self.oov_words.push(unknown.oov_words);
-        self.predicted_as_unk.push(unknown.predicted_as_unk);
-        if per_token {
-            self.token_log10_probs.push(score.token_log10_probs);
-        }
-    }
-
-    fn json(self, per_token: bool) -> Value {
-        let mut value = json!({
-            "log10_prob": self.log10_prob,
-            "tokens": self.tokens,
-            "oov": self.oov,
-            "oov_words": self.oov_words,
-            "predicted_as_unk": self.predicted_as_unk,
-        });
-        if per_token {
-            value["token_log10_probs"] = json!(self.token_log10_probs);
-        }
-        value
     }
 }

@@ -49,6 +49,18 @@ impl DropoutPlacement {
 }
 
 impl DropoutRates {
+    /// Whether a rate is above 0.
+    pub fn is_used(&self) -> bool {
+        let rates = [
+            self.words,
+            self.input,
+            self.hidden,
+            self.output,
+            self.weights,
+        ];
+        rates.iter().any(|&rate| rate > 0.0)
+    }
+
     /// The rate at a place in a model of `num_layers` recurrent layers.
     pub(super) fn rate(&self, placement: DropoutPlacement, num_layers: usize) -> f32 {
         match placement {

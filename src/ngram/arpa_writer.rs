@@ -3,7 +3,6 @@
 //! In: a model. Out: a file with the n-grams in the order of the model, so that equal models give
 //! identical files.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -15,50 +14,26 @@ use super::arpa_lines::is_separator;
 use super::trie::Path as TriePath;
 use crate::activity::Activity;
 use crate::error::{Error, Result};
+use crate::output_file::write_file;
 
-/// Writes a file under a temporary name in the same directory, syncs it, and renames it.
+/// Writes a file, which takes its name when it is complete.
 pub(super) fn write(model: &NgramModel, path: &Path) -> Result<()> {
     check_tokens(model)?;
-    let Some(name) = path.file_name() else {
-        return Err(Error::invalid(
-            path.display().to_string(),
-            "it is not a file name",
-            "Give the name of a file to write",
-        ));
-    };
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let new = directory.join(format!(".{}.new", name.to_string_lossy()));
     let is_compressed = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let written = write_new(model, &new, is_compressed).map_err(Error::io("write", path));
-    let renamed = written.and_then(|()| fs::rename(&new, path).map_err(Error::io("write", path)));
-    if renamed.is_err() {
-        // Report the first failure.
-        let _ = fs::remove_file(&new);
-    }
-    // Persists the rename. Not all systems can sync directories.
-    if let Ok(handle) = File::open(directory) {
-        let _ = handle.sync_all();
-    }
-    renamed
-}
-
-fn write_new(model: &NgramModel, path: &Path, is_compressed: bool) -> io::Result<()> {
-    let file = File::create(path)?;
-    if is_compressed {
-        let mut encoder = BufWriter::new(GzEncoder::new(&file, Compression::default()));
-        write_text(model, &mut encoder)?;
-        encoder.into_inner()?.finish()?;
-    } else {
-        let mut buffered = BufWriter::new(&file);
-        write_text(model, &mut buffered)?;
-        buffered.flush()?;
-    }
-    file.sync_all()
+    write_file(path, |file| {
+        if is_compressed {
+            let mut encoder = BufWriter::new(GzEncoder::new(file, Compression::default()));
+            write_text(model, &mut encoder)?;
+            encoder.into_inner()?.finish()?;
+            Ok(())
+        } else {
+            let mut buffered = BufWriter::new(file);
+            write_text(model, &mut buffered)?;
+            buffered.flush()
+        }
+    })
 }
 
 /// Checks that every token can be read back.

@@ -110,6 +110,11 @@ impl NbestReader {
         Ok(self.current.take())
     }
 
+    /// The list whose end has not been read, where reading the next line failed.
+    pub fn incomplete_list(&mut self) -> Option<NbestList> {
+        self.current.take()
+    }
+
     /// The next list, if its lines and the line that ends it can be read without waiting.
     ///
     /// # Errors

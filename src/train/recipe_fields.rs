@@ -183,7 +183,12 @@ impl Fields for Recipe {
             access!(min_improvement),
             "An epoch is significant if the validation log-probability improves by this factor",
         )
-        .rule(Rule::NonNegative, "1.003 is the default, as in rnnlm"),
+        .rule(Rule::NonNegative, "1.003 is the default, as in rnnlm")
+        .voided_by(&["schedule"])
+        .condition(schedules(
+            |recipe| recipe.schedule == ScheduleKind::Halve,
+            "it applies to halve",
+        )),
         RecipeField::new(
             "average",
             "",
@@ -296,7 +301,13 @@ impl Fields for Recipe {
             access!(dropout.variational),
             "Use the same dropout masks in all steps of a window",
         )
-        .heading("Dropout"),
+        .heading("Dropout")
+        .condition(Condition {
+            holds: |recipe| !recipe.dropout.variational || recipe.dropout.is_used(),
+            field: "dropout",
+            rule: "there is no dropout",
+            hint: "Set `dropout` too, or remove it",
+        }),
         RecipeField::new(
             "forget_bias",
             "X",

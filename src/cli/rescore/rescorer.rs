@@ -92,8 +92,14 @@ impl<'a> Rescorer<'a> {
         list.hypotheses.iter().map(count).collect()
     }
 
-    /// The log10 probabilities of the hypotheses of all lists, in order.
-    pub(super) fn score(&mut self, device: &mut Device, lists: &[NbestList]) -> Result<Vec<f64>> {
+    /// Appends the log10 probabilities of the hypotheses of all lists, in order, those of the
+    /// hypotheses that precede an error too.
+    pub(super) fn score(
+        &mut self,
+        device: &mut Device,
+        lists: &[NbestList],
+        scores: &mut Vec<f64>,
+    ) -> Result<()> {
         let hypotheses: Vec<&Hypothesis> = lists.iter().flat_map(|list| &list.hypotheses).collect();
         let sequences: Vec<Vec<u32>> = hypotheses
             .iter()
@@ -109,7 +115,6 @@ impl<'a> Rescorer<'a> {
             }
             model_log_probs.push(log_probs);
         }
-        let mut scores = Vec::with_capacity(hypotheses.len());
         for (index, hypothesis) in hypotheses.iter().enumerate() {
             let log_probs: Vec<&[f64]> = model_log_probs
                 .iter()
@@ -117,7 +122,7 @@ impl<'a> Rescorer<'a> {
                 .collect();
             scores.push(self.mix(hypothesis, &sequences[index], &log_probs)? / LN_10);
         }
-        Ok(scores)
+        Ok(())
     }
 
     /// ln P of a hypothesis in the mixture of all sources. `model_log_probs` has ln P of each token

@@ -7,6 +7,7 @@
 mod extend;
 mod flags;
 mod interrupt;
+pub(in crate::cli) mod model_conditions;
 mod progress;
 mod report;
 mod resume;

@@ -99,6 +99,7 @@ impl TrainingRun<'_> {
             "valid_oov": skipped(&self.corpus.valid),
             "diverged": self.is_diverged(),
             "finished": results.outcome == Outcome::Finished,
+            "valid_loss": progress.best_valid_loss,
             "valid_perplexity": progress.best_valid_loss.map(f64::exp),
             "tokens_per_second": last.map(|epoch| epoch.tokens_per_second),
             "seconds": results.seconds,

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::TrainingRun;
 use super::extend::extend;
 use super::flags::TrainFlags;
 use super::texts::TrainingText;
+use super::{TrainingRun, model_conditions};
 use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT, LockedDirectory};
 use crate::corpus::{Corpus, Vocabulary};
+use crate::cli::given_vocabulary::given_vocabulary;
 use crate::decompress;
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
@@ -31,6 +32,13 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
             format!("--{} with --init", flag.replace('_', "-")),
             format!("the model is that of {}", directory.display()),
             "Remove it, or train a new model without --init",
+        ));
+    }
+    if let Some(bias) = flags.recipe.value("forget_bias") {
+        return Err(Error::usage(
+            format!("--forget-bias {bias} with --init"),
+            "the initial parameters are those of the model",
+            "Remove it",
         ));
     }
     let checkpoint = Checkpoint::read(directory)?;
@@ -60,7 +68,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
             let limits = flags.vocabulary.limits()?;
             Corpus::read(text.source(), flags.valid.as_deref(), unit, limits)?.vocabulary
         }
-        texts => Vocabulary::from_texts(texts, unit)?,
+        texts => given_vocabulary(texts, unit)?,
     };
     let before = checkpoint.vocabulary.len();
     let checkpoint = extend(checkpoint, &other)?;
@@ -89,14 +97,7 @@ pub(super) fn start<'a>(
         None => new_model(flags, corpus, &recipe)?,
     };
     description.config.independent = recipe.independent;
-    let dropout_input = flags.recipe.value("dropout_input");
-    if let (Some(rate), 0) = (dropout_input, description.config.embedding_size) {
-        return Err(Error::usage(
-            format!("--dropout-input {rate}"),
-            "there is no embedding",
-            "Add --embedding D, or use --dropout-words",
-        ));
-    }
+    model_conditions::check(flags, &description.config)?;
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
     Ok(TrainingRun {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
+use crate::cli::given_vocabulary::given_vocabulary;
 use crate::cli::sentence_tags;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
@@ -99,7 +100,7 @@ pub(super) fn read_corpus(
     let valid = valid.map(PathBuf::as_path);
     let given = || match (&flags.vocabulary.tokenizer, &flags.vocabulary.vocab) {
         (Some(path), _) => Vocabulary::from_subwords(Subwords::read(path)?).map(Some),
-        (None, texts) if !texts.is_empty() => Vocabulary::from_texts(texts, unit).map(Some),
+        (None, texts) if !texts.is_empty() => given_vocabulary(texts, unit).map(Some),
         _ => Ok(None),
     };
     let vocabulary = match existing {

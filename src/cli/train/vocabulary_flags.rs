@@ -27,7 +27,8 @@ pub(in crate::cli) struct VocabularyFlags {
     /// Hugging Face's format, such as GPT-2's tokenizer.json
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) tokenizer: Option<PathBuf>,
-    /// Use exactly the words of these texts as the vocabulary; comma-separated files
+    /// Use exactly the words of these texts, or of a model's vocab.txt, as the vocabulary;
+    /// comma-separated files
     #[arg(
         long,
         value_name = "FILE,FILE",

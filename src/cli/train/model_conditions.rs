@@ -1,0 +1,71 @@
+//! Fields of a recipe that have an effect only on some models.
+
+use super::flags::TrainFlags;
+use crate::cli::table_flags::Flag;
+use crate::error::{Error, Result};
+use crate::model::Config;
+
+/// A field of a recipe, and the models on which it has an effect.
+struct ModelCondition {
+    field: &'static str,
+    holds: fn(&Config) -> bool,
+    /// Why it has no effect on other models.
+    rule: &'static str,
+    hint: &'static str,
+}
+
+const CONDITIONS: [ModelCondition; 4] = [
+    ModelCondition {
+        field: "dropout_input",
+        holds: |config| config.embedding_size > 0,
+        rule: "there is no embedding",
+        hint: "Add --embedding D, or use --dropout-words",
+    },
+    ModelCondition {
+        field: "dropout_hidden",
+        holds: |config| config.num_layers > 1,
+        rule: "it applies between layers, and there is one layer",
+        hint: "Add --layers N, or use --dropout-output",
+    },
+    ModelCondition {
+        field: "direct_lr",
+        holds: |config| config.direct_size > 0,
+        rule: "there are no direct connections",
+        hint: "Add --direct SIZE, or remove it",
+    },
+    ModelCondition {
+        field: "forget_bias",
+        holds: |config| config.cell != "elman",
+        rule: "Elman cells have no gates",
+        hint: "Add --cell lstm or gru, or remove it",
+    },
+];
+
+/// Checks that every given field of the recipe has an effect on a model.
+///
+/// # Errors
+/// If a field has none; a rate of 0 needs none.
+pub(super) fn check(flags: &TrainFlags, config: &Config) -> Result<()> {
+    for condition in &CONDITIONS {
+        let value = flags.recipe.value(condition.field);
+        let value = value.filter(|value| value.parse() != Ok(0.0) || condition.field == "direct_lr");
+        if let (Some(value), false) = (value, (condition.holds)(config)) {
+            return Err(Error::usage(
+                format!("--{} {value}", condition.field.replace('_', "-")),
+                condition.rule,
+                condition.hint,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the flags that have no effect on a model.
+pub(in crate::cli) fn retain_effective(flags: &mut Vec<Flag>, config: &Config) {
+    flags.retain(|(name, _)| {
+        let condition = CONDITIONS
+            .iter()
+            .find(|condition| condition.field.replace('_', "-") == *name);
+        condition.is_none_or(|condition| (condition.holds)(config))
+    });
+}
