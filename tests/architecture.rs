@@ -26,19 +26,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &["error", "tensor", "field", "device", "kernels"]),
     (
         "corpus",
-        &[
-            "activity",
-            "error",
-            "hash",
-            "tensor",
-            "field",
-            "decompress",
-        ],
+        &["activity", "error", "hash", "tensor", "field", "decompress"],
     ),
-    (
-        "ngram",
-        &["activity", "error", "decompress", "output_file"],
-    ),
+    ("ngram", &["activity", "error", "decompress", "output_file"]),
     ("check", &["activity", "error", "device", "kernels"]),
     (
         "data_loader",

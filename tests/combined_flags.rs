@@ -34,16 +34,21 @@ fn flags_of_ngram() {
             ),
             (
                 "ngram --arpa lm.arpa --test train.txt --tokens 10",
-                &["--tokens without --model"],
+                &["--tokens", "--arpa"],
+            ),
+            (
+                "ngram --arpa lm.arpa --test train.txt --force",
+                &["--force", "--arpa"],
             ),
             (
                 "ngram --text train.txt --test train.txt --tokens 10",
-                &["--tokens without --model"],
+                &["--tokens", "--text"],
             ),
             (
                 "ngram --text train.txt --test train.txt --seed 2",
-                &["--seed without --model"],
+                &["--seed", "--text"],
             ),
+            ("ngram --tokens 10", &["--tokens without --model"]),
             (
                 "ngram --text train.txt --test train.txt --device gpu",
                 &["--device gpu without --model"],
@@ -120,8 +125,17 @@ fn flags_of_measurements() {
                 &["--config", "--hidden"],
             ),
             ("bench --hidden 5", &["--hidden without --vocab-size"]),
-            ("bench --cell gru", &["--cell without --hidden"]),
-            ("bench --config a --batch 8", &["--batch without --hidden"]),
+            ("bench --cell gru", &["--cell without ", "--hidden"]),
+            ("bench --config a --batch 8", &["--batch", "--config"]),
+            (
+                "bench --config a --vocab-size 8",
+                &["--vocab-size", "--config"],
+            ),
+            (
+                "corpus --sentences 3 --delay 4",
+                &["--sentences", "--delay"],
+            ),
+            ("corpus --delay 4", &["--delay without --task"]),
         ],
     );
 }
@@ -162,6 +176,10 @@ fn flags_of_training() {
                 &["--vectors vectors.txt with --resume", "without --vectors"],
             ),
             ("train --extend-vocab", &["--extend-vocab without --init"]),
+            (
+                "train --resume model --extend-vocab",
+                &["--resume", "--extend-vocab"],
+            ),
         ],
     );
     // Some of these fields are part of every run, which can be repeated.

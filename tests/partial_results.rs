@@ -94,9 +94,7 @@ fn json_has_null_for_numbers_that_it_lacks() {
     }
     // The n-gram model gives c the probability 0.
     let run = workbench
-        .run(&format!(
-            "score --device cpu lines.txt --per-token {other}"
-        ))
+        .run(&format!("score --device cpu lines.txt --per-token {other}"))
         .succeeds();
     let json = run.json();
     assert!((json["log10_prob"][0].as_f64().expect("a number") + 800.0).abs() < 1e-6);
@@ -121,9 +119,7 @@ fn training_reports_the_loss_beside_the_perplexity() {
     let workbench = Workbench::new();
     workbench.write("train.txt", crate::command::small_text());
     let run = workbench
-        .run(
-            "train --train train.txt --device cpu --hidden 4 --epochs 1 --batch 4 --bptt 5 --json",
-        )
+        .run("train --train train.txt --device cpu --hidden 4 --epochs 1 --batch 4 --bptt 5 --json")
         .succeeds();
     let loss = run.number("valid_loss");
     assert!((loss.exp() / run.number("valid_perplexity") - 1.0).abs() < 1e-12);

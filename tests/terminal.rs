@@ -173,10 +173,7 @@ fn evaluating_shows_the_percentage() {
     let on_terminal = wait(&workbench, "xterm", line, &shown);
     assert!(on_terminal.contains(" left"), "{on_terminal:?}");
     let on_dumb_terminal = wait(&workbench, "dumb", line, &shown);
-    assert!(
-        !on_dumb_terminal.contains('\u{1b}'),
-        "{on_dumb_terminal:?}"
-    );
+    assert!(!on_dumb_terminal.contains('\u{1b}'), "{on_dumb_terminal:?}");
     let lines = on_dumb_terminal.lines();
     assert_eq!(lines.filter(|line| line.starts_with(&shown)).count(), 1);
 }

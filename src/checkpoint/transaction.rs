@@ -22,12 +22,13 @@ pub(super) const JOURNAL: &str = ".journal";
 const REMOVED: char = '-';
 
 /// A set of files to write into and remove from a directory. Dropping it without
-/// [`Transaction::commit`] changes nothing.
+/// [`Transaction::commit`] changes nothing, and removes its temporary files.
 #[derive(Debug)]
 pub(super) struct Transaction<'a> {
     directory: &'a Path,
     /// The lines of the journal.
     journal: Vec<String>,
+    is_committed: bool,
 }
 
 /// A change that is committed, but may not be complete.
@@ -134,6 +135,7 @@ impl<'a> Transaction<'a> {
         Self {
             directory,
             journal: Vec::new(),
+            is_committed: false,
         }
     }
 
@@ -144,10 +146,9 @@ impl<'a> Transaction<'a> {
         write: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         let path = temporary_path(self.directory, name);
-        write(&path)?;
-        sync(&path)?;
         self.journal.push(name.to_owned());
-        Ok(())
+        write(&path)?;
+        sync(&path)
     }
 
     /// Removes a file if it exists.
@@ -163,7 +164,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Makes all changes.
-    pub(super) fn commit(self) -> Result<()> {
+    pub(super) fn commit(mut self) -> Result<()> {
         let journal = self.directory.join(JOURNAL);
         let new_journal = temporary_path(self.directory, JOURNAL);
         let mut file = File::create(&new_journal).map_err(Error::io("write", &new_journal))?;
@@ -171,8 +172,22 @@ impl<'a> Transaction<'a> {
             .and_then(|()| file.sync_all())
             .map_err(Error::io("write", &new_journal))?;
         fs::rename(&new_journal, &journal).map_err(Error::io("rename", &new_journal))?;
+        self.is_committed = true;
         sync_directory(self.directory);
         recover(self.directory)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.is_committed {
+            return;
+        }
+        let names = self.journal.iter().map(String::as_str).chain([JOURNAL]);
+        for name in names.filter(|name| !name.starts_with(REMOVED)) {
+            // What cannot be removed now is removed by the next process that writes.
+            let _ = fs::remove_file(temporary_path(self.directory, name));
+        }
     }
 }
 
@@ -242,18 +257,35 @@ mod tests {
             transaction
         };
         write("old").commit().expect("committed");
-        drop(write("new"));
+        std::mem::forget(write("new"));
         recover(path).expect("nothing to do");
         assert_eq!(contents(path), ["old", "old"]);
 
         // The journal exists, and one of the files was renamed before the crash.
-        drop(write("new"));
+        std::mem::forget(write("new"));
         fs::write(path.join(JOURNAL), "a\nb").expect("written");
         fs::rename(temporary_path(path, "a"), path.join("a")).expect("renamed");
         assert_eq!(contents(path), ["new", "old"]);
         recover(path).expect("finished");
         assert_eq!(contents(path), ["new", "new"]);
         assert!(!path.join(JOURNAL).exists());
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        fs::write(path.join("a"), "old").expect("written");
+        let mut transaction = Transaction::new(path);
+        transaction.add_bytes("a", b"new").expect("written");
+        let failed = transaction.add("b", |path| {
+            fs::write(path, "half").expect("written");
+            Err(Error::invalid("the disk", "it is full", "Make room"))
+        });
+        failed.expect_err("it fails");
+        drop(transaction);
+        assert_eq!(contents(path), ["old", ""]);
+        assert_eq!(fs::read_dir(path).expect("a directory").count(), 1);
     }
 
     #[test]

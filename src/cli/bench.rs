@@ -31,6 +31,7 @@ pub(super) struct BenchFlags {
         long,
         value_name = "V",
         requires = "hidden",
+        conflicts_with = "config",
         value_parser = clap::value_parser!(u32).range(2..),
     )]
     vocab_size: Option<u32>,
@@ -39,6 +40,7 @@ pub(super) struct BenchFlags {
         long,
         value_name = "CELL",
         requires = "hidden",
+        conflicts_with = "config",
         default_value = "elman",
         value_parser = cell_names(),
     )]
@@ -48,6 +50,7 @@ pub(super) struct BenchFlags {
         long,
         value_name = "L",
         requires = "hidden",
+        conflicts_with = "config",
         default_value_t = 1,
         value_parser = clap::value_parser!(u32).range(1..),
     )]
@@ -57,6 +60,7 @@ pub(super) struct BenchFlags {
         long,
         value_name = "B",
         requires = "hidden",
+        conflicts_with = "config",
         default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..),
     )]
@@ -66,6 +70,7 @@ pub(super) struct BenchFlags {
         long,
         value_name = "T",
         requires = "hidden",
+        conflicts_with = "config",
         default_value_t = 35,
         value_parser = clap::value_parser!(u32).range(1..),
     )]

@@ -20,14 +20,29 @@ pub(super) struct CorpusFlags {
     #[arg(long, value_parser = task_parser())]
     task: Option<&'static Task>,
     /// Number of examples of the task to write [default: 20]
-    #[arg(long, value_name = "N", requires = "task")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "task",
+        conflicts_with = "sentences"
+    )]
     examples: Option<usize>,
     /// Blanks of `copy` or digits of `adding`: the time that the network must remember [default:
     /// 20]
-    #[arg(long, value_name = "N", requires = "task")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "task",
+        conflicts_with = "sentences"
+    )]
     delay: Option<usize>,
     /// Bits of each of the two numbers of `binary-addition` [default: 8]
-    #[arg(long, value_name = "N", requires = "task")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "task",
+        conflicts_with = "sentences"
+    )]
     bits: Option<usize>,
     /// Seed of the random numbers; `elman train` uses the default
     #[arg(long, default_value_t = builtin::SEED)]

@@ -27,7 +27,11 @@ pub(super) fn given_vocabulary(paths: &[PathBuf], unit: Unit) -> Result<Vocabula
     let mut others = Vec::new();
     for path in models {
         let vocabulary = read_types(path, unit)?;
-        others.extend(vocabulary.into_iter().filter(|token| seen.insert(token.clone())));
+        others.extend(
+            vocabulary
+                .into_iter()
+                .filter(|token| seen.insert(token.clone())),
+        );
     }
     others.sort();
     types.extend(others);

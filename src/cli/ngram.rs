@@ -14,9 +14,7 @@ use super::perplexity::perplexity;
 use super::{DeviceFlags, model, sentence_tags};
 use crate::activity::Activity;
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{
-    TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens,
-};
+use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
@@ -38,10 +36,15 @@ pub(super) struct NgramFlags {
     model: Option<PathBuf>,
     /// Tokens that the network generates; a good approximation needs hundreds of times the
     /// network's training text [default: 10000000]
-    #[arg(long, value_name = "N", requires = "model")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "model",
+        conflicts_with_all = ["text", "arpa"],
+    )]
     tokens: Option<usize>,
     /// Seed of the random numbers of --model [default: 1]
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", conflicts_with_all = ["text", "arpa"])]
     seed: Option<u64>,
     /// Existing n-gram model to evaluate
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "out"])]
@@ -80,7 +83,7 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace the file of --out if it exists
-    #[arg(long, requires = "out")]
+    #[arg(long, requires = "out", conflicts_with = "arpa")]
     force: bool,
     /// Text to evaluate the n-gram model on; each line is a separate sentence
     #[arg(long, value_name = "FILE")]
@@ -197,11 +200,7 @@ fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
 }
 
 /// Evaluates an n-gram model on a text.
-fn evaluate(
-    model: &NgramModel,
-    vocabulary: &Vocabulary,
-    text: &Path,
-) -> Result<NgramEvaluation> {
+fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<NgramEvaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
     let (tokens, report) = read_tokens(text, Unit::Word, vocabulary)?;
     sentence_tags::note(&decompress::name(text), report.tags);

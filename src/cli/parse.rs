@@ -108,11 +108,7 @@ pub(super) fn invalid_value(error: &clap::Error) -> Option<&'static str> {
 }
 
 /// The error about the first flag that is missing.
-fn missing(
-    given: &[OsString],
-    error: &clap::Error,
-    subcommand: &clap::Command,
-) -> Option<Error> {
+fn missing(given: &[OsString], error: &clap::Error, subcommand: &clap::Command) -> Option<Error> {
     let arguments = missing_flags(error)?;
     let flag = arguments.first()?.split(' ').next()?;
     let name = flag.strip_prefix("--")?;
@@ -120,10 +116,14 @@ fn missing(
     let argument = all.find(|argument| argument.get_long() == Some(name))?;
     let help = argument.get_help()?.to_string();
     if let Some(other) = requiring(given, &arguments[0]) {
+        let names = arguments
+            .iter()
+            .map(|flag| flag.split(' ').next().unwrap_or_default());
+        let needed = names.collect::<Vec<_>>().join(" and ");
         return Some(Error::usage(
-            format!("{other} without {flag}"),
-            format!("it has an effect only with {flag}"),
-            format!("Add {flag}, or remove {other}. {flag} gives this: {help}"),
+            format!("{other} without {needed}"),
+            format!("it has an effect only with {needed}"),
+            format!("Add {needed}, or remove {other}. {flag} gives this: {help}"),
         ));
     }
     let others = match arguments.len() {
@@ -152,9 +152,8 @@ fn requiring(given: &[OsString], missing: &String) -> Option<String> {
     flags.into_iter().find_map(|index| {
         let next = (index + 1..given.len()).find(|&next| is_flag(next));
         let others = [&given[..index], &given[next.unwrap_or(given.len())..]].concat();
-        let is_missing = parse(&others).is_err_and(|error| {
-            missing_flags(&error).is_some_and(|flags| flags.contains(missing))
-        });
+        let is_missing = parse(&others)
+            .is_err_and(|error| missing_flags(&error).is_some_and(|flags| flags.contains(missing)));
         let flag = given[index].to_string_lossy();
         let name = flag.split('=').next().unwrap_or_default().to_owned();
         (!is_missing).then_some(name)

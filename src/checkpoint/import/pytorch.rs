@@ -11,7 +11,9 @@ use std::path::Path;
 
 use super::names::TensorNames;
 use super::tensors::ForeignTensors;
-use super::{DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, read_file, vocabulary};
+use super::{
+    DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, read_file, vocabulary,
+};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 

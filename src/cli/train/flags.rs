@@ -43,6 +43,7 @@ pub(in crate::cli) struct TrainFlags {
         num_args = 0..=1,
         default_missing_value = "true",
         requires = "init",
+        conflicts_with = "resume",
     )]
     pub(super) extend_vocab: Option<bool>,
     /// Read flags from a file with lines such as `lr = 0.1` or `hidden = [200, 100]`, or repeat the

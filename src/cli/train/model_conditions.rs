@@ -48,7 +48,8 @@ const CONDITIONS: [ModelCondition; 4] = [
 pub(super) fn check(flags: &TrainFlags, config: &Config) -> Result<()> {
     for condition in &CONDITIONS {
         let value = flags.recipe.value(condition.field);
-        let value = value.filter(|value| value.parse() != Ok(0.0) || condition.field == "direct_lr");
+        let value =
+            value.filter(|value| value.parse() != Ok(0.0) || condition.field == "direct_lr");
         if let (Some(value), false) = (value, (condition.holds)(config)) {
             return Err(Error::usage(
                 format!("--{} {value}", condition.field.replace('_', "-")),
