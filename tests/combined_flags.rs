@@ -187,7 +187,8 @@ fn flags_of_training() {
         ("elman", "--hidden 4 --dropout 0.2 --variational"),
         (
             "lstm",
-            "--hidden 4,3 --layers 2 --cell lstm --forget-bias 2 --dropout-hidden 0.1 --variational",
+            "--hidden 4,3 --layers 2 --cell lstm --forget-bias 2 --dropout-hidden 0.1 \
+             --variational",
         ),
     ] {
         workbench

@@ -268,8 +268,8 @@ impl<'a> BatchScorer<'a> {
         })
     }
 
-    /// Appends the scores of the sentences in the mixture of all sources, those of the sentences that
-    /// precede an error too.
+    /// Appends the scores of the sentences in the mixture of all sources, also of the sentences that
+    /// precede an error.
     fn score(
         &mut self,
         device: &mut Device,
