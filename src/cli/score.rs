@@ -268,8 +268,8 @@ impl<'a> BatchScorer<'a> {
         })
     }
 
-    /// Appends the scores of the sentences in the mixture of all sources, also of those that precede
-    /// an error.
+    /// Appends the scores of the sentences in the mixture of all sources, also of those before an
+    /// error.
     fn score(
         &mut self,
         device: &mut Device,
