@@ -16,7 +16,7 @@ use crate::corpus::{
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{self, ExternalProbs, NetworkOptions, NgramReader, Weights};
+use crate::mixture::{self, ExternalProbs, NgramReader, Weights};
 use crate::model::Model;
 use crate::score::{Score, Scorer, TokenizedLine, tokenize_line};
 use crate::tensor::NONE;
@@ -90,7 +90,6 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
                 &sources,
                 &models,
                 &sentences,
-                options,
                 flags,
                 &weights,
                 &mut scores,
@@ -199,11 +198,11 @@ fn score_sequentially(
     sources: &Sources,
     models: &[Model],
     sentences: &[Vec<u32>],
-    options: NetworkOptions,
     flags: &ScoreFlags,
     weights: &Weights,
     scores: &mut Vec<Score>,
 ) -> Result<()> {
+    let options = flags.mix.adaptation.options(!flags.carry)?;
     let tokens: Tokens = sentences
         .iter()
         .flat_map(|sentence| sentence.iter().copied().chain([0]))
