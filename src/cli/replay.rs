@@ -160,7 +160,7 @@ mod tests {
             warm_up: 11,
             patience: Some(4),
             keep: Keep::Last,
-            min_improvement: 1.25,
+            min_improvement: 1.003,
             average: AverageKind::Triggered,
             reduction: LossReduction::Sum,
             accumulate: 2,
@@ -261,6 +261,7 @@ mod tests {
             keep: Keep::Best,
             average: AverageKind::Off,
             lr_decay: 0.5,
+            min_improvement: 1.25,
             ..of(ScheduleKind::Halve)
         };
         let jitter = Recipe {

@@ -151,7 +151,7 @@ mod tests {
             elapsed: Duration::from_secs(10),
         };
         assert_eq!(line(&activity, 80), "reading a.txt   45 %  12s left");
-        assert_eq!(line(&activity, 29), "reading a.…   45 %  12s left");
+        assert_eq!(line(&activity, 29), "reading a.t…   45 %  12s left");
         assert_eq!(line(&activity, 6), "   45 ");
         activity.done = 0;
         assert_eq!(line(&activity, 80), "reading a.txt    0 %");
