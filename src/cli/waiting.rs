@@ -152,7 +152,7 @@ mod tests {
         };
         assert_eq!(line(&activity, 80), "reading a.txt   45 %  12s left");
         assert_eq!(line(&activity, 29), "reading a.t…   45 %  12s left");
-        assert_eq!(line(&activity, 6), "   45 ");
+        assert_eq!(line(&activity, 6), "…   45");
         activity.done = 0;
         assert_eq!(line(&activity, 80), "reading a.txt    0 %");
         activity.done = 1001;
