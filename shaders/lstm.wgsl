@@ -209,7 +209,8 @@ fn step_forward(
         previous_states[position] = previous_state(t, stream, unit);
     }
     let first = lane / 4u * 16u + lane % 4u;
-    let products = vec4<f32>(total(first), total(first + 4u), total(first + 8u), total(first + 12u));
+    let products =
+        vec4<f32>(total(first), total(first + 4u), total(first + 8u), total(first + 12u));
     update_state(t, stream, unit, products);
 }
 

@@ -152,8 +152,8 @@ impl TrainingRun<'_> {
         let streams = self.trainer.validation_streams();
         if streams > 1 {
             stderr_line!(
-                "validation: in {streams} streams; each first reads the {WARM_UP} tokens before its \
-                 part, so the loss is nearly that of elman eval, which reads one"
+                "validation: in {streams} streams; each first reads the {WARM_UP} tokens before \
+                 its part, so the loss is nearly that of elman eval, which reads one"
             );
         }
         for (name, tokens) in [
