@@ -135,9 +135,11 @@ fn clear_if_reset(stream: u32, unit: u32) {
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let stream = workgroup.x;
+    let stream = flat_workgroup(workgroup, workgroups);
+    if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
         // The states need no barrier: an invocation reads only those that it wrote.
@@ -166,9 +168,11 @@ fn forward(
 @compute @workgroup_size(256)
 fn backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let stream = workgroup.x;
+    let stream = flat_workgroup(workgroup, workgroups);
+    if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         for (var unit = lane; unit < size; unit += 256u) {

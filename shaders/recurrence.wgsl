@@ -50,9 +50,11 @@ fn product(column: u32) -> f32 {
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let stream = workgroup.x;
+    let stream = flat_workgroup(workgroup, workgroups);
+    if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
         let previous = (t * arguments.batch + stream) * size;
@@ -76,9 +78,11 @@ fn forward(
 @compute @workgroup_size(256)
 fn backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let stream = workgroup.x;
+    let stream = flat_workgroup(workgroup, workgroups);
+    if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
     // Whether no gradient flows from the next step: it is reset, or it is past the window.
     var is_cut = true;

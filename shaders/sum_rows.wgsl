@@ -10,8 +10,12 @@ override ACCUMULATE: bool = false;
 var<workgroup> partial: array<f32, 256>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = workgroup.x * 16u + lane % 16u;
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column = flat_workgroup(workgroup, workgroups) * 16u + lane % 16u;
     var sum = 0.0;
     if column < arguments.columns {
         for (var row = lane / 16u; row < arguments.rows; row += 16u) {

@@ -11,16 +11,21 @@ var<workgroup> tile: array<f32, 272>;
 @compute @workgroup_size(16, 16)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_id) lane: vec3<u32>,
 ) {
-    let row = workgroup.y * 16u + lane.y;
-    let column = workgroup.x * 16u + lane.x;
+    let flat = flat_workgroup(workgroup, workgroups);
+    let tile_columns = (arguments.columns + 15u) / 16u;
+    let first_row = flat / tile_columns * 16u;
+    let first_column = flat % tile_columns * 16u;
+    let row = first_row + lane.y;
+    let column = first_column + lane.x;
     if row < arguments.rows && column < arguments.columns {
         tile[lane.y * 17u + lane.x] = input[row * arguments.columns + column];
     }
     workgroupBarrier();
-    let output_row = workgroup.x * 16u + lane.y;
-    let output_column = workgroup.y * 16u + lane.x;
+    let output_row = first_column + lane.y;
+    let output_column = first_row + lane.x;
     if output_row < arguments.columns && output_column < arguments.rows {
         output[output_row * arguments.rows + output_column] = tile[lane.x * 17u + lane.y];
     }

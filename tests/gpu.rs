@@ -4,8 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use elman::device::{Device, Gpu, GpuOptions, adapters};
 
+use super::workgroup_memory::poison_workgroup_memory;
+
 /// Every tested way to open the adapter: with all its features, and like a less capable one, with
-/// arguments in a uniform buffer and tables split into shards of a few rows.
+/// arguments in a uniform buffer, tables split into shards of a few rows, little work in each
+/// submission, and wrong values in workgroup memory.
 pub const VARIANTS: [Variant; 2] = [
     Variant {
         name: "immediates",
@@ -13,6 +16,8 @@ pub const VARIANTS: [Variant; 2] = [
         options: GpuOptions {
             immediates: true,
             max_shard_bytes: usize::MAX,
+            max_operations: u64::MAX,
+            rewrite: None,
         },
     },
     Variant {
@@ -21,6 +26,8 @@ pub const VARIANTS: [Variant; 2] = [
         options: GpuOptions {
             immediates: false,
             max_shard_bytes: 600,
+            max_operations: 1_000_000,
+            rewrite: Some(poison_workgroup_memory),
         },
     },
 ];

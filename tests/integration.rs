@@ -70,6 +70,7 @@ mod shaders;
 mod standard_streams;
 mod step_subject;
 mod steps;
+mod submissions;
 mod subwords;
 mod subwords_command;
 mod subwords_errors;
@@ -82,6 +83,7 @@ mod updates;
 mod vectors;
 mod window_updates;
 mod words_of_a_text;
+mod workgroup_memory;
 
 use libtest_mimic::Arguments;
 

@@ -7,8 +7,9 @@ use elman::kernels::cases::{self, Case, Outcome};
 use libtest_mimic::Trial;
 
 use super::compare::{Tolerance, assert_close};
+use super::environment::slow_tests;
 use super::expected;
-use super::harness::{apply, gpu_trials, test, trial, trials};
+use super::harness::{apply, gpu_trials, ignore_unless, test, trial, trials};
 
 /// CPU threads: one, an even split, and an uneven one.
 const THREADS: [usize; 3] = [1, 2, 3];
@@ -22,7 +23,9 @@ fn every_case() -> Vec<Trial> {
         trials.push(trial(format!("{name}::cpu"), move || {
             cpu_against_reference(&on_cpu);
         }));
-        trials.extend(gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu)));
+        let runs = !case.is_slow() || slow_tests();
+        let on_gpu = gpu_trials(&name, move |gpu| gpu_against_cpu(&case, gpu));
+        trials.extend(ignore_unless(runs, on_gpu));
     }
     trials
 }

@@ -6,7 +6,8 @@ pub(super) mod cases;
 mod cpu;
 
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -157,7 +158,7 @@ impl Kernel for GroupedMatmul {
             ),
         };
         let column_blocks = width.div_ceil(64);
-        gpu.launch(
+        gpu.launch_work(
             shader,
             &[("BIAS", bias_columns as f64)],
             bindings,
@@ -171,6 +172,8 @@ impl Kernel for GroupedMatmul {
                 products_offset,
             },
             workgroups(rows * column_blocks, 1),
+            // Each product reads an element of the table from memory.
+            (self.products.len() as u64).saturating_mul(columns as u64) * OPERATIONS_PER_ACCESS,
         );
     }
 }

@@ -5,10 +5,13 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, step_ranges, step_workgroups,
+    FusedDispatch, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, fused_dispatches,
+    step_operations, step_workgroups,
 };
 use super::transpose::Transpose;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// For every step of a window and every stream (Hochreiter and Schmidhuber 1997, Gers 2000;
@@ -172,10 +175,13 @@ fn arguments_of(
     }
 }
 
-/// Loop iterations of an invocation per step: those of the product for each of its units, and those
-/// that read or write gates.
-fn loop_iterations(size: usize) -> usize {
-    size.div_ceil(256) * (size + 16) + 1
+/// The dispatches of the fused schedule, in the order of time.
+fn dispatches(sizes: [usize; 3], gpu: &Gpu) -> Vec<FusedDispatch> {
+    let size = sizes[1];
+    // Of an invocation in a step: those of the product for each of its units, and those that read
+    // or write gates.
+    let iterations = size.div_ceil(256) * (size + 16) + 1;
+    fused_dispatches(sizes, GATES, iterations, gpu.max_operations())
 }
 
 impl Kernel for LstmForward {
@@ -196,26 +202,29 @@ impl Kernel for LstmForward {
                 output: self.weight_t,
             }
             .on_gpu(gpu);
-            for range in step_ranges(time_steps, loop_iterations(size)) {
-                let arguments = arguments_of(&self.reset, [batch, size, time_steps], range);
-                gpu.launch(
+            for dispatch in dispatches([batch, size, time_steps], gpu) {
+                let arguments =
+                    arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
+                gpu.launch_work(
                     &FORWARD,
                     &constants,
                     &self.bindings(&self.weight_t),
                     &arguments,
-                    [to_u32(batch), 1, 1],
+                    workgroups(batch, 1),
+                    dispatch.operations,
                 );
             }
             return;
         }
         let bindings = self.bindings(&self.weight);
         for t in 0..to_u32(time_steps) {
-            gpu.launch(
+            gpu.launch_work(
                 &STEP_FORWARD,
                 &constants,
                 &bindings,
                 &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
                 step_workgroups(batch, size, GATED_UNITS),
+                step_operations(batch, GATES, size),
             );
         }
     }
@@ -259,28 +268,28 @@ impl Kernel for LstmBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
-            for range in step_ranges(time_steps, loop_iterations(size))
-                .into_iter()
-                .rev()
-            {
-                let arguments = arguments_of(&self.reset, [batch, size, time_steps], range);
-                gpu.launch(
+            for dispatch in dispatches([batch, size, time_steps], gpu).into_iter().rev() {
+                let arguments =
+                    arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
+                gpu.launch_work(
                     &BACKWARD,
                     &constants,
                     &bindings,
                     &arguments,
-                    [to_u32(batch), 1, 1],
+                    workgroups(batch, 1),
+                    dispatch.operations,
                 );
             }
             return;
         }
         let mut launch = |t: u32, initial: f64| {
-            gpu.launch(
+            gpu.launch_work(
                 &STEP_BACKWARD,
                 &[self.reset.constant(), ("INITIAL", initial)],
                 &bindings,
                 &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
                 step_workgroups(batch, size, STEP_UNITS),
+                step_operations(batch, GATES, size),
             );
         };
         (0..to_u32(time_steps)).rev().for_each(|t| launch(t, 0.0));

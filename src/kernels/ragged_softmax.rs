@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -105,7 +106,7 @@ impl Kernel for RaggedSoftmax {
         let (rows, rows_offset) = Binding::with_offset(&self.rows);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         let count = self.rows.len() / ROW_FIELDS;
-        gpu.launch(
+        gpu.launch_work(
             &SHADER,
             &[
                 ("GRADIENT", f64::from(u8::from(self.gradient))),
@@ -120,6 +121,7 @@ impl Kernel for RaggedSoftmax {
                 scale: self.scale,
             },
             workgroups(count, 1),
+            3 * self.logits.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

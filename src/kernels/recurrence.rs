@@ -9,10 +9,12 @@ use rayon::prelude::*;
 use super::activation::Activation;
 use super::parallel::for_row_chunks;
 use super::recurrent::{
-    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, step_ranges, transpose_weight,
+    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, fused_dispatches, transpose_weight,
 };
 use super::transpose::Transpose;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
@@ -109,8 +111,12 @@ pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str
     [("ACTIVATION", activation.constant()), reset.constant()]
 }
 
-/// The arguments of a window's dispatches, in the order of time.
-fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> Vec<Arguments> {
+/// The arguments and operations of a window's dispatches, in the order of time.
+fn window_dispatches(
+    reset: &Reset,
+    sizes @ [batch, hidden_size, time_steps]: [usize; 3],
+    max_operations: u64,
+) -> Vec<(Arguments, u64)> {
     // An invocation computes every 256th unit, and reads or writes it a few times.
     let iterations_per_step = hidden_size.div_ceil(256) * (hidden_size / 4 + 8) + 1;
     let arguments = |[first_step, end_step]: [u32; 2]| Arguments {
@@ -122,9 +128,9 @@ fn window_arguments(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3])
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
-    step_ranges(time_steps, iterations_per_step)
+    fused_dispatches(sizes, 1, iterations_per_step, max_operations)
         .into_iter()
-        .map(arguments)
+        .map(|dispatch| (arguments(dispatch.steps), dispatch.operations))
         .collect()
 }
 
@@ -208,8 +214,9 @@ impl Kernel for RecurrenceForward {
         }
         .on_gpu(gpu);
         let sizes = self.sizes();
-        for arguments in &window_arguments(&self.reset, sizes) {
-            gpu.launch(
+        let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        for (arguments, operations) in &dispatches {
+            gpu.launch_work(
                 &FORWARD,
                 &constants(&self.reset, self.activation),
                 &[
@@ -219,7 +226,8 @@ impl Kernel for RecurrenceForward {
                     Binding::whole(&self.reset.previous),
                 ],
                 arguments,
-                [to_u32(sizes[0]), 1, 1],
+                workgroups(sizes[0], 1),
+                *operations,
             );
         }
     }
@@ -290,8 +298,9 @@ impl Kernel for RecurrenceBackward {
             return recurrence_step::backward(self, gpu);
         }
         let sizes = self.sizes();
-        for arguments in window_arguments(&self.reset, sizes).iter().rev() {
-            gpu.launch(
+        let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        for (arguments, operations) in dispatches.iter().rev() {
+            gpu.launch_work(
                 &BACKWARD,
                 &constants(&self.reset, self.activation),
                 &[
@@ -302,7 +311,8 @@ impl Kernel for RecurrenceBackward {
                     Binding::whole(&self.initial_gradient),
                 ],
                 arguments,
-                [to_u32(sizes[0]), 1, 1],
+                workgroups(sizes[0], 1),
+                *operations,
             );
         }
     }

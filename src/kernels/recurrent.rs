@@ -124,13 +124,34 @@ impl Reset {
     }
 }
 
-/// The ranges of steps `[first, end]` of a window's dispatches, in the order of time, such that no
-/// dispatch exceeds the limit on loop iterations.
-pub(super) fn step_ranges(time_steps: usize, iterations_per_step: usize) -> Vec<[u32; 2]> {
-    let steps = (super::MAX_LOOP_ITERATIONS / iterations_per_step).max(1);
+/// A dispatch of the fused schedule: the steps `first..end`, and the operations of their products.
+pub(super) struct FusedDispatch {
+    pub(super) steps: [u32; 2],
+    pub(super) operations: u64,
+}
+
+/// The dispatches of a window in the order of time, such that none exceeds the limit on loop
+/// iterations, nor `max_operations` unless one step does. Sizes are B, H and T.
+pub(super) fn fused_dispatches(
+    [batch, size, time_steps]: [usize; 3],
+    gates: usize,
+    iterations_per_step: usize,
+    max_operations: u64,
+) -> Vec<FusedDispatch> {
+    let operations_per_step = step_operations(batch, gates, size);
+    let most = max_operations / operations_per_step.max(1);
+    let count = (super::MAX_LOOP_ITERATIONS / iterations_per_step)
+        .min(usize::try_from(most).unwrap_or(usize::MAX))
+        .max(1);
     (0..time_steps)
-        .step_by(steps)
-        .map(|first| [to_u32(first), to_u32((first + steps).min(time_steps))])
+        .step_by(count)
+        .map(|first| {
+            let end = (first + count).min(time_steps);
+            FusedDispatch {
+                steps: [to_u32(first), to_u32(end)],
+                operations: operations_per_step.saturating_mul((end - first) as u64),
+            }
+        })
         .collect()
 }
 
@@ -140,6 +161,13 @@ pub(super) fn step_workgroups(batch: usize, columns: usize, columns_per_group: u
     const STREAMS: usize = 16;
     let groups = [columns.div_ceil(columns_per_group), batch.div_ceil(STREAMS)];
     [to_u32(groups[0]), to_u32(groups[1]), 1]
+}
+
+/// The operations of a step's product: `batch` streams, `size` units with `gates` gates each.
+pub(super) fn step_operations(batch: usize, gates: usize, size: usize) -> u64 {
+    [batch, gates, size, size]
+        .iter()
+        .fold(2, |product, &factor| product.saturating_mul(factor as u64))
 }
 
 /// Units of a workgroup in a dispatch for one step of a cell with several gates.

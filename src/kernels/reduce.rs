@@ -5,7 +5,10 @@ pub(super) mod cases;
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32,
+};
 use crate::tensor::Tensor;
 
 /// `output = Σ values`.
@@ -121,12 +124,13 @@ fn on_gpu(gpu: &mut Gpu, values: Tensor, partial: Tensor, output: Tensor, square
             values_offset,
             output_offset: to_u32(sums),
         };
-        gpu.launch(
+        gpu.launch_work(
             &PARTIAL,
             &constants,
             &[values, partial],
             &arguments,
             [to_u32(groups), 1, 1],
+            count as u64 * OPERATIONS_PER_ACCESS,
         );
         sums += groups;
     }

@@ -9,7 +9,8 @@ use super::math;
 use super::parallel::{rows_per_chunk, vectorized};
 use super::softmax_cross_entropy::{LANES, exponentiate, largest};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
 };
 use crate::field::choices;
 use crate::tensor::{NONE, Tensor};
@@ -219,7 +220,7 @@ impl Kernel for SampledLoss {
         let (corrections, corrections_offset) = Binding::with_offset(&self.corrections);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         let rows = self.sample.rows();
-        gpu.launch(
+        gpu.launch_work(
             &SHADER,
             &[(
                 "NCE",
@@ -237,6 +238,7 @@ impl Kernel for SampledLoss {
                 scale: self.scale,
             },
             workgroups(rows, 1),
+            3 * self.sample.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

@@ -6,7 +6,8 @@ pub(super) mod cases;
 use super::parallel::{for_row_chunks, vectorized};
 use super::rows::SparseRows;
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -83,7 +84,7 @@ impl Kernel for ScatterAdd {
         let (order, order_offset) = Binding::with_offset(&self.rows.order);
         let rows = self.gradient.rows();
         let columns = self.gradient.columns();
-        gpu.launch(
+        gpu.launch_work(
             &SHADER,
             &[],
             &[
@@ -99,6 +100,7 @@ impl Kernel for ScatterAdd {
                 order_offset,
             },
             workgroups(rows * columns.div_ceil(COLUMNS), 1),
+            2 * self.gradient.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

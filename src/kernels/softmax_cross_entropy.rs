@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use super::math;
 use super::parallel::{rows_per_chunk, vectorized};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
 };
 use crate::tensor::{NONE, Tensor};
 
@@ -237,7 +238,7 @@ impl Kernel for SoftmaxCrossEntropy {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (targets, targets_offset) = Binding::with_offset(&self.targets);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
-        gpu.launch(
+        gpu.launch_work(
             &SHADER,
             &[
                 ("GRADIENT", f64::from(u8::from(self.gradient))),
@@ -252,6 +253,7 @@ impl Kernel for SoftmaxCrossEntropy {
                 scale: self.scale,
             },
             workgroups(self.logits.rows(), 1),
+            3 * self.logits.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

@@ -5,7 +5,10 @@ pub(super) mod cases;
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
+    to_u32, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// `output[column] = Σ values[row, column]` over all rows, or `+=` if `accumulate` is set.
@@ -84,7 +87,7 @@ impl Kernel for SumRows {
         let (output, output_offset) = Binding::with_offset(&self.output);
         let rows = self.values.rows();
         let columns = self.values.columns();
-        gpu.launch(
+        gpu.launch_work(
             &SHADER,
             &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
             &[values, output],
@@ -94,7 +97,8 @@ impl Kernel for SumRows {
                 values_offset,
                 output_offset,
             },
-            [to_u32(columns.div_ceil(16)), 1, 1],
+            workgroups(columns, 16),
+            self.values.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

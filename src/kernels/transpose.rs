@@ -3,7 +3,9 @@
 pub(super) mod cases;
 
 use super::parallel::for_row_chunks;
-use crate::device::{Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32};
+use crate::device::{
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
+};
 use crate::tensor::Tensor;
 
 /// `output[j, i] = input[i, j]`.
@@ -68,7 +70,7 @@ impl Kernel for Transpose {
                 rows: to_u32(rows),
                 columns: to_u32(columns),
             },
-            [to_u32(columns.div_ceil(16)), to_u32(rows.div_ceil(16)), 1],
+            workgroups(columns.div_ceil(16) * rows.div_ceil(16), 1),
         );
     }
 }

@@ -76,6 +76,16 @@ impl AdapterInfo {
         self.kind == "software"
     }
 
+    /// The operations of a submission that take a few tenths of a second on the slowest adapters of
+    /// this kind: discrete ones reach at least 300 GFLOP/s in Elman's products, others 50.
+    pub(super) fn operations_per_submission(&self) -> u64 {
+        if self.kind == "discrete" {
+            200_000_000_000
+        } else {
+            20_000_000_000
+        }
+    }
+
     /// The first word of the name, sufficient to select the adapter.
     pub fn short_name(&self) -> &str {
         self.name.split_whitespace().next().unwrap_or(&self.name)

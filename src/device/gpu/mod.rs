@@ -12,6 +12,7 @@ mod shader;
 mod submission;
 mod timer;
 mod transfer;
+mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ use pipeline::{Pipeline, PipelineKey};
 use submission::Dispatch;
 use timer::DispatchTimer;
 pub(super) use transfer::Transfer;
+pub use work::OPERATIONS_PER_ACCESS;
+use work::WorkLimit;
 
 /// Recorded dispatches after which the GPU device submits them by itself.
 const MAX_RECORDED_DISPATCHES: usize = 1024;
@@ -43,6 +46,10 @@ pub struct GpuOptions {
     pub immediates: bool,
     /// Size limit of a table's shards in bytes, in addition to the adapter's limits.
     pub max_shard_bytes: usize,
+    /// Limit on the estimated operations of a submission, in addition to the adapter's.
+    pub max_operations: u64,
+    /// Changes the WGSL module of a shader before it is compiled.
+    pub rewrite: Option<fn(&Shader, String) -> String>,
 }
 
 impl Default for GpuOptions {
@@ -50,6 +57,8 @@ impl Default for GpuOptions {
         Self {
             immediates: true,
             max_shard_bytes: usize::MAX,
+            max_operations: u64::MAX,
+            rewrite: None,
         }
     }
 }
@@ -62,6 +71,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     first_error: DeviceError,
     immediates: bool,
+    rewrite: Option<fn(&Shader, String) -> String>,
     limits: wgpu::Limits,
     max_shard_bytes: usize,
     buffers: BufferRegistry,
@@ -69,6 +79,7 @@ pub struct Gpu {
     pipeline_indices: HashMap<PipelineKey, usize>,
     bind_groups: HashMap<(usize, Vec<Binding>), wgpu::BindGroup>,
     recorded: Vec<Dispatch>,
+    recorded_work: WorkLimit,
     argument_bytes: Vec<u8>,
     uniform: Option<wgpu::Buffer>,
     uniform_group: Option<wgpu::BindGroup>,
@@ -104,12 +115,16 @@ impl Gpu {
             queue,
             first_error,
             immediates,
+            rewrite: options.rewrite,
             max_shard_bytes: options.max_shard_bytes,
             buffers: BufferRegistry::default(),
             pipelines: Vec::new(),
             pipeline_indices: HashMap::new(),
             bind_groups: HashMap::new(),
             recorded: Vec::new(),
+            recorded_work: WorkLimit::new(
+                info.operations_per_submission().min(options.max_operations),
+            ),
             argument_bytes: Vec::new(),
             uniform: None,
             uniform_group: None,
@@ -149,6 +164,12 @@ impl Gpu {
         self.device
             .features()
             .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    }
+
+    /// The largest number of estimated operations of a submission. Kernels divide larger dispatches
+    /// where that does not change their results.
+    pub fn max_operations(&self) -> u64 {
+        self.recorded_work.limit()
     }
 
     /// The largest storage binding in bytes.
@@ -208,4 +229,31 @@ pub fn workgroups(count: usize, per_group: usize) -> [u32; 3] {
     let groups = count.div_ceil(per_group);
     let y = groups.div_ceil(MAX_WORKGROUPS_PER_DIMENSION).max(1);
     [to_u32(groups.div_ceil(y)), to_u32(y), 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workgroups_cover_all_items_within_the_limits() {
+        let limit = MAX_WORKGROUPS_PER_DIMENSION;
+        // The elements of the largest binding.
+        let largest = i32::MAX as usize / 4;
+        for count in [0, 1, 255, 256, 257, limit, limit + 1, 1 << 20, largest] {
+            for per_group in [1, 16, 64, 256] {
+                let [x, y, z] = workgroups(count, per_group).map(|size| size as usize);
+                assert!(
+                    x <= limit && y <= limit && z == 1,
+                    "{count} by {per_group}: {x} x {y}"
+                );
+                let groups = count.div_ceil(per_group);
+                // At most one unused workgroup in each column.
+                assert!(
+                    (groups..groups + y.max(1)).contains(&(x * y)),
+                    "{count} by {per_group}: {x} x {y}"
+                );
+            }
+        }
+    }
 }

@@ -55,10 +55,10 @@ fn layout_entry(
     }
 }
 
-fn module(device: &wgpu::Device, shader: &Shader, immediates: bool) -> wgpu::ShaderModule {
+fn compile(device: &wgpu::Device, shader: &Shader, module: String) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(shader.stem),
-        source: wgpu::ShaderSource::Wgsl(shader.module(immediates).into()),
+        source: wgpu::ShaderSource::Wgsl(module.into()),
     };
     if !shader.trusted {
         return device.create_shader_module(descriptor);
@@ -75,6 +75,7 @@ impl Pipeline {
     pub(super) fn new(
         device: &wgpu::Device,
         shader: &Shader,
+        module: String,
         constants: &[(&'static str, f64)],
         immediates: bool,
     ) -> Self {
@@ -108,7 +109,7 @@ impl Pipeline {
                 0
             },
         });
-        let module = module(device, shader, immediates);
+        let module = compile(device, shader, module);
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.stem),
             layout: Some(&layout),

@@ -2,7 +2,7 @@
 
 use super::pipeline::{self, Pipeline, PipelineKey};
 use super::shader::{Arguments, Binding, Shader, to_u32};
-use super::{Gpu, MAX_RECORDED_DISPATCHES};
+use super::{Gpu, MAX_RECORDED_DISPATCHES, work};
 
 /// Submissions in flight before the host waits for the oldest. More would only use memory.
 const MAX_SUBMISSIONS_IN_FLIGHT: usize = 4;
@@ -34,6 +34,27 @@ impl Gpu {
         arguments: &A,
         workgroups: [u32; 3],
     ) {
+        let operations = work::simple_operations(workgroups);
+        self.launch_work(
+            shader, constants, bindings, arguments, workgroups, operations,
+        );
+    }
+
+    /// As [`Self::launch`], for kernels with long loops: with an estimate of the dispatch's
+    /// operations, [`OPERATIONS_PER_ACCESS`](super::OPERATIONS_PER_ACCESS) for each access to
+    /// memory. It decides only into which submissions the dispatches are divided.
+    ///
+    /// # Panics
+    /// As [`Self::launch`].
+    pub fn launch_work<A: Arguments>(
+        &mut self,
+        shader: &'static Shader,
+        constants: &[(&'static str, f64)],
+        bindings: &[Binding],
+        arguments: &A,
+        workgroups: [u32; 3],
+        operations: u64,
+    ) {
         assert_eq!(
             shader.bindings.len(),
             bindings.len(),
@@ -44,6 +65,10 @@ impl Gpu {
         if workgroups.contains(&0) {
             return;
         }
+        if self.recorded_work.is_exceeded_by(operations) {
+            self.submit();
+        }
+        self.recorded_work.record(operations);
         let pipeline = self.pipeline(shader, constants);
         let bind_group = self.bind_group(pipeline, bindings);
         let start = self.argument_bytes.len();
@@ -70,9 +95,14 @@ impl Gpu {
         if let Some(&index) = self.pipeline_indices.get(&key) {
             return index;
         }
+        let mut module = shader.module(self.immediates);
+        if let Some(rewrite) = self.rewrite {
+            module = rewrite(shader, module);
+        }
         self.pipelines.push(Pipeline::new(
             &self.device,
             shader,
+            module,
             constants,
             self.immediates,
         ));
@@ -140,6 +170,7 @@ impl Gpu {
             let _ = timer.read(&self.device, &labels);
         }
         self.recorded.clear();
+        self.recorded_work.reset();
         self.argument_bytes.clear();
         self.in_flight.push_back(submission);
         if self.in_flight.len() > MAX_SUBMISSIONS_IN_FLIGHT {

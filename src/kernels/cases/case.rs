@@ -23,6 +23,11 @@ pub trait KernelCase: Any + fmt::Debug + fmt::Display + Send + Sync {
     fn tolerance(&self, _output: &str) -> Tolerance {
         Tolerance::EXACT
     }
+
+    /// Whether a software adapter takes seconds.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// The cases of one kernel.
@@ -56,6 +61,11 @@ impl Case {
     /// Sizes, options and seed.
     pub fn label(&self) -> String {
         format!("{} seed {}", self.setup, self.seed)
+    }
+
+    /// Whether a software adapter takes seconds.
+    pub fn is_slow(&self) -> bool {
+        self.setup.is_slow()
     }
 
     /// Runs the kernel on inputs made from the seed, in buffers with guard bands, which are

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use super::{
-    EPSILON, Harness, INITIAL, Place, TRANSCENDENTAL, TokenDraw, TokenPattern, Tolerance, option,
+    EPSILON, Harness, INITIAL, MANY, Place, TRANSCENDENTAL, TokenDraw, TokenPattern, Tolerance,
+    option,
 };
 use crate::error::Result;
 use crate::kernels::{RecurrentSchedule, Reset};
@@ -42,7 +43,7 @@ pub struct GatedCase {
 
 impl GatedCase {
     /// Both schedules and both directions: streams that are reset and streams that are not, sizes
-    /// around a workgroup and a tile, a window of several dispatches.
+    /// around a workgroup and a tile, a window of several dispatches, many streams.
     pub(in crate::kernels) fn all() -> Vec<Self> {
         let sizes = [
             (5, 3, 7, true, 1.0),
@@ -57,11 +58,12 @@ impl GatedCase {
         ];
         let mut all = Vec::new();
         for schedule in [RecurrentSchedule::Fused, RecurrentSchedule::PerStep] {
-            let long = match schedule {
-                RecurrentSchedule::Fused => (67, 2, 301, true, 1.0),
-                RecurrentSchedule::PerStep => (9, 2, 301, false, 1.0),
+            // More streams than a dispatch has workgroups in one dimension.
+            let large = match schedule {
+                RecurrentSchedule::Fused => &[(67, 2, 301, true, 1.0), (1, MANY, 1, true, 1.0)][..],
+                RecurrentSchedule::PerStep => &[(9, 2, 301, false, 1.0)],
             };
-            for (time_steps, batch, hidden_size, reset, bound) in sizes.into_iter().chain([long]) {
+            for &(time_steps, batch, hidden_size, reset, bound) in sizes.iter().chain(large) {
                 for direction in [Direction::Forward, Direction::Backward] {
                     all.push(Self {
                         direction,
@@ -76,6 +78,11 @@ impl GatedCase {
             }
         }
         all
+    }
+
+    /// Whether there is a workgroup for each of many streams.
+    pub(in crate::kernels) fn is_slow(&self) -> bool {
+        self.schedule == RecurrentSchedule::Fused && self.batch >= MANY
     }
 
     /// T*B, the rows of a window.

@@ -88,6 +88,10 @@ impl KernelCase for GruCase {
     fn tolerance(&self, _output: &str) -> Tolerance {
         self.0.tolerance()
     }
+
+    fn is_slow(&self) -> bool {
+        self.0.is_slow()
+    }
 }
 
 impl fmt::Display for GruCase {

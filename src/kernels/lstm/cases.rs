@@ -79,6 +79,10 @@ impl KernelCase for LstmCase {
     fn tolerance(&self, _output: &str) -> Tolerance {
         self.0.tolerance()
     }
+
+    fn is_slow(&self) -> bool {
+        self.0.is_slow()
+    }
 }
 
 impl fmt::Display for LstmCase {

@@ -1,14 +1,17 @@
 //! Matrix products on a GPU: the tile and the number of chunks are chosen by the sizes, and sharded
 //! operands are multiplied block by block.
 
+mod division;
 pub(in crate::kernels) mod matmul_cooperative;
 
 use std::ops::Range;
 
 use super::{Matmul, Precision};
 use crate::device::{
-    Access, Arguments as _, Binding, Gpu, Shader, Shard, arguments, to_u32, workgroups,
+    Access, Arguments as _, Binding, Gpu, OPERATIONS_PER_ACCESS, Shader, Shard, arguments, to_u32,
+    workgroups,
 };
+use division::{bands, max_side, split_range};
 
 arguments! {
     m: u32,
@@ -59,9 +62,8 @@ pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
 const DEPTH: usize = 16;
 /// Terms that one dispatch sums: one loop iteration per term, and one per load of 16 terms.
 const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 17 * 16;
-/// Rows or columns of c per dispatch: the limit on workgroups in one dimension, times the small
-/// tile.
-const MAX_SIDE: usize = 65_535 * 64;
+/// Rows and columns of a small tile; those of a large one are twice as many.
+const SMALL_TILE: [usize; 2] = [64, 64];
 /// Number of workgroups that occupies a GPU fully.
 const FULL_WORKGROUPS: usize = 256;
 /// With fewer workgroups, large tiles leave most of a GPU idle.
@@ -70,6 +72,15 @@ const MIN_LARGE_TILE_WORKGROUPS: usize = 128;
 const MIN_CHUNK: usize = 256;
 
 impl Matmul {
+    /// The smallest tile that a block of this product may be divided into.
+    fn smallest_tile(&self, gpu: &Gpu) -> [usize; 2] {
+        if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
+            matmul_cooperative::TILE
+        } else {
+            SMALL_TILE
+        }
+    }
+
     pub(super) fn multiply_on_gpu(&self, gpu: &mut Gpu) {
         let [m, n, k] = self.sizes();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|tensor| gpu.shards(tensor));
@@ -81,8 +92,9 @@ impl Matmul {
                 Vec::new()
             }
         };
-        let rows = split_range(m, MAX_SIDE, [ends(&c, true), ends(&a, !self.transpose_a)]);
-        let columns = split_range(n, MAX_SIDE, [ends(&b, self.transpose_b), Vec::new()]);
+        let [max_rows, max_columns] = self.smallest_tile(gpu).map(max_side);
+        let rows = split_range(m, max_rows, [ends(&c, true), ends(&a, !self.transpose_a)]);
+        let columns = split_range(n, max_columns, [ends(&b, self.transpose_b), Vec::new()]);
         let terms = split_range(
             k,
             MAX_TERMS,
@@ -116,23 +128,6 @@ impl Matmul {
     }
 }
 
-/// Splits `0..length` at the multiples of `max_length` and at the given boundaries. Returns a
-/// single empty range if `length` is 0.
-fn split_range(length: usize, max_length: usize, boundaries: [Vec<usize>; 2]) -> Vec<Range<usize>> {
-    let mut ends: Vec<usize> = boundaries
-        .into_iter()
-        .flatten()
-        .chain((1..=length / max_length).map(|index| index * max_length))
-        .collect();
-    ends.push(length);
-    ends.sort_unstable();
-    ends.dedup();
-    let mut start = 0;
-    ends.into_iter()
-        .map(|end| std::mem::replace(&mut start, end)..end)
-        .collect()
-}
-
 /// A block of a matrix in GPU memory: the offset of its first element, and the distance between
 /// rows.
 #[derive(Clone, Copy)]
@@ -159,6 +154,7 @@ fn block_view(shards: &[Shard], rows: &Range<usize>, columns: &Range<usize>) -> 
 
 /// A block of a product, computed in one dispatch, or in one for the chunks of k and one for their
 /// sum.
+#[derive(Clone, Copy)]
 struct Block {
     /// m, n and k.
     sizes: [usize; 3],
@@ -236,16 +232,52 @@ impl Block {
         .all(|size| size.is_multiple_of(4))
     }
 
+    /// Launches the block, in bands if it is too much work for one submission. That changes no
+    /// result: a band has the block's tiles and chunks.
     fn launch(&self, gpu: &mut Gpu) {
-        let [m, n, k] = self.sizes;
+        let [m, n, _] = self.sizes;
         if m == 0 || n == 0 {
             return;
         }
-        let Tiling {
+        let tiling = self.tiling(gpu);
+        let [rows, columns] = tiling.tile;
+        let (operations, limit) = (self.operations(), gpu.max_operations());
+        if m.div_ceil(rows) > n.div_ceil(columns) {
+            for rows in bands(m, rows, operations, limit) {
+                self.band(rows, 0..n).dispatch(gpu, &tiling);
+            }
+        } else {
+            for columns in bands(n, columns, operations, limit) {
+                self.band(0..m, columns).dispatch(gpu, &tiling);
+            }
+        }
+    }
+
+    fn operations(&self) -> u64 {
+        self.sizes
+            .iter()
+            .fold(2, |product, &size| product.saturating_mul(size as u64))
+    }
+
+    /// Some of the block's rows and columns.
+    fn band(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let mut band = *self;
+        band.sizes = [rows.len(), columns.len(), self.sizes[2]];
+        let step = |stride: usize, transposed: bool| if transposed { 1 } else { stride };
+        let [transpose_a, transpose_b] = self.transposed;
+        band.a.offset += rows.start * step(self.a.stride, transpose_a);
+        band.b.offset += columns.start * step(self.b.stride, !transpose_b);
+        band.c.offset += rows.start * self.c.stride + columns.start;
+        band
+    }
+
+    fn dispatch(&self, gpu: &mut Gpu, tiling: &Tiling) {
+        let [m, n, k] = self.sizes;
+        let &Tiling {
             shader,
             tile: [rows, columns],
             chunks,
-        } = self.tiling(gpu);
+        } = tiling;
         // At least one chunk, even if k is 0.
         let chunk = k.div_ceil(chunks).next_multiple_of(DEPTH).max(DEPTH);
         let chunks = k.div_ceil(chunk).max(1);
@@ -283,12 +315,13 @@ impl Block {
             to_u32(chunks),
         ];
         if chunks == 1 {
-            return gpu.launch(
+            return gpu.launch_work(
                 shader,
                 &constants,
                 &[self.a.binding, self.b.binding, self.c.binding],
                 &arguments,
                 groups,
+                self.operations(),
             );
         }
         let scratch = gpu.scratch();
@@ -298,23 +331,25 @@ impl Block {
             ..arguments
         };
         constants[2].1 = 0.0;
-        gpu.launch(
+        gpu.launch_work(
             shader,
             &constants,
             &[self.a.binding, self.b.binding, scratch],
             &in_scratch,
             groups,
+            self.operations(),
         );
         let sum = Arguments {
             chunk: to_u32(chunks),
             ..arguments
         };
-        gpu.launch(
+        gpu.launch_work(
             &SUM_CHUNKS,
             &[("ACCUMULATE", accumulate)],
             &[scratch, scratch, self.c.binding],
             &sum,
             workgroups(m * n, 256),
+            (m * n * chunks) as u64 * OPERATIONS_PER_ACCESS,
         );
     }
 }

@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::kernels::activation::cases::outputs_of;
 use crate::kernels::cases::gated::{recurrent_weight, reset};
 use crate::kernels::cases::{
-    Cases, Direction, EPSILON, Harness, KernelCase, Place, TRANSCENDENTAL, Tolerance, list, option,
+    Cases, Direction, EPSILON, Harness, KernelCase, MANY, Place, TRANSCENDENTAL, Tolerance, list,
+    option,
 };
 use crate::kernels::{Activation, RecurrentSchedule};
 
@@ -82,6 +83,10 @@ pub(in crate::kernels) fn with_schedule(schedule: RecurrentSchedule) -> Cases {
             push(activation, reset, 1.0, size);
         }
     }
+    if schedule == RecurrentSchedule::Fused {
+        // More streams than a dispatch has workgroups in one dimension.
+        push(Activation::Tanh, true, 1.0, (1, MANY, 1));
+    }
     list(all)
 }
 
@@ -134,6 +139,10 @@ impl KernelCase for RecurrenceCase {
             Direction::Forward => self.forward(harness),
             Direction::Backward => self.backward(harness),
         }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.schedule == RecurrentSchedule::Fused && self.batch >= MANY
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {

@@ -6,7 +6,7 @@ use super::{
     BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
 };
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
-use crate::kernels::recurrent::{Reset, STEP_UNITS, step_workgroups};
+use crate::kernels::recurrent::{Reset, STEP_UNITS, step_operations, step_workgroups};
 
 arguments! {
     step: u32,
@@ -35,9 +35,14 @@ pub(in crate::kernels) static BACKWARD: Shader = Shader {
     ..FORWARD
 };
 
-/// The arguments of a window's dispatches, with step 0, and the workgroups of each dispatch.
-fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arguments, [u32; 3]) {
+/// The arguments of a window's dispatches, with step 0, and the workgroups and operations of each
+/// dispatch. A layer of more workgroups than a dimension has does not fit a binding.
+fn dispatch(
+    reset: &Reset,
+    [batch, hidden_size, time_steps]: [usize; 3],
+) -> (Arguments, [u32; 3], u64) {
     let groups = step_workgroups(batch, hidden_size, STEP_UNITS);
+    let operations = step_operations(batch, 1, hidden_size);
     let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
     let arguments = Arguments {
         step: 0,
@@ -47,7 +52,7 @@ fn dispatch(reset: &Reset, [batch, hidden_size, time_steps]: [usize; 3]) -> (Arg
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
     };
-    (arguments, groups)
+    (arguments, groups, operations)
 }
 
 /// Launches one dispatch per step.
@@ -59,16 +64,17 @@ pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
         activation,
         ..
     } = kernel;
-    let (arguments, groups) = dispatch(reset, kernel.sizes());
+    let (arguments, groups, operations) = dispatch(reset, kernel.sizes());
     let [states, weight, previous] = [states, weight, &reset.previous].map(Binding::whole);
     for step in 0..arguments.time_steps {
         let bindings = [states, weight, reset.tokens().0, previous];
-        gpu.launch(
+        gpu.launch_work(
             &FORWARD,
             &constants(reset, *activation),
             &bindings,
             &Arguments { step, ..arguments },
             groups,
+            operations,
         );
     }
 }
@@ -84,18 +90,19 @@ pub(in crate::kernels) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
         activation,
         ..
     } = kernel;
-    let (arguments, groups) = dispatch(reset, kernel.sizes());
+    let (arguments, groups, operations) = dispatch(reset, kernel.sizes());
     let [states, weight, gradient, initial_gradient] =
         [states, weight, gradient, initial_gradient].map(Binding::whole);
     let bindings = [states, weight, reset.tokens().0, gradient, initial_gradient];
     let [activation, reset] = constants(reset, *activation);
     let mut launch = |step: u32, initial: f64| {
-        gpu.launch(
+        gpu.launch_work(
             &BACKWARD,
             &[activation, reset, ("INITIAL", initial)],
             &bindings,
             &Arguments { step, ..arguments },
             groups,
+            operations,
         );
     };
     (0..arguments.time_steps)

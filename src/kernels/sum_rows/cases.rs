@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::SumRows;
 use crate::error::Result;
-use crate::kernels::cases::{Cases, Harness, KernelCase, Place, Tolerance, list, option};
+use crate::kernels::cases::{Cases, Harness, KernelCase, MANY, Place, Tolerance, list, option};
 
 /// Sizes and options of [`SumRows`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +17,8 @@ pub struct SumRowsCase {
     pub accumulate: bool,
 }
 
-/// Sizes around a workgroup; the last shape is split between the CPU's threads.
+/// Sizes around a workgroup; a shape that is split between the CPU's threads; and more workgroups
+/// than one dimension of a dispatch holds.
 pub(in crate::kernels) fn all() -> Cases {
     let mut all = Vec::new();
     for (rows, columns) in [
@@ -28,6 +29,7 @@ pub(in crate::kernels) fn all() -> Cases {
         (63, 33),
         (257, 1),
         (131, 137),
+        (2, 16 * MANY + 1),
     ] {
         all.extend([false, true].map(|accumulate| SumRowsCase {
             rows,

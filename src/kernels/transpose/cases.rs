@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Transpose;
 use crate::error::Result;
-use crate::kernels::cases::{Cases, Harness, KernelCase, Place, list};
+use crate::kernels::cases::{Cases, Harness, KernelCase, MANY, Place, list};
 
 /// Sizes of [`Transpose`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,9 +15,17 @@ pub struct TransposeCase {
     pub columns: usize,
 }
 
-/// Vectors, a tile, and sizes around it.
+/// Vectors, a tile, sizes around it, and more tiles than one dimension of a dispatch has workgroups.
 pub(in crate::kernels) fn all() -> Cases {
-    let sizes = [(1, 1), (1, 17), (17, 1), (16, 16), (15, 33), (67, 65)];
+    let sizes = [
+        (1, 1),
+        (1, 17),
+        (17, 1),
+        (16, 16),
+        (15, 33),
+        (67, 65),
+        (16 * MANY, 1),
+    ];
     list(sizes.map(|(rows, columns)| TransposeCase { rows, columns }))
 }
 
