@@ -1,7 +1,11 @@
-//! Comparison of every kernel on a GPU with the same kernel on the CPU, for `elman check`.
+//! Comparison of every kernel and of whole training steps on a GPU with the same on the CPU, for
+//! `elman check`.
 //!
-//! In: two devices. Out: a [`CaseReport`] for each of [`cases::all`]. A case fails if a value is
-//! not finite, if an error exceeds its tolerance, or if the kernel writes outside its outputs.
+//! In: two devices. Out: a [`CaseReport`] for each of [`cases::all`] and each training step. A case
+//! fails if a value is not finite, if an error exceeds its tolerance, or if a kernel writes outside
+//! its outputs.
+
+mod steps;
 
 use std::fmt;
 
@@ -13,9 +17,9 @@ use crate::kernels::cases::{self, Case, Outcome, Tolerance};
 /// The result of one case.
 #[derive(Debug, Clone)]
 pub struct CaseReport {
-    /// The kernel's name.
+    /// The kernel's name, or "training step".
     pub kernel: &'static str,
-    /// Sizes, options and seed of the case.
+    /// Sizes and options of the case.
     pub label: String,
     /// The value with the largest error relative to its tolerance.
     pub worst: Option<Worst>,
@@ -27,7 +31,7 @@ pub struct CaseReport {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worst {
     /// The output it belongs to.
-    pub output: &'static str,
+    pub output: String,
     /// Its index in the output.
     pub index: usize,
     /// The GPU's value.
@@ -65,16 +69,68 @@ impl Summary {
     }
 }
 
-/// Runs every case on both devices and passes each report to `report`.
+/// Which cases to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that take less than a minute together on a software adapter.
+    Usual,
+    /// Also those with large sizes.
+    All,
+}
+
+/// Runs the cases on both devices and passes each report to `report`.
 ///
 /// # Errors
 /// If a device fails or is too small for a case. A wrong result is reported, not an error.
 pub fn check(
     cpu: &mut Device,
     gpu: &mut Device,
+    extent: Extent,
     report: &mut dyn FnMut(&CaseReport),
 ) -> Result<Summary> {
-    check_cases(cases::all(), cpu, gpu, report)
+    let includes = |is_slow: bool| extent == Extent::All || !is_slow;
+    let mut kernels = cases::all();
+    kernels.retain(|case| includes(case.is_slow()));
+    let mut summary = check_cases(kernels, cpu, gpu, report)?;
+    let steps: Vec<_> = steps::CASES
+        .iter()
+        .filter(|case| includes(case.is_slow))
+        .collect();
+    let activity = Activity::start("comparing training steps", Some(steps.len() as u64));
+    for case in steps {
+        let (want, got) = (case.run(cpu)?, case.run(gpu)?);
+        let compared = compare_steps(case.to_string(), &got, &want);
+        summary.cases += 1;
+        summary.failed += usize::from(!compared.passed());
+        report(&compared);
+        activity.advance(1);
+    }
+    Ok(summary)
+}
+
+/// Compares the results of training steps with the expected ones.
+fn compare_steps(label: String, got: &steps::Outputs, want: &steps::Outputs) -> CaseReport {
+    let mut report = CaseReport {
+        kernel: "training step",
+        label,
+        worst: None,
+        failures: Vec::new(),
+    };
+    let lengths = |outputs: &steps::Outputs| {
+        outputs
+            .iter()
+            .map(|(_, values)| values.len())
+            .collect::<Vec<_>>()
+    };
+    if lengths(got) != lengths(want) {
+        report
+            .failures
+            .push("the two devices have different numbers of values".into());
+    }
+    for ((output, got), (_, want)) in got.iter().zip(want) {
+        compare_output(&mut report, output, got, want, steps::tolerance(want));
+    }
+    report
 }
 
 /// Checks a GPU's matrix products of mixed precision before a run relies on them: cooperative
@@ -159,7 +215,7 @@ pub fn compare(case: &Case, got: &Outcome, want: &Outcome) -> CaseReport {
 
 fn compare_output(
     report: &mut CaseReport,
-    output: &'static str,
+    output: &str,
     got: &[f32],
     want: &[f32],
     tolerance: Tolerance,
@@ -173,7 +229,7 @@ fn compare_output(
         let right = finite && error <= allowed;
         wrong += usize::from(!right);
         let worst = Worst {
-            output,
+            output: String::new(),
             index,
             got,
             want,
@@ -186,7 +242,10 @@ fn compare_output(
             .as_ref()
             .is_none_or(|former| worst.excess() > former.excess())
         {
-            report.worst = Some(worst);
+            report.worst = Some(Worst {
+                output: output.to_owned(),
+                ..worst
+            });
         }
     }
     if wrong > 0 {
@@ -306,6 +365,26 @@ mod tests {
             assert!(
                 wrong.is_finite() || !compare(&case, &got, &got).passed(),
                 "{wrong} on both sides"
+            );
+        }
+    }
+
+    #[test]
+    fn every_wrong_output_of_a_training_step_fails() {
+        let case = &steps::CASES[3];
+        let want = case.run(&mut Device::cpu(1)).expect("a small model fits");
+        let report = |got: &steps::Outputs| compare_steps(case.to_string(), got, &want);
+        assert!(report(&want).passed());
+        for wrong in 0..want.len() {
+            let mut got = want.clone();
+            let largest = |a: &&mut f32, b: &&mut f32| a.abs().total_cmp(&b.abs());
+            let values = got[wrong].1.iter_mut();
+            *values.max_by(largest).expect("an output has values") *= 1.001;
+            let report = report(&got);
+            let worst = report.worst.as_ref().map(|worst| worst.output.as_str());
+            assert!(
+                !report.passed() && worst == Some(&want[wrong].0),
+                "{report}"
             );
         }
     }

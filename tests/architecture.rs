@@ -29,7 +29,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["activity", "error", "hash", "tensor", "field", "decompress"],
     ),
     ("ngram", &["activity", "error", "decompress", "output_file"]),
-    ("check", &["activity", "error", "device", "kernels"]),
+    (
+        "check",
+        &[
+            "activity", "error", "tensor", "device", "kernels", "model", "corpus",
+        ],
+    ),
     (
         "data_loader",
         &["error", "tensor", "device", "model", "corpus"],

@@ -365,6 +365,17 @@ fn devices() {
         .run("eval --text train.txt --device nosuchgpu")
         .fails(1, &["nosuchgpu", "elman devices"]);
     workbench.run("check --device cpu").fails(1, &["not a GPU"]);
+    // A report that exists stays.
+    workbench.write("report.txt", b"earlier");
+    let check = "check --device cpu --report report.txt";
+    workbench.run(check).fails(1, &["report.txt", "it exists", "--force", "--report FILE"]);
+    workbench
+        .run(&format!("{check} --force"))
+        .fails(1, &["not a GPU"]);
+    assert_eq!(workbench.read("report.txt"), b"earlier");
+    workbench
+        .run("check --force")
+        .fails(2, &["--force", "--report"]);
     if elman::device::adapters()
         .iter()
         .all(elman::device::AdapterInfo::is_software)

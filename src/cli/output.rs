@@ -77,18 +77,23 @@ fn write_error() -> impl FnOnce(io::Error) -> Error {
 
 /// Checks that no existing file is overwritten without --force. Devices and pipes are written to.
 pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
+    check_overwrite_by("--out", file, force)
+}
+
+/// [`check_overwrite`] of the file that the flag `flag` names.
+pub(super) fn check_overwrite_by(flag: &str, file: &Path, force: bool) -> Result<()> {
     if file.is_dir() {
         return Err(Error::invalid(
             file.display().to_string(),
             "it is a directory",
-            "Give --out the name of a file",
+            format!("Give {flag} the name of a file"),
         ));
     }
     if file.is_file() && !force {
         return Err(Error::invalid(
             file.display().to_string(),
             "it exists",
-            "Use --force to replace it, or --out FILE to write elsewhere",
+            format!("Use --force to replace it, or {flag} FILE to write elsewhere"),
         ));
     }
     Ok(())

@@ -16,7 +16,7 @@ pub use gpu::{
 };
 pub use select::DeviceChoice;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::error::Result;
@@ -236,6 +236,17 @@ impl Device {
             Backend::Cpu(cpu) => cpu.release(tensor.buffer),
             Backend::Gpu(gpu) => gpu.release(tensor.buffer),
         }
+    }
+
+    /// Runs `work`, then frees the buffers that it allocated and did not free.
+    pub fn release_afterwards<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let before: BTreeSet<usize> = self.buffer_bytes.keys().copied().collect();
+        let result = work(self);
+        let after: BTreeSet<usize> = self.buffer_bytes.keys().copied().collect();
+        for &buffer in after.difference(&before) {
+            self.release(Tensor::<f32>::new(buffer, 1, 1));
+        }
+        result
     }
 
     /// Overwrites the tensor's elements. Work recorded earlier reads the old values.

@@ -91,6 +91,21 @@ impl AdapterInfo {
         self.name.split_whitespace().next().unwrap_or(&self.name)
     }
 
+    /// Driver, capabilities, features and limits, for reports about a driver.
+    pub fn details(&self) -> String {
+        format!(
+            "driver: {}\nf16: {}\ncooperative matrices: {}\nimmediates: {}\ntimestamps: {}\n\
+             features: {}\n{:#?}",
+            self.driver,
+            self.f16,
+            self.cooperative_matrix,
+            self.immediates,
+            self.timestamps,
+            self.adapter.features(),
+            self.adapter.limits(),
+        )
+    }
+
     /// Name, backend and kind, for people.
     pub fn description(&self) -> String {
         format!("{} ({}, {})", self.name, self.backend, self.kind)

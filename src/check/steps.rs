@@ -1,0 +1,304 @@
+//! Whole training steps: two windows one after the other, each with its forward pass, backward pass
+//! and update, from states that are not 0.
+
+use std::fmt;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+use crate::corpus::order_by_token;
+use crate::device::Device;
+use crate::error::Result;
+use crate::kernels::cases::Tolerance;
+use crate::kernels::{Activation, Sgd};
+use crate::model::{
+    Capacity, Config, DropoutRates, Model, ParameterValues, Window, WindowWords, Workspace,
+    find_cell, parameter_specs,
+};
+use crate::tensor::NONE;
+
+/// The sizes and options of two training steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepCase {
+    /// The name of a cell.
+    cell: &'static str,
+    /// L, H, D and V.
+    sizes: [usize; 4],
+    /// B and T.
+    window: [usize; 2],
+    dropout: Dropout,
+    /// Whether sentences start from the initial state.
+    independent: bool,
+    /// Whether a software adapter takes many seconds.
+    pub(super) is_slow: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dropout {
+    Off,
+    /// New masks in each step, at every place but recurrent weights.
+    EachStep,
+    /// The same masks in all steps, and masks of recurrent weights.
+    Variational,
+}
+
+/// The seed of parameters and inputs.
+const SEED: u64 = 1;
+/// The learning rate: large, so that an update changes the next window's losses.
+const RATE: f32 = 2.0;
+
+const fn case(
+    cell: &'static str,
+    sizes: [usize; 4],
+    window: [usize; 2],
+    dropout: Dropout,
+    independent: bool,
+) -> StepCase {
+    StepCase {
+        cell,
+        sizes,
+        window,
+        dropout,
+        independent,
+        is_slow: false,
+    }
+}
+
+const fn slow(cell: &'static str, sizes: [usize; 4], window: [usize; 2]) -> StepCase {
+    StepCase {
+        is_slow: true,
+        ..case(cell, sizes, window, Dropout::Off, true)
+    }
+}
+
+/// What users of other programs found wrong on their GPUs: dropout between layers with carried
+/// states, sentences that start anew, layers of 1 to 2048 units, more than 65 536 predictions in a
+/// window, more streams than workgroups in a dimension of a dispatch.
+pub(super) static CASES: &[StepCase] = &[
+    case("elman", [1, 1, 0, 2], [1, 1], Dropout::Off, false),
+    case("lstm", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
+    case("gru", [2, 1, 1, 3], [2, 3], Dropout::EachStep, true),
+    case("elman", [2, 33, 17, 101], [5, 7], Dropout::EachStep, true),
+    case("elman", [3, 64, 0, 67], [7, 5], Dropout::Variational, false),
+    case("lstm", [3, 33, 17, 101], [5, 7], Dropout::EachStep, true),
+    case(
+        "lstm",
+        [2, 128, 64, 257],
+        [3, 5],
+        Dropout::Variational,
+        true,
+    ),
+    case("lstm", [2, 64, 64, 67], [4, 5], Dropout::EachStep, false),
+    case("gru", [3, 33, 17, 101], [5, 7], Dropout::EachStep, true),
+    case("gru", [2, 128, 64, 257], [3, 5], Dropout::Variational, true),
+    case("gru", [2, 64, 64, 67], [4, 5], Dropout::EachStep, false),
+    // Layers computed step by step.
+    case("elman", [1, 1025, 16, 67], [3, 4], Dropout::Off, true),
+    case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
+    case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
+    case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
+    slow("elman", [2, 2048, 64, 1009], [20, 5]),
+    slow("lstm", [2, 1024, 64, 1009], [20, 5]),
+    slow("lstm", [1, 2048, 64, 1009], [4, 3]),
+    slow("gru", [1, 2048, 64, 1009], [4, 3]),
+    slow("lstm", [1, 8, 4, 31], [1025, 65]),
+    slow("gru", [1, 8, 4, 31], [1025, 65]),
+    slow("elman", [1, 3, 2, 7], [65_537, 2]),
+    slow("lstm", [1, 3, 2, 7], [65_537, 2]),
+    slow("gru", [1, 3, 2, 7], [65_537, 2]),
+    slow("elman", [1, 64, 32, 100_003], [20, 5]),
+];
+
+/// Parameters with which differences between devices do not grow from step to step.
+fn values(config: &Config, random: &mut ChaCha8Rng) -> ParameterValues {
+    let bound = 1.0 / (config.hidden_size as f32).sqrt();
+    parameter_specs(config)
+        .iter()
+        .map(|spec| {
+            (0..spec.len())
+                .map(|_| random.random_range(-bound..bound))
+                .collect()
+        })
+        .collect()
+}
+
+/// The results of the steps, by name.
+pub(super) type Outputs = Vec<(String, Vec<f32>)>;
+
+impl StepCase {
+    fn config(&self) -> Config {
+        let [num_layers, hidden_size, embedding_size, vocab_size] = self.sizes;
+        let bias = find_cell(self.cell).is_some_and(|cell| cell.bias);
+        Config {
+            cell: self.cell.into(),
+            activation: Activation::Tanh,
+            num_layers,
+            hidden_size,
+            embedding_size,
+            vocab_size,
+            bias,
+            decoder_bias: true,
+            ..Config::default()
+        }
+    }
+
+    fn capacity(&self) -> Capacity {
+        let [batch, time_steps] = self.window;
+        let mut dropout = DropoutRates::default();
+        if self.dropout != Dropout::Off {
+            dropout = DropoutRates {
+                words: if self.sizes[2] > 0 { 0.1 } else { 0.0 },
+                input: if self.sizes[2] > 0 { 0.2 } else { 0.0 },
+                hidden: 0.3,
+                output: 0.4,
+                weights: 0.0,
+                variational: false,
+            };
+        }
+        if self.dropout == Dropout::Variational {
+            dropout.weights = 0.25;
+            dropout.variational = true;
+        }
+        Capacity {
+            batch,
+            time_steps,
+            training: true,
+            independent: self.independent,
+            dropout,
+            seed: 3,
+            ..Capacity::default()
+        }
+    }
+
+    /// A random window: a quarter of the inputs are the boundary, an eighth are no words.
+    fn window(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        random: &mut ChaCha8Rng,
+        draw: u32,
+    ) -> Result<Window> {
+        let [batch, time_steps] = self.window;
+        let vocabulary = self.sizes[3] as u32;
+        let mut tokens = || -> Vec<u32> {
+            (0..batch * time_steps)
+                .map(|_| match random.random_range(0..8) {
+                    0 => NONE,
+                    1 | 2 => 0,
+                    _ => random.random_range(0..vocabulary),
+                })
+                .collect()
+        };
+        let (inputs, targets) = (tokens(), tokens());
+        let order = order_by_token(&inputs);
+        let words = WindowWords {
+            targets: targets.clone(),
+            before: Box::new(|row, back| row.checked_sub(back * batch).map_or(0, |at| inputs[at])),
+            draw,
+        };
+        let plan = workspace.plan(device, &words);
+        let mut upload = |what, values: &[u32]| device.tensor_from(what, time_steps, batch, values);
+        let order = Some(upload("order of the inputs", &order)?);
+        let window = Window::new(
+            time_steps,
+            upload("inputs", &inputs)?,
+            upload("targets", &targets)?,
+        );
+        Ok(Window {
+            order,
+            draw,
+            plan,
+            ..window
+        })
+    }
+
+    /// Runs the steps in memory that is released afterwards.
+    ///
+    /// # Errors
+    /// If the device fails or is too small.
+    pub(super) fn run(&self, device: &mut Device) -> Result<Outputs> {
+        device.release_afterwards(|device| self.run_steps(device))
+    }
+
+    fn run_steps(&self, device: &mut Device) -> Result<Outputs> {
+        let config = self.config();
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        let model = Model::new(device, config.clone(), &values(&config, &mut random))?;
+        let workspace = Workspace::new(device, &model, self.capacity())?;
+        let one = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
+        for state in workspace.carried() {
+            let values: Vec<f32> = (0..state.len())
+                .map(|_| random.random_range(-0.5..0.5))
+                .collect();
+            device.upload(&state, &values);
+        }
+        let mut outputs = Outputs::new();
+        for draw in 0..2 {
+            let window = self.window(device, &workspace, &mut random, draw)?;
+            model.forward(device, &workspace, &window);
+            let scale = 1.0 / (self.window[0] * self.window[1]) as f32;
+            model.backward(device, &workspace, &window, scale);
+            let mut keep = |device: &mut Device, what: String, tensor| -> Result<()> {
+                let values = device.download(&tensor)?;
+                outputs.push((format!("step {draw}: {what}"), values));
+                Ok(())
+            };
+            keep(device, "losses".into(), workspace.losses(&window))?;
+            for (index, state) in workspace.carried().into_iter().enumerate() {
+                keep(device, format!("state {index}"), state)?;
+            }
+            for (index, state) in workspace.carried_gradient().into_iter().enumerate() {
+                keep(device, format!("gradient of state {index}"), state)?;
+            }
+            let parameters = model.parameters();
+            let gradients = workspace.gradients(&window);
+            let tensors = parameters.tensors().iter().zip(gradients);
+            for ((&parameter, gradient), spec) in tensors.zip(parameters.specs()) {
+                let name = format!("gradient of {}", spec.name);
+                keep(device, name, gradient.values())?;
+                device.run(&Sgd {
+                    parameter,
+                    gradient,
+                    scale: one,
+                    rate: RATE,
+                });
+                keep(device, spec.name.clone(), parameter)?;
+            }
+            device.submit();
+        }
+        Ok(outputs)
+    }
+}
+
+/// How much an output may differ: errors of sums in f32 are in proportion to the largest values.
+pub(super) fn tolerance(want: &[f32]) -> Tolerance {
+    let largest = want
+        .iter()
+        .fold(0.0, |most: f32, value| most.max(value.abs()));
+    Tolerance {
+        absolute: 2e-5 * f64::from(largest) + f64::from(f32::MIN_POSITIVE),
+        relative: 1e-4,
+    }
+}
+
+impl fmt::Display for StepCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [layers, hidden, embedding, vocabulary] = self.sizes;
+        let [batch, time_steps] = self.window;
+        write!(
+            f,
+            "{} [L {layers}, H {hidden}, D {embedding}, V {vocabulary}], window [T {time_steps}, \
+             B {batch}]",
+            self.cell
+        )?;
+        f.write_str(match self.dropout {
+            Dropout::Off => "",
+            Dropout::EachStep => ", dropout",
+            Dropout::Variational => ", variational dropout",
+        })?;
+        f.write_str(if self.independent {
+            ", independent sentences"
+        } else {
+            ""
+        })
+    }
+}
