@@ -368,7 +368,9 @@ fn devices() {
     // A report that exists stays.
     workbench.write("report.txt", b"earlier");
     let check = "check --device cpu --report report.txt";
-    workbench.run(check).fails(1, &["report.txt", "it exists", "--force", "--report FILE"]);
+    workbench
+        .run(check)
+        .fails(1, &["report.txt", "it exists", "--force", "--report FILE"]);
     workbench
         .run(&format!("{check} --force"))
         .fails(1, &["not a GPU"]);

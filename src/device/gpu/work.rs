@@ -6,8 +6,8 @@
 /// The operations of a workgroup of a kernel without long loops: 256 invocations that access three
 /// values each.
 const WORKGROUP_OPERATIONS: u64 = 256 * 3 * OPERATIONS_PER_ACCESS;
-/// Reading or writing a value of four bytes takes as long as this number of operations, on GPUs with
-/// little of both: a fifth of a byte for each operation.
+/// Reading or writing a value of four bytes takes as long as this number of operations, on GPUs
+/// with little of both: a fifth of a byte for each operation.
 pub const OPERATIONS_PER_ACCESS: u64 = 20;
 
 /// The operations of a dispatch of a kernel without long loops.

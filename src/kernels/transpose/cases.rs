@@ -15,7 +15,7 @@ pub struct TransposeCase {
     pub columns: usize,
 }
 
-/// Vectors, a tile, sizes around it, and more tiles than one dimension of a dispatch has workgroups.
+/// Vectors, a tile, sizes around it, and more tiles than a dimension of a dispatch has workgroups.
 pub(in crate::kernels) fn all() -> Cases {
     let sizes = [
         (1, 1),
