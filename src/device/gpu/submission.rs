@@ -99,6 +99,12 @@ impl Gpu {
         if let Some(rewrite) = self.rewrite {
             module = rewrite(shader, module);
         }
+        log::debug!(
+            target: "elman::pipeline",
+            "{} {} {constants:?}",
+            shader.stem,
+            shader.entry_point
+        );
         self.pipelines.push(Pipeline::new(
             &self.device,
             shader,
