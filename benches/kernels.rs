@@ -13,7 +13,7 @@ use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
     Activation, Add, Exponential, Fill, Gradient, Matmul, PARTIAL_SUMS, Precision,
     RecurrenceBackward, RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy,
-    SumOfSquares,
+    Summand, Sums,
 };
 use elman::tensor::Tensor;
 
@@ -231,8 +231,12 @@ fn elementwise(criterion: &mut Criterion) {
         values.len(),
         &softmax,
     );
-    let reduce = SumOfSquares {
+    let summands = [Summand {
         values,
+        is_squared: true,
+    }];
+    let reduce = Sums {
+        summands: &summands,
         partial,
         output,
     };

@@ -18,8 +18,8 @@ use elman::kernels::cases::{
     AddRunsCase, AverageCase, Case, ClipGradNormCase, ClipGradValueCase, CopyCase, DropoutCase,
     FillCase, GatherCase, GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase,
     MomentumCase, Outcome, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
-    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumCase,
-    SumOfSquaresCase, SumRowsCase, TransposeCase,
+    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase,
+    SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -71,9 +71,8 @@ const TABLE: &[Downcast] = &[
     downcast::<ScatterAddCase>,
     downcast::<SgdCase>,
     downcast::<SoftmaxCrossEntropyCase>,
-    downcast::<SumCase>,
-    downcast::<SumOfSquaresCase>,
     downcast::<SumRowsCase>,
+    downcast::<SumsCase>,
     downcast::<TransposeCase>,
 ];
 

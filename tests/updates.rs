@@ -1,7 +1,7 @@
 //! PyTorch's values: a window of each golden network, and some updates with every optimizer.
 
 use elman::device::Device;
-use elman::kernels::{ClipGradNorm, Gradient, PARTIAL_SUMS, Scale, SumOfSquares};
+use elman::kernels::{ClipGradNorm, Gradient, PARTIAL_SUMS, Scale, Summand, Sums};
 use elman::model::{Capacity, Model};
 use elman::tensor::Tensor;
 use elman::train::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
@@ -113,7 +113,7 @@ impl Updates {
             .collect();
         let (squares, partial, scale) = (
             zeros(1, parameters.len()),
-            zeros(1, PARTIAL_SUMS),
+            zeros(parameters.len(), PARTIAL_SUMS),
             zeros(1, 1),
         );
         device.upload(&scale, &[1.0]);
@@ -133,14 +133,15 @@ impl Updates {
     /// One update; returns the gradients' norm.
     fn update(&mut self, device: &mut Device, model: &Model, gradients: &[Gradient]) -> f64 {
         self.step += 1;
-        for (number, gradient) in gradients.iter().enumerate() {
-            let output = self.squares.element(number);
-            device.run(&SumOfSquares {
-                values: gradient.values(),
-                partial: self.partial,
-                output,
-            });
-        }
+        let summands = gradients.iter().map(|gradient| Summand {
+            values: gradient.values(),
+            is_squared: true,
+        });
+        device.run(&Sums {
+            summands: &summands.collect::<Vec<_>>(),
+            partial: self.partial,
+            output: self.squares,
+        });
         if let Some(maximum) = self.max_norm {
             device.run(&ClipGradNorm {
                 squares: self.squares,

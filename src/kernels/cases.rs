@@ -45,7 +45,7 @@ pub use super::matmul::cases::MatmulCase;
 pub use super::momentum::cases::MomentumCase;
 pub use super::ragged_softmax::cases::RaggedSoftmaxCase;
 pub use super::recurrence::cases::RecurrenceCase;
-pub use super::reduce::cases::{SumCase, SumOfSquaresCase};
+pub use super::reduce::cases::{SUMMANDS, SumsCase};
 pub use super::rmsprop::cases::RmspropCase;
 pub use super::runs_gradient::cases::RunsGradientCase;
 pub use super::sampled_loss::cases::SampledLossCase;

@@ -71,7 +71,7 @@ pub use momentum::Momentum;
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{RecurrentSchedule, Reset};
-pub use reduce::{PARTIAL_SUMS, Sum, SumOfSquares};
+pub use reduce::{PARTIAL_SUMS, Summand, Sums};
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, SparseRows};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};

@@ -1,4 +1,4 @@
-//! Reductions: the sum of all values, or of their squares.
+//! Reductions: sums of the values, or of their squares, of several tensors at once.
 
 pub(super) mod cases;
 
@@ -6,55 +6,81 @@ use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
-    to_u32,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, Shard,
+    arguments, to_u32,
 };
 use crate::tensor::Tensor;
 
-/// `output = Σ values`.
+/// `output[i] = Σ v` or `Σ v²` over the values v of `summands[i]`. NaN and infinity propagate.
 #[derive(Debug, Clone, Copy)]
-pub struct Sum {
-    /// Any shape; may be a sharded table.
-    pub values: Tensor,
-    /// At least [`PARTIAL_SUMS`] elements, overwritten with intermediate sums.
+pub struct Sums<'a> {
+    /// What is summed.
+    pub summands: &'a [Summand],
+    /// `[summands, PARTIAL_SUMS]` or larger, overwritten with intermediate sums.
     pub partial: Tensor,
-    /// `[1, 1]`, overwritten.
+    /// `[1, summands]`, overwritten.
     pub output: Tensor,
 }
 
-/// `output = Σ values²`.
+/// A tensor that [`Sums`] sums.
 #[derive(Debug, Clone, Copy)]
-pub struct SumOfSquares {
+pub struct Summand {
     /// Any shape; may be a sharded table.
     pub values: Tensor,
-    /// At least [`PARTIAL_SUMS`] elements, overwritten with intermediate sums.
-    pub partial: Tensor,
-    /// `[1, 1]`, overwritten.
-    pub output: Tensor,
+    /// Whether the squares of the values are summed.
+    pub is_squared: bool,
 }
 
-arguments! { count: u32, values_offset: u32, output_offset: u32 }
+arguments! {
+    count_0: u32,
+    count_1: u32,
+    count_2: u32,
+    count_3: u32,
+    offset_0: u32,
+    offset_1: u32,
+    offset_2: u32,
+    offset_3: u32,
+    squares: u32,
+    first_row: u32,
+    first_slot: u32,
+    slots: u32,
+    output_offset: u32,
+    rows: u32,
+}
 
 pub(super) static PARTIAL: Shader = Shader {
     stem: "reduce",
     source: include_str!("../../shaders/reduce.wgsl"),
     entry_point: "partial",
-    bindings: &[("values", Access::Read), ("output", Access::Write)],
+    bindings: &[
+        ("values_0", Access::Read),
+        ("values_1", Access::Read),
+        ("values_2", Access::Read),
+        ("values_3", Access::Read),
+        ("output", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: false,
 };
 pub(super) static TOTAL: Shader = Shader {
     entry_point: "total",
+    bindings: &[
+        ("partial_sums", Access::Read),
+        ("sums_of_rows", Access::Write),
+    ],
     ..PARTIAL
 };
 
-/// Values per workgroup below which another workgroup costs more than it saves.
+/// Values per workgroup below which another workgroup costs more than it saves; the same in the
+/// shader.
 const VALUES_PER_GROUP: usize = 2048;
+/// Tensors that a dispatch sums.
+const TENSORS_PER_DISPATCH: usize = 4;
 /// Values that are summed in f32. The sums of these blocks are added in f64.
 const BLOCK: usize = 4096;
 
-/// The minimum number of elements of `partial` of [`Sum`] and [`SumOfSquares`].
+/// Intermediate sums of a tensor: columns of `partial` of [`Sums`].
 pub const PARTIAL_SUMS: usize = 256;
 
 /// The sum of a block, with 32 accumulators so that the loop vectorizes.
@@ -103,82 +129,134 @@ fn on_cpu(cpu: &Cpu, values: Tensor, output: Tensor, sums_of: impl Fn(&mut [f64]
     cpu.write(&output)[0] = sums.iter().sum::<f64>() as f32;
 }
 
-fn on_gpu(gpu: &mut Gpu, values: Tensor, partial: Tensor, output: Tensor, square: bool) {
-    let partial = Binding::whole(&partial);
-    let constants = [("SQUARE", f64::from(u8::from(square)))];
-    let shards = gpu.shards(&values);
+/// Launches the partial sums of up to [`TENSORS_PER_DISPATCH`] tensors, which get the rows from
+/// `first_row` on, or of one shard of a table. They use `slots` elements of a row.
+fn launch_partial(
+    gpu: &mut Gpu,
+    tensors: &[(Tensor, bool)],
+    partial: Binding,
+    first_row: usize,
+    [first_slot, slots]: [usize; 2],
+) {
+    let mut counts = [0; TENSORS_PER_DISPATCH];
+    let mut offsets = [0; TENSORS_PER_DISPATCH];
+    // Bindings without a tensor are not read.
+    let mut bindings = [Binding::with_offset(&tensors[0].0).0; TENSORS_PER_DISPATCH];
+    let mut squares = 0;
+    let mut groups = 1;
+    for (index, (tensor, is_squared)) in tensors.iter().enumerate() {
+        (bindings[index], offsets[index]) = Binding::with_offset(tensor);
+        counts[index] = to_u32(tensor.len());
+        squares |= u32::from(*is_squared) << index;
+        groups = groups.max(tensor.len().div_ceil(VALUES_PER_GROUP).clamp(1, slots));
+    }
+    let [count_0, count_1, count_2, count_3] = counts;
+    let [offset_0, offset_1, offset_2, offset_3] = offsets;
+    let [first, second, third, fourth] = bindings;
+    let arguments = Arguments {
+        count_0,
+        count_1,
+        count_2,
+        count_3,
+        offset_0,
+        offset_1,
+        offset_2,
+        offset_3,
+        squares,
+        first_row: to_u32(first_row),
+        first_slot: to_u32(first_slot),
+        slots: to_u32(slots),
+        output_offset: 0,
+        rows: 0,
+    };
+    let values: usize = tensors.iter().map(|(tensor, _)| tensor.len()).sum();
+    gpu.launch_work(
+        &PARTIAL,
+        &[],
+        &[first, second, third, fourth, partial],
+        &arguments,
+        [to_u32(groups), to_u32(tensors.len()), 1],
+        values as u64 * OPERATIONS_PER_ACCESS,
+    );
+}
+
+/// Launches the partial sums of the shards of a table. Each shard uses a part of the row.
+fn launch_shards(gpu: &mut Gpu, shards: &[Shard], is_squared: bool, partial: Binding, row: usize) {
     assert!(
         shards.len() <= PARTIAL_SUMS,
         "a table of {} shards",
         shards.len()
     );
-    let mut sums = 0;
-    for shard in &shards {
-        let (values, values_offset) = Binding::with_offset(&shard.tensor);
-        let count = shard.tensor.len();
-        let groups = count
-            .div_ceil(VALUES_PER_GROUP)
-            .clamp(1, PARTIAL_SUMS / shards.len());
-        let arguments = Arguments {
-            count: to_u32(count),
-            values_offset,
-            output_offset: to_u32(sums),
+    let slots = PARTIAL_SUMS / shards.len();
+    for (index, shard) in shards.iter().enumerate() {
+        // The last part also covers what the division leaves.
+        let end = if index + 1 == shards.len() {
+            PARTIAL_SUMS
+        } else {
+            (index + 1) * slots
         };
-        gpu.launch_work(
-            &PARTIAL,
-            &constants,
-            &[values, partial],
-            &arguments,
-            [to_u32(groups), 1, 1],
-            count as u64 * OPERATIONS_PER_ACCESS,
-        );
-        sums += groups;
+        let first = index * slots;
+        let tensors = [(shard.tensor, is_squared)];
+        launch_partial(gpu, &tensors, partial, row, [first, end - first]);
     }
-    let (output, output_offset) = Binding::with_offset(&output);
-    let arguments = Arguments {
-        count: to_u32(sums),
-        values_offset: 0,
-        output_offset,
-    };
-    gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
 }
 
-impl Kernel for Sum {
+impl Kernel for Sums<'_> {
     fn name(&self) -> &'static str {
         PARTIAL.stem
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        on_cpu(
-            cpu,
-            self.values,
-            self.output,
-            #[inline(always)]
-            |sums, values| block_sums(sums, values, |value| value),
-        );
+        for (index, summand) in self.summands.iter().enumerate() {
+            let output = self.output.element(index);
+            if summand.is_squared {
+                on_cpu(
+                    cpu,
+                    summand.values,
+                    output,
+                    #[inline(always)]
+                    |sums, values| block_sums(sums, values, |value| value * value),
+                );
+            } else {
+                on_cpu(
+                    cpu,
+                    summand.values,
+                    output,
+                    #[inline(always)]
+                    |sums, values| block_sums(sums, values, |value| value),
+                );
+            }
+        }
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        on_gpu(gpu, self.values, self.partial, self.output, false);
-    }
-}
-
-impl Kernel for SumOfSquares {
-    fn name(&self) -> &'static str {
-        PARTIAL.stem
-    }
-
-    fn on_cpu(&self, cpu: &Cpu) {
-        on_cpu(
-            cpu,
-            self.values,
-            self.output,
-            #[inline(always)]
-            |sums, values| block_sums(sums, values, |value| value * value),
-        );
-    }
-
-    fn on_gpu(&self, gpu: &mut Gpu) {
-        on_gpu(gpu, self.values, self.partial, self.output, true);
+        let partial = Binding::whole(&self.partial);
+        let whole_row = [0, PARTIAL_SUMS];
+        let mut next: Vec<(Tensor, bool)> = Vec::with_capacity(TENSORS_PER_DISPATCH);
+        for (row, summand) in self.summands.iter().enumerate() {
+            let shards = gpu.shards(&summand.values);
+            let first_row = row - next.len();
+            let is_table = shards.len() > 1;
+            if (is_table || next.len() == TENSORS_PER_DISPATCH) && !next.is_empty() {
+                launch_partial(gpu, &next, partial, first_row, whole_row);
+                next.clear();
+            }
+            if is_table {
+                launch_shards(gpu, &shards, summand.is_squared, partial, row);
+            } else {
+                next.push((shards[0].tensor, summand.is_squared));
+            }
+        }
+        if !next.is_empty() {
+            let first_row = self.summands.len() - next.len();
+            launch_partial(gpu, &next, partial, first_row, whole_row);
+        }
+        let (output, output_offset) = Binding::with_offset(&self.output);
+        let arguments = Arguments {
+            output_offset,
+            rows: to_u32(self.summands.len()),
+            ..bytemuck::Zeroable::zeroed()
+        };
+        gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
     }
 }

@@ -10,7 +10,7 @@ use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    Adagrad, AddSquares, Average, ClipGradNorm, CopyValues, PARTIAL_SUMS, Sgd, SumOfSquares,
+    Adagrad, AddSquares, Average, ClipGradNorm, CopyValues, PARTIAL_SUMS, Sgd, Summand, Sums,
 };
 use crate::model::{Model, Window, Workspace};
 use crate::tensor::Tensor;
@@ -120,7 +120,7 @@ impl DynamicLearner {
         let mut learner = Self {
             rate: options.rate,
             squares: device.tensor("squares of gradients", parameters.tensors().len(), 1)?,
-            partial: device.tensor("partial sums", 1, PARTIAL_SUMS)?,
+            partial: device.tensor("partial sums", parameters.tensors().len(), PARTIAL_SUMS)?,
             scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             statistics: sums,
             decay,
@@ -179,13 +179,15 @@ impl DynamicLearner {
     ) {
         model.backward(device, workspace, window, 1.0);
         let gradients = workspace.gradients(window);
-        for (index, gradient) in gradients.iter().enumerate() {
-            device.run(&SumOfSquares {
-                values: gradient.values(),
-                partial: self.partial,
-                output: self.squares.element(index),
-            });
-        }
+        let summands = gradients.iter().map(|gradient| Summand {
+            values: gradient.values(),
+            is_squared: true,
+        });
+        device.run(&Sums {
+            summands: &summands.collect::<Vec<_>>(),
+            partial: self.partial,
+            output: self.squares,
+        });
         device.run(&ClipGradNorm {
             squares: self.squares,
             maximum: MAX_GRAD_NORM,

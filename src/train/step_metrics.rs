@@ -3,7 +3,7 @@
 
 use crate::device::{Device, Download};
 use crate::error::Result;
-use crate::kernels::{Gradient, PARTIAL_SUMS, Sum, SumOfSquares};
+use crate::kernels::{Gradient, PARTIAL_SUMS, Summand, Sums};
 use crate::tensor::Tensor;
 
 /// The most steps whose metrics are downloaded together.
@@ -50,7 +50,7 @@ impl StepMetrics {
     pub(super) fn new(device: &mut Device, parameters: usize) -> Result<Self> {
         Ok(Self {
             tensor: device.tensor("records of steps", 2 * MAX_STEPS, 1 + parameters)?,
-            partial: device.tensor("partial sums", 1, PARTIAL_SUMS)?,
+            partial: device.tensor("partial sums", 1 + parameters, PARTIAL_SUMS)?,
             first: 0,
         })
     }
@@ -63,21 +63,19 @@ impl StepMetrics {
         losses: Tensor,
         gradients: &[Gradient],
     ) {
-        let row = self.row(index);
-        let partial = self.partial;
-        device.run(&Sum {
+        let losses = Summand {
             values: losses,
-            partial,
-            output: row.element(0),
+            is_squared: false,
+        };
+        let gradients = gradients.iter().map(|gradient| Summand {
+            values: gradient.values(),
+            is_squared: true,
         });
-        for (parameter, gradient) in gradients.iter().enumerate() {
-            let output = row.element(1 + parameter);
-            device.run(&SumOfSquares {
-                values: gradient.values(),
-                partial,
-                output,
-            });
-        }
+        device.run(&Sums {
+            summands: &std::iter::once(losses).chain(gradients).collect::<Vec<_>>(),
+            partial: self.partial,
+            output: self.row(index),
+        });
     }
 
     /// The sums of squares of the gradients in a record: `[1, parameters]`.

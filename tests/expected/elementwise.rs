@@ -3,8 +3,8 @@
 use elman::kernels::Activation;
 use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, AddBiasCase, AverageCase, ClipGradNormCase,
-    ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, ScaleCase,
-    SumCase, SumOfSquaresCase,
+    ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, SUMMANDS,
+    ScaleCase, SumsCase,
 };
 
 use super::super::compare::Tolerance;
@@ -135,20 +135,18 @@ const SUM: Tolerance = Tolerance {
     relative: 2.0 * EPSILON,
 };
 
-impl Expectation for SumCase {
+impl Expectation for SumsCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        vec![("output", vec![reference::sum(&floats(run, "values"))])]
-    }
-
-    fn tolerance(&self, _output: &str) -> Tolerance {
-        SUM
-    }
-}
-
-impl Expectation for SumOfSquaresCase {
-    fn outputs(&self, run: &Outcome) -> Expected {
-        let values = floats(run, "values");
-        vec![("output", vec![reference::sum_of_squares(&values)])]
+        let sums = SUMMANDS.iter().zip(&self.summands);
+        let sums = sums.map(|(name, &(_, is_squared))| {
+            let values = floats(run, name);
+            if is_squared {
+                reference::sum_of_squares(&values)
+            } else {
+                reference::sum(&values)
+            }
+        });
+        vec![("output", sums.collect())]
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {

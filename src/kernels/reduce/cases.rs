@@ -1,48 +1,54 @@
-//! Test cases of [`Sum`] and [`SumOfSquares`].
+//! Test cases of [`Sums`].
 
 use std::fmt;
 
-use super::{PARTIAL_SUMS, Sum, SumOfSquares};
+use super::{PARTIAL_SUMS, Summand, Sums};
 use crate::error::Result;
 use crate::kernels::cases::{Cases, EPSILON, Harness, KernelCase, Place, Tolerance, list};
-use crate::tensor::Tensor;
 
-/// Size of [`Sum`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SumCase {
-    /// Number of values.
-    pub count: usize,
+/// The names of the tensors of a case, in their order.
+pub const SUMMANDS: [&str; 6] = ["first", "second", "third", "fourth", "fifth", "sixth"];
+
+/// Sizes of [`Sums`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SumsCase {
+    /// Number of values of each tensor, and whether they are squared.
+    pub summands: Vec<(usize, bool)>,
 }
 
-/// Size of [`SumOfSquares`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SumOfSquaresCase {
-    /// Number of values.
-    pub count: usize,
-}
-
-/// Up to more values than one round of all workgroups sums.
+/// Up to more values than one round of all workgroups sums, and more tensors than one dispatch
+/// sums.
 pub(in crate::kernels) fn all() -> Cases {
     let counts = [1, 255, 257, 2048, 2049, 4099, 600_011];
-    let mut all = list(counts.map(|count| SumCase { count }));
-    all.extend(list(counts.map(|count| SumOfSquaresCase { count })));
-    all
+    let mut cases: Vec<_> = counts
+        .iter()
+        .flat_map(|&count| [vec![(count, false)], vec![(count, true)]])
+        .collect();
+    cases.extend([
+        vec![(3, false), (4099, true), (1, true), (2048, true)],
+        vec![
+            (70, true),
+            (2049, false),
+            (600_011, true),
+            (5, true),
+            (300, false),
+        ],
+        vec![(1, true); 6],
+    ]);
+    list(cases.into_iter().map(|summands| SumsCase { summands }))
 }
 
-/// `values`, `partial` and `output`.
-fn tensors(harness: &mut Harness<'_>, count: usize) -> Result<[Tensor; 3]> {
-    Ok([
-        harness.random_input("values", Place::Part, [1, count])?,
-        harness.scratch("partial", [1, PARTIAL_SUMS])?,
-        harness.output("output", Place::Part, [1, 1])?,
-    ])
-}
-
-impl KernelCase for SumCase {
+impl KernelCase for SumsCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let [values, partial, output] = tensors(harness, self.count)?;
-        harness.run(&Sum {
-            values,
+        let mut summands = Vec::new();
+        for (name, &(count, is_squared)) in SUMMANDS.iter().zip(&self.summands) {
+            let values = harness.random_input(name, Place::Part, [1, count])?;
+            summands.push(Summand { values, is_squared });
+        }
+        let partial = harness.scratch("partial", [summands.len(), PARTIAL_SUMS])?;
+        let output = harness.output("output", Place::Part, [1, summands.len()])?;
+        harness.run(&Sums {
+            summands: &summands,
             partial,
             output,
         });
@@ -50,37 +56,31 @@ impl KernelCase for SumCase {
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
-        Tolerance {
-            absolute: EPSILON * (1.0 + 3.0 * (self.count as f64).sqrt()),
-            relative: EPSILON,
+        // Sums of squares have no cancellation; a sum of values has.
+        let cancelling = self.summands.iter().filter(|(_, is_squared)| !is_squared);
+        match cancelling.map(|&(count, _)| count).max() {
+            None => Tolerance::bits(8.0),
+            Some(count) => Tolerance {
+                absolute: EPSILON * (1.0 + 3.0 * (count as f64).sqrt()),
+                relative: match self.summands.iter().any(|&(_, is_squared)| is_squared) {
+                    true => 8.0 * EPSILON,
+                    false => EPSILON,
+                },
+            },
         }
     }
 }
 
-impl KernelCase for SumOfSquaresCase {
-    fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let [values, partial, output] = tensors(harness, self.count)?;
-        harness.run(&SumOfSquares {
-            values,
-            partial,
-            output,
-        });
-        Ok(())
-    }
-
-    fn tolerance(&self, _output: &str) -> Tolerance {
-        Tolerance::bits(8.0)
-    }
-}
-
-impl fmt::Display for SumCase {
+impl fmt::Display for SumsCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sum [{}]", self.count)
-    }
-}
-
-impl fmt::Display for SumOfSquaresCase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SumOfSquares [{}]", self.count)
+        let summands: Vec<_> = self
+            .summands
+            .iter()
+            .map(|(count, is_squared)| match is_squared {
+                true => format!("{count} squares"),
+                false => count.to_string(),
+            })
+            .collect();
+        write!(f, "[{}]", summands.join(", "))
     }
 }
