@@ -41,7 +41,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "evaluate",
-        &["error", "device", "model", "corpus", "data_loader"],
+        &[
+            "error",
+            "tensor",
+            "device",
+            "kernels",
+            "model",
+            "corpus",
+            "data_loader",
+        ],
     ),
     ("generate", &["error", "tensor", "device", "model"]),
     (

@@ -339,8 +339,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The part that the fused recurrences share.
+/// The parts that recurrences share.
 const FUSED_PRODUCT: &str = include_str!("../shaders/fused_product.wgsl");
+const STEP_PRODUCT: &str = include_str!("../shaders/step_product.wgsl");
 
 /// The stems of the files with this extension in a folder.
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
@@ -362,7 +363,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[apply(test)]
 fn shader_and_rust_files_share_a_stem() {
     let mut shaders = stems("shaders", "wgsl");
-    for part in ["shared", "fused_product"] {
+    for part in ["shared", "fused_product", "step_product"] {
         assert!(shaders.remove(part), "no shaders/{part}.wgsl");
     }
     let mut rust = stems("src/kernels", "rs");
@@ -404,12 +405,17 @@ fn shader_and_rust_files_share_a_stem() {
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let listed = all_shaders().filter(|shader| shader.stem == stem);
-        // The fused recurrences end with a part that they share.
-        let with_product = format!("{text}{FUSED_PRODUCT}");
+        // Recurrences end with parts that they share.
+        let sources = [
+            text.clone(),
+            format!("{text}{FUSED_PRODUCT}"),
+            format!("{text}{STEP_PRODUCT}"),
+            format!("{text}{FUSED_PRODUCT}{STEP_PRODUCT}"),
+        ];
         assert!(
             listed
                 .clone()
-                .all(|shader| shader.source == text || shader.source == with_product),
+                .all(|shader| sources.iter().any(|source| source == shader.source)),
             "the source of {stem} is another file"
         );
         assert_eq!(

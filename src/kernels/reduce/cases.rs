@@ -20,10 +20,8 @@ pub struct SumsCase {
 /// sums.
 pub(in crate::kernels) fn all() -> Cases {
     let counts = [1, 255, 257, 2048, 2049, 4099, 600_011];
-    let mut cases: Vec<_> = counts
-        .iter()
-        .flat_map(|&count| [vec![(count, false)], vec![(count, true)]])
-        .collect();
+    let of_one = |is_squared| counts.map(|count| vec![(count, is_squared)]);
+    let mut cases = [of_one(false), of_one(true)].concat();
     cases.extend([
         vec![(3, false), (4099, true), (1, true), (2048, true)],
         vec![
