@@ -9,6 +9,7 @@ mod steps;
 
 use std::fmt;
 
+use self::steps::StepCase;
 use crate::activity::Activity;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -99,7 +100,7 @@ pub fn check(
     let activity = Activity::start("comparing training steps", Some(steps.len() as u64));
     for case in steps {
         let (want, got) = (case.run(cpu)?, case.run(gpu)?);
-        let compared = compare_steps(case.to_string(), &got, &want);
+        let compared = compare_steps(case, &got, &want);
         summary.cases += 1;
         summary.failed += usize::from(!compared.passed());
         report(&compared);
@@ -109,10 +110,10 @@ pub fn check(
 }
 
 /// Compares the results of training steps with the expected ones.
-fn compare_steps(label: String, got: &steps::Outputs, want: &steps::Outputs) -> CaseReport {
+fn compare_steps(case: &StepCase, got: &steps::Outputs, want: &steps::Outputs) -> CaseReport {
     let mut report = CaseReport {
         kernel: "training step",
-        label,
+        label: case.to_string(),
         worst: None,
         failures: Vec::new(),
     };
@@ -128,7 +129,7 @@ fn compare_steps(label: String, got: &steps::Outputs, want: &steps::Outputs) -> 
             .push("the two devices have different numbers of values".into());
     }
     for ((output, got), (_, want)) in got.iter().zip(want) {
-        compare_output(&mut report, output, got, want, steps::tolerance(want));
+        compare_output(&mut report, output, got, want, case.tolerance(want));
     }
     report
 }
@@ -373,7 +374,7 @@ mod tests {
     fn every_wrong_output_of_a_training_step_fails() {
         let case = &steps::CASES[3];
         let want = case.run(&mut Device::cpu(1)).expect("a small model fits");
-        let report = |got: &steps::Outputs| compare_steps(case.to_string(), got, &want);
+        let report = |got: &steps::Outputs| compare_steps(case, got, &want);
         assert!(report(&want).passed());
         for wrong in 0..want.len() {
             let mut got = want.clone();

@@ -211,6 +211,21 @@ impl StepCase {
         })
     }
 
+    /// How much an output may differ: errors of sums in f32 are in proportion to the largest
+    /// values. Those of gradients, sums over a window, grow with the square root of the number of
+    /// terms.
+    pub(super) fn tolerance(&self, want: &[f32]) -> Tolerance {
+        let largest = want
+            .iter()
+            .fold(0.0, |most: f32, value| most.max(value.abs()));
+        let terms = (self.window[0] * self.window[1]) as f64;
+        let share = 2e-5 + 4.0 * f64::from(f32::EPSILON) * terms.sqrt();
+        Tolerance {
+            absolute: share * f64::from(largest) + f64::from(f32::MIN_POSITIVE),
+            relative: 1e-4,
+        }
+    }
+
     /// Runs the steps in memory that is released afterwards.
     ///
     /// # Errors
@@ -266,17 +281,6 @@ impl StepCase {
             device.submit();
         }
         Ok(outputs)
-    }
-}
-
-/// How much an output may differ: errors of sums in f32 are in proportion to the largest values.
-pub(super) fn tolerance(want: &[f32]) -> Tolerance {
-    let largest = want
-        .iter()
-        .fold(0.0, |most: f32, value| most.max(value.abs()));
-    Tolerance {
-        absolute: 2e-5 * f64::from(largest) + f64::from(f32::MIN_POSITIVE),
-        relative: 1e-4,
     }
 }
 
