@@ -194,7 +194,7 @@ fn rejected_vocabularies() {
     );
     rejected(
         &vocabulary.replace("</s>", "a </s>"),
-        &["bad.txt, line 1", "white space"],
+        &["bad.txt, line 1", "no space, tab or carriage return"],
     );
     rejected(
         &vocabulary.replace("</s>\n", "</s> 0\n"),
