@@ -16,7 +16,7 @@ struct Arguments {
     rate: f32,
 }
 
-override NESTEROV: bool;
+override NESTEROV: bool = false;
 // Whether `dense` adds a gradient.
 override GRADIENT: bool = true;
 

@@ -12,11 +12,13 @@ Takes at most 15 minutes on two cores once the dependencies are built. The last 
 tests that passed, failed and were skipped; the exit status is 0 if nothing failed.
 
   --all         run the slow tests too
-  --no-install  do not install a Vulkan driver
+  --no-install  install nothing
   --help        print this text
 
 GPU tests need an adapter. Where there is no Vulkan driver, Mesa's software driver is installed with
-the system's package manager, which needs root.
+the system's package manager, which needs root. With --all, Vulkan's validation layer is installed in
+the same way, and Dawn, a second WGSL compiler, into target/dawn where there is npm; tests that need
+them are skipped by name where they cannot be installed.
 
 Environment:
   ELMAN_TEST_CPU_ONLY=1  skip the GPU tests
@@ -55,6 +57,22 @@ has_vulkan_driver() {
         [ -n "${VK_DRIVER_FILES:-}" ]
 }
 
+# Installs packages, given their names in Debian, Fedora and Arch Linux.
+install_packages() {
+    local debian=$1 fedora=$2 arch=$3
+    if command -v apt-get >/dev/null; then
+        apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $debian >/dev/null
+    elif command -v dnf >/dev/null; then
+        dnf install -y -q $fedora
+    elif command -v pacman >/dev/null; then
+        pacman -Sy --noconfirm $arch
+    else
+        echo "no known package manager" >&2
+        return 1
+    fi
+}
+
 ensure_adapter() {
     [ "$(uname -s)" = Linux ] || return 0
     [ -z "${ELMAN_TEST_CPU_ONLY:-}" ] || return 0
@@ -63,19 +81,33 @@ ensure_adapter() {
 libvulkan1), or set ELMAN_TEST_CPU_ONLY=1 to skip the GPU tests"
     [ -n "$install" ] || fail "no Vulkan driver: $hint"
     say "no Vulkan driver: installing Mesa's software driver with the system's package manager"
-    if command -v apt-get >/dev/null; then
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers libvulkan1 >/dev/null
-    elif command -v dnf >/dev/null; then
-        dnf install -y -q mesa-vulkan-drivers vulkan-loader
-    elif command -v pacman >/dev/null; then
-        pacman -Sy --noconfirm vulkan-swrast vulkan-icd-loader
-    else
-        fail "no Vulkan driver and no known package manager: $hint"
-    fi
+    install_packages "mesa-vulkan-drivers libvulkan1" "mesa-vulkan-drivers vulkan-loader" \
+        "vulkan-swrast vulkan-icd-loader" || fail "no Vulkan driver: $hint"
+}
+
+ensure_validation_layer() {
+    [ "$(uname -s)" = Linux ] || return 0
+    [ -z "${ELMAN_TEST_CPU_ONLY:-}" ] || return 0
+    [ ! -e /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json ] || return 0
+    say "installing Vulkan's validation layer with the system's package manager"
+    install_packages vulkan-validationlayers vulkan-validation-layers vulkan-validation-layers ||
+        say "not installed: tests with Vulkan's validation layer are skipped"
+}
+
+ensure_dawn() {
+    command -v npm >/dev/null || return 0
+    [ ! -e target/dawn/node_modules/webgpu ] || return 0
+    say "installing Dawn with npm"
+    mkdir -p target/dawn
+    npm install --silent --no-save --ignore-scripts --prefix target/dawn webgpu@0.6.2 ||
+        say "not installed: tests with Dawn are skipped"
 }
 
 ensure_adapter
+if [ -n "$install" ] && [ -n "${ELMAN_TEST_ALL:-}" ]; then
+    ensure_validation_layer
+    ensure_dawn
+fi
 
 say "formatting"
 cargo fmt --all -- --check

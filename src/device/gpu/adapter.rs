@@ -137,10 +137,13 @@ pub(super) fn max_binding_bytes(limits: &wgpu::Limits) -> u64 {
 }
 
 /// All adapters that can run compute shaders, best first: discrete, integrated, virtual, other,
-/// software.
+/// software. wgpu's environment variables `WGPU_DEBUG` and `WGPU_VALIDATION` apply.
 pub fn adapters() -> Vec<AdapterInfo> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
+    // The same in all builds: wgpu's debug builds would load Vulkan's validation layer, whose messages
+    // nobody reads.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
     let mut infos: Vec<_> =
         pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
