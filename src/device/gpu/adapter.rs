@@ -141,8 +141,8 @@ pub(super) fn max_binding_bytes(limits: &wgpu::Limits) -> u64 {
 pub fn adapters() -> Vec<AdapterInfo> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
-    // The same in all builds: wgpu's debug builds would load Vulkan's validation layer, whose messages
-    // nobody reads.
+    // The same in all builds: wgpu's debug builds would load Vulkan's validation layer, whose
+    // messages nobody reads.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
     let mut infos: Vec<_> =
