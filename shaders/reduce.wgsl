@@ -76,7 +76,7 @@ fn partial(
     let count = count_of(tensor);
     let groups = clamp((count + VALUES_PER_GROUP - 1u) / VALUES_PER_GROUP, 1u, arguments.slots);
     if workgroup.x >= groups { return; }
-    let is_squared = (arguments.squares >> tensor & 1u) == 1u;
+    let is_squared = ((arguments.squares >> tensor) & 1u) == 1u;
     var sum = 0.0;
     for (var i = workgroup.x * 256u + lane; i < count; i += groups * 256u) {
         let value = value_at(tensor, i);
