@@ -86,6 +86,12 @@ def pytorch_rate(name, seconds, device, autocast):
     return statistics.median(rates)
 
 
+def use_tf32(on):
+    """Whether matrix products and cuDNN round their factors to TF32, which has 10 bits of fraction."""
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
 def elman_rate(program, name, seconds, device, threads):
     command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--training-only", "--threads", str(threads)]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
@@ -104,6 +110,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=4)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
+    # Only NVIDIA GPUs have TF32; there PyTorch is measured without it and with it.
+    has_tf32 = flags.device == "cuda" and not flags.autocast
+    use_tf32(False)
     size = 2048
     a = torch.rand(size, size, device=flags.device)
     for _ in range(3):
@@ -114,17 +123,27 @@ def main():
     float(b[0, 0])
     product = 5 * 2 * size**3 / (time.perf_counter() - start) / 1e9
     print(f"PyTorch {torch.__version__}, {flags.device}, {flags.threads} threads, its product {product:.0f} GFLOP/s")
-    print("| | L | H | V | B | T | PyTorch tokens/s | Elman tokens/s | ratio by round |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    cudnn = torch.backends.cudnn
+    cudnn = f"cuDNN {cudnn.version()}" if flags.device == "cuda" and cudnn.is_available() and cudnn.enabled else "no cuDNN"
+    print(f"{cudnn}; autocast {'bf16' if flags.autocast else 'off'}; TF32 off, except in columns that name it")
+    extra = ["PyTorch with TF32", "ratio to that"] if has_tf32 else []
+    columns = ["", "L", "H", "V", "B", "T", "PyTorch tokens/s", "Elman tokens/s", "ratio by round", *extra]
+    print("|", " | ".join(columns), "|")
+    print("|", " | ".join("---" for _ in columns), "|")
     for name in flags.configurations.split(","):
         rounds = []
         for _ in range(flags.rounds):
             theirs = pytorch_rate(name, flags.seconds, flags.device, flags.autocast)
-            rounds.append((theirs, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads)))
-        theirs, ours = (statistics.median(column) for column in zip(*rounds))
-        ratios = ", ".join(f"{ours / theirs:.2f}" for theirs, ours in rounds)
+            use_tf32(has_tf32)
+            rounded = pytorch_rate(name, flags.seconds, flags.device, flags.autocast) if has_tf32 else theirs
+            use_tf32(False)
+            rounds.append((theirs, rounded, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads)))
+        theirs, rounded, ours = (statistics.median(column) for column in zip(*rounds))
+        ratios = ", ".join(f"{ours / theirs:.2f}" for theirs, _, ours in rounds)
         _, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
-        print(f"| {name} | {layers} | {hidden} | {vocabulary} | {batch} | {steps} | {theirs:.0f} | {ours:.0f} | {ratios} |", flush=True)
+        row = [name, layers, hidden, vocabulary, batch, steps, f"{theirs:.0f}", f"{ours:.0f}", ratios]
+        row += [f"{rounded:.0f}", f"{ours / rounded:.2f}"] if has_tf32 else []
+        print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 if __name__ == "__main__":
