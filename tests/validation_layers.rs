@@ -136,12 +136,24 @@ fn finding(line: &str, next: &str) -> Option<String> {
     (kind != "Information").then(|| words.collect::<Vec<_>>().join(" "))
 }
 
-/// Everything that runs on a GPU in at most a few seconds, which is every case of every kernel and
-/// short training runs.
+/// Trials on a GPU that take minutes under the layer.
+const SLOW: &[&str] = &[
+    "cells::",
+    "steps::",
+    "training::",
+    "updates::",
+    "window_updates::",
+    "table_updates::",
+    "large_vocabularies::",
+    "evaluation_streams::",
+    "validation_layers::",
+];
+
+/// Every case of every kernel, and the trials of activations and of NaN.
 #[apply(test)]
 #[ignore_unless(has_layer())]
-fn kernels_and_runs_have_no_findings() {
-    let run = run_under_the_layer("::gpu_", &["cells::", "steps::", "validation_layers::"]);
+fn kernels_have_no_findings() {
+    let run = run_under_the_layer("::gpu_", SLOW);
     let kernels = cases::all().len() * VARIANTS.len();
     assert!(
         run.passed_without_findings() > kernels,
