@@ -202,15 +202,12 @@ fn step_forward(
 ) {
     let t = arguments.first_step;
     multiply_states(t, workgroup, lane);
-    let stream = workgroup.y * 16u + lane / 4u;
-    let unit = workgroup.x * 4u + lane % 4u;
-    if lane >= 64u || stream >= arguments.batch || unit >= arguments.hidden_size { return; }
-    if RESET {
-        let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
-        previous_states[position] = previous_state(t, stream, unit);
-    }
+    let at = step_unit(workgroup, lane, FORWARD_UNITS);
+    if !at.exists { return; }
+    keep_previous_state(t, at.stream, at.unit);
     let first = lane / 4u * 16u + lane % 4u;
-    update_state(t, stream, unit, vec3<f32>(total(first), total(first + 4u), total(first + 8u)));
+    let products = vec3<f32>(total(first), total(first + 4u), total(first + 8u));
+    update_state(t, at.stream, at.unit, products);
 }
 
 // The product with the gradient of the next step's gates, and a step's gradients. With INITIAL, the
@@ -221,15 +218,14 @@ fn step_backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     multiply_gradients(select(arguments.first_step + 1u, 0u, INITIAL), workgroup, lane);
-    let stream = workgroup.y * 16u + lane / 16u;
-    let unit = workgroup.x * 16u + lane % 16u;
-    if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
-    let carried = stream * arguments.hidden_size + unit;
+    let at = step_unit(workgroup, lane, 16u);
+    if !at.exists { return; }
+    let carried = at.stream * arguments.hidden_size + at.unit;
     // The next step wrote what flows to this one directly; the window's last step reads neither.
     initial_gradient[carried] += total(lane);
     if INITIAL {
-        clear_if_reset(stream, unit);
+        clear_if_reset(at.stream, at.unit);
     } else {
-        _ = update_gradient(arguments.first_step, stream, unit);
+        _ = update_gradient(arguments.first_step, at.stream, at.unit);
     }
 }

@@ -60,12 +60,11 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     multiply_states(arguments.step, workgroup, lane);
-    let stream = workgroup.y * 16u + lane / 16u;
-    let unit = workgroup.x * 16u + lane % 16u;
-    if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
-    let previous = (arguments.step * arguments.batch + stream) * arguments.hidden_size + unit;
-    let current = previous + arguments.batch * arguments.hidden_size;
-    if RESET { previous_states[previous] = previous_state(arguments.step, stream, unit); }
+    let at = step_unit(workgroup, lane, 16u);
+    if !at.exists { return; }
+    keep_previous_state(arguments.step, at.stream, at.unit);
+    let row = (arguments.step + 1u) * arguments.batch + at.stream;
+    let current = row * arguments.hidden_size + at.unit;
     states[current] = activate(ACTIVATION, states[current] + total(lane));
 }
 
@@ -76,14 +75,14 @@ fn backward(
 ) {
     // The step whose gradient flows to this one. With INITIAL, that is step 0.
     multiply_gradients(select(arguments.step + 1u, 0u, INITIAL), workgroup, lane);
-    let stream = workgroup.y * 16u + lane / 16u;
-    let unit = workgroup.x * 16u + lane % 16u;
-    if stream >= arguments.batch || unit >= arguments.hidden_size { return; }
+    let at = step_unit(workgroup, lane, 16u);
+    if !at.exists { return; }
     let sum = total(lane);
     if INITIAL {
-        initial_gradient[stream * arguments.hidden_size + unit] = sum;
+        initial_gradient[at.stream * arguments.hidden_size + at.unit] = sum;
     } else {
-        let current = (arguments.step * arguments.batch + stream) * arguments.hidden_size + unit;
+        let row = arguments.step * arguments.batch + at.stream;
+        let current = row * arguments.hidden_size + at.unit;
         let state = states[current + arguments.batch * arguments.hidden_size];
         gradient[current] = (gradient[current] + sum) * activation_derivative(ACTIVATION, state);
     }

@@ -9,8 +9,8 @@ fn flat_workgroup(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 {
     return workgroup.y * workgroups.x + workgroup.x;
 }
 
-// WGSL lets a compiler assume that there is no NaN, and `min`, `max` and `clamp` may return either
-// argument where one is NaN: the bits are compared instead.
+// Compares bits: a WGSL compiler may assume that NaN does not occur, and `min`, `max` and `clamp`
+// may return either argument if one is NaN.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }

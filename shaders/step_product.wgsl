@@ -9,10 +9,10 @@
 // terms s, s + 16, s + 32, ... for all of the workgroup's columns, 4 x 4 in each invocation. At the
 // end the slices are added in order. The result of a unit does not depend on the number of streams.
 //
-// The cell declares `arguments` with `time_steps`, `batch`, `hidden_size` and `initial`; `states`;
-// `weight`, W, [GATES H to, H from]; GATES, the number of its gates; FORWARD_UNITS, 16 divided by
-// that number, or by 4 for 3 gates; is_reset; and gate_gradient, the gradient of an element of [T,
-// B, GATES H], the pre-activations to which W contributes.
+// The cell declares `arguments` with `time_steps`, `batch` and `hidden_size`; `weight`, W, [GATES H
+// to, H from]; GATES, the number of its gates; FORWARD_UNITS, 16 divided by that number, or by 4
+// for 3 gates; is_reset; previous_state; RESET and `previous_states`, [T, B, H]; and gate_gradient,
+// the gradient of an element of [T, B, GATES H], the pre-activations to which W contributes.
 
 // Terms of the sums that a tile holds.
 const DEPTH = 128u;
@@ -50,12 +50,22 @@ fn multiply(lane: u32, sums: ptr<function, mat4x4<f32>>) {
     }
 }
 
+// Writes what an invocation loaded of the left operand, where neighbouring invocations load
+// neighbouring terms.
+fn write_left(lane: u32, loads: Loads) {
+    tile[slot(lane % 128u, lane / 128u)] = loads.left;
+    tile[slot(lane % 128u, lane / 128u + 2u)] = loads.later_left;
+}
+
+// Replaces the tiles by the sums of the slices, once all are done.
 fn write_sums(lane: u32, sums: ptr<function, mat4x4<f32>>) {
+    workgroupBarrier();
     let first = lane / 16u * 64u + lane % 16u / 4u * 16u + lane % 4u;
     tile[first] = (*sums)[0];
     tile[first + 4u] = (*sums)[1];
     tile[first + 8u] = (*sums)[2];
     tile[first + 12u] = (*sums)[3];
+    workgroupBarrier();
 }
 
 // The sum over all slices of element `index` of [16 streams, 16 columns].
@@ -67,6 +77,23 @@ fn total(index: u32) -> f32 {
     return sum;
 }
 
+// The stream and the unit whose step an invocation finishes, where a workgroup has `units` units.
+struct StepUnit { stream: u32, unit: u32, exists: bool }
+
+fn step_unit(workgroup: vec3<u32>, lane: u32, units: u32) -> StepUnit {
+    let stream = workgroup.y * 16u + lane / units;
+    let unit = workgroup.x * units + lane % units;
+    let is_inside = stream < arguments.batch && unit < arguments.hidden_size;
+    return StepUnit(stream, unit, is_inside && lane < 16u * units);
+}
+
+// With RESET, keeps the state that a unit had before step t.
+fn keep_previous_state(t: u32, stream: u32, unit: u32) {
+    if !RESET { return; }
+    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
+    previous_states[position] = previous_state(t, stream, unit);
+}
+
 // Whether the gradient of a stream's step t does not flow to the state before it: the stream is
 // reset there, or t is past the window.
 fn is_cut(t: u32, stream: u32) -> bool {
@@ -76,8 +103,7 @@ fn is_cut(t: u32, stream: u32) -> bool {
 
 fn state_before(t: u32, stream: u32, unit: u32) -> f32 {
     if stream >= arguments.batch { return 0.0; }
-    if is_reset(t, stream) { return arguments.initial; }
-    return states[(t * arguments.batch + stream) * arguments.hidden_size + unit];
+    return previous_state(t, stream, unit);
 }
 
 // A unit's states before step t, after resets, of four streams.
@@ -164,17 +190,14 @@ fn multiply_states(t: u32, workgroup: vec3<u32>, lane: u32) {
     var sums = mat4x4<f32>();
     for (var start = 0u; start < arguments.hidden_size; start += DEPTH) {
         workgroupBarrier();
-        tile[slot(lane % 128u, lane / 128u)] = loads.left;
-        tile[slot(lane % 128u, lane / 128u + 2u)] = loads.later_left;
+        write_left(lane, loads);
         tile[WEIGHT_TILE + slot(lane % 128u, lane / 128u)] = loads.weights;
         tile[WEIGHT_TILE + slot(lane % 128u, lane / 128u + 2u)] = loads.later_weights;
         workgroupBarrier();
         loads = load_forward(t, workgroup, lane, start + DEPTH);
         multiply(lane, &sums);
     }
-    workgroupBarrier();
     write_sums(lane, &sums);
-    workgroupBarrier();
 }
 
 // In the weight, neighbouring units are adjacent in memory.
@@ -199,15 +222,12 @@ fn multiply_gradients(t: u32, workgroup: vec3<u32>, lane: u32) {
     var sums = mat4x4<f32>();
     for (var start = 0u; start < terms; start += DEPTH) {
         workgroupBarrier();
-        tile[slot(lane % 128u, lane / 128u)] = loads.left;
-        tile[slot(lane % 128u, lane / 128u + 2u)] = loads.later_left;
+        write_left(lane, loads);
         tile[WEIGHT_TILE + slot(lane / 4u, lane % 4u)] = loads.weights;
         tile[WEIGHT_TILE + slot(lane / 4u + 64u, lane % 4u)] = loads.later_weights;
         workgroupBarrier();
         loads = load_backward(t, workgroup, lane, start + DEPTH);
         multiply(lane, &sums);
     }
-    workgroupBarrier();
     write_sums(lane, &sums);
-    workgroupBarrier();
 }

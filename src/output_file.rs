@@ -1,9 +1,9 @@
 //! Writes a file for another program: a new file takes its name when it is complete.
 //!
-//! In: a path and what to write. Out: the file, or the file that was there before. The new file has
-//! a name of its own, so that two processes that write to one path do not mix. It is locked while
-//! it is written: the next process that writes to the path removes the files of killed processes,
-//! whose locks the system has released.
+//! In: a path and what to write. Out: the new file or, after a failure, the old one. Until it is
+//! complete, the new file has a unique name, so two processes that write to the same path do not
+//! interfere. It is locked while it is written: the next process that writes to the path removes
+//! the files of killed processes, whose locks the system has released.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

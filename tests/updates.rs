@@ -133,12 +133,8 @@ impl Updates {
     /// One update; returns the gradients' norm.
     fn update(&mut self, device: &mut Device, model: &Model, gradients: &[Gradient]) -> f64 {
         self.step += 1;
-        let summands = gradients.iter().map(|gradient| Summand {
-            values: gradient.values(),
-            is_squared: true,
-        });
         device.run(&Sums {
-            summands: &summands.collect::<Vec<_>>(),
+            summands: &Summand::squares(gradients).collect::<Vec<_>>(),
             partial: self.partial,
             output: self.squares,
         });

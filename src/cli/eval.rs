@@ -12,7 +12,7 @@ use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
 use super::{DeviceFlags, sentence_tags};
-use crate::corpus::{TextReport, UnknownWords, read_tokens};
+use crate::corpus::{TextReport, UnknownWords};
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -181,8 +181,7 @@ impl EvalRun<'_> {
         take: &mut dyn FnMut(&mut Output, &TokenScore<'_>) -> Result<()>,
     ) -> Result<(Evaluation, TextReport)> {
         let unit = self.sources.checkpoints[0].description.unit;
-        let (tokens, report) = read_tokens(path, unit, &self.sources.vocabulary)?;
-        sentence_tags::note(&decompress::name(path), report.tags);
+        let (tokens, report) = sentence_tags::read_text(path, unit, &self.sources.vocabulary)?;
         let sources = &self.flags.mix.sources;
         let mut components = self.sources.components(
             &mut self.device,

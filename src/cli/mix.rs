@@ -8,8 +8,7 @@ use clap::Args;
 use super::vocabulary_warning::vocabulary_warning;
 use super::{model, sentence_tags};
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{Tokens, Vocabulary, read_tokens};
-use crate::decompress;
+use crate::corpus::{Tokens, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::{
@@ -252,8 +251,7 @@ impl AdaptationFlags {
     pub(super) fn read(&self, sources: &mut Sources) -> Result<()> {
         if let Some(path) = &self.dynamic_statistics {
             let unit = sources.checkpoints[0].description.unit;
-            let (tokens, text) = read_tokens(path, unit, &sources.vocabulary)?;
-            sentence_tags::note(&decompress::name(path), text.tags);
+            let (tokens, _) = sentence_tags::read_text(path, unit, &sources.vocabulary)?;
             sources.statistics = Some(tokens);
         }
         Ok(())
@@ -342,9 +340,8 @@ impl Sources {
         let Some(path) = &flags.tune else {
             return flags.weights();
         };
-        let (tokens, text) =
-            read_tokens(path, self.checkpoints[0].description.unit, &self.vocabulary)?;
-        sentence_tags::note(&decompress::name(path), text.tags);
+        let unit = self.checkpoints[0].description.unit;
+        let (tokens, _) = sentence_tags::read_text(path, unit, &self.vocabulary)?;
         let mut components = self.components(device, models, &tokens, options, flags)?;
         let weights = mixture::tune(device, &mut components, &tokens)?;
         if options.dynamic.is_some() {

@@ -202,8 +202,7 @@ fn vocabulary_of(model: &NgramModel) -> Result<Vocabulary> {
 /// Evaluates an n-gram model on a text.
 fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<NgramEvaluation> {
     let reader = NgramReader::new(model, vocabulary)?;
-    let (tokens, report) = read_tokens(text, Unit::Word, vocabulary)?;
-    sentence_tags::note(&decompress::name(text), report.tags);
+    let (tokens, report) = sentence_tags::read_text(text, Unit::Word, vocabulary)?;
     let activity = Activity::start("evaluating", Some(tokens.len() as u64));
     let mut history = reader.start();
     let mut nats = 0.0;

@@ -267,7 +267,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         for case in 0..2000 {
             let size = random.random_range(2..700);
-            // Few different values, so that there are ties.
+            // Few distinct values, which gives ties.
             let log_probabilities: Vec<f32> = (0..size)
                 .map(|_| f32::from(random.random_range(0..40_u8)) / -8.0)
                 .collect();

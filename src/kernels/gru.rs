@@ -5,8 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    FusedDispatch, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, fused_dispatches,
-    step_operations, step_workgroups,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, step_operations,
+    step_workgroups,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -158,15 +158,6 @@ fn arguments_of(reset: &Reset, sizes: [usize; 3], [first_step, end_step]: [u32; 
     }
 }
 
-/// The dispatches of the fused schedule, in the order of time.
-fn dispatches(sizes: [usize; 3], gpu: &Gpu) -> Vec<FusedDispatch> {
-    let size = sizes[1];
-    // Of an invocation in a step: those of the product for each of its units, and those that read
-    // or write gates.
-    let iterations = size.div_ceil(256) * (size + 16) + 1;
-    fused_dispatches(sizes, GATES, iterations, gpu.max_operations())
-}
-
 impl Kernel for GruForward {
     fn name(&self) -> &'static str {
         FORWARD.stem
@@ -211,7 +202,7 @@ impl Kernel for GruForward {
                 output: self.weight_t,
             }
             .on_gpu(gpu);
-            for dispatch in dispatches(sizes, gpu) {
+            for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations()) {
                 gpu.launch_work(
                     &FORWARD,
                     &constants,
@@ -267,7 +258,10 @@ impl Kernel for GruBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
-            for dispatch in dispatches(sizes, gpu).into_iter().rev() {
+            for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations())
+                .into_iter()
+                .rev()
+            {
                 gpu.launch_work(
                     &BACKWARD,
                     &constants,

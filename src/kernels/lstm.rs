@@ -5,8 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    FusedDispatch, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, fused_dispatches,
-    step_operations, step_workgroups,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, step_operations,
+    step_workgroups,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -175,15 +175,6 @@ fn arguments_of(
     }
 }
 
-/// The dispatches of the fused schedule, in the order of time.
-fn dispatches(sizes: [usize; 3], gpu: &Gpu) -> Vec<FusedDispatch> {
-    let size = sizes[1];
-    // Of an invocation in a step: those of the product for each of its units, and those that read
-    // or write gates.
-    let iterations = size.div_ceil(256) * (size + 16) + 1;
-    fused_dispatches(sizes, GATES, iterations, gpu.max_operations())
-}
-
 impl Kernel for LstmForward {
     fn name(&self) -> &'static str {
         FORWARD.stem
@@ -202,7 +193,8 @@ impl Kernel for LstmForward {
                 output: self.weight_t,
             }
             .on_gpu(gpu);
-            for dispatch in dispatches([batch, size, time_steps], gpu) {
+            for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
+            {
                 let arguments =
                     arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
                 gpu.launch_work(
@@ -268,7 +260,10 @@ impl Kernel for LstmBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
-            for dispatch in dispatches([batch, size, time_steps], gpu).into_iter().rev() {
+            for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
+                .into_iter()
+                .rev()
+            {
                 let arguments =
                     arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
                 gpu.launch_work(

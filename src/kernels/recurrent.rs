@@ -155,6 +155,19 @@ pub(super) fn fused_dispatches(
         .collect()
 }
 
+/// As [`fused_dispatches`], for a cell with several gates.
+pub(super) fn gated_dispatches(
+    sizes: [usize; 3],
+    gates: usize,
+    max_operations: u64,
+) -> Vec<FusedDispatch> {
+    let size = sizes[1];
+    // Of an invocation in a step: those of the product for each of its units, and those that read
+    // or write gates.
+    let iterations = size.div_ceil(256) * (size + 16) + 1;
+    fused_dispatches(sizes, gates, iterations, max_operations)
+}
+
 /// The workgroups of a dispatch for one step, as shaders/step_product.wgsl divides the work:
 /// `columns` of each of 16 streams in groups of `columns_per_group`.
 pub(super) fn step_workgroups(batch: usize, columns: usize, columns_per_group: usize) -> [u32; 3] {

@@ -5,6 +5,7 @@ pub(super) mod cases;
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
+use super::rows::Gradient;
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, Shard,
     arguments, to_u32,
@@ -29,6 +30,16 @@ pub struct Summand {
     pub values: Tensor,
     /// Whether the squares of the values are summed.
     pub is_squared: bool,
+}
+
+impl Summand {
+    /// The squares of each gradient, for its norm.
+    pub fn squares(gradients: &[Gradient]) -> impl Iterator<Item = Self> {
+        gradients.iter().map(|gradient| Self {
+            values: gradient.values(),
+            is_squared: true,
+        })
+    }
 }
 
 arguments! {

@@ -179,12 +179,8 @@ impl DynamicLearner {
     ) {
         model.backward(device, workspace, window, 1.0);
         let gradients = workspace.gradients(window);
-        let summands = gradients.iter().map(|gradient| Summand {
-            values: gradient.values(),
-            is_squared: true,
-        });
         device.run(&Sums {
-            summands: &summands.collect::<Vec<_>>(),
+            summands: &Summand::squares(&gradients).collect::<Vec<_>>(),
             partial: self.partial,
             output: self.squares,
         });

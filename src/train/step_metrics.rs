@@ -67,12 +67,9 @@ impl StepMetrics {
             values: losses,
             is_squared: false,
         };
-        let gradients = gradients.iter().map(|gradient| Summand {
-            values: gradient.values(),
-            is_squared: true,
-        });
+        let summands = std::iter::once(losses).chain(Summand::squares(gradients));
         device.run(&Sums {
-            summands: &std::iter::once(losses).chain(gradients).collect::<Vec<_>>(),
+            summands: &summands.collect::<Vec<_>>(),
             partial: self.partial,
             output: self.row(index),
         });
