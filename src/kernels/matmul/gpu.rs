@@ -29,7 +29,10 @@ arguments! {
 
 pub(in crate::kernels) static SMALL: Shader = Shader {
     stem: "matmul",
-    source: include_str!("../../../shaders/matmul.wgsl"),
+    source: concat!(
+        include_str!("../../../shaders/matmul.wgsl"),
+        include_str!("../../../shaders/large_tile.wgsl")
+    ),
     entry_point: "small",
     bindings: &[
         ("a", Access::Read),
