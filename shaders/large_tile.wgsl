@@ -1,5 +1,5 @@
-// Products in tiles of 128 x 128: the end of matmul.wgsl. docs/performance.md lists the variants that
-// were tried, with their registers and instructions.
+// Products in tiles of 128 x 128: the end of matmul.wgsl. docs/performance.md lists the variants
+// that were tried, with their registers and instructions.
 
 // The buffers as vectors of four values.
 @group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
