@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::generate::{Generator, Sampling};
 use crate::model::{Model, initial_values};
-use crate::train::{Event, Trainer};
+use crate::train::{Event, PrecisionKind, Recipe, Trainer};
 use ceilings::{SquareProduct, median, seconds_of};
 use configuration::random_corpus;
 
@@ -36,6 +36,8 @@ pub struct BenchOptions {
     pub product_size: usize,
     /// Whether to skip evaluation and generation.
     pub training_only: bool,
+    /// The precision of training's products, and of the product that training is compared with.
+    pub precision: PrecisionKind,
 }
 
 /// The speed of one configuration on a device.
@@ -47,7 +49,8 @@ pub struct Rates {
     pub training: f64,
     /// GFLOP/s in training, from [`Configuration::flops`] per token.
     pub training_gflops: f64,
-    /// GFLOP/s of the square matrix product, measured alternately with training.
+    /// GFLOP/s of the square matrix product of the same precision, measured alternately with
+    /// training.
     pub product_gflops: f64,
     /// `training_gflops / product_gflops`, the median over rounds. Both are measured in each round,
     /// so that a machine that is slow for a while affects both.
@@ -151,8 +154,11 @@ pub fn rates(
     let evaluation_text = std::mem::replace(&mut corpus.valid, shortest);
     let config = configuration.config();
     let values = initial_values(&config, 1);
-    let product = SquareProduct::new(device, options.product_size)?;
-    let recipe = configuration.recipe();
+    let product = SquareProduct::new(device, options.product_size, options.precision)?;
+    let recipe = Recipe {
+        precision: options.precision,
+        ..configuration.recipe()
+    };
     let mut trainer = Trainer::new(device, config.clone(), &values, recipe, &corpus)?;
     // Warm-up: pipelines are compiled and caches filled.
     let warm_up = train(device, &mut trainer, seconds / 4.0)?;

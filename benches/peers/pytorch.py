@@ -92,9 +92,10 @@ def use_tf32(on):
     torch.backends.cudnn.allow_tf32 = on
 
 
-def elman_rate(program, name, seconds, device, threads):
+def elman_rate(program, name, seconds, device, threads, mixed):
     command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--training-only", "--threads", str(threads)]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
+    command += ["--precision", "mixed" if mixed else "full"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])["rates"][0]["training"]
 
@@ -104,7 +105,7 @@ def main():
     parser.add_argument("--elman", default="target/release/elman")
     parser.add_argument("--configurations", default=",".join(CONFIGURATIONS))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--autocast", action="store_true", help="bf16 autocast on PyTorch's side")
+    parser.add_argument("--autocast", action="store_true", help="bf16 autocast; with CUDA, mixed precision on Elman's side")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
@@ -112,6 +113,7 @@ def main():
     torch.set_num_threads(flags.threads)
     # Only NVIDIA GPUs have TF32; there PyTorch is measured without it and with it.
     has_tf32 = flags.device == "cuda" and not flags.autocast
+    mixed = flags.device == "cuda" and flags.autocast
     use_tf32(False)
     size = 2048
     a = torch.rand(size, size, device=flags.device)
@@ -125,7 +127,7 @@ def main():
     print(f"PyTorch {torch.__version__}, {flags.device}, {flags.threads} threads, its product {product:.0f} GFLOP/s")
     cudnn = torch.backends.cudnn
     cudnn = f"cuDNN {cudnn.version()}" if flags.device == "cuda" and cudnn.is_available() and cudnn.enabled else "no cuDNN"
-    print(f"{cudnn}; autocast {'bf16' if flags.autocast else 'off'}; TF32 off, except in columns that name it")
+    print(f"{cudnn}; autocast {'bf16' if flags.autocast else 'off'}; TF32 off, except in columns that name it; Elman: {'mixed' if mixed else 'full'} precision")
     extra = ["PyTorch with TF32", "ratio to that"] if has_tf32 else []
     columns = ["", "L", "H", "V", "B", "T", "PyTorch tokens/s", "Elman tokens/s", "ratio by round", *extra]
     print("|", " | ".join(columns), "|")
@@ -137,7 +139,7 @@ def main():
             use_tf32(has_tf32)
             rounded = pytorch_rate(name, flags.seconds, flags.device, flags.autocast) if has_tf32 else theirs
             use_tf32(False)
-            rounds.append((theirs, rounded, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads)))
+            rounds.append((theirs, rounded, elman_rate(flags.elman, name, flags.seconds, flags.device, flags.threads, mixed)))
         theirs, rounded, ours = (statistics.median(column) for column in zip(*rounds))
         ratios = ", ".join(f"{ours / theirs:.2f}" for theirs, _, ours in rounds)
         _, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]

@@ -4,14 +4,16 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::BenchOptions;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Matmul, Precision, Scale};
+use crate::train::PrecisionKind;
 
 /// The most that a device can do.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Ceilings {
-    /// GFLOP/s of a large square f32 matrix product.
+    /// GFLOP/s of a large square matrix product of the precision that is measured.
     pub product_gflops: f64,
     /// GB/s of a kernel that reads and writes every element of a large tensor.
     pub bandwidth_gbs: f64,
@@ -51,7 +53,7 @@ pub(super) struct SquareProduct {
 
 impl SquareProduct {
     /// Allocates the matrices, `[size, size]` each.
-    pub(super) fn new(device: &mut Device, size: usize) -> Result<Self> {
+    pub(super) fn new(device: &mut Device, size: usize, precision: PrecisionKind) -> Result<Self> {
         let [a, b, c] = ["a", "b", "c"].map(|name| device.tensor::<f32>(name, size, size));
         Ok(Self {
             size,
@@ -62,7 +64,10 @@ impl SquareProduct {
                 transpose_a: false,
                 transpose_b: false,
                 accumulate: false,
-                precision: Precision::Full,
+                precision: match precision {
+                    PrecisionKind::Full => Precision::Full,
+                    PrecisionKind::Mixed => Precision::Mixed { scale: 1.0 },
+                },
             },
         })
     }
@@ -83,12 +88,13 @@ impl SquareProduct {
     }
 }
 
-/// Measures a device's ceilings, for about `seconds` each.
+/// Measures a device's ceilings, for at most a second each.
 ///
 /// # Errors
 /// If the device fails or has too little memory.
-pub fn ceilings(device: &mut Device, product_size: usize, seconds: f64) -> Result<Ceilings> {
-    let product = SquareProduct::new(device, product_size)?;
+pub fn ceilings(device: &mut Device, options: &BenchOptions) -> Result<Ceilings> {
+    let seconds = (options.seconds / 8.0).min(1.0);
+    let product = SquareProduct::new(device, options.product_size, options.precision)?;
     let product_gflops = product.gflops(device, seconds)?;
     product.release(device);
     let values = device.tensor::<f32>("values", 4096, 4096)?;

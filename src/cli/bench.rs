@@ -7,8 +7,11 @@ use serde_json::json;
 use super::DeviceFlags;
 use super::output::Output;
 use crate::bench::{BenchOptions, CONFIGURATIONS, Configuration, Rates, ceilings, rates};
+use crate::check::check_mixed_products;
 use crate::error::{Error, Result};
+use crate::field::Choice;
 use crate::model::CELLS;
+use crate::train::{PrecisionKind, check_precision};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchFlags {
@@ -88,6 +91,9 @@ pub(super) struct BenchFlags {
     /// Rows and columns of the matrix product that measures the peak rate
     #[arg(long, default_value_t = 2048, value_name = "N")]
     product: usize,
+    /// Precision of the products of training, and of the product that it is compared with
+    #[arg(long, value_enum, default_value_t = PrecisionKind::Full, hide_possible_values = true)]
+    precision: PrecisionKind,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -157,7 +163,17 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
     let configurations = configurations(flags)?;
     let mut device = flags.device.open()?;
     let mut output = Output::new();
-    let ceilings = ceilings(&mut device, flags.product, (flags.seconds / 8.0).min(1.0))?;
+    let options = BenchOptions {
+        seconds: flags.seconds,
+        product_size: flags.product,
+        training_only: flags.training_only,
+        precision: flags.precision,
+    };
+    check_precision(&device, options.precision)?;
+    if options.precision == PrecisionKind::Mixed {
+        check_mixed_products(&mut device)?;
+    }
+    let ceilings = ceilings(&mut device, &options)?;
     if !flags.json {
         output.line(format_args!(
             "{}: matrix product {:.1} GFLOP/s, reading and writing {:.1} GB/s",
@@ -176,11 +192,6 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
         ))?;
         output.flush()?;
     }
-    let options = BenchOptions {
-        seconds: flags.seconds,
-        product_size: flags.product,
-        training_only: flags.training_only,
-    };
     let mut all_rates = Vec::new();
     for configuration in &configurations {
         let rates = rates(&mut device, configuration, &options)?;
@@ -190,8 +201,12 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
         all_rates.push(rates);
     }
     if flags.json {
-        output
-            .json(&json!({ "device": device.name(), "ceilings": ceilings, "rates": all_rates }))?;
+        output.json(&json!({
+            "device": device.name(),
+            "precision": options.precision.name(),
+            "ceilings": ceilings,
+            "rates": all_rates,
+        }))?;
     }
     output.flush()
 }

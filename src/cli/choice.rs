@@ -9,6 +9,7 @@ use crate::field::Choice;
 #[cfg(feature = "onnx")]
 use crate::onnx::OnnxForm;
 use crate::rescore::{ListIds, NbestFormat};
+use crate::train::PrecisionKind;
 
 macro_rules! value_enums {
     ($($type:ty),*) => {
@@ -24,6 +25,6 @@ macro_rules! value_enums {
     };
 }
 
-value_enums!(Unit, WordTable, NbestFormat, ListIds);
+value_enums!(Unit, WordTable, NbestFormat, ListIds, PrecisionKind);
 #[cfg(feature = "onnx")]
 value_enums!(OnnxForm);

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::math;
-use super::parallel::{for_row_chunks, vectorized};
+use super::math::rnnlm_sigmoid;
+use super::parallel::{for_row_chunks, vectorized, vectorized_math};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
@@ -52,16 +52,16 @@ impl Activation {
 
     /// `values = f(values)`. NaN stays NaN.
     pub(super) fn apply(self, values: &mut [f32]) {
-        vectorized(
+        vectorized_math(
             #[inline(always)]
-            || match self {
-                Self::Sigmoid => values.iter_mut().for_each(|z| *z = math::sigmoid(*z)),
-                Self::Tanh => values.iter_mut().for_each(|z| *z = math::tanh(*z)),
+            |math| match self {
+                Self::Sigmoid => values.iter_mut().for_each(|z| *z = math.sigmoid(*z)),
+                Self::Tanh => values.iter_mut().for_each(|z| *z = math.tanh(*z)),
                 // Not `max`, which would turn NaN into 0.
                 Self::Relu => values
                     .iter_mut()
                     .for_each(|z| *z = if *z <= 0.0 { 0.0 } else { *z }),
-                Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = math::rnnlm_sigmoid(*z)),
+                Self::RnnlmSigmoid => values.iter_mut().for_each(|z| *z = rnnlm_sigmoid(*z)),
             },
         );
     }

@@ -5,6 +5,8 @@
 
 use rayon::prelude::*;
 
+use super::math::Math;
+
 /// Below this number of elements, a second thread costs more than it saves.
 pub(super) const MIN_PARALLEL_ELEMENTS: usize = 16 * 1024;
 
@@ -38,16 +40,26 @@ pub(super) fn for_row_chunks<T: Send>(
 ///
 /// The closure must contain the loop and be marked `#[inline(always)]`, and so must the functions
 /// it calls. Otherwise a large closure is compiled as a separate function for the narrowest
-/// vectors. Multiplications and additions are not fused, so results are the same for every vector
-/// width.
+/// vectors. Results are the same for every vector width.
 #[inline(always)]
 pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    vectorized_math(
+        #[inline(always)]
+        |_| work(),
+    )
+}
+
+/// As [`vectorized`], for loops with functions of [`Math`]: their last bit depends on whether the
+/// processor fuses multiplication and addition.
+#[inline(always)]
+pub(super) fn vectorized_math<R>(work: impl FnOnce(Math) -> R) -> R {
     struct Work<F>(F);
-    impl<R, F: FnOnce() -> R> pulp::WithSimd for Work<F> {
+    impl<R, F: FnOnce(Math) -> R> pulp::WithSimd for Work<F> {
         type Output = R;
         #[inline(always)]
         fn with_simd<S: pulp::Simd>(self, _: S) -> R {
-            (self.0)()
+            // All vector instruction sets of `pulp` include fused multiplication and addition.
+            (self.0)(Math::new(!S::IS_SCALAR))
         }
     }
     pulp::Arch::new().dispatch(Work(work))

@@ -4,7 +4,7 @@ pub(super) mod cases;
 
 use rayon::prelude::*;
 
-use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
+use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
 use super::softmax_cross_entropy::{Exponential, softmax_row};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
@@ -76,13 +76,14 @@ impl Kernel for RaggedSoftmax {
             rest = after;
         }
         let losses_of = |(records, mut chunk): (&[[usize; ROW_FIELDS]], &mut [f32])| {
-            vectorized(
+            vectorized_math(
                 #[inline(always)]
-                || {
+                |math| {
                     let mut losses = Vec::with_capacity(records.len());
                     for &[_, length, target, _] in records {
                         let (row, after) = chunk.split_at_mut(length);
                         losses.push(softmax_row(
+                            math,
                             row,
                             target,
                             self.gradient.then_some(self.scale),

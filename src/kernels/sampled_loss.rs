@@ -5,8 +5,8 @@ pub(super) mod cases;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::math;
-use super::parallel::{rows_per_chunk, vectorized};
+use super::math::Math;
+use super::parallel::{rows_per_chunk, vectorized_math};
 use super::softmax_cross_entropy::{LANES, exponentiate, largest};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
@@ -102,6 +102,7 @@ struct Sample<'a> {
 /// gradient of the target's logit.
 #[inline(always)]
 fn softmax_row(
+    math: Math,
     row: &mut [f32],
     target_logit: f32,
     target: u32,
@@ -121,8 +122,8 @@ fn softmax_row(
     } else {
         top
     };
-    let target_exp = math::exp(target_logit - top);
-    let sum = exponentiate(row, top, math::exp) + target_exp;
+    let target_exp = math.exp(target_logit - top);
+    let sum = exponentiate(row, top, |x| math.exp(x)) + target_exp;
     let factor = scale / sum;
     row.iter_mut().for_each(|value| *value *= factor);
     (sum.ln() - (target_logit - top), target_exp * factor - scale)
@@ -131,8 +132,8 @@ fn softmax_row(
 /// ln(1 + e^x) and its derivative. The value is returned as `[summand, factor]` with a factor
 /// between 1 and 2; it is `summand + ln(factor)`.
 #[inline(always)]
-fn softplus(x: f32) -> ([f32; 2], f32) {
-    let power = math::exp(-x.abs());
+fn softplus(math: Math, x: f32) -> ([f32; 2], f32) {
+    let power = math.exp(-x.abs());
     let numerator = if x < 0.0 { power } else { 1.0 };
     (
         [if x < 0.0 { 0.0 } else { x }, 1.0 + power],
@@ -142,8 +143,14 @@ fn softplus(x: f32) -> ([f32; 2], f32) {
 
 /// Processes one row of noise-contrastive estimation, as [`softmax_row`].
 #[inline(always)]
-fn nce_row(row: &mut [f32], target_logit: f32, sample: Sample<'_>, scale: f32) -> (f32, f32) {
-    let ([summand, factor], derivative) = softplus(-target_logit);
+fn nce_row(
+    math: Math,
+    row: &mut [f32],
+    target_logit: f32,
+    sample: Sample<'_>,
+    scale: f32,
+) -> (f32, f32) {
+    let ([summand, factor], derivative) = softplus(math, -target_logit);
     let mut loss = summand + factor.ln();
     // Multiplies many factors before taking one logarithm.
     for (block, corrections) in row
@@ -157,7 +164,7 @@ fn nce_row(row: &mut [f32], target_logit: f32, sample: Sample<'_>, scale: f32) -
             for ((value, correction), (sum, product)) in
                 values.iter_mut().zip(corrections).zip(lanes)
             {
-                let ([summand, factor], derivative) = softplus(*value - correction);
+                let ([summand, factor], derivative) = softplus(math, *value - correction);
                 *sum += summand;
                 *product *= factor;
                 *value = scale * derivative;
@@ -184,13 +191,15 @@ impl Kernel for SampledLoss {
         let (target_words, words) = words.split_at(rows);
         let (target_corrections, corrections) = corrections.split_at(rows);
         let sample = Sample { words, corrections };
-        let loss_of = |row: &mut [f32], target_logit: f32, target: u32| match self.objective {
+        let loss_of = |math, row: &mut [f32], target_logit, target| match self.objective {
             _ if target == NONE => {
                 row.fill(0.0);
                 (0.0, 0.0)
             }
-            SampledObjective::Softmax => softmax_row(row, target_logit, target, sample, self.scale),
-            SampledObjective::Nce => nce_row(row, target_logit, sample, self.scale),
+            SampledObjective::Softmax => {
+                softmax_row(math, row, target_logit, target, sample, self.scale)
+            }
+            SampledObjective::Nce => nce_row(math, row, target_logit, sample, self.scale),
         };
         let chunk_rows = rows_per_chunk(cpu.threads(), rows);
         let chunks = logits
@@ -201,12 +210,13 @@ impl Kernel for SampledLoss {
             .zip(target_words.par_chunks(chunk_rows))
             .zip(target_corrections.par_chunks(chunk_rows))
             .for_each(|((((logits, targets), losses), words), corrections)| {
-                vectorized(
+                vectorized_math(
                     #[inline(always)]
-                    || {
+                    |math| {
                         for (row, logits) in logits.chunks_exact_mut(columns).enumerate() {
                             let target_logit = targets[row] - corrections[row];
-                            (losses[row], targets[row]) = loss_of(logits, target_logit, words[row]);
+                            (losses[row], targets[row]) =
+                                loss_of(math, logits, target_logit, words[row]);
                         }
                     },
                 );

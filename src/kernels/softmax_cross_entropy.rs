@@ -4,8 +4,8 @@ pub(super) mod cases;
 
 use rayon::prelude::*;
 
-use super::math;
-use super::parallel::{rows_per_chunk, vectorized};
+use super::math::{Math, rnnlm_exp};
+use super::parallel::{rows_per_chunk, vectorized_math};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
     to_u32, workgroups,
@@ -49,7 +49,7 @@ impl Exponential {
         let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let log = |value: f32| match self {
             Self::Exact => f64::from(value - top),
-            Self::Rnnlm => f64::from(math::rnnlm_exp(value - top)).ln(),
+            Self::Rnnlm => f64::from(rnnlm_exp(value - top)).ln(),
         };
         let log_sum = logits
             .iter()
@@ -128,7 +128,7 @@ pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 +
 impl SoftmaxCrossEntropy {
     /// Processes one row and returns its loss.
     #[inline(always)]
-    fn row(&self, logits: &mut [f32], target: u32) -> f32 {
+    fn row(&self, math: Math, logits: &mut [f32], target: u32) -> f32 {
         if target == NONE {
             if self.gradient {
                 logits.fill(0.0);
@@ -136,6 +136,7 @@ impl SoftmaxCrossEntropy {
             return 0.0;
         }
         softmax_row(
+            math,
             logits,
             target as usize,
             self.gradient.then_some(self.scale),
@@ -148,6 +149,7 @@ impl SoftmaxCrossEntropy {
 /// the scaled loss.
 #[inline(always)]
 pub(super) fn softmax_row(
+    math: Math,
     logits: &mut [f32],
     target: usize,
     scale: Option<f32>,
@@ -155,12 +157,12 @@ pub(super) fn softmax_row(
 ) -> f32 {
     let target_logit = logits[target];
     if logits.len() > BLOCK && exponential == Exponential::Exact {
-        return long_row(logits, target, scale);
+        return long_row(math, logits, target, scale);
     }
     let top = largest(logits);
     let sum = match exponential {
-        Exponential::Exact => exponentiate(logits, top, math::exp),
-        Exponential::Rnnlm => exponentiate(logits, top, math::rnnlm_exp),
+        Exponential::Exact => exponentiate(logits, top, |x| math.exp(x)),
+        Exponential::Rnnlm => exponentiate(logits, top, rnnlm_exp),
     };
     let loss = match exponential {
         // Large logits cancel in the difference, which is exact where they are close.
@@ -182,12 +184,12 @@ const BLOCK: usize = 16 * 1024;
 /// largest logit of each block; the pass that computes the gradient rescales them to that of the
 /// row.
 #[inline(always)]
-fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
+fn long_row(math: Math, logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
     let target_logit = logits[target];
     let mut blocks = Vec::with_capacity(logits.len().div_ceil(BLOCK));
     for block in logits.chunks_mut(BLOCK) {
         let top = largest(block);
-        blocks.push((top, exponentiate(block, top, math::exp)));
+        blocks.push((top, exponentiate(block, top, |x| math.exp(x))));
     }
     // Not `max`, which would drop NaN.
     let top = blocks.iter().fold(
@@ -196,11 +198,11 @@ fn long_row(logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
     );
     let sum: f32 = blocks
         .iter()
-        .map(|(block_top, sum)| sum * math::exp(block_top - top))
+        .map(|(block_top, sum)| sum * math.exp(block_top - top))
         .sum();
     if let Some(scale) = scale {
         for (block, (block_top, _)) in logits.chunks_mut(BLOCK).zip(&blocks) {
-            let factor = scale / sum * math::exp(block_top - top);
+            let factor = scale / sum * math.exp(block_top - top);
             block.iter_mut().for_each(|value| *value *= factor);
         }
         logits[target] -= scale;
@@ -224,11 +226,11 @@ impl Kernel for SoftmaxCrossEntropy {
             .zip(losses.par_chunks_mut(rows))
             .zip(targets.par_chunks(rows));
         chunks.for_each(|((logits, losses), targets)| {
-            vectorized(
+            vectorized_math(
                 #[inline(always)]
-                || {
+                |math| {
                     for (row, logits) in logits.chunks_exact_mut(columns).enumerate() {
-                        losses[row] = self.row(logits, targets[row]);
+                        losses[row] = self.row(math, logits, targets[row]);
                     }
                 },
             );

@@ -45,41 +45,21 @@ impl Kernel for SumRows {
         if !self.accumulate {
             output.fill(0.0);
         }
-        let values = &*values;
         let columns = output.len();
-        let chunk_columns = if values.len() < MIN_PARALLEL_ELEMENTS {
-            columns
-        } else {
-            rows_per_chunk(cpu.threads(), columns)
-        };
-        output
-            .par_chunks_mut(chunk_columns)
-            .enumerate()
-            .for_each(|(chunk, output)| {
-                let first = chunk * chunk_columns;
-                let width = output.len();
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        let mut row_groups = values.chunks_exact(4 * columns);
-                        for rows in &mut row_groups {
-                            let [a, b, c, d] =
-                                [0, 1, 2, 3].map(|row| &rows[row * columns + first..][..width]);
-                            let rows = a.iter().zip(b).zip(c.iter().zip(d));
-                            output
-                                .iter_mut()
-                                .zip(rows)
-                                .for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
-                        }
-                        for row in row_groups.remainder().chunks_exact(columns) {
-                            output
-                                .iter_mut()
-                                .zip(&row[first..][..width])
-                                .for_each(|(sum, value)| *sum += value);
-                        }
-                    },
-                );
-            });
+        if values.len() < MIN_PARALLEL_ELEMENTS {
+            return add_rows(&values, &mut output);
+        }
+        // Chunks of rows, so that every thread reads adjacent memory.
+        let chunk_rows = rows_per_chunk(cpu.threads(), values.len() / columns);
+        let sums: Vec<_> = values
+            .par_chunks(chunk_rows * columns)
+            .map(|rows| {
+                let mut sum = vec![0.0; columns];
+                add_rows(rows, &mut sum);
+                sum
+            })
+            .collect();
+        add_rows(&sums.concat(), &mut output);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -101,4 +81,26 @@ impl Kernel for SumRows {
             self.values.len() as u64 * OPERATIONS_PER_ACCESS,
         );
     }
+}
+
+/// `sums[column] += Σ values[row, column]`.
+fn add_rows(values: &[f32], sums: &mut [f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut row_groups = values.chunks_exact(4 * sums.len());
+            for rows in &mut row_groups {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|row| &rows[row * sums.len()..][..sums.len()]);
+                let rows = a.iter().zip(b).zip(c.iter().zip(d));
+                sums.iter_mut()
+                    .zip(rows)
+                    .for_each(|(sum, ((a, b), (c, d)))| *sum += (a + b) + (c + d));
+            }
+            for row in row_groups.remainder().chunks_exact(sums.len()) {
+                sums.iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        },
+    );
 }

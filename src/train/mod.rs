@@ -21,4 +21,4 @@ pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 pub use progress::{DeviceRecord, EpochRecord, Event, OptimizerState, Progress, Snapshot};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Verdict};
-pub use trainer::Trainer;
+pub use trainer::{Trainer, check_precision};

@@ -85,7 +85,11 @@ fn allocate_optimizer_state(
     Ok(state)
 }
 
-fn check_precision(device: &Device, precision: PrecisionKind) -> Result<()> {
+/// Checks that the device can train with a precision.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_precision(device: &Device, precision: PrecisionKind) -> Result<()> {
     if precision == PrecisionKind::Mixed && !device.has_f16() {
         return Err(Error::invalid(
             "`precision = mixed`",

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{GATES, GruBackward, GruForward, sizes};
 use crate::device::Cpu;
-use crate::kernels::math;
-use crate::kernels::parallel::{rows_per_chunk, vectorized};
+use crate::kernels::math::Math;
+use crate::kernels::parallel::{rows_per_chunk, vectorized, vectorized_math};
 use crate::kernels::recurrent::{RecurrentWeight, Reset, WorkSplit, transpose_weight};
 
 /// Splits a row of gates into its three gates.
@@ -21,6 +21,7 @@ fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
 /// previous one.
 #[inline(always)]
 fn forward_row(
+    math: Math,
     gates: &mut [f32],
     recurrent: &mut [f32],
     bias: &[f32],
@@ -34,9 +35,9 @@ fn forward_row(
     let previous_state = &previous_state[..size];
     for k in 0..size {
         un[k] += bn[k];
-        r[k] = math::sigmoid(r[k] + (ur[k] + br[k]));
-        z[k] = math::sigmoid(z[k] + (uz[k] + bz[k]));
-        n[k] = math::tanh(n[k] + r[k] * un[k]);
+        r[k] = math.sigmoid(r[k] + (ur[k] + br[k]));
+        z[k] = math.sigmoid(z[k] + (uz[k] + bz[k]));
+        n[k] = math.tanh(n[k] + r[k] * un[k]);
         state[k] = n[k] + z[k] * (previous_state[k] - n[k]);
     }
 }
@@ -44,6 +45,7 @@ fn forward_row(
 /// Calls [`forward_row`] for every row.
 #[inline(always)]
 fn forward_rows(
+    math: Math,
     gates: &mut [f32],
     recurrent: &mut [f32],
     bias: &[f32],
@@ -53,6 +55,7 @@ fn forward_rows(
     let size = bias.len() / GATES;
     for (row, state) in states.chunks_exact_mut(size).enumerate() {
         forward_row(
+            math,
             &mut gates[row * GATES * size..][..GATES * size],
             &mut recurrent[row * GATES * size..][..GATES * size],
             bias,
@@ -112,9 +115,11 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
                     .zip(input_states.par_chunks(chunk_rows * size))
                     .zip(new_states.par_chunks_mut(chunk_rows * size))
                     .for_each(|(((gates, recurrent), previous_states), states)| {
-                        vectorized(
+                        vectorized_math(
                             #[inline(always)]
-                            || forward_rows(gates, recurrent, bias, previous_states, states),
+                            |math| {
+                                forward_rows(math, gates, recurrent, bias, previous_states, states);
+                            },
                         );
                     });
             }

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{GATES, LstmBackward, LstmForward};
 use crate::device::Cpu;
-use crate::kernels::math;
-use crate::kernels::parallel::{rows_per_chunk, vectorized};
+use crate::kernels::math::Math;
+use crate::kernels::parallel::{rows_per_chunk, vectorized_math};
 use crate::kernels::recurrent::{RecurrentWeight, Reset, WorkSplit, transpose_weight};
 
 /// Splits a row of gates into its four gates.
@@ -20,18 +20,24 @@ fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
 
 /// Computes a stream's gate activations from their pre-activations, and its next cell and state.
 #[inline(always)]
-fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
+fn forward_row(
+    math: Math,
+    gates: &mut [f32],
+    previous_cell: &[f32],
+    cell: &mut [f32],
+    state: &mut [f32],
+) {
     let size = state.len();
     let [i, f, g, o] = split_gates(gates, size);
     let previous_cell = &previous_cell[..size];
     let cell = &mut cell[..size];
     for k in 0..size {
-        i[k] = math::sigmoid(i[k]);
-        f[k] = math::sigmoid(f[k]);
-        g[k] = math::tanh(g[k]);
-        o[k] = math::sigmoid(o[k]);
+        i[k] = math.sigmoid(i[k]);
+        f[k] = math.sigmoid(f[k]);
+        g[k] = math.tanh(g[k]);
+        o[k] = math.sigmoid(o[k]);
         cell[k] = f[k] * previous_cell[k] + i[k] * g[k];
-        state[k] = o[k] * math::tanh(cell[k]);
+        state[k] = o[k] * math.tanh(cell[k]);
     }
 }
 
@@ -39,6 +45,7 @@ fn forward_row(gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state
 /// gradient of this step's cell, by that of the previous cell.
 #[inline(always)]
 fn backward_row(
+    math: Math,
     gates: &mut [f32],
     [previous_cell, cell, gradient, carried]: [&[f32]; 4],
     dc: &mut [f32],
@@ -48,7 +55,7 @@ fn backward_row(
     let [previous_cell, cell, gradient, carried] =
         [previous_cell, cell, gradient, carried].map(|values| &values[..size]);
     for k in 0..size {
-        let tanh = math::tanh(cell[k]);
+        let tanh = math.tanh(cell[k]);
         let dh = gradient[k] + carried[k];
         let total = dc[k] + dh * o[k] * (1.0 - tanh * tanh);
         dc[k] = total * f[k];
@@ -85,6 +92,7 @@ impl<'a> CellResets<'a> {
     #[inline(always)]
     fn forward_rows(
         &self,
+        math: Math,
         first: usize,
         gates: &mut [f32],
         previous_cells: &'a [f32],
@@ -95,6 +103,7 @@ impl<'a> CellResets<'a> {
         for (row, state) in states.chunks_exact_mut(size).enumerate() {
             let previous_cell = &previous_cells[row * size..][..size];
             forward_row(
+                math,
                 &mut gates[row * GATES * size..][..GATES * size],
                 self.previous_cell(first + row, previous_cell),
                 &mut cells[row * size..][..size],
@@ -160,9 +169,18 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
                     .enumerate()
                     .for_each(|(chunk, (((gates, previous_cells), cells), states))| {
                         let first = position + chunk * chunk_rows;
-                        vectorized(
+                        vectorized_math(
                             #[inline(always)]
-                            || resets.forward_rows(first, gates, previous_cells, cells, states),
+                            |math| {
+                                resets.forward_rows(
+                                    math,
+                                    first,
+                                    gates,
+                                    previous_cells,
+                                    cells,
+                                    states,
+                                );
+                            },
                         );
                     });
             }
@@ -181,13 +199,21 @@ struct BackwardInputs<'a> {
 impl BackwardInputs<'_> {
     /// Calls [`backward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
-    fn backward_rows(&self, first: usize, gates: &mut [f32], carried: &[f32], dc: &mut [f32]) {
+    fn backward_rows(
+        &self,
+        math: Math,
+        first: usize,
+        gates: &mut [f32],
+        carried: &[f32],
+        dc: &mut [f32],
+    ) {
         let size = self.resets.initial_cell.len();
         for (row, dc) in dc.chunks_exact_mut(size).enumerate() {
             let position = first + row;
             let [previous_cell, cell] =
                 [position, position + self.batch].map(|slot| &self.cells[slot * size..][..size]);
             backward_row(
+                math,
                 &mut gates[row * GATES * size..][..GATES * size],
                 [
                     self.resets.previous_cell(position, previous_cell),
@@ -244,9 +270,9 @@ pub(super) fn backward(kernel: &LstmBackward, cpu: &Cpu) {
                     .enumerate()
                     .for_each(|(chunk, ((gates, carried), dc))| {
                         let first = position + chunk * chunk_rows;
-                        vectorized(
+                        vectorized_math(
                             #[inline(always)]
-                            || inputs.backward_rows(first, gates, carried, dc),
+                            |math| inputs.backward_rows(math, first, gates, carried, dc),
                         );
                     });
                 weight.backward(gates, carried, false, work.threads);
