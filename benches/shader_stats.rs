@@ -5,6 +5,7 @@
 
 use elman::bench::{BenchOptions, CONFIGURATIONS, rates};
 use elman::device::DeviceChoice;
+use elman::train::PrecisionKind;
 
 /// Prints the names of pipelines.
 struct PipelineNames;
@@ -30,13 +31,17 @@ fn main() {
     let choice: DeviceChoice = name.parse().unwrap_or_else(|never| match never {});
     let (mut device, _) = choice.open(1).unwrap_or_else(|error| panic!("{error}"));
     println!("device: {}", device.name());
-    let options = BenchOptions {
-        seconds: 1e-3,
-        product_size: 512,
-        training_only: false,
-    };
-    for configuration in CONFIGURATIONS {
-        eprintln!("elman configuration: {}", configuration.name);
-        rates(&mut device, configuration, &options).unwrap_or_else(|error| panic!("{error}"));
+    let mixed = device.has_f16().then_some(PrecisionKind::Mixed);
+    for precision in [Some(PrecisionKind::Full), mixed].into_iter().flatten() {
+        let options = BenchOptions {
+            seconds: 1e-3,
+            product_size: 512,
+            training_only: precision == PrecisionKind::Mixed,
+            precision,
+        };
+        for configuration in CONFIGURATIONS {
+            eprintln!("elman configuration: {}", configuration.name);
+            rates(&mut device, configuration, &options).unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 }
