@@ -76,51 +76,76 @@ fn gate_gradient(position: u32) -> f32 {
     return recurrent[position];
 }
 
-// Computes a unit's gates and state at step t from the recurrent products of its three gates.
-fn update_state(t: u32, stream: u32, unit: u32, products: vec3<f32>) {
+// A unit's input projections at step t.
+fn input_projections(t: u32, stream: u32, unit: u32) -> vec3<f32> {
+    let size = arguments.hidden_size;
+    let gate = (t * arguments.batch + stream) * 3u * size + unit;
+    return vec3<f32>(gates[gate], gates[gate + size], gates[gate + 2u * size]);
+}
+
+// Computes a unit's gates and state at step t from its input projections, the recurrent products of
+// its three gates, and its previous state. Returns the state.
+fn update_state(
+    t: u32,
+    stream: u32,
+    unit: u32,
+    inputs: vec3<f32>,
+    products: vec3<f32>,
+    previous: f32,
+) -> f32 {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let gate = row * 3u * size + unit;
     let un = products.z + bias_at(2u * size + unit);
-    let r = activate(0u, gates[gate] + (products.x + bias_at(unit)));
-    let z = activate(0u, gates[gate + size] + (products.y + bias_at(size + unit)));
-    let n = activate(1u, gates[gate + 2u * size] + r * un);
+    let r = activate(0u, inputs.x + (products.x + bias_at(unit)));
+    let z = activate(0u, inputs.y + (products.y + bias_at(size + unit)));
+    let n = activate(1u, inputs.z + r * un);
     gates[gate] = r;
     gates[gate + size] = z;
     gates[gate + 2u * size] = n;
     recurrent[gate] = products.x;
     recurrent[gate + size] = products.y;
     recurrent[gate + 2u * size] = un;
-    states[(row + arguments.batch) * size + unit] = n + z * (previous_state(t, stream, unit) - n);
+    let state = n + z * (previous - n);
+    states[(row + arguments.batch) * size + unit] = state;
+    return state;
 }
 
-// Computes a unit's gradients at step t. Writes to `initial_gradient` the gradient that flows to
-// the previous state directly, without the product with the recurrent weight. Returns the gradients
-// of the recurrent products.
-fn update_gradient(t: u32, stream: u32, unit: u32) -> vec3<f32> {
+// What the gradients of a unit at a step depend on, beside that of the next step: r, z and n; the
+// recurrent product of n; the previous state; and the gradient from the layer above.
+struct Step { gates: vec3<f32>, recurrent: f32, previous: f32, gradient: f32 }
+
+fn load_step(t: u32, stream: u32, unit: u32) -> Step {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
-    let carried = stream * size + unit;
-    var from_next_step = 0.0;
-    if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) {
-        from_next_step = initial_gradient[carried];
-    }
-    let gate = row * 3u * size + unit;
-    let r = gates[gate];
-    let z = gates[gate + size];
-    let n = gates[gate + 2u * size];
-    let un = recurrent[gate + 2u * size];
-    let dh = gradient[row * size + unit] + from_next_step;
+    // The gates after their activations, in the place of the projections.
+    let activations = input_projections(t, stream, unit);
+    let un = recurrent[row * 3u * size + unit + 2u * size];
+    let above = gradient[row * size + unit];
+    return Step(activations, un, previous_state(t, stream, unit), above);
+}
+
+// Computes a unit's gradients at step t, to whose state `from_next` flows from the next step unless
+// it is cut. Writes to `initial_gradient` the gradient that flows to the previous state directly,
+// without the product with the recurrent weight. Returns the gradients of the recurrent products.
+fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: f32) -> vec3<f32> {
+    let size = arguments.hidden_size;
+    let row = t * arguments.batch + stream;
+    let r = step.gates.x;
+    let z = step.gates.y;
+    let n = step.gates.z;
+    let dh = step.gradient + select(from_next, 0.0, is_cut(t + 1u, stream));
     let dn = dh * (1.0 - z) * (1.0 - n * n);
-    let dz = dh * (previous_state(t, stream, unit) - n) * (z * (1.0 - z));
-    let dr = dn * un * (r * (1.0 - r));
+    let dz = dh * (step.previous - n) * (z * (1.0 - z));
+    let dr = dn * step.recurrent * (r * (1.0 - r));
+    let gate = row * 3u * size + unit;
     gates[gate] = dr;
     gates[gate + size] = dz;
     gates[gate + 2u * size] = dn;
     recurrent[gate] = dr;
     recurrent[gate + size] = dz;
     recurrent[gate + 2u * size] = dn * r;
-    initial_gradient[carried] = dh * z;
+    initial_gradient[stream * size + unit] = dh * z;
     return vec3<f32>(dr, dz, dn * r);
 }
 
@@ -131,6 +156,7 @@ fn clear_if_reset(stream: u32, unit: u32) {
     }
 }
 
+// What a step needs from memory for an invocation's first unit is loaded before the product.
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -140,25 +166,38 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let sums = sums_of(lane, size, 3u * size);
+    let banks = kept_weights(sums, 3u * size);
+    let first_unit = min(lane, size - 1u);
+    var state = previous_state(arguments.first_step, stream, first_unit);
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
+        let first_inputs = input_projections(t, stream, first_unit);
+        if is_reset(t, stream) { state = arguments.initial; }
         // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
-            let value = previous_state(t, stream, unit);
+            var value = state;
+            if unit >= 256u { value = previous_state(t, stream, unit); }
             vector[unit] = value;
             if RESET {
                 previous_states[(t * arguments.batch + stream) * size + unit] = value;
             }
         }
         workgroupBarrier();
-        multiply_columns(lane, size, 3u * size);
+        multiply_vector(lane, sums, size, 3u * size, banks);
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
             let gate_products = vec3<f32>(
-                products[unit],
-                products[unit + size],
-                products[unit + 2u * size],
+                product_of(unit, 3u * size, sums),
+                product_of(unit + size, 3u * size, sums),
+                product_of(unit + 2u * size, 3u * size, sums),
             );
-            update_state(t, stream, unit, gate_products);
+            if unit < 256u {
+                state = update_state(t, stream, unit, first_inputs, gate_products, state);
+            } else {
+                let inputs = input_projections(t, stream, unit);
+                let previous = previous_state(t, stream, unit);
+                _ = update_state(t, stream, unit, inputs, gate_products, previous);
+            }
         }
     }
 }
@@ -172,19 +211,27 @@ fn backward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let sums = sums_of(lane, 3u * size, size);
+    let banks = kept_weights(sums, size);
+    let first_unit = min(lane, size - 1u);
+    var next = load_step(arguments.end_step - 1u, stream, first_unit);
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         for (var unit = lane; unit < size; unit += 256u) {
-            let gradients = update_gradient(end - 1u, stream, unit);
+            var step = next;
+            if unit >= 256u { step = load_step(end - 1u, stream, unit); }
+            let from_next = initial_gradient[stream * size + unit];
+            let gradients = update_gradient(end - 1u, stream, unit, step, from_next);
             vector[unit] = gradients.x;
             vector[unit + size] = gradients.y;
             vector[unit + 2u * size] = gradients.z;
         }
         workgroupBarrier();
-        multiply_slices(lane, 3u * size, size);
+        next = load_step(max(end, 2u) - 2u, stream, first_unit);
+        multiply_vector(lane, sums, 3u * size, size, banks);
         workgroupBarrier();
         // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] += sum_slices(unit, size);
+            initial_gradient[stream * size + unit] += product_of(unit, size, sums);
         }
     }
     if arguments.first_step == 0u {
@@ -207,7 +254,9 @@ fn step_forward(
     keep_previous_state(t, at.stream, at.unit);
     let first = lane / 4u * 16u + lane % 4u;
     let products = vec3<f32>(total(first), total(first + 4u), total(first + 8u));
-    update_state(t, at.stream, at.unit, products);
+    let inputs = input_projections(t, at.stream, at.unit);
+    let previous = previous_state(t, at.stream, at.unit);
+    _ = update_state(t, at.stream, at.unit, inputs, products, previous);
 }
 
 // The product with the gradient of the next step's gates, and a step's gradients. With INITIAL, the
@@ -226,6 +275,8 @@ fn step_backward(
     if INITIAL {
         clear_if_reset(at.stream, at.unit);
     } else {
-        _ = update_gradient(arguments.first_step, at.stream, at.unit);
+        let t = arguments.first_step;
+        let step = load_step(t, at.stream, at.unit);
+        _ = update_gradient(t, at.stream, at.unit, step, initial_gradient[carried]);
     }
 }

@@ -69,59 +69,87 @@ fn gate_gradient(position: u32) -> f32 {
     return gates[position];
 }
 
-// Computes a unit's gates, cell and state at step t. `products` is added to the pre-activations in
-// `gates`.
-fn update_state(t: u32, stream: u32, unit: u32, products: vec4<f32>) {
+// A unit's input projections at step t.
+fn input_projections(t: u32, stream: u32, unit: u32) -> vec4<f32> {
+    let size = arguments.hidden_size;
+    let gate = (t * arguments.batch + stream) * 4u * size + unit;
+    return vec4<f32>(
+        gates[gate],
+        gates[gate + size],
+        gates[gate + 2u * size],
+        gates[gate + 3u * size],
+    );
+}
+
+// Computes a unit's gates, cell and state at step t from its pre-activations and its previous cell.
+// Returns the state.
+fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> f32 {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let gate = row * 4u * size + unit;
-    let i = activate(0u, gates[gate] + products.x);
-    let f = activate(0u, gates[gate + size] + products.y);
-    let g = activate(1u, gates[gate + 2u * size] + products.z);
-    let o = activate(0u, gates[gate + 3u * size] + products.w);
+    let i = activate(0u, z.x);
+    let f = activate(0u, z.y);
+    let g = activate(1u, z.z);
+    let o = activate(0u, z.w);
     gates[gate] = i;
     gates[gate + size] = f;
     gates[gate + 2u * size] = g;
     gates[gate + 3u * size] = o;
-    let cell = f * previous_cell(t, stream, unit) + i * g;
+    let cell = f * previous + i * g;
+    let state = o * activate(1u, cell);
     let current = (row + arguments.batch) * size + unit;
     cells[current] = cell;
-    states[current] = o * activate(1u, cell);
+    states[current] = state;
+    return state;
 }
 
-// Computes a unit's gradients at step t. Writes the gradient of the previous cell to
-// `initial_gradient`. Returns the gradients of the gates' pre-activations.
-fn update_gradient(t: u32, stream: u32, unit: u32) -> vec4<f32> {
+// What the gradients of a unit at a step depend on, beside those of the next step.
+struct Step { gates: vec4<f32>, cell: f32, previous_cell: f32, gradient: f32 }
+
+fn load_step(t: u32, stream: u32, unit: u32) -> Step {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
-    let carried = stream * size + unit;
-    let carried_cell = arguments.batch * size + carried;
-    var from_next_state = 0.0;
-    var from_next_cell = 0.0;
-    if t + 1u < arguments.time_steps && !is_reset(min(t + 1u, arguments.time_steps - 1u), stream) {
-        from_next_state = initial_gradient[carried];
-        from_next_cell = initial_gradient[carried_cell];
-    }
-    let gate = row * 4u * size + unit;
-    let i = gates[gate];
-    let f = gates[gate + size];
-    let g = gates[gate + 2u * size];
-    let o = gates[gate + 3u * size];
-    let tanh_cell = activate(1u, cells[(row + arguments.batch) * size + unit]);
-    let dh = gradient[row * size + unit] + from_next_state;
-    let dc = from_next_cell + dh * o * (1.0 - tanh_cell * tanh_cell);
+    let cell = cells[(row + arguments.batch) * size + unit];
+    let above = gradient[row * size + unit];
+    // The gates after their activations, in the place of the projections.
+    let activations = input_projections(t, stream, unit);
+    return Step(activations, cell, previous_cell(t, stream, unit), above);
+}
+
+// Computes a unit's gradients at step t, to whose state and cell `from_next` flows from the next
+// step unless it is cut. Writes the gradient of the previous cell to `initial_gradient`. Returns
+// the gradients of the gates' pre-activations.
+fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: vec2<f32>) -> vec4<f32> {
+    let size = arguments.hidden_size;
+    let row = t * arguments.batch + stream;
+    let next = select(from_next, vec2<f32>(), is_cut(t + 1u, stream));
+    let i = step.gates.x;
+    let f = step.gates.y;
+    let g = step.gates.z;
+    let o = step.gates.w;
+    let tanh_cell = activate(1u, step.cell);
+    let dh = step.gradient + next.x;
+    let dc = next.y + dh * o * (1.0 - tanh_cell * tanh_cell);
     let gradients = vec4<f32>(
         dc * g * (i * (1.0 - i)),
-        dc * previous_cell(t, stream, unit) * (f * (1.0 - f)),
+        dc * step.previous_cell * (f * (1.0 - f)),
         dc * i * (1.0 - g * g),
         dh * tanh_cell * (o * (1.0 - o)),
     );
+    let gate = row * 4u * size + unit;
     gates[gate] = gradients.x;
     gates[gate + size] = gradients.y;
     gates[gate + 2u * size] = gradients.z;
     gates[gate + 3u * size] = gradients.w;
-    initial_gradient[carried_cell] = dc * f;
+    initial_gradient[(arguments.batch + stream) * size + unit] = dc * f;
     return gradients;
+}
+
+// The gradients that flow to a unit's state and cell from the next step.
+fn gradient_from_next(stream: u32, unit: u32) -> vec2<f32> {
+    let carried = stream * arguments.hidden_size + unit;
+    let carried_cell = arguments.batch * arguments.hidden_size + carried;
+    return vec2<f32>(initial_gradient[carried], initial_gradient[carried_cell]);
 }
 
 // Clears the gradients of h(-1) and c(-1) if the window's first step does not use them.
@@ -132,6 +160,7 @@ fn clear_if_reset(stream: u32, unit: u32) {
     initial_gradient[arguments.batch * arguments.hidden_size + carried] = 0.0;
 }
 
+// What a step needs from memory for an invocation's first unit is loaded before the product.
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -141,26 +170,39 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let sums = sums_of(lane, size, 4u * size);
+    let banks = kept_weights(sums, 4u * size);
+    let first_unit = min(lane, size - 1u);
+    var state = previous_state(arguments.first_step, stream, first_unit);
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
+        let first_inputs = input_projections(t, stream, first_unit);
+        let first_cell = previous_cell(t, stream, first_unit);
+        if is_reset(t, stream) { state = arguments.initial; }
         // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
-            let value = previous_state(t, stream, unit);
+            var value = state;
+            if unit >= 256u { value = previous_state(t, stream, unit); }
             vector[unit] = value;
             if RESET {
                 previous_states[(t * arguments.batch + stream) * size + unit] = value;
             }
         }
         workgroupBarrier();
-        multiply_columns(lane, size, 4u * size);
+        multiply_vector(lane, sums, size, 4u * size, banks);
         workgroupBarrier();
         for (var unit = lane; unit < size; unit += 256u) {
             let gate_products = vec4<f32>(
-                products[unit],
-                products[unit + size],
-                products[unit + 2u * size],
-                products[unit + 3u * size],
+                product_of(unit, 4u * size, sums),
+                product_of(unit + size, 4u * size, sums),
+                product_of(unit + 2u * size, 4u * size, sums),
+                product_of(unit + 3u * size, 4u * size, sums),
             );
-            update_state(t, stream, unit, gate_products);
+            if unit < 256u {
+                state = update_state(t, stream, unit, first_inputs + gate_products, first_cell);
+            } else {
+                let z = input_projections(t, stream, unit) + gate_products;
+                _ = update_state(t, stream, unit, z, previous_cell(t, stream, unit));
+            }
         }
     }
 }
@@ -174,20 +216,28 @@ fn backward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let sums = sums_of(lane, 4u * size, size);
+    let banks = kept_weights(sums, size);
+    let first_unit = min(lane, size - 1u);
+    var next = load_step(arguments.end_step - 1u, stream, first_unit);
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         for (var unit = lane; unit < size; unit += 256u) {
-            let gradients = update_gradient(end - 1u, stream, unit);
+            var step = next;
+            if unit >= 256u { step = load_step(end - 1u, stream, unit); }
+            let from_next = gradient_from_next(stream, unit);
+            let gradients = update_gradient(end - 1u, stream, unit, step, from_next);
             vector[unit] = gradients.x;
             vector[unit + size] = gradients.y;
             vector[unit + 2u * size] = gradients.z;
             vector[unit + 3u * size] = gradients.w;
         }
         workgroupBarrier();
-        multiply_slices(lane, 4u * size, size);
+        next = load_step(max(end, 2u) - 2u, stream, first_unit);
+        multiply_vector(lane, sums, 4u * size, size, banks);
         workgroupBarrier();
         // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] = sum_slices(unit, size);
+            initial_gradient[stream * size + unit] = product_of(unit, size, sums);
         }
     }
     if arguments.first_step == 0u {
@@ -211,7 +261,8 @@ fn step_forward(
     let first = lane / 4u * 16u + lane % 4u;
     let products =
         vec4<f32>(total(first), total(first + 4u), total(first + 8u), total(first + 12u));
-    update_state(t, at.stream, at.unit, products);
+    let z = input_projections(t, at.stream, at.unit) + products;
+    _ = update_state(t, at.stream, at.unit, z, previous_cell(t, at.stream, at.unit));
 }
 
 // The product with the gradient of the next step's gates, and a step's gradients. With INITIAL, the
@@ -228,6 +279,8 @@ fn step_backward(
     if INITIAL {
         clear_if_reset(at.stream, at.unit);
     } else {
-        _ = update_gradient(arguments.first_step, at.stream, at.unit);
+        let t = arguments.first_step;
+        let step = load_step(t, at.stream, at.unit);
+        _ = update_gradient(t, at.stream, at.unit, step, gradient_from_next(at.stream, at.unit));
     }
 }

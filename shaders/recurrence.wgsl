@@ -34,7 +34,8 @@ override RESET: bool = false;
 @group(0) @binding(3) var<storage, read_write> previous_states: array<f32>;
 // backward: [T, B, H], the gradient of s(t) from the layer above, replaced by the gradient of z(t).
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
-// backward: [B, H], the gradient of s(-1).
+// backward: [B, H], the gradient that flows to the state before the current step; finally the
+// gradient of s(-1).
 @group(0) @binding(4) var<storage, read_write> initial_gradient: array<f32>;
 
 fn is_reset(t: u32, stream: u32) -> bool {
@@ -42,9 +43,11 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// Element `column` of the product of `vector` with `weight`.
-fn product(column: u32) -> f32 {
-    return column_product(column, arguments.hidden_size, 0u, arguments.hidden_size);
+// The gradient of a unit's state from the layer above at step t, and the state.
+fn gradient_and_state(t: u32, stream: u32, unit: u32) -> vec2<f32> {
+    let size = arguments.hidden_size;
+    let current = (t * arguments.batch + stream) * size + unit;
+    return vec2<f32>(gradient[current], states[current + arguments.batch * size]);
 }
 
 @compute @workgroup_size(256)
@@ -56,21 +59,32 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let sums = sums_of(lane, size, size);
+    let banks = kept_weights(sums, size);
+    let first_unit = min(lane, size - 1u);
+    var state = states[(arguments.first_step * arguments.batch + stream) * size + first_unit];
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
         let reset = is_reset(t, stream);
-        // `vector` may be overwritten once every invocation has used it. The states need no
-        // barrier: an invocation reads only those that it wrote.
-        workgroupBarrier();
+        let first_input = states[current + first_unit];
+        // The states need no barrier: an invocation reads only those that it wrote.
         for (var i = lane; i < size; i += 256u) {
-            let value = select(states[previous + i], arguments.initial, reset);
+            var value = state;
+            if i >= 256u { value = states[previous + i]; }
+            value = select(value, arguments.initial, reset);
             vector[i] = value;
             if RESET { previous_states[previous + i] = value; }
         }
         workgroupBarrier();
+        multiply_vector(lane, sums, size, size, banks);
+        workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
-            states[current + i] = activate(ACTIVATION, states[current + i] + product(i));
+            var z = first_input;
+            if i >= 256u { z = states[current + i]; }
+            let value = activate(ACTIVATION, z + product_of(i, size, sums));
+            states[current + i] = value;
+            if i < 256u { state = value; }
         }
     }
 }
@@ -84,38 +98,38 @@ fn backward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
-    // Whether no gradient flows from the next step: it is reset, or it is past the window.
-    var is_cut = true;
-    if arguments.end_step < arguments.time_steps {
-        // The previous dispatch has computed that step's gradient.
-        let next = (arguments.end_step * arguments.batch + stream) * size;
-        for (var i = lane; i < size; i += 256u) {
-            vector[i] = gradient[next + i];
-        }
-        workgroupBarrier();
-        is_cut = is_reset(arguments.end_step, stream);
-    }
+    let sums = sums_of(lane, size, size);
+    let banks = kept_weights(sums, size);
+    let first_unit = min(lane, size - 1u);
+    // What an invocation's first unit needs of the next step is loaded before the product: the
+    // gradient from the layer above and the state.
+    var next = gradient_and_state(arguments.end_step - 1u, stream, first_unit);
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         let t = end - 1u;
         let current = (t * arguments.batch + stream) * size;
-        let state = current + arguments.batch * size;
+        // Whether no gradient flows from the next step: it is reset, or it is past the window.
+        let is_cut = end >= arguments.time_steps
+            || is_reset(min(end, arguments.time_steps - 1u), stream);
         for (var i = lane; i < size; i += 256u) {
-            var sum = gradient[current + i];
-            if !is_cut { sum += product(i); }
-            gradient[current + i] = sum * activation_derivative(ACTIVATION, states[state + i]);
+            var step = next;
+            if i >= 256u { step = gradient_and_state(t, stream, i); }
+            // Written by the same invocation, in the previous iteration or dispatch.
+            let from_next = select(initial_gradient[stream * size + i], 0.0, is_cut);
+            let value = (step.x + from_next) * activation_derivative(ACTIVATION, step.y);
+            gradient[current + i] = value;
+            vector[i] = value;
         }
-        // As in `forward`.
+        workgroupBarrier();
+        next = gradient_and_state(max(end, 2u) - 2u, stream, first_unit);
+        multiply_vector(lane, sums, size, size, banks);
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
-            vector[i] = gradient[current + i];
+            initial_gradient[stream * size + i] = product_of(i, size, sums);
         }
-        workgroupBarrier();
-        is_cut = is_reset(t, stream);
     }
-    // The dispatch that contains the window's first step, which runs last, leaves the final value.
-    for (var i = lane; i < size; i += 256u) {
-        var sum = 0.0;
-        if !is_cut { sum = product(i); }
-        initial_gradient[stream * size + i] = sum;
+    if arguments.first_step == 0u && is_reset(0u, stream) {
+        for (var i = lane; i < size; i += 256u) {
+            initial_gradient[stream * size + i] = 0.0;
+        }
     }
 }

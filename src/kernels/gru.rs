@@ -5,7 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, step_operations,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, product_constants,
+    step_operations,
     step_workgroups,
 };
 use super::transpose::Transpose;
@@ -202,6 +203,9 @@ impl Kernel for GruForward {
                 output: self.weight_t,
             }
             .on_gpu(gpu);
+            let [sums, first, second] = product_constants(gpu, size, GATES * size);
+            let [reset, bias] = constants;
+            let constants = [reset, bias, sums, first, second];
             for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations()) {
                 gpu.launch_work(
                     &FORWARD,
@@ -238,7 +242,6 @@ impl Kernel for GruBackward {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates, self.schedule);
-        let constants = [self.reset.constant()];
         let [gates, recurrent, states, weight, gradient, initial_gradient] = [
             &self.gates,
             &self.recurrent,
@@ -258,6 +261,8 @@ impl Kernel for GruBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
+            let [sums, first, second] = product_constants(gpu, GATES * size, size);
+            let constants = [self.reset.constant(), sums, first, second];
             for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations())
                 .into_iter()
                 .rev()

@@ -5,7 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, step_operations,
+    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, product_constants,
+    step_operations,
     step_workgroups,
 };
 use super::transpose::Transpose;
@@ -186,8 +187,9 @@ impl Kernel for LstmForward {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let [batch, size, time_steps] = self.sizes();
-        let constants = [self.reset.constant()];
         if self.schedule == RecurrentSchedule::Fused {
+            let [sums, first, second] = product_constants(gpu, size, GATES * size);
+            let constants = [self.reset.constant(), sums, first, second];
             Transpose {
                 input: self.weight,
                 output: self.weight_t,
@@ -212,7 +214,7 @@ impl Kernel for LstmForward {
         for t in 0..to_u32(time_steps) {
             gpu.launch_work(
                 &STEP_FORWARD,
-                &constants,
+                &[self.reset.constant()],
                 &bindings,
                 &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
                 step_workgroups(batch, size, GATED_UNITS),
@@ -242,7 +244,6 @@ impl Kernel for LstmBackward {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let [batch, size, time_steps] = self.sizes();
-        let constants = [self.reset.constant()];
         let [gates, cells, gradient, weight, initial_gradient] = [
             &self.gates,
             &self.cells,
@@ -260,6 +261,8 @@ impl Kernel for LstmBackward {
             initial_gradient,
         ];
         if self.schedule == RecurrentSchedule::Fused {
+            let [sums, first, second] = product_constants(gpu, GATES * size, size);
+            let constants = [self.reset.constant(), sums, first, second];
             for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
                 .into_iter()
                 .rev()

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::activation::Activation;
 use super::parallel::for_row_chunks;
 use super::recurrent::{
-    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, fused_dispatches, transpose_weight,
+    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, fused_dispatches, product_constants,
+    transpose_weight,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -109,6 +110,18 @@ pub(super) static BACKWARD: Shader = Shader {
 /// The override constants of both directions.
 pub(super) fn constants(reset: &Reset, activation: Activation) -> [(&'static str, f64); 2] {
     [("ACTIVATION", activation.constant()), reset.constant()]
+}
+
+/// The override constants of a whole window, where the product has `size` rows and columns.
+fn fused_constants(
+    gpu: &Gpu,
+    reset: &Reset,
+    activation: Activation,
+    size: usize,
+) -> [(&'static str, f64); 5] {
+    let [activation, reset] = constants(reset, activation);
+    let [sums, first, second] = product_constants(gpu, size, size);
+    [activation, reset, sums, first, second]
 }
 
 /// The arguments and operations of a window's dispatches, in the order of time.
@@ -215,10 +228,11 @@ impl Kernel for RecurrenceForward {
         .on_gpu(gpu);
         let sizes = self.sizes();
         let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        let constants = fused_constants(gpu, &self.reset, self.activation, sizes[1]);
         for (arguments, operations) in &dispatches {
             gpu.launch_work(
                 &FORWARD,
-                &constants(&self.reset, self.activation),
+                &constants,
                 &[
                     Binding::whole(&self.states),
                     Binding::whole(&self.weight_t),
@@ -299,10 +313,11 @@ impl Kernel for RecurrenceBackward {
         }
         let sizes = self.sizes();
         let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        let constants = fused_constants(gpu, &self.reset, self.activation, sizes[1]);
         for (arguments, operations) in dispatches.iter().rev() {
             gpu.launch_work(
                 &BACKWARD,
-                &constants(&self.reset, self.activation),
+                &constants,
                 &[
                     Binding::whole(&self.states),
                     Binding::whole(&self.weight),

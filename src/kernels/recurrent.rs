@@ -6,7 +6,7 @@ mod tests;
 
 use super::matmul::{Product, View};
 use super::transpose::Transpose;
-use crate::device::{Binding, Cpu, Kernel, to_u32};
+use crate::device::{Binding, Cpu, Gpu, Kernel, to_u32};
 use crate::tensor::Tensor;
 
 /// How a GPU processes a window. The schedules add the terms of a sum in different orders.
@@ -57,6 +57,40 @@ const WORKGROUP_VECTOR: usize = 2048;
 /// reads these from a GPU's L2 cache at 100 GB/s takes 6 µs, about as long as a dispatch.
 /// `cargo bench --bench kernels` measures both schedules.
 const MAX_FUSED_WEIGHTS: usize = 384 * 384;
+
+/// Weights in a bank, the unit in which invocations of the fused shaders keep weights in registers.
+const BANK: usize = 32;
+
+/// The constants of shaders/fused_product.wgsl for a product of `rows` elements with a weight
+/// `[rows, columns]`: the sums of an invocation, and how many weights of the first two it keeps.
+pub(super) fn product_constants(
+    gpu: &Gpu,
+    rows: usize,
+    columns: usize,
+) -> [(&'static str, f64); 3] {
+    let [sums, first, second] = kept_banks(gpu.kept_values() / BANK, rows, columns);
+    [
+        ("SUMS", sums as f64),
+        ("FIRST_BANKS", first as f64),
+        ("SECOND_BANKS", second as f64),
+    ]
+}
+
+/// As [`product_constants`], with at most `limit` banks.
+fn kept_banks(limit: usize, rows: usize, columns: usize) -> [usize; 3] {
+    // As `slice_length` in the shader.
+    let slices = (rows / 16).clamp(1, (256 / columns).max(1));
+    let length = rows.div_ceil(4 * slices) * 4;
+    let slices = rows.div_ceil(length);
+    let sums = (slices * columns).div_ceil(256).min(3);
+    // Another sum takes registers too.
+    let limit = limit.saturating_sub(sums - 1);
+    // Every slice has at least as many rows as the last one.
+    let most = (rows - (slices - 1) * length) / BANK;
+    let first = most.min(limit);
+    let second = if sums > 1 { most.min(limit - first) } else { 0 };
+    [sums, first, second]
+}
 
 /// Resets of the state: if `enabled`, a stream's previous state is replaced by `initial` at steps
 /// whose input is the boundary token 0.

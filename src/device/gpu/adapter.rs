@@ -86,6 +86,19 @@ impl AdapterInfo {
         }
     }
 
+    /// The values that an invocation of 256 can keep in registers beside 32 others, in shaders with
+    /// few workgroups. NVIDIA's and AMD's GPUs have 255 registers for each; of others little is
+    /// known. Software adapters keep values in memory anyway, and are to run the same code as GPUs.
+    pub(super) fn kept_values(&self) -> usize {
+        const NVIDIA: u32 = 0x10de;
+        const AMD: u32 = 0x1002;
+        match self.adapter.get_info().vendor {
+            NVIDIA | AMD => 192,
+            _ if self.is_software() => 192,
+            _ => 32,
+        }
+    }
+
     /// The first word of the name, sufficient to select the adapter.
     pub fn short_name(&self) -> &str {
         self.name.split_whitespace().next().unwrap_or(&self.name)

@@ -73,6 +73,7 @@ pub struct Gpu {
     immediates: bool,
     rewrite: Option<fn(&Shader, String) -> String>,
     limits: wgpu::Limits,
+    kept_values: usize,
     max_shard_bytes: usize,
     buffers: BufferRegistry,
     pipelines: Vec<Pipeline>,
@@ -111,6 +112,7 @@ impl Gpu {
         let mut gpu = Self {
             name: info.description(),
             limits: device.limits(),
+            kept_values: info.kept_values(),
             device,
             queue,
             first_error,
@@ -164,6 +166,12 @@ impl Gpu {
         self.device
             .features()
             .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    }
+
+    /// The values that each of a workgroup's 256 invocations can keep in registers for many loop
+    /// iterations.
+    pub fn kept_values(&self) -> usize {
+        self.kept_values
     }
 
     /// The largest number of estimated operations of a submission. Kernels divide larger dispatches
