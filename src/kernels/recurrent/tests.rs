@@ -16,6 +16,29 @@ fn shaders_declare_the_workgroup_memory() {
     }
 }
 
+#[test]
+fn invocations_keep_the_weights_that_fit() {
+    for (rows, columns, limit, expected) in [
+        // An Elman layer of 128 units: two slices of 64 rows, all in registers.
+        (128, 128, 6, [1, 2, 0]),
+        (128, 128, 1, [1, 1, 0]),
+        (200, 200, 6, [1, 6, 0]),
+        (300, 300, 6, [2, 5, 0]),
+        // An LSTM layer of 128 units, forward and backward.
+        (128, 512, 6, [2, 4, 1]),
+        (512, 128, 6, [1, 6, 0]),
+        (192, 768, 6, [3, 4, 0]),
+        (192, 768, 1, [3, 0, 0]),
+        // Less than a bank; a last slice shorter than the others.
+        (1, 1, 6, [1, 0, 0]),
+        (31, 31, 6, [1, 0, 0]),
+        (131, 65, 6, [1, 1, 0]),
+    ] {
+        let banks = kept_banks(limit, rows, columns);
+        assert_eq!(banks, expected, "{rows} x {columns}, limit {limit}");
+    }
+}
+
 /// The message of the panic of a kernel that runs on the CPU with one stream, one step and
 /// `hidden_size` units, if it panics. The weight has one row only: the size is checked first.
 fn panic_of<K: Kernel>(
