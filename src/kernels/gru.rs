@@ -6,8 +6,7 @@ mod cpu;
 
 use super::recurrent::{
     GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, product_constants,
-    step_operations,
-    step_workgroups,
+    step_operations, step_workgroups,
 };
 use super::transpose::Transpose;
 use crate::device::{
