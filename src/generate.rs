@@ -2,6 +2,7 @@
 //!
 //! In: a model, [`Sampling`] options, a seed. Out: token ids.
 
+mod ranking;
 mod sampling;
 
 use std::collections::VecDeque;

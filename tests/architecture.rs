@@ -51,7 +51,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "data_loader",
         ],
     ),
-    ("generate", &["error", "tensor", "device", "model"]),
+    (
+        "generate",
+        &["error", "tensor", "device", "kernels", "model"],
+    ),
     (
         "mixture",
         &[

@@ -2,6 +2,7 @@
 //!
 //! In: log-probabilities and a random number. Out: a token id.
 
+use super::ranking::{Ranking, Weights};
 use crate::error::{Error, Result};
 
 /// How a token is sampled.
@@ -66,103 +67,33 @@ impl Sampling {
     /// Samples from a distribution given as natural logarithms. `uniform` is a random number in
     /// [0, 1). Returns an index into `log_probabilities`, of which one at least is not excluded.
     pub fn sample(&self, log_probabilities: &[f32], uniform: f64) -> usize {
-        let is_allowed = |&id: &usize| self.excluded.is_none_or(|excluded| id != excluded as usize);
-        let candidates = (0..log_probabilities.len()).filter(is_allowed).collect();
-        let mut ranking = Ranking::new(log_probabilities, candidates);
-        let top = ranking.get(0);
+        let excluded = self.excluded.map(|id| id as usize);
+        let mut ranking = Ranking::new(log_probabilities, excluded);
         if self.temperature == 0.0 {
-            return top;
+            return ranking.top();
         }
-        if let Some(count) = self.top_k {
-            ranking.truncate(count);
-        }
-        let highest = f64::from(log_probabilities[top]);
-        let weight =
-            |id: usize| ((f64::from(log_probabilities[id]) - highest) / self.temperature).exp();
-        let mut sum = ranking.ids.iter().map(|&id| weight(id)).sum::<f64>();
-        let mut count = ranking.ids.len();
-        if self.top_p < 1.0 {
-            (count, sum) = ranking.nucleus(self.top_p * sum, weight);
-        }
-        let mut remaining = uniform * sum;
-        for rank in 0..count {
-            let id = ranking.get(rank);
-            remaining -= weight(id);
-            if remaining < 0.0 {
-                return id;
-            }
-        }
-        ranking.get(count - 1)
-    }
-}
-
-/// The number of ranks that are sorted first. Most tokens are drawn from the most likely ones.
-const FIRST_RANKS: usize = 64;
-
-/// Tokens in the order of their probability, sorted only as far as they are asked for: a vocabulary
-/// is large, and sorting all of it for every token would take longer than the network.
-struct Ranking<'a> {
-    log_probabilities: &'a [f32],
-    ids: Vec<usize>,
-    /// The number of ids at the start that are sorted.
-    sorted: usize,
-}
-
-impl<'a> Ranking<'a> {
-    fn new(log_probabilities: &'a [f32], ids: Vec<usize>) -> Self {
-        Self {
-            log_probabilities,
-            ids,
-            sorted: 0,
-        }
-    }
-
-    /// The id with this rank; 0 is the most likely. Ties are broken by the id, so that a seed
-    /// always gives the same text.
-    fn get(&mut self, rank: usize) -> usize {
-        if rank >= self.sorted {
-            let ranks = (rank + 1).max(FIRST_RANKS).max(4 * self.sorted);
-            self.sort(ranks.min(self.ids.len()));
-        }
-        self.ids[rank]
-    }
-
-    /// Sorts the first `ranks` ids.
-    fn sort(&mut self, ranks: usize) {
-        let more_likely = |&a: &usize, &b: &usize| {
-            self.log_probabilities[b]
-                .total_cmp(&self.log_probabilities[a])
-                .then(a.cmp(&b))
+        let weights = Weights {
+            highest: f64::from(log_probabilities[ranking.top()]),
+            temperature: self.temperature,
         };
-        let rest = &mut self.ids[self.sorted..];
-        let count = ranks - self.sorted;
-        if count < rest.len() {
-            rest.select_nth_unstable_by(count - 1, more_likely);
+        let mut sum = if let Some(count) = self.top_k {
+            ranking.truncate(count);
+            ranking.reach(f64::INFINITY, weights).1
+        } else {
+            // Both sides of the excluded token.
+            let excluded = excluded.unwrap_or(usize::MAX).min(log_probabilities.len());
+            let (before, rest) = log_probabilities.split_at(excluded);
+            weights.sum(before) + weights.sum(rest.get(1..).unwrap_or_default())
+        };
+        if self.top_p < 1.0 {
+            // The fewest tokens that have at least this probability.
+            let threshold = (self.top_p * sum).next_down();
+            let (count, sum_of_nucleus) = ranking.reach(threshold, weights);
+            ranking.truncate(count);
+            sum = sum_of_nucleus;
         }
-        rest[..count].sort_unstable_by(more_likely);
-        self.sorted = ranks;
-    }
-
-    /// Keeps the `count` most likely ids.
-    fn truncate(&mut self, count: usize) {
-        if count < self.ids.len() {
-            self.get(count - 1);
-            self.ids.truncate(count);
-            self.sorted = count;
-        }
-    }
-
-    /// The fewest most likely ids whose weights reach the threshold: their number, at least 1, and
-    /// the sum of their weights.
-    fn nucleus(&mut self, threshold: f64, weight: impl Fn(usize) -> f64) -> (usize, f64) {
-        let mut sum = 0.0;
-        for rank in 0..self.ids.len() {
-            sum += weight(self.get(rank));
-            if sum >= threshold {
-                return (rank + 1, sum);
-            }
-        }
-        (self.ids.len(), sum)
+        let (count, _) = ranking.reach(uniform * sum, weights);
+        ranking.get(count - 1)
     }
 }
 
@@ -267,9 +198,10 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         for case in 0..2000 {
             let size = random.random_range(2..700);
-            // Few distinct values, which gives ties.
+            // Few distinct values, which gives ties, near each other or far from each other.
+            let step = [-0.125, -3.0][case / 3 % 2];
             let log_probabilities: Vec<f32> = (0..size)
-                .map(|_| f32::from(random.random_range(0..40_u8)) / -8.0)
+                .map(|_| f32::from(random.random_range(0..40_u8)) * step)
                 .collect();
             let sampling = Sampling {
                 temperature: [0.5, 1.0, 3.0][case % 3],

@@ -79,7 +79,7 @@ pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scale::Scale;
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
-pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy};
+pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy, exponential_sum};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
 

@@ -48,14 +48,14 @@ impl Exponential {
     pub fn log_softmax(self, logits: &mut [f32]) {
         let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let log = |value: f32| match self {
-            Self::Exact => f64::from(value - top),
+            Self::Exact => f64::from(value) - f64::from(top),
             Self::Rnnlm => f64::from(rnnlm_exp(value - top)).ln(),
         };
-        let log_sum = logits
-            .iter()
-            .map(|&value| log(value).exp())
-            .sum::<f64>()
-            .ln();
+        let sum = match self {
+            Self::Exact => exponential_sum(logits, f64::from(top), 1.0),
+            Self::Rnnlm => logits.iter().map(|&value| log(value).exp()).sum(),
+        };
+        let log_sum = sum.ln();
         logits
             .iter_mut()
             .for_each(|value| *value = (log(*value) - log_sum) as f32);
@@ -82,6 +82,26 @@ pub(super) static SHADER: Shader = Shader {
     enables: "",
     trusted: true,
 };
+
+/// `Σ exp((value - top) / temperature)` over all values, in f64. `top` is the largest value.
+pub fn exponential_sum(values: &[f32], top: f64, temperature: f64) -> f64 {
+    const LANES: usize = 16;
+    vectorized_math(
+        #[inline(always)]
+        |math| {
+            let weight = |value: f32| math.exp_f64((f64::from(value) - top) / temperature);
+            let mut lanes = [0.0; LANES];
+            let chunks = values.chunks_exact(LANES);
+            let rest: f64 = chunks.remainder().iter().map(|&value| weight(value)).sum();
+            for chunk in chunks {
+                for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                    *lane += weight(value);
+                }
+            }
+            lanes.iter().sum::<f64>() + rest
+        },
+    )
+}
 
 /// Number of accumulators in a loop over a row: enough to fill the widest vectors twice.
 pub(super) const LANES: usize = 32;
