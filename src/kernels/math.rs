@@ -69,7 +69,7 @@ impl Math {
         value * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
     }
 
-    /// e^x with a relative error below 4e-16 for -708 ≤ x ≤ 709. The result is 0 below -708.8 and
+    /// e^x with a relative error below 4e-16 for -708 ≤ x ≤ 709. The result is 0 below -708.8,
     /// infinity above 709.5.
     #[inline(always)]
     pub(super) fn exp_f64(self, x: f64) -> f64 {
