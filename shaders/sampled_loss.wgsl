@@ -25,17 +25,14 @@ override NCE: bool = false;
 @group(0) @binding(3) var<storage, read> corrections: array<f32>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
 
-// Each lane's largest corrected logit, and its sum of exponentials relative to that logit. For NCE,
-// its sum of losses.
-var<workgroup> largest: array<f32, 256>;
-var<workgroup> sums: array<f32, 256>;
+const LANES = 256u;
 
 // ln(1 + e^x). Its derivative is the sigmoid.
 fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log(1.0 + exp(-abs(x)));
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
@@ -52,63 +49,44 @@ fn main(
     let target_logit = targets[arguments.targets_offset + row]
         - corrections[arguments.corrections_offset + row];
 
-    // Lane 0 starts with the target.
-    var top = LOWEST;
-    var sum = 0.0;
+    // Lane 0 starts with the target. For NCE, the sum is that of losses.
+    var own = Exponentials(LOWEST, 0.0);
     if lane == 0u {
         if NCE {
-            sum = softplus(-target_logit);
+            own.sum = softplus(-target_logit);
         } else {
-            top = target_logit;
-            sum = 1.0;
+            own = Exponentials(target_logit, 1.0);
         }
     }
-    for (var column = lane; column < arguments.columns; column += 256u) {
+    for (var column = lane; column < arguments.columns; column += LANES) {
         let a = sample[first + column] - corrections[sample_corrections + column];
         if NCE {
-            sum += softplus(a);
+            own.sum += softplus(a);
         } else if words[sample_words + column] != target_word {
-            // A new maximum rescales the sum so far.
-            if a > top {
-                sum = sum * exp(top - a) + 1.0;
-                top = a;
-            } else {
-                sum += exp(a - top);
-            }
+            own = with_value(own, a);
         }
     }
-    largest[lane] = top;
-    sums[lane] = sum;
-    for (var half = 128u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            if NCE {
-                sums[lane] += sums[lane + half];
-            } else {
-                let other = largest[lane + half];
-                let larger = max(largest[lane], other);
-                sums[lane] = sums[lane] * exp(largest[lane] - larger)
-                    + sums[lane + half] * exp(other - larger);
-                largest[lane] = larger;
-            }
-        }
+    var total = own;
+    if NCE {
+        total.sum = all_values(lane, own.sum);
+    } else {
+        total = all_exponentials(lane, own);
     }
-    workgroupBarrier();
     // Of the exponentials relative to the highest logit: large logits cancel.
-    let highest = largest[0];
-    let log_sum = log(sums[0]);
+    let highest = total.top;
+    let log_sum = log(total.sum);
     if lane == 0u {
         let relative = target_logit - highest;
         var loss = log_sum - relative;
         var gradient = exp(relative - log_sum) - 1.0;
         if NCE {
-            loss = sums[0];
+            loss = total.sum;
             gradient = -sigmoid(-target_logit);
         }
         losses[arguments.losses_offset + row] = select(loss, 0.0, target_word == NONE);
         targets[arguments.targets_offset + row] = scale * gradient;
     }
-    for (var column = lane; column < arguments.columns; column += 256u) {
+    for (var column = lane; column < arguments.columns; column += LANES) {
         let a = sample[first + column] - corrections[sample_corrections + column];
         var gradient = 0.0;
         if NCE {

@@ -90,7 +90,18 @@ fn dawn_compiles_every_entry_point() {
     let shaders = KERNELS.iter().flat_map(|kernel| kernel.shaders);
     let entry_points: Vec<_> = shaders
         .filter(|shader| !shader.enables.contains("wgpu_"))
-        .map(|shader| description(shader, &shader.module(false)))
+        .flat_map(|shader| {
+            // Dawn requires a directive, which naga does not know.
+            let reduction = shader.has_reduction().then(|| {
+                let module = shader.module(false, true);
+                let mut entry_point = description(shader, &module);
+                entry_point["code"] = format!("enable subgroups;\n{module}").into();
+                entry_point
+            });
+            [description(shader, &shader.module(false, false))]
+                .into_iter()
+                .chain(reduction)
+        })
         .collect();
     let (compiled, printed) = compile(&entry_points);
     assert!(compiled, "{printed}");

@@ -41,14 +41,21 @@ fn every_shader() -> Vec<Trial> {
                 "shaders::{}::{}::{arguments}",
                 shader.stem, shader.entry_point
             );
-            trials.push(trial(name, move || check_shader(shader, immediates)));
+            trials.push(trial(name.clone(), move || {
+                check_shader(shader, immediates, false);
+            }));
+            if shader.has_reduction() {
+                trials.push(trial(format!("{name}::subgroups"), move || {
+                    check_shader(shader, immediates, true);
+                }));
+            }
         }
     }
     trials
 }
 
-fn check_shader(shader: &Shader, immediates: bool) {
-    if let Err(difference) = compare(shader, immediates) {
+fn check_shader(shader: &Shader, immediates: bool, subgroups: bool) {
+    if let Err(difference) = compare(shader, immediates, subgroups) {
         panic!(
             "shaders/{}.wgsl, {}: {difference}",
             shader.stem, shader.entry_point
@@ -57,13 +64,16 @@ fn check_shader(shader: &Shader, immediates: bool) {
 }
 
 /// Compares a shader with its declaration.
-fn compare(shader: &Shader, immediates: bool) -> Result<(), String> {
-    let source = shader.module(immediates);
+fn compare(shader: &Shader, immediates: bool, subgroups: bool) -> Result<(), String> {
+    let source = shader.module(immediates, subgroups);
     let module =
         naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
     let mut validator = Validator::new(
         ValidationFlags::all(),
-        Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        Capabilities::IMMEDIATES
+            | Capabilities::SHADER_FLOAT16
+            | Capabilities::COOPERATIVE_MATRIX
+            | Capabilities::SUBGROUP,
     );
     let info = validator
         .validate(&module)
@@ -285,7 +295,7 @@ fn wrong_declarations_are_detected() {
         trusted: false,
     };
     for immediates in [true, false] {
-        assert_eq!(compare(&right, immediates), Ok(()));
+        assert_eq!(compare(&right, immediates, false), Ok(()));
         let wrong = [
             Shader {
                 entry_point: "other",
@@ -328,7 +338,7 @@ fn wrong_declarations_are_detected() {
         ];
         for (number, shader) in wrong.iter().enumerate() {
             assert!(
-                compare(shader, immediates).is_err(),
+                compare(shader, immediates, false).is_err(),
                 "wrong declaration {number} passes"
             );
         }
@@ -341,13 +351,22 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 3] = [
+const PARTS: [(&str, &str); 6] = [
     ("large_tile", include_str!("../shaders/large_tile.wgsl")),
     (
         "fused_product",
         include_str!("../shaders/fused_product.wgsl"),
     ),
     ("step_product", include_str!("../shaders/step_product.wgsl")),
+    ("softmax_row", include_str!("../shaders/softmax_row.wgsl")),
+    (
+        "online_softmax",
+        include_str!("../shaders/online_softmax.wgsl"),
+    ),
+    (
+        "workgroup_reduction",
+        include_str!("../shaders/workgroup_reduction.wgsl"),
+    ),
 ];
 
 /// Whether a source is a file's text followed by some of the [`PARTS`].
@@ -383,7 +402,8 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[apply(test)]
 fn shader_and_rust_files_share_a_stem() {
     let mut shaders = stems("shaders", "wgsl");
-    for part in PARTS.iter().map(|(stem, _)| *stem).chain(["shared"]) {
+    let others = ["shared", "subgroup_reduction"];
+    for part in PARTS.iter().map(|(stem, _)| *stem).chain(others) {
         assert!(shaders.remove(part), "no shaders/{part}.wgsl");
     }
     let mut rust = stems("src/kernels", "rs");

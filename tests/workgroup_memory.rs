@@ -15,7 +15,10 @@ use super::harness::{apply, test};
 fn arrays(shader: &Shader, source: &str) -> (Vec<(String, u32, &'static str)>, u32) {
     let module = naga::front::wgsl::parse_str(source).expect("the shader parses");
     let capabilities =
-        Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+        Capabilities::IMMEDIATES
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::COOPERATIVE_MATRIX
+        | Capabilities::SUBGROUP;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .expect("the shader is valid");
@@ -92,7 +95,7 @@ pub fn poison_workgroup_memory(shader: &Shader, source: String) -> String {
 fn poisoned_shaders_are_valid() {
     let mut poisoned = 0;
     for shader in KERNELS.iter().flat_map(|kernel| kernel.shaders) {
-        let source = shader.module(false);
+        let source = shader.module(false, false);
         let changed = poison_workgroup_memory(shader, source.clone());
         let (arrays, _) = arrays(shader, &changed);
         for (name, _, _) in &arrays {

@@ -39,7 +39,12 @@ arguments! { count: u32, logits_offset: u32, rows_offset: u32, losses_offset: u3
 
 pub(super) static SHADER: Shader = Shader {
     stem: "ragged_softmax",
-    source: include_str!("../../shaders/ragged_softmax.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/ragged_softmax.wgsl"),
+        include_str!("../../shaders/softmax_row.wgsl"),
+        include_str!("../../shaders/online_softmax.wgsl"),
+        include_str!("../../shaders/workgroup_reduction.wgsl")
+    ),
     entry_point: "main",
     bindings: &[
         ("logits", Access::Write),

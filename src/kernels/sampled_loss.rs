@@ -74,7 +74,11 @@ arguments! {
 
 pub(super) static SHADER: Shader = Shader {
     stem: "sampled_loss",
-    source: include_str!("../../shaders/sampled_loss.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/sampled_loss.wgsl"),
+        include_str!("../../shaders/online_softmax.wgsl"),
+        include_str!("../../shaders/workgroup_reduction.wgsl")
+    ),
     entry_point: "main",
     bindings: &[
         ("sample", Access::Write),

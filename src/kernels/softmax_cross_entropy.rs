@@ -71,7 +71,12 @@ arguments! { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, s
 
 pub(super) static SHADER: Shader = Shader {
     stem: "softmax_cross_entropy",
-    source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/softmax_cross_entropy.wgsl"),
+        include_str!("../../shaders/softmax_row.wgsl"),
+        include_str!("../../shaders/online_softmax.wgsl"),
+        include_str!("../../shaders/workgroup_reduction.wgsl")
+    ),
     entry_point: "main",
     bindings: &[
         ("logits", Access::Write),
@@ -101,6 +106,17 @@ pub fn exponential_sum(values: &[f32], top: f64, temperature: f64) -> f64 {
             lanes.iter().sum::<f64>() + rest
         },
     )
+}
+
+/// The groups of eight logits that each of 256 invocations keeps in registers for rows of this
+/// length, or 0 if that is of no use: with more than five groups too few workgroups run at once.
+fn kept_groups(columns: usize, kept_values: usize) -> usize {
+    let groups = columns.div_ceil(8 * 256);
+    if columns <= 4 * 256 || groups > 5.min(kept_values / 8) {
+        0
+    } else {
+        groups
+    }
 }
 
 /// Number of accumulators in a loop over a row: enough to fill the widest vectors twice.
@@ -258,6 +274,7 @@ impl Kernel for SoftmaxCrossEntropy {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
+        let kept = kept_groups(self.logits.columns(), gpu.kept_values());
         let (targets, targets_offset) = Binding::with_offset(&self.targets);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         gpu.launch_work(
@@ -265,6 +282,8 @@ impl Kernel for SoftmaxCrossEntropy {
             &[
                 ("GRADIENT", f64::from(u8::from(self.gradient))),
                 ("RNNLM", self.exponential.constant()),
+                ("KEPT", kept as f64),
+                ("FULL", kept.saturating_sub(1) as f64),
             ],
             &[Binding::whole(&self.logits), targets, losses],
             &Arguments {

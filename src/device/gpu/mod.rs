@@ -161,6 +161,11 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
+    /// Whether shaders may sum over subgroups.
+    fn has_subgroups(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SUBGROUP)
+    }
+
     /// Whether kernels may use cooperative matrices of 16 × 16 elements.
     pub fn has_cooperative_matrix(&self) -> bool {
         self.device

@@ -76,19 +76,34 @@ pub struct Shader {
 /// WGSL text that precedes every shader: shared constants and functions.
 pub const SHADER_PRELUDE: &str = include_str!("../../../shaders/shared.wgsl");
 
+/// The part of a shader that sums over a workgroup without subgroups, and the one with the same
+/// functions that replaces it on adapters with subgroups.
+const WORKGROUP_REDUCTION: &str = include_str!("../../../shaders/workgroup_reduction.wgsl");
+const SUBGROUP_REDUCTION: &str = include_str!("../../../shaders/subgroup_reduction.wgsl");
+
 impl Shader {
+    /// Whether the module uses subgroups on adapters that have them.
+    pub fn has_reduction(&self) -> bool {
+        self.source.contains(WORKGROUP_REDUCTION)
+    }
+
     /// The complete WGSL module: `enable` directives, the declaration of the arguments, the shared
-    /// prelude, and the file.
-    pub fn module(&self, immediates: bool) -> String {
+    /// prelude, and the file. naga requires no directive for subgroups, and knows none.
+    pub fn module(&self, immediates: bool, subgroups: bool) -> String {
         let arguments = if immediates {
             "var<immediate> arguments: Arguments;"
         } else {
             "@group(1) @binding(0) var<uniform> arguments: Arguments;"
         };
-        format!(
+        let module = format!(
             "{}{arguments}\n{SHADER_PRELUDE}\n{}",
             self.enables, self.source
-        )
+        );
+        if subgroups {
+            module.replace(WORKGROUP_REDUCTION, SUBGROUP_REDUCTION)
+        } else {
+            module
+        }
     }
 }
 

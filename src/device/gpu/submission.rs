@@ -95,7 +95,7 @@ impl Gpu {
         if let Some(&index) = self.pipeline_indices.get(&key) {
             return index;
         }
-        let mut module = shader.module(self.immediates);
+        let mut module = shader.module(self.immediates, self.has_subgroups());
         if let Some(rewrite) = self.rewrite {
             module = rewrite(shader, module);
         }

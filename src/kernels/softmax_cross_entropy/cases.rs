@@ -37,6 +37,9 @@ pub(in crate::kernels) fn all() -> Cases {
         (256, TokenPattern::Few, 3, 4.0),
         (257, TokenPattern::Same, 7, 4.0),
         (1031, TokenPattern::Mixed, 17, 4.0),
+        (2048, TokenPattern::Mixed, 3, 4.0),
+        (8193, TokenPattern::Mixed, 3, 4.0),
+        (10_240, TokenPattern::Few, 2, 40.0),
         (40_013, TokenPattern::Mixed, 3, 40.0),
         (301, TokenPattern::Mixed, 13, 100.0),
         (67, TokenPattern::Mixed, 11, 1e4),
@@ -61,7 +64,7 @@ pub(in crate::kernels) fn all() -> Cases {
                 });
             };
             push(bound, 0.0, Exponential::Exact);
-            if (257..1000).contains(&columns) {
+            if (257..1000).contains(&columns) || columns == 8193 {
                 push(20.0, 0.0, Exponential::Rnnlm);
             }
             if bound == 4.0 {
