@@ -3,6 +3,7 @@
 //
 // small:        64 x 64 tiles, 4 x 4 values per invocation. For products with too few larger tiles
 //               to fill a GPU.
+// few_rows:     as small, with 32 x 128 tiles.
 // large:        128 x 128 tiles, 8 x 8 values per invocation. Each value loaded into workgroup
 //               memory is used 128 times. See large_tile.wgsl.
 // large_vector: as large, loading and storing four values at a time. For rows that start and end at
@@ -50,6 +51,14 @@ const SMALL_STRIDE = 17u;
 // or columns of op(b).
 var<workgroup> small_a: array<vec4<f32>, 272>;
 var<workgroup> small_b: array<vec4<f32>, 272>;
+
+// Strides of few_rows' tiles in vectors, padded as the small ones.
+const ROWS_STRIDE = 9u;
+const WIDE_STRIDE = 33u;
+
+// [SMALL_DEPTH, stride] each.
+var<workgroup> rows_a: array<vec4<f32>, 144>;
+var<workgroup> wide_b: array<vec4<f32>, 528>;
 
 // Element [row, depth] of op(a), or 0 outside the matrix and from depth `end` on.
 fn a_at(row: u32, depth: u32, end: u32) -> f32 {
@@ -141,6 +150,63 @@ fn small(
         for (var depth = 0u; depth < SMALL_DEPTH; depth++) {
             let left = small_a[depth * SMALL_STRIDE + lane_row];
             let right = small_b[depth * SMALL_STRIDE + lane_column];
+            sum_0 += left.x * right;
+            sum_1 += left.y * right;
+            sum_2 += left.z * right;
+            sum_3 += left.w * right;
+        }
+        workgroupBarrier();
+    }
+    let row = first_row + lane_row * 4u;
+    let column = first_column + lane_column * 4u;
+    store(workgroup.z, row, column, sum_0);
+    store(workgroup.z, row + 1u, column, sum_1);
+    store(workgroup.z, row + 2u, column, sum_2);
+    store(workgroup.z, row + 3u, column, sum_3);
+}
+
+@compute @workgroup_size(256)
+fn few_rows(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let first_row = workgroup.y * 32u;
+    let first_column = workgroup.x * 128u;
+    let lane_row = lane / 32u;
+    let lane_column = lane % 32u;
+    // As in `small`; half of the invocations load a vector of a, and all load two of b.
+    let a_load = select(
+        vec2<u32>(lane % 16u, lane / 16u),
+        vec2<u32>(lane / 8u, lane % 8u),
+        TRANSPOSE_A,
+    );
+    let b_load = select(
+        vec2<u32>(lane / 32u, lane % 32u),
+        vec2<u32>(lane % 16u, lane / 16u),
+        TRANSPOSE_B,
+    );
+    // The distance to the second vector of b: eight depths, or 16 vectors.
+    let b_step = select(vec2<u32>(8u, 0u), vec2<u32>(0u, 16u), TRANSPOSE_B);
+    let b_later = b_load + b_step;
+    var sum_0 = vec4<f32>();
+    var sum_1 = vec4<f32>();
+    var sum_2 = vec4<f32>();
+    var sum_3 = vec4<f32>();
+    let range = chunk_range(workgroup.z);
+    for (var done = 0u; done < arguments.chunk; done += SMALL_DEPTH) {
+        let start = range.x + done;
+        if lane < 128u {
+            rows_a[a_load.x * ROWS_STRIDE + a_load.y] =
+                load_a(first_row + a_load.y * 4u, start + a_load.x, range.y);
+        }
+        wide_b[b_load.x * WIDE_STRIDE + b_load.y] =
+            load_b(start + b_load.x, first_column + b_load.y * 4u, range.y);
+        wide_b[b_later.x * WIDE_STRIDE + b_later.y] =
+            load_b(start + b_later.x, first_column + b_later.y * 4u, range.y);
+        workgroupBarrier();
+        for (var depth = 0u; depth < SMALL_DEPTH; depth++) {
+            let left = rows_a[depth * ROWS_STRIDE + lane_row];
+            let right = wide_b[depth * WIDE_STRIDE + lane_column];
             sum_0 += left.x * right;
             sum_1 += left.y * right;
             sum_2 += left.z * right;

@@ -7,7 +7,7 @@ mod narrow;
 
 pub use cpu::batch_invariant_rows;
 pub(super) use cpu::{Product, View};
-pub(super) use gpu::{LARGE, LARGE_VECTOR, SMALL, SUM_CHUNKS, matmul_cooperative};
+pub(super) use gpu::{FEW_ROWS, LARGE, LARGE_VECTOR, SMALL, SUM_CHUNKS, matmul_cooperative};
 
 use crate::device::{Cpu, Gpu, Kernel};
 use crate::tensor::Tensor;

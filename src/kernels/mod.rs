@@ -114,6 +114,7 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[
             &matmul::SMALL,
+            &matmul::FEW_ROWS,
             &matmul::LARGE,
             &matmul::LARGE_VECTOR,
             &matmul::SUM_CHUNKS,

@@ -86,6 +86,15 @@ impl AdapterInfo {
         }
     }
 
+    /// The workgroups of 256 invocations that occupy a GPU of this kind fully; adapters do not tell
+    /// their size. Software adapters are to run the same code as discrete GPUs.
+    pub(super) fn full_workgroups(&self) -> usize {
+        match self.kind {
+            "integrated" | "other" => 64,
+            _ => 256,
+        }
+    }
+
     /// The values that an invocation of 256 can keep in registers beside 32 others, in shaders with
     /// few workgroups. NVIDIA's and AMD's GPUs have 255 registers for each; of others little is
     /// known. Software adapters keep values in memory anyway, and are to run the same code as GPUs.

@@ -74,6 +74,7 @@ pub struct Gpu {
     rewrite: Option<fn(&Shader, String) -> String>,
     limits: wgpu::Limits,
     kept_values: usize,
+    full_workgroups: usize,
     max_shard_bytes: usize,
     buffers: BufferRegistry,
     pipelines: Vec<Pipeline>,
@@ -113,6 +114,7 @@ impl Gpu {
             name: info.description(),
             limits: device.limits(),
             kept_values: info.kept_values(),
+            full_workgroups: info.full_workgroups(),
             device,
             queue,
             first_error,
@@ -171,6 +173,11 @@ impl Gpu {
         self.device
             .features()
             .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    }
+
+    /// About the number of workgroups of 256 invocations that occupy the GPU fully.
+    pub fn full_workgroups(&self) -> usize {
+        self.full_workgroups
     }
 
     /// The values that each of a workgroup's 256 invocations can keep in registers for many loop

@@ -3,6 +3,7 @@
 
 mod division;
 pub(in crate::kernels) mod matmul_cooperative;
+mod tiles;
 
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use crate::device::{
     workgroups,
 };
 use division::{bands, max_side, split_range};
+use tiles::{FEW_ROWS_TILE, LARGE_TILE, SMALL_TILE};
 
 arguments! {
     m: u32,
@@ -43,6 +45,10 @@ pub(in crate::kernels) static SMALL: Shader = Shader {
     enables: "",
     trusted: true,
 };
+pub(in crate::kernels) static FEW_ROWS: Shader = Shader {
+    entry_point: "few_rows",
+    ..SMALL
+};
 pub(in crate::kernels) static LARGE: Shader = Shader {
     entry_point: "large",
     ..SMALL
@@ -65,14 +71,6 @@ pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
 const DEPTH: usize = 16;
 /// Terms that one dispatch sums: one loop iteration per term, and one per load of 16 terms.
 const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 17 * 16;
-/// Rows and columns of a small tile; those of a large one are twice as many.
-const SMALL_TILE: [usize; 2] = [64, 64];
-/// Number of workgroups that occupies a GPU fully.
-const FULL_WORKGROUPS: usize = 256;
-/// With fewer workgroups, large tiles leave most of a GPU idle.
-const MIN_LARGE_TILE_WORKGROUPS: usize = 128;
-/// Sums with fewer terms are not split between workgroups.
-const MIN_CHUNK: usize = 256;
 
 impl Matmul {
     /// The smallest tile that a block of this product may be divided into.
@@ -180,37 +178,29 @@ struct Tiling {
 
 impl Block {
     /// Chosen to give enough workgroups, with large tiles if possible. The choice depends only on
-    /// the sizes and on whether the adapter has cooperative matrices, so that results are
-    /// reproducible.
+    /// the sizes and on the adapter, so that results are reproducible.
     fn tiling(&self, gpu: &Gpu) -> Tiling {
-        let [m, n, k] = self.sizes;
-        let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
-        let chunks = |side: usize| {
-            let desired = if tiles(side) < FULL_WORKGROUPS {
-                (2 * FULL_WORKGROUPS).div_ceil(tiles(side))
-            } else {
-                1
+        let full = gpu.full_workgroups();
+        if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
+            let is_large = tiles::is_large(self.sizes, full);
+            let tile = if is_large { LARGE_TILE } else { SMALL_TILE };
+            return Tiling {
+                shader: &matmul_cooperative::SHADER,
+                tile: matmul_cooperative::TILE,
+                chunks: tiles::chunks(self.sizes, tile, full),
             };
-            desired
-                .min(k / MIN_CHUNK)
-                .min(Gpu::SCRATCH_ELEMENTS / (m * n))
-                .max(1)
-        };
-        let is_large = tiles(128) * chunks(128) >= MIN_LARGE_TILE_WORKGROUPS;
-        let side = if is_large { 128 } else { 64 };
-        let (shader, tile) = if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
-            (&matmul_cooperative::SHADER, matmul_cooperative::TILE)
-        } else if !is_large {
-            (&SMALL, [side, side])
-        } else if self.is_vectorisable() {
-            (&LARGE_VECTOR, [side, side])
-        } else {
-            (&LARGE, [side, side])
+        }
+        let tile = tiles::tile(self.sizes, full);
+        let shader = match tile {
+            LARGE_TILE if self.is_vectorisable() => &LARGE_VECTOR,
+            LARGE_TILE => &LARGE,
+            FEW_ROWS_TILE => &FEW_ROWS,
+            _ => &SMALL,
         };
         Tiling {
             shader,
             tile,
-            chunks: chunks(side),
+            chunks: tiles::chunks(self.sizes, tile, full),
         }
     }
 
