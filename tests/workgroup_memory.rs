@@ -14,8 +14,7 @@ use super::harness::{apply, test};
 /// entry point uses, and the invocations of a workgroup.
 fn arrays(shader: &Shader, source: &str) -> (Vec<(String, u32, &'static str)>, u32) {
     let module = naga::front::wgsl::parse_str(source).expect("the shader parses");
-    let capabilities =
-        Capabilities::IMMEDIATES
+    let capabilities = Capabilities::IMMEDIATES
         | Capabilities::SHADER_FLOAT16
         | Capabilities::COOPERATIVE_MATRIX
         | Capabilities::SUBGROUP;

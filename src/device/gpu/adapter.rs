@@ -201,9 +201,8 @@ pub(super) fn open(
     info: &AdapterInfo,
     immediates: bool,
 ) -> Result<(wgpu::Device, wgpu::Queue, DeviceError)> {
-    let mut features = wgpu::Features::TIMESTAMP_QUERY
-        | wgpu::Features::SHADER_F16
-        | wgpu::Features::SUBGROUP;
+    let mut features =
+        wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
     features.set(wgpu::Features::IMMEDIATES, immediates);
     features.set(
         wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
