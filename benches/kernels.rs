@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::bench::{CONFIGURATIONS, Configuration};
 use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
-    Activation, Add, Exponential, Fill, Gradient, Matmul, PARTIAL_SUMS, Precision,
+    Activation, Add, Carried, Exponential, Fill, Gradient, Matmul, PARTIAL_SUMS, Precision,
     RecurrenceBackward, RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy,
     Summand, Sums,
 };
@@ -148,7 +148,13 @@ fn recurrences(criterion: &mut Criterion) {
     let mut device = device();
     let (time_steps, batch) = (35, 32);
     for size in [100, 200, 384, 500, 1024] {
-        let states = filled(&mut device, (time_steps + 1) * batch, size);
+        let buffer = filled(&mut device, (time_steps + 2) * batch, size);
+        let slots = (time_steps + 1) * batch;
+        let states = buffer.slice_rows(0..slots);
+        let carried = Carried {
+            states: [buffer.slice_rows(slots..slots + batch)],
+            advance: time_steps,
+        };
         let [weight, weight_t] = std::array::from_fn(|_| filled(&mut device, size, size));
         let initial_gradient = filled(&mut device, batch, size);
         let gradient = filled(&mut device, time_steps * batch, size);
@@ -171,6 +177,7 @@ fn recurrences(criterion: &mut Criterion) {
             let forward = RecurrenceForward {
                 activation,
                 states,
+                carried,
                 weight,
                 weight_t,
                 reset,
@@ -239,6 +246,7 @@ fn elementwise(criterion: &mut Criterion) {
         summands: &summands,
         partial,
         output,
+        clip: None,
     };
     measure(
         criterion,

@@ -46,8 +46,10 @@ MAX_FUSED_WEIGHTS = 384 * 384
 FUSED_BYTES, FUSED_STEP = 90e9, 0.4e-6
 # Step by step: seconds for 128 terms of the sums of 16 columns of 16 streams.
 STEP_TILE = 0.4e-6
-# Dispatches of a window besides those of the steps of wide layers: of all cells, and of a layer.
-DISPATCHES, DISPATCHES_OF_LAYER = 16, 12
+# Dispatches of a window besides those of the recurrence: of an Elman layer and the output layer, of
+# the biases of other cells, of a further layer, and of a further block of logits of 64 MiB.
+DISPATCHES, DISPATCHES_OF_BIASES, DISPATCHES_OF_LAYER, DISPATCHES_OF_BLOCK = 14, 7, 9, 6
+BLOCK_BYTES = 64 * 2**20
 
 
 def prediction(configuration, gpu):
@@ -66,7 +68,9 @@ def prediction(configuration, gpu):
     moved = 4 * (5 * tokens * v + 12 * tokens * h * gates * layers)
     moved += 4 * 5 * (h * v + inputs + recurrent)
     is_fused = gates * h * h <= MAX_FUSED_WEIGHTS
-    dispatches = DISPATCHES + DISPATCHES_OF_LAYER * (layers if gates > 1 else layers - 1)
+    blocks = -(-4 * tokens * v // BLOCK_BYTES)
+    dispatches = DISPATCHES + (DISPATCHES_OF_BIASES if gates > 1 else 0)
+    dispatches += DISPATCHES_OF_LAYER * (layers - 1) + DISPATCHES_OF_BLOCK * (blocks - 1)
     if is_fused:
         step = 2 * (FUSED_STEP + 4 * gates * h * h / FUSED_BYTES)
         # More streams than multiprocessors wait for each other.

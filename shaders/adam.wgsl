@@ -10,19 +10,8 @@
 // The gradient of a table is zero in most rows, but the moments of every row decay. `sparse` adds g
 // to the moments, prescaled so that `dense`, which runs next without a gradient, completes the
 // update above.
-struct Arguments {
-    count: u32,
-    columns: u32,
-    tokens_offset: u32,
-    order_offset: u32,
-    first_row: u32,
-    end_row: u32,
-    rate: f32,
-    sqrt_correction: f32,
-}
-
-// Whether `dense` adds a gradient.
-override GRADIENT: bool = true;
+//
+// The entry points are those of update.wgsl.
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read_write> first_moment: array<f32>;
@@ -38,16 +27,7 @@ const BETA_2: f32 = 0.999;
 const ONE_MINUS_BETA_1: f32 = 0.1;
 const ONE_MINUS_BETA_2: f32 = 0.001;
 
-@compute @workgroup_size(256)
-fn dense(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
-    if i >= arguments.count { return; }
-    var g = 0.0;
-    if GRADIENT { g = scale[0] * gradient[i]; }
+fn update(i: u32, g: f32) {
     let first = BETA_1 * first_moment[i] + ONE_MINUS_BETA_1 * g;
     let second = BETA_2 * second_moment[i] + ONE_MINUS_BETA_2 * (g * g);
     first_moment[i] = first;
@@ -55,27 +35,7 @@ fn dense(
     parameter[i] -= arguments.rate * first / (sqrt(second) / arguments.sqrt_correction + 1e-8);
 }
 
-fn token_at(p: u32) -> u32 {
-    return tokens[arguments.tokens_offset + order[arguments.order_offset + p]];
-}
-
-// One workgroup for each position p of `order`. Only the first position of each token does work.
-@compute @workgroup_size(64)
-fn sparse(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let p = flat_workgroup(workgroup, workgroups);
-    if p >= arguments.count { return; }
-    let token = token_at(p);
-    // Skips NONE and rows in other shards of the table.
-    if token < arguments.first_row || token >= arguments.end_row { return; }
-    if p > 0u && token_at(max(p, 1u) - 1u) == token { return; }
-    for (var column = lane; column < arguments.columns; column += 64u) {
-        let i = (token - arguments.first_row) * arguments.columns + column;
-        let g = scale[0] * gradient[p * arguments.columns + column];
-        first_moment[i] += ONE_MINUS_BETA_1 / BETA_1 * g;
-        second_moment[i] += ONE_MINUS_BETA_2 / BETA_2 * (g * g);
-    }
+fn update_row(i: u32, g: f32) {
+    first_moment[i] += ONE_MINUS_BETA_1 / BETA_1 * g;
+    second_moment[i] += ONE_MINUS_BETA_2 / BETA_2 * (g * g);
 }

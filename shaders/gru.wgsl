@@ -9,6 +9,11 @@
 // backward: replaces the gate activations by the gradient of the input projection, and `recurrent`
 //           by the gradient of W h(t-1) + b.
 //
+// forward also copies the carried states to slot 0, where the window starts, and replaces them by
+// those after `advance` steps. A dispatch of the first step alone reads the carried states of units
+// that other invocations own, so it may not replace any: `advance` is then 0, and with
+// STORE another dispatch does so.
+//
 // With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
 // its previous state, and no gradient flows to that state.
 //
@@ -23,11 +28,17 @@ struct Arguments {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    // forward: where the states before the first step begin. In step 0, these are the carried ones.
+    previous_offset: u32,
+    advance: u32,
 }
 
 override RESET: bool = false;
 // forward: whether there is a bias b.
 override BIAS: bool = false;
+// step_forward: whether to replace the carried states and do nothing else.
+override STORE: bool = false;
 // step_backward: whether to compute the gradient before the window's first step.
 override INITIAL: bool = false;
 
@@ -41,7 +52,8 @@ const FORWARD_UNITS = 4u;
 // [T, B, 3H]. forward: W h(t-1), with b added in the last third. backward: that, replaced by the
 // gradient of W h(t-1) + b.
 @group(0) @binding(1) var<storage, read_write> recurrent: array<f32>;
-// [T+1, B, H]: slot 0 holds h(-1), slot t+1 holds h(t).
+// [T+1, B, H]: slot 0 holds h(-1), slot t+1 holds h(t). forward: [B, H] at `carried_offset`, the
+// carried states.
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
 // forward: W transposed, [H from, 3H to]. The others: W, [3H to, H from].
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
@@ -61,10 +73,22 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// A unit's previous state at step t, after resets.
+// forward: a unit's state before the dispatch's first step t, after resets.
 fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
+    let state = states[arguments.previous_offset + stream * arguments.hidden_size + unit];
+    return select(state, arguments.initial, is_reset(t, stream));
+}
+
+// A unit's state before step t, after resets.
+fn state_in_slot(t: u32, stream: u32, unit: u32) -> f32 {
     let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
     return select(states[position], arguments.initial, is_reset(t, stream));
+}
+
+// forward: copies a unit's carried state to slot 0.
+fn load_carried(stream: u32, unit: u32) {
+    let first = stream * arguments.hidden_size + unit;
+    states[first] = states[arguments.carried_offset + first];
 }
 
 fn bias_at(i: u32) -> f32 {
@@ -108,6 +132,9 @@ fn update_state(
     recurrent[gate + 2u * size] = un;
     let state = n + z * (previous - n);
     states[(row + arguments.batch) * size + unit] = state;
+    if t + 1u == arguments.advance {
+        states[arguments.carried_offset + stream * size + unit] = state;
+    }
     return state;
 }
 
@@ -122,7 +149,7 @@ fn load_step(t: u32, stream: u32, unit: u32) -> Step {
     let activations = input_projections(t, stream, unit);
     let un = recurrent[row * 3u * size + unit + 2u * size];
     let above = gradient[row * size + unit];
-    return Step(activations, un, previous_state(t, stream, unit), above);
+    return Step(activations, un, state_in_slot(t, stream, unit), above);
 }
 
 // Computes a unit's gradients at step t, to whose state `from_next` flows from the next step unless
@@ -166,6 +193,11 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    if arguments.first_step == 0u {
+        for (var unit = lane; unit < size; unit += 256u) {
+            load_carried(stream, unit);
+        }
+    }
     let sums = sums_of(lane, size, 3u * size);
     let banks = kept_weights(sums, 3u * size);
     let first_unit = min(lane, size - 1u);
@@ -176,7 +208,7 @@ fn forward(
         // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
             var value = state;
-            if unit >= 256u { value = previous_state(t, stream, unit); }
+            if unit >= 256u { value = state_in_slot(t, stream, unit); }
             vector[unit] = value;
             if RESET {
                 previous_states[(t * arguments.batch + stream) * size + unit] = value;
@@ -195,7 +227,7 @@ fn forward(
                 state = update_state(t, stream, unit, first_inputs, gate_products, state);
             } else {
                 let inputs = input_projections(t, stream, unit);
-                let previous = previous_state(t, stream, unit);
+                let previous = state_in_slot(t, stream, unit);
                 _ = update_state(t, stream, unit, inputs, gate_products, previous);
             }
         }
@@ -248,10 +280,19 @@ fn step_forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let t = arguments.first_step;
-    multiply_states(t, workgroup, lane);
     let at = step_unit(workgroup, lane, FORWARD_UNITS);
+    if STORE {
+        if !at.exists { return; }
+        let first = at.stream * arguments.hidden_size + at.unit;
+        let carried = arguments.carried_offset + first;
+        let slot = arguments.batch * arguments.hidden_size;
+        states[carried] = states[first + slot];
+        return;
+    }
+    multiply_states(t, workgroup, lane);
     if !at.exists { return; }
     keep_previous_state(t, at.stream, at.unit);
+    if t == 0u { load_carried(at.stream, at.unit); }
     let first = lane / 4u * 16u + lane % 4u;
     let products = vec3<f32>(total(first), total(first + 4u), total(first + 8u));
     let inputs = input_projections(t, at.stream, at.unit);

@@ -7,6 +7,11 @@
 //           h(t) = o tanh(c(t))
 // backward: replaces the gate activations by the gradients of their pre-activations.
 //
+// forward also copies the carried states and cells to slot 0, where the window starts, and replaces
+// them by those after `advance` steps. A dispatch of the first step alone reads the carried states
+// of units that other invocations own, so it may not replace any: `advance` is then 0, and with
+// STORE another dispatch does so.
+//
 // With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
 // its previous state and cell, and no gradient flows to them.
 //
@@ -21,9 +26,15 @@ struct Arguments {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    // forward: where the states before the first step begin. In step 0, these are the carried ones.
+    previous_offset: u32,
+    advance: u32,
 }
 
 override RESET: bool = false;
+// step_forward: whether to replace the carried states and do nothing else.
+override STORE: bool = false;
 // step_backward: whether to compute the gradients before the window's first step.
 override INITIAL: bool = false;
 
@@ -34,9 +45,11 @@ const FORWARD_UNITS = 4u;
 // [T, B, 4H]. forward: z(t), replaced by the gate activations. backward: the gate activations,
 // replaced by the gradient of z(t).
 @group(0) @binding(0) var<storage, read_write> gates: array<f32>;
-// [T+1, B, H]: slot 0 holds c(-1), slot t+1 holds c(t).
+// [T+1, B, H]: slot 0 holds c(-1), slot t+1 holds c(t). [B, H] at `carried_offset`: the carried
+// cells.
 @group(0) @binding(1) var<storage, read_write> cells: array<f32>;
-// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 holds h(t).
+// forward: [T+1, B, H], slot 0 holds h(-1), slot t+1 holds h(t). [B, H] at `carried_offset`: the
+// carried states.
 @group(0) @binding(2) var<storage, read_write> states: array<f32>;
 // backward: [T, B, H], the gradient of h(t) from the layer above.
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
@@ -54,10 +67,23 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// A unit's previous state at step t, after resets.
+// forward: a unit's state before the dispatch's first step t, after resets.
 fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
+    let state = states[arguments.previous_offset + stream * arguments.hidden_size + unit];
+    return select(state, arguments.initial, is_reset(t, stream));
+}
+
+// A unit's state before step t, after resets.
+fn state_in_slot(t: u32, stream: u32, unit: u32) -> f32 {
     let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
     return select(states[position], arguments.initial, is_reset(t, stream));
+}
+
+// forward: copies a unit's carried state and cell to slot 0.
+fn load_carried(stream: u32, unit: u32) {
+    let first = stream * arguments.hidden_size + unit;
+    states[first] = states[arguments.carried_offset + first];
+    cells[first] = cells[arguments.carried_offset + first];
 }
 
 fn previous_cell(t: u32, stream: u32, unit: u32) -> f32 {
@@ -100,6 +126,11 @@ fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> 
     let current = (row + arguments.batch) * size + unit;
     cells[current] = cell;
     states[current] = state;
+    if t + 1u == arguments.advance {
+        let carried = arguments.carried_offset + stream * size + unit;
+        states[carried] = state;
+        cells[carried] = cell;
+    }
     return state;
 }
 
@@ -170,6 +201,11 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    if arguments.first_step == 0u {
+        for (var unit = lane; unit < size; unit += 256u) {
+            load_carried(stream, unit);
+        }
+    }
     let sums = sums_of(lane, size, 4u * size);
     let banks = kept_weights(sums, 4u * size);
     let first_unit = min(lane, size - 1u);
@@ -181,7 +217,7 @@ fn forward(
         // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
             var value = state;
-            if unit >= 256u { value = previous_state(t, stream, unit); }
+            if unit >= 256u { value = state_in_slot(t, stream, unit); }
             vector[unit] = value;
             if RESET {
                 previous_states[(t * arguments.batch + stream) * size + unit] = value;
@@ -254,10 +290,20 @@ fn step_forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let t = arguments.first_step;
-    multiply_states(t, workgroup, lane);
     let at = step_unit(workgroup, lane, FORWARD_UNITS);
+    if STORE {
+        if !at.exists { return; }
+        let first = at.stream * arguments.hidden_size + at.unit;
+        let carried = arguments.carried_offset + first;
+        let slot = arguments.batch * arguments.hidden_size;
+        states[carried] = states[first + slot];
+        cells[carried] = cells[first + slot];
+        return;
+    }
+    multiply_states(t, workgroup, lane);
     if !at.exists { return; }
     keep_previous_state(t, at.stream, at.unit);
+    if t == 0u { load_carried(at.stream, at.unit); }
     let first = lane / 4u * 16u + lane % 4u;
     let products =
         vec4<f32>(total(first), total(first + 4u), total(first + 8u), total(first + 12u));

@@ -2,7 +2,7 @@
 // of one stream, so that only workgroup barriers separate the steps.
 //
 // forward:  s(t) = f(z(t) + W s(t-1)). Slot t+1 of `states` holds z(t) and receives s(t); slot 0
-//           holds s(-1).
+//           receives s(-1), the carried state, which the state after `advance` steps replaces.
 // backward: gradient(t) = (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t);
 //           initial_gradient = W^T gradient(0).
 //
@@ -19,12 +19,16 @@ struct Arguments {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    // forward: where the states before the first step begin. In step 0, these are the carried ones.
+    previous_offset: u32,
+    advance: u32,
 }
 
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
 
-// [T+1, B, H]. backward only reads it.
+// [T+1, B, H], and [B, H] at `carried_offset`: the carried states. backward only reads it.
 @group(0) @binding(0) var<storage, read_write> states: array<f32>;
 // forward: W transposed, [H from, H to]. backward: W, [H to, H from]. In both, neighbouring
 // invocations read neighbouring words.
@@ -59,10 +63,16 @@ fn forward(
     let stream = flat_workgroup(workgroup, workgroups);
     if stream >= arguments.batch { return; }
     let size = arguments.hidden_size;
+    let carried = arguments.carried_offset + stream * size;
+    if arguments.first_step == 0u {
+        for (var i = lane; i < size; i += 256u) {
+            states[stream * size + i] = states[carried + i];
+        }
+    }
     let sums = sums_of(lane, size, size);
     let banks = kept_weights(sums, size);
     let first_unit = min(lane, size - 1u);
-    var state = states[(arguments.first_step * arguments.batch + stream) * size + first_unit];
+    var state = states[arguments.previous_offset + stream * size + first_unit];
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
         let previous = (t * arguments.batch + stream) * size;
         let current = previous + arguments.batch * size;
@@ -84,6 +94,7 @@ fn forward(
             if i >= 256u { z = states[current + i]; }
             let value = activate(ACTIVATION, z + product_of(i, size, sums));
             states[current + i] = value;
+            if t + 1u == arguments.advance { states[carried + i] = value; }
             if i < 256u { state = value; }
         }
     }

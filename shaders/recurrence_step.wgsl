@@ -3,7 +3,7 @@
 // dispatch.
 //
 // forward:  s(t) = f(z(t) + W s(t-1)). Slot t+1 of `states` holds z(t) and receives s(t); slot 0
-//           holds s(-1).
+//           receives s(-1), the carried state, which the state after `advance` steps replaces.
 // backward: gradient(t) = (gradient(t) + W^T gradient(t+1)) f'(s(t)), the gradient of z(t). With
 //           INITIAL, initial_gradient = W^T gradient(0), the gradient of s(-1).
 //
@@ -16,14 +16,22 @@ struct Arguments {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    // forward: where the states before the step begin. In step 0, these are the carried ones.
+    previous_offset: u32,
+    // At least 2, or 0 where the carried states are not replaced: step 0 reads all of them. With
+    // STORE, 1.
+    advance: u32,
 }
 
 override ACTIVATION: u32 = 0u;
 override RESET: bool = false;
+// forward: whether to replace the carried states and do nothing else.
+override STORE: bool = false;
 // backward: whether to compute the gradient of the state before the window's first step.
 override INITIAL: bool = false;
 
-// [T+1, B, H]. backward only reads it.
+// [T+1, B, H], and [B, H] at `carried_offset`: the carried states. backward only reads it.
 @group(0) @binding(0) var<storage, read_write> states: array<f32>;
 // W, [H to, H from].
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
@@ -44,10 +52,10 @@ fn is_reset(t: u32, stream: u32) -> bool {
     return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
 }
 
-// A unit's previous state at step t, after resets.
+// A unit's state before the dispatch's step t, after resets.
 fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
-    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
-    return select(states[position], arguments.initial, is_reset(t, stream));
+    let state = states[arguments.previous_offset + stream * arguments.hidden_size + unit];
+    return select(state, arguments.initial, is_reset(t, stream));
 }
 
 fn gate_gradient(position: u32) -> f32 {
@@ -59,13 +67,23 @@ fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    multiply_states(arguments.step, workgroup, lane);
     let at = step_unit(workgroup, lane, 16u);
+    let first = at.stream * arguments.hidden_size + at.unit;
+    let carried = arguments.carried_offset + first;
+    if STORE {
+        if !at.exists { return; }
+        states[carried] = states[first + arguments.batch * arguments.hidden_size];
+        return;
+    }
+    multiply_states(arguments.step, workgroup, lane);
     if !at.exists { return; }
     keep_previous_state(arguments.step, at.stream, at.unit);
+    if arguments.step == 0u { states[first] = states[carried]; }
     let row = (arguments.step + 1u) * arguments.batch + at.stream;
     let current = row * arguments.hidden_size + at.unit;
-    states[current] = activate(ACTIVATION, states[current] + total(lane));
+    let state = activate(ACTIVATION, states[current] + total(lane));
+    states[current] = state;
+    if arguments.step + 1u == arguments.advance { states[carried] = state; }
 }
 
 @compute @workgroup_size(256)

@@ -1,12 +1,21 @@
 // Column sums: output[column] is the sum of values[row, column] over all rows, or += with
 // ACCUMULATE. One workgroup sums 16 columns, with 16 lanes each. A lane loads eight values before
-// it adds the first: a load takes much longer than an addition.
-struct Arguments { rows: u32, columns: u32, values_offset: u32, output_offset: u32 }
+// it adds the first: a load takes much longer than an addition. With COPY, the output is also
+// written to `output_copy`.
+struct Arguments {
+    rows: u32,
+    columns: u32,
+    values_offset: u32,
+    output_offset: u32,
+    copy_offset: u32,
+}
 
 override ACCUMULATE: bool = false;
+override COPY: bool = false;
 
 @group(0) @binding(0) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output_copy: array<f32>;
 
 var<workgroup> partial: array<f32, 256>;
 
@@ -47,10 +56,8 @@ fn main(
             total += partial[i * 16u + lane];
         }
         let position = arguments.output_offset + column;
-        if ACCUMULATE {
-            output[position] += total;
-        } else {
-            output[position] = total;
-        }
+        if ACCUMULATE { total += output[position]; }
+        output[position] = total;
+        if COPY { output_copy[arguments.copy_offset + column] = total; }
     }
 }

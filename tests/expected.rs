@@ -15,11 +15,10 @@ use std::any::Any;
 use elman::kernels::Activation;
 use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, AdagradCase, AdamCase, AddBiasCase, AddCase,
-    AddRunsCase, AverageCase, Case, ClipGradNormCase, ClipGradValueCase, CopyCase, DropoutCase,
-    FillCase, GatherCase, GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase,
-    MomentumCase, Outcome, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
-    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase,
-    SumsCase, TransposeCase,
+    AddRunsCase, AverageCase, Case, ClipGradValueCase, CopyCase, DropoutCase, FillCase, GatherCase,
+    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
+    RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase,
+    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -51,7 +50,6 @@ const TABLE: &[Downcast] = &[
     downcast::<AddCase>,
     downcast::<AddRunsCase>,
     downcast::<AverageCase>,
-    downcast::<ClipGradNormCase>,
     downcast::<ClipGradValueCase>,
     downcast::<CopyCase>,
     downcast::<DropoutCase>,

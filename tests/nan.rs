@@ -4,7 +4,8 @@
 
 use elman::device::{Device, Kernel};
 use elman::kernels::{
-    ClipGradNorm, ClipGradValue, Exponential, Matmul, Precision, SoftmaxCrossEntropy,
+    ClipGradNorm, ClipGradValue, Exponential, Matmul, PARTIAL_SUMS, Precision, SoftmaxCrossEntropy,
+    Summand, Sums,
 };
 use elman::tensor::Tensor;
 
@@ -29,12 +30,19 @@ fn run(device: &mut Device, kernel: &dyn Kernel, output: &Tensor) -> Vec<f32> {
 fn clipping_keeps_nan(device: &mut Device) {
     for bits in NANS {
         let nan = f32::from_bits(bits);
-        let squares = matrix(device, 1, 3, &[1.0, nan, 4.0]);
+        let summand = Summand {
+            values: matrix(device, 1, 3, &[1.0, nan, 4.0]),
+            is_squared: true,
+        };
         let scale = matrix(device, 1, 1, &[0.0]);
-        let norm = ClipGradNorm {
-            squares,
-            maximum: 1.0,
-            scale,
+        let norm = Sums {
+            summands: &[summand],
+            partial: matrix(device, 1, PARTIAL_SUMS, &[0.0; PARTIAL_SUMS]),
+            output: matrix(device, 1, 1, &[0.0]),
+            clip: Some(ClipGradNorm {
+                maximum: 1.0,
+                scale,
+            }),
         };
         let got = run(device, &norm, &scale);
         assert!(got[0].is_nan(), "{bits:x} on {}: {got:?}", device.name());

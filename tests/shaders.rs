@@ -351,7 +351,7 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 8] = [
     ("large_tile", include_str!("../shaders/large_tile.wgsl")),
     (
         "fused_product",
@@ -367,6 +367,8 @@ const PARTS: [(&str, &str); 6] = [
         "workgroup_reduction",
         include_str!("../shaders/workgroup_reduction.wgsl"),
     ),
+    ("update", include_str!("../shaders/update.wgsl")),
+    ("update_two", include_str!("../shaders/update_two.wgsl")),
 ];
 
 /// Whether a source is a file's text followed by some of the [`PARTS`].

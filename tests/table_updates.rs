@@ -97,14 +97,14 @@ fn tables(device: &mut Device) {
                 };
                 (optimizer.update)(
                     device,
-                    ParameterUpdate {
+                    &[ParameterUpdate {
                         parameter,
                         gradient,
                         state: &state,
                         scale,
                         rate: 0.1,
                         step,
-                    },
+                    }],
                 );
                 reference.update(
                     &mut want,

@@ -137,17 +137,15 @@ impl Updates {
             summands: &Summand::squares(gradients).collect::<Vec<_>>(),
             partial: self.partial,
             output: self.squares,
-        });
-        if let Some(maximum) = self.max_norm {
-            device.run(&ClipGradNorm {
-                squares: self.squares,
+            clip: self.max_norm.map(|maximum| ClipGradNorm {
                 maximum,
                 scale: self.scale,
-            });
-        }
+            }),
+        });
         let Self {
             rate, scale, step, ..
         } = *self;
+        let mut updates = Vec::new();
         for ((&parameter, &gradient), state) in model
             .parameters()
             .tensors()
@@ -161,18 +159,16 @@ impl Updates {
                     factor: 1.0 - rate * self.l2,
                 });
             }
-            (self.optimizer.update)(
-                device,
-                ParameterUpdate {
-                    parameter,
-                    gradient,
-                    state,
-                    scale,
-                    rate,
-                    step,
-                },
-            );
+            updates.push(ParameterUpdate {
+                parameter,
+                gradient,
+                state,
+                scale,
+                rate,
+                step,
+            });
         }
+        (self.optimizer.update)(device, &updates);
         download(device, self.squares).iter().sum::<f64>().sqrt()
     }
 }

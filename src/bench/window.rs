@@ -5,7 +5,7 @@ use crate::corpus::Streams;
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::Sgd;
+use crate::kernels::{Sgd, Updates};
 use crate::model::{Capacity, Model, Window, Workspace, initial_values};
 use crate::tensor::Tensor;
 
@@ -63,14 +63,14 @@ impl BenchWindow {
             .backward(device, &self.workspace, &self.window, 1e-3);
         let parameters = self.model.parameters().tensors();
         let gradients = self.workspace.gradients(&self.window);
-        for (&parameter, gradient) in parameters.iter().zip(gradients) {
-            device.run(&Sgd {
-                parameter,
-                gradient,
-                scale: self.scale,
-                rate: 1e-3,
-            });
-        }
+        let updates = parameters.iter().zip(gradients);
+        let updates = updates.map(|(&parameter, gradient)| Sgd {
+            parameter,
+            gradient,
+            scale: self.scale,
+            rate: 1e-3,
+        });
+        device.run(&Updates(&updates.collect::<Vec<_>>()));
         device.wait()
     }
 }

@@ -121,6 +121,21 @@ impl Cpu {
         self.buffers[buffer] = RefCell::new(Vec::new());
     }
 
+    /// Copies the elements of `input` to `output`, which may be elsewhere in the same buffer.
+    ///
+    /// # Panics
+    /// If the lengths differ or a buffer is already borrowed.
+    pub fn copy(&self, input: &Tensor, output: &Tensor) {
+        if input.buffer == output.buffer {
+            assert_eq!(input.len(), output.len(), "lengths of a copy");
+            self.buffers[input.buffer]
+                .borrow_mut()
+                .copy_within(input.offset..input.offset + input.len(), output.offset);
+        } else {
+            self.write(output).copy_from_slice(&self.read(input));
+        }
+    }
+
     /// Borrows the tensor's elements for reading.
     ///
     /// # Panics

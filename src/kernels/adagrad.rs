@@ -2,8 +2,10 @@
 
 pub(super) mod cases;
 
-use super::rows::{Gradient, RowwiseUpdate};
-use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use super::rows::{
+    Gradient, RowwiseUpdate, Update, UpdateParts, Updates, optimizer_shader, optimizer_source,
+};
+use crate::device::{Access, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `squares += g²; parameter -= rate * g / (√squares + 1e-10)`
@@ -24,16 +26,6 @@ pub struct Adagrad {
     pub rate: f32,
 }
 
-arguments! {
-    count: u32,
-    columns: u32,
-    tokens_offset: u32,
-    order_offset: u32,
-    first_row: u32,
-    end_row: u32,
-    rate: f32,
-}
-
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
     ("squares", Access::Write),
@@ -42,14 +34,23 @@ const BINDINGS: &[(&str, Access)] = &[
     ("tokens", Access::Read),
     ("order", Access::Read),
 ];
-pub(super) static DENSE: Shader = Shader {
-    stem: "adagrad",
-    source: include_str!("../../shaders/adagrad.wgsl"),
-    entry_point: "dense",
-    bindings: BINDINGS.split_at(4).0,
-    arguments: Arguments::FIELDS,
-    enables: "",
-    trusted: false,
+pub(super) static DENSE: Shader = optimizer_shader(
+    "adagrad",
+    optimizer_source!("adagrad.wgsl", "update_two.wgsl"),
+    BINDINGS.split_at(4).0,
+);
+pub(super) static DENSE_2: Shader = Shader {
+    entry_point: "dense_2",
+    bindings: &[
+        ("parameter", Access::Write),
+        ("squares", Access::Write),
+        ("gradient", Access::Read),
+        ("scale", Access::Read),
+        ("parameter_1", Access::Write),
+        ("squares_1", Access::Write),
+        ("gradient_1", Access::Read),
+    ],
+    ..DENSE
 };
 pub(super) static SPARSE: Shader = Shader {
     entry_point: "sparse",
@@ -83,18 +84,23 @@ impl Kernel for Adagrad {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = RowwiseUpdate {
+        Updates(std::slice::from_ref(self)).on_gpu(gpu);
+    }
+}
+
+impl Update for Adagrad {
+    const DENSE: &'static [&'static Shader] = &[&DENSE, &DENSE_2];
+    const SPARSE: &'static Shader = &SPARSE;
+    const DECAYS: bool = false;
+
+    fn parts(&self) -> UpdateParts {
+        UpdateParts {
+            tensors: vec![self.parameter, self.squares],
             gradient: self.gradient,
-            tensors: [self.parameter, self.squares],
-        };
-        update.on_gpu(gpu, [&DENSE, &SPARSE], &[], self.scale, |sizes| Arguments {
-            count: sizes.count,
-            columns: sizes.columns,
-            tokens_offset: sizes.tokens_offset,
-            order_offset: sizes.order_offset,
-            first_row: sizes.first_row,
-            end_row: sizes.end_row,
+            scale: self.scale,
             rate: self.rate,
-        });
+            sqrt_correction: 1.0,
+            constant: None,
+        }
     }
 }

@@ -3,8 +3,10 @@
 
 pub(super) mod cases;
 
-use super::rows::{Gradient, RowwiseUpdate};
-use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use super::rows::{
+    Gradient, RowwiseUpdate, Update, UpdateParts, Updates, optimizer_shader, optimizer_source,
+};
+use crate::device::{Access, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `first = 0.9 first + 0.1 g; second = 0.999 second + 0.001 g²;`
@@ -31,17 +33,6 @@ pub struct Adam {
     pub step: u32,
 }
 
-arguments! {
-    count: u32,
-    columns: u32,
-    tokens_offset: u32,
-    order_offset: u32,
-    first_row: u32,
-    end_row: u32,
-    rate: f32,
-    sqrt_correction: f32,
-}
-
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
     ("first_moment", Access::Write),
@@ -51,15 +42,11 @@ const BINDINGS: &[(&str, Access)] = &[
     ("tokens", Access::Read),
     ("order", Access::Read),
 ];
-pub(super) static DENSE: Shader = Shader {
-    stem: "adam",
-    source: include_str!("../../shaders/adam.wgsl"),
-    entry_point: "dense",
-    bindings: BINDINGS.split_at(5).0,
-    arguments: Arguments::FIELDS,
-    enables: "",
-    trusted: false,
-};
+pub(super) static DENSE: Shader = optimizer_shader(
+    "adam",
+    optimizer_source!("adam.wgsl"),
+    BINDINGS.split_at(5).0,
+);
 pub(super) static SPARSE: Shader = Shader {
     entry_point: "sparse",
     bindings: BINDINGS,
@@ -136,17 +123,24 @@ impl Kernel for Adam {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
+        Updates(std::slice::from_ref(self)).on_gpu(gpu);
+    }
+}
+
+impl Update for Adam {
+    const DENSE: &'static [&'static Shader] = &[&DENSE];
+    const SPARSE: &'static Shader = &SPARSE;
+    const DECAYS: bool = true;
+
+    fn parts(&self) -> UpdateParts {
         let (rate, sqrt_correction) = self.corrections();
-        self.update()
-            .decaying_state_on_gpu(gpu, [&DENSE, &SPARSE], &[], self.scale, |sizes| Arguments {
-                count: sizes.count,
-                columns: sizes.columns,
-                tokens_offset: sizes.tokens_offset,
-                order_offset: sizes.order_offset,
-                first_row: sizes.first_row,
-                end_row: sizes.end_row,
-                rate,
-                sqrt_correction,
-            });
+        UpdateParts {
+            tensors: vec![self.parameter, self.first, self.second],
+            gradient: self.gradient,
+            scale: self.scale,
+            rate,
+            sqrt_correction,
+            constant: None,
+        }
     }
 }

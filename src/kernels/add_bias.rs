@@ -1,4 +1,4 @@
-//! Addition of a bias to every row.
+//! Addition of a bias, or of two, to every row.
 
 pub(super) mod cases;
 
@@ -8,22 +8,34 @@ use crate::device::{
 };
 use crate::tensor::Tensor;
 
-/// `values[row, :] += bias`.
+/// `values[row, :] += bias`, then `values[row, :] += second` if there is one.
 #[derive(Debug, Clone, Copy)]
 pub struct AddBias {
     /// `[1, columns]`.
     pub bias: Tensor,
+    /// `[1, columns]`.
+    pub second: Option<Tensor>,
     /// `[rows, columns]`, updated in place.
     pub values: Tensor,
 }
 
-arguments! { count: u32, columns: u32, bias_offset: u32, values_offset: u32 }
+arguments! {
+    count: u32,
+    columns: u32,
+    bias_offset: u32,
+    values_offset: u32,
+    second_offset: u32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "add_bias",
     source: include_str!("../../shaders/add_bias.wgsl"),
     entry_point: "main",
-    bindings: &[("bias", Access::Read), ("values", Access::Write)],
+    bindings: &[
+        ("bias", Access::Read),
+        ("values", Access::Write),
+        ("second", Access::Read),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: false,
@@ -37,8 +49,9 @@ impl Kernel for AddBias {
     fn on_cpu(&self, cpu: &Cpu) {
         let columns = self.values.columns();
         let bias = cpu.read(&self.bias);
+        let second = self.second.map(|second| cpu.read(&second));
         let mut values = cpu.write(&self.values);
-        let bias = &*bias;
+        let (bias, second) = (&*bias, second.as_deref());
         for_row_chunks(cpu.threads(), &mut values, columns, |_, chunk| {
             vectorized(
                 #[inline(always)]
@@ -47,6 +60,11 @@ impl Kernel for AddBias {
                         row.iter_mut()
                             .zip(bias)
                             .for_each(|(value, bias)| *value += bias);
+                        if let Some(second) = second {
+                            row.iter_mut()
+                                .zip(second)
+                                .for_each(|(value, bias)| *value += bias);
+                        }
                     }
                 },
             );
@@ -56,15 +74,17 @@ impl Kernel for AddBias {
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (bias, bias_offset) = Binding::with_offset(&self.bias);
         let (values, values_offset) = Binding::with_offset(&self.values);
+        let (second, second_offset) = Binding::with_offset(&self.second.unwrap_or(self.bias));
         gpu.launch(
             &SHADER,
-            &[],
-            &[bias, values],
+            &[("SECOND", f64::from(u8::from(self.second.is_some())))],
+            &[bias, values, second],
             &Arguments {
                 count: to_u32(self.values.len()),
                 columns: to_u32(self.values.columns()),
                 bias_offset,
                 values_offset,
+                second_offset,
             },
             workgroups(self.values.len(), 256),
         );

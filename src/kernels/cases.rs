@@ -23,7 +23,9 @@ pub use harness::{Harness, Outcome, Values};
 pub use tokens::{TokenDraw, TokenPattern};
 pub use tolerance::Tolerance;
 pub(super) use tolerance::{EPSILON, TRANSCENDENTAL};
-pub use update::{RATE, UpdateCase};
+pub use update::{
+    FIRST_MOMENTS, GRADIENTS, PARAMETERS, RATE, SECOND_MOMENTS, SQUARES, UpdateCase, VELOCITIES,
+};
 
 pub use super::activation::cases::{ActivationBackwardCase, ActivationForwardCase};
 pub use super::adagrad::cases::AdagradCase;
@@ -32,7 +34,6 @@ pub use super::add::cases::AddCase;
 pub use super::add_bias::cases::AddBiasCase;
 pub use super::add_runs::cases::AddRunsCase;
 pub use super::average::cases::AverageCase;
-pub use super::clip_grad_norm::cases::ClipGradNormCase;
 pub use super::clip_grad_value::cases::ClipGradValueCase;
 pub use super::copy::cases::CopyCase;
 pub use super::dropout::cases::{DropoutCase, DropoutPattern, MASK};

@@ -5,8 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, product_constants,
-    step_operations, step_workgroups,
+    Carried, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches,
+    product_constants, step_operations, step_workgroups,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -32,8 +32,10 @@ pub struct GruForward {
     pub gates: Tensor,
     /// `[T*B, 3H]`, overwritten with W h(t-1). The last third includes b: it is un.
     pub recurrent: Tensor,
-    /// `[(T+1)*B, H]`: slot 0 holds h(-1); slot t+1 receives h(t).
+    /// `[(T+1)*B, H]`: slot 0 receives h(-1); slot t+1 receives h(t).
     pub states: Tensor,
+    /// h before the window, and where the next window starts.
+    pub carried: Carried<1>,
     /// W, `[3H to, H from]`.
     pub weight: Tensor,
     /// `[H, 3H]`, scratch space for W transposed, which is used where the device reads it
@@ -92,6 +94,9 @@ arguments! {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    previous_offset: u32,
+    advance: u32,
 }
 
 pub(super) static FORWARD: Shader = Shader {
@@ -155,6 +160,22 @@ fn arguments_of(reset: &Reset, sizes: [usize; 3], [first_step, end_step]: [u32; 
         hidden_size,
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
+        carried_offset: 0,
+        previous_offset: 0,
+        advance: 0,
+    }
+}
+
+impl GruForward {
+    /// The arguments of a dispatch for the steps `first_step..end_step`.
+    fn arguments(&self, sizes: [usize; 3], steps: [u32; 2]) -> Arguments {
+        let carried = self.carried.arguments(self.schedule, [self.states]);
+        Arguments {
+            carried_offset: carried.offset,
+            previous_offset: carried.previous_offset(steps[0], sizes[0] * sizes[1]),
+            advance: carried.advance,
+            ..arguments_of(&self.reset, sizes, steps)
+        }
     }
 }
 
@@ -210,7 +231,7 @@ impl Kernel for GruForward {
                     &FORWARD,
                     &constants,
                     &bindings,
-                    &arguments_of(&self.reset, sizes, dispatch.steps),
+                    &self.arguments(sizes, dispatch.steps),
                     workgroups(batch, 1),
                     dispatch.operations,
                 );
@@ -222,9 +243,22 @@ impl Kernel for GruForward {
                 &STEP_FORWARD,
                 &constants,
                 &bindings,
-                &arguments_of(&self.reset, sizes, [t, t + 1]),
+                &self.arguments(sizes, [t, t + 1]),
                 step_workgroups(batch, size, GATED_UNITS),
                 step_operations(batch, GATES, size),
+            );
+        }
+        if self.carried.is_stored_last(self.schedule) {
+            let [reset, bias] = constants;
+            gpu.launch(
+                &STEP_FORWARD,
+                &[reset, bias, ("STORE", 1.0)],
+                &bindings,
+                &Arguments {
+                    advance: 1,
+                    ..self.arguments(sizes, [0, 1])
+                },
+                step_workgroups(batch, size, GATED_UNITS),
             );
         }
     }

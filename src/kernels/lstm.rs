@@ -5,8 +5,8 @@ pub(super) mod cases;
 mod cpu;
 
 use super::recurrent::{
-    GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches, product_constants,
-    step_operations, step_workgroups,
+    Carried, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches,
+    product_constants, step_operations, step_workgroups,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -30,10 +30,12 @@ use crate::tensor::Tensor;
 pub struct LstmForward {
     /// `[T*B, 4H]`: z(t), overwritten with the gate activations i, f, g and o.
     pub gates: Tensor,
-    /// `[(T+1)*B, H]`: slot 0 holds c(-1); slot t+1 receives c(t).
+    /// `[(T+1)*B, H]`: slot 0 receives c(-1); slot t+1 receives c(t).
     pub cells: Tensor,
-    /// `[(T+1)*B, H]`: slot 0 holds h(-1); slot t+1 receives h(t).
+    /// `[(T+1)*B, H]`: slot 0 receives h(-1); slot t+1 receives h(t).
     pub states: Tensor,
+    /// h and c before the window, and where the next window starts.
+    pub carried: Carried<2>,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
     /// `[H, 4H]`, scratch space for W transposed, which is used where the device reads it
@@ -85,6 +87,9 @@ arguments! {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    previous_offset: u32,
+    advance: u32,
 }
 
 pub(super) static FORWARD: Shader = Shader {
@@ -136,6 +141,11 @@ impl LstmForward {
         [batch, self.states.columns(), self.gates.rows() / batch]
     }
 
+    /// The buffers of the carried states.
+    fn buffers(&self) -> [Tensor; 2] {
+        [self.states, self.cells]
+    }
+
     /// The shader's bindings, with `weight` or its transpose.
     fn bindings(&self, weight: &Tensor) -> [Binding; 6] {
         let [gates, cells, states, weight, previous] = [
@@ -155,6 +165,18 @@ impl LstmForward {
             previous,
         ]
     }
+
+    /// The arguments of a dispatch for the steps `first_step..end_step`.
+    fn arguments(&self, steps: [u32; 2]) -> Arguments {
+        let carried = self.carried.arguments(self.schedule, self.buffers());
+        let sizes @ [batch, size, _] = self.sizes();
+        Arguments {
+            carried_offset: carried.offset,
+            previous_offset: carried.previous_offset(steps[0], batch * size),
+            advance: carried.advance,
+            ..arguments_of(&self.reset, sizes, steps)
+        }
+    }
 }
 
 /// The arguments of a dispatch for the steps `first_step..end_step`.
@@ -172,6 +194,9 @@ fn arguments_of(
         hidden_size,
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
+        carried_offset: 0,
+        previous_offset: 0,
+        advance: 0,
     }
 }
 
@@ -196,13 +221,11 @@ impl Kernel for LstmForward {
             .on_gpu(gpu);
             for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
             {
-                let arguments =
-                    arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
                 gpu.launch_work(
                     &FORWARD,
                     &constants,
                     &self.bindings(&self.weight_t),
-                    &arguments,
+                    &self.arguments(dispatch.steps),
                     workgroups(batch, 1),
                     dispatch.operations,
                 );
@@ -215,9 +238,21 @@ impl Kernel for LstmForward {
                 &STEP_FORWARD,
                 &[self.reset.constant()],
                 &bindings,
-                &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
+                &self.arguments([t, t + 1]),
                 step_workgroups(batch, size, GATED_UNITS),
                 step_operations(batch, GATES, size),
+            );
+        }
+        if self.carried.is_stored_last(self.schedule) {
+            gpu.launch(
+                &STEP_FORWARD,
+                &[self.reset.constant(), ("STORE", 1.0)],
+                &bindings,
+                &Arguments {
+                    advance: 1,
+                    ..self.arguments([0, 1])
+                },
+                step_workgroups(batch, size, GATED_UNITS),
             );
         }
     }

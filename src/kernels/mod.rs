@@ -22,7 +22,6 @@ mod add_bias;
 mod add_runs;
 mod average;
 pub mod cases;
-mod clip_grad_norm;
 mod clip_grad_value;
 mod copy;
 mod dropout;
@@ -57,7 +56,6 @@ pub use add::{Add, AddSquares};
 pub use add_bias::AddBias;
 pub use add_runs::AddRuns;
 pub use average::Average;
-pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use copy::CopyValues;
 pub use dropout::{Dropout, Mask, MaskPattern};
@@ -70,10 +68,10 @@ pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use momentum::Momentum;
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
-pub use recurrent::{RecurrentSchedule, Reset};
-pub use reduce::{PARTIAL_SUMS, Summand, Sums};
+pub use recurrent::{Carried, RecurrentSchedule, Reset};
+pub use reduce::{ClipGradNorm, PARTIAL_SUMS, Summand, Sums};
 pub use rmsprop::Rmsprop;
-pub use rows::{Gradient, SparseRows};
+pub use rows::{Gradient, SparseRows, Update, UpdateParts, Updates};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
 pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scale::Scale;
@@ -227,10 +225,6 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: reduce::cases::all,
     },
     KernelEntry {
-        shaders: &[&clip_grad_norm::SHADER],
-        cases: clip_grad_norm::cases::all,
-    },
-    KernelEntry {
         shaders: &[&clip_grad_value::SHADER],
         cases: clip_grad_value::cases::all,
     },
@@ -239,11 +233,11 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: scale::cases::all,
     },
     KernelEntry {
-        shaders: &[&sgd::DENSE, &sgd::SPARSE],
+        shaders: &[&sgd::DENSE, &sgd::DENSE_2, &sgd::DENSE_3, &sgd::SPARSE],
         cases: sgd::cases::all,
     },
     KernelEntry {
-        shaders: &[&adagrad::DENSE, &adagrad::SPARSE],
+        shaders: &[&adagrad::DENSE, &adagrad::DENSE_2, &adagrad::SPARSE],
         cases: adagrad::cases::all,
     },
     KernelEntry {
@@ -251,11 +245,11 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: adam::cases::all,
     },
     KernelEntry {
-        shaders: &[&momentum::DENSE, &momentum::SPARSE],
+        shaders: &[&momentum::DENSE, &momentum::DENSE_2, &momentum::SPARSE],
         cases: momentum::cases::all,
     },
     KernelEntry {
-        shaders: &[&rmsprop::DENSE, &rmsprop::SPARSE],
+        shaders: &[&rmsprop::DENSE, &rmsprop::DENSE_2, &rmsprop::SPARSE],
         cases: rmsprop::cases::all,
     },
     KernelEntry {

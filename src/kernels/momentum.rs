@@ -2,8 +2,10 @@
 
 pub(super) mod cases;
 
-use super::rows::{Gradient, RowwiseUpdate};
-use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use super::rows::{
+    Gradient, RowwiseUpdate, Update, UpdateParts, Updates, optimizer_shader, optimizer_source,
+};
+use crate::device::{Access, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// With `g = scale * gradient`: `velocity = 0.9 velocity + g; parameter -= rate * velocity`, or
@@ -27,16 +29,6 @@ pub struct Momentum {
     pub nesterov: bool,
 }
 
-arguments! {
-    count: u32,
-    columns: u32,
-    tokens_offset: u32,
-    order_offset: u32,
-    first_row: u32,
-    end_row: u32,
-    rate: f32,
-}
-
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
     ("velocity", Access::Write),
@@ -45,14 +37,23 @@ const BINDINGS: &[(&str, Access)] = &[
     ("tokens", Access::Read),
     ("order", Access::Read),
 ];
-pub(super) static DENSE: Shader = Shader {
-    stem: "momentum",
-    source: include_str!("../../shaders/momentum.wgsl"),
-    entry_point: "dense",
-    bindings: BINDINGS.split_at(4).0,
-    arguments: Arguments::FIELDS,
-    enables: "",
-    trusted: false,
+pub(super) static DENSE: Shader = optimizer_shader(
+    "momentum",
+    optimizer_source!("momentum.wgsl", "update_two.wgsl"),
+    BINDINGS.split_at(4).0,
+);
+pub(super) static DENSE_2: Shader = Shader {
+    entry_point: "dense_2",
+    bindings: &[
+        ("parameter", Access::Write),
+        ("velocity", Access::Write),
+        ("gradient", Access::Read),
+        ("scale", Access::Read),
+        ("parameter_1", Access::Write),
+        ("velocity_1", Access::Write),
+        ("gradient_1", Access::Read),
+    ],
+    ..DENSE
 };
 pub(super) static SPARSE: Shader = Shader {
     entry_point: "sparse",
@@ -112,21 +113,23 @@ impl Kernel for Momentum {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let constants = &[("NESTEROV", f64::from(u8::from(self.nesterov)))];
-        self.update().decaying_state_on_gpu(
-            gpu,
-            [&DENSE, &SPARSE],
-            constants,
-            self.scale,
-            |sizes| Arguments {
-                count: sizes.count,
-                columns: sizes.columns,
-                tokens_offset: sizes.tokens_offset,
-                order_offset: sizes.order_offset,
-                first_row: sizes.first_row,
-                end_row: sizes.end_row,
-                rate: self.rate,
-            },
-        );
+        Updates(std::slice::from_ref(self)).on_gpu(gpu);
+    }
+}
+
+impl Update for Momentum {
+    const DENSE: &'static [&'static Shader] = &[&DENSE, &DENSE_2];
+    const SPARSE: &'static Shader = &SPARSE;
+    const DECAYS: bool = true;
+
+    fn parts(&self) -> UpdateParts {
+        UpdateParts {
+            tensors: vec![self.parameter, self.velocity],
+            gradient: self.gradient,
+            scale: self.scale,
+            rate: self.rate,
+            sqrt_correction: 1.0,
+            constant: Some(("NESTEROV", f64::from(u8::from(self.nesterov)))),
+        }
     }
 }

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::activation::Activation;
 use super::parallel::for_row_chunks;
 use super::recurrent::{
-    RecurrentSchedule, RecurrentWeight, Reset, WorkSplit, fused_dispatches, product_constants,
-    transpose_weight,
+    Carried, CarriedArguments, RecurrentSchedule, RecurrentWeight, Reset, WorkSplit,
+    fused_dispatches, product_constants, transpose_weight,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -29,8 +29,10 @@ use crate::tensor::Tensor;
 pub struct RecurrenceForward {
     /// f.
     pub activation: Activation,
-    /// `[(T+1)*B, H]`: slot 0 holds s(-1); slot t+1 holds z(t) and receives s(t).
+    /// `[(T+1)*B, H]`: slot 0 receives s(-1); slot t+1 holds z(t) and receives s(t).
     pub states: Tensor,
+    /// The state before the window, and where the next window starts.
+    pub carried: Carried<1>,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
     /// `[H, H]`, scratch space for W transposed, which is used where the device reads it
@@ -74,6 +76,9 @@ arguments! {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    previous_offset: u32,
+    advance: u32,
 }
 
 pub(super) const FORWARD_BINDINGS: &[(&str, Access)] = &[
@@ -127,6 +132,7 @@ fn fused_constants(
 /// The arguments and operations of a window's dispatches, in the order of time.
 fn window_dispatches(
     reset: &Reset,
+    carried: CarriedArguments,
     sizes @ [batch, hidden_size, time_steps]: [usize; 3],
     max_operations: u64,
 ) -> Vec<(Arguments, u64)> {
@@ -140,6 +146,9 @@ fn window_dispatches(
         hidden_size: to_u32(hidden_size),
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
+        carried_offset: carried.offset,
+        previous_offset: carried.previous_offset(first_step, batch * hidden_size),
+        advance: carried.advance,
     };
     fused_dispatches(sizes, 1, iterations_per_step, max_operations)
         .into_iter()
@@ -174,6 +183,7 @@ impl Kernel for RecurrenceForward {
 
     fn on_cpu(&self, cpu: &Cpu) {
         let [batch, size, time_steps] = self.sizes();
+        self.carried.load_on_cpu(cpu, [self.states]);
         let work = WorkSplit::new(cpu, batch, size);
         let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
         let weight = cpu.read(if transposed {
@@ -187,11 +197,11 @@ impl Kernel for RecurrenceForward {
             columns: size,
             transposed,
         };
-        let mut states = cpu.write(&self.states);
+        let mut all_states = cpu.write(&self.states);
         let tokens = cpu.read(&self.reset.tokens);
         let mut previous = cpu.write(&self.reset.previous);
         let tokens = &*tokens;
-        let states = work.split(&mut states, size);
+        let states = work.split(&mut all_states, size);
         let previous = work.split_previous(&self.reset, &mut previous, size);
         states.into_par_iter().zip(previous).enumerate().for_each(
             |(group, (mut states, mut previous))| {
@@ -215,6 +225,8 @@ impl Kernel for RecurrenceForward {
                 }
             },
         );
+        drop(all_states);
+        self.carried.store_on_cpu(cpu, [self.states]);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -227,7 +239,8 @@ impl Kernel for RecurrenceForward {
         }
         .on_gpu(gpu);
         let sizes = self.sizes();
-        let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        let carried = self.carried.arguments(self.schedule, [self.states]);
+        let dispatches = window_dispatches(&self.reset, carried, sizes, gpu.max_operations());
         let constants = fused_constants(gpu, &self.reset, self.activation, sizes[1]);
         for (arguments, operations) in &dispatches {
             gpu.launch_work(
@@ -312,7 +325,12 @@ impl Kernel for RecurrenceBackward {
             return recurrence_step::backward(self, gpu);
         }
         let sizes = self.sizes();
-        let dispatches = window_dispatches(&self.reset, sizes, gpu.max_operations());
+        let dispatches = window_dispatches(
+            &self.reset,
+            CarriedArguments::default(),
+            sizes,
+            gpu.max_operations(),
+        );
         let constants = fused_constants(gpu, &self.reset, self.activation, sizes[1]);
         for (arguments, operations) in dispatches.iter().rev() {
             gpu.launch_work(

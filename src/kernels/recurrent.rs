@@ -1,8 +1,12 @@
 //! Code shared by the recurrent kernels: resets of streams, the choice of a schedule on GPUs, and
 //! the division of a window among CPU threads. The modules of the cells implement the steps.
 
+mod carried;
 #[cfg(test)]
 mod tests;
+
+pub use carried::Carried;
+pub(super) use carried::CarriedArguments;
 
 use super::matmul::{Product, View};
 use super::transpose::Transpose;
@@ -22,12 +26,17 @@ pub enum RecurrentSchedule {
 }
 
 impl RecurrentSchedule {
+    /// The largest recurrent weight for the fused schedule, in elements. An estimate: a workgroup
+    /// that reads these from a GPU's L2 cache at 100 GB/s takes 6 µs, about as long as a dispatch.
+    /// `elman bench --tune` measures both schedules.
+    pub const MAX_FUSED_WEIGHTS: usize = 384 * 384;
+
     /// The schedule for a layer of `hidden_size` units with `gates` gates each.
     pub fn for_layer(gates: usize, hidden_size: usize) -> Self {
         let weights = gates
             .saturating_mul(hidden_size)
             .saturating_mul(hidden_size);
-        if weights <= MAX_FUSED_WEIGHTS {
+        if weights <= Self::MAX_FUSED_WEIGHTS {
             Self::Fused
         } else {
             Self::PerStep
@@ -52,11 +61,6 @@ impl RecurrentSchedule {
 
 /// Elements of `vector` and of `products`, the workgroup memory of the fused shaders.
 const WORKGROUP_VECTOR: usize = 2048;
-
-/// The largest recurrent weight for the fused schedule, in elements. An estimate: a workgroup that
-/// reads these from a GPU's L2 cache at 100 GB/s takes 6 µs, about as long as a dispatch.
-/// `cargo bench --bench kernels` measures both schedules.
-const MAX_FUSED_WEIGHTS: usize = 384 * 384;
 
 /// Weights in a bank, the unit in which invocations of the fused shaders keep weights in registers.
 const BANK: usize = 32;

@@ -1,4 +1,5 @@
-//! Reductions: sums of the values, or of their squares, of several tensors at once.
+//! Reductions: sums of the values, or of their squares, of several tensors at once, and the factor
+//! that clips the norm of a gradient.
 
 pub(super) mod cases;
 
@@ -13,6 +14,9 @@ use crate::device::{
 use crate::tensor::Tensor;
 
 /// `output[i] = Σ v` or `Σ v²` over the values v of `summands[i]`. NaN and infinity propagate.
+///
+/// # Panics
+/// If `clip` is given and a summand without squares follows one with squares.
 #[derive(Debug, Clone, Copy)]
 pub struct Sums<'a> {
     /// What is summed.
@@ -21,6 +25,20 @@ pub struct Sums<'a> {
     pub partial: Tensor,
     /// `[1, summands]`, overwritten.
     pub output: Tensor,
+    /// The factor that clips the norm of all squared summands together, if it is wanted.
+    pub clip: Option<ClipGradNorm>,
+}
+
+/// `scale = min(1, maximum / (norm + 1e-6))`, where `norm` is the square root of the sums of
+/// squares of a [`Sums`]: the L2 norm of all parameters' gradients together (Pascanu 2013, as
+/// PyTorch's `clip_grad_norm_`). Optimizers multiply gradients by `scale`. For a norm of NaN it is
+/// NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct ClipGradNorm {
+    /// The largest norm that is left unchanged.
+    pub maximum: f32,
+    /// `[1, 1]`, overwritten.
+    pub scale: Tensor,
 }
 
 /// A tensor that [`Sums`] sums.
@@ -47,16 +65,22 @@ arguments! {
     count_1: u32,
     count_2: u32,
     count_3: u32,
+    count_4: u32,
+    count_5: u32,
     offset_0: u32,
     offset_1: u32,
     offset_2: u32,
     offset_3: u32,
+    offset_4: u32,
+    offset_5: u32,
     squares: u32,
     first_row: u32,
     first_slot: u32,
     slots: u32,
     output_offset: u32,
     rows: u32,
+    first_square: u32,
+    maximum: f32,
 }
 
 pub(super) static PARTIAL: Shader = Shader {
@@ -68,6 +92,8 @@ pub(super) static PARTIAL: Shader = Shader {
         ("values_1", Access::Read),
         ("values_2", Access::Read),
         ("values_3", Access::Read),
+        ("values_4", Access::Read),
+        ("values_5", Access::Read),
         ("output", Access::Write),
     ],
     arguments: Arguments::FIELDS,
@@ -79,6 +105,7 @@ pub(super) static TOTAL: Shader = Shader {
     bindings: &[
         ("partial_sums", Access::Read),
         ("sums_of_rows", Access::Write),
+        ("scale", Access::Write),
     ],
     ..PARTIAL
 };
@@ -86,8 +113,9 @@ pub(super) static TOTAL: Shader = Shader {
 /// Values per workgroup below which another workgroup costs more than it saves; the same in the
 /// shader.
 const VALUES_PER_GROUP: usize = 2048;
-/// Tensors that a dispatch sums.
-const TENSORS_PER_DISPATCH: usize = 4;
+/// Tensors that a dispatch sums: with `output`, the seven storage buffers that every adapter can
+/// bind.
+const TENSORS_PER_DISPATCH: usize = 6;
 /// Values that are summed in f32. The sums of these blocks are added in f64.
 const BLOCK: usize = 4096;
 
@@ -161,30 +189,32 @@ fn launch_partial(
         squares |= u32::from(*is_squared) << index;
         groups = groups.max(tensor.len().div_ceil(VALUES_PER_GROUP).clamp(1, slots));
     }
-    let [count_0, count_1, count_2, count_3] = counts;
-    let [offset_0, offset_1, offset_2, offset_3] = offsets;
-    let [first, second, third, fourth] = bindings;
+    let [count_0, count_1, count_2, count_3, count_4, count_5] = counts;
+    let [offset_0, offset_1, offset_2, offset_3, offset_4, offset_5] = offsets;
     let arguments = Arguments {
         count_0,
         count_1,
         count_2,
         count_3,
+        count_4,
+        count_5,
         offset_0,
         offset_1,
         offset_2,
         offset_3,
+        offset_4,
+        offset_5,
         squares,
         first_row: to_u32(first_row),
         first_slot: to_u32(first_slot),
         slots: to_u32(slots),
-        output_offset: 0,
-        rows: 0,
+        ..bytemuck::Zeroable::zeroed()
     };
     let values: usize = tensors.iter().map(|(tensor, _)| tensor.len()).sum();
     gpu.launch_work(
         &PARTIAL,
         &[],
-        &[first, second, third, fourth, partial],
+        &[&bindings[..], &[partial]].concat(),
         &arguments,
         [to_u32(groups), to_u32(tensors.len()), 1],
         values as u64 * OPERATIONS_PER_ACCESS,
@@ -209,6 +239,20 @@ fn launch_shards(gpu: &mut Gpu, shards: &[Shard], is_squared: bool, partial: Bin
         let first = index * slots;
         let tensors = [(shard.tensor, is_squared)];
         launch_partial(gpu, &tensors, partial, row, [first, end - first]);
+    }
+}
+
+impl Sums<'_> {
+    /// The number of summands without squares, which come first, if there is anything to clip.
+    fn first_square(&self) -> usize {
+        let is_squared = |summand: &Summand| summand.is_squared;
+        let first = self.summands.iter().position(is_squared);
+        let first = first.unwrap_or(self.summands.len());
+        assert!(
+            self.clip.is_none() || self.summands[first..].iter().all(is_squared),
+            "the sums of squares that are clipped are the last summands"
+        );
+        first
     }
 }
 
@@ -238,6 +282,13 @@ impl Kernel for Sums<'_> {
                 );
             }
         }
+        let first_square = self.first_square();
+        if let Some(clip) = self.clip {
+            let squares = &cpu.read(&self.output)[first_square..];
+            let ratio = clip.maximum / (squares.iter().sum::<f32>().sqrt() + 1e-6);
+            // Not `min`, which would turn NaN into 1.
+            cpu.write(&clip.scale)[0] = if ratio > 1.0 { 1.0 } else { ratio };
+        }
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -266,8 +317,20 @@ impl Kernel for Sums<'_> {
         let arguments = Arguments {
             output_offset,
             rows: to_u32(self.summands.len()),
+            first_square: to_u32(self.first_square()),
+            maximum: self.clip.map_or(0.0, |clip| clip.maximum),
             ..bytemuck::Zeroable::zeroed()
         };
-        gpu.launch(&TOTAL, &[], &[partial, output], &arguments, [1, 1, 1]);
+        // Without clipping, the third binding is not written.
+        let scale = self
+            .clip
+            .map_or_else(|| gpu.scratch(), |clip| Binding::whole(&clip.scale));
+        gpu.launch(
+            &TOTAL,
+            &[("CLIP", f64::from(u8::from(self.clip.is_some())))],
+            &[partial, output, scale],
+            &arguments,
+            [1, 1, 1],
+        );
     }
 }

@@ -1,11 +1,16 @@
 //! Sparse gradients: a window touches few rows of a table. Also the update loops shared by all
-//! optimizers.
+//! optimizers, on the CPU here and on a GPU in `updates`.
+
+mod updates;
 
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
-use crate::device::{Arguments, Binding, Cpu, Gpu, Shader, Shard, to_u32, workgroups};
+use crate::device::Cpu;
 use crate::tensor::{NONE, Tensor};
+
+pub use updates::{Update, UpdateParts, Updates};
+pub(super) use updates::{optimizer_shader, optimizer_source};
 
 /// The tokens of a window and the order in which their gradients are summed.
 #[derive(Debug, Clone, Copy)]
@@ -56,30 +61,18 @@ const NO_GRADIENT: &[f32] = &[0.0; 1024];
 /// the offset of these slices.
 type RowChunk<'a, const N: usize> = (&'a [(usize, usize)], [&'a mut [f32]; N], usize);
 
-/// The update loop shared by all optimizers: over all elements for a dense gradient, over the
-/// touched rows for a sparse one. The tensors and a dense gradient may be sharded tables.
+/// The update loop shared by all optimizers on the CPU: over all elements for a dense gradient,
+/// over the touched rows for a sparse one.
 ///
 /// An optimizer that changes nothing where the gradient is zero updates only the touched rows
-/// (`on_cpu`, `on_gpu`). An optimizer whose state decays in every row makes two passes over a table
-/// (`decaying_state_on_cpu`, `decaying_state_on_gpu`). The first adds the gradient to the touched
-/// rows, prescaled to compensate for the decay. The second is a dense step over all rows without a
-/// gradient. The result is that of a dense gradient.
+/// (`on_cpu`). An optimizer whose state decays in every row makes two passes over a table
+/// (`decaying_state_on_cpu`). The first adds the gradient to the touched rows, prescaled to
+/// compensate for the decay. The second is a dense step over all rows without a gradient. The
+/// result is that of a dense gradient.
 pub(super) struct RowwiseUpdate<const N: usize> {
     pub(super) gradient: Gradient,
     /// The parameter, and the optimizer's state of the same shape.
     pub(super) tensors: [Tensor; N],
-}
-
-/// Shader arguments that are the same for all optimizers.
-pub(super) struct UpdateSizes {
-    pub(super) count: u32,
-    pub(super) columns: u32,
-    pub(super) tokens_offset: u32,
-    pub(super) order_offset: u32,
-    /// The first row of the bound shard.
-    pub(super) first_row: u32,
-    /// The row after the last one of the bound shard.
-    pub(super) end_row: u32,
 }
 
 impl<const N: usize> RowwiseUpdate<N> {
@@ -201,117 +194,5 @@ impl<const N: usize> RowwiseUpdate<N> {
                     || step(slices, index * chunk_len),
                 );
             });
-    }
-
-    /// Launches the entry point for dense or for sparse gradients. The tensors, the gradient and
-    /// the scale are bound in this order.
-    pub(super) fn on_gpu<A: Arguments>(
-        &self,
-        gpu: &mut Gpu,
-        [dense, sparse]: [&'static Shader; 2],
-        constants: &[(&'static str, f64)],
-        scale: Tensor,
-        arguments: impl Fn(UpdateSizes) -> A,
-    ) {
-        match self.gradient {
-            Gradient::Dense(values) => {
-                let gradient =
-                    |gpu: &Gpu, shard: usize| Binding::whole(&gpu.shards(&values)[shard].tensor);
-                self.all_rows_on_gpu(gpu, dense, constants, gradient, scale, arguments);
-            }
-            Gradient::Sparse(values, SparseRows { tokens, order }) => {
-                let (tokens, tokens_offset) = Binding::with_offset(&tokens);
-                let (order, order_offset) = Binding::with_offset(&order);
-                for (index, shard) in gpu.shards(&self.tensors[0]).into_iter().enumerate() {
-                    let mut bindings = self.shard_bindings(gpu, index);
-                    bindings.extend([
-                        Binding::whole(&values),
-                        Binding::whole(&scale),
-                        tokens,
-                        order,
-                    ]);
-                    let sizes = UpdateSizes {
-                        count: to_u32(values.rows()),
-                        columns: to_u32(values.columns()),
-                        tokens_offset,
-                        order_offset,
-                        first_row: to_u32(shard.rows.start),
-                        end_row: to_u32(shard.rows.end),
-                    };
-                    gpu.launch(
-                        sparse,
-                        constants,
-                        &bindings,
-                        &arguments(sizes),
-                        workgroups(values.rows(), 1),
-                    );
-                }
-            }
-        }
-    }
-
-    /// As [`Self::on_gpu`], for a state that decays. The entry point for sparse gradients prescales
-    /// the gradient; the dense one uses no gradient if the override `GRADIENT` is false.
-    pub(super) fn decaying_state_on_gpu<A: Arguments>(
-        &self,
-        gpu: &mut Gpu,
-        shaders: [&'static Shader; 2],
-        constants: &[(&'static str, f64)],
-        scale: Tensor,
-        arguments: impl Fn(UpdateSizes) -> A,
-    ) {
-        self.on_gpu(gpu, shaders, constants, scale, &arguments);
-        if let Gradient::Sparse(values, _) = self.gradient {
-            let constants = [constants, &[("GRADIENT", 0.0)]].concat();
-            self.all_rows_on_gpu(
-                gpu,
-                shaders[0],
-                &constants,
-                |_, _| Binding::whole(&values),
-                scale,
-                arguments,
-            );
-        }
-    }
-
-    /// Launches the dense entry point on every shard. `gradient` returns the binding of a shard's
-    /// gradient.
-    fn all_rows_on_gpu<A: Arguments>(
-        &self,
-        gpu: &mut Gpu,
-        dense: &'static Shader,
-        constants: &[(&'static str, f64)],
-        gradient: impl Fn(&Gpu, usize) -> Binding,
-        scale: Tensor,
-        arguments: impl Fn(UpdateSizes) -> A,
-    ) {
-        for (index, Shard { rows, tensor }) in gpu.shards(&self.tensors[0]).into_iter().enumerate()
-        {
-            let mut bindings = self.shard_bindings(gpu, index);
-            bindings.extend([gradient(gpu, index), Binding::whole(&scale)]);
-            let sizes = UpdateSizes {
-                count: to_u32(tensor.len()),
-                columns: to_u32(tensor.columns()),
-                tokens_offset: 0,
-                order_offset: 0,
-                first_row: to_u32(rows.start),
-                end_row: to_u32(rows.end),
-            };
-            gpu.launch(
-                dense,
-                constants,
-                &bindings,
-                &arguments(sizes),
-                workgroups(tensor.len(), 256),
-            );
-        }
-    }
-
-    /// The tensors' shards with the given index.
-    fn shard_bindings(&self, gpu: &Gpu, shard: usize) -> Vec<Binding> {
-        self.tensors
-            .iter()
-            .map(|tensor| Binding::whole(&gpu.shards(tensor)[shard].tensor))
-            .collect()
     }
 }

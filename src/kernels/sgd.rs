@@ -2,8 +2,10 @@
 
 pub(super) mod cases;
 
-use super::rows::{Gradient, RowwiseUpdate};
-use crate::device::{Access, Arguments as _, Cpu, Gpu, Kernel, Shader, arguments};
+use super::rows::{
+    Gradient, RowwiseUpdate, Update, UpdateParts, Updates, optimizer_shader, optimizer_source,
+};
+use crate::device::{Access, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// `parameter -= rate * scale * gradient`.
@@ -19,16 +21,6 @@ pub struct Sgd {
     pub rate: f32,
 }
 
-arguments! {
-    count: u32,
-    columns: u32,
-    tokens_offset: u32,
-    order_offset: u32,
-    first_row: u32,
-    end_row: u32,
-    rate: f32,
-}
-
 const BINDINGS: &[(&str, Access)] = &[
     ("parameter", Access::Write),
     ("gradient", Access::Read),
@@ -36,14 +28,29 @@ const BINDINGS: &[(&str, Access)] = &[
     ("tokens", Access::Read),
     ("order", Access::Read),
 ];
-pub(super) static DENSE: Shader = Shader {
-    stem: "sgd",
-    source: include_str!("../../shaders/sgd.wgsl"),
-    entry_point: "dense",
-    bindings: BINDINGS.split_at(3).0,
-    arguments: Arguments::FIELDS,
-    enables: "",
-    trusted: false,
+pub(super) static DENSE: Shader = optimizer_shader(
+    "sgd",
+    optimizer_source!("sgd.wgsl", "update_two.wgsl"),
+    BINDINGS.split_at(3).0,
+);
+const THREE_BINDINGS: &[(&str, Access)] = &[
+    ("parameter", Access::Write),
+    ("gradient", Access::Read),
+    ("scale", Access::Read),
+    ("parameter_1", Access::Write),
+    ("gradient_1", Access::Read),
+    ("parameter_2", Access::Write),
+    ("gradient_2", Access::Read),
+];
+pub(super) static DENSE_2: Shader = Shader {
+    entry_point: "dense_2",
+    bindings: THREE_BINDINGS.split_at(5).0,
+    ..DENSE
+};
+pub(super) static DENSE_3: Shader = Shader {
+    entry_point: "dense_3",
+    bindings: THREE_BINDINGS,
+    ..DENSE
 };
 pub(super) static SPARSE: Shader = Shader {
     entry_point: "sparse",
@@ -75,18 +82,23 @@ impl Kernel for Sgd {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let update = RowwiseUpdate {
+        Updates(std::slice::from_ref(self)).on_gpu(gpu);
+    }
+}
+
+impl Update for Sgd {
+    const DENSE: &'static [&'static Shader] = &[&DENSE, &DENSE_2, &DENSE_3];
+    const SPARSE: &'static Shader = &SPARSE;
+    const DECAYS: bool = false;
+
+    fn parts(&self) -> UpdateParts {
+        UpdateParts {
+            tensors: vec![self.parameter],
             gradient: self.gradient,
-            tensors: [self.parameter],
-        };
-        update.on_gpu(gpu, [&DENSE, &SPARSE], &[], self.scale, |sizes| Arguments {
-            count: sizes.count,
-            columns: sizes.columns,
-            tokens_offset: sizes.tokens_offset,
-            order_offset: sizes.order_offset,
-            first_row: sizes.first_row,
-            end_row: sizes.end_row,
+            scale: self.scale,
             rate: self.rate,
-        });
+            sqrt_correction: 1.0,
+            constant: None,
+        }
     }
 }

@@ -18,28 +18,36 @@ pub struct SumRows {
     pub values: Tensor,
     /// `[1, columns]`.
     pub output: Tensor,
+    /// `[1, columns]`, overwritten with the same values as the output.
+    pub copy: Option<Tensor>,
     /// Whether to add the sums to the output instead of replacing it.
     pub accumulate: bool,
 }
 
-arguments! { rows: u32, columns: u32, values_offset: u32, output_offset: u32 }
+arguments! {
+    rows: u32,
+    columns: u32,
+    values_offset: u32,
+    output_offset: u32,
+    copy_offset: u32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "sum_rows",
     source: include_str!("../../shaders/sum_rows.wgsl"),
     entry_point: "main",
-    bindings: &[("values", Access::Read), ("output", Access::Write)],
+    bindings: &[
+        ("values", Access::Read),
+        ("output", Access::Write),
+        ("output_copy", Access::Write),
+    ],
     arguments: Arguments::FIELDS,
     enables: "",
     trusted: false,
 };
 
-impl Kernel for SumRows {
-    fn name(&self) -> &'static str {
-        SHADER.stem
-    }
-
-    fn on_cpu(&self, cpu: &Cpu) {
+impl SumRows {
+    fn sums_on_cpu(&self, cpu: &Cpu) {
         let values = cpu.read(&self.values);
         let mut output = cpu.write(&self.output);
         if !self.accumulate {
@@ -61,21 +69,42 @@ impl Kernel for SumRows {
             .collect();
         add_rows(&sums.concat(), &mut output);
     }
+}
+
+impl Kernel for SumRows {
+    fn name(&self) -> &'static str {
+        SHADER.stem
+    }
+
+    fn on_cpu(&self, cpu: &Cpu) {
+        self.sums_on_cpu(cpu);
+        if let Some(copy) = &self.copy {
+            cpu.copy(&self.output, copy);
+        }
+    }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let (values, values_offset) = Binding::with_offset(&self.values);
         let (output, output_offset) = Binding::with_offset(&self.output);
+        // Without a copy, the third binding is not written.
+        let (copy, copy_offset) = self
+            .copy
+            .map_or_else(|| (gpu.scratch(), 0), |copy| Binding::with_offset(&copy));
         let rows = self.values.rows();
         let columns = self.values.columns();
         gpu.launch_work(
             &SHADER,
-            &[("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
-            &[values, output],
+            &[
+                ("ACCUMULATE", f64::from(u8::from(self.accumulate))),
+                ("COPY", f64::from(u8::from(self.copy.is_some()))),
+            ],
+            &[values, output, copy],
             &Arguments {
                 rows: to_u32(rows),
                 columns: to_u32(columns),
                 values_offset,
                 output_offset,
+                copy_offset,
             },
             workgroups(columns, 16),
             self.values.len() as u64 * OPERATIONS_PER_ACCESS,

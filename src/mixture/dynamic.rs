@@ -10,7 +10,8 @@ use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    Adagrad, AddSquares, Average, ClipGradNorm, CopyValues, PARTIAL_SUMS, Sgd, Summand, Sums,
+    Adagrad, AddSquares, Average, ClipGradNorm, CopyValues, Gradient, PARTIAL_SUMS, Sgd, Summand,
+    Sums, Updates,
 };
 use crate::model::{Model, Window, Workspace};
 use crate::tensor::Tensor;
@@ -183,39 +184,51 @@ impl DynamicLearner {
             summands: &Summand::squares(&gradients).collect::<Vec<_>>(),
             partial: self.partial,
             output: self.squares,
+            clip: Some(ClipGradNorm {
+                maximum: MAX_GRAD_NORM,
+                scale: self.scale,
+            }),
         });
-        device.run(&ClipGradNorm {
-            squares: self.squares,
-            maximum: MAX_GRAD_NORM,
-            scale: self.scale,
-        });
-        let parameters = model.parameters();
-        for (index, &gradient) in gradients.iter().enumerate() {
-            let parameter = parameters.tensors()[index];
-            match &self.statistics {
-                Some(squares) => device.run(&Adagrad {
-                    parameter,
-                    squares: squares[index],
-                    gradient,
-                    scale: self.scale,
-                    rate: self.rate,
-                }),
-                None => device.run(&Sgd {
-                    parameter,
-                    gradient,
-                    scale: self.scale,
-                    rate: self.rate,
-                }),
-            }
-            if let Some(decay) = &self.decay {
+        let parameters = model.parameters().tensors();
+        self.update(device, parameters, &gradients);
+        if let Some(decay) = &self.decay {
+            for (&average, &values) in parameters.iter().zip(&decay.initial) {
                 device.run(&Average {
-                    average: parameter,
-                    values: decay.initial[index],
+                    average,
+                    values,
                     weight: decay.fraction,
                 });
             }
         }
         device.submit();
+    }
+
+    /// Updates the parameters: by SGD, or scaled by the statistics if there are any.
+    fn update(&self, device: &mut Device, parameters: &[Tensor], gradients: &[Gradient]) {
+        let Self { scale, rate, .. } = *self;
+        let pairs = parameters.iter().zip(gradients);
+        match &self.statistics {
+            Some(squares) => {
+                let updates = pairs.zip(squares);
+                let updates = updates.map(|((&parameter, &gradient), &squares)| Adagrad {
+                    parameter,
+                    squares,
+                    gradient,
+                    scale,
+                    rate,
+                });
+                device.run(&Updates(&updates.collect::<Vec<_>>()));
+            }
+            None => {
+                let updates = pairs.map(|(&parameter, &gradient)| Sgd {
+                    parameter,
+                    gradient,
+                    scale,
+                    rate,
+                });
+                device.run(&Updates(&updates.collect::<Vec<_>>()));
+            }
+        }
     }
 }
 

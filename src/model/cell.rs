@@ -59,7 +59,7 @@ pub trait Cell: Debug + Send + Sync {
 pub struct RecurrentParameters {
     /// `[G*H, H]`.
     pub weight: Tensor,
-    /// `[1, G*H]`.
+    /// `[1, G*H]`: the recurrent bias, if there is one and it is not added to z.
     pub bias: Option<Tensor>,
     /// `[1, H]` each: the parameters of [`CellKind::unit_parameters`], in that order.
     pub units: Vec<Tensor>,
@@ -92,6 +92,8 @@ pub struct CellKind {
     pub has_activation: bool,
     /// The index of the gate that decides what is kept, if there is one.
     pub forget_gate: Option<usize>,
+    /// Whether the recurrent bias is added to z, as the input's is. Otherwise the cell uses it.
+    pub adds_recurrent_bias: bool,
     /// Whether layers have biases by default.
     pub bias: bool,
     /// The default initial state.

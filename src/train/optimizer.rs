@@ -1,7 +1,7 @@
 //! The optimizers: the state that each keeps per parameter, and its update.
 
 use crate::device::Device;
-use crate::kernels::{Adagrad, Adam, Gradient, Momentum, Rmsprop, Sgd};
+use crate::kernels::{Adagrad, Adam, Gradient, Momentum, Rmsprop, Sgd, Update, Updates};
 use crate::tensor::Tensor;
 
 /// The arguments of one parameter's update.
@@ -31,8 +31,8 @@ pub struct OptimizerKind {
     pub description: &'static str,
     /// The names of the state tensors it keeps for every parameter, in alphabetical order.
     pub state: &'static [&'static str],
-    /// Updates a parameter.
-    pub update: fn(&mut Device, ParameterUpdate<'_>),
+    /// Updates parameters.
+    pub update: fn(&mut Device, &[ParameterUpdate<'_>]),
 }
 
 /// All optimizers.
@@ -66,13 +66,13 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
         name: "momentum",
         description: "momentum of 0.9, as in PyTorch's SGD",
         state: &["velocity"],
-        update: |device, update| momentum(device, update, false),
+        update: |device, updates| momentum(device, updates, false),
     },
     OptimizerKind {
         name: "nesterov",
         description: "Nesterov momentum of 0.9 (Nesterov 1983, Sutskever 2013)",
         state: &["velocity"],
-        update: |device, update| momentum(device, update, true),
+        update: |device, updates| momentum(device, updates, true),
     },
     OptimizerKind {
         name: "rmsprop",
@@ -82,8 +82,18 @@ pub static OPTIMIZERS: &[OptimizerKind] = &[
     },
 ];
 
-fn sgd(device: &mut Device, update: ParameterUpdate<'_>) {
-    device.run(&Sgd {
+/// Runs the kernels of all updates together.
+fn run<U: Update>(
+    device: &mut Device,
+    updates: &[ParameterUpdate<'_>],
+    kernel: impl Fn(&ParameterUpdate<'_>) -> U,
+) {
+    let kernels: Vec<U> = updates.iter().map(kernel).collect();
+    device.run(&Updates(&kernels));
+}
+
+fn sgd(device: &mut Device, updates: &[ParameterUpdate<'_>]) {
+    run(device, updates, |update| Sgd {
         parameter: update.parameter,
         gradient: update.gradient,
         scale: update.scale,
@@ -91,8 +101,8 @@ fn sgd(device: &mut Device, update: ParameterUpdate<'_>) {
     });
 }
 
-fn adagrad(device: &mut Device, update: ParameterUpdate<'_>) {
-    device.run(&Adagrad {
+fn adagrad(device: &mut Device, updates: &[ParameterUpdate<'_>]) {
+    run(device, updates, |update| Adagrad {
         parameter: update.parameter,
         squares: update.state[0],
         gradient: update.gradient,
@@ -101,8 +111,8 @@ fn adagrad(device: &mut Device, update: ParameterUpdate<'_>) {
     });
 }
 
-fn adam(device: &mut Device, update: ParameterUpdate<'_>) {
-    device.run(&Adam {
+fn adam(device: &mut Device, updates: &[ParameterUpdate<'_>]) {
+    run(device, updates, |update| Adam {
         parameter: update.parameter,
         first: update.state[0],
         second: update.state[1],
@@ -113,8 +123,8 @@ fn adam(device: &mut Device, update: ParameterUpdate<'_>) {
     });
 }
 
-fn momentum(device: &mut Device, update: ParameterUpdate<'_>, nesterov: bool) {
-    device.run(&Momentum {
+fn momentum(device: &mut Device, updates: &[ParameterUpdate<'_>], nesterov: bool) {
+    run(device, updates, |update| Momentum {
         parameter: update.parameter,
         velocity: update.state[0],
         gradient: update.gradient,
@@ -124,8 +134,8 @@ fn momentum(device: &mut Device, update: ParameterUpdate<'_>, nesterov: bool) {
     });
 }
 
-fn rmsprop(device: &mut Device, update: ParameterUpdate<'_>) {
-    device.run(&Rmsprop {
+fn rmsprop(device: &mut Device, updates: &[ParameterUpdate<'_>]) {
+    run(device, updates, |update| Rmsprop {
         parameter: update.parameter,
         squares: update.state[0],
         gradient: update.gradient,

@@ -3,7 +3,7 @@
 
 use crate::device::{Device, Download};
 use crate::error::Result;
-use crate::kernels::{Gradient, PARTIAL_SUMS, Summand, Sums};
+use crate::kernels::{ClipGradNorm, Gradient, PARTIAL_SUMS, Summand, Sums};
 use crate::tensor::Tensor;
 
 /// The most steps whose metrics are downloaded together.
@@ -55,13 +55,15 @@ impl StepMetrics {
         })
     }
 
-    /// Reduces a step's losses and gradients into the record with this index in the group.
+    /// Reduces a step's losses and gradients into the record with this index in the group, and
+    /// computes the factor that clips the gradients if `clip` is given.
     pub(super) fn write(
         &self,
         device: &mut Device,
         index: usize,
         losses: Tensor,
         gradients: &[Gradient],
+        clip: Option<ClipGradNorm>,
     ) {
         let losses = Summand {
             values: losses,
@@ -72,12 +74,8 @@ impl StepMetrics {
             summands: &summands.collect::<Vec<_>>(),
             partial: self.partial,
             output: self.row(index),
+            clip,
         });
-    }
-
-    /// The sums of squares of the gradients in a record: `[1, parameters]`.
-    pub(super) fn squares(&self, index: usize) -> Tensor {
-        self.row(index).tail(1)
     }
 
     fn row(&self, index: usize) -> Tensor {

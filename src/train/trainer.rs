@@ -51,8 +51,8 @@ pub struct Trainer<'a> {
     accumulator: Option<Accumulator>,
     /// Present if the recipe may average weights.
     averager: Option<Averager>,
-    /// The factor by which [`ClipGradNorm`](crate::kernels::ClipGradNorm) scales all gradients of
-    /// an update; 1 if gradients are not clipped.
+    /// The factor of [`ClipGradNorm`](crate::kernels::ClipGradNorm) for all gradients of an update;
+    /// 1 if gradients are not clipped.
     gradient_scale: Tensor,
     kept: KeptWeights,
     progress: Progress,

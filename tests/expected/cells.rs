@@ -78,6 +78,21 @@ impl WindowCase {
         }
     }
 
+    /// `[(T+2)*B, H]`: states, of which slot 0 holds those that are carried in the last slot.
+    fn slots(&self, run: &Outcome, name: &str) -> Vec<f64> {
+        let mut states = floats(run, name);
+        let last = states.len() - self.batch * self.size;
+        states.copy_within(last.., 0);
+        states
+    }
+
+    /// Copies the states at which the next window starts to the last slot.
+    fn carry(&self, case: GatedCase, states: &mut [f64]) {
+        let slot = self.batch * self.size;
+        let next = case.advance() * slot;
+        states.copy_within(next..next + slot, states.len() - slot);
+    }
+
     /// `W state`, G*H values.
     fn forward(&self, state: &[f64]) -> Vec<f64> {
         self.weight
@@ -128,8 +143,8 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
     let window = WindowCase::new(case, run);
     let (size, batch) = (window.size, window.batch);
     let mut gates = floats(run, "gates");
-    let mut cells = floats(run, "cells");
-    let mut states = floats(run, "states");
+    let mut cells = window.slots(run, "cells");
+    let mut states = window.slots(run, "states");
     let mut previous = Vec::new();
     for row in 0..window.rows {
         let (h, c) = (window.used(&states, row), window.used(&cells, row));
@@ -146,6 +161,8 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
         }
         previous.extend(h);
     }
+    window.carry(case, &mut cells);
+    window.carry(case, &mut states);
     let mut expected = vec![("gates", gates), ("cells", cells), ("states", states)];
     if case.reset {
         expected.push(("previous", previous));
@@ -191,7 +208,7 @@ fn gru_forward(case: GatedCase, run: &Outcome) -> Expected {
     let window = WindowCase::new(case, run);
     let (size, batch) = (window.size, window.batch);
     let mut gates = floats(run, "gates");
-    let mut states = floats(run, "states");
+    let mut states = window.slots(run, "states");
     let bias = run.floats("bias").map_or_else(
         || vec![0.0; 3 * size],
         |values| values.iter().copied().map(f64::from).collect(),
@@ -214,6 +231,7 @@ fn gru_forward(case: GatedCase, run: &Outcome) -> Expected {
         recurrent.extend(product);
         previous.extend(h);
     }
+    window.carry(case, &mut states);
     let mut expected = vec![
         ("gates", gates),
         ("recurrent", recurrent),

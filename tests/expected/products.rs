@@ -64,7 +64,11 @@ impl Expectation for SumRowsCase {
         };
         let sums = reference::column_sums(&floats(run, "values"), self.columns);
         reference::add_bias(&mut output, &sums);
-        vec![("output", output)]
+        let mut expected = vec![("output", output.clone())];
+        if self.copy {
+            expected.push(("copy", output));
+        }
+        expected
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {

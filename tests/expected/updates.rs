@@ -1,7 +1,8 @@
 //! The equations of optimisers, and of kernels that add gradients.
 
 use elman::kernels::cases::{
-    AdagradCase, AdamCase, AddCase, MomentumCase, Outcome, RATE, RmspropCase, SgdCase, UpdateCase,
+    AdagradCase, AdamCase, AddCase, FIRST_MOMENTS, GRADIENTS, MomentumCase, Outcome, PARAMETERS,
+    RmspropCase, SECOND_MOMENTS, SQUARES, SgdCase, UpdateCase, VELOCITIES,
 };
 
 use super::super::compare::Tolerance;
@@ -9,11 +10,6 @@ use super::super::reference::kernels as reference;
 use super::super::reference::optimizers;
 use super::tables::first_occurrences;
 use super::{Expectation, Expected, ROUNDED, bits, floats};
-
-/// The learning rate in f64.
-fn rate() -> f64 {
-    f64::from(RATE)
-}
 
 /// The input `gradient` as a dense one.
 fn dense_gradient(update: UpdateCase, run: &Outcome) -> Vec<f64> {
@@ -29,14 +25,38 @@ fn dense_gradient(update: UpdateCase, run: &Outcome) -> Vec<f64> {
     gradient
 }
 
-/// The gradient times its scale.
-fn scaled_gradient(update: UpdateCase, run: &Outcome) -> Vec<f64> {
+/// The gradient of a parameter times its scale.
+fn scaled_gradient(update: UpdateCase, index: usize, run: &Outcome) -> Vec<f64> {
     let scale = floats(run, "scale")[0];
-    let mut gradient = dense_gradient(update, run);
+    let mut gradient = match index {
+        0 => dense_gradient(update, run),
+        _ => floats(run, GRADIENTS[index]),
+    };
     for g in &mut gradient {
         *g *= scale;
     }
     gradient
+}
+
+/// Every parameter with its `S` states, whose names `states` has, after `step`. It updates them
+/// given the gradient and the rate.
+fn updated<const S: usize>(
+    update: UpdateCase,
+    run: &Outcome,
+    states: [[&'static str; 5]; S],
+    step: impl Fn(&mut Vec<f64>, &mut [Vec<f64>; S], &[f64], f64),
+) -> Expected {
+    let mut expected = Vec::new();
+    for index in update.indices() {
+        let mut parameter = floats(run, PARAMETERS[index]);
+        let mut values = states.map(|names| floats(run, names[index]));
+        let gradient = scaled_gradient(update, index, run);
+        let rate = f64::from(UpdateCase::rate(index));
+        step(&mut parameter, &mut values, &gradient, rate);
+        expected.push((PARAMETERS[index], parameter));
+        expected.extend(states.map(|names| names[index]).into_iter().zip(values));
+    }
+    expected
 }
 
 impl Expectation for AddCase {
@@ -59,10 +79,9 @@ impl Expectation for AddCase {
 
 impl Expectation for SgdCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        let mut parameter = floats(run, "parameter");
-        let gradient = scaled_gradient(self.0, run);
-        optimizers::sgd(&mut parameter, &gradient, rate());
-        vec![("parameter", parameter)]
+        updated(self.0, run, [], |parameter, [], gradient, rate| {
+            optimizers::sgd(parameter, gradient, rate);
+        })
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
@@ -72,11 +91,14 @@ impl Expectation for SgdCase {
 
 impl Expectation for AdagradCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        let mut parameter = floats(run, "parameter");
-        let mut squares = floats(run, "squares");
-        let gradient = scaled_gradient(self.0, run);
-        optimizers::adagrad(&mut parameter, &gradient, &mut squares, rate());
-        vec![("parameter", parameter), ("squares", squares)]
+        updated(
+            self.0,
+            run,
+            [SQUARES],
+            |parameter, [squares], gradient, rate| {
+                optimizers::adagrad(parameter, gradient, squares, rate);
+            },
+        )
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
@@ -86,23 +108,16 @@ impl Expectation for AdagradCase {
 
 impl Expectation for AdamCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        let mut parameter = floats(run, "parameter");
-        let mut first = floats(run, "first");
-        let mut second = floats(run, "second");
-        let gradient = scaled_gradient(self.update, run);
-        optimizers::adam(
-            &mut parameter,
-            &gradient,
-            &mut first,
-            &mut second,
-            i32::try_from(self.step).expect("a case's step is small"),
-            rate(),
-        );
-        vec![
-            ("parameter", parameter),
-            ("first", first),
-            ("second", second),
-        ]
+        let states = [FIRST_MOMENTS, SECOND_MOMENTS];
+        let number = i32::try_from(self.step).expect("a case's step is small");
+        updated(
+            self.update,
+            run,
+            states,
+            |parameter, [first, second], gradient, rate| {
+                optimizers::adam(parameter, gradient, first, second, number, rate);
+            },
+        )
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
@@ -112,17 +127,15 @@ impl Expectation for AdamCase {
 
 impl Expectation for MomentumCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        let mut parameter = floats(run, "parameter");
-        let mut velocity = floats(run, "velocity");
-        let gradient = scaled_gradient(self.update, run);
-        optimizers::momentum(
-            &mut parameter,
-            &gradient,
-            &mut velocity,
-            self.nesterov,
-            rate(),
-        );
-        vec![("parameter", parameter), ("velocity", velocity)]
+        let states = [VELOCITIES];
+        updated(
+            self.update,
+            run,
+            states,
+            |parameter, [velocity], gradient, rate| {
+                optimizers::momentum(parameter, gradient, velocity, self.nesterov, rate);
+            },
+        )
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
@@ -132,11 +145,14 @@ impl Expectation for MomentumCase {
 
 impl Expectation for RmspropCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        let mut parameter = floats(run, "parameter");
-        let mut squares = floats(run, "squares");
-        let gradient = scaled_gradient(self.0, run);
-        optimizers::rmsprop(&mut parameter, &gradient, &mut squares, rate());
-        vec![("parameter", parameter), ("squares", squares)]
+        updated(
+            self.0,
+            run,
+            [SQUARES],
+            |parameter, [squares], gradient, rate| {
+                optimizers::rmsprop(parameter, gradient, squares, rate);
+            },
+        )
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {

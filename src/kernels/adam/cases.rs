@@ -4,7 +4,10 @@ use std::fmt;
 
 use super::Adam;
 use crate::error::Result;
-use crate::kernels::cases::{Cases, Harness, KernelCase, Place, RATE, Tolerance, UpdateCase, list};
+use crate::kernels::Updates;
+use crate::kernels::cases::{
+    Cases, FIRST_MOMENTS, Harness, KernelCase, SECOND_MOMENTS, Tolerance, UpdateCase, list,
+};
 
 /// The parameter, the form of its gradient, and the update's number for [`Adam`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +21,7 @@ pub struct AdamCase {
 /// Dense gradients and gradients by rows: the first update and a later one; then one at which the
 /// corrections of both means are 1.
 pub(in crate::kernels) fn all() -> Cases {
-    let updates = UpdateCase::all();
+    let updates = UpdateCase::with_others();
     let mut all = Vec::new();
     for &update in &updates {
         all.extend([1, 7].map(|step| AdamCase { update, step }));
@@ -32,22 +35,23 @@ pub(in crate::kernels) fn all() -> Cases {
 
 impl KernelCase for AdamCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let update = self.update.tensors(harness)?;
-        let shape = self.update.shape();
-        let means = self.update.state_values(harness);
-        // The square of a mean is at most the mean of squares.
-        let squares = means.iter().map(|mean| mean * mean * 1.5).collect();
-        let first = harness.in_place("first", Place::Whole, shape, means)?;
-        let second = harness.in_place("second", Place::Whole, shape, squares)?;
-        harness.run(&Adam {
-            parameter: update.parameter,
-            first,
-            second,
-            gradient: update.gradient,
-            scale: update.scale,
-            rate: RATE,
-            step: self.step,
-        });
+        let tensors = self.update.tensors(harness)?;
+        let mut updates = Vec::new();
+        for (index, update) in tensors.into_iter().enumerate() {
+            let means = self.update.state_values(harness, index);
+            // The square of a mean is at most the mean of squares.
+            let squares = means.iter().map(|mean| mean * mean * 1.5).collect();
+            updates.push(Adam {
+                parameter: update.parameter,
+                first: self.update.state(harness, FIRST_MOMENTS, index, means)?,
+                second: self.update.state(harness, SECOND_MOMENTS, index, squares)?,
+                gradient: update.gradient,
+                scale: update.scale,
+                rate: update.rate,
+                step: self.step,
+            });
+        }
+        harness.run(&Updates(&updates));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::{
     option,
 };
 use crate::error::Result;
-use crate::kernels::{RecurrentSchedule, Reset};
+use crate::kernels::{Carried, RecurrentSchedule, Reset};
 use crate::tensor::Tensor;
 
 use Place::Whole;
@@ -107,13 +107,29 @@ impl GatedCase {
         values
     }
 
-    /// `[(T+1)*B, H]`: states of which the kernel reads the first B rows and overwrites the others.
+    /// The steps from the start of the window to that of the next one.
+    pub fn advance(&self) -> usize {
+        advance(self.time_steps)
+    }
+
+    /// `[(T+1)*B, H]`: states that the kernel overwrites, and `[B, H]`: the carried states behind
+    /// them, which it reads and replaces.
     pub(in crate::kernels) fn states(
         &self,
         harness: &mut Harness<'_>,
         name: &'static str,
-    ) -> Result<Tensor> {
-        harness.random_in_place(name, Whole, [self.rows() + self.batch, self.hidden_size])
+    ) -> Result<[Tensor; 2]> {
+        let shape = [self.rows() + 2 * self.batch, self.hidden_size];
+        let all = harness.random_in_place(name, Whole, shape)?;
+        Ok(with_carried(all, self.batch))
+    }
+
+    /// The carried states of a window.
+    pub(in crate::kernels) fn carried<const S: usize>(&self, states: [Tensor; S]) -> Carried<S> {
+        Carried {
+            states,
+            advance: self.advance(),
+        }
     }
 
     /// Where streams are reset.
@@ -138,6 +154,17 @@ impl GatedCase {
             relative: 2.0 * TRANSCENDENTAL,
         }
     }
+}
+
+/// A number of steps after which the next window starts: all, or two thirds of three or more.
+pub(in crate::kernels) fn advance(time_steps: usize) -> usize {
+    time_steps - time_steps / 3
+}
+
+/// A buffer of states without its last slot of `batch` rows, and this slot.
+pub(in crate::kernels) fn with_carried(states: Tensor, batch: usize) -> [Tensor; 2] {
+    let end = states.rows() - batch;
+    [0..end, end..states.rows()].map(|rows| states.slice_rows(rows))
 }
 
 /// Where streams are reset in a window of `rows` × `hidden_size` states: the tokens, the boundary

@@ -28,7 +28,8 @@ impl GruCase {
         let inputs = harness.uniform(rows * 3 * size, self.0.bound);
         let gates = harness.in_place("gates", Whole, [rows, 3 * size], inputs)?;
         let recurrent = harness.output("recurrent", Whole, [rows, 3 * size])?;
-        let states = self.0.states(harness, "states")?;
+        let [states, carried] = self.0.states(harness, "states")?;
+        let carried = self.0.carried([carried]);
         let weight_t = harness.scratch("weight_t", [size, 3 * size])?;
         // With a bias where the number of streams is odd.
         let bias = if self.0.batch % 2 == 1 {
@@ -41,6 +42,7 @@ impl GruCase {
             gates,
             recurrent,
             states,
+            carried,
             weight,
             weight_t,
             bias,

@@ -68,6 +68,7 @@ fn forward_rows(
 pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
     let reset = &kernel.reset;
     let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
+    kernel.carried.load_on_cpu(cpu, [kernel.states]);
     let work = WorkSplit::new(cpu, batch, size);
     let transposed = transpose_weight(cpu, kernel.weight, kernel.weight_t, time_steps);
     let weight = cpu.read(if transposed {
@@ -88,13 +89,13 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
     let bias = &bias[..];
     let mut gates = cpu.write(&kernel.gates);
     let mut recurrent = cpu.write(&kernel.recurrent);
-    let mut states = cpu.write(&kernel.states);
+    let mut all_states = cpu.write(&kernel.states);
     let mut previous = cpu.write(&reset.previous);
     let groups = work
         .split(&mut gates, GATES * size)
         .into_par_iter()
         .zip(work.split(&mut recurrent, GATES * size))
-        .zip(work.split(&mut states, size))
+        .zip(work.split(&mut all_states, size))
         .zip(work.split_previous(reset, &mut previous, size));
     groups.enumerate().for_each(
         |(group, (((gates, recurrent), mut states), mut previous))| {
@@ -125,6 +126,8 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
             }
         },
     );
+    drop(all_states);
+    kernel.carried.store_on_cpu(cpu, [kernel.states]);
 }
 
 /// Replaces a stream's gate activations and recurrent pre-activations by their gradients. `carried`

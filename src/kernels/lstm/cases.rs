@@ -27,14 +27,16 @@ impl LstmCase {
         let weight = recurrent_weight(harness, 4, size)?;
         let inputs = harness.uniform(rows * 4 * size, self.0.bound);
         let gates = harness.in_place("gates", Whole, [rows, 4 * size], inputs)?;
-        let cells = self.0.states(harness, "cells")?;
-        let states = self.0.states(harness, "states")?;
+        let [cells, carried_cells] = self.0.states(harness, "cells")?;
+        let [states, carried_states] = self.0.states(harness, "states")?;
+        let carried = self.0.carried([carried_states, carried_cells]);
         let weight_t = harness.scratch("weight_t", [size, 4 * size])?;
         let reset = self.0.reset(harness)?;
         harness.run(&LstmForward {
             gates,
             cells,
             states,
+            carried,
             weight,
             weight_t,
             reset,

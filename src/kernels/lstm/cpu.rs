@@ -116,6 +116,7 @@ impl<'a> CellResets<'a> {
 pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
     let reset = &kernel.reset;
     let [batch, size, time_steps] = kernel.sizes();
+    kernel.carried.load_on_cpu(cpu, kernel.buffers());
     let work = WorkSplit::new(cpu, batch, size);
     let transposed = transpose_weight(cpu, kernel.weight, kernel.weight_t, time_steps);
     let weight = cpu.read(if transposed {
@@ -136,14 +137,14 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
         initial_cell: &vec![reset.initial; size],
     };
     let mut gates = cpu.write(&kernel.gates);
-    let mut cells = cpu.write(&kernel.cells);
-    let mut states = cpu.write(&kernel.states);
+    let mut all_cells = cpu.write(&kernel.cells);
+    let mut all_states = cpu.write(&kernel.states);
     let mut previous = cpu.write(&reset.previous);
     let groups = work
         .split(&mut gates, GATES * size)
         .into_par_iter()
-        .zip(work.split(&mut cells, size))
-        .zip(work.split(&mut states, size))
+        .zip(work.split(&mut all_cells, size))
+        .zip(work.split(&mut all_states, size))
         .zip(work.split_previous(reset, &mut previous, size));
     groups.enumerate().for_each(
         |(group, (((gates, mut cells), mut states), mut previous))| {
@@ -186,6 +187,8 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
             }
         },
     );
+    drop((all_states, all_cells));
+    kernel.carried.store_on_cpu(cpu, kernel.buffers());
 }
 
 /// The tensors that the backward pass reads.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::Momentum;
 use crate::error::Result;
+use crate::kernels::Updates;
 use crate::kernels::cases::{
-    Cases, Harness, KernelCase, Place, RATE, Tolerance, UpdateCase, list, option,
+    Cases, Harness, KernelCase, Tolerance, UpdateCase, VELOCITIES, list, option,
 };
 
 /// The parameter, the form of its gradient, and the kind of momentum for [`Momentum`].
@@ -20,7 +21,7 @@ pub struct MomentumCase {
 /// Dense gradients and gradients by rows, with both kinds of momentum.
 pub(in crate::kernels) fn all() -> Cases {
     let mut all = Vec::new();
-    for update in UpdateCase::all() {
+    for update in UpdateCase::with_others() {
         all.extend([false, true].map(|nesterov| MomentumCase { update, nesterov }));
     }
     list(all)
@@ -28,17 +29,20 @@ pub(in crate::kernels) fn all() -> Cases {
 
 impl KernelCase for MomentumCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let update = self.update.tensors(harness)?;
-        let values = self.update.state_values(harness);
-        let velocity = harness.in_place("velocity", Place::Whole, self.update.shape(), values)?;
-        harness.run(&Momentum {
-            parameter: update.parameter,
-            velocity,
-            gradient: update.gradient,
-            scale: update.scale,
-            rate: RATE,
-            nesterov: self.nesterov,
-        });
+        let tensors = self.update.tensors(harness)?;
+        let mut updates = Vec::new();
+        for (index, update) in tensors.into_iter().enumerate() {
+            let values = self.update.state_values(harness, index);
+            updates.push(Momentum {
+                parameter: update.parameter,
+                velocity: self.update.state(harness, VELOCITIES, index, values)?,
+                gradient: update.gradient,
+                scale: update.scale,
+                rate: update.rate,
+                nesterov: self.nesterov,
+            });
+        }
+        harness.run(&Updates(&updates));
         Ok(())
     }
 

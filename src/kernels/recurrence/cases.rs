@@ -5,12 +5,12 @@ use std::fmt;
 use super::{RecurrenceBackward, RecurrenceForward};
 use crate::error::Result;
 use crate::kernels::activation::cases::outputs_of;
-use crate::kernels::cases::gated::{recurrent_weight, reset};
+use crate::kernels::cases::gated::{advance, recurrent_weight, reset, with_carried};
 use crate::kernels::cases::{
     Cases, Direction, EPSILON, Harness, KernelCase, MANY, Place, TRANSCENDENTAL, Tolerance, list,
     option,
 };
-use crate::kernels::{Activation, RecurrentSchedule};
+use crate::kernels::{Activation, Carried, RecurrentSchedule};
 
 use Place::Whole;
 
@@ -91,17 +91,28 @@ pub(in crate::kernels) fn with_schedule(schedule: RecurrentSchedule) -> Cases {
 }
 
 impl RecurrenceCase {
+    /// The steps from the start of the window to that of the next one.
+    pub fn advance(&self) -> usize {
+        advance(self.time_steps)
+    }
+
     fn forward(&self, harness: &mut Harness<'_>) -> Result<()> {
         let size = self.hidden_size;
         let rows = self.time_steps * self.batch;
-        let z = harness.uniform((rows + self.batch) * size, self.bound);
-        let states = harness.in_place("states", Whole, [rows + self.batch, size], z)?;
+        let all_rows = rows + 2 * self.batch;
+        let z = harness.uniform(all_rows * size, self.bound);
+        let states = harness.in_place("states", Whole, [all_rows, size], z)?;
+        let [states, carried] = with_carried(states, self.batch);
         let weight = recurrent_weight(harness, 1, size)?;
         let weight_t = harness.scratch("weight_t", [size, size])?;
         let reset = reset(harness, self.reset, self.reset, [rows, size])?;
         harness.run(&RecurrenceForward {
             activation: self.activation,
             states,
+            carried: Carried {
+                states: [carried],
+                advance: self.advance(),
+            },
             weight,
             weight_t,
             reset,

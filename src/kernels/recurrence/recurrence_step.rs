@@ -6,7 +6,9 @@ use super::{
     BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
 };
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
-use crate::kernels::recurrent::{Reset, STEP_UNITS, step_operations, step_workgroups};
+use crate::kernels::recurrent::{
+    CarriedArguments, Reset, STEP_UNITS, step_operations, step_workgroups,
+};
 
 arguments! {
     step: u32,
@@ -15,6 +17,9 @@ arguments! {
     hidden_size: u32,
     tokens_offset: u32,
     initial: f32,
+    carried_offset: u32,
+    previous_offset: u32,
+    advance: u32,
 }
 
 pub(in crate::kernels) static FORWARD: Shader = Shader {
@@ -51,30 +56,60 @@ fn dispatch(
         hidden_size,
         tokens_offset: reset.tokens().1,
         initial: reset.initial,
+        carried_offset: 0,
+        previous_offset: 0,
+        advance: 0,
     };
     (arguments, groups, operations)
 }
 
 /// Launches one dispatch per step.
 pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
-    let RecurrenceForward {
+    let &RecurrenceForward {
         states,
+        ref carried,
         weight,
-        reset,
+        ref reset,
         activation,
+        schedule,
         ..
     } = kernel;
     let (arguments, groups, operations) = dispatch(reset, kernel.sizes());
-    let [states, weight, previous] = [states, weight, &reset.previous].map(Binding::whole);
+    let slot = carried.states[0].len();
+    let carried_arguments = carried.arguments(schedule, [states]);
+    let CarriedArguments { offset, advance } = carried_arguments;
+    let arguments = Arguments {
+        carried_offset: offset,
+        advance,
+        ..arguments
+    };
+    let [slots, weight, previous] = [&states, &weight, &reset.previous].map(Binding::whole);
+    let bindings = [slots, weight, reset.tokens().0, previous];
     for step in 0..arguments.time_steps {
-        let bindings = [states, weight, reset.tokens().0, previous];
         gpu.launch_work(
             &FORWARD,
-            &constants(reset, *activation),
+            &constants(reset, activation),
             &bindings,
-            &Arguments { step, ..arguments },
+            &Arguments {
+                step,
+                previous_offset: carried_arguments.previous_offset(step, slot),
+                ..arguments
+            },
             groups,
             operations,
+        );
+    }
+    if carried.is_stored_last(schedule) {
+        let [activation, reset] = constants(reset, activation);
+        gpu.launch(
+            &FORWARD,
+            &[activation, reset, ("STORE", 1.0)],
+            &bindings,
+            &Arguments {
+                advance: 1,
+                ..arguments
+            },
+            groups,
         );
     }
 }

@@ -66,11 +66,16 @@ fn panic_of<K: Kernel>(
 fn layers_beyond_the_workgroup_memory_panic() {
     let schedule = RecurrentSchedule::Fused;
     let activation = Activation::Tanh;
+    let carried = |states| Carried {
+        states: [states],
+        advance: 1,
+    };
     let wide = |columns: usize, tensor: Tensor| tensor.reshape(1, columns);
     let messages = [
         panic_of(2049, |rows, reset| RecurrenceForward {
             activation,
             states: rows(2),
+            carried: carried(rows(1)),
             weight: rows(1),
             weight_t: rows(1),
             reset,
@@ -89,6 +94,10 @@ fn layers_beyond_the_workgroup_memory_panic() {
             gates: wide(4 * 513, rows(4)),
             cells: rows(2),
             states: rows(2),
+            carried: Carried {
+                states: [rows(1), rows(1)],
+                advance: 1,
+            },
             weight: rows(1),
             weight_t: rows(1),
             reset,
@@ -107,6 +116,7 @@ fn layers_beyond_the_workgroup_memory_panic() {
             gates: wide(3 * 683, rows(3)),
             recurrent: wide(3 * 683, rows(3)),
             states: rows(2),
+            carried: carried(rows(1)),
             weight: rows(1),
             weight_t: rows(1),
             bias: None,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::Rmsprop;
 use crate::error::Result;
-use crate::kernels::cases::{Cases, Harness, KernelCase, RATE, Tolerance, UpdateCase, list};
+use crate::kernels::Updates;
+use crate::kernels::cases::{Cases, Harness, KernelCase, Tolerance, UpdateCase, list};
 
 /// The parameter and the form of its gradient for [`Rmsprop`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,20 +13,24 @@ pub struct RmspropCase(pub UpdateCase);
 
 /// Dense gradients and gradients by rows.
 pub(in crate::kernels) fn all() -> Cases {
-    list(UpdateCase::all().into_iter().map(RmspropCase))
+    list(UpdateCase::with_others().into_iter().map(RmspropCase))
 }
 
 impl KernelCase for RmspropCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let update = self.0.tensors(harness)?;
+        let tensors = self.0.tensors(harness)?;
         let squares = self.0.squares(harness)?;
-        harness.run(&Rmsprop {
-            parameter: update.parameter,
-            squares,
-            gradient: update.gradient,
-            scale: update.scale,
-            rate: RATE,
-        });
+        let updates = tensors
+            .into_iter()
+            .zip(squares)
+            .map(|(update, squares)| Rmsprop {
+                parameter: update.parameter,
+                squares,
+                gradient: update.gradient,
+                scale: update.scale,
+                rate: update.rate,
+            });
+        harness.run(&Updates(&updates.collect::<Vec<_>>()));
         Ok(())
     }
 

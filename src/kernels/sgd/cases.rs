@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::Sgd;
 use crate::error::Result;
-use crate::kernels::cases::{Cases, Harness, KernelCase, RATE, Tolerance, UpdateCase, list};
+use crate::kernels::Updates;
+use crate::kernels::cases::{Cases, Harness, KernelCase, Tolerance, UpdateCase, list};
 
 /// The parameter and the form of its gradient for [`Sgd`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,18 +13,19 @@ pub struct SgdCase(pub UpdateCase);
 
 /// Dense gradients and gradients by rows.
 pub(in crate::kernels) fn all() -> Cases {
-    list(UpdateCase::all().into_iter().map(SgdCase))
+    list(UpdateCase::with_others().into_iter().map(SgdCase))
 }
 
 impl KernelCase for SgdCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let update = self.0.tensors(harness)?;
-        harness.run(&Sgd {
+        let tensors = self.0.tensors(harness)?;
+        let updates = tensors.into_iter().map(|update| Sgd {
             parameter: update.parameter,
             gradient: update.gradient,
             scale: update.scale,
-            rate: RATE,
+            rate: update.rate,
         });
+        harness.run(&Updates(&updates.collect::<Vec<_>>()));
         Ok(())
     }
 

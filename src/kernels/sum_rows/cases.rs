@@ -15,6 +15,8 @@ pub struct SumRowsCase {
     pub columns: usize,
     /// Whether the sums are added.
     pub accumulate: bool,
+    /// Whether there is a copy of the output.
+    pub copy: bool,
 }
 
 /// Sizes around a workgroup; a shape that is split between the CPU's threads; and more workgroups
@@ -35,6 +37,7 @@ pub(in crate::kernels) fn all() -> Cases {
             rows,
             columns,
             accumulate,
+            copy: rows % 2 == 1,
         }));
     }
     list(all)
@@ -46,9 +49,14 @@ impl KernelCase for SumRowsCase {
         let values = harness.random_input("values", Place::Part, shape)?;
         let output =
             harness.accumulated("output", Place::Part, [1, self.columns], self.accumulate)?;
+        let copy = match self.copy {
+            false => None,
+            true => Some(harness.output("copy", Place::Part, [1, self.columns])?),
+        };
         harness.run(&SumRows {
             values,
             output,
+            copy,
             accumulate: self.accumulate,
         });
         Ok(())
@@ -62,6 +70,7 @@ impl KernelCase for SumRowsCase {
 impl fmt::Display for SumRowsCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let accumulate = option(self.accumulate, "accumulate");
-        write!(f, "[{}, {}]{accumulate}", self.rows, self.columns)
+        let copy = option(self.copy, "copy");
+        write!(f, "[{}, {}]{accumulate}{copy}", self.rows, self.columns)
     }
 }

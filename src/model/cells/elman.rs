@@ -3,9 +3,7 @@
 use super::states::States;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{
-    Activation, AddBias, Precision, RecurrenceBackward, RecurrenceForward, SumRows,
-};
+use crate::kernels::{Activation, Carried, Precision, RecurrenceBackward, RecurrenceForward};
 use crate::model::capacity::Capacity;
 use crate::model::cell::{Cell, RecurrentParameters};
 use crate::model::config::Config;
@@ -53,7 +51,7 @@ impl Cell for ElmanCell {
     }
 
     fn carried(&self) -> Vec<Tensor> {
-        self.states.carried()
+        vec![self.states.carried()]
     }
 
     fn carried_gradient(&self) -> Vec<Tensor> {
@@ -62,22 +60,18 @@ impl Cell for ElmanCell {
 
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters) {
         let states = &self.states;
-        if let Some(bias) = parameters.bias {
-            device.run(&AddBias {
-                bias,
-                values: states.output().slice_rows(0..states.rows(window)),
-            });
-        }
-        states.load_carried(device, &[]);
         device.run(&RecurrenceForward {
             activation: self.activation,
             states: states.slots(window),
+            carried: Carried {
+                states: [states.carried()],
+                advance: window.advance,
+            },
             weight: parameters.weight,
             weight_t: states.weight_t,
             reset: states.reset(window),
             schedule: states.schedule,
         });
-        states.store_carried(device, &[], window);
     }
 
     fn backward(
@@ -106,12 +100,5 @@ impl Cell for ElmanCell {
             gradients.weight,
             precision,
         ));
-        if let Some(output) = gradients.bias {
-            device.run(&SumRows {
-                values: gradient,
-                output,
-                accumulate: false,
-            });
-        }
     }
 }

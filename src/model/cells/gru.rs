@@ -3,7 +3,7 @@
 use super::states::States;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{GruBackward, GruForward, Precision, SumRows};
+use crate::kernels::{Carried, GruBackward, GruForward, Precision, SumRows};
 use crate::model::capacity::Capacity;
 use crate::model::cell::{Cell, RecurrentParameters};
 use crate::model::config::Config;
@@ -56,7 +56,7 @@ impl Cell for GruCell {
     }
 
     fn carried(&self) -> Vec<Tensor> {
-        self.states.carried()
+        vec![self.states.carried()]
     }
 
     fn carried_gradient(&self) -> Vec<Tensor> {
@@ -66,18 +66,20 @@ impl Cell for GruCell {
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters) {
         let states = &self.states;
         let rows = states.rows(window);
-        states.load_carried(device, &[]);
         device.run(&GruForward {
             gates: self.gates.slice_rows(0..rows),
             recurrent: self.recurrent.slice_rows(0..rows),
             states: states.slots(window),
+            carried: Carried {
+                states: [states.carried()],
+                advance: window.advance,
+            },
             weight: parameters.weight,
             weight_t: states.weight_t,
             bias: parameters.bias,
             reset: states.reset(window),
             schedule: states.schedule,
         });
-        states.store_carried(device, &[], window);
     }
 
     fn backward(
@@ -112,6 +114,7 @@ impl Cell for GruCell {
             device.run(&SumRows {
                 values: recurrent_gradient,
                 output,
+                copy: None,
                 accumulate: false,
             });
         }

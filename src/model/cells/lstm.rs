@@ -3,7 +3,7 @@
 use super::states::States;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{AddBias, LstmBackward, LstmForward, Precision, SumRows};
+use crate::kernels::{Carried, LstmBackward, LstmForward, Precision};
 use crate::model::capacity::Capacity;
 use crate::model::cell::{Cell, RecurrentParameters};
 use crate::model::config::Config;
@@ -17,7 +17,7 @@ pub(super) struct LstmCell {
     states: States,
     /// `[T*B, 4H]`: z, then the gate activations, then the gradient of z.
     gates: Tensor,
-    /// `[(T+1)*B, H]`: slot 0 is c(-1), slot t+1 is c(t).
+    /// `[(T+2)*B, H]`: slot 0 is c(-1), slot t+1 is c(t), the last one is carried.
     cells: Tensor,
 }
 
@@ -33,8 +33,12 @@ impl LstmCell {
         Ok(Self {
             states: States::new(device, config, layer, capacity, 4, 2)?,
             gates: device.tensor("gates", rows, 4 * size)?,
-            cells: device.tensor("memory cells", rows + capacity.batch, size)?,
+            cells: States::slots_for(device, "memory cells", capacity, size)?,
         })
+    }
+
+    fn carried_states(&self) -> [Tensor; 2] {
+        [self.states.carried(), self.states.carried_in(self.cells)]
     }
 }
 
@@ -56,7 +60,7 @@ impl Cell for LstmCell {
     }
 
     fn carried(&self) -> Vec<Tensor> {
-        self.states.carried()
+        self.carried_states().to_vec()
     }
 
     fn carried_gradient(&self) -> Vec<Tensor> {
@@ -66,23 +70,19 @@ impl Cell for LstmCell {
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters) {
         let states = &self.states;
         let gates = self.gates.slice_rows(0..states.rows(window));
-        if let Some(bias) = parameters.bias {
-            device.run(&AddBias {
-                bias,
-                values: gates,
-            });
-        }
-        states.load_carried(device, &[self.cells]);
         device.run(&LstmForward {
             gates,
             cells: states.window_slots(self.cells, window),
             states: states.slots(window),
+            carried: Carried {
+                states: self.carried_states(),
+                advance: window.advance,
+            },
             weight: parameters.weight,
             weight_t: states.weight_t,
             reset: states.reset(window),
             schedule: states.schedule,
         });
-        states.store_carried(device, &[self.cells], window);
     }
 
     fn backward(
@@ -112,12 +112,5 @@ impl Cell for LstmCell {
             gradients.weight,
             precision,
         ));
-        if let Some(output) = gradients.bias {
-            device.run(&SumRows {
-                values: gates,
-                output,
-                accumulate: false,
-            });
-        }
     }
 }

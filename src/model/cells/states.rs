@@ -2,14 +2,15 @@
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{CopyValues, RecurrentSchedule, Reset};
+use crate::kernels::{RecurrentSchedule, Reset};
 use crate::model::capacity::Capacity;
 use crate::model::config::Config;
 use crate::model::window::Window;
 use crate::tensor::Tensor;
 
-/// The states of one layer's cell. Slot 0 of a buffer of T+1 slots of B rows is the state before
-/// the window, slot t+1 the state after step t.
+/// The states of one layer's cell. A buffer of states has T+2 slots of B rows: slot 0 is the state
+/// before the window, slot t+1 the state after step t. The last slot is the state carried between
+/// windows.
 #[derive(Debug)]
 pub(super) struct States {
     batch: usize,
@@ -17,10 +18,8 @@ pub(super) struct States {
     independent: bool,
     /// How the recurrence is dispatched.
     pub(super) schedule: RecurrentSchedule,
-    /// `[(T+1)*B, H]`.
+    /// `[(T+2)*B, H]`.
     states: Tensor,
-    /// `[S*B, H]`: the S carried states, one after the other.
-    carry: Tensor,
     /// `[H, G*H]`: the kernels' scratch memory.
     pub(super) weight_t: Tensor,
     /// `[T*B, H]`: the previous state of every step, where sentences are independent; otherwise one
@@ -62,16 +61,26 @@ impl States {
             initial_state: config.initial_state,
             independent: capacity.independent,
             schedule: RecurrentSchedule::for_layer(gates, size),
-            states: device.tensor("hidden states", rows + batch, size)?,
-            carry: device.tensor("carried states", carried, size)?,
+            states: Self::slots_for(device, "hidden states", capacity, size)?,
             weight_t: device.tensor("transposed recurrent weight", size, gates * size)?,
             previous: device.tensor("previous states", previous_rows, previous_columns)?,
         })
     }
 
+    /// A buffer of T+2 slots of states of this size.
+    pub(super) fn slots_for(
+        device: &mut Device,
+        what: &str,
+        capacity: &Capacity,
+        size: usize,
+    ) -> Result<Tensor> {
+        device.tensor(what, capacity.rows() + 2 * capacity.batch, size)
+    }
+
     /// `[T*B, H]`: the states after each step.
     pub(super) fn output(&self) -> Tensor {
-        self.states.slice_rows(self.batch..self.states.rows())
+        let end = self.states.rows() - self.batch;
+        self.states.slice_rows(self.batch..end)
     }
 
     /// `[T*B, H]`.
@@ -89,7 +98,7 @@ impl States {
         self.window_slots(self.states, window)
     }
 
-    /// The slots of a window in another buffer of T+1 slots.
+    /// The slots of a window in another buffer of states.
     pub(super) fn window_slots(&self, buffer: Tensor, window: &Window) -> Tensor {
         buffer.slice_rows(0..self.rows(window) + self.batch)
     }
@@ -114,50 +123,22 @@ impl States {
         }
     }
 
-    /// The carried states, `[B, H]` each.
-    pub(super) fn carried(&self) -> Vec<Tensor> {
-        self.split(self.carry)
+    /// `[B, H]`: the carried state.
+    pub(super) fn carried(&self) -> Tensor {
+        self.carried_in(self.states)
     }
 
-    /// Their gradients.
+    /// `[B, H]`: the carried state of another buffer of states.
+    pub(super) fn carried_in(&self, buffer: Tensor) -> Tensor {
+        buffer.slice_rows(buffer.rows() - self.batch..buffer.rows())
+    }
+
+    /// The gradients of the carried states, `[B, H]` each.
     pub(super) fn carried_gradient(&self) -> Vec<Tensor> {
-        self.split(self.carry_gradient)
-    }
-
-    fn split(&self, carried: Tensor) -> Vec<Tensor> {
-        let count = self.carry.rows() / self.batch;
-        (0..count).map(|index| self.slot(carried, index)).collect()
-    }
-
-    fn slot(&self, buffer: Tensor, index: usize) -> Tensor {
-        buffer.slice_rows(index * self.batch..(index + 1) * self.batch)
-    }
-
-    /// Copies the carried states to slot 0 of their buffers: that of the states, then `others`.
-    pub(super) fn load_carried(&self, device: &mut Device, others: &[Tensor]) {
-        self.copy_carried(device, others, |carried, buffer| CopyValues {
-            input: carried,
-            output: self.slot(buffer, 0),
-        });
-    }
-
-    /// Copies the states at which the next window starts to the carried states.
-    pub(super) fn store_carried(&self, device: &mut Device, others: &[Tensor], window: &Window) {
-        self.copy_carried(device, others, |carried, buffer| CopyValues {
-            input: self.slot(buffer, window.advance),
-            output: carried,
-        });
-    }
-
-    fn copy_carried(
-        &self,
-        device: &mut Device,
-        others: &[Tensor],
-        copy: impl Fn(Tensor, Tensor) -> CopyValues,
-    ) {
-        let buffers = [&[self.states], others].concat();
-        for (carried, buffer) in self.carried().into_iter().zip(buffers) {
-            device.run(&copy(carried, buffer));
-        }
+        let gradient = self.carry_gradient;
+        (0..gradient.rows())
+            .step_by(self.batch)
+            .map(|first| gradient.slice_rows(first..first + self.batch))
+            .collect()
     }
 }

@@ -30,6 +30,9 @@ struct RecurrentIds {
     weight_ih: ParameterId,
     weight_hh: ParameterId,
     bias_ih: Option<ParameterId>,
+    /// The recurrent bias, if it is added to z.
+    added_bias_hh: Option<ParameterId>,
+    /// The recurrent bias, if the cell uses it.
     bias_hh: Option<ParameterId>,
     units: Vec<ParameterId>,
 }
@@ -104,12 +107,14 @@ impl Recurrent {
         let config = context.config;
         let kind = cell_kind(config);
         let id = |part| context.id(&recurrent_parameter_name(part, layer));
-        let bias_id = |part| config.bias.then(|| id(part));
+        let bias_id = |part, exists: bool| exists.then(|| id(part));
+        let adds_bias_hh = kind.adds_recurrent_bias;
         let ids = RecurrentIds {
             weight_ih: id("weight_ih"),
             weight_hh: id("weight_hh"),
-            bias_ih: bias_id("bias_ih"),
-            bias_hh: bias_id("bias_hh"),
+            bias_ih: bias_id("bias_ih", config.bias),
+            added_bias_hh: bias_id("bias_hh", config.bias && adds_bias_hh),
+            bias_hh: bias_id("bias_hh", config.bias && !adds_bias_hh),
             units: kind
                 .unit_parameters
                 .iter()
@@ -183,8 +188,10 @@ impl Layer for Recurrent {
             ));
         }
         if let Some(bias) = self.ids.bias_ih {
+            let added_bias_hh = self.ids.added_bias_hh;
             pass.device.run(&AddBias {
                 bias: pass.parameters.tensor(bias),
+                second: added_bias_hh.map(|id| pass.parameters.tensor(id)),
                 values: z,
             });
         }
@@ -227,6 +234,7 @@ impl Layer for Recurrent {
             pass.device.run(&SumRows {
                 values: z_gradient,
                 output: gradient_of(bias),
+                copy: self.ids.added_bias_hh.map(gradient_of),
                 accumulate: false,
             });
         }

@@ -185,6 +185,7 @@ impl SampledSoftmax {
             });
             device.run(&AddBias {
                 bias: output.slice_rows(rows..all).reshape(1, all - rows),
+                second: None,
                 values: sample,
             });
         }
@@ -290,6 +291,7 @@ impl OutputLayer for SampledSoftmax {
             device.run(&SumRows {
                 values: sample,
                 output: biases.slice_rows(rows..all).reshape(1, all - rows),
+                copy: None,
                 accumulate: false,
             });
             device.run(&ScatterAdd {

@@ -88,6 +88,7 @@ impl Softmax {
             device.run(&AddBias {
                 // A column in memory where its gradient consists of rows.
                 bias: bias.reshape(1, bias.len()),
+                second: None,
                 values: logits,
             });
         }
@@ -149,6 +150,7 @@ impl OutputLayer for Softmax {
                 device.run(&SumRows {
                     values: logits,
                     output: gradients[bias.index()].values(),
+                    copy: None,
                     accumulate,
                 });
             }

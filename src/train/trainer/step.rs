@@ -59,9 +59,9 @@ impl Trainer<'_> {
             self.clip_values(device, &gradients);
         }
         let losses = self.workspace.losses(&window);
-        self.metrics.write(device, record, losses, &gradients);
+        let clip = self.clip_norm().filter(|_| completes_update);
+        self.metrics.write(device, record, losses, &gradients, clip);
         if completes_update {
-            self.clip_norm(device, record);
             self.update(device, &window, &gradients);
         }
         device.submit();
@@ -99,16 +99,12 @@ impl Trainer<'_> {
         }
     }
 
-    /// Clips the norm of all gradients together: sets [`Trainer::gradient_scale`] from the squares
-    /// in the metrics.
-    fn clip_norm(&self, device: &mut Device, record: usize) {
-        if self.recipe.clip > 0.0 {
-            device.run(&ClipGradNorm {
-                squares: self.metrics.squares(record),
-                maximum: self.recipe.clip,
-                scale: self.gradient_scale,
-            });
-        }
+    /// How the norm of all gradients together is clipped, if it is.
+    fn clip_norm(&self) -> Option<ClipGradNorm> {
+        (self.recipe.clip > 0.0).then_some(ClipGradNorm {
+            maximum: self.recipe.clip,
+            scale: self.gradient_scale,
+        })
     }
 
     /// Updates every parameter from its gradient: weight decay, then the optimizer.
@@ -116,6 +112,7 @@ impl Trainer<'_> {
         self.progress.step += 1;
         let base_rate = self.window_learning_rate(window);
         let parameters = self.model.parameters();
+        let mut updates = Vec::with_capacity(gradients.len());
         for (index, spec) in parameters.specs().iter().enumerate() {
             let parameter = parameters.tensors()[index];
             let rate = base_rate * self.recipe.rate_factor(&spec.name);
@@ -125,16 +122,16 @@ impl Trainer<'_> {
                     factor: 1.0 - rate * self.recipe.l2,
                 });
             }
-            let update = ParameterUpdate {
+            updates.push(ParameterUpdate {
                 parameter,
                 gradient: gradients[index],
                 state: &self.optimizer_state[index],
                 scale: self.gradient_scale,
                 rate,
                 step: self.progress.step,
-            };
-            (self.optimizer.update)(device, update);
+            });
         }
+        (self.optimizer.update)(device, &updates);
         if let Some((averager, before)) = self.averaging() {
             averager.add(device, &self.model, self.progress.step - before);
         }

@@ -139,6 +139,7 @@ impl AdaptiveSoftmax {
         if let Some(bias) = self.head_bias {
             device.run(&AddBias {
                 bias: parameters.tensor(bias),
+                second: None,
                 values: logits,
             });
         }

@@ -332,6 +332,7 @@ impl OutputLayer for AdaptiveSoftmax {
                     device.run(&SumRows {
                         values: logits,
                         output: gradient_of(bias),
+                        copy: None,
                         accumulate,
                     });
                 }

@@ -169,6 +169,7 @@ impl Level {
             device.run(&AddBias {
                 // A column in memory where its gradient consists of rows.
                 bias: bias.reshape(1, bias.len()),
+                second: None,
                 values: to,
             });
         }

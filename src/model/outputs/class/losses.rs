@@ -64,6 +64,7 @@ impl ClassSoftmax {
         if let Some(bias) = self.classes.bias {
             device.run(&AddBias {
                 bias: parameters.tensor(bias),
+                second: None,
                 values: logits.classes,
             });
         }

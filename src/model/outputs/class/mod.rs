@@ -298,6 +298,7 @@ impl OutputLayer for ClassSoftmax {
             device.run(&SumRows {
                 values: logits.classes,
                 output: gradient_of(bias),
+                copy: None,
                 accumulate: false,
             });
         }
