@@ -6,6 +6,7 @@
 
 mod ceilings;
 mod configuration;
+mod tune;
 mod window;
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use ceilings::{Ceilings, ceilings};
 pub use configuration::{CONFIGURATIONS, Configuration};
+pub use tune::{LayerSize, ScheduleRule, ScheduleTimes, Tuning, tune, tuning_sizes};
 pub use window::BenchWindow;
 
 use crate::activity::Activity;

@@ -11,6 +11,7 @@ mod architecture;
 mod arpa_dialects;
 mod averaging;
 mod bad_input;
+mod bench;
 mod cell_architectures;
 mod cells;
 mod checkpoint_files;

@@ -1,5 +1,7 @@
 //! `elman bench`: measures the speed of a device and compares it with the device's peak rates.
 
+mod tune;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
@@ -94,6 +96,21 @@ pub(super) struct BenchFlags {
     /// Precision of the products of training, and of the product that it is compared with
     #[arg(long, value_enum, default_value_t = PrecisionKind::Full, hide_possible_values = true)]
     precision: PrecisionKind,
+    /// Time recurrences in one dispatch for a window and in one for each step, on a GPU, and say
+    /// which rule for the choice would be better; training does not change
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "config",
+            "hidden",
+            "training_only",
+            "embedding",
+            "seconds",
+            "product",
+            "precision",
+        ],
+    )]
+    tune: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -160,6 +177,9 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
 }
 
 pub(super) fn run(flags: &BenchFlags) -> Result<()> {
+    if flags.tune {
+        return tune::run(flags);
+    }
     let configurations = configurations(flags)?;
     let mut device = flags.device.open()?;
     let mut output = Output::new();
