@@ -38,8 +38,8 @@ pub struct GruForward {
     pub carried: Carried<1>,
     /// W, `[3H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 3H]`, scratch space for W transposed, which is used where the device reads it
-    /// faster.
+    /// `[H, 3H]`, scratch space for a copy of W in the order in which the device reads it
+    /// fastest.
     pub weight_t: Tensor,
     /// b, `[1, 3H]`, or `None` for zeros.
     pub bias: Option<Tensor>,

@@ -38,8 +38,8 @@ pub struct LstmForward {
     pub carried: Carried<2>,
     /// W, `[4H to, H from]`.
     pub weight: Tensor,
-    /// `[H, 4H]`, scratch space for W transposed, which is used where the device reads it
-    /// faster.
+    /// `[H, 4H]`, scratch space for a copy of W in the order in which the device reads it
+    /// fastest.
     pub weight_t: Tensor,
     /// Where h and c of a stream are reset.
     pub reset: Reset,

@@ -4,10 +4,12 @@ pub(super) mod cases;
 mod cpu;
 mod gpu;
 mod narrow;
+mod panels;
 
 pub use cpu::batch_invariant_rows;
 pub(super) use cpu::{Product, View};
 pub(super) use gpu::{FEW_ROWS, LARGE, LARGE_VECTOR, SMALL, SUM_CHUNKS, matmul_cooperative};
+pub(super) use panels::Panels;
 
 use crate::device::{Cpu, Gpu, Kernel};
 use crate::tensor::Tensor;

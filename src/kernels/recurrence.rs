@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::activation::Activation;
 use super::parallel::for_row_chunks;
 use super::recurrent::{
-    Carried, CarriedArguments, RecurrentSchedule, RecurrentWeight, Reset, WorkSplit,
-    fused_dispatches, product_constants, transpose_weight,
+    Carried, CarriedArguments, RecurrentSchedule, Reset, StepProduct, WorkSplit, fused_dispatches,
+    product_constants,
 };
 use super::transpose::Transpose;
 use crate::device::{
@@ -35,8 +35,8 @@ pub struct RecurrenceForward {
     pub carried: Carried<1>,
     /// W, `[H to, H from]`.
     pub weight: Tensor,
-    /// `[H, H]`, scratch space for W transposed, which is used where the device reads it
-    /// faster.
+    /// `[H, H]`, scratch space for a copy of W in the order in which the device reads it
+    /// fastest.
     pub weight_t: Tensor,
     /// Where streams are reset.
     pub reset: Reset,
@@ -185,18 +185,10 @@ impl Kernel for RecurrenceForward {
         let [batch, size, time_steps] = self.sizes();
         self.carried.load_on_cpu(cpu, [self.states]);
         let work = WorkSplit::new(cpu, batch, size);
-        let transposed = transpose_weight(cpu, self.weight, self.weight_t, time_steps);
-        let weight = cpu.read(if transposed {
-            &self.weight_t
-        } else {
-            &self.weight
-        });
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: size,
-            columns: size,
-            transposed,
-        };
+        let weight = cpu.read(&self.weight);
+        let mut packed = cpu.write(&self.weight_t);
+        let sizes = work.step_sizes([size, size], time_steps);
+        let product = StepProduct::forward(&weight, sizes, &mut packed);
         let mut all_states = cpu.write(&self.states);
         let tokens = cpu.read(&self.reset.tokens);
         let mut previous = cpu.write(&self.reset.previous);
@@ -218,7 +210,7 @@ impl Kernel for RecurrenceForward {
                         );
                         input_states = previous[t];
                     }
-                    weight.forward(input_states, after[0], true, work.threads);
+                    product.run(input_states, after[0], true);
                     for_row_chunks(work.threads, after[0], size, |_, chunk| {
                         self.activation.apply(chunk);
                     });
@@ -266,7 +258,7 @@ impl Kernel for RecurrenceBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        let [batch, size, _] = self.sizes();
+        let [batch, size, time_steps] = self.sizes();
         let work = WorkSplit::new(cpu, batch, size);
         let states = cpu.read(&self.states);
         let weight = cpu.read(&self.weight);
@@ -275,12 +267,9 @@ impl Kernel for RecurrenceBackward {
         let tokens = cpu.read(&self.reset.tokens);
         let states = &*states;
         let tokens = &*tokens;
-        let weight = RecurrentWeight {
-            data: &weight,
-            rows: size,
-            columns: size,
-            transposed: false,
-        };
+        let mut packed = Vec::new();
+        let sizes = work.step_sizes([size, size], time_steps);
+        let product = StepProduct::backward(&weight, sizes, &mut packed);
         let gradient = work.split(&mut gradient, size);
         let groups = gradient
             .into_par_iter()
@@ -300,7 +289,7 @@ impl Kernel for RecurrenceBackward {
                             .clear_gradients(&mut masked, tokens, position, size);
                         source = &masked;
                     }
-                    weight.backward(source, to, true, work.threads);
+                    product.run(source, to, true);
                 };
                 for t in (0..gradient.len()).rev() {
                     let (current, later) = gradient.split_at_mut(t + 1);

@@ -2,16 +2,17 @@
 //! the division of a window among CPU threads. The modules of the cells implement the steps.
 
 mod carried;
+mod step_product;
 #[cfg(test)]
 mod tests;
 
 pub use carried::Carried;
 pub(super) use carried::CarriedArguments;
+pub(super) use step_product::StepProduct;
 
-use super::matmul::{Product, View};
-use super::transpose::Transpose;
-use crate::device::{Binding, Cpu, Gpu, Kernel, to_u32};
+use crate::device::{Binding, Cpu, Gpu, to_u32};
 use crate::tensor::Tensor;
+use step_product::StepSizes;
 
 /// How a GPU processes a window. The schedules add the terms of a sum in different orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,8 +231,6 @@ pub(super) const STEP_UNITS: usize = 16;
 /// step, each computing some of the units, and synchronize between steps. Below, each thread
 /// processes the whole window for some of the streams.
 const MIN_UNITS_TO_SHARE_STEPS: usize = 512;
-/// From this number of steps on, transposing the weight first is faster on the CPU.
-const MIN_STEPS_TO_TRANSPOSE: usize = 4;
 
 /// How CPU threads divide a window. Groups of streams are processed in parallel.
 pub(super) struct WorkSplit {
@@ -255,6 +254,17 @@ impl WorkSplit {
             batch,
             streams,
             threads,
+        }
+    }
+
+    /// The products of the steps with a weight `[gates, units]`.
+    pub(super) fn step_sizes(&self, [gates, units]: [usize; 2], time_steps: usize) -> StepSizes {
+        StepSizes {
+            gates,
+            units,
+            streams: self.streams,
+            time_steps,
+            threads: self.threads,
         }
     }
 
@@ -289,97 +299,5 @@ impl WorkSplit {
         };
         groups.resize_with(self.batch.div_ceil(self.streams), Vec::new);
         groups
-    }
-}
-
-/// Transposes a recurrent weight if that is faster for the number of steps: a product with a
-/// transposed second operand does not need to copy it in every step. Returns whether it did.
-pub(super) fn transpose_weight(
-    cpu: &Cpu,
-    weight: Tensor,
-    transposed: Tensor,
-    time_steps: usize,
-) -> bool {
-    let is_faster = time_steps >= MIN_STEPS_TO_TRANSPOSE;
-    if is_faster {
-        Transpose {
-            input: weight,
-            output: transposed,
-        }
-        .on_cpu(cpu);
-    }
-    is_faster
-}
-
-/// A recurrent weight `[rows, columns]` in memory, stored transposed if `transposed` is set.
-#[derive(Clone, Copy)]
-pub(super) struct RecurrentWeight<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) transposed: bool,
-}
-
-impl RecurrentWeight<'_> {
-    /// `c = a Wᵀ`, from states to gates, or `c += a Wᵀ` if `accumulate` is set.
-    pub(super) fn forward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
-        let strides = if self.transposed {
-            [self.rows, 1]
-        } else {
-            [1, self.columns]
-        };
-        self.product(
-            a,
-            strides,
-            c,
-            [self.columns, self.rows],
-            accumulate,
-            threads,
-        );
-    }
-
-    /// `c = a W`, from gradients of gates to those of states, or `c += a W` if `accumulate` is set.
-    ///
-    /// # Panics
-    /// If the weight is transposed.
-    pub(super) fn backward(&self, a: &[f32], c: &mut [f32], accumulate: bool, threads: usize) {
-        assert!(
-            !self.transposed,
-            "the backward product requires the weight without transposition"
-        );
-        self.product(
-            a,
-            [self.columns, 1],
-            c,
-            [self.rows, self.columns],
-            accumulate,
-            threads,
-        );
-    }
-
-    fn product(
-        &self,
-        a: &[f32],
-        strides: [usize; 2],
-        c: &mut [f32],
-        [k, n]: [usize; 2],
-        accumulate: bool,
-        threads: usize,
-    ) {
-        let a = View {
-            data: a,
-            strides: [k, 1],
-        };
-        let b = View {
-            data: self.data,
-            strides,
-        };
-        Product {
-            sizes: [c.len() / n, n, k],
-            a,
-            b,
-            accumulate,
-        }
-        .run_parallel(c, threads);
     }
 }

@@ -7,7 +7,7 @@ use super::{GATES, GruBackward, GruForward, sizes};
 use crate::device::Cpu;
 use crate::kernels::math::Math;
 use crate::kernels::parallel::{rows_per_chunk, vectorized, vectorized_math};
-use crate::kernels::recurrent::{RecurrentWeight, Reset, WorkSplit, transpose_weight};
+use crate::kernels::recurrent::{Reset, StepProduct, WorkSplit};
 
 /// Splits a row of gates into its three gates.
 #[inline(always)]
@@ -70,18 +70,10 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
     let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
     kernel.carried.load_on_cpu(cpu, [kernel.states]);
     let work = WorkSplit::new(cpu, batch, size);
-    let transposed = transpose_weight(cpu, kernel.weight, kernel.weight_t, time_steps);
-    let weight = cpu.read(if transposed {
-        &kernel.weight_t
-    } else {
-        &kernel.weight
-    });
-    let weight = RecurrentWeight {
-        data: &weight,
-        rows: GATES * size,
-        columns: size,
-        transposed,
-    };
+    let weight = cpu.read(&kernel.weight);
+    let mut packed = cpu.write(&kernel.weight_t);
+    let sizes = work.step_sizes([GATES * size, size], time_steps);
+    let product = StepProduct::forward(&weight, sizes, &mut packed);
     let tokens = &*cpu.read(&reset.tokens);
     let bias = kernel
         .bias
@@ -108,7 +100,7 @@ pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
                     reset.copy_with_resets(input_states, previous[t], tokens, position, size);
                     input_states = previous[t];
                 }
-                weight.forward(input_states, recurrent, false, work.threads);
+                product.run(input_states, recurrent, false);
                 let chunk_rows = rows_per_chunk(work.threads, new_states.len() / size);
                 gates
                     .par_chunks_mut(chunk_rows * GATES * size)
@@ -201,14 +193,12 @@ impl BackwardInputs<'_> {
 
 pub(super) fn backward(kernel: &GruBackward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, _] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
+    let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
     let work = WorkSplit::new(cpu, batch, size);
-    let weight = RecurrentWeight {
-        data: &cpu.read(&kernel.weight),
-        rows: GATES * size,
-        columns: size,
-        transposed: false,
-    };
+    let weight = cpu.read(&kernel.weight);
+    let mut packed = Vec::new();
+    let sizes = work.step_sizes([GATES * size, size], time_steps);
+    let product = StepProduct::backward(&weight, sizes, &mut packed);
     let tokens = &*cpu.read(&reset.tokens);
     let inputs = BackwardInputs {
         reset,
@@ -244,7 +234,7 @@ pub(super) fn backward(kernel: &GruBackward, cpu: &Cpu) {
                             || inputs.backward_rows(first, gates, recurrent, carried),
                         );
                     });
-                weight.backward(recurrent, carried, true, work.threads);
+                product.run(recurrent, carried, true);
                 if reset.enabled {
                     reset.clear_gradients(carried, tokens, position, size);
                 }

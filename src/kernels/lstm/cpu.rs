@@ -7,7 +7,7 @@ use super::{GATES, LstmBackward, LstmForward};
 use crate::device::Cpu;
 use crate::kernels::math::Math;
 use crate::kernels::parallel::{rows_per_chunk, vectorized_math};
-use crate::kernels::recurrent::{RecurrentWeight, Reset, WorkSplit, transpose_weight};
+use crate::kernels::recurrent::{Reset, StepProduct, WorkSplit};
 
 /// Splits a row of gates into its four gates.
 #[inline(always)]
@@ -118,18 +118,10 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
     let [batch, size, time_steps] = kernel.sizes();
     kernel.carried.load_on_cpu(cpu, kernel.buffers());
     let work = WorkSplit::new(cpu, batch, size);
-    let transposed = transpose_weight(cpu, kernel.weight, kernel.weight_t, time_steps);
-    let weight = cpu.read(if transposed {
-        &kernel.weight_t
-    } else {
-        &kernel.weight
-    });
-    let weight = RecurrentWeight {
-        data: &weight,
-        rows: GATES * size,
-        columns: size,
-        transposed,
-    };
+    let weight = cpu.read(&kernel.weight);
+    let mut packed = cpu.write(&kernel.weight_t);
+    let sizes = work.step_sizes([GATES * size, size], time_steps);
+    let product = StepProduct::forward(&weight, sizes, &mut packed);
     let tokens = &*cpu.read(&reset.tokens);
     let resets = CellResets {
         reset,
@@ -160,7 +152,7 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
                     reset.copy_with_resets(input_states, previous[t], tokens, position, size);
                     input_states = previous[t];
                 }
-                weight.forward(input_states, gates, true, work.threads);
+                product.run(input_states, gates, true);
                 let chunk_rows = rows_per_chunk(work.threads, new_cells.len() / size);
                 gates
                     .par_chunks_mut(chunk_rows * GATES * size)
@@ -232,14 +224,12 @@ impl BackwardInputs<'_> {
 
 pub(super) fn backward(kernel: &LstmBackward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, _] = kernel.sizes();
+    let [batch, size, time_steps] = kernel.sizes();
     let work = WorkSplit::new(cpu, batch, size);
-    let weight = RecurrentWeight {
-        data: &cpu.read(&kernel.weight),
-        rows: GATES * size,
-        columns: size,
-        transposed: false,
-    };
+    let weight = cpu.read(&kernel.weight);
+    let mut packed = Vec::new();
+    let sizes = work.step_sizes([GATES * size, size], time_steps);
+    let product = StepProduct::backward(&weight, sizes, &mut packed);
     let tokens = &*cpu.read(&reset.tokens);
     let inputs = BackwardInputs {
         resets: CellResets {
@@ -278,7 +268,7 @@ pub(super) fn backward(kernel: &LstmBackward, cpu: &Cpu) {
                             |math| inputs.backward_rows(math, first, gates, carried, dc),
                         );
                     });
-                weight.backward(gates, carried, false, work.threads);
+                product.run(gates, carried, false);
                 if reset.enabled {
                     reset.clear_gradients(carried, tokens, position, size);
                     reset.clear_gradients(dc, tokens, position, size);

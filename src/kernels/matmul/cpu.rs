@@ -119,10 +119,9 @@ pub(in crate::kernels) struct Product<'a> {
 
 /// A pointer to the first element of c, for threads that write disjoint blocks of it.
 #[derive(Clone, Copy)]
-struct Destination(*mut f32);
+pub(super) struct Destination(pub(super) *mut f32);
 #[expect(unsafe_code, reason = "a raw pointer is not Send by itself")]
-// SAFETY: `run_parallel` assigns disjoint rows or columns to the threads, and c outlives the
-// threads.
+// SAFETY: whoever creates it assigns disjoint rows or columns to the threads, and c outlives them.
 unsafe impl Send for Destination {}
 #[expect(unsafe_code, reason = "a raw pointer is not Sync by itself")]
 // SAFETY: as above.
@@ -297,7 +296,7 @@ impl Product<'_> {
 /// All elements of the three matrices must be in valid memory, and no other code may access those
 /// of c during the call.
 #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
-unsafe fn multiply(
+pub(super) unsafe fn multiply(
     [m, n, k]: [usize; 3],
     c: *mut f32,
     [c_row, c_column]: [usize; 2],
