@@ -115,40 +115,41 @@ impl<'a> Panels<'a> {
     /// Writes `a` times this matrix to `c`, or adds it if `accumulate` is set. `a` is `[m, k]` and
     /// `c` is `[m, n]`, both row-major.
     pub(in crate::kernels) fn multiply(&self, a: &[f32], c: &mut [f32], accumulate: bool) {
-        let Self {
-            values,
-            k,
-            division,
-            threads,
-        } = *self;
-        let n = division.n;
+        let n = self.division.n;
         let m = c.len() / n;
         // The unsafe code below relies on these assertions.
-        assert!(c.len() == m * n && a.len() >= m * k && values.len() == k * n);
+        assert!(c.len() == m * n && a.len() >= m * self.k && self.values.len() == self.k * n);
         let destination = Destination(c.as_mut_ptr());
-        let run = |panel: usize| {
-            let columns = division.columns(panel);
-            let width = columns.len();
-            let values = &values[columns.start * k..columns.end * k];
-            let destination = destination;
-            #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
-            // SAFETY: a has m rows of k elements, the panel k rows of `width`, and c m rows of n,
-            // of which this product writes `columns`; no two panels have a column in common.
-            unsafe {
-                multiply(
-                    [m, width, k],
-                    destination.0.add(columns.start),
-                    [n, 1],
-                    (a.as_ptr(), [k, 1]),
-                    (values.as_ptr(), [width, 1]),
-                    accumulate,
-                );
-            }
-        };
-        if threads < 2 {
-            (0..division.count()).for_each(run);
+        let panels = 0..self.division.count();
+        let run = |panel| self.multiply_panel(panel, &a[..m * self.k], destination, accumulate);
+        if self.threads < 2 {
+            panels.for_each(run);
         } else {
-            (0..division.count()).into_par_iter().for_each(run);
+            panels.into_par_iter().for_each(run);
+        }
+    }
+
+    /// Writes the columns of one panel.
+    fn multiply_panel(&self, panel: usize, a: &[f32], c: Destination, accumulate: bool) {
+        let &Self { k, .. } = self;
+        let n = self.division.n;
+        let m = a.len() / k;
+        let columns = self.division.columns(panel);
+        let width = columns.len();
+        let values = &self.values[columns.start * k..columns.end * k];
+        #[expect(unsafe_code, reason = "gemm's interface is raw pointers and strides")]
+        // SAFETY: by the assertion in `multiply`, a has m rows of k elements, the panel k rows of
+        // `width`, and c m rows of n, of which this product writes `columns`; no two panels have a
+        // column in common.
+        unsafe {
+            multiply(
+                [m, width, k],
+                c.0.add(columns.start),
+                [n, 1],
+                (a.as_ptr(), [k, 1]),
+                (values.as_ptr(), [width, 1]),
+                accumulate,
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tests of the bound on the hidden size of fused layers.
 
 use super::*;
-use crate::device::Device;
+use crate::device::{Device, Kernel};
 use crate::kernels::{
     Activation, GruBackward, GruForward, LstmBackward, LstmForward, RecurrenceBackward,
     RecurrenceForward,
