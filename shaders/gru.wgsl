@@ -142,6 +142,10 @@ fn update_state(
 // recurrent product of n; the previous state; and the gradient from the layer above.
 struct Step { gates: vec3<f32>, recurrent: f32, previous: f32, gradient: f32 }
 
+// The gradients of the recurrent products, and the one that flows to the previous state directly,
+// without the recurrent weight.
+struct Gradients { products: vec3<f32>, direct: f32 }
+
 fn load_step(t: u32, stream: u32, unit: u32) -> Step {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
@@ -153,9 +157,8 @@ fn load_step(t: u32, stream: u32, unit: u32) -> Step {
 }
 
 // Computes a unit's gradients at step t, to whose state `from_next` flows from the next step unless
-// it is cut. Writes to `initial_gradient` the gradient that flows to the previous state directly,
-// without the product with the recurrent weight. Returns the gradients of the recurrent products.
-fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: f32) -> vec3<f32> {
+// it is cut. Writes the direct part of the previous state's gradient to `initial_gradient`.
+fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: f32) -> Gradients {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let r = step.gates.x;
@@ -173,7 +176,7 @@ fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: f32) -
     recurrent[gate + size] = dz;
     recurrent[gate + 2u * size] = dn * r;
     initial_gradient[stream * size + unit] = dh * z;
-    return vec3<f32>(dr, dz, dn * r);
+    return Gradients(vec3<f32>(dr, dz, dn * r), dh * z);
 }
 
 // Clears the gradient of h(-1) if the window's first step does not use h(-1).
@@ -183,7 +186,8 @@ fn clear_if_reset(stream: u32, unit: u32) {
     }
 }
 
-// What a step needs from memory for an invocation's first unit is loaded before the product.
+// What a step needs from memory for an invocation's first unit is loaded before the product, and
+// what the next step needs of this one stays in registers.
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -247,23 +251,29 @@ fn backward(
     let banks = kept_weights(sums, size);
     let first_unit = min(lane, size - 1u);
     var next = load_step(arguments.end_step - 1u, stream, first_unit);
+    var carried = initial_gradient[stream * size + first_unit];
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         for (var unit = lane; unit < size; unit += 256u) {
             var step = next;
             if unit >= 256u { step = load_step(end - 1u, stream, unit); }
-            let from_next = initial_gradient[stream * size + unit];
+            var from_next = carried;
+            if unit >= 256u { from_next = initial_gradient[stream * size + unit]; }
             let gradients = update_gradient(end - 1u, stream, unit, step, from_next);
-            vector[unit] = gradients.x;
-            vector[unit + size] = gradients.y;
-            vector[unit + 2u * size] = gradients.z;
+            if unit < 256u { carried = gradients.direct; }
+            vector[unit] = gradients.products.x;
+            vector[unit + size] = gradients.products.y;
+            vector[unit + 2u * size] = gradients.products.z;
         }
         workgroupBarrier();
         next = load_step(max(end, 2u) - 2u, stream, first_unit);
         multiply_vector(lane, sums, 3u * size, size, banks);
         workgroupBarrier();
-        // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] += product_of(unit, size, sums);
+            var value = carried;
+            if unit >= 256u { value = initial_gradient[stream * size + unit]; }
+            value += product_of(unit, size, sums);
+            initial_gradient[stream * size + unit] = value;
+            if unit < 256u { carried = value; }
         }
     }
     if arguments.first_step == 0u {

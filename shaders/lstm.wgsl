@@ -108,8 +108,8 @@ fn input_projections(t: u32, stream: u32, unit: u32) -> vec4<f32> {
 }
 
 // Computes a unit's gates, cell and state at step t from its pre-activations and its previous cell.
-// Returns the state.
-fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> f32 {
+// Returns the state and the cell.
+fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> vec2<f32> {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let gate = row * 4u * size + unit;
@@ -131,11 +131,14 @@ fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> 
         states[carried] = state;
         cells[carried] = cell;
     }
-    return state;
+    return vec2<f32>(state, cell);
 }
 
 // What the gradients of a unit at a step depend on, beside those of the next step.
 struct Step { gates: vec4<f32>, cell: f32, previous_cell: f32, gradient: f32 }
+
+// The gradients of the gates' pre-activations, and of the previous cell.
+struct Gradients { gates: vec4<f32>, previous_cell: f32 }
 
 fn load_step(t: u32, stream: u32, unit: u32) -> Step {
     let size = arguments.hidden_size;
@@ -148,9 +151,8 @@ fn load_step(t: u32, stream: u32, unit: u32) -> Step {
 }
 
 // Computes a unit's gradients at step t, to whose state and cell `from_next` flows from the next
-// step unless it is cut. Writes the gradient of the previous cell to `initial_gradient`. Returns
-// the gradients of the gates' pre-activations.
-fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: vec2<f32>) -> vec4<f32> {
+// step unless it is cut. Writes the gradient of the previous cell to `initial_gradient`.
+fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: vec2<f32>) -> Gradients {
     let size = arguments.hidden_size;
     let row = t * arguments.batch + stream;
     let next = select(from_next, vec2<f32>(), is_cut(t + 1u, stream));
@@ -173,7 +175,7 @@ fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: vec2<f
     gates[gate + 2u * size] = gradients.z;
     gates[gate + 3u * size] = gradients.w;
     initial_gradient[(arguments.batch + stream) * size + unit] = dc * f;
-    return gradients;
+    return Gradients(gradients, dc * f);
 }
 
 // The gradients that flow to a unit's state and cell from the next step.
@@ -191,7 +193,8 @@ fn clear_if_reset(stream: u32, unit: u32) {
     initial_gradient[arguments.batch * arguments.hidden_size + carried] = 0.0;
 }
 
-// What a step needs from memory for an invocation's first unit is loaded before the product.
+// What a step needs from memory for an invocation's first unit is loaded before the product, and
+// what the next step needs of this one stays in registers.
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -210,10 +213,13 @@ fn forward(
     let banks = kept_weights(sums, 4u * size);
     let first_unit = min(lane, size - 1u);
     var state = previous_state(arguments.first_step, stream, first_unit);
+    var cell = previous_cell(arguments.first_step, stream, first_unit);
     for (var t = arguments.first_step; t < arguments.end_step; t++) {
         let first_inputs = input_projections(t, stream, first_unit);
-        let first_cell = previous_cell(t, stream, first_unit);
-        if is_reset(t, stream) { state = arguments.initial; }
+        if is_reset(t, stream) {
+            state = arguments.initial;
+            cell = arguments.initial;
+        }
         // The states need no barrier: an invocation reads only those that it wrote.
         for (var unit = lane; unit < size; unit += 256u) {
             var value = state;
@@ -234,7 +240,9 @@ fn forward(
                 product_of(unit + 3u * size, 4u * size, sums),
             );
             if unit < 256u {
-                state = update_state(t, stream, unit, first_inputs + gate_products, first_cell);
+                let next = update_state(t, stream, unit, first_inputs + gate_products, cell);
+                state = next.x;
+                cell = next.y;
             } else {
                 let z = input_projections(t, stream, unit) + gate_products;
                 _ = update_state(t, stream, unit, z, previous_cell(t, stream, unit));
@@ -256,24 +264,28 @@ fn backward(
     let banks = kept_weights(sums, size);
     let first_unit = min(lane, size - 1u);
     var next = load_step(arguments.end_step - 1u, stream, first_unit);
+    var carried = gradient_from_next(stream, first_unit);
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         for (var unit = lane; unit < size; unit += 256u) {
             var step = next;
             if unit >= 256u { step = load_step(end - 1u, stream, unit); }
-            let from_next = gradient_from_next(stream, unit);
+            var from_next = carried;
+            if unit >= 256u { from_next = gradient_from_next(stream, unit); }
             let gradients = update_gradient(end - 1u, stream, unit, step, from_next);
-            vector[unit] = gradients.x;
-            vector[unit + size] = gradients.y;
-            vector[unit + 2u * size] = gradients.z;
-            vector[unit + 3u * size] = gradients.w;
+            if unit < 256u { carried.y = gradients.previous_cell; }
+            vector[unit] = gradients.gates.x;
+            vector[unit + size] = gradients.gates.y;
+            vector[unit + 2u * size] = gradients.gates.z;
+            vector[unit + 3u * size] = gradients.gates.w;
         }
         workgroupBarrier();
         next = load_step(max(end, 2u) - 2u, stream, first_unit);
         multiply_vector(lane, sums, 4u * size, size, banks);
         workgroupBarrier();
-        // The same invocation reads these values in the next iteration.
         for (var unit = lane; unit < size; unit += 256u) {
-            initial_gradient[stream * size + unit] = product_of(unit, size, sums);
+            let value = product_of(unit, size, sums);
+            initial_gradient[stream * size + unit] = value;
+            if unit < 256u { carried.x = value; }
         }
     }
     if arguments.first_step == 0u {

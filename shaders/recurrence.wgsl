@@ -115,6 +115,7 @@ fn backward(
     // What an invocation's first unit needs of the next step is loaded before the product: the
     // gradient from the layer above and the state.
     var next = gradient_and_state(arguments.end_step - 1u, stream, first_unit);
+    var carried = initial_gradient[stream * size + first_unit];
     for (var end = arguments.end_step; end > arguments.first_step; end--) {
         let t = end - 1u;
         let current = (t * arguments.batch + stream) * size;
@@ -124,8 +125,10 @@ fn backward(
         for (var i = lane; i < size; i += 256u) {
             var step = next;
             if i >= 256u { step = gradient_and_state(t, stream, i); }
+            var from_next = carried;
             // Written by the same invocation, in the previous iteration or dispatch.
-            let from_next = select(initial_gradient[stream * size + i], 0.0, is_cut);
+            if i >= 256u { from_next = initial_gradient[stream * size + i]; }
+            from_next = select(from_next, 0.0, is_cut);
             let value = (step.x + from_next) * activation_derivative(ACTIVATION, step.y);
             gradient[current + i] = value;
             vector[i] = value;
@@ -135,7 +138,9 @@ fn backward(
         multiply_vector(lane, sums, size, size, banks);
         workgroupBarrier();
         for (var i = lane; i < size; i += 256u) {
-            initial_gradient[stream * size + i] = product_of(i, size, sums);
+            let value = product_of(i, size, sums);
+            initial_gradient[stream * size + i] = value;
+            if i < 256u { carried = value; }
         }
     }
     if arguments.first_step == 0u && is_reset(0u, stream) {
