@@ -1,10 +1,17 @@
-//! `elman bench --tune`.
+//! `elman bench`.
 
 use elman::bench::{LayerSize, tune};
 use elman::device::Device;
 
 use super::command::Workbench;
 use super::harness::{apply, gpu_test, test};
+
+#[apply(test)]
+fn mixed_precision_needs_f16() {
+    Workbench::new()
+        .run("bench --device cpu --precision mixed")
+        .fails(1, &["--precision mixed", "CPU", "f16", "--precision full"]);
+}
 
 #[apply(test)]
 fn tuning_needs_a_gpu() {
@@ -20,6 +27,7 @@ fn flags_without_effect_beside_tune_are_refused() {
         "--config a",
         "--hidden 8 --vocab-size 20",
         "--training-only",
+        "--precision mixed",
         "--seconds 1",
     ] {
         let flag = flags.split(' ').next().unwrap_or_default();

@@ -125,10 +125,6 @@ fn flags_of_measurements() {
                 &["--config", "--hidden"],
             ),
             ("bench --hidden 5", &["--hidden without --vocab-size"]),
-            (
-                "bench --device cpu --precision mixed",
-                &["--precision mixed", "CPU", "f16", "--precision full"],
-            ),
             ("bench --cell gru", &["--cell without ", "--hidden"]),
             ("bench --config a --batch 8", &["--batch", "--config"]),
             (
