@@ -304,12 +304,13 @@ fn step_forward(
     let t = arguments.first_step;
     let at = step_unit(workgroup, lane, FORWARD_UNITS);
     if STORE {
-        if !at.exists { return; }
-        let first = at.stream * arguments.hidden_size + at.unit;
-        let carried = arguments.carried_offset + first;
-        let slot = arguments.batch * arguments.hidden_size;
-        states[carried] = states[first + slot];
-        cells[carried] = cells[first + slot];
+        if at.exists {
+            let first = at.stream * arguments.hidden_size + at.unit;
+            let carried = arguments.carried_offset + first;
+            let slot = arguments.batch * arguments.hidden_size;
+            states[carried] = states[first + slot];
+            cells[carried] = cells[first + slot];
+        }
         return;
     }
     multiply_states(t, workgroup, lane);

@@ -71,8 +71,7 @@ fn forward(
     let first = at.stream * arguments.hidden_size + at.unit;
     let carried = arguments.carried_offset + first;
     if STORE {
-        if !at.exists { return; }
-        states[carried] = states[first + arguments.batch * arguments.hidden_size];
+        if at.exists { states[carried] = states[first + arguments.batch * arguments.hidden_size]; }
         return;
     }
     multiply_states(arguments.step, workgroup, lane);
