@@ -178,7 +178,13 @@ fn workbench_with_initial_states(cell: &str, layers: u64) -> Workbench {
         tensors.0.insert(format!("initial_state.{state}"), tensor);
     }
     tensors.write(&workbench, "stored.safetensors");
-    import("stored.safetensors", "--out stored --activation sigmoid");
+    // Only the activation of Elman cells may be chosen.
+    let activation = if cell == "elman" {
+        " --activation sigmoid"
+    } else {
+        ""
+    };
+    import("stored.safetensors", &format!("--out stored{activation}"));
     workbench
 }
 
