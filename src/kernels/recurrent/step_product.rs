@@ -43,34 +43,9 @@ impl<'a> StepProduct<'a> {
         sizes: StepSizes,
         packed: &'a mut [f32],
     ) -> Self {
-        let StepSizes {
-            gates: n,
-            units: k,
-            streams,
-            threads,
-            ..
-        } = sizes;
-        let strides = [1, k];
-        let operand = if sizes.time_steps < MIN_STEPS_TO_PACK {
-            Operand::InPlace(View {
-                data: weight,
-                strides,
-            })
-        } else {
-            Operand::Packed(Panels::pack(
-                weight,
-                strides,
-                [streams, n, k],
-                packed,
-                threads,
-            ))
-        };
-        Self {
-            k,
-            n,
-            threads,
-            operand,
-        }
+        let [n, k] = [sizes.gates, sizes.units];
+        let packed = (sizes.time_steps >= MIN_STEPS_TO_PACK).then_some(packed);
+        Self::new(weight, [1, k], [n, k], sizes, packed)
     }
 
     /// Products `c = a W`, from gradients of gates to those of states. `packed` is scratch memory.
@@ -79,29 +54,35 @@ impl<'a> StepProduct<'a> {
         sizes: StepSizes,
         packed: &'a mut Vec<f32>,
     ) -> Self {
-        let StepSizes {
-            gates: k,
-            units: n,
-            streams,
-            threads,
-            ..
-        } = sizes;
-        let strides = [n, 1];
+        let [k, n] = [sizes.gates, sizes.units];
         // For one stream the weight is in the order of a panel.
-        let operand = if sizes.time_steps < MIN_STEPS_TO_PACK || streams == 1 {
-            Operand::InPlace(View {
+        let is_packed = sizes.time_steps >= MIN_STEPS_TO_PACK && sizes.streams > 1;
+        let packed = is_packed.then(|| {
+            packed.resize(k * n, 0.0);
+            &mut packed[..]
+        });
+        Self::new(weight, [n, 1], [n, k], sizes, packed)
+    }
+
+    /// Products with an operand `[k, n]` of these distances between rows and columns, which is
+    /// packed into `packed` if that is given.
+    fn new(
+        weight: &'a [f32],
+        strides: [usize; 2],
+        [n, k]: [usize; 2],
+        sizes: StepSizes,
+        packed: Option<&'a mut [f32]>,
+    ) -> Self {
+        let threads = sizes.threads;
+        let operand = match packed {
+            Some(packed) => {
+                let sizes = [sizes.streams, n, k];
+                Operand::Packed(Panels::pack(weight, strides, sizes, packed, threads))
+            }
+            None => Operand::InPlace(View {
                 data: weight,
                 strides,
-            })
-        } else {
-            packed.resize(k * n, 0.0);
-            Operand::Packed(Panels::pack(
-                weight,
-                strides,
-                [streams, n, k],
-                packed,
-                threads,
-            ))
+            }),
         };
         Self {
             k,
