@@ -35,6 +35,8 @@ pub struct DataLoader<'a> {
     order: Option<Tensor<u32>>,
     /// The number of tokens that each resident window predicts.
     predicted: Vec<usize>,
+    /// The same without the first step of each window.
+    changes: Vec<usize>,
 }
 
 /// What the windows are used for.
@@ -79,6 +81,7 @@ impl<'a> DataLoader<'a> {
             rows,
             order,
             predicted: Vec::new(),
+            changes: Vec::new(),
         })
     }
 
@@ -131,6 +134,8 @@ impl<'a> DataLoader<'a> {
         let targets = self.rows.slice_rows(first + 1..last + 1);
         let window = Window {
             draw,
+            predicted: self.predicted[row],
+            changes: self.changes[row],
             plan: workspace.plan(device, &self.words(index, draw)),
             history: self.streams.window_start(index) - steps.start,
             advance: (self.first_step_of(index + 1) - steps.start).min(steps.len()),
@@ -170,15 +175,16 @@ impl<'a> DataLoader<'a> {
             let last = steps.end - self.first_step;
             &rows[first * batch..last * batch]
         };
-        self.predicted = self
-            .resident
-            .clone()
-            .map(|index| {
-                let steps = self.predicted_steps(index);
-                let targets = tokens(steps.start + 1..steps.end + 1);
-                targets.iter().filter(|&&target| target != NONE).count()
-            })
-            .collect();
+        let count = |steps: Range<usize>| {
+            let targets = tokens(steps.start + 1..steps.end + 1);
+            targets.iter().filter(|&&target| target != NONE).count()
+        };
+        let counts = self.resident.clone().map(|index| {
+            let steps = self.predicted_steps(index);
+            let second = steps.start.max(self.first_step_of(index) + 1);
+            (count(steps.clone()), count(second..steps.end))
+        });
+        (self.predicted, self.changes) = counts.unzip();
         if let Some(order) = &self.order {
             let columns = order.columns();
             let mut sorted = vec![0; self.resident.len() * columns];

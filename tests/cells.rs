@@ -16,6 +16,7 @@ use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
 use super::reference::outputs::{Direct, Output};
+use super::reference::penalties::Penalties;
 use super::reference::sampled::Objective;
 use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
@@ -46,6 +47,12 @@ fn every_cell() -> Vec<Trial> {
             trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
                 check_dropout(device, cell, num_layers);
             }));
+            trials.extend(device_trials(
+                &format!("{family}_penalties"),
+                move |device| {
+                    check_penalties(device, cell, num_layers);
+                },
+            ));
             trials.extend(device_trials(&format!("{family}_history"), move |device| {
                 check_history(device, cell, num_layers);
             }));
@@ -99,7 +106,7 @@ fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
 }
 
 /// The dropout masks of a window at these rates, from the reference.
-fn masks(
+pub fn masks(
     architecture: &Architecture,
     rates: DropoutRates,
     seed: u32,
@@ -210,6 +217,90 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
                     &want,
                     STEP,
                 );
+                states = want.final_states;
+            }
+        }
+    }
+}
+
+/// Penalties of the last layer's states, each alone and both, with and without dropout of its
+/// output, resets and steps that predict nothing.
+fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
+    // The seed of the sampled words of the reference.
+    const SEED: u32 = 0;
+    let batch = 3;
+    let dropout = DropoutRates {
+        output: 0.5,
+        variational: true,
+        ..DropoutRates::default()
+    };
+    let both = Penalties {
+        activation: 0.5,
+        temporal: 0.25,
+    };
+    let cases = [
+        (both, DropoutRates::default(), 0),
+        (both, dropout, 2),
+        (
+            Penalties {
+                activation: 0.0,
+                ..both
+            },
+            dropout,
+            0,
+        ),
+        (
+            Penalties {
+                temporal: 0.0,
+                ..both
+            },
+            dropout,
+            1,
+        ),
+    ];
+    let others = class_architectures(cell, num_layers)
+        .into_iter()
+        .chain(adaptive_architectures(cell, num_layers))
+        .chain(sampled_architectures(cell, num_layers));
+    for architecture in architectures(cell, num_layers).into_iter().chain(others) {
+        for (penalties, dropout, history) in cases {
+            let independent = (history > 0).then_some(f64::from(INITIAL));
+            let network = Network::new(architecture.clone(), 4, 0.5);
+            let mut states = network.random_states(7, batch, 0.5);
+            let capacity = Capacity {
+                batch,
+                time_steps: 6,
+                training: true,
+                independent: independent.is_some(),
+                dropout,
+                activation_l2: penalties.activation as f32,
+                temporal_l2: penalties.temporal as f32,
+                seed: SEED,
+                ..Capacity::default()
+            };
+            let subject = Subject::new(device, &network, capacity);
+            subject.carry(device, &states);
+            // A window of one step has no changes.
+            for time_steps in [6, 1] {
+                let mut reference = ReferenceWindow::random(9, time_steps, batch, 7, independent);
+                let history = history.min(time_steps - 1);
+                reference.targets[..history * batch].fill(None);
+                reference.masks = masks(&architecture, dropout, SEED, 0, &reference);
+                reference.penalties = penalties;
+                let window = Window {
+                    history,
+                    ..upload(device, &reference)
+                };
+                let mut got = subject.step_uploaded(device, window, &reference, SCALE);
+                let mut log_probabilities = vec![0.0; history * batch];
+                log_probabilities.append(&mut got.log_probabilities);
+                got.log_probabilities = log_probabilities;
+                let want = network.run(&reference, &states, SCALE);
+                let what = format!(
+                    "{architecture:?}, {penalties:?}, {dropout:?}, history {history} on {}",
+                    device.name()
+                );
+                compare_outcomes(&what, &got, &want, STEP);
                 states = want.final_states;
             }
         }

@@ -14,11 +14,12 @@ use std::any::Any;
 
 use elman::kernels::Activation;
 use elman::kernels::cases::{
-    ActivationBackwardCase, ActivationForwardCase, AdagradCase, AdamCase, AddBiasCase, AddCase,
-    AddRunsCase, AverageCase, Case, ClipGradValueCase, CopyCase, DropoutCase, FillCase, GatherCase,
-    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
-    RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase,
-    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase, SumsCase, TransposeCase,
+    ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AdagradCase, AdamCase,
+    AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, CopyCase, DropoutCase,
+    FillCase, GatherCase, GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase,
+    MomentumCase, Outcome, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
+    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase,
+    SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -44,6 +45,7 @@ type Downcast = fn(&dyn Any) -> Option<&dyn Expectation>;
 const TABLE: &[Downcast] = &[
     downcast::<ActivationBackwardCase>,
     downcast::<ActivationForwardCase>,
+    downcast::<ActivationPenaltyCase>,
     downcast::<AdagradCase>,
     downcast::<AdamCase>,
     downcast::<AddBiasCase>,

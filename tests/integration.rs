@@ -10,6 +10,7 @@ mod adaptation;
 mod architecture;
 mod arpa_dialects;
 mod averaging;
+mod awd_lstm;
 mod bad_input;
 mod bench;
 mod cell_architectures;

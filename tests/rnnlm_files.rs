@@ -5,6 +5,7 @@ use crate::reference::kernels::Activation;
 use crate::reference::masks::Masks;
 use crate::reference::network::{Architecture, Network, Window};
 use crate::reference::outputs::{Direct, Output};
+use crate::reference::penalties::Penalties;
 
 /// A network with everything that an rnnlm file contains.
 pub struct TestModel {
@@ -266,6 +267,7 @@ impl TestModel {
             targets: tokens.to_vec(),
             independent,
             masks: Masks::default(),
+            penalties: Penalties::default(),
         };
         let found = self
             .network

@@ -289,8 +289,11 @@ pub fn upload(device: &mut Device, window: &ReferenceWindow) -> Window {
         tensor.tail(front).reshape(window.time_steps, window.batch)
     };
     let (inputs, targets, order) = (place(&inputs, 3), place(&targets, 5), place(&order, 2));
+    let count = |targets: &[Option<usize>]| targets.iter().flatten().count();
     Window {
         order: Some(order),
+        predicted: count(&window.targets),
+        changes: count(&window.targets[window.batch..]),
         ..Window::new(window.time_steps, inputs, targets)
     }
 }

@@ -37,7 +37,7 @@ enum Dropout {
     Off,
     /// New masks in each step, at every place but recurrent weights.
     EachStep,
-    /// The same masks in all steps, and masks of recurrent weights.
+    /// The same masks in all steps, masks of recurrent weights, and activation regularization.
     Variational,
 }
 
@@ -154,9 +154,11 @@ impl StepCase {
                 variational: false,
             };
         }
+        let [mut activation_l2, mut temporal_l2] = [0.0; 2];
         if self.dropout == Dropout::Variational {
             dropout.weights = 0.25;
             dropout.variational = true;
+            [activation_l2, temporal_l2] = [2.0, 1.0];
         }
         Capacity {
             batch,
@@ -164,6 +166,8 @@ impl StepCase {
             training: true,
             independent: self.independent,
             dropout,
+            activation_l2,
+            temporal_l2,
             seed: 3,
             ..Capacity::default()
         }
@@ -196,6 +200,8 @@ impl StepCase {
             draw,
         };
         let plan = workspace.plan(device, &words);
+        let count = |targets: &[u32]| targets.iter().filter(|&&target| target != NONE).count();
+        let [predicted, changes] = [&targets[..], &targets[batch..]].map(count);
         let mut upload = |what, values: &[u32]| device.tensor_from(what, time_steps, batch, values);
         let order = Some(upload("order of the inputs", &order)?);
         let window = Window::new(
@@ -206,6 +212,8 @@ impl StepCase {
         Ok(Window {
             order,
             draw,
+            predicted,
+            changes,
             plan,
             ..window
         })

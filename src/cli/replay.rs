@@ -167,6 +167,8 @@ mod tests {
             clip_value: 15.5,
             clip: 0.1,
             l2: 1e-7,
+            activation_l2: 2.0,
+            temporal_l2: 1.0,
             independent: true,
             dropout: DropoutRates {
                 words: 0.1,

@@ -28,6 +28,7 @@ pub use update::{
 };
 
 pub use super::activation::cases::{ActivationBackwardCase, ActivationForwardCase};
+pub use super::activation_penalty::cases::ActivationPenaltyCase;
 pub use super::adagrad::cases::AdagradCase;
 pub use super::adam::cases::AdamCase;
 pub use super::add::cases::AddCase;

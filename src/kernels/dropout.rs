@@ -110,9 +110,9 @@ impl Mask {
         (f64::from(self.rate) * 4_294_967_296.0) as u32
     }
 
-    /// The multiplier of elements that are kept.
-    fn factor(&self) -> f32 {
-        (1.0 / (1.0 - f64::from(self.rate))) as f32
+    /// The multiplier of elements that are kept at this rate.
+    pub(crate) fn factor(rate: f32) -> f32 {
+        (1.0 / (1.0 - f64::from(rate))) as f32
     }
 
     /// The multiplier m at position `index` of the mask.
@@ -128,7 +128,7 @@ impl Mask {
     /// Multiplies rows of `columns` elements by the mask. `first` is the index of the first row.
     fn apply(&self, rows: &mut [f32], columns: usize, first: usize, tokens: &[u32]) {
         let threshold = self.threshold();
-        let factor = self.factor();
+        let factor = Self::factor(self.rate);
         for (row_index, row) in (first..).zip(rows.chunks_exact_mut(columns)) {
             let start = match self.pattern {
                 MaskPattern::Elements => row_index * columns,
@@ -197,7 +197,7 @@ impl Kernel for Dropout {
             site: self.mask.site,
             draw: self.mask.draw,
             threshold: self.mask.threshold(),
-            factor: self.mask.factor(),
+            factor: Mask::factor(self.mask.rate),
         };
         let (shader, bindings) = if input == output {
             (&IN_PLACE, &[output, tokens][..])

@@ -15,6 +15,7 @@
 //! 5. its equations in f64 in a file of `tests/expected/`, with a row in `tests/expected.rs`.
 
 mod activation;
+mod activation_penalty;
 mod adagrad;
 mod adam;
 mod add;
@@ -50,6 +51,7 @@ mod sum_rows;
 mod transpose;
 
 pub use activation::{Activation, ActivationBackward, ActivationForward};
+pub use activation_penalty::ActivationPenalty;
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use add::{Add, AddSquares};
@@ -134,6 +136,10 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&activation::FORWARD, &activation::BACKWARD],
         cases: activation::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&activation_penalty::SHADER],
+        cases: activation_penalty::cases::all,
     },
     KernelEntry {
         shaders: &[&transpose::SHADER],

@@ -17,6 +17,10 @@ pub struct Capacity {
     pub mixed: bool,
     /// Dropout rates; all 0 outside of training.
     pub dropout: DropoutRates,
+    /// Coefficient of the squares of the last layer's output after dropout; 0 outside of training.
+    pub activation_l2: f32,
+    /// Coefficient of the squares of the changes of the last layer's states; 0 outside of training.
+    pub temporal_l2: f32,
     /// The seed of the dropout masks and of sampled words.
     pub seed: u32,
 }

@@ -92,6 +92,8 @@ pub(super) struct Pass<'a> {
     pub(super) window: &'a Window,
     /// T*B of the window.
     pub(super) rows: usize,
+    /// The factor of the losses whose gradient is computed.
+    pub(super) scale: f32,
     /// The precision of matrix products outside of recurrences.
     pub(super) precision: Precision,
 }

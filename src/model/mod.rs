@@ -126,6 +126,7 @@ impl Model {
         device: &'a mut Device,
         workspace: &Workspace,
         window: &'a Window,
+        scale: f32,
         precision: Precision,
     ) -> Pass<'a> {
         Pass {
@@ -133,6 +134,7 @@ impl Model {
             parameters: &self.parameters,
             window,
             rows: window.time_steps * workspace.capacity().batch,
+            scale,
             precision,
         }
     }
@@ -141,7 +143,7 @@ impl Model {
     /// layer's input and the next carried states.
     pub fn forward(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
         let precision = activation_precision(workspace.capacity().mixed);
-        let mut pass = self.pass(device, workspace, window, precision);
+        let mut pass = self.pass(device, workspace, window, 1.0, precision);
         for layer in &workspace.layers {
             layer.forward(&mut pass);
         }
@@ -157,6 +159,9 @@ impl Model {
 
     /// After [`Model::forward`]: the losses, and the gradients of `scale` times their sum with
     /// respect to all parameters, in [`Workspace::gradients`], and all carried states.
+    ///
+    /// With activation regularization, the gradients are those of the losses and the penalties; the
+    /// losses themselves have none.
     ///
     /// This is back-propagation through time, truncated at the window's first step. Parameters are
     /// shared by all steps, so their gradients are sums over steps.
@@ -178,7 +183,7 @@ impl Model {
             &gradients,
         );
         let precision = gradient_precision(workspace.capacity().mixed, scale);
-        let mut pass = self.pass(device, workspace, window, precision);
+        let mut pass = self.pass(device, workspace, window, scale, precision);
         for layer in workspace.layers.iter().rev() {
             layer.backward(&mut pass, &gradients);
         }

@@ -15,7 +15,8 @@ use super::config::Config;
 use super::dropout::DropoutPlacement;
 use super::layer::{Activations, Layer, LayerContext};
 use super::layers::{
-    Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent, recurrent_parameter_name,
+    ActivationPenalty, Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent,
+    recurrent_parameter_name,
 };
 use super::outputs::output_kind;
 use super::parameter_spec::ParameterSpec;
@@ -98,17 +99,26 @@ impl Stack {
         }
     }
 
-    /// Adds dropout of a recurrent layer's output, where the rate is not 0; the output.
+    /// Adds dropout of a recurrent layer's output, where the rate is not 0, and the penalties of the
+    /// last layer's; the output.
     fn push_output_dropout(
         &mut self,
         context: &mut LayerContext<'_>,
         layer: usize,
         output: Activations,
     ) -> Result<Activations> {
-        match mask(context, DropoutPlacement::Outputs(layer)) {
-            None => Ok(output),
-            Some(mask) => Ok(self.push(Dropout::new(context, output, mask)?)),
+        let mask = mask(context, DropoutPlacement::Outputs(layer));
+        let dropout = match mask {
+            None => None,
+            Some(mask) => Some(Dropout::new(context, output, mask)?),
+        };
+        if layer + 1 == context.config.num_layers {
+            let dropped = dropout.as_ref().map(Layer::output).zip(mask);
+            if let Some(penalty) = ActivationPenalty::new(context, output, dropped) {
+                self.push(penalty);
+            }
         }
+        Ok(dropout.map_or(output, |dropout| self.push(dropout)))
     }
 }
 

@@ -25,6 +25,11 @@ pub struct Window {
     /// The positions of the inputs sorted by token, [`NONE`](crate::tensor::NONE) last; only needed
     /// in training.
     pub order: Option<Tensor<u32>>,
+    /// The number of tokens that the window predicts; only needed in training with temporal
+    /// regularization.
+    pub predicted: usize,
+    /// Those of them at steps after the window's first one; as `predicted`.
+    pub changes: usize,
     /// The index of the draw of dropout masks, such as the number of updates.
     pub draw: u32,
     /// The output layer's plan for the targets; see [`Workspace::plan`](super::Workspace::plan).
@@ -41,6 +46,8 @@ impl Window {
             inputs,
             targets,
             order: None,
+            predicted: 0,
+            changes: 0,
             draw: 0,
             plan: OutputPlan::default(),
         }

@@ -82,6 +82,13 @@ pub struct Recipe {
     /// L2 regularisation: before an update, parameters are multiplied by `1 - lr * l2`, decoupled
     /// from the gradient for every optimizer.
     pub l2: f32,
+    /// Coefficient of the mean square of the last layer's output after dropout, in nats.
+    #[serde(default)]
+    pub activation_l2: f32,
+    /// Coefficient of the mean square of the changes of the last layer's states from step to step,
+    /// in nats.
+    #[serde(default)]
+    pub temporal_l2: f32,
     /// Whether the state is reset at every sentence.
     pub independent: bool,
     /// Dropout probabilities.
@@ -137,6 +144,8 @@ impl Default for Recipe {
             clip_value: 0.0,
             clip: 0.0,
             l2: 0.0,
+            activation_l2: 0.0,
+            temporal_l2: 0.0,
             independent: false,
             dropout: DropoutRates::default(),
             forget_bias: 1.0,
@@ -156,6 +165,7 @@ impl Recipe {
         self.check_block()?;
         self.check_jitter()?;
         self.check_schedule()?;
+        self.check_temporal()?;
         if self.optimizer == "adam" && self.l2 > 0.0 {
             return Err(Error::config(
                 "l2",
@@ -235,6 +245,19 @@ impl Recipe {
             format!("{jitter} with `{other}`"),
             rule,
             "Use `bptt_jitter = 0`, or remove the other",
+        ))
+    }
+
+    /// Checks that windows have changes from step to step.
+    fn check_temporal(&self) -> Result<()> {
+        if self.temporal_l2 == 0.0 || self.longest_window() > 1 {
+            return Ok(());
+        }
+        Err(Error::config(
+            "temporal_l2",
+            format!("{} with `bptt = {}`", self.temporal_l2, self.bptt),
+            "it penalises changes from one step of a window to the next",
+            "Use a `bptt` of 2 or more, or remove it",
         ))
     }
 

@@ -240,6 +240,23 @@ impl Fields for Recipe {
         )
         .rule(Rule::NonNegative, "0 turns it off"),
         RecipeField::new(
+            "activation_l2",
+            "ALPHA",
+            access!(activation_l2),
+            "Activation regularization: add ALPHA times the mean square of the last recurrent \
+             layer's output, after dropout, to the loss in nats (AWD-LSTM's alpha, 2)",
+        )
+        .rule(Rule::NonNegative, "0 turns it off"),
+        RecipeField::new(
+            "temporal_l2",
+            "BETA",
+            access!(temporal_l2),
+            "Temporal activation regularization: add BETA times the mean square of the changes of \
+             the last recurrent layer's state from one step of a window to the next, before \
+             dropout (AWD-LSTM's beta, 1)",
+        )
+        .rule(Rule::NonNegative, "0 turns it off"),
+        RecipeField::new(
             "dropout",
             "P",
             ALL_DROPOUT,

@@ -151,6 +151,8 @@ impl<'a> Trainer<'a> {
             independent: recipe.independent,
             mixed: recipe.precision == PrecisionKind::Mixed,
             dropout: recipe.dropout,
+            activation_l2: recipe.activation_l2,
+            temporal_l2: recipe.temporal_l2,
             // Dropout masks have a seed of 32 bits.
             seed: recipe.seed as u32,
         };

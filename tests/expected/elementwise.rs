@@ -2,8 +2,9 @@
 
 use elman::kernels::Activation;
 use elman::kernels::cases::{
-    ActivationBackwardCase, ActivationForwardCase, AddBiasCase, AverageCase, ClipGradValueCase,
-    CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, SUMMANDS, ScaleCase, SumsCase,
+    ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AddBiasCase, AverageCase,
+    ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, SUMMANDS,
+    ScaleCase, SumsCase,
 };
 
 use super::super::compare::Tolerance;
@@ -42,6 +43,33 @@ impl Expectation for ActivationBackwardCase {
 
     fn tolerance(&self, _output: &str) -> Tolerance {
         bits(2.0)
+    }
+}
+
+impl Expectation for ActivationPenaltyCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut gradient = floats(run, "gradient");
+        let (states, output) = (floats(run, "states"), floats(run, "output"));
+        let (targets, inputs) = (tokens(run, "targets"), tokens(run, "inputs"));
+        let [activation, temporal] = self.factors.map(f64::from);
+        let stride = self.batch * self.columns;
+        for i in 0..gradient.len() {
+            let row = i / self.columns;
+            if row / self.batch < self.history || targets[row].is_none() {
+                continue;
+            }
+            gradient[i] += activation * output[i];
+            if i >= stride && !(self.resets && inputs[row] == Some(0)) {
+                let change = temporal * (states[i] - states[i - stride]);
+                gradient[i] += change;
+                gradient[i - stride] -= change;
+            }
+        }
+        vec![("gradient", gradient)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        bits(4.0)
     }
 }
 

@@ -17,6 +17,7 @@ use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Network, Window};
 use super::outputs::{Direct, Output};
+use super::penalties::Penalties;
 use super::sampled::{Objective, Sampled};
 use crate::harness::{apply, trial, trials};
 
@@ -236,6 +237,14 @@ pub fn check_layout(architecture: &Architecture) {
                     check(&format!("{what}, masks"), &network, &window),
                     "{what}: rejected, though no unit has a kink"
                 );
+                window.penalties = Penalties {
+                    activation: 1.5,
+                    temporal: 2.5,
+                };
+                assert!(
+                    check(&format!("{what}, masks and penalties"), &network, &window),
+                    "{what}: rejected, though no unit has a kink"
+                );
             }
         }
     }
@@ -318,7 +327,7 @@ fn five_points(loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>), pattern: &[Vec<bool>
     Some((8.0 * near - far) / (12.0 * STEP))
 }
 
-/// The loss and, for ReLU, whether each unit is on, `[T, B, H]` a layer.
+/// The loss with the penalty and, for ReLU, whether each unit is on, `[T, B, H]` a layer.
 fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64, Vec<Vec<bool>>) {
     let forward = network.forward(window, states, LOSS_SCALE);
     let a = &network.architecture;
@@ -332,5 +341,5 @@ fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64
             .map(|&y| y > 0.0)
             .collect()
     };
-    (forward.loss, layers.map(on).collect())
+    (forward.loss + forward.penalty, layers.map(on).collect())
 }

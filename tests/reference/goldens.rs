@@ -14,6 +14,7 @@ use super::kernels::Activation;
 use super::masks::Masks;
 use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::optimizers::{Optimizer, Rule};
+use super::penalties::Penalties;
 use crate::harness::{apply, test};
 
 /// Largest error relative to PyTorch's value: both sides compute in f64, in different orders.
@@ -306,6 +307,7 @@ fn golden(case: &Value) -> Golden {
             targets: tokens(&case["targets"]),
             independent: None,
             masks: Masks::default(),
+            penalties: Penalties::default(),
         },
         initial_states: states(&case["initial_states"]),
         scale: number(&case["scale"]),

@@ -21,5 +21,6 @@ pub mod network_structure;
 pub mod optimizers;
 pub mod outputs;
 pub mod passes;
+pub mod penalties;
 pub mod properties;
 pub mod sampled;

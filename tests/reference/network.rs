@@ -16,7 +16,7 @@
 //!
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh.
-//! [`passes`](super::passes) has the forward and the backward pass over a window.
+//! Penalties of the last layer's states: see `penalties`. [`passes`](super::passes) has the forward and the backward pass over a window.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,7 @@ use super::generator::Generator;
 use super::kernels::Activation;
 use super::masks::Masks;
 use super::outputs::Output;
+use super::penalties::Penalties;
 
 /// Values by PyTorch's name of their parameter, row-major.
 pub type Named = BTreeMap<String, Vec<f64>>;
@@ -277,6 +278,8 @@ pub struct Window {
     pub independent: Option<f64>,
     /// Dropout and other masks.
     pub masks: Masks,
+    /// Penalties of the last layer's output and of the changes of its states.
+    pub penalties: Penalties,
 }
 
 impl Window {
@@ -320,6 +323,7 @@ impl Window {
             targets,
             independent,
             masks: Masks::default(),
+            penalties: Penalties::default(),
         }
     }
 }

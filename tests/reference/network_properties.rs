@@ -12,6 +12,7 @@ use super::network_structure::{
     check_dropped_words, check_independent_sentences, check_masks_equal_scaled_parameters,
     check_projection, check_streams_are_independent, check_tied_tables,
 };
+use super::penalties::Penalties;
 use super::properties::check;
 use crate::harness::{apply, test, trial, trials};
 
@@ -62,6 +63,7 @@ fn one_step(cell: Cell, parameters: &[(&str, &[f64])], states: &[Vec<f64>]) -> O
         targets: vec![Some(0)],
         independent: None,
         masks: Masks::default(),
+        penalties: Penalties::default(),
     };
     Network {
         architecture,
@@ -312,6 +314,7 @@ pub fn part(window: &Window, steps: Range<usize>, stream: Option<usize>) -> Wind
         targets,
         independent: window.independent,
         masks,
+        penalties: window.penalties,
     }
 }
 

@@ -5,6 +5,7 @@ use super::kernels::{Matmul, add_bias};
 use super::masks::Masks;
 use super::network::{Architecture, Named, Network, Outcome, Window};
 use super::network_properties::{network, part, window, without_projection};
+use super::penalties::Penalties;
 use super::properties::check;
 
 /// Demands the same gradients of all parameters.
@@ -110,6 +111,7 @@ pub fn check_independent_sentences(cell: Cell) {
             targets,
             independent: Some(0.1),
             masks,
+            penalties: Penalties::default(),
         };
         let states = network.random_states(10, 1, 1.0);
         let whole = network.run(&window, &states, 1.0);
@@ -225,6 +227,7 @@ pub fn check_masks_equal_scaled_parameters(cell: Cell) {
     let want = scaled.run(
         &Window {
             masks: Masks::default(),
+            penalties: Penalties::default(),
             ..window.clone()
         },
         &states,

@@ -5,6 +5,7 @@ use super::cells::Arguments;
 use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
 use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
 use super::network::{Named, Network, Outcome, Window};
+use super::penalties;
 
 /// The inputs and outputs of one layer at one step.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Forward {
     pub log_probabilities: Vec<f64>,
     /// As in [`Outcome`].
     pub loss: f64,
+    /// `scale` times the penalty of the last layer's states.
+    pub penalty: f64,
 }
 
 impl Network {
@@ -125,6 +128,7 @@ impl Network {
         }
         let loss = -scale * sum(&log_probabilities);
         Forward {
+            penalty: scale * penalties::penalty(window, &steps),
             steps,
             log_probabilities,
             loss,
@@ -135,7 +139,8 @@ impl Network {
     ///
     /// `initial_states` is `[B, H_k]` for each of
     /// [`Architecture::state_sizes`](super::network::Architecture::state_sizes). The gradient is
-    /// that of `scale` times the sum over the window's predicted tokens, cut at the window's edge.
+    /// that of `scale` times the sum over the window's predicted tokens and of `scale` times its
+    /// penalty, cut at the window's edge.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -146,6 +151,7 @@ impl Network {
             steps,
             log_probabilities,
             loss,
+            ..
         } = self.forward(window, initial_states, scale);
         let recurrent: Vec<_> = (0..a.num_layers())
             .map(|k| self.recurrent_weight(window, k))
@@ -167,6 +173,11 @@ impl Network {
                 multiply_step(&mut from_above, window.masks.output(k), t);
                 let reached = &mut from_future[k * kept..][..kept];
                 add(&mut reached[0], &from_above);
+                if k + 1 == a.num_layers() {
+                    let mut to_states = penalties::gradient(window, &steps, t);
+                    to_states.iter_mut().for_each(|d| *d *= scale);
+                    add(&mut reached[0], &to_states);
+                }
                 let (arguments, mut to_past) =
                     a.layer(k)
                         .backward(&layer.arguments, &layer.previous, reached);

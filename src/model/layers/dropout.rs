@@ -34,6 +34,11 @@ impl DropoutMask {
         })
     }
 
+    /// The multiplier of elements that are kept.
+    pub(in crate::model) fn factor(&self) -> f32 {
+        Mask::factor(self.rate)
+    }
+
     /// The mask of a window.
     pub(in crate::model) fn mask(&self, window: &Window) -> Mask {
         let pattern = match (self.placement, self.shared_by_steps) {

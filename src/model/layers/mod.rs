@@ -3,12 +3,14 @@
 //! A new kind of layer is a file in this folder that implements [`Layer`](super::layer::Layer), and
 //! a place in [`stack`](super::stack).
 
+mod activation_penalty;
 mod dropout;
 mod embedding;
 mod linear;
 mod per_type;
 mod recurrent;
 
+pub(super) use activation_penalty::ActivationPenalty;
 pub(super) use dropout::{Dropout, DropoutMask};
 pub(super) use embedding::Embedding;
 pub(super) use linear::Linear;
