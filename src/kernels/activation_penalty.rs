@@ -9,8 +9,8 @@ use crate::device::{
 };
 use crate::tensor::{NONE, Tensor};
 
-/// Adds the gradient of `activation/2 Σ d(t)² + temporal/2 Σ e(t)²` for every element of the states
-/// h(t) of a layer and of its output d(t) after dropout, with e(t) = h(t) - h(t-1) (Merity 2017):
+/// Adds the gradient of `activation/2 Σ d(t)² + temporal/2 Σ e(t)²` (Merity 2017). h(t) are the
+/// states of a layer, d(t) is its output after dropout, and e(t) = h(t) - h(t-1):
 ///
 /// ```text
 /// gradient(t) += activation d(t) + temporal (e(t) - e(t+1))

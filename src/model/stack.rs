@@ -99,8 +99,8 @@ impl Stack {
         }
     }
 
-    /// Adds dropout of a recurrent layer's output, where the rate is not 0, and the penalties of the
-    /// last layer's; the output.
+    /// Adds dropout of a recurrent layer's output, where the rate is not 0, and the last layer's
+    /// penalties; the output.
     fn push_output_dropout(
         &mut self,
         context: &mut LayerContext<'_>,

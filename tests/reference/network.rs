@@ -16,7 +16,8 @@
 //!
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh.
-//! Penalties of the last layer's states: see `penalties`. [`passes`](super::passes) has the forward and the backward pass over a window.
+//! Penalties of the last layer's states: see `penalties`. [`passes`](super::passes) has the forward
+//! and the backward pass over a window.
 
 use std::collections::BTreeMap;
 
