@@ -91,6 +91,12 @@ fn flags() {
             "--temporal-l2 1 --bptt 1",
             &["--temporal-l2 1 with --bptt 1", "--bptt of 2"],
         ),
+        (
+            "--reset-states=-0.1",
+            &["--reset-states -0.1", "at least 0"],
+        ),
+        ("--reset-states 1", &["--reset-states 1", "below 1"]),
+        ("--reset-states nan", &["--reset-states NaN"]),
         ("--vocab-size 1", &["--vocab-size 1", "at least 2"]),
         ("--cell perceptron", &["--cell perceptron", "elman"]),
         ("--activation cosine", &["cosine", "sigmoid"]),

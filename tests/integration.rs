@@ -71,6 +71,7 @@ mod schedules;
 mod scoring;
 mod shaders;
 mod standard_streams;
+mod state_resets;
 mod step_subject;
 mod steps;
 mod submissions;

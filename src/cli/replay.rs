@@ -169,6 +169,7 @@ mod tests {
             l2: 1e-7,
             activation_l2: 2.0,
             temporal_l2: 1.0,
+            reset_states: 0.01,
             independent: true,
             dropout: DropoutRates {
                 words: 0.1,

@@ -140,6 +140,22 @@ impl Workspace {
         }
     }
 
+    /// Resets the states of some streams to those at the start of a text.
+    pub fn reset_streams(&self, device: &mut Device, streams: &[Range<usize>]) {
+        for (index, tensor) in self.carried().into_iter().enumerate() {
+            for range in streams {
+                let values = tensor.slice_rows(range.clone());
+                match &self.initial_states {
+                    None => device.run(&Fill {
+                        values,
+                        value: self.initial_state,
+                    }),
+                    Some(states) => device.upload(&values, &states[index].repeat(range.len())),
+                }
+            }
+        }
+    }
+
     /// The carried states of all layers, `[B, H]` each.
     pub fn carried(&self) -> Vec<Tensor> {
         self.layers

@@ -13,6 +13,7 @@ mod progress;
 mod recipe;
 mod recipe_fields;
 mod schedule;
+mod state_resets;
 mod step_metrics;
 mod trainer;
 

@@ -340,6 +340,15 @@ impl Fields for Recipe {
             "Reset the state to the initial state at every sentence",
         ),
         RecipeField::new(
+            "reset_states",
+            "P",
+            access!(reset_states),
+            "At the start of every window, reset the states of each stream to the initial state \
+             with probability P, so that the model also learns to predict from there (Mogrifier \
+             LSTM, 0.01)",
+        )
+        .rule(Rule::Probability, "0.01 is the published value"),
+        RecipeField::new(
             "precision",
             "",
             access!(precision),

@@ -41,6 +41,8 @@ impl Trainer<'_> {
     /// updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> usize {
         let (window, tokens) = self.load_window(device, index);
+        let resets = self.recipe.reset_streams(window.draw);
+        self.workspace.reset_streams(device, &resets);
         let completes_update = (index + 1).is_multiple_of(self.recipe.accumulate)
             || index + 1 == self.windows_per_epoch();
 
