@@ -11,9 +11,9 @@ use super::recipe::Recipe;
 const RANDOM_STREAM: u64 = 1 << 63;
 
 impl Recipe {
-    /// The streams whose states are reset before a window, as ranges of adjacent ones. Each stream
-    /// is reset with the probability `reset_states`, in all layers. The same `draw` always gives the
-    /// same streams.
+    /// The streams whose states are reset before a window, as ranges of adjacent ones: each stream
+    /// with the probability `reset_states`, in all layers. The same `draw` always gives the same
+    /// streams.
     pub(super) fn reset_streams(&self, draw: u32) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         if self.reset_states == 0.0 {
