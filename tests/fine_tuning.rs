@@ -68,6 +68,40 @@ fn run_starts_from_the_model() {
     }
 }
 
+/// A run that continues from the averages of another one averages anew, from its first update.
+#[apply(test)]
+fn averaging_starts_anew() {
+    let workbench = workbench();
+    let train = format!("{TRAIN} --bptt-jitter 1 --preset awd-lstm");
+    let sizes = "--hidden 6,5,4 --embedding 4";
+    workbench
+        .run(&format!(
+            "{train} {sizes} --average always --epochs 3 --out first"
+        ))
+        .succeeds();
+    workbench
+        .run(&format!(
+            "{train}-finetune --init first --epochs 2 --out tuned"
+        ))
+        .succeeds();
+    let log = String::from_utf8(workbench.read("tuned/log.jsonl")).expect("UTF-8");
+    assert_eq!(log.matches("\"averaged\":true").count(), 2, "{log}");
+    let inspect = workbench.run("inspect --json tuned").succeeds().json();
+    assert_eq!(inspect["training"]["progress"]["averaged_after"], 0);
+    // The average after negligible updates is the weights that the run starts from.
+    workbench
+        .run(&format!(
+            "{train}-finetune --init first --epochs 1 --lr 1e-30 --l2 0 --out same"
+        ))
+        .succeeds();
+    let [before, after] =
+        ["first", "same"].map(|model| eval(&workbench, model, "train.txt").number("log10_prob"));
+    assert!(
+        (before - after).abs() < 1e-5 * before.abs(),
+        "{before} and {after}"
+    );
+}
+
 #[apply(test)]
 fn initial_model_keeps_its_shape() {
     let workbench = workbench();

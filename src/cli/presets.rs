@@ -22,6 +22,7 @@ pub(super) static PRESETS: &[Preset] = presets![
     "ptb-small",
     "ptb-medium",
     "awd-lstm",
+    "awd-lstm-finetune",
     "char-rnn"
 ];
 

@@ -33,6 +33,14 @@ const SHORTENED: &[(&str, &str)] = &[
         "elman bench",
         "elman bench --config d --seconds 0.05 --product 64",
     ),
+    (
+        "--preset awd-lstm --out",
+        "--preset awd-lstm --hidden 6,5,4 --embedding 4 --batch 4 --epochs 1 --out",
+    ),
+    (
+        "--preset awd-lstm-finetune --out",
+        "--preset awd-lstm-finetune --batch 4 --epochs 1 --out",
+    ),
     ("--tokens 50000000", "--tokens 20000"),
 ];
 
