@@ -105,7 +105,7 @@ fn reference_agrees_with_pytorch() {
         },
     };
     let seed = size(&golden["seed"]) as u32;
-    window.masks = masks(&network.architecture, rates(&golden), seed, 0, &window);
+    window.masks = masks(&network.architecture, &[], rates(&golden), seed, 0, &window);
     let states: Vec<_> = network.architecture.state_sizes();
     let states: Vec<_> = states.iter().map(|size| vec![0.0; batch * size]).collect();
     let tokens = (time_steps * batch) as f64;

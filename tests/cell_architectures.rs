@@ -4,7 +4,7 @@ use elman::model::NoiseSampler;
 
 use super::reference::cells::Cell;
 use super::reference::kernels::Activation;
-use super::reference::network::Architecture;
+use super::reference::network::{Architecture, FeedForward};
 use super::reference::outputs::{Direct, Output};
 use super::reference::sampled::{Objective, Sampled};
 
@@ -165,6 +165,51 @@ pub fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture
             ..plain
         },
     ]
+}
+
+/// Feed-forward networks with every kind of layer around them: contexts of one word and more,
+/// direct connections, tied tables, projections, every output layer.
+pub fn feed_forward_architectures() -> Vec<Architecture> {
+    let of = |context, skip| Architecture {
+        feed_forward: Some(FeedForward { context, skip }),
+        vocab_size: 7,
+        embedding_size: 3,
+        hidden_sizes: vec![5],
+        bias: true,
+        decoder_bias: true,
+        ..Default::default()
+    };
+    let mut architectures = vec![
+        of(1, false),
+        of(1, true),
+        Architecture {
+            bias: false,
+            decoder_bias: false,
+            ..of(2, false)
+        },
+        of(4, true),
+        of(9, false),
+        Architecture {
+            embedding_size: 5,
+            tied: true,
+            ..of(3, false)
+        },
+        Architecture {
+            tied: true,
+            projection: true,
+            ..of(4, true)
+        },
+    ];
+    let others = class_architectures(Cell::Elman, 1)
+        .into_iter()
+        .chain(adaptive_architectures(Cell::Elman, 1))
+        .chain(sampled_architectures(Cell::Elman, 1));
+    architectures.extend(others.map(|other| Architecture {
+        output: other.output,
+        compression_size: other.compression_size,
+        ..of(3, other.compression_size == 0)
+    }));
+    architectures
 }
 
 /// The sample that the model draws for a window whose draw index is 0.

@@ -3,21 +3,19 @@
 //! windows.
 
 use elman::device::Device;
-use elman::model::{CELLS, Capacity, DropoutRates, OUTPUTS, Window};
+use elman::model::{CELLS, Capacity, CellKind, DropoutRates, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
 use super::cell_architectures::{
-    adaptive_architectures, architectures, class_architectures, sampled, sampled_architectures,
+    adaptive_architectures, architectures, class_architectures, sampled_architectures,
 };
+use super::cell_sizes::{past_a_tile, wide};
 use super::compare::assert_close;
 use super::harness::{apply, device_trials, test, trials};
 use super::reference::cells::Cell;
-use super::reference::kernels::Activation;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
-use super::reference::outputs::{Direct, Output};
 use super::reference::penalties::Penalties;
-use super::reference::sampled::Objective;
 use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
 };
@@ -45,7 +43,7 @@ fn every_cell() -> Vec<Trial> {
                 check_shapes(device, sampled_architectures(cell, num_layers));
             }));
             trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
-                check_dropout(device, cell, num_layers);
+                check_dropout(device, architectures(cell, num_layers));
             }));
             trials.extend(device_trials(
                 &format!("{family}_penalties"),
@@ -54,7 +52,7 @@ fn every_cell() -> Vec<Trial> {
                 },
             ));
             trials.extend(device_trials(&format!("{family}_history"), move |device| {
-                check_history(device, cell, num_layers);
+                check_history(device, with_every_output(cell, num_layers));
             }));
         }
         trials.extend(device_trials(
@@ -72,12 +70,13 @@ fn every_cell() -> Vec<Trial> {
 /// A cell or an output layer without a reference is not tested here.
 #[apply(test)]
 fn reference_has_every_cell_and_output() {
+    let (feed_forward, recurrent): (Vec<_>, Vec<_>) =
+        CELLS.iter().partition(|row| row.is_feed_forward());
+    let names = |rows: &[&CellKind]| rows.iter().map(|row| row.name).collect::<Vec<_>>();
+    assert_eq!(names(&feed_forward), ["feedforward"]);
+    assert_eq!(names(&recurrent), Cell::TABLE.map(|row| row.0));
     assert_eq!(
-        CELLS.iter().map(|row| row.name).collect::<Vec<_>>(),
-        Cell::TABLE.map(|row| row.0)
-    );
-    assert_eq!(
-        CELLS.iter().map(|row| row.gates).collect::<Vec<_>>(),
+        recurrent.iter().map(|row| row.gates).collect::<Vec<_>>(),
         Cell::TABLE.map(|row| row.1.gates())
     );
     assert_eq!(
@@ -86,7 +85,8 @@ fn reference_has_every_cell_and_output() {
     );
 }
 
-fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
+/// Windows of several sizes, with and without independent sentences.
+pub fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
     for architecture in architectures {
         for independent in [None, Some(f64::from(INITIAL))] {
             for (seed, pair) in (1..).zip(WINDOWS) {
@@ -108,6 +108,7 @@ fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
 /// The dropout masks of a window at these rates, from the reference.
 pub fn masks(
     architecture: &Architecture,
+    states: &[Vec<f64>],
     rates: DropoutRates,
     seed: u32,
     draw: u32,
@@ -129,10 +130,11 @@ pub fn masks(
     let layers = 0..architecture.num_layers();
     let has_embedding = architecture.embedding_size > 0;
     Masks {
-        words: at(sites::WORDS, rates.words).map(|draw| draw.words(&window.inputs)),
+        words: at(sites::WORDS, rates.words)
+            .map(|draw| draw.words(&architecture.embedded_words(states, window))),
         input: at(sites::INPUT, rates.input)
             .filter(|_| has_embedding)
-            .map(|draw| activations(draw, architecture.embedding_size)),
+            .map(|draw| activations(draw, architecture.input_size(0))),
         outputs: layers
             .clone()
             .map(|k| {
@@ -141,10 +143,12 @@ pub fn masks(
                 } else {
                     rates.hidden
                 };
-                at(sites::output(k), rate).map(|draw| activations(draw, architecture.layer_size(k)))
+                let size = architecture.layer_output_size(k);
+                at(sites::output(k), rate).map(|draw| activations(draw, size))
             })
             .collect(),
         weights: layers
+            .filter(|_| architecture.feed_forward.is_none())
             .map(|k| {
                 at(sites::weight(k), rates.weights).map(|draw| {
                     draw.elements(architecture.gates_size(k) * architecture.layer_size(k))
@@ -156,7 +160,7 @@ pub fn masks(
 
 /// Dropout at every place separately and at all places together, with masks per element and per
 /// window.
-fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
+pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
     const SEED: u32 = 0x9e37_79b9;
     let none = DropoutRates::default();
     let all = DropoutRates {
@@ -185,7 +189,7 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
             ..all
         },
     ];
-    for architecture in architectures(cell, num_layers) {
+    for architecture in architectures {
         for dropout in rates {
             let network = Network::new(architecture.clone(), 3, 0.75);
             let mut states = network.random_states(7, 3, 0.5);
@@ -201,7 +205,7 @@ fn check_dropout(device: &mut Device, cell: Cell, num_layers: usize) {
             subject.carry(device, &states);
             for (time_steps, draw) in [(5, 1), (2, 70_000)] {
                 let mut reference = ReferenceWindow::random(9, time_steps, 3, 7, None);
-                reference.masks = masks(&architecture, dropout, SEED, draw, &reference);
+                reference.masks = masks(&architecture, &states, dropout, SEED, draw, &reference);
                 let window = Window {
                     draw,
                     ..upload(device, &reference)
@@ -258,11 +262,7 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
             1,
         ),
     ];
-    let others = class_architectures(cell, num_layers)
-        .into_iter()
-        .chain(adaptive_architectures(cell, num_layers))
-        .chain(sampled_architectures(cell, num_layers));
-    for architecture in architectures(cell, num_layers).into_iter().chain(others) {
+    for architecture in with_every_output(cell, num_layers) {
         for (penalties, dropout, history) in cases {
             let independent = (history > 0).then_some(f64::from(INITIAL));
             let network = Network::new(architecture.clone(), 4, 0.5);
@@ -285,7 +285,7 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
                 let mut reference = ReferenceWindow::random(9, time_steps, batch, 7, independent);
                 let history = history.min(time_steps - 1);
                 reference.targets[..history * batch].fill(None);
-                reference.masks = masks(&architecture, dropout, SEED, 0, &reference);
+                reference.masks = masks(&architecture, &states, dropout, SEED, 0, &reference);
                 reference.penalties = penalties;
                 let window = Window {
                     history,
@@ -307,16 +307,25 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
     }
 }
 
+/// Networks of one cell with every output layer.
+fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    [
+        architectures,
+        class_architectures,
+        adaptive_architectures,
+        sampled_architectures,
+    ]
+    .into_iter()
+    .flat_map(|networks| networks(cell, num_layers))
+    .collect()
+}
+
 /// Windows whose first steps have no targets: gradients flow back through these steps, and the next
 /// window starts from the given step.
-fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
+pub fn check_history(device: &mut Device, architectures: Vec<Architecture>) {
     let time_steps = 6;
     let batch = 3;
-    let others = class_architectures(cell, num_layers)
-        .into_iter()
-        .chain(adaptive_architectures(cell, num_layers))
-        .chain(sampled_architectures(cell, num_layers));
-    for architecture in architectures(cell, num_layers).into_iter().chain(others) {
+    for architecture in architectures {
         for independent in [None, Some(f64::from(INITIAL))] {
             let network = Network::new(architecture.clone(), 5, 0.75);
             let states = network.random_states(7, batch, 0.5);
@@ -352,12 +361,10 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
                 beginning.inputs.truncate(advance * batch);
                 beginning.targets.truncate(advance * batch);
                 let after = network.run(&beginning, &states, SCALE).final_states;
-                assert_close(
-                    &format!("{what}: carried states"),
-                    &carried.concat(),
-                    &after.concat(),
-                    STEP,
-                );
+                assert_eq!(carried.len(), after.len(), "{what}: carried states");
+                for (carried, after) in carried.iter().zip(&after) {
+                    assert_close(&format!("{what}: carried states"), carried, after, STEP);
+                }
                 let silent = got.log_probabilities.clone();
                 got.log_probabilities = vec![0.0; history * batch];
                 got.log_probabilities.extend(silent);
@@ -365,103 +372,4 @@ fn check_history(device: &mut Device, cell: Cell, num_layers: usize) {
             }
         }
     }
-}
-
-/// Sizes larger than tiles and workgroups, with enough rows for every thread.
-fn past_a_tile(device: &mut Device, cell: Cell) {
-    for (embedding_size, hidden_sizes) in [(0, vec![67]), (65, vec![33, 40])] {
-        let architecture = Architecture {
-            cell,
-            activation: Activation::Tanh,
-            vocab_size: 301,
-            embedding_size,
-            hidden_sizes,
-            bias: true,
-            decoder_bias: true,
-            ..Architecture::default()
-        };
-        let network = Network::new(architecture, 5, 0.2);
-        let windows =
-            [11, 4].map(|time_steps| ReferenceWindow::random(3, time_steps, 7, 301, None));
-        check_windows(
-            device,
-            &format!("past a tile: {cell:?}"),
-            &network,
-            &windows,
-        );
-        let output = Output::Class {
-            sizes: vec![3, 70, 1, 130, 97],
-            direct: Some(Direct {
-                size: 3200,
-                order: 3,
-            }),
-        };
-        let network = Network::new(
-            Architecture {
-                output,
-                ..network.architecture
-            },
-            6,
-            0.2,
-        );
-        check_windows(
-            device,
-            &format!("past a tile, classes: {cell:?}"),
-            &network,
-            &windows,
-        );
-        let output = Output::Adaptive {
-            cutoffs: vec![20, 90, 131],
-            divisor: 2.0,
-        };
-        let network = Network::new(
-            Architecture {
-                output,
-                ..network.architecture
-            },
-            6,
-            0.2,
-        );
-        check_windows(
-            device,
-            &format!("past a tile, clusters: {cell:?}"),
-            &network,
-            &windows,
-        );
-        let counts: Vec<u64> = (1..=301).map(|rank| 1000 / rank).collect();
-        for objective in [Objective::Softmax, Objective::Nce(2.0)] {
-            let output = sampled(objective, 131, 0.75, &counts);
-            let network = Network::new(
-                Architecture {
-                    output,
-                    ..network.architecture.clone()
-                },
-                6,
-                0.2,
-            );
-            check_windows(
-                device,
-                &format!("past a tile, {objective:?}: {cell:?}"),
-                &network,
-                &windows,
-            );
-        }
-    }
-}
-
-/// Layers so wide that the CPU's threads split every step, and that a GPU runs one dispatch per
-/// step.
-fn wide(device: &mut Device, cell: Cell) {
-    let architecture = Architecture {
-        cell,
-        activation: Activation::Sigmoid,
-        vocab_size: 5,
-        hidden_sizes: vec![521],
-        bias: true,
-        ..Architecture::default()
-    };
-    let network = Network::new(architecture, 5, 0.05);
-    let windows = [5, 2]
-        .map(|time_steps| ReferenceWindow::random(3, time_steps, 3, 5, Some(f64::from(INITIAL))));
-    check_windows(device, &format!("wide: {cell:?}"), &network, &windows);
 }

@@ -2,6 +2,7 @@
 //! reference, and how much f32 may differ from them.
 
 mod cells;
+mod contexts;
 mod elementwise;
 mod losses;
 mod products;
@@ -15,11 +16,11 @@ use std::any::Any;
 use elman::kernels::Activation;
 use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AdagradCase, AdamCase,
-    AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, CopyCase, DropoutCase,
-    FillCase, GatherCase, GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase,
-    MomentumCase, Outcome, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
-    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase,
-    SumsCase, TransposeCase,
+    AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, ContextBackwardCase,
+    ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
+    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
+    RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase,
+    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -53,7 +54,10 @@ const TABLE: &[Downcast] = &[
     downcast::<AddRunsCase>,
     downcast::<AverageCase>,
     downcast::<ClipGradValueCase>,
+    downcast::<ContextBackwardCase>,
+    downcast::<ContextForwardCase>,
     downcast::<CopyCase>,
+    downcast::<CopyColumnsCase>,
     downcast::<DropoutCase>,
     downcast::<FillCase>,
     downcast::<GatherCase>,

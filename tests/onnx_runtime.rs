@@ -104,6 +104,20 @@ fn onnxruntime_agrees_with_score() {
             "{train} --activation relu --min-count 20 --out cut"
         ))
         .succeeds();
+    for (name, flags) in [
+        ("context-1", "--context 1 --skip-connection --bias false"),
+        ("context-2", "--context 2 --embedding 11 --tied"),
+        (
+            "context-6",
+            "--context 6 --skip-connection --projection --tied",
+        ),
+    ] {
+        workbench
+            .run(&format!(
+                "{train} --cell feedforward --embedding 6 {flags} --out {name}"
+            ))
+            .succeeds();
+    }
     workbench
         .run(&format!("{train} --unit char --out characters"))
         .succeeds();
@@ -112,7 +126,15 @@ fn onnxruntime_agrees_with_score() {
         .take(40)
         .fold(String::new(), |lines, line| lines + line + "\n");
     workbench.write("lines.txt", lines + "\n");
-    for model in ["model", "deep", "cut", "characters"] {
+    for model in [
+        "model",
+        "deep",
+        "cut",
+        "characters",
+        "context-1",
+        "context-2",
+        "context-6",
+    ] {
         let expected = line_scores(&workbench, model);
         for form in ["sentence", "step"] {
             workbench
@@ -215,5 +237,30 @@ fn sherpa_onnx_agrees_with_score() {
             scores[0][0] != scores[1][0] && scores[0][0] != scores[2][0],
             "the initial state makes no difference: {scores:?}"
         );
+    }
+}
+
+/// The state of a feed-forward network is the words before the token, where it reads any.
+#[apply(test)]
+#[ignore_unless(has_python("numpy, onnx, onnxruntime"))]
+fn sherpa_onnx_agrees_with_score_of_feed_forward_networks() {
+    let models = [
+        ("one", "--context 1"),
+        ("two", "--context 2"),
+        ("five", "--context 5 --skip-connection --independent"),
+    ];
+    let flags = models.map(|(name, flags)| {
+        let cell = "--cell feedforward --hidden 5 --embedding 4";
+        (name, format!("{cell} {flags}"))
+    });
+    let flags: Vec<(&str, &str)> = flags.iter().map(|(name, one)| (*name, &**one)).collect();
+    let workbench = workbench(&flags);
+    for (model, _) in models {
+        let export = format!("export --onnx --model {model} --out lm.onnx --force --form step");
+        workbench.run(&export).succeeds();
+        let vocabulary = format!("{model}/vocab.txt");
+        let arguments = ["lm.onnx", &vocabulary, "lines.txt"];
+        let expected = token_scores(&workbench, model);
+        compare(&workbench, SCORE_AS_SHERPA_ONNX, &arguments, &expected);
     }
 }

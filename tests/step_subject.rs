@@ -86,19 +86,21 @@ impl Subject {
             Output::Sampled(sampled) => Some(noise_of(sampled)),
             _ => None,
         };
-        let cell = Cell::TABLE
-            .iter()
-            .find(|row| row.1 == a.cell)
-            .expect("the table has every cell")
-            .0;
+        let recurrent = Cell::TABLE.iter().find(|row| row.1 == a.cell);
+        let cell = match a.feed_forward {
+            Some(_) => "feedforward",
+            None => recurrent.expect("the table has every cell").0,
+        };
         let config = Config {
             cell: cell.into(),
             activation,
             vocab_size: a.vocab_size,
             embedding_size: a.embedding_size,
-            hidden_size: a.output_size(),
+            hidden_size: a.layer_size(0),
             hidden_sizes: a.hidden_sizes.clone(),
             num_layers: a.num_layers(),
+            context: a.feed_forward.map_or(0, |options| options.context),
+            skip_connection: a.feed_forward.is_some_and(|options| options.skip),
             bias: a.bias,
             decoder_bias: a.decoder_bias,
             tied: a.tied,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::corpus::{Corpus, SentenceTags, TextReport, Tokens, Vocabulary};
 use crate::error::Result;
 use crate::kernels::Activation;
-use crate::model::{Config, find_cell};
+use crate::model::{CellKind, Config, DEFAULT_CONTEXT, find_cell};
 use crate::train::{Recipe, ScheduleKind};
 
 /// The sizes of a model and of its windows.
@@ -73,15 +73,27 @@ impl Configuration {
     /// and its two products of the backward pass.
     pub fn flops(&self) -> f64 {
         let gates = find_cell(self.cell).map_or(1, |row| row.gates);
-        let [h, v, d, l, g] = [
+        let [h, v, d, l, g, n] = [
             self.hidden_size,
             self.vocab_size,
             self.embedding_size,
             self.num_layers,
             gates,
+            self.context(),
         ]
         .map(|size| size as f64);
+        if n > 0.0 {
+            return 6.0 * h * v + 6.0 * h * n * d;
+        }
         6.0 * h * v + 6.0 * g * h * (h * l + h * (l - 1.0) + d)
+    }
+
+    /// N of a feed-forward network; otherwise 0.
+    fn context(&self) -> usize {
+        match find_cell(self.cell).is_some_and(CellKind::is_feed_forward) {
+            true => DEFAULT_CONTEXT,
+            false => 0,
+        }
     }
 
     pub(super) fn config(&self) -> Config {
@@ -92,6 +104,7 @@ impl Configuration {
             cell: self.cell.into(),
             activation: Activation::Tanh,
             num_layers: self.num_layers,
+            context: self.context(),
             vocab_size: self.vocab_size,
             embedding_size: self.embedding_size,
             hidden_size: self.hidden_size,

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::kernels::cases::Tolerance;
 use crate::kernels::{Activation, Sgd};
 use crate::model::{
-    Capacity, Config, DropoutRates, Model, ParameterValues, Window, WindowWords, Workspace,
-    find_cell, parameter_specs,
+    Capacity, CellKind, Config, DropoutRates, Model, ParameterValues, Window, WindowWords,
+    Workspace, find_cell, parameter_specs,
 };
 use crate::tensor::NONE;
 
@@ -43,6 +43,8 @@ enum Dropout {
 
 /// The seed of parameters and inputs.
 const SEED: u64 = 1;
+/// N of feed-forward networks.
+const CONTEXT: usize = 3;
 /// The learning rate: large, so that an update changes the next window's losses.
 const RATE: f32 = 2.0;
 
@@ -96,6 +98,15 @@ pub(super) static CASES: &[StepCase] = &[
     case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
     case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
     case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
+    case("feedforward", [1, 1, 1, 3], [2, 3], Dropout::Off, false),
+    case(
+        "feedforward",
+        [1, 33, 17, 101],
+        [5, 7],
+        Dropout::EachStep,
+        true,
+    ),
+    case("feedforward", [1, 4, 3, 11], [1025, 65], Dropout::Off, true),
     slow("elman", [2, 2048, 64, 1009], [20, 5]),
     slow("lstm", [2, 1024, 64, 1009], [20, 5]),
     slow("lstm", [1, 2048, 64, 1009], [4, 3]),
@@ -105,6 +116,7 @@ pub(super) static CASES: &[StepCase] = &[
     slow("elman", [1, 3, 2, 7], [65_537, 2]),
     slow("lstm", [1, 3, 2, 7], [65_537, 2]),
     slow("gru", [1, 3, 2, 7], [65_537, 2]),
+    slow("feedforward", [1, 3, 2, 7], [65_537, 2]),
     slow("elman", [1, 64, 32, 100_003], [20, 5]),
 ];
 
@@ -128,7 +140,10 @@ impl StepCase {
     fn config(&self) -> Config {
         let [num_layers, hidden_size, embedding_size, vocab_size] = self.sizes;
         let bias = find_cell(self.cell).is_some_and(|cell| cell.bias);
+        let is_feed_forward = self.is_feed_forward();
         Config {
+            context: if is_feed_forward { CONTEXT } else { 0 },
+            skip_connection: is_feed_forward,
             cell: self.cell.into(),
             activation: Activation::Tanh,
             num_layers,
@@ -139,6 +154,20 @@ impl StepCase {
             decoder_bias: true,
             ..Config::default()
         }
+    }
+
+    fn is_feed_forward(&self) -> bool {
+        find_cell(self.cell).is_some_and(CellKind::is_feed_forward)
+    }
+
+    /// Values of a carried state; of a feed-forward network, words.
+    fn state(&self, random: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+        let vocabulary = self.sizes[3] as u32;
+        let mut value = || match self.is_feed_forward() {
+            true => random.random_range(0..vocabulary) as f32,
+            false => random.random_range(-0.5..0.5),
+        };
+        (0..count).map(|_| value()).collect()
     }
 
     fn capacity(&self) -> Capacity {
@@ -249,10 +278,7 @@ impl StepCase {
         let workspace = Workspace::new(device, &model, self.capacity())?;
         let one = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
         for state in workspace.carried() {
-            let values: Vec<f32> = (0..state.len())
-                .map(|_| random.random_range(-0.5..0.5))
-                .collect();
-            device.upload(&state, &values);
+            device.upload(&state, &self.state(&mut random, state.len()));
         }
         let mut outputs = Outputs::new();
         for draw in 0..2 {

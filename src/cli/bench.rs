@@ -40,7 +40,8 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(2..),
     )]
     vocab_size: Option<u32>,
-    /// Cell of the hidden layers: elman, gru or lstm
+    /// Cell of the hidden layers, as for `train`; feedforward, which reads four words, needs
+    /// --embedding
     #[arg(
         long,
         value_name = "CELL",

@@ -278,7 +278,21 @@ fn summary(description: &Description) -> String {
     } else {
         comma_separated(&config.hidden_sizes)
     };
-    let cells = if cell_kind(config).has_activation {
+    let kind = cell_kind(config);
+    if kind.is_feed_forward() {
+        return format!(
+            "a layer of {sizes} tanh units on the last {} {}, vocabulary {}, {} output{}",
+            config.context,
+            description.unit.plural(),
+            config.vocab_size,
+            config.output,
+            match config.skip_connection {
+                true => " with connections from the embeddings",
+                false => "",
+            }
+        );
+    }
+    let cells = if kind.has_activation {
         format!("{} {}", config.activation, config.cell)
     } else {
         config.cell.clone()

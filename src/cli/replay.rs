@@ -129,6 +129,8 @@ mod tests {
             hidden_size: 5,
             hidden_sizes: vec![5, 7],
             num_layers: 2,
+            context: 0,
+            skip_connection: false,
             bias: true,
             decoder_bias: true,
             tied: true,

@@ -24,7 +24,9 @@ mod add_runs;
 mod average;
 pub mod cases;
 mod clip_grad_value;
+mod context;
 mod copy;
+mod copy_columns;
 mod dropout;
 mod fill;
 mod gather;
@@ -59,7 +61,9 @@ pub use add_bias::AddBias;
 pub use add_runs::AddRuns;
 pub use average::Average;
 pub use clip_grad_value::ClipGradValue;
+pub use context::{ContextBackward, ContextForward, MAX_CARRIED_TYPES, MAX_CONTEXT};
 pub use copy::CopyValues;
+pub use copy_columns::CopyColumns;
 pub use dropout::{Dropout, Mask, MaskPattern};
 pub use fill::Fill;
 pub use gather::Gather;
@@ -181,6 +185,14 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&copy::SHADER],
         cases: copy::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&copy_columns::SHADER],
+        cases: copy_columns::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&context::FORWARD, &context::CARRY, &context::BACKWARD],
+        cases: context::cases::all,
     },
     KernelEntry {
         shaders: &[&add::DENSE, &add::SPARSE],

@@ -74,7 +74,7 @@ pub struct UnitParameter {
     pub initializer: fn(usize) -> Initializer,
 }
 
-/// Allocates the cell of a layer.
+/// Allocates the cell of a recurrent layer.
 pub type NewCell = fn(&mut Device, &Config, layer: usize, &Capacity) -> Result<Box<dyn Cell>>;
 
 /// A row of the table of cells.
@@ -102,14 +102,20 @@ pub struct CellKind {
     pub initializer: fn(usize) -> Initializer,
     /// Parameters beside the weights and biases, with one value per unit.
     pub unit_parameters: &'static [UnitParameter],
-    /// Allocates the cell of a layer.
-    pub new: NewCell,
+    /// Allocates the cell of a layer; none for a network that is not recurrent: a layer that reads
+    /// the last words, [`Config::context`].
+    pub new: Option<NewCell>,
 }
 
 /// The size of PyTorch's examples: their tables start from uniform values in ±0.1 = ±1/√100.
 const TABLE_SIZE: usize = 100;
 
 impl CellKind {
+    /// Whether the network is not recurrent.
+    pub fn is_feed_forward(&self) -> bool {
+        self.new.is_none()
+    }
+
     /// The initializer of tables with a row for each type: embeddings and output weights.
     pub fn table_initializer(&self) -> Initializer {
         (self.initializer)(TABLE_SIZE)

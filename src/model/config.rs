@@ -31,7 +31,15 @@ pub struct Config {
     pub hidden_sizes: Vec<usize>,
     /// L.
     pub num_layers: usize,
-    /// Whether the recurrent layers have PyTorch's two biases.
+    /// N, the words that a feed-forward network reads; 0 for a recurrent one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub context: usize,
+    /// Whether the output layer reads the embedded words of a feed-forward network beside its
+    /// hidden units.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_connection: bool,
+    /// Whether the recurrent layers have PyTorch's two biases, or the layer of a feed-forward
+    /// network has one.
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
@@ -84,6 +92,8 @@ impl Default for Config {
             hidden_size: 100,
             hidden_sizes: Vec::new(),
             num_layers: 1,
+            context: 0,
+            skip_connection: false,
             bias: false,
             decoder_bias: false,
             tied: false,
@@ -115,9 +125,14 @@ impl Config {
             .unwrap_or(self.hidden_size)
     }
 
-    /// H of the last layer.
+    /// H of the last layer, and with [`Config::skip_connection`] the size of what the layer reads.
     pub fn output_size(&self) -> usize {
+        let skipped = match self.skip_connection {
+            true => self.input_size(0),
+            false => 0,
+        };
         self.layer_size(self.num_layers.saturating_sub(1))
+            .saturating_add(skipped)
     }
 
     /// The number of values that the output layer reads.
@@ -133,7 +148,7 @@ impl Config {
     pub fn input_size(&self, layer: usize) -> usize {
         match (layer, self.embedding_size) {
             (0, 0) => self.vocab_size,
-            (0, size) => size,
+            (0, size) => size.saturating_mul(self.context.max(1)),
             _ => self.layer_size(layer - 1),
         }
     }

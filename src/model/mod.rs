@@ -42,7 +42,7 @@ pub use config::{Config, LONGEST_HISTORY};
 pub use dropout::DropoutRates;
 pub(crate) use format::comma_separated;
 pub use noise::{Noise, NoiseSampler};
-pub use options::ModelOptions;
+pub use options::{DEFAULT_CONTEXT, ModelOptions};
 pub use output::OutputKind;
 pub use outputs::{OUTPUTS, find_output, output_kind, outputs_with};
 pub use parameter_spec::{

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::options::ModelOptions;
 use super::outputs::OUTPUTS;
 use crate::field::{Condition, Field, FieldValue, Fields, NamedRow, Rule, ValueKind, access};
-use crate::kernels::Activation;
+use crate::kernels::{Activation, MAX_CONTEXT};
 
 type OptionField = Field<ModelOptions>;
 
@@ -53,6 +53,13 @@ const IS_SAMPLED: Condition<ModelOptions> = output(
     "Use `output = sampled`, or remove the field",
 );
 
+const IS_FEED_FORWARD: Condition<ModelOptions> = Condition {
+    holds: |options| options.is_feed_forward(),
+    field: "cell",
+    rule: "recurrent cells read one word after the other",
+    hint: "Use `cell = feedforward`, or remove the field",
+};
+
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
 impl FieldValue for Activation {
     fn kind() -> ValueKind {
@@ -78,7 +85,7 @@ impl Fields for ModelOptions {
     }
 
     const FIELDS: &'static [Field<Self>] = &[
-        OptionField::new("cell", "", access!(cell), "The recurrent cell")
+        OptionField::new("cell", "", access!(cell), "The cell of the hidden layers")
             .rule(Rule::Registered(cells), ""),
         OptionField::new(
             "activation",
@@ -113,12 +120,32 @@ impl Fields for ModelOptions {
         )
         .aliases(&["embedding_size"]),
         OptionField::new(
+            "context",
+            "N",
+            access!(context),
+            "N, the last words that `cell = feedforward` reads",
+        )
+        .default("4")
+        .rule(Rule::Between(1, MAX_CONTEXT), "The default is 4")
+        .voided_by(&["cell"])
+        .condition(IS_FEED_FORWARD),
+        OptionField::new(
+            "skip_connection",
+            "",
+            access!(skip_connection),
+            "Let the output layer of `cell = feedforward` read the embedded words too, beside the \
+             hidden units",
+        )
+        .default("false")
+        .voided_by(&["cell"])
+        .condition(IS_FEED_FORWARD),
+        OptionField::new(
             "bias",
             "",
             access!(bias),
-            "Give the recurrent and output layers biases",
+            "Give the hidden and output layers biases",
         )
-        .default("false for elman, true for gru and lstm"),
+        .default("false for elman, true for other cells"),
         OptionField::new(
             "tied",
             "",

@@ -3,6 +3,7 @@
 //! In: some choices. Out: a checked [`Config`] for a vocabulary, with the default values for
 //! the rest; or, the other way round, the choices that lead to a configuration.
 
+use super::cell::CellKind;
 use super::cells::find_cell;
 use super::classes::{Binning, Classes};
 use super::clusters::Clusters;
@@ -13,6 +14,9 @@ use super::outputs::find_output;
 use crate::error::Result;
 use crate::field::Fields;
 use crate::kernels::{Activation, SampledObjective};
+
+/// N of a feed-forward network: contexts of four words, as in Bengio 2003.
+pub const DEFAULT_CONTEXT: usize = 4;
 
 /// Choices of a model; `None`, or an empty list, for the default, which may depend on other
 /// choices. [`ModelOptions::FIELDS`](Fields::FIELDS) describes the fields.
@@ -28,6 +32,10 @@ pub struct ModelOptions {
     pub layers: Option<usize>,
     /// D; 0 for one-hot input.
     pub embedding: Option<usize>,
+    /// N, the words that a feed-forward network reads.
+    pub context: Option<usize>,
+    /// Whether the output layer of a feed-forward network reads the embedded words too.
+    pub skip_connection: Option<bool>,
     /// Whether the recurrent and output layers have biases.
     pub bias: Option<bool>,
     /// Whether the output layer's weight is the embedding.
@@ -63,7 +71,9 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// The choices that lead to a configuration.
     pub fn of(config: &Config) -> Self {
-        let has_activation = find_cell(&config.cell).is_some_and(|cell| cell.has_activation);
+        let cell = find_cell(&config.cell);
+        let has_activation = cell.is_some_and(|cell| cell.has_activation);
+        let is_feed_forward = cell.is_some_and(CellKind::is_feed_forward);
         let classes = config.classes.as_ref();
         let clusters = config.clusters.as_ref();
         let noise = config.noise.as_ref();
@@ -77,6 +87,8 @@ impl ModelOptions {
             },
             layers: Some(config.num_layers),
             embedding: Some(config.embedding_size),
+            context: Some(config.context).filter(|_| is_feed_forward),
+            skip_connection: Some(config.skip_connection).filter(|_| is_feed_forward),
             bias: Some(config.bias),
             tied: Some(config.tied),
             projection: Some(config.projection),
@@ -139,6 +151,11 @@ impl ModelOptions {
             embedding_size: self.embedding.unwrap_or(base.embedding_size),
             hidden_size: self.hidden.first().copied().unwrap_or(base.hidden_size),
             num_layers: self.layers.unwrap_or(hidden_sizes.len().max(1)),
+            context: match self.is_feed_forward() {
+                true => self.context.unwrap_or(DEFAULT_CONTEXT),
+                false => base.context,
+            },
+            skip_connection: self.skip_connection.unwrap_or(base.skip_connection),
             hidden_sizes,
             bias,
             decoder_bias: bias,
@@ -166,6 +183,12 @@ impl ModelOptions {
     pub(super) fn has_activation(&self) -> bool {
         let cell = self.cell.as_deref().and_then(find_cell);
         cell.is_none_or(|cell| cell.has_activation)
+    }
+
+    /// Whether the network is not recurrent.
+    pub(super) fn is_feed_forward(&self) -> bool {
+        let cell = self.cell.as_deref().and_then(find_cell);
+        cell.is_some_and(CellKind::is_feed_forward)
     }
 
     /// Whether the output layer has a capability. The default one is a softmax without any.
@@ -230,6 +253,8 @@ mod tests {
             "cutoffs",
             "samples",
             "direct_order",
+            "context",
+            "skip_connection",
         ] {
             assert!(ModelOptions::field(name).is_some(), "{name}");
         }

@@ -9,13 +9,21 @@
 //! p(t)   = f(P h_L(t))                           projection or compression, if configured
 //! y(t)   = output layer(p(t))
 //! ```
+//!
+//! A feed-forward network has this in place of the recurrent layers:
+//!
+//! ```text
+//! x(t)   = [E w(t), E w(t-1), … E w(t-N+1)]
+//! h(t)   = tanh(W x(t) + b)
+//! h_L(t) = h(t), or [h(t), x(t)] with direct connections
+//! ```
 
 use super::cells::cell_kind;
 use super::config::Config;
 use super::dropout::DropoutPlacement;
 use super::layer::{Activations, Layer, LayerContext};
 use super::layers::{
-    ActivationPenalty, Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent,
+    ActivationPenalty, Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent, Skip,
     recurrent_parameter_name,
 };
 use super::outputs::output_kind;
@@ -27,8 +35,12 @@ use crate::error::Result;
 /// The parameters of a configuration's layers, in the order of the file.
 pub fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
     let mut specs = Embedding::parameter_specs(config);
-    for layer in 0..config.num_layers {
-        specs.extend(Recurrent::parameter_specs(config, layer));
+    if cell_kind(config).is_feed_forward() {
+        specs.extend(Linear::hidden_specs(config));
+    } else {
+        for layer in 0..config.num_layers {
+            specs.extend(Recurrent::parameter_specs(config, layer));
+        }
     }
     specs.extend(Linear::parameter_specs(config));
     specs.extend((output_kind(config).parameter_specs)(config));
@@ -37,15 +49,11 @@ pub fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
 
 /// Builds a configuration's layers up to the output layer's input.
 pub(super) fn build(context: &mut LayerContext<'_>) -> Result<Vec<Box<dyn Layer>>> {
-    let num_layers = context.config.num_layers;
     let mut stack = Stack::default();
-    let first = stack.push_input(context)?;
-    let mut hidden = stack.push(first);
-    hidden = stack.push_output_dropout(context, 0, hidden)?;
-    for layer in 1..num_layers {
-        hidden = stack.push(Recurrent::new(context, layer)?.with_input(hidden));
-        hidden = stack.push_output_dropout(context, layer, hidden)?;
-    }
+    let hidden = match cell_kind(context.config).is_feed_forward() {
+        true => stack.push_feed_forward(context)?,
+        false => stack.push_recurrent(context)?,
+    };
     if let Some(linear) = Linear::new(context, hidden)? {
         stack.push(linear);
     }
@@ -64,6 +72,34 @@ impl Stack {
         let output = layer.output();
         self.layers.push(Box::new(layer));
         output
+    }
+
+    /// Adds the recurrent layers and what is below them; their output.
+    fn push_recurrent(&mut self, context: &mut LayerContext<'_>) -> Result<Activations> {
+        let first = self.push_input(context)?;
+        let mut hidden = self.push(first);
+        hidden = self.push_output_dropout(context, 0, hidden)?;
+        for layer in 1..context.config.num_layers {
+            hidden = self.push(Recurrent::new(context, layer)?.with_input(hidden));
+            hidden = self.push_output_dropout(context, layer, hidden)?;
+        }
+        Ok(hidden)
+    }
+
+    /// Adds the layers of a feed-forward network; their output.
+    fn push_feed_forward(&mut self, context: &mut LayerContext<'_>) -> Result<Activations> {
+        let embedding = Embedding::new(context)?;
+        let contexts = embedding.context_tokens();
+        let embedded = self.push(embedding);
+        if let Some(mask) = mask(context, DropoutPlacement::Words) {
+            self.push(Dropout::in_place(embedded, mask.with_contexts(contexts)));
+        }
+        self.push_dropout(context, DropoutPlacement::Input, embedded);
+        let mut hidden = self.push(Linear::hidden(context, embedded)?);
+        if context.config.skip_connection {
+            hidden = self.push(Skip::new(context, hidden, embedded)?);
+        }
+        self.push_output_dropout(context, 0, hidden)
     }
 
     /// Adds the layers below the first recurrent layer, which is returned. Unless a product is

@@ -1,11 +1,11 @@
 //! Checks of configurations.
 
-use super::cells::CELLS;
+use super::cells::{CELLS, cell_kind};
 use super::config::{Config, MAX_DIRECT_ORDER};
 use super::format::comma_separated;
 use super::outputs::{OUTPUTS, output_kind, outputs_with};
 use crate::error::{Error, Result};
-use crate::kernels::BLOCK;
+use crate::kernels::{BLOCK, MAX_CARRIED_TYPES, MAX_CONTEXT};
 
 impl Config {
     /// Checks that the configuration is that of a model.
@@ -30,10 +30,74 @@ impl Config {
                 "Give one size for all layers, or one for each layer",
             ));
         }
-        self.validate_embedding()?;
         check_name("cell", &self.cell, CELLS.iter().map(|row| row.name))?;
+        self.validate_context()?;
+        self.validate_embedding()?;
         check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
         self.validate_output()
+    }
+
+    /// Checks the settings of feed-forward networks.
+    fn validate_context(&self) -> Result<()> {
+        if !cell_kind(self).is_feed_forward() {
+            return self.validate_recurrent();
+        }
+        if !(1..=MAX_CONTEXT).contains(&self.context) {
+            return Err(Error::config(
+                "context",
+                self.context,
+                format!("a feed-forward network reads from 1 to {MAX_CONTEXT} words"),
+                "The default is 4",
+            ));
+        }
+        if self.embedding_size == 0 {
+            return Err(Error::config(
+                "cell",
+                &self.cell,
+                "a feed-forward network reads embedded words, and there is no embedding",
+                "Set `embedding` too",
+            ));
+        }
+        if self.num_layers > 1 {
+            let (field, value) = match self.hidden_sizes.len() {
+                0 | 1 => ("num_layers", self.num_layers.to_string()),
+                _ => ("hidden_sizes", comma_separated(&self.hidden_sizes)),
+            };
+            return Err(Error::config(
+                field,
+                value,
+                "a feed-forward network has one layer of hidden units",
+                "Use one layer, or a recurrent cell",
+            ));
+        }
+        if self.vocab_size > MAX_CARRIED_TYPES {
+            return Err(Error::config(
+                "vocab_size",
+                self.vocab_size,
+                format!("a feed-forward network has at most {MAX_CARRIED_TYPES} types"),
+                "Use a smaller vocabulary",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that a recurrent network has no settings of feed-forward ones.
+    fn validate_recurrent(&self) -> Result<()> {
+        let settings = [
+            ("context", self.context, self.context > 0),
+            ("skip_connection", 1, self.skip_connection),
+        ];
+        for (field, value, is_on) in settings {
+            if is_on {
+                return Err(Error::config(
+                    field,
+                    value,
+                    format!("`cell = {}` reads one word after the other", self.cell),
+                    format!("Use `cell = feedforward`, or remove `{field}`"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the settings that depend on the embedding.
@@ -66,10 +130,13 @@ impl Config {
                     "the output layer reads the last layer's {read} values, but the embedding has \
                      {size}"
                 ),
-                format!(
-                    "Use `embedding_size = {read}`, or `projection`, which projects {read} values \
-                     to {size}"
-                ),
+                match self.skip_connection {
+                    true => "Use `projection` too, or remove `skip_connection`".to_owned(),
+                    false => format!(
+                        "Use `embedding_size = {read}`, or `projection`, which projects {read} \
+                         values to {size}"
+                    ),
+                },
             ));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Builds a graph node by node. A value has the name of the node that computes it.
 
-use super::network::{PreparedNetwork, STATE_NAMES};
+use super::network::{PreparedNetwork, RecurrentLayers, STATE_NAMES};
 use super::parameters::{Matrix, RecurrentLayer};
 use super::proto::{
     AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, NodeProto, TensorProto,
@@ -107,7 +107,7 @@ impl GraphBuilder {
         });
     }
 
-    fn matrix(&mut self, name: &str, matrix: &Matrix<'_>) -> String {
+    pub(super) fn matrix(&mut self, name: &str, matrix: &Matrix<'_>) -> String {
         self.floats(name, &[matrix.rows, matrix.columns], &matrix.values)
     }
 
@@ -136,7 +136,7 @@ impl GraphBuilder {
     /// `[1, N, H]` each.
     pub(super) fn recurrent(
         &mut self,
-        network: &PreparedNetwork<'_>,
+        network: &RecurrentLayers<'_>,
         index: usize,
         input: &str,
         initial: &[String],

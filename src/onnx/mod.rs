@@ -17,13 +17,15 @@
 //! sherpa-onnx passes and reads two states, and starts from zeros, whatever the cell. So Elman and
 //! GRU cells, which have no c, return `c0` as it is, and the states of all cells are differences
 //! from those before the first token: the graph adds the initial state to `h0` and `c0` and
-//! subtracts it from `next_h0` and `next_c0`.
+//! subtracts it from `next_h0` and `next_c0`. The state of a feed-forward network is the words
+//! before the token, as numbers; zeros are the boundary.
 //!
 //! Common metadata: `model_type` (rnnlm), `version` (1), `model_author`, `comment`, `sos_id` and
 //! `eos_id` (both 0, the boundary), `vocab_size`. Elman adds `cell`, `unit` and `initial_state`: in
 //! a step the value of every element of `h0` and `c0` before the first token, which is 0; in the
 //! scorer of sentences the value of every unit, unless the model stores the values of each.
 
+mod feed_forward;
 mod graph_builder;
 mod network;
 mod parameters;
@@ -40,7 +42,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
 use crate::model::{output_kind, outputs_with, parameter_specs};
-use network::{InitialStates, PreparedNetwork};
+use network::{HiddenLayers, InitialStates, PreparedNetwork};
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 choices! {
@@ -154,17 +156,24 @@ fn metadata(
         ("cell", cell.to_owned()),
         ("unit", unit.to_owned()),
     ];
-    match (form, &network.initial_states) {
-        (OnnxForm::Step, _) => rows.push(("initial_state", "0".to_owned())),
-        (OnnxForm::Sentence, InitialStates::Uniform(value)) => {
-            rows.push(("initial_state", value.to_string()));
+    match (form, &network.hidden) {
+        (OnnxForm::Sentence, HiddenLayers::Recurrent(recurrent)) => {
+            if let InitialStates::Uniform(value) = recurrent.initial_states {
+                rows.push(("initial_state", value.to_string()));
+            }
         }
-        (OnnxForm::Sentence, InitialStates::Stored(_)) => {}
+        _ => rows.push(("initial_state", "0".to_owned())),
     }
     if form == OnnxForm::Step {
+        let (layers, size) = match &network.hidden {
+            HiddenLayers::Recurrent(recurrent) => {
+                (recurrent.layers.len(), recurrent.layers[0].hidden)
+            }
+            HiddenLayers::FeedForward(layer) => (1, layer.state_size()),
+        };
         rows.extend([
-            ("num_layers", network.layers.len().to_string()),
-            ("hidden_size", network.layers[0].hidden.to_string()),
+            ("num_layers", layers.to_string()),
+            ("hidden_size", size.to_string()),
             ("embedding_dim", network.embedding_size.to_string()),
         ]);
     }

@@ -8,6 +8,7 @@ use super::parameters::{
     Matrix, NamedParameter, ParameterMap, RecurrentLayer, check_size, missing,
 };
 use crate::error::{Error, Result};
+use crate::model::{CellKind, find_cell};
 
 /// The network to export. Its parameters determine sizes, layers, biases and the kind of input:
 ///
@@ -15,12 +16,14 @@ use crate::error::{Error, Result};
 ///   `[G*H, V]`;
 /// - `rnn.weight_ih_l{k} [G*H, in]`, `rnn.weight_hh_l{k} [G*H, H]`, and both or neither of
 ///   `rnn.bias_ih_l{k}`, `rnn.bias_hh_l{k} [G*H]`, with the gates in PyTorch's order;
+/// - of a feed-forward network, `hidden.weight [H, N*D]` and optionally `hidden.bias [H]` in their
+///   place; what follows has H + N*D columns if it reads the embedded words too;
 /// - `projection.weight [D, H]`, optional;
 /// - `decoder.weight [V, in]`; without it, the output weight is the embedding; and
 ///   `decoder.bias [V]`, optional.
 #[derive(Debug, Clone)]
 pub struct OnnxNetwork<'a> {
-    /// "elman", "gru" or "lstm".
+    /// "elman", "feedforward", "gru" or "lstm".
     pub cell: &'a str,
     /// The activation function of an Elman cell: "sigmoid", "tanh" or "relu".
     pub activation: &'a str,
@@ -83,18 +86,43 @@ pub(super) enum InitialStates<'a> {
     Stored(Vec<&'a [f32]>),
 }
 
-/// A network whose parts are inputs of ONNX's operators.
+/// Recurrent layers as ONNX's operators take them.
 #[derive(Debug)]
-pub(super) struct PreparedNetwork<'a> {
+pub(super) struct RecurrentLayers<'a> {
     pub(super) operator: &'static RecurrentOperator,
     /// ONNX's name of the activation function; `None` if the operator's is fixed.
     pub(super) activation: Option<&'static str>,
     pub(super) initial_states: InitialStates<'a>,
+    pub(super) layers: Vec<RecurrentLayer<'a>>,
+}
+
+/// The layer of a feed-forward network.
+#[derive(Debug)]
+pub(super) struct FeedForwardLayer<'a> {
+    /// N, the number of words that it reads, the last one first.
+    pub(super) context: usize,
+    /// `[H, N*D]`.
+    pub(super) weight: Matrix<'a>,
+    pub(super) bias: Option<&'a [f32]>,
+    /// Whether the next layer reads the embedded words too, behind the hidden units.
+    pub(super) skip: bool,
+}
+
+/// What is between the table and the output layer.
+#[derive(Debug)]
+pub(super) enum HiddenLayers<'a> {
+    Recurrent(RecurrentLayers<'a>),
+    FeedForward(FeedForwardLayer<'a>),
+}
+
+/// A network whose parts are inputs of ONNX's operators.
+#[derive(Debug)]
+pub(super) struct PreparedNetwork<'a> {
+    pub(super) hidden: HiddenLayers<'a>,
     /// The table that token ids index: `[V, D]`, or `[V, G*H]` for one-hot input.
     pub(super) table: Matrix<'a>,
     /// D; 0 for one-hot input.
     pub(super) embedding_size: usize,
-    pub(super) layers: Vec<RecurrentLayer<'a>>,
     pub(super) projection: Option<Matrix<'a>>,
     /// `[V, in]`; `None` if the output weight is the table.
     pub(super) decoder: Option<Matrix<'a>>,
@@ -112,6 +140,9 @@ impl<'a> OnnxNetwork<'a> {
     /// # Errors
     /// As [`super::network_to_onnx`].
     pub(super) fn prepare(&self) -> Result<PreparedNetwork<'a>> {
+        if find_cell(self.cell).is_some_and(CellKind::is_feed_forward) {
+            return self.prepare_feed_forward();
+        }
         let operators = OPERATORS.iter().map(|row| (row.cell, row));
         let operator = find(operators, "cell", self.cell)?;
         let activation = find(ACTIVATIONS.iter().copied(), "activation", self.activation)?;
@@ -134,18 +165,49 @@ impl<'a> OnnxNetwork<'a> {
         }
         let embedding_size = embedding.as_ref().map_or(0, |table| table.columns);
         let table = embedding.or_else(|| one_hot.map(|weight| weight.transposed()));
-        let prepared = PreparedNetwork {
+        let hidden = RecurrentLayers {
             operator,
             activation: (operator.name == "RNN").then_some(activation),
             initial_states: match &self.initial_states {
                 None => InitialStates::Uniform(self.initial_state),
                 Some(states) => InitialStates::Stored(states.clone()),
             },
+            layers,
+        };
+        let prepared = PreparedNetwork {
+            hidden: HiddenLayers::Recurrent(hidden),
             table: table.ok_or_else(|| missing("embedding.weight"))?,
             embedding_size,
-            layers,
             projection: source.take_matrix_if_present("projection.weight")?,
             decoder: source.take_matrix_if_present("decoder.weight")?,
+            decoder_bias: source.take("decoder.bias").map(|bias| bias.values),
+        };
+        source.finish()?;
+        prepared.check()?;
+        Ok(prepared)
+    }
+
+    /// [`Self::prepare`] for a feed-forward network.
+    fn prepare_feed_forward(&self) -> Result<PreparedNetwork<'a>> {
+        let mut source = ParameterMap::new(&self.parameters);
+        check_file_size(self.lower_bound(None))?;
+        let table = source.take_matrix("embedding.weight")?;
+        let weight = source.take_matrix("hidden.weight")?;
+        let bias = source.take("hidden.bias").map(|bias| bias.values);
+        let projection = source.take_matrix_if_present("projection.weight")?;
+        let decoder = source.take_matrix_if_present("decoder.weight")?;
+        let next = projection.as_ref().or(decoder.as_ref()).unwrap_or(&table);
+        let prepared = PreparedNetwork {
+            hidden: HiddenLayers::FeedForward(FeedForwardLayer {
+                context: weight.columns / table.columns,
+                bias,
+                skip: next.columns == weight.rows + weight.columns,
+                weight,
+            }),
+            embedding_size: table.columns,
+            table,
+            projection,
+            decoder,
             decoder_bias: source.take("decoder.bias").map(|bias| bias.values),
         };
         source.finish()?;
@@ -173,17 +235,26 @@ impl PreparedNetwork<'_> {
         self.table.rows
     }
 
+    /// The width of what the hidden layers pass on.
+    pub(super) fn hidden_width(&self) -> usize {
+        match &self.hidden {
+            HiddenLayers::Recurrent(recurrent) => {
+                recurrent.layers.last().map_or(1, |layer| layer.hidden)
+            }
+            HiddenLayers::FeedForward(layer) if layer.skip => {
+                layer.weight.rows + layer.weight.columns
+            }
+            HiddenLayers::FeedForward(layer) => layer.weight.rows,
+        }
+    }
+
     /// Checks that the input of each part is as wide as the output of the part before it.
     fn check(&self) -> Result<()> {
-        let mut width = self.table.columns;
-        for (index, layer) in self.layers.iter().enumerate() {
-            check_size(
-                &format!("rnn.weight_ih_l{index}"),
-                layer.input.columns,
-                width,
-            )?;
-            width = layer.hidden;
+        match &self.hidden {
+            HiddenLayers::Recurrent(recurrent) => recurrent.check(self.table.columns)?,
+            HiddenLayers::FeedForward(layer) => layer.check(self.table.columns)?,
         }
+        let mut width = self.hidden_width();
         if let Some(projection) = &self.projection {
             check_size("projection.weight", projection.columns, width)?;
             width = projection.rows;
@@ -197,6 +268,31 @@ impl PreparedNetwork<'_> {
         )?;
         if let Some(bias) = self.decoder_bias {
             check_size("decoder.bias", bias.len(), decoder.rows)?;
+        }
+        Ok(())
+    }
+}
+
+impl FeedForwardLayer<'_> {
+    fn check(&self, embedding_size: usize) -> Result<()> {
+        let width = self.context * embedding_size;
+        check_size("hidden.weight", self.weight.columns, width.max(1))?;
+        match self.bias {
+            None => Ok(()),
+            Some(bias) => check_size("hidden.bias", bias.len(), self.weight.rows),
+        }
+    }
+}
+
+impl RecurrentLayers<'_> {
+    fn check(&self, mut width: usize) -> Result<()> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            check_size(
+                &format!("rnn.weight_ih_l{index}"),
+                layer.input.columns,
+                width,
+            )?;
+            width = layer.hidden;
         }
         self.check_initial_states()
     }

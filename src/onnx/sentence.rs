@@ -1,7 +1,7 @@
 //! The graph that scores whole sentences.
 
 use super::graph_builder::GraphBuilder;
-use super::network::{InitialStates, PreparedNetwork, STATE_NAMES};
+use super::network::{HiddenLayers, InitialStates, PreparedNetwork, RecurrentLayers, STATE_NAMES};
 use super::proto::{AttributeProto, DimensionProto, GraphProto, INT64};
 
 /// Tokens `x [N, L]` without boundaries and sentence lengths `x_lens [N]` -> `nll [N]`: minus the
@@ -18,9 +18,18 @@ pub(super) fn graph(network: &PreparedNetwork<'_>) -> GraphProto {
 
     let constants = Constants::new(&mut graph);
     let tokens = sentence_tokens(&mut graph, &constants, &x, &lengths);
-    let last_layer = layers(&mut graph, network, &tokens.inputs, &tokens.shape);
-    let width = network.layers.last().map_or(1, |layer| layer.hidden);
-    let rows = graph.integers("hidden_rows", &[2], &[-1, width as i64]);
+    let last_layer = match &network.hidden {
+        HiddenLayers::Recurrent(recurrent) => {
+            let embedded = graph.embed(network, &tokens.inputs);
+            layers(&mut graph, recurrent, &embedded, &tokens.shape)
+        }
+        HiddenLayers::FeedForward(layer) => {
+            let contexts = layer.contexts_of_sentence(&mut graph, &tokens.inputs);
+            layer.hidden_units(&mut graph, network, &contexts)
+        }
+    };
+    let width = network.hidden_width() as i64;
+    let rows = graph.integers("hidden_rows", &[2], &[-1, width]);
     let hidden = graph.node("hidden", "Reshape", &[&last_layer, &rows], Vec::new());
     let log_probabilities = graph.log_probabilities(network, &hidden, "log_softmax");
     sum_targets(&mut graph, &constants, &tokens, &log_probabilities);
@@ -158,18 +167,19 @@ fn sum_targets(
     graph.node("nll", "Neg", &[&sum], Vec::new());
 }
 
-/// Adds all recurrent layers, which read tokens `[T, N]` and start from the initial state, and
-/// returns the hidden states of the last layer, `[T, N, H]`. `shape` is the shape of the tokens.
+/// Adds all recurrent layers, which read embedded tokens `[T, N, D]` and start from the initial
+/// state, and returns the hidden states of the last layer, `[T, N, H]`. `shape` is the shape of the
+/// tokens.
 fn layers(
     graph: &mut GraphBuilder,
-    network: &PreparedNetwork<'_>,
-    tokens: &str,
+    network: &RecurrentLayers<'_>,
+    embedded: &str,
     shape: &str,
 ) -> String {
     let one = graph.integers("one_direction", &[1], &[1]);
     let batch = graph.node("batch", "Gather", &[shape, &one], Vec::new());
     let initial = initial_values(graph, network);
-    let mut values = graph.embed(network, tokens);
+    let mut values = embedded.to_owned();
     for (index, layer) in network.layers.iter().enumerate() {
         let size = graph.integers(&format!("layer{index}.size"), &[1], &[layer.hidden as i64]);
         let shape = graph.node(
@@ -192,7 +202,7 @@ fn layers(
 }
 
 /// Adds the constants that the states start from: for each layer, one name for each state.
-fn initial_values(graph: &mut GraphBuilder, network: &PreparedNetwork<'_>) -> Vec<Vec<String>> {
+fn initial_values(graph: &mut GraphBuilder, network: &RecurrentLayers<'_>) -> Vec<Vec<String>> {
     let count = network.operator.states;
     match &network.initial_states {
         InitialStates::Uniform(value) => {

@@ -1,7 +1,7 @@
 //! The graph that computes one step, with the states as inputs and outputs.
 
 use super::graph_builder::GraphBuilder;
-use super::network::{InitialStates, PreparedNetwork, STATE_NAMES};
+use super::network::{HiddenLayers, InitialStates, PreparedNetwork, RecurrentLayers, STATE_NAMES};
 use super::proto::{AttributeProto, DimensionProto, FLOAT, GraphProto, INT64};
 use crate::error::{Error, Result};
 
@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 /// # Errors
 /// If the layers have different sizes: their states are one tensor.
 pub(super) fn graph(network: &PreparedNetwork<'_>) -> Result<GraphProto> {
-    let size = layer_size(network)?;
-    let layers = network.layers.len();
+    let (layers, size) = match &network.hidden {
+        HiddenLayers::Recurrent(recurrent) => (recurrent.layers.len(), layer_size(recurrent)?),
+        HiddenLayers::FeedForward(layer) => (1, layer.state_size()),
+    };
     let mut graph = GraphBuilder::new("step");
     let batch = DimensionProto::named("N");
     let x = graph.input("x", INT64, &[batch.clone(), DimensionProto::fixed(1)]);
@@ -33,29 +35,21 @@ pub(super) fn graph(network: &PreparedNetwork<'_>) -> Result<GraphProto> {
         graph.output(&format!("next_{name}0"), &shape);
     }
 
-    let states: Vec<State> = (0..network.operator.states)
-        .map(|index| State::new(&mut graph, network, index))
-        .collect();
-    // One list for each state, with a name for each layer.
-    let before: Vec<Vec<String>> = states
-        .iter()
-        .map(|state| state.split(&mut graph, layers))
-        .collect();
-    let mut after = vec![Vec::new(); states.len()];
-    let by_time = graph.transpose(&x);
-    let mut values = graph.embed(network, &by_time);
-    for layer in 0..layers {
-        let initial: Vec<String> = before.iter().map(|names| names[layer].clone()).collect();
-        let outputs = graph.recurrent(network, layer, &values, &initial);
-        values = outputs.hidden;
-        for (names, name) in after.iter_mut().zip(outputs.states) {
-            names.push(name);
+    let hidden = match &network.hidden {
+        HiddenLayers::Recurrent(recurrent) => recurrent_step(&mut graph, network, recurrent, &x),
+        HiddenLayers::FeedForward(layer) => {
+            let contexts = layer.contexts_of_step(&mut graph, &x);
+            pass_on(&mut graph, 1);
+            layer.hidden_units(&mut graph, network, &contexts)
         }
-    }
-    for (state, names) in states.iter().zip(&after) {
-        state.join(&mut graph, names);
-    }
-    for name in &STATE_NAMES[states.len()..] {
+    };
+    graph.log_probabilities(network, &hidden, "log_softmax");
+    Ok(graph.finish())
+}
+
+/// Returns the states from a number on as they are.
+fn pass_on(graph: &mut GraphBuilder, first: usize) {
+    for name in &STATE_NAMES[first..] {
         let unchanged = format!("{name}0");
         graph.node(
             &format!("next_{name}0"),
@@ -64,14 +58,46 @@ pub(super) fn graph(network: &PreparedNetwork<'_>) -> Result<GraphProto> {
             Vec::new(),
         );
     }
+}
+
+/// Adds a step of all recurrent layers, which read a token `x [N, 1]`, and returns the output of
+/// the last one, `[N, H]`.
+fn recurrent_step(
+    graph: &mut GraphBuilder,
+    network: &PreparedNetwork<'_>,
+    recurrent: &RecurrentLayers<'_>,
+    x: &str,
+) -> String {
+    let layers = recurrent.layers.len();
+    let states: Vec<State> = (0..recurrent.operator.states)
+        .map(|index| State::new(graph, recurrent, index))
+        .collect();
+    // One list for each state, with a name for each layer.
+    let before: Vec<Vec<String>> = states
+        .iter()
+        .map(|state| state.split(graph, layers))
+        .collect();
+    let mut after = vec![Vec::new(); states.len()];
+    let by_time = graph.transpose(x);
+    let mut values = graph.embed(network, &by_time);
+    for layer in 0..layers {
+        let initial: Vec<String> = before.iter().map(|names| names[layer].clone()).collect();
+        let outputs = graph.recurrent(recurrent, layer, &values, &initial);
+        values = outputs.hidden;
+        for (names, name) in after.iter_mut().zip(outputs.states) {
+            names.push(name);
+        }
+    }
+    for (state, names) in states.iter().zip(&after) {
+        state.join(graph, names);
+    }
+    pass_on(graph, states.len());
     let time = graph.integers("time", &[1], &[0]);
-    let hidden = graph.node("hidden", "Squeeze", &[&values, &time], Vec::new());
-    graph.log_probabilities(network, &hidden, "log_softmax");
-    Ok(graph.finish())
+    graph.node("hidden", "Squeeze", &[&values, &time], Vec::new())
 }
 
 /// H of all layers.
-fn layer_size(network: &PreparedNetwork<'_>) -> Result<usize> {
+fn layer_size(network: &RecurrentLayers<'_>) -> Result<usize> {
     let sizes: Vec<usize> = network.layers.iter().map(|layer| layer.hidden).collect();
     if sizes.iter().all(|&size| size == sizes[0]) {
         return Ok(sizes[0]);
@@ -92,7 +118,7 @@ struct State {
 }
 
 impl State {
-    fn new(graph: &mut GraphBuilder, network: &PreparedNetwork<'_>, index: usize) -> Self {
+    fn new(graph: &mut GraphBuilder, network: &RecurrentLayers<'_>, index: usize) -> Self {
         let name = STATE_NAMES[index];
         let (shape, values) = match &network.initial_states {
             InitialStates::Uniform(value) => (vec![1], vec![*value]),

@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 use super::cells::Cell;
 use super::kernels::Activation;
 use super::masks::Masks;
-use super::network::{Architecture, Network, Window};
+use super::network::{Architecture, FeedForward, Network, Window};
 use super::outputs::{Direct, Output};
 use super::penalties::Penalties;
 use super::sampled::{Objective, Sampled};
@@ -138,6 +138,7 @@ fn every_architecture() -> Vec<Trial> {
         let name = format!("reference::finite_differences::output_{name}");
         trials.push(trial(name, move || check_layout(&architecture)));
     }
+    trials.extend(feed_forward_trials());
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             for (layout, embedding_size, tied, projection) in LAYOUTS {
@@ -158,6 +159,50 @@ fn every_architecture() -> Vec<Trial> {
                 trials.push(trial(name, move || check_layout(&architecture)));
             }
         }
+    }
+    trials
+}
+
+/// Feed-forward networks: every layout that has an embedding, and every output layer.
+fn feed_forward_trials() -> Vec<Trial> {
+    let (vocab_size, sizes) = LAYOUT_SIZES;
+    let mut trials = Vec::new();
+    let mut add = |name: String, architecture: Architecture| {
+        let name = format!("reference::finite_differences::feedforward_{name}");
+        trials.push(trial(name, move || check_layout(&architecture)));
+    };
+    for (context, skip) in [(1, false), (1, true), (2, false), (5, true)] {
+        let feed_forward = Some(FeedForward { context, skip });
+        for (layout, embedding_size, tied, projection) in LAYOUTS {
+            if embedding_size == 0 || skip && tied && !projection {
+                continue;
+            }
+            let architecture = Architecture {
+                feed_forward,
+                vocab_size,
+                embedding_size,
+                hidden_sizes: sizes[..1].to_vec(),
+                tied,
+                projection,
+                ..Architecture::default()
+            };
+            add(format!("{context}_{skip}_{layout}"), architecture);
+        }
+    }
+    for (name, output, compression_size) in outputs() {
+        let architecture = Architecture {
+            feed_forward: Some(FeedForward {
+                context: 3,
+                skip: true,
+            }),
+            vocab_size: 5,
+            embedding_size: 2,
+            hidden_sizes: vec![3],
+            output,
+            compression_size,
+            ..Architecture::default()
+        };
+        add(format!("output_{name}"), architecture);
     }
     trials
 }
@@ -260,7 +305,11 @@ pub fn check_layout(architecture: &Architecture) {
     reason = "`error > allowed` would let NaN pass"
 )]
 pub fn check(what: &str, network: &Network, window: &Window) -> bool {
-    let states = network.random_states(window.inputs.len() as u64, window.batch, 0.5);
+    let mut states = network.random_states(window.inputs.len() as u64, window.batch, 0.5);
+    if network.architecture.feed_forward.is_some() {
+        // Words before the window have no gradient, so there are none.
+        states.iter_mut().flatten().for_each(|word| *word = -1.0);
+    }
     let outcome = network.run(window, &states, LOSS_SCALE);
     let pattern = active_units(network, window, &states).1;
     if pattern

@@ -12,9 +12,11 @@ use super::network::Architecture;
 /// Multipliers of a window's values: 0 or 1 / (1 - p) for dropout, but any value is valid. None: 1.
 #[derive(Debug, Clone, Default)]
 pub struct Masks {
-    /// `[T, B]`: the word's whole row, embedded or one-hot.
+    /// `[T, B]`: the word's whole row, embedded or one-hot. In a feed-forward network, `[T, B, N]`:
+    /// each word of a context.
     pub words: Option<Vec<f64>>,
-    /// `[T, B, D]`: the embedded word. Without an embedding `[T, B, V]`: the one-hot vector.
+    /// `[T, B, D]`, `[T, B, N*D]`: the embedded word, or those of a context. Without an embedding
+    /// `[T, B, V]`: the one-hot vector.
     pub input: Option<Vec<f64>>,
     /// `[T, B, H_k]` per layer: the output of layer k, as the next layer, the projection or the
     /// output layer reads it. The layer's next step sees the unmasked state. Layers beyond the list
@@ -52,13 +54,14 @@ impl Masks {
         let rows = time_steps * batch;
         let layers = 0..architecture.num_layers();
         Self {
-            words: mask(rows),
+            words: mask(rows * architecture.words()),
             input: mask(rows * architecture.input_size(0)),
             outputs: layers
                 .clone()
-                .map(|k| mask(rows * architecture.layer_size(k)))
+                .map(|k| mask(rows * architecture.layer_output_size(k)))
                 .collect(),
             weights: layers
+                .filter(|_| architecture.feed_forward.is_none())
                 .map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k)))
                 .collect(),
         }
@@ -77,7 +80,7 @@ impl Masks {
                 mask.map(<[f64]>::len)
             );
         };
-        check("words", self.words.as_deref(), rows);
+        check("words", self.words.as_deref(), rows * architecture.words());
         check(
             "the input",
             self.input.as_deref(),
@@ -92,7 +95,7 @@ impl Masks {
             check(
                 &format!("outputs of layer {k}"),
                 self.output(k),
-                rows * architecture.layer_size(k),
+                rows * architecture.layer_output_size(k),
             );
             check(
                 &format!("weights of layer {k}"),

@@ -9,6 +9,8 @@
 
 pub mod arpa;
 pub mod cells;
+pub mod contexts;
+pub mod feed_forward;
 pub mod finite_differences;
 pub mod generator;
 pub mod goldens;

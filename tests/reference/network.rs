@@ -31,11 +31,23 @@ use super::penalties::Penalties;
 /// Values by PyTorch's name of their parameter, row-major.
 pub type Named = BTreeMap<String, Vec<f64>>;
 
+/// What a network has in place of cells, if it is not recurrent: see
+/// [`feed_forward`](super::feed_forward).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedForward {
+    /// N, the words that it reads.
+    pub context: usize,
+    /// Whether the output layer reads the embedded words too.
+    pub skip: bool,
+}
+
 /// The sizes and options of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
-    /// The hidden units' equations.
+    /// The hidden units' equations, in recurrent networks.
     pub cell: Cell,
+    /// For a feed-forward network, which has one hidden layer.
+    pub feed_forward: Option<FeedForward>,
     /// f of the Elman cell.
     pub activation: Activation,
     /// V, words of the vocabulary.
@@ -65,6 +77,7 @@ impl Default for Architecture {
     fn default() -> Self {
         Self {
             cell: Cell::Elman,
+            feed_forward: None,
             activation: Activation::Sigmoid,
             vocab_size: 2,
             embedding_size: 0,
@@ -90,9 +103,27 @@ impl Architecture {
         self.hidden_sizes[k]
     }
 
-    /// H of the last layer.
+    /// The size of what the last layer passes on: H, and the embedded words with direct
+    /// connections.
     pub fn output_size(&self) -> usize {
-        *self.hidden_sizes.last().expect("a layer")
+        let size = *self.hidden_sizes.last().expect("a layer");
+        match self.feed_forward {
+            Some(options) if options.skip => size + self.input_size(0),
+            _ => size,
+        }
+    }
+
+    /// The size of what layer k passes on.
+    pub fn layer_output_size(&self, k: usize) -> usize {
+        match k + 1 == self.num_layers() {
+            true => self.output_size(),
+            false => self.layer_size(k),
+        }
+    }
+
+    /// The number of words that are embedded at each position.
+    pub fn words(&self) -> usize {
+        self.feed_forward.map_or(1, |options| options.context)
     }
 
     /// G*H_k.
@@ -114,7 +145,7 @@ impl Architecture {
     pub fn input_size(&self, k: usize) -> usize {
         match (k, self.embedding_size) {
             (0, 0) => self.vocab_size,
-            (0, embedding_size) => embedding_size,
+            (0, embedding_size) => self.words() * embedding_size,
             _ => self.layer_size(k - 1),
         }
     }
@@ -139,6 +170,10 @@ impl Architecture {
 
     /// Units of every carried state, layer by layer; of an LSTM's h and then of its c.
     pub fn state_sizes(&self) -> Vec<usize> {
+        if self.feed_forward.is_some() {
+            // The words before the window.
+            return Vec::from_iter(Some(self.words() - 1).filter(|&words| words > 0));
+        }
         self.hidden_sizes
             .iter()
             .flat_map(|&size| vec![size; self.cell.states()])
@@ -163,7 +198,16 @@ impl Architecture {
         if d > 0 {
             shapes.push(("embedding.weight".to_string(), vec![v, d]));
         }
-        for k in 0..self.num_layers() {
+        if self.feed_forward.is_some() {
+            let rows = self.layer_size(0);
+            shapes.push(("hidden.weight".to_string(), vec![rows, self.input_size(0)]));
+            shapes.extend(self.bias.then(|| ("hidden.bias".to_string(), vec![rows])));
+        }
+        let recurrent_layers = match self.feed_forward {
+            Some(_) => 0,
+            None => self.num_layers(),
+        };
+        for k in 0..recurrent_layers {
             let rows = self.gates_size(k);
             shapes.push((
                 format!("rnn.weight_ih_l{k}"),
@@ -251,9 +295,16 @@ impl Network {
         }
     }
 
-    /// Carried states, `[B, H_k]` each, drawn from [-scale, scale).
+    /// Carried states, `[B, H_k]` each, drawn from [-scale, scale); of a feed-forward network
+    /// words.
     pub fn random_states(&self, seed: u64, batch: usize, scale: f64) -> Vec<Vec<f64>> {
         let mut generator = Generator::new(seed);
+        let a = &self.architecture;
+        if a.feed_forward.is_some() {
+            let mut word = |_| generator.below(a.vocab_size + 1) as f64 - 1.0;
+            let mut words = |size| (0..batch * size).map(&mut word).collect();
+            return a.state_sizes().into_iter().map(&mut words).collect();
+        }
         self.architecture
             .state_sizes()
             .into_iter()

@@ -53,6 +53,16 @@ impl Network {
     pub fn forward(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Forward {
         self.check(window, initial_states);
         let a = &self.architecture;
+        if let Some(options) = a.feed_forward {
+            let (steps, log_probabilities) = self.forward_contexts(window, initial_states, options);
+            let loss = -scale * sum(&log_probabilities);
+            return Forward {
+                steps,
+                log_probabilities,
+                loss,
+                penalty: 0.0,
+            };
+        }
         let kept = a.cell.states();
         let recurrent: Vec<_> = (0..a.num_layers())
             .map(|k| self.recurrent_weight(window, k))
@@ -95,36 +105,7 @@ impl Network {
                 });
                 input = output;
             }
-            let layer_output = input;
-            let decoder_input = match self.between() {
-                Some(weight) => {
-                    linear(&layer_output, a.output_size(), self.parameter(weight), None)
-                }
-                None => layer_output.clone(),
-            };
-            let decoder_input = match a.compression_size {
-                0 => decoder_input,
-                _ => decoder_input
-                    .into_iter()
-                    .map(|z| self.compression().value(z))
-                    .collect(),
-            };
-            for (b, row) in decoder_input
-                .chunks_exact(a.decoder_input_size())
-                .enumerate()
-            {
-                let history = window.history(t, b, self.history_size());
-                log_probabilities.push(self.log_probability(
-                    window.targets[t * window.batch + b],
-                    row,
-                    &history,
-                ));
-            }
-            steps.push(Step {
-                layers,
-                layer_output,
-                decoder_input,
-            });
+            steps.push(self.read_out(window, t, layers, input, &mut log_probabilities));
         }
         let loss = -scale * sum(&log_probabilities);
         Forward {
@@ -132,6 +113,46 @@ impl Network {
             steps,
             log_probabilities,
             loss,
+        }
+    }
+
+    /// The end of step t, from the output of its layers: what the output layer reads, and the
+    /// targets' log-probabilities.
+    pub(super) fn read_out(
+        &self,
+        window: &Window,
+        t: usize,
+        layers: Vec<LayerStep>,
+        layer_output: Vec<f64>,
+        log_probabilities: &mut Vec<f64>,
+    ) -> Step {
+        let a = &self.architecture;
+        let decoder_input = match self.between() {
+            Some(weight) => linear(&layer_output, a.output_size(), self.parameter(weight), None),
+            None => layer_output.clone(),
+        };
+        let decoder_input = match a.compression_size {
+            0 => decoder_input,
+            _ => decoder_input
+                .into_iter()
+                .map(|z| self.compression().value(z))
+                .collect(),
+        };
+        for (b, row) in decoder_input
+            .chunks_exact(a.decoder_input_size())
+            .enumerate()
+        {
+            let history = window.history(t, b, self.history_size());
+            log_probabilities.push(self.log_probability(
+                window.targets[t * window.batch + b],
+                row,
+                &history,
+            ));
+        }
+        Step {
+            layers,
+            layer_output,
+            decoder_input,
         }
     }
 
@@ -146,6 +167,9 @@ impl Network {
     /// As [`forward`](Self::forward).
     pub fn run(&self, window: &Window, initial_states: &[Vec<f64>], scale: f64) -> Outcome {
         let a = &self.architecture;
+        if let Some(options) = a.feed_forward {
+            return self.run_contexts(window, initial_states, scale, options);
+        }
         let kept = a.cell.states();
         let Forward {
             steps,
@@ -156,11 +180,7 @@ impl Network {
         let recurrent: Vec<_> = (0..a.num_layers())
             .map(|k| self.recurrent_weight(window, k))
             .collect();
-        let mut gradients: Named = self
-            .parameters
-            .iter()
-            .map(|(name, values)| (name.clone(), vec![0.0; values.len()]))
-            .collect();
+        let mut gradients = self.zero_gradients();
         // The gradients that reach the states of step t from step t+1; zero beyond the window.
         let mut from_future: Vec<Vec<f64>> = initial_states
             .iter()
@@ -242,6 +262,14 @@ impl Network {
         }
     }
 
+    /// A gradient of 0 for every parameter.
+    pub(super) fn zero_gradients(&self) -> Named {
+        let parameters = self.parameters.iter();
+        parameters
+            .map(|(name, values)| (name.clone(), vec![0.0; values.len()]))
+            .collect()
+    }
+
     /// ln P of every word after every step of a forward pass, `[T, B, V]`.
     pub fn log_distributions(&self, window: &Window, forward: &Forward) -> Vec<f64> {
         let size = self.architecture.decoder_input_size();
@@ -275,7 +303,7 @@ impl Network {
 
     /// Back through the output layer of step t and the layers before it: the gradient of the last
     /// layer's output.
-    fn output_backward(
+    pub(super) fn output_backward(
         &self,
         window: &Window,
         t: usize,

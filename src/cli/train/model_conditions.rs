@@ -3,7 +3,7 @@
 use super::flags::TrainFlags;
 use crate::cli::table_flags::Flag;
 use crate::error::{Error, Result};
-use crate::model::Config;
+use crate::model::{Config, cell_kind};
 
 /// A field of a recipe, and the models on which it has an effect.
 struct ModelCondition {
@@ -14,7 +14,7 @@ struct ModelCondition {
     hint: &'static str,
 }
 
-const CONDITIONS: [ModelCondition; 4] = [
+const CONDITIONS: [ModelCondition; 7] = [
     ModelCondition {
         field: "dropout_input",
         holds: |config| config.embedding_size > 0,
@@ -28,6 +28,24 @@ const CONDITIONS: [ModelCondition; 4] = [
         hint: "Add --layers N, or use --dropout-output",
     },
     ModelCondition {
+        field: "dropout_weights",
+        holds: |config| !cell_kind(config).is_feed_forward(),
+        rule: "a feed-forward network has no recurrent weights",
+        hint: "Use --dropout-input or --dropout-output",
+    },
+    ModelCondition {
+        field: "activation_l2",
+        holds: |config| !cell_kind(config).is_feed_forward(),
+        rule: "a feed-forward network has no states",
+        hint: "Use --dropout-output or --l2",
+    },
+    ModelCondition {
+        field: "temporal_l2",
+        holds: |config| !cell_kind(config).is_feed_forward(),
+        rule: "a feed-forward network has no states",
+        hint: "Use --dropout-output or --l2",
+    },
+    ModelCondition {
         field: "direct_lr",
         holds: |config| config.direct_size > 0,
         rule: "there are no direct connections",
@@ -35,8 +53,8 @@ const CONDITIONS: [ModelCondition; 4] = [
     },
     ModelCondition {
         field: "forget_bias",
-        holds: |config| config.cell != "elman",
-        rule: "Elman cells have no gates",
+        holds: |config| cell_kind(config).forget_gate.is_some(),
+        rule: "this cell has no forget gate",
         hint: "Add --cell lstm or gru, or remove it",
     },
 ];

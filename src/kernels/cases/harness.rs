@@ -88,6 +88,8 @@ struct Slot {
     front: usize,
     /// Elements of the tensor.
     length: usize,
+    /// Whether they are tokens or positions.
+    are_indices: bool,
     /// The whole buffer as it was before the kernel ran.
     before: Vec<u32>,
 }
@@ -166,6 +168,20 @@ impl<'a> Harness<'a> {
             shape,
             &vec![POISON; shape[0] * shape[1]],
         )
+    }
+
+    /// An output of tokens or positions, compared as numbers, which f32 holds below 2^24.
+    pub(in crate::kernels) fn token_output(
+        &mut self,
+        name: &'static str,
+        shape: [usize; 2],
+    ) -> Result<Tensor<u32>> {
+        let poison = vec![POISON.to_bits(); shape[0] * shape[1]];
+        let tensor = self.allocate(name, Role::Output, Place::Part, shape, &poison)?;
+        if let Some(slot) = self.slots.last_mut() {
+            slot.are_indices = true;
+        }
+        Ok(tensor)
     }
 
     /// A tensor that the kernel changes in place: an input and an output.
@@ -261,6 +277,7 @@ impl<'a> Harness<'a> {
             whole,
             front,
             length,
+            are_indices: false,
             before,
         });
         Ok(tensor)
@@ -283,6 +300,7 @@ impl<'a> Harness<'a> {
             whole,
             front,
             length,
+            are_indices,
             before,
         } in self.slots
         {
@@ -307,13 +325,12 @@ impl<'a> Harness<'a> {
                 });
             }
             if role == Role::Output {
-                outcome.outputs.push((
-                    name,
-                    after[front..front + length]
-                        .iter()
-                        .map(|&bits| f32::from_bits(bits))
-                        .collect(),
-                ));
+                let value = |&bits: &u32| match are_indices {
+                    true => bits as f32,
+                    false => f32::from_bits(bits),
+                };
+                let values = after[front..front + length].iter().map(value).collect();
+                outcome.outputs.push((name, values));
             }
         }
         Ok(outcome)

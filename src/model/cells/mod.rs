@@ -1,4 +1,4 @@
-//! The table of recurrent cells.
+//! The table of cells: of recurrent cells, and of the network that has none.
 //!
 //! A new cell is a row here, a file in this folder that implements [`Cell`](super::cell::Cell),
 //! and its kernels (see [`kernels`](crate::kernels)); in the tests, its equations in
@@ -32,9 +32,24 @@ pub static CELLS: &[CellKind] = &[
         initial_state: 0.1,
         initializer: |_| Initializer::ThreeUniform,
         unit_parameters: &[],
-        new: |device, config, layer, capacity| {
+        new: Some(|device, config, layer, capacity| {
             Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
-        },
+        }),
+    },
+    CellKind {
+        name: "feedforward",
+        description: "no recurrence: a layer of tanh units reads the embeddings of the last \
+            `context` words (Bengio 2003)",
+        gates: 1,
+        states: 0,
+        has_activation: false,
+        forget_gate: None,
+        adds_recurrent_bias: false,
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        unit_parameters: &[],
+        new: None,
     },
     CellKind {
         name: "gru",
@@ -49,9 +64,9 @@ pub static CELLS: &[CellKind] = &[
         initial_state: 0.0,
         initializer: Initializer::Uniform,
         unit_parameters: &[],
-        new: |device, config, layer, capacity| {
+        new: Some(|device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
-        },
+        }),
     },
     CellKind {
         name: "lstm",
@@ -66,9 +81,9 @@ pub static CELLS: &[CellKind] = &[
         initial_state: 0.0,
         initializer: Initializer::Uniform,
         unit_parameters: &[],
-        new: |device, config, layer, capacity| {
+        new: Some(|device, config, layer, capacity| {
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
-        },
+        }),
     },
 ];
 

@@ -6,6 +6,7 @@ use crate::model::capacity::Capacity;
 use crate::model::dropout::DropoutPlacement;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
 use crate::model::window::Window;
+use crate::tensor::Tensor;
 
 /// The masks of one place in a model.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ pub(in crate::model) struct DropoutMask {
     seed: u32,
     /// B where a window's masks are the same in all of its steps.
     shared_by_steps: Option<usize>,
+    /// `[T*B, N]`: the words of each row of activations, if these are not the window's inputs.
+    contexts: Option<Tensor<u32>>,
 }
 
 impl DropoutMask {
@@ -31,6 +34,7 @@ impl DropoutMask {
             rate,
             seed: capacity.seed,
             shared_by_steps: rates.variational.then_some(capacity.batch),
+            contexts: None,
         })
     }
 
@@ -39,10 +43,30 @@ impl DropoutMask {
         Mask::factor(self.rate)
     }
 
+    /// The masks of activations that have several words side by side, `[T*B, N]`.
+    pub(in crate::model) fn with_contexts(self, contexts: Option<Tensor<u32>>) -> Self {
+        Self { contexts, ..self }
+    }
+
+    /// Activations with a row for each word of a mask.
+    fn rows(&self, activations: Tensor) -> Tensor {
+        match self.contexts {
+            None => activations,
+            Some(contexts) => {
+                let words = activations.rows() * contexts.columns();
+                activations.reshape(words, activations.len() / words)
+            }
+        }
+    }
+
     /// The mask of a window.
     pub(in crate::model) fn mask(&self, window: &Window) -> Mask {
+        let words = match self.contexts {
+            None => window.inputs,
+            Some(contexts) => contexts.slice_rows(0..window.inputs.len()),
+        };
         let pattern = match (self.placement, self.shared_by_steps) {
-            (DropoutPlacement::Words, _) => MaskPattern::Words(window.inputs),
+            (DropoutPlacement::Words, _) => MaskPattern::Words(words),
             (DropoutPlacement::Input | DropoutPlacement::Outputs(_), Some(batch)) => {
                 MaskPattern::Streams(batch)
             }
@@ -103,14 +127,14 @@ impl Layer for Dropout {
 
     fn forward(&self, pass: &mut Pass<'_>) {
         pass.device.run(&ApplyDropout {
-            input: self.input.values(pass.rows),
-            output: self.output.values(pass.rows),
+            input: self.mask.rows(self.input.values(pass.rows)),
+            output: self.mask.rows(self.output.values(pass.rows)),
             mask: self.mask.mask(pass.window),
         });
     }
 
     fn backward(&self, pass: &mut Pass<'_>, _gradients: &[Gradient]) {
-        let gradient = self.output.gradient(pass.rows);
+        let gradient = self.mask.rows(self.output.gradient(pass.rows));
         pass.device.run(&ApplyDropout {
             input: gradient,
             output: gradient,

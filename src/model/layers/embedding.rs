@@ -1,4 +1,4 @@
-//! The input: a row of a table for each token.
+//! The input: a row of a table for each token, or for each of the last tokens.
 
 use crate::error::Result;
 use crate::kernels::{Add, Gather, Gradient, ScatterAdd, SparseRows};
@@ -9,12 +9,17 @@ use crate::model::parameter_spec::{EMBEDDING_WEIGHT, ParameterId, ParameterSpec}
 use crate::model::window::Window;
 use crate::tensor::Tensor;
 
+use super::Contexts;
+
 /// Gathers a row of a table for each token. The table is the embedding, or the transposed input
-/// weight of the first recurrent layer: with one-hot input, `W_ih x` is a row of it.
+/// weight of the first recurrent layer: with one-hot input, `W_ih x` is a row of it. For a
+/// feed-forward network, the rows of the last N tokens stand side by side.
 #[derive(Debug)]
 pub(in crate::model) struct Embedding {
     table: ParameterId,
     output: Activations,
+    /// What a feed-forward network reads if N is above 1.
+    contexts: Option<Contexts>,
     /// `[T*B, D]`: this layer's part of the gradient, a row for each token, if the table is also
     /// the output layer's weight.
     tied_sums: Option<Tensor>,
@@ -39,28 +44,43 @@ impl Embedding {
         Self {
             table,
             output: pre_activations,
+            contexts: None,
             tied_sums: None,
         }
     }
 
-    /// Writes the rows of the embedding. Their gradient overwrites them.
+    /// Writes the rows of the embedding. Their gradient overwrites them, unless two layers read
+    /// them.
     pub(in crate::model) fn new(context: &mut LayerContext<'_>) -> Result<Self> {
+        let config = context.config;
         let rows = context.capacity.rows();
-        let size = context.config.embedding_size;
-        let embedded = context.device.tensor("embedded words", rows, size)?;
+        let size = config.embedding_size;
+        let output = if config.skip_connection {
+            Activations::new(context, "embedded words", config.input_size(0))?
+        } else {
+            let columns = config.input_size(0);
+            let embedded = context.device.tensor("embedded words", rows, columns)?;
+            Activations {
+                values: embedded,
+                gradient: embedded,
+            }
+        };
         let name = "gradient of the embedded words";
-        let tied_sums = match context.config.tied && context.capacity.training {
+        let tied_sums = match config.tied && context.capacity.training {
             true => Some(context.device.tensor(name, rows, size)?),
             false => None,
         };
         Ok(Self {
             table: context.id(EMBEDDING_WEIGHT),
-            output: Activations {
-                values: embedded,
-                gradient: embedded,
-            },
+            output,
+            contexts: Contexts::new(context)?,
             tied_sums,
         })
+    }
+
+    /// `[T*B, N]`: the tokens whose rows stand side by side, if there are several.
+    pub(in crate::model) fn context_tokens(&self) -> Option<Tensor<u32>> {
+        self.contexts.as_ref().map(Contexts::tokens)
     }
 }
 
@@ -70,15 +90,24 @@ impl Layer for Embedding {
     }
 
     fn forward(&self, pass: &mut Pass<'_>) {
+        let output = self.output.values(pass.rows);
+        let (tokens, output) = match &self.contexts {
+            None => (pass.window.inputs, output),
+            Some(contexts) => contexts.forward(pass, output),
+        };
         pass.device.run(&Gather {
             table: pass.parameters.tensor(self.table),
-            tokens: pass.window.inputs,
-            output: self.output.values(pass.rows),
+            tokens,
+            output,
         });
     }
 
     fn backward(&self, pass: &mut Pass<'_>, gradients: &[Gradient]) {
         let gradient = self.output.gradient(pass.rows);
+        let gradient = match &self.contexts {
+            None => gradient,
+            Some(contexts) => contexts.backward(pass, gradient),
+        };
         let table = gradients[self.table.index()].values();
         let rows = pass.window.rows();
         let Some(sums) = self.tied_sums else {
@@ -106,5 +135,9 @@ impl Layer for Embedding {
 
     fn touched_rows(&self, id: ParameterId, window: &Window) -> Option<SparseRows> {
         (id == self.table && self.tied_sums.is_none()).then(|| window.rows())
+    }
+
+    fn carried(&self) -> Vec<Tensor> {
+        self.contexts.iter().map(Contexts::carried).collect()
     }
 }

@@ -1,22 +1,30 @@
-//! A matrix without bias, with or without an activation function: `y = f(W x)`.
+//! A matrix, with or without a bias and an activation function: `y = f(W x + b)`.
 
 use crate::error::Result;
-use crate::kernels::{Activation, ActivationBackward, ActivationForward, Gradient};
+use crate::kernels::{
+    Activation, ActivationBackward, ActivationForward, AddBias, Gradient, Matmul, SumRows,
+};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
-use crate::model::parameter_spec::{ParameterId, ParameterSpec};
+use crate::model::parameter_spec::{Initializer, ParameterId, ParameterSpec};
 use crate::model::products::{input_gradient, product, weight_gradient};
 
-/// The layer between the last recurrent layer and the output layer: the projection to the
-/// embedding's size, or the compression layer.
+/// The hidden layer of a feed-forward network; or the layer between the last hidden layer and the
+/// output layer: the projection to the embedding's size, or the compression layer.
 #[derive(Debug)]
 pub(in crate::model) struct Linear {
     input: Activations,
     output: Activations,
     weight: ParameterId,
+    bias: Option<ParameterId>,
     activation: Option<Activation>,
+    /// Whether a layer above adds to the input's gradient before this one does.
+    shares_input: bool,
 }
+
+/// The names of a feed-forward network's weight and bias.
+const HIDDEN: [&str; 2] = ["hidden.weight", "hidden.bias"];
 
 /// The name of the weight, if the configuration has this layer.
 fn weight_name(config: &Config) -> Option<&'static str> {
@@ -30,6 +38,36 @@ fn weight_name(config: &Config) -> Option<&'static str> {
 }
 
 impl Linear {
+    /// The parameters of the hidden layer of a feed-forward network. Its weight starts as that of
+    /// PyTorch's `nn.Linear`.
+    pub(in crate::model) fn hidden_specs(config: &Config) -> Vec<ParameterSpec> {
+        let [rows, columns] = [config.layer_size(0), config.input_size(0)];
+        let [weight, bias] = HIDDEN;
+        let initializer = Initializer::Uniform(columns);
+        let mut specs = vec![ParameterSpec::weight(weight, rows, columns, initializer)];
+        if config.bias {
+            specs.push(ParameterSpec::bias(bias, rows));
+        }
+        specs
+    }
+
+    /// The hidden layer of a feed-forward network.
+    pub(in crate::model) fn hidden(
+        context: &mut LayerContext<'_>,
+        input: Activations,
+    ) -> Result<Self> {
+        let config = context.config;
+        let [weight, bias] = HIDDEN;
+        Ok(Self {
+            input,
+            output: Activations::new(context, "hidden units", config.layer_size(0))?,
+            weight: context.id(weight),
+            bias: config.bias.then(|| context.id(bias)),
+            activation: Some(Activation::Tanh),
+            shares_input: config.skip_connection,
+        })
+    }
+
     pub(in crate::model) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let size = config.output_size();
         let spec = |name| {
@@ -52,6 +90,8 @@ impl Linear {
             input,
             output: Activations::new(context, "projected states", config.decoder_input_size())?,
             weight: context.id(name),
+            bias: None,
+            shares_input: false,
             activation: (config.compression_size > 0)
                 .then(|| compression_activation(config.activation)),
         }))
@@ -79,6 +119,13 @@ impl Layer for Linear {
             values,
             pass.precision,
         ));
+        if let Some(bias) = self.bias {
+            pass.device.run(&AddBias {
+                bias: pass.parameters.tensor(bias),
+                second: None,
+                values,
+            });
+        }
         if let Some(activation) = self.activation {
             pass.device.run(&ActivationForward { activation, values });
         }
@@ -93,17 +140,28 @@ impl Layer for Linear {
                 gradient,
             });
         }
+        if let Some(bias) = self.bias {
+            pass.device.run(&SumRows {
+                values: gradient,
+                output: gradients[bias.index()].values(),
+                copy: None,
+                accumulate: false,
+            });
+        }
         pass.device.run(&weight_gradient(
             gradient,
             self.input.values(pass.rows),
             gradients[self.weight.index()].values(),
             pass.precision,
         ));
-        pass.device.run(&input_gradient(
-            gradient,
-            pass.parameters.tensor(self.weight),
-            self.input.gradient(pass.rows),
-            pass.precision,
-        ));
+        pass.device.run(&Matmul {
+            accumulate: self.shares_input,
+            ..input_gradient(
+                gradient,
+                pass.parameters.tensor(self.weight),
+                self.input.gradient(pass.rows),
+                pass.precision,
+            )
+        });
     }
 }

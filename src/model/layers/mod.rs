@@ -4,15 +4,19 @@
 //! a place in [`stack`](super::stack).
 
 mod activation_penalty;
+mod contexts;
 mod dropout;
 mod embedding;
 mod linear;
 mod per_type;
 mod recurrent;
+mod skip;
 
 pub(super) use activation_penalty::ActivationPenalty;
+use contexts::Contexts;
 pub(super) use dropout::{Dropout, DropoutMask};
 pub(super) use embedding::Embedding;
 pub(super) use linear::Linear;
 pub(super) use per_type::PerTypeInput;
 pub(super) use recurrent::{Recurrent, recurrent_parameter_name};
+pub(super) use skip::Skip;

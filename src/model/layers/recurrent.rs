@@ -106,6 +106,7 @@ impl Recurrent {
     pub(in crate::model) fn new(context: &mut LayerContext<'_>, layer: usize) -> Result<Self> {
         let config = context.config;
         let kind = cell_kind(config);
+        let new = kind.new.expect("a recurrent layer has a cell");
         let id = |part| context.id(&recurrent_parameter_name(part, layer));
         let bias_id = |part, exists: bool| exists.then(|| id(part));
         let adds_bias_hh = kind.adds_recurrent_bias;
@@ -138,7 +139,7 @@ impl Recurrent {
             ids,
             input: None,
             masked_weight,
-            cell: (kind.new)(context.device, config, layer, context.capacity)?,
+            cell: new(context.device, config, layer, context.capacity)?,
         })
     }
 

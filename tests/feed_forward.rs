@@ -1,0 +1,324 @@
+//! The feed-forward network: whole steps against the reference, `elman score` against the equations
+//! and against PyTorch, contexts across windows, interrupted runs, wrong settings.
+
+use std::process::Command;
+
+use elman::device::Device;
+use elman::model::{Config, DEFAULT_CONTEXT};
+use elman::train::Recipe;
+use libtest_mimic::Trial;
+
+use super::cell_architectures::feed_forward_architectures;
+use super::cell_sizes::past_a_tile_with;
+use super::cells::{check_dropout, check_history, check_shapes};
+use super::compare::assert_close;
+use super::import::Tensors;
+use super::reference::cells::Cell;
+use super::reference::masks::Masks;
+use super::reference::network::{Architecture, FeedForward, Network, Window};
+use super::reference::outputs::Output;
+use super::reference::penalties::Penalties;
+use super::runs::{config, corpus, rate, resumes_bit_identically_with};
+use super::step_subject::STEP;
+use crate::command::{Run, Workbench, small_text};
+use crate::environment::{has_python, python};
+use crate::harness::{apply, device_test, device_trials, test, trials};
+
+const TRAIN: &str = "train --train train.txt --device cpu --cell feedforward";
+
+/// Losses, distributions, gradients and carried words, on every device.
+#[apply(trials)]
+fn steps() -> Vec<Trial> {
+    let shapes = |device: &mut Device| check_shapes(device, feed_forward_architectures());
+    let mut trials = device_trials("feed_forward::shapes", shapes);
+    trials.extend(device_trials("feed_forward::history", |device| {
+        check_history(device, feed_forward_architectures());
+    }));
+    trials.extend(device_trials("feed_forward::dropout", |device| {
+        // The words of a sample are those of a run without dropout.
+        let is_sampled = |one: &Architecture| matches!(one.output, Output::Sampled(_));
+        let mut architectures = feed_forward_architectures();
+        architectures.retain(|one| !is_sampled(one));
+        check_dropout(device, architectures);
+    }));
+    trials.extend(device_trials("feed_forward::past_a_tile", |device| {
+        let feed_forward = Some(FeedForward {
+            context: 5,
+            skip: true,
+        });
+        past_a_tile_with(device, feed_forward, Cell::Elman, 33, vec![67]);
+    }));
+    trials
+}
+
+/// Lines of one word, of none, and of more words than any window of the program has steps.
+fn lines() -> String {
+    let long = "the boy runs the boys run mary says that ".repeat(80);
+    format!("the boy runs\n\nthe\n{long}\ndogs bark\nthe boy runs\n")
+}
+
+/// A model of the program as a network of the reference, with its vocabulary.
+fn reference(workbench: &Workbench, model: &str) -> (Network, Vec<String>) {
+    let text = |file| String::from_utf8(workbench.read(&format!("{model}/{file}"))).expect("UTF-8");
+    let config: Config = serde_json::from_str(&text("config.json")).expect("a configuration");
+    let vocabulary: Vec<String> = text("vocab.txt").lines().map(str::to_owned).collect();
+    let architecture = Architecture {
+        feed_forward: Some(FeedForward {
+            context: config.context,
+            skip: config.skip_connection,
+        }),
+        vocab_size: vocabulary.len(),
+        embedding_size: config.embedding_size,
+        hidden_sizes: vec![config.hidden_size],
+        bias: config.bias,
+        decoder_bias: config.decoder_bias,
+        ..Architecture::default()
+    };
+    let tensors = Tensors::read(workbench, &format!("{model}/model.safetensors"));
+    let values = |name: &String| tensors.values(name).into_iter().map(f64::from).collect();
+    let parameters = tensors.0.keys().map(|name| (name.clone(), values(name)));
+    let network = Network {
+        architecture,
+        parameters: parameters.collect(),
+    };
+    (network, vocabulary)
+}
+
+/// ln P of the words of each line and of its end, from the equations. `carry`: the words of a line
+/// follow those of the line before.
+fn log_probabilities(network: &Network, lines: &[Vec<usize>], carry: bool) -> Vec<Vec<f64>> {
+    let start = || vec![vec![0.0; network.architecture.words() - 1]];
+    let mut states = start();
+    let mut scores = Vec::new();
+    for line in lines {
+        let words = || line.iter().map(|&word| Some(word));
+        let window = Window {
+            time_steps: line.len() + 1,
+            batch: 1,
+            inputs: std::iter::once(Some(0)).chain(words()).collect(),
+            targets: words().chain([Some(0)]).collect(),
+            independent: None,
+            masks: Masks::default(),
+            penalties: Penalties::default(),
+        };
+        let outcome = network.run(&window, &states, 1.0);
+        scores.push(outcome.log_probabilities);
+        states = if carry { outcome.final_states } else { start() };
+    }
+    scores
+}
+
+/// `elman score` reads lines in windows of 4 or 64 steps, many or one at a time; `elman eval` in
+/// windows of 512, or fewer in several streams; `elman rescore` word by word.
+#[apply(test)]
+fn contexts_are_exact_in_every_window() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    workbench.write("lines.txt", lines());
+    let flags = "--embedding 5 --hidden 7 --batch 4 --bptt 6 --epochs 2 --lr 0.5";
+    for (context, more) in [(2, ""), (7, "--skip-connection"), (4, "--independent")] {
+        let train = format!("{TRAIN} {flags} --context {context} {more} --out model --force");
+        workbench.run(&train).succeeds();
+        let (network, vocabulary) = reference(&workbench, "model");
+        let id = |word: &str| vocabulary.iter().position(|one| one == word);
+        let ids = |line: &str| line.split(' ').filter_map(id).collect();
+        let tokenized: Vec<Vec<usize>> = lines().lines().map(ids).collect();
+        for (carry, score, eval) in [(false, "", "--independent"), (true, "--carry", "")] {
+            let want = log_probabilities(&network, &tokenized, carry);
+            let run = |command: &str| {
+                workbench
+                    .run(&format!("{command} --model model --device cpu --json"))
+                    .succeeds()
+            };
+            let what = format!("context {context}, {more} {score}");
+            let log10: Vec<f64> = want.iter().map(|line| line.iter().sum::<f64>()).collect();
+            let log10 = log10.into_iter().map(|ln| ln / std::f64::consts::LN_10);
+            let log10: Vec<f64> = log10.collect();
+            let scores = run(&format!("score lines.txt {score}")).numbers("log10_prob");
+            assert_close(&what, &scores, &log10, STEP);
+            if carry && !more.is_empty() {
+                continue;
+            }
+            for streams in ["", "--streams 3"] {
+                let total = run(&format!("eval --text lines.txt {eval} {streams}"));
+                let total = [total.number("log10_prob")];
+                let want: [f64; 1] = [log10.iter().sum()];
+                assert_close(&format!("{what} {streams}"), &total, &want, STEP);
+            }
+        }
+    }
+}
+
+/// Runs the script of the tests on models before and after an update.
+fn run_pytorch(workbench: &Workbench, rate: &str) -> Vec<f64> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch/feed_forward.py");
+    let output = Command::new(python())
+        .args([script, "before", "after", "train.txt", rate])
+        .current_dir(workbench.path(""))
+        .output()
+        .expect("Python runs");
+    let run = Run::new("(python feed_forward.py)", output).succeeds();
+    let number = |line: &str| line.parse().expect("a number");
+    run.stdout.lines().map(number).collect()
+}
+
+/// PyTorch's scores, and its parameters after one update on a window that is the whole text.
+#[apply(test)]
+#[ignore_unless(has_python("torch, safetensors"))]
+fn pytorch_agrees_with_a_step() {
+    let workbench = Workbench::new();
+    let text: String = small_text()
+        .lines()
+        .take(12)
+        .fold(String::new(), |text, line| text + line + "\n");
+    let tokens = text.lines().map(|line| line.split(' ').count() + 1);
+    let tokens: usize = tokens.sum();
+    workbench.write("train.txt", &text);
+    for flags in [
+        "--embedding 5 --context 3",
+        "--embedding 5 --context 6 --skip-connection --bias false",
+        "--embedding 7 --context 2 --tied",
+        "--embedding 4 --context 3 --skip-connection --projection --tied",
+    ] {
+        for (rate, out) in [("1e-30", "before"), ("0.5", "after")] {
+            workbench
+                .run(&format!(
+                    "{TRAIN} --valid train.txt --hidden 7 --batch 1 --bptt {tokens} --epochs 1 \
+                     --optimizer sgd --schedule constant --clip 0 --seed 1 {flags} --lr {rate} \
+                     --out {out} --force"
+                ))
+                .succeeds();
+        }
+        let found = run_pytorch(&workbench, "0.5");
+        assert!(
+            found[0] < 1e-6,
+            "{flags}: parameters differ by {}",
+            found[0]
+        );
+        let scores = workbench
+            .run("score train.txt --model before --device cpu --json")
+            .succeeds()
+            .numbers("log10_prob");
+        assert_close(flags, &scores, &found[1..], STEP);
+    }
+}
+
+#[apply(device_test)]
+fn resumed_runs_are_bit_identical(device: &mut Device) {
+    let corpus = corpus(90);
+    let config = Config {
+        cell: "feedforward".into(),
+        context: DEFAULT_CONTEXT,
+        embedding_size: 6,
+        skip_connection: true,
+        bias: true,
+        decoder_bias: true,
+        initial_state: 0.0,
+        ..config(&corpus)
+    };
+    for independent in [false, true] {
+        let recipe = Recipe {
+            batch: 4,
+            bptt: 5,
+            epochs: 2,
+            optimizer: "adam".into(),
+            lr: rate("adam"),
+            independent,
+            seed: 5,
+            ..Recipe::default()
+        };
+        assert!(
+            resumes_bit_identically_with(device, &corpus, &config, &recipe, 7),
+            "interrupted between epochs"
+        );
+    }
+}
+
+#[apply(test)]
+fn wrong_settings_are_explained() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let feed_forward = "--cell feedforward --embedding 4 --hidden 5";
+    for (flags, parts) in [
+        (
+            "--cell feedforward",
+            &["--cell feedforward", "no embedding", "--embedding"][..],
+        ),
+        (
+            &format!("{feed_forward} --context 0"),
+            &["--context 0", "from 1 to 255", "default is 4"],
+        ),
+        (
+            &format!("{feed_forward} --context 256"),
+            &["--context 256", "from 1 to 255"],
+        ),
+        ("--context 4", &["--context 4", "--cell feedforward"]),
+        (
+            "--cell gru --context 4",
+            &["--context 4 with --cell gru", "--cell feedforward"],
+        ),
+        (
+            "--cell gru --skip-connection",
+            &["--skip-connection", "--cell feedforward"],
+        ),
+        (
+            &format!("{feed_forward} --layers 2"),
+            &["--layers 2", "one layer"],
+        ),
+        (
+            "--cell feedforward --embedding 4 --hidden 5,6",
+            &["--hidden 5,6", "one layer"],
+        ),
+        (
+            &format!("{feed_forward} --activation relu"),
+            &["--activation relu", "fixed"],
+        ),
+        (
+            &format!("{feed_forward} --dropout-weights 0.5"),
+            &["--dropout-weights 0.5", "no recurrent weights"],
+        ),
+        (
+            &format!("{feed_forward} --temporal-l2 1"),
+            &["--temporal-l2 1", "no states"],
+        ),
+        (
+            &format!("{feed_forward} --forget-bias 1"),
+            &["--forget-bias 1", "no forget gate"],
+        ),
+        (
+            &format!("{feed_forward} --tied --skip-connection"),
+            &["--tied", "21 values", "--projection", "--skip-connection"],
+        ),
+    ] {
+        workbench
+            .run(&format!("train --train train.txt --device cpu {flags}"))
+            .fails(2, parts);
+    }
+}
+
+/// A state file in which a carried word is outside the vocabulary is no reason to read elsewhere.
+#[apply(device_test)]
+fn carried_words_outside_the_vocabulary_are_no_words(device: &mut Device) {
+    use super::step_subject::{SCALE, Subject, compare_outcomes};
+    use elman::model::Capacity;
+    let architecture = feed_forward_architectures().swap_remove(3);
+    let network = Network::new(architecture, 1, 0.75);
+    let window = Window::random(1, 2, 3, 7, None);
+    let subject = Subject::new(
+        device,
+        &network,
+        Capacity {
+            batch: 3,
+            time_steps: 2,
+            training: true,
+            ..Capacity::default()
+        },
+    );
+    let states = |word| vec![vec![word; 9]];
+    let want = network.run(&window, &states(-1.0), SCALE);
+    for word in [7.0, 4e9, -3.0, 1e30] {
+        subject.carry(device, &states(word));
+        let got = subject.step(device, &window, SCALE);
+        compare_outcomes(&format!("word {word}"), &got, &want, STEP);
+    }
+}
