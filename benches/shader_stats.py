@@ -18,7 +18,7 @@ NAME = re.compile(r"elman pipeline: (\S+) (\S+) (.*)")
 # What is printed after a pipeline's name: the column, and the line's pattern.
 FIELDS = {
     "registers": re.compile(r"^(?:VGPRs|Num GPRs): (\d+)"),
-    "spilled": re.compile(r"^(?:Spilled [SV]GPRs|Spills to \w+): (\d+)"),
+    "spilled": re.compile(r"^(?:Spilled [SV]GPRs|Spills to mem): (\d+)"),
     "scratch": re.compile(r"^(?:Scratch size|SLM size): (\d+)"),
     "LDS": re.compile(r"^(?:LDS size|shared_size): (\d+)"),
     "waves": re.compile(r"^(?:Subgroups per SIMD|Max warps/SM): (\d+)"),

@@ -1,9 +1,13 @@
 // The matrix product of matmul.wgsl in f16 with f32 accumulation, with cooperative matrices: a
-// subgroup multiplies 16 x 16 matrices in one instruction.
+// subgroup multiplies two matrices in one instruction. Their size, MATRIX, their types Left, Right
+// and Sum, and INVOCATIONS are declared in cooperative_8.wgsl or cooperative_16.wgsl.
 //
-// One workgroup is one subgroup of 32 invocations and computes one tile of c, 64 rows by 32
-// columns. Values are rounded to f16 when they are loaded into workgroup memory. Those of a are
-// multiplied by a_scale before rounding, and the sums are divided by it.
+// A workgroup computes a tile of c of 8 by 8 matrices: eight subgroups compute 4 by 2 matrices each
+// at once. Where subgroups are larger there are fewer, which compute as many in several rounds.
+//
+// A factor is read in f32 and rounded to f16 here, values of a after multiplication by a_scale, or
+// it was copied to f16 before, by `half_copy`: A_IS_HALF, B_IS_HALF. Sums are divided by
+// a_scale.
 struct Arguments {
     m: u32,
     n: u32,
@@ -22,127 +26,280 @@ struct Arguments {
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override ACCUMULATE: bool = false;
+override A_IS_HALF: bool = false;
+override B_IS_HALF: bool = false;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
+// The copies of a and b. Offset and stride are multiples of 4, and the columns after the last one
+// up to the next multiple of 4 are zero.
+@group(0) @binding(3) var<storage, read> a_half: array<vec4<f16>>;
+@group(0) @binding(4) var<storage, read> b_half: array<vec4<f16>>;
+@group(0) @binding(1) var<storage, read_write> copy: array<vec4<f16>>;
 
-const DEPTH = 16u;
-const ROWS = 64u;
-const COLUMNS = 32u;
+// A tile consists of 2 by 4 blocks of 4 by 2 matrices.
+const BLOCKS = 8u;
+const DEPTH = 32u;
+// Rows and columns of a tile of c.
+const SIDE = 8u * MATRIX;
+// Vectors of four values in a tile of a factor.
+const VECTORS = SIDE * DEPTH / 4u;
+// Distances between rows in workgroup memory that spread a column over its banks.
+const DEEP_STRIDE = DEPTH + 8u;
+const WIDE_STRIDE = SIDE + 8u;
 
-// [ROWS, DEPTH], [DEPTH, COLUMNS], and one 16 x 16 matrix of the result, all row-major.
-var<workgroup> a_tile: array<f16, 1024>;
-var<workgroup> b_tile: array<f16, 512>;
-var<workgroup> result: array<f32, 256>;
+// [SIDE, DEPTH] of op(a) and [DEPTH, SIDE] of op(b), in the order of the factors in memory: with
+// DEPTH in a row, or SIDE.
+var<workgroup> a_tile: array<f16, SIDE * DEEP_STRIDE>;
+var<workgroup> b_tile: array<f16, SIDE * DEEP_STRIDE>;
+// A matrix of the result of each subgroup, row-major.
+var<workgroup> results: array<f32, BLOCKS * MATRIX * MATRIX>;
+// Their number.
+var<workgroup> subgroups: array<u32, 1>;
 
-// Element [row, depth] of op(a), or 0 outside the matrix and from depth `end` on.
-fn a_at(row: u32, depth: u32, end: u32) -> f32 {
-    if row >= arguments.m || depth >= end { return 0.0; }
-    if TRANSPOSE_A { return a[arguments.a_offset + depth * arguments.a_stride + row]; }
-    return a[arguments.a_offset + row * arguments.a_stride + depth];
+// Four neighbours of a factor in memory.
+alias Values = vec4<f16>;
+
+fn rounded(values: vec4<f32>) -> Values {
+    return Values(
+        f16(round_to_half(values.x)),
+        f16(round_to_half(values.y)),
+        f16(round_to_half(values.z)),
+        f16(round_to_half(values.w)),
+    );
 }
 
-// Element [depth, column] of op(b), or 0 outside the matrix and from depth `end` on.
-fn b_at(depth: u32, column: u32, end: u32) -> f32 {
-    if column >= arguments.n || depth >= end { return 0.0; }
-    if TRANSPOSE_B { return b[arguments.b_offset + column * arguments.b_stride + depth]; }
-    return b[arguments.b_offset + depth * arguments.b_stride + column];
+// Values of a from a row and column in memory, or 0 outside of the matrix of this size.
+fn a_values(row: u32, column: u32, rows: u32, columns: u32) -> Values {
+    if row >= rows || column >= columns { return Values(); }
+    let first = arguments.a_offset + row * arguments.a_stride + column;
+    if A_IS_HALF { return a_half[first / 4u]; }
+    var values = vec4<f32>(a[first], 0.0, 0.0, 0.0);
+    if column + 1u < columns { values.y = a[first + 1u]; }
+    if column + 2u < columns { values.z = a[first + 2u]; }
+    if column + 3u < columns { values.w = a[first + 3u]; }
+    return rounded(arguments.a_scale * values);
 }
 
-@compute @workgroup_size(32)
+// The same of b.
+fn b_values(row: u32, column: u32, rows: u32, columns: u32) -> Values {
+    if row >= rows || column >= columns { return Values(); }
+    let first = arguments.b_offset + row * arguments.b_stride + column;
+    if B_IS_HALF { return b_half[first / 4u]; }
+    var values = vec4<f32>(b[first], 0.0, 0.0, 0.0);
+    if column + 1u < columns { values.y = b[first + 1u]; }
+    if column + 2u < columns { values.z = b[first + 2u]; }
+    if column + 3u < columns { values.w = b[first + 3u]; }
+    return rounded(values);
+}
+
+// The row and the column in a tile of the vector with this index, with DEPTH or SIDE in a row.
+fn place(index: u32, is_wide: bool) -> vec2<u32> {
+    let in_row = select(DEPTH, SIDE, is_wide) / 4u;
+    return vec2<u32>(index / in_row, index % in_row * 4u);
+}
+
+// The vector of a with this index in the tile of these rows from depth `start` on.
+fn load_a(index: u32, first_row: u32, start: u32, end: u32) -> Values {
+    let at = place(index, TRANSPOSE_A);
+    if TRANSPOSE_A { return a_values(start + at.x, first_row + at.y, end, arguments.m); }
+    return a_values(first_row + at.x, start + at.y, arguments.m, end);
+}
+
+fn load_b(index: u32, first_column: u32, start: u32, end: u32) -> Values {
+    let at = place(index, !TRANSPOSE_B);
+    if TRANSPOSE_B { return b_values(first_column + at.x, start + at.y, arguments.n, end); }
+    return b_values(start + at.x, first_column + at.y, end, arguments.n);
+}
+
+fn store_a(index: u32, values: Values) {
+    let at = place(index, TRANSPOSE_A);
+    let first = at.x * select(DEEP_STRIDE, WIDE_STRIDE, TRANSPOSE_A) + at.y;
+    a_tile[first] = values.x;
+    a_tile[first + 1u] = values.y;
+    a_tile[first + 2u] = values.z;
+    a_tile[first + 3u] = values.w;
+}
+
+fn store_b(index: u32, values: Values) {
+    let at = place(index, !TRANSPOSE_B);
+    let first = at.x * select(WIDE_STRIDE, DEEP_STRIDE, TRANSPOSE_B) + at.y;
+    b_tile[first] = values.x;
+    b_tile[first + 1u] = values.y;
+    b_tile[first + 2u] = values.z;
+    b_tile[first + 3u] = values.w;
+}
+
+// The matrix of op(a) at a row and a depth of the tile.
+fn left(row: u32, depth: u32) -> Left {
+    if TRANSPOSE_A { return coopLoad<Left>(&a_tile[depth * WIDE_STRIDE + row], WIDE_STRIDE); }
+    return coopLoadT<Left>(&a_tile[row * DEEP_STRIDE + depth], DEEP_STRIDE);
+}
+
+// The matrix of op(b) at a depth and a column of the tile.
+fn right(depth: u32, column: u32) -> Right {
+    if TRANSPOSE_B { return coopLoad<Right>(&b_tile[column * DEEP_STRIDE + depth], DEEP_STRIDE); }
+    return coopLoadT<Right>(&b_tile[depth * WIDE_STRIDE + column], WIDE_STRIDE);
+}
+
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) num_subgroups: u32,
 ) {
-    let first_row = workgroup.y * ROWS;
-    let first_column = workgroup.x * COLUMNS;
-    for (var i = lane; i < 256u; i += 32u) {
-        result[i] = 0.0;
+    let tile = Tile(workgroup.z, workgroup.y * SIDE, workgroup.x * SIDE);
+    let is_inside = tile.row + SIDE <= arguments.m
+        && tile.column + SIDE <= arguments.n
+        && (arguments.c_offset | arguments.c_stride) % 4u == 0u;
+    if lane == 0u {
+        subgroups[0] = num_subgroups;
     }
-    workgroupBarrier();
-    // Named after the row and column of the 16 x 16 matrix in the tile.
-    var sum_00 = coopLoadT<coop_mat16x16<f32, C>>(&result[0], 16u);
-    var sum_01 = sum_00;
-    var sum_10 = sum_00;
-    var sum_11 = sum_00;
-    var sum_20 = sum_00;
-    var sum_21 = sum_00;
-    var sum_30 = sum_00;
-    var sum_31 = sum_00;
-    let end = min((workgroup.z + 1u) * arguments.chunk, arguments.k);
-    for (var start = workgroup.z * arguments.chunk; start < end; start += DEPTH) {
-        // Neighbouring invocations read neighbouring words of a row in memory, whether or not the
-        // matrix is transposed.
-        for (var i = lane; i < ROWS * DEPTH; i += 32u) {
-            let at = select(
-                vec2<u32>(i / DEPTH, i % DEPTH),
-                vec2<u32>(i % ROWS, i / ROWS),
-                TRANSPOSE_A,
-            );
-            let value = arguments.a_scale * a_at(first_row + at.x, start + at.y, end);
-            a_tile[at.x * DEPTH + at.y] = f16(round_to_half(value));
-        }
-        for (var i = lane; i < DEPTH * COLUMNS; i += 32u) {
-            let at = select(
-                vec2<u32>(i / COLUMNS, i % COLUMNS),
-                vec2<u32>(i % DEPTH, i / DEPTH),
-                TRANSPOSE_B,
-            );
-            let value = b_at(start + at.x, first_column + at.y, end);
-            b_tile[at.x * COLUMNS + at.y] = f16(round_to_half(value));
+    // One round of eight subgroups, or several of fewer.
+    let at_once = workgroupUniformLoad(&subgroups)[0];
+    for (var first_block = 0u; first_block < BLOCKS; first_block += at_once) {
+        for (var i = lane; i < MATRIX * MATRIX; i += INVOCATIONS) {
+            results[i] = 0.0;
         }
         workgroupBarrier();
-        let left_0 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[0], DEPTH);
-        let left_1 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[256], DEPTH);
-        let left_2 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[512], DEPTH);
-        let left_3 = coopLoadT<coop_mat16x16<f16, A>>(&a_tile[768], DEPTH);
-        let right_0 = coopLoadT<coop_mat16x16<f16, B>>(&b_tile[0], COLUMNS);
-        let right_1 = coopLoadT<coop_mat16x16<f16, B>>(&b_tile[16], COLUMNS);
-        sum_00 = coopMultiplyAdd(left_0, right_0, sum_00);
-        sum_01 = coopMultiplyAdd(left_0, right_1, sum_01);
-        sum_10 = coopMultiplyAdd(left_1, right_0, sum_10);
-        sum_11 = coopMultiplyAdd(left_1, right_1, sum_11);
-        sum_20 = coopMultiplyAdd(left_2, right_0, sum_20);
-        sum_21 = coopMultiplyAdd(left_2, right_1, sum_21);
-        sum_30 = coopMultiplyAdd(left_3, right_0, sum_30);
-        sum_31 = coopMultiplyAdd(left_3, right_1, sum_31);
-        workgroupBarrier();
-    }
-    coopStoreT(sum_00, &result[0], 16u);
-    store(workgroup, lane, 0u, 0u);
-    coopStoreT(sum_01, &result[0], 16u);
-    store(workgroup, lane, 0u, 16u);
-    coopStoreT(sum_10, &result[0], 16u);
-    store(workgroup, lane, 16u, 0u);
-    coopStoreT(sum_11, &result[0], 16u);
-    store(workgroup, lane, 16u, 16u);
-    coopStoreT(sum_20, &result[0], 16u);
-    store(workgroup, lane, 32u, 0u);
-    coopStoreT(sum_21, &result[0], 16u);
-    store(workgroup, lane, 32u, 16u);
-    coopStoreT(sum_30, &result[0], 16u);
-    store(workgroup, lane, 48u, 0u);
-    coopStoreT(sum_31, &result[0], 16u);
-    store(workgroup, lane, 48u, 16u);
-}
-
-// Writes the 16 x 16 matrix in `result` to c, at the given row and column of the tile.
-fn store(workgroup: vec3<u32>, lane: u32, tile_row: u32, tile_column: u32) {
-    workgroupBarrier();
-    for (var i = lane; i < 256u; i += 32u) {
-        let row = workgroup.y * ROWS + tile_row + i / 16u;
-        let column = workgroup.x * COLUMNS + tile_column + i % 16u;
-        if row < arguments.m && column < arguments.n {
-            let c_row = workgroup.z * arguments.m + row;
-            let position = arguments.c_offset + c_row * arguments.c_stride + column;
-            let sum = result[i] / arguments.a_scale;
-            if ACCUMULATE {
-                c[position] += sum;
-            } else {
-                c[position] = sum;
+        // Named after the row and column of the matrix in the subgroup's block.
+        var sum_00 = coopLoadT<Sum>(&results[0], MATRIX);
+        var sum_01 = sum_00;
+        var sum_10 = sum_00;
+        var sum_11 = sum_00;
+        var sum_20 = sum_00;
+        var sum_21 = sum_00;
+        var sum_30 = sum_00;
+        var sum_31 = sum_00;
+        let block = first_block + subgroup;
+        let block_row = block / 4u * 4u * MATRIX;
+        let block_column = block % 4u * 2u * MATRIX;
+        let end = min((workgroup.z + 1u) * arguments.chunk, arguments.k);
+        for (var start = workgroup.z * arguments.chunk; start < end; start += DEPTH) {
+            workgroupBarrier();
+            for (var i = lane; i < VECTORS; i += INVOCATIONS) {
+                store_a(i, load_a(i, tile.row, start, end));
+                store_b(i, load_b(i, tile.column, start, end));
+            }
+            // Another workgroup runs while this one waits for its loads. Loading the next tiles
+            // earlier would take the registers of that workgroup.
+            workgroupBarrier();
+            for (var depth = 0u; depth < DEPTH; depth += MATRIX) {
+                let right_0 = right(depth, block_column);
+                let right_1 = right(depth, block_column + MATRIX);
+                let left_0 = left(block_row, depth);
+                sum_00 = coopMultiplyAdd(left_0, right_0, sum_00);
+                sum_01 = coopMultiplyAdd(left_0, right_1, sum_01);
+                let left_1 = left(block_row + MATRIX, depth);
+                sum_10 = coopMultiplyAdd(left_1, right_0, sum_10);
+                sum_11 = coopMultiplyAdd(left_1, right_1, sum_11);
+                let left_2 = left(block_row + 2u * MATRIX, depth);
+                sum_20 = coopMultiplyAdd(left_2, right_0, sum_20);
+                sum_21 = coopMultiplyAdd(left_2, right_1, sum_21);
+                let left_3 = left(block_row + 3u * MATRIX, depth);
+                sum_30 = coopMultiplyAdd(left_3, right_0, sum_30);
+                sum_31 = coopMultiplyAdd(left_3, right_1, sum_31);
             }
         }
+        if is_inside {
+            let first = position(tile, block_row, block_column);
+            let below = MATRIX * arguments.c_stride;
+            put_matrix(sum_00, first);
+            put_matrix(sum_01, first + MATRIX);
+            put_matrix(sum_10, first + below);
+            put_matrix(sum_11, first + below + MATRIX);
+            put_matrix(sum_20, first + 2u * below);
+            put_matrix(sum_21, first + 2u * below + MATRIX);
+            put_matrix(sum_30, first + 3u * below);
+            put_matrix(sum_31, first + 3u * below + MATRIX);
+        } else {
+            let blocks = Blocks(first_block, at_once, subgroup, lane);
+            put_elements(sum_00, tile, blocks, 0u, 0u);
+            put_elements(sum_01, tile, blocks, 0u, 1u);
+            put_elements(sum_10, tile, blocks, 1u, 0u);
+            put_elements(sum_11, tile, blocks, 1u, 1u);
+            put_elements(sum_20, tile, blocks, 2u, 0u);
+            put_elements(sum_21, tile, blocks, 2u, 1u);
+            put_elements(sum_30, tile, blocks, 3u, 0u);
+            put_elements(sum_31, tile, blocks, 3u, 1u);
+        }
+    }
+}
+
+// A workgroup's tile: the part of the sums, and the place of the tile in c.
+struct Tile {
+    part: u32,
+    row: u32,
+    column: u32,
+}
+
+// The blocks of a round: the index of the first one and their number; and the place of this
+// invocation.
+struct Blocks {
+    first: u32,
+    count: u32,
+    subgroup: u32,
+    lane: u32,
+}
+
+// The index in c of an element of the tile.
+fn position(tile: Tile, row: u32, column: u32) -> u32 {
+    let c_row = tile.part * arguments.m + tile.row + row;
+    return arguments.c_offset + c_row * arguments.c_stride + tile.column + column;
+}
+
+// Writes a matrix to c, from this index on. Its rows start at multiples of 16 bytes.
+fn put_matrix(sum: Sum, first: u32) {
+    // naga requires the distance between rows to be a variable.
+    let stride = arguments.c_stride;
+    var value = sum * (1.0 / arguments.a_scale);
+    if ACCUMULATE {
+        value = value + coopLoadT<Sum>(&c[first], stride);
+    }
+    coopStoreT(value, &c[first], stride);
+}
+
+// Writes the matrices at this row and column of a round's blocks to c, element by element.
+fn put_elements(sum: Sum, tile: Tile, blocks: Blocks, row: u32, column: u32) {
+    coopStoreT(sum, &results[blocks.subgroup * MATRIX * MATRIX], MATRIX);
+    workgroupBarrier();
+    for (var i = blocks.lane; i < blocks.count * MATRIX * MATRIX; i += INVOCATIONS) {
+        let block = blocks.first + i / (MATRIX * MATRIX);
+        let tile_row = (block / 4u * 4u + row) * MATRIX + i / MATRIX % MATRIX;
+        let tile_column = (block % 4u * 2u + column) * MATRIX + i % MATRIX;
+        if tile.row + tile_row < arguments.m && tile.column + tile_column < arguments.n {
+            let at = position(tile, tile_row, tile_column);
+            let value = results[i] / arguments.a_scale;
+            c[at] = select(value, c[at] + value, ACCUMULATE);
+        }
     }
     workgroupBarrier();
+}
+
+// The value of a at a row and column, or 0 after the last column, for a copy.
+fn copied(row: u32, column: u32) -> f32 {
+    if column >= arguments.k { return 0.0; }
+    return arguments.a_scale * a[arguments.a_offset + row * arguments.a_stride + column];
+}
+
+// Copies the m rows and k columns of a to f16, multiplied by a_scale, with rows of c_stride
+// elements that end with zeros.
+@compute @workgroup_size(256)
+fn half_copy(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = flat_workgroup(workgroup, workgroups) * 256u + lane;
+    let row = i / (arguments.c_stride / 4u);
+    if row >= arguments.m { return; }
+    let column = i % (arguments.c_stride / 4u) * 4u;
+    copy[i] = rounded(vec4<f32>(
+        copied(row, column),
+        copied(row, column + 1u),
+        copied(row, column + 2u),
+        copied(row, column + 3u),
+    ));
 }

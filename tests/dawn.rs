@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use elman::device::{Access, Shader};
+use elman::device::{Access, Shader, Target};
 use elman::kernels::KERNELS;
 use naga::{Module, Scalar, TypeInner};
 use serde_json::{Map, Value, json};
@@ -83,7 +83,15 @@ fn compile(entry_points: &[Value]) -> (bool, String) {
     (output.status.success(), printed)
 }
 
-/// Every entry point but that with cooperative matrices, which are no part of WebGPU.
+fn target(subgroups: bool) -> Target {
+    Target {
+        immediates: false,
+        subgroups,
+        matrix: 16,
+    }
+}
+
+/// Every entry point but those with cooperative matrices, which are no part of WebGPU.
 #[apply(test)]
 #[ignore_unless(slow_tests() && has_dawn())]
 fn dawn_compiles_every_entry_point() {
@@ -93,12 +101,12 @@ fn dawn_compiles_every_entry_point() {
         .flat_map(|shader| {
             // Dawn requires a directive, which naga does not know.
             let reduction = shader.has_reduction().then(|| {
-                let module = shader.module(false, true);
+                let module = shader.module(target(true));
                 let mut entry_point = description(shader, &module);
                 entry_point["code"] = format!("enable subgroups;\n{module}").into();
                 entry_point
             });
-            [description(shader, &shader.module(false, false))]
+            [description(shader, &shader.module(target(false)))]
                 .into_iter()
                 .chain(reduction)
         })

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use elman::device::{Access, Shader};
+use elman::device::{Access, Shader, Target};
 use elman::kernels::{KERNELS, cases};
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -16,6 +16,8 @@ use super::harness::{apply, test, trial, trials};
 const MOST_BINDINGS: usize = 7;
 /// Bytes of workgroup memory that WebGPU guarantees.
 const MOST_WORKGROUP_MEMORY: u32 = 16_384;
+/// Bytes of workgroup memory that an adapter needs for cooperative matrices to be used.
+const MATRICES_WORKGROUP_MEMORY: u32 = 28_688;
 /// Invocations per workgroup that WebGPU guarantees.
 const MOST_INVOCATIONS: u32 = 256;
 /// Files of `src/kernels` without a shader.
@@ -41,12 +43,24 @@ fn every_shader() -> Vec<Trial> {
                 "shaders::{}::{}::{arguments}",
                 shader.stem, shader.entry_point
             );
-            trials.push(trial(name.clone(), move || {
-                check_shader(shader, immediates, false);
-            }));
+            let target = target(immediates);
+            trials.push(trial(name.clone(), move || check_shader(shader, target)));
             if shader.has_reduction() {
+                let target = Target {
+                    subgroups: true,
+                    ..target
+                };
                 trials.push(trial(format!("{name}::subgroups"), move || {
-                    check_shader(shader, immediates, true);
+                    check_shader(shader, target);
+                }));
+            }
+            if shader.has_matrices() {
+                let target = Target {
+                    matrix: 8,
+                    ..target
+                };
+                trials.push(trial(format!("{name}::matrices_of_8"), move || {
+                    check_shader(shader, target);
                 }));
             }
         }
@@ -54,8 +68,17 @@ fn every_shader() -> Vec<Trial> {
     trials
 }
 
-fn check_shader(shader: &Shader, immediates: bool, subgroups: bool) {
-    if let Err(difference) = compare(shader, immediates, subgroups) {
+/// An adapter without subgroups.
+fn target(immediates: bool) -> Target {
+    Target {
+        immediates,
+        subgroups: false,
+        matrix: 16,
+    }
+}
+
+fn check_shader(shader: &Shader, target: Target) {
+    if let Err(difference) = compare(shader, target) {
         panic!(
             "shaders/{}.wgsl, {}: {difference}",
             shader.stem, shader.entry_point
@@ -64,8 +87,8 @@ fn check_shader(shader: &Shader, immediates: bool, subgroups: bool) {
 }
 
 /// Compares a shader with its declaration.
-fn compare(shader: &Shader, immediates: bool, subgroups: bool) -> Result<(), String> {
-    let source = shader.module(immediates, subgroups);
+fn compare(shader: &Shader, target: Target) -> Result<(), String> {
+    let source = shader.module(target);
     let module =
         naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
     let mut validator = Validator::new(
@@ -99,7 +122,7 @@ fn compare(shader: &Shader, immediates: bool, subgroups: bool) -> Result<(), Str
     }
     same(
         "arguments in WGSL, in Rust",
-        arguments(&module, immediates)?,
+        arguments(&module, target.immediates)?,
         declared_arguments(shader),
     )?;
 
@@ -125,9 +148,14 @@ fn compare(shader: &Shader, immediates: bool, subgroups: bool) -> Result<(), Str
         })
         .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
         .sum();
-    if memory > MOST_WORKGROUP_MEMORY {
+    let most_memory = if shader.has_matrices() {
+        MATRICES_WORKGROUP_MEMORY
+    } else {
+        MOST_WORKGROUP_MEMORY
+    };
+    if memory > most_memory {
         return Err(format!(
-            "{memory} bytes of workgroup memory are more than {MOST_WORKGROUP_MEMORY}"
+            "{memory} bytes of workgroup memory are more than {most_memory}"
         ));
     }
     Ok(())
@@ -295,7 +323,7 @@ fn wrong_declarations_are_detected() {
         trusted: false,
     };
     for immediates in [true, false] {
-        assert_eq!(compare(&right, immediates, false), Ok(()));
+        assert_eq!(compare(&right, target(immediates)), Ok(()));
         let wrong = [
             Shader {
                 entry_point: "other",
@@ -338,7 +366,7 @@ fn wrong_declarations_are_detected() {
         ];
         for (number, shader) in wrong.iter().enumerate() {
             assert!(
-                compare(shader, immediates, false).is_err(),
+                compare(shader, target(immediates)).is_err(),
                 "wrong declaration {number} passes"
             );
         }
@@ -351,7 +379,11 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
+    (
+        "cooperative_16",
+        include_str!("../shaders/cooperative_16.wgsl"),
+    ),
     ("large_tile", include_str!("../shaders/large_tile.wgsl")),
     (
         "fused_product",
@@ -404,7 +436,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 #[apply(test)]
 fn shader_and_rust_files_share_a_stem() {
     let mut shaders = stems("shaders", "wgsl");
-    let others = ["shared", "subgroup_reduction"];
+    let others = ["shared", "subgroup_reduction", "cooperative_8"];
     for part in PARTS.iter().map(|(stem, _)| *stem).chain(others) {
         assert!(shaders.remove(part), "no shaders/{part}.wgsl");
     }

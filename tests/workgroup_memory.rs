@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use elman::device::Shader;
+use elman::device::{Shader, Target};
 use elman::kernels::KERNELS;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, ArraySize, Module, TypeInner};
+use naga::{AddressSpace, ArraySize, Module, ScalarKind, TypeInner};
 
 use super::harness::{apply, test};
 
@@ -52,6 +52,7 @@ fn array(module: &Module, inner: &TypeInner) -> (u32, &'static str) {
     };
     let value = match module.types[base].inner {
         TypeInner::Scalar(scalar) if scalar.width == 2 => "-60000.0h",
+        TypeInner::Scalar(scalar) if scalar.kind == ScalarKind::Uint => "4000000000u",
         TypeInner::Scalar(_) => "-1.25e30",
         TypeInner::Vector { .. } => "vec4<f32>(-1.25e30)",
         ref other => panic!("elements of workgroup memory: {other:?}"),
@@ -94,7 +95,11 @@ pub fn poison_workgroup_memory(shader: &Shader, source: String) -> String {
 fn poisoned_shaders_are_valid() {
     let mut poisoned = 0;
     for shader in KERNELS.iter().flat_map(|kernel| kernel.shaders) {
-        let source = shader.module(false, false);
+        let source = shader.module(Target {
+            immediates: false,
+            subgroups: false,
+            matrix: 16,
+        });
         let changed = poison_workgroup_memory(shader, source.clone());
         let (arrays, _) = arrays(shader, &changed);
         for (name, _, _) in &arrays {

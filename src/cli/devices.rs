@@ -34,10 +34,14 @@ pub(super) fn run(flags: &DevicesFlags) -> Result<()> {
             info.workgroup_memory_bytes >> 10
         ))?;
         let yes = |value| if value { "yes" } else { "no" };
+        let matrices = match info.matrix {
+            Some(size) => format!("{size} x {size}"),
+            None => "no".to_owned(),
+        };
         output.line(format_args!(
             "  f16 {}, cooperative matrices {}, immediates {}, timestamps {}",
             yes(info.f16),
-            yes(info.cooperative_matrix),
+            matrices,
             yes(info.immediates),
             yes(info.timestamps)
         ))?;
@@ -74,7 +78,7 @@ fn json_row(info: &AdapterInfo) -> serde_json::Value {
         "largest_buffer": info.max_buffer_bytes,
         "workgroup_memory": info.workgroup_memory_bytes,
         "f16": info.f16,
-        "cooperative_matrix": info.cooperative_matrix,
+        "cooperative_matrix": info.matrix.is_some(),
         "immediates": info.immediates,
         "timestamps": info.timestamps,
     })

@@ -11,8 +11,9 @@ mod threads;
 pub use cpu::{Cpu, check_memory};
 pub(crate) use gpu::arguments;
 pub use gpu::{
-    Access, AdapterInfo, Argument, Arguments, Binding, Gpu, GpuOptions, OPERATIONS_PER_ACCESS,
-    SHADER_PRELUDE, Shader, Shard, SubmittedWork, adapters, to_u32, workgroups,
+    Access, AdapterInfo, Argument, Arguments, Binding, Gpu, GpuOptions, HalfSource,
+    OPERATIONS_PER_ACCESS, SHADER_PRELUDE, Shader, Shard, SubmittedWork, Target, adapters, to_u32,
+    workgroups,
 };
 pub use select::DeviceChoice;
 

@@ -126,7 +126,10 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: matmul::cases::all,
     },
     KernelEntry {
-        shaders: &[&matmul::matmul_cooperative::SHADER],
+        shaders: &[
+            &matmul::matmul_cooperative::SHADER,
+            &matmul::matmul_cooperative::HALF_COPY,
+        ],
         cases: matmul::cases::mixed,
     },
     KernelEntry {

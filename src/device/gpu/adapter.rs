@@ -23,9 +23,9 @@ pub struct AdapterInfo {
     pub workgroup_memory_bytes: u32,
     /// Whether shaders may use f16.
     pub f16: bool,
-    /// Whether subgroups of 32 invocations can multiply 16 × 16 matrices of f16 with f32
-    /// accumulation.
-    pub cooperative_matrix: bool,
+    /// The rows and columns of the matrices of f16 that subgroups multiply with f32 accumulation:
+    /// 16, 8, or none.
+    pub matrix: Option<usize>,
     /// Whether a dispatch's arguments can be passed as immediates.
     pub immediates: bool,
     /// Whether passes can be timed with timestamp queries.
@@ -57,13 +57,7 @@ impl AdapterInfo {
             max_buffer_bytes: limits.max_buffer_size,
             workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
             f16: features.contains(wgpu::Features::SHADER_F16),
-            cooperative_matrix: features.contains(
-                wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
-            ) && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
-                && adapter
-                    .cooperative_matrix_properties()
-                    .iter()
-                    .any(is_usable),
+            matrix: usable_matrix(&adapter),
             immediates: features.contains(wgpu::Features::IMMEDIATES),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             rank,
@@ -116,11 +110,11 @@ impl AdapterInfo {
     /// Driver, capabilities, features and limits, for reports about a driver.
     pub fn details(&self) -> String {
         format!(
-            "driver: {}\nf16: {}\ncooperative matrices: {}\nimmediates: {}\ntimestamps: {}\n\
+            "driver: {}\nf16: {}\ncooperative matrices: {:?}\nimmediates: {}\ntimestamps: {}\n\
              features: {}\n{:#?}",
             self.driver,
             self.f16,
-            self.cooperative_matrix,
+            self.matrix,
             self.immediates,
             self.timestamps,
             self.adapter.features(),
@@ -134,22 +128,36 @@ impl AdapterInfo {
     }
 }
 
-/// Whether the cooperative matrices have the shape and types that the kernel requires.
-fn is_usable(properties: &wgpu::CooperativeMatrixProperties) -> bool {
-    let wgpu::CooperativeMatrixProperties {
-        m_size,
-        n_size,
-        k_size,
-        ab_type,
-        cr_type,
-        ..
-    } = *properties;
-    (m_size, n_size, k_size) == (16, 16, 16)
-        && (ab_type, cr_type)
-            == (
-                wgpu::CooperativeScalarType::F16,
-                wgpu::CooperativeScalarType::F32,
-            )
+/// Bytes of workgroup memory that products of 16 × 16 matrices need; those of 8 × 8 need less than
+/// every adapter has.
+const MATRIX_16_WORKGROUP_MEMORY: u32 = 28_688;
+
+/// The rows and columns of cooperative matrices that the kernel can use, with factors in f16 and
+/// sums in f32.
+fn usable_matrix(adapter: &wgpu::Adapter) -> Option<usize> {
+    let info = adapter.get_info();
+    let required = wgpu::Features::SHADER_F16
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    if !adapter.features().contains(required) {
+        return None;
+    }
+    let properties = adapter.cooperative_matrix_properties();
+    let has = |size: u32| {
+        properties.iter().any(|matrix| {
+            [matrix.m_size, matrix.n_size, matrix.k_size] == [size; 3]
+                && matrix.ab_type == wgpu::CooperativeScalarType::F16
+                && matrix.cr_type == wgpu::CooperativeScalarType::F32
+        })
+    };
+    let memory = adapter.limits().max_compute_workgroup_storage_size;
+    // The kernel has at most eight subgroups in a workgroup.
+    if has(16) && memory >= MATRIX_16_WORKGROUP_MEMORY && info.subgroup_min_size >= 32 {
+        return Some(16);
+    }
+    // Metal's matrices of 8 × 8 are left out: the shader was never compiled for it.
+    let is_vulkan = info.backend == wgpu::Backend::Vulkan;
+    (has(8) && is_vulkan && info.subgroup_min_size >= 8).then_some(8)
 }
 
 /// The largest storage binding in bytes. wgpu binds less than 2 GiB whatever the adapter's limit
@@ -206,10 +214,10 @@ pub(super) fn open(
     features.set(wgpu::Features::IMMEDIATES, immediates);
     features.set(
         wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
-        info.cooperative_matrix,
+        info.matrix.is_some(),
     );
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-    if info.cooperative_matrix {
+    if info.matrix.is_some() {
         #[expect(unsafe_code, reason = "cooperative matrices are experimental in wgpu")]
         // SAFETY: only one kernel uses cooperative matrices, and a run that selects it first checks
         // its results on this driver.

@@ -96,6 +96,9 @@ impl Gpu {
     pub(in crate::device) fn release(&mut self, buffer: usize) {
         self.submit();
         let released = self.buffers.release(buffer);
+        for copy in self.half_copies.remove(&released) {
+            self.release(copy);
+        }
         self.bind_groups.retain(|(_, bindings), _| {
             bindings
                 .iter()
@@ -113,6 +116,7 @@ impl Gpu {
         // The queue executes writes before the next submission: submit the recorded work first.
         self.submit();
         for shard in self.shards(tensor) {
+            self.buffers.record_write(shard.tensor.buffer);
             let first = shard.rows.start * tensor.columns();
             let end = shard.rows.end * tensor.columns();
             self.queue.write_buffer(

@@ -4,6 +4,7 @@
 //! Kernels that accept sharded tables launch one dispatch per [`Shard`]; every other tensor is a
 //! single shard.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::tensor::{Element, Tensor};
@@ -34,6 +35,8 @@ enum BufferEntry {
 #[derive(Debug, Default)]
 pub(super) struct BufferRegistry {
     entries: Vec<BufferEntry>,
+    /// The number of dispatches and uploads that wrote to each buffer, as far as there were any.
+    writes: HashMap<usize, u64>,
 }
 
 impl BufferRegistry {
@@ -74,14 +77,25 @@ impl BufferRegistry {
         }
     }
 
+    /// The number of dispatches and uploads that wrote to a buffer.
+    pub(super) fn writes(&self, index: usize) -> u64 {
+        self.writes.get(&index).copied().unwrap_or(0)
+    }
+
+    /// Records a dispatch or an upload that writes to a buffer.
+    pub(super) fn record_write(&mut self, index: usize) {
+        *self.writes.entry(index).or_default() += 1;
+    }
+
     /// Removes a tensor's buffers and returns their indices.
     pub(super) fn release(&mut self, index: usize) -> Range<usize> {
         let range = match self.entries[index] {
             BufferEntry::Table { shards, .. } => index..index + 1 + shards,
             _ => index..index + 1,
         };
-        for entry in &mut self.entries[range.clone()] {
-            *entry = BufferEntry::Released;
+        for index in range.clone() {
+            self.entries[index] = BufferEntry::Released;
+            self.writes.remove(&index);
         }
         range
     }

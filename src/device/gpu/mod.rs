@@ -7,6 +7,7 @@
 mod adapter;
 mod allocation;
 mod buffers;
+mod half_copies;
 mod pipeline;
 mod shader;
 mod submission;
@@ -19,13 +20,15 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterInfo, adapters};
 pub use buffers::Shard;
+pub use half_copies::HalfSource;
 pub(crate) use shader::arguments;
-pub use shader::{Access, Argument, Arguments, Binding, SHADER_PRELUDE, Shader, to_u32};
+pub use shader::{Access, Argument, Arguments, Binding, SHADER_PRELUDE, Shader, Target, to_u32};
 
 use super::Profile;
 use crate::error::{Error, Result};
 use adapter::DeviceError;
 use buffers::BufferRegistry;
+use half_copies::HalfCopies;
 use pipeline::{Pipeline, PipelineKey};
 use submission::Dispatch;
 use timer::DispatchTimer;
@@ -75,8 +78,10 @@ pub struct Gpu {
     limits: wgpu::Limits,
     kept_values: usize,
     full_workgroups: usize,
+    matrix: Option<usize>,
     max_shard_bytes: usize,
     buffers: BufferRegistry,
+    half_copies: HalfCopies,
     pipelines: Vec<Pipeline>,
     pipeline_indices: HashMap<PipelineKey, usize>,
     bind_groups: HashMap<(usize, Vec<Binding>), wgpu::BindGroup>,
@@ -115,6 +120,7 @@ impl Gpu {
             limits: device.limits(),
             kept_values: info.kept_values(),
             full_workgroups: info.full_workgroups(),
+            matrix: info.matrix,
             device,
             queue,
             first_error,
@@ -122,6 +128,7 @@ impl Gpu {
             rewrite: options.rewrite,
             max_shard_bytes: options.max_shard_bytes,
             buffers: BufferRegistry::default(),
+            half_copies: HalfCopies::default(),
             pipelines: Vec::new(),
             pipeline_indices: HashMap::new(),
             bind_groups: HashMap::new(),
@@ -168,11 +175,18 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::SUBGROUP)
     }
 
-    /// Whether kernels may use cooperative matrices of 16 × 16 elements.
-    pub fn has_cooperative_matrix(&self) -> bool {
-        self.device
-            .features()
-            .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    /// The rows and columns of cooperative matrices, if the adapter has any that kernels can use.
+    pub fn matrix(&self) -> Option<usize> {
+        self.matrix
+    }
+
+    /// What modules are written for.
+    fn target(&self) -> Target {
+        Target {
+            immediates: self.immediates,
+            subgroups: self.has_subgroups(),
+            matrix: self.matrix.unwrap_or(16),
+        }
     }
 
     /// About the number of workgroups of 256 invocations that occupy the GPU fully.

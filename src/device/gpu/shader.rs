@@ -81,29 +81,52 @@ pub const SHADER_PRELUDE: &str = include_str!("../../../shaders/shared.wgsl");
 const WORKGROUP_REDUCTION: &str = include_str!("../../../shaders/workgroup_reduction.wgsl");
 const SUBGROUP_REDUCTION: &str = include_str!("../../../shaders/subgroup_reduction.wgsl");
 
+/// The part of a shader that declares the types of cooperative matrices, and the one that replaces
+/// it where they are smaller.
+const MATRICES_OF_16: &str = include_str!("../../../shaders/cooperative_16.wgsl");
+const MATRICES_OF_8: &str = include_str!("../../../shaders/cooperative_8.wgsl");
+
+/// What a module is written for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Whether arguments are immediates; otherwise they are in a uniform buffer.
+    pub immediates: bool,
+    /// Whether shaders may use subgroups.
+    pub subgroups: bool,
+    /// The rows and columns of cooperative matrices: 16, or 8.
+    pub matrix: usize,
+}
+
 impl Shader {
     /// Whether the module uses subgroups on adapters that have them.
     pub fn has_reduction(&self) -> bool {
         self.source.contains(WORKGROUP_REDUCTION)
     }
 
+    /// Whether the module uses cooperative matrices.
+    pub fn has_matrices(&self) -> bool {
+        self.source.contains(MATRICES_OF_16)
+    }
+
     /// The complete WGSL module: `enable` directives, the declaration of the arguments, the shared
     /// prelude, and the file. naga requires no directive for subgroups, and knows none.
-    pub fn module(&self, immediates: bool, subgroups: bool) -> String {
-        let arguments = if immediates {
+    pub fn module(&self, target: Target) -> String {
+        let arguments = if target.immediates {
             "var<immediate> arguments: Arguments;"
         } else {
             "@group(1) @binding(0) var<uniform> arguments: Arguments;"
         };
-        let module = format!(
+        let mut module = format!(
             "{}{arguments}\n{SHADER_PRELUDE}\n{}",
             self.enables, self.source
         );
-        if subgroups {
-            module.replace(WORKGROUP_REDUCTION, SUBGROUP_REDUCTION)
-        } else {
-            module
+        if target.subgroups {
+            module = module.replace(WORKGROUP_REDUCTION, SUBGROUP_REDUCTION);
         }
+        if target.matrix == 8 {
+            module = module.replace(MATRICES_OF_16, MATRICES_OF_8);
+        }
+        module
     }
 }
 

@@ -1,7 +1,7 @@
 //! Recording of dispatches, and their submission as one compute pass.
 
 use super::pipeline::{self, Pipeline, PipelineKey};
-use super::shader::{Arguments, Binding, Shader, to_u32};
+use super::shader::{Access, Arguments, Binding, Shader, to_u32};
 use super::{Gpu, MAX_RECORDED_DISPATCHES, work};
 
 /// Submissions in flight before the host waits for the oldest. More would only use memory.
@@ -65,6 +65,11 @@ impl Gpu {
         if workgroups.contains(&0) {
             return;
         }
+        for (binding, &(_, access)) in bindings.iter().zip(shader.bindings) {
+            if access == Access::Write {
+                self.buffers.record_write(binding.buffer);
+            }
+        }
         if self.recorded_work.is_exceeded_by(operations) {
             self.submit();
         }
@@ -95,7 +100,7 @@ impl Gpu {
         if let Some(&index) = self.pipeline_indices.get(&key) {
             return index;
         }
-        let mut module = shader.module(self.immediates, self.has_subgroups());
+        let mut module = shader.module(self.target());
         if let Some(rewrite) = self.rewrite {
             module = rewrite(shader, module);
         }

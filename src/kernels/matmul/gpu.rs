@@ -67,7 +67,7 @@ pub(in crate::kernels) static SUM_CHUNKS: Shader = Shader {
     ..SMALL
 };
 
-/// Chunks of k are multiples of this, so that tiles are loaded completely.
+/// Chunks of k are multiples of this for factors in f32, so that tiles are loaded completely.
 const DEPTH: usize = 16;
 /// Terms that one dispatch sums: one loop iteration per term, and one per load of 16 terms.
 const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 17 * 16;
@@ -75,10 +75,9 @@ const MAX_TERMS: usize = super::super::MAX_LOOP_ITERATIONS / 17 * 16;
 impl Matmul {
     /// The smallest tile that a block of this product may be divided into.
     fn smallest_tile(&self, gpu: &Gpu) -> [usize; 2] {
-        if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
-            matmul_cooperative::TILE
-        } else {
-            SMALL_TILE
+        match gpu.matrix() {
+            Some(matrix) if self.precision != Precision::Full => matmul_cooperative::tile(matrix),
+            _ => SMALL_TILE,
         }
     }
 
@@ -136,6 +135,8 @@ struct BlockView {
     binding: Binding,
     offset: usize,
     stride: usize,
+    /// Whether the elements are f16; otherwise f32.
+    is_half: bool,
 }
 
 /// The block of `rows` and `columns`, which is within one shard.
@@ -150,6 +151,7 @@ fn block_view(shards: &[Shard], rows: &Range<usize>, columns: &Range<usize>) -> 
         binding,
         offset: offset as usize + (rows.start - shard.rows.start) * stride + columns.start,
         stride,
+        is_half: false,
     }
 }
 
@@ -174,6 +176,14 @@ struct Tiling {
     tile: [usize; 2],
     /// The number of chunks of k.
     chunks: usize,
+    /// A chunk's terms are a multiple of this.
+    depth: usize,
+}
+
+impl Tiling {
+    fn is_cooperative(&self) -> bool {
+        self.shader.stem == matmul_cooperative::SHADER.stem
+    }
 }
 
 impl Block {
@@ -181,13 +191,13 @@ impl Block {
     /// the sizes and on the adapter, so that results are reproducible.
     fn tiling(&self, gpu: &Gpu) -> Tiling {
         let full = gpu.full_workgroups();
-        if self.precision != Precision::Full && gpu.has_cooperative_matrix() {
-            let is_large = tiles::is_large(self.sizes, full);
-            let tile = if is_large { LARGE_TILE } else { SMALL_TILE };
+        if let (Precision::Mixed { .. }, Some(matrix)) = (self.precision, gpu.matrix()) {
+            let tile = matmul_cooperative::tile(matrix);
             return Tiling {
                 shader: &matmul_cooperative::SHADER,
-                tile: matmul_cooperative::TILE,
+                tile,
                 chunks: tiles::chunks(self.sizes, tile, full),
+                depth: matmul_cooperative::DEPTH,
             };
         }
         let tile = tiles::tile(self.sizes, full);
@@ -201,6 +211,7 @@ impl Block {
             shader,
             tile,
             chunks: tiles::chunks(self.sizes, tile, full),
+            depth: DEPTH,
         }
     }
 
@@ -227,12 +238,15 @@ impl Block {
 
     /// Launches the block, in bands if it is too much work for one submission. That changes no
     /// result: a band has the block's tiles and chunks.
-    fn launch(&self, gpu: &mut Gpu) {
+    fn launch(mut self, gpu: &mut Gpu) {
         let [m, n, _] = self.sizes;
         if m == 0 || n == 0 {
             return;
         }
         let tiling = self.tiling(gpu);
+        if tiling.is_cooperative() {
+            self.copy_factors(gpu, tiling.tile);
+        }
         let [rows, columns] = tiling.tile;
         let (operations, limit) = (self.operations(), gpu.max_operations());
         if m.div_ceil(rows) > n.div_ceil(columns) {
@@ -270,9 +284,10 @@ impl Block {
             shader,
             tile: [rows, columns],
             chunks,
+            depth,
         } = tiling;
         // At least one chunk, even if k is 0.
-        let chunk = k.div_ceil(chunks).next_multiple_of(DEPTH).max(DEPTH);
+        let chunk = k.div_ceil(chunks).next_multiple_of(depth).max(depth);
         let chunks = k.div_ceil(chunk).max(1);
         let (round, a_scale) = match self.precision {
             Precision::Full => (false, 1.0),
@@ -286,9 +301,20 @@ impl Block {
             ("TRANSPOSE_B", transpose_b),
             ("ACCUMULATE", accumulate),
         ];
-        if round && shader.stem == SMALL.stem {
+        if tiling.is_cooperative() {
+            constants.push(("A_IS_HALF", constant(self.a.is_half)));
+            constants.push(("B_IS_HALF", constant(self.b.is_half)));
+        } else if round {
             constants.push(("ROUND", 1.0));
         }
+        let bindings = |c: Binding| {
+            let mut bindings = vec![self.a.binding, self.b.binding, c];
+            if tiling.is_cooperative() {
+                // The same buffers, as f16.
+                bindings.extend([self.a.binding, self.b.binding]);
+            }
+            bindings
+        };
         let arguments = Arguments {
             m: to_u32(m),
             n: to_u32(n),
@@ -311,7 +337,7 @@ impl Block {
             return gpu.launch_work(
                 shader,
                 &constants,
-                &[self.a.binding, self.b.binding, self.c.binding],
+                &bindings(self.c.binding),
                 &arguments,
                 groups,
                 self.operations(),
@@ -327,7 +353,7 @@ impl Block {
         gpu.launch_work(
             shader,
             &constants,
-            &[self.a.binding, self.b.binding, scratch],
+            &bindings(scratch),
             &in_scratch,
             groups,
             self.operations(),
