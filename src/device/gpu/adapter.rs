@@ -128,8 +128,8 @@ impl AdapterInfo {
     }
 }
 
-/// Bytes of workgroup memory that products of 16 × 16 matrices need; those of 8 × 8 need less than
-/// every adapter has.
+/// Bytes of workgroup memory that products of matrices of 16 × 16 need. Those of 8 × 8 need less
+/// than every adapter has.
 const MATRIX_16_WORKGROUP_MEMORY: u32 = 28_688;
 
 /// The rows and columns of cooperative matrices that the kernel can use, with factors in f16 and
