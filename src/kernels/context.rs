@@ -8,6 +8,7 @@ pub(super) mod cases;
 
 use bytemuck::Zeroable;
 
+use super::MAX_LOOP_ITERATIONS;
 use super::parallel::{for_row_chunks, vectorized};
 use crate::device::{
     Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
@@ -18,6 +19,8 @@ use crate::tensor::{NONE, Tensor};
 /// Words in the longest context: the loops of an invocation of [`ContextBackward`] have at most
 /// N (N + 1) / 2 iterations.
 pub const MAX_CONTEXT: usize = 255;
+const _: () = assert!(MAX_CONTEXT * (MAX_CONTEXT + 1) / 2 < MAX_LOOP_ITERATIONS);
+
 /// Types in the largest vocabulary whose ids are exact as f32.
 pub const MAX_CARRIED_TYPES: usize = 1 << 24;
 
