@@ -151,46 +151,50 @@ fn every_kind_of_window_reads_the_same_text() {
 }
 
 /// The mean gradient of a window, weighted by its length over `bptt`, equals its sum over `bptt`
-/// steps.
+/// steps, also with activation regularization.
 #[apply(test)]
 fn window_of_random_length_is_weighted_by_length() {
     let corpus = corpus(60);
     let mut device = Device::cpu(2);
-    let mean = Recipe {
-        lr: 0.5,
-        batch: 1,
-        bptt: 8,
-        bptt_jitter: 4,
-        epochs: 1,
-        ..recipe(ScheduleKind::Constant)
-    };
-    let sum = Recipe {
-        reduction: LossReduction::Sum,
-        lr: 0.5 / 8.0,
-        ..mean.clone()
-    };
-    let plain = Recipe {
-        bptt_jitter: 0,
-        ..mean.clone()
-    };
-    let [got, want, other] = [mean, sum, plain].map(|recipe| {
-        let mut trainer = start(&mut device, &corpus, &recipe);
-        advance(&mut trainer, &mut device, usize::MAX);
-        device_parameters(&trainer, &mut device)
-            .iter()
-            .flatten()
-            .map(|&value| f64::from(value))
-            .collect::<Vec<_>>()
-    });
-    let tolerance = Tolerance {
-        absolute: 1e-5,
-        relative: 1e-5,
-    };
-    assert_close("weights", &got, &want, tolerance);
-    assert!(
-        got.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3),
-        "windows of one length do the same; the test proves nothing"
-    );
+    for penalty in [0.0, 0.5] {
+        let mean = Recipe {
+            activation_l2: penalty,
+            temporal_l2: penalty,
+            lr: 0.5,
+            batch: 1,
+            bptt: 8,
+            bptt_jitter: 4,
+            epochs: 1,
+            ..recipe(ScheduleKind::Constant)
+        };
+        let sum = Recipe {
+            reduction: LossReduction::Sum,
+            lr: 0.5 / 8.0,
+            ..mean.clone()
+        };
+        let plain = Recipe {
+            bptt_jitter: 0,
+            ..mean.clone()
+        };
+        let [got, want, other] = [mean, sum, plain].map(|recipe| {
+            let mut trainer = start(&mut device, &corpus, &recipe);
+            advance(&mut trainer, &mut device, usize::MAX);
+            device_parameters(&trainer, &mut device)
+                .iter()
+                .flatten()
+                .map(|&value| f64::from(value))
+                .collect::<Vec<_>>()
+        });
+        let tolerance = Tolerance {
+            absolute: 1e-5,
+            relative: 1e-5,
+        };
+        assert_close("weights", &got, &want, tolerance);
+        assert!(
+            got.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3),
+            "windows of one length do the same; the test proves nothing"
+        );
+    }
 }
 
 #[apply(test)]
@@ -198,16 +202,23 @@ fn update_sums_several_windows_on_the_cpu() {
     update_sums_several_windows(&mut Device::cpu(2));
 }
 
-/// One update over an epoch's windows equals the sum of their gradients at the first weights.
+/// One update over an epoch's windows equals the sum of their gradients at the first weights, also
+/// with activation regularization.
 #[apply(gpu_test)]
 fn update_sums_several_windows(device: &mut Device) {
     let corpus = corpus(60);
     let config = config(&corpus);
     let values = initial_values(&config, 1);
-    for (reduction, lr) in [(LossReduction::Mean, 50.0), (LossReduction::Sum, 0.3)] {
+    for (reduction, lr, penalty) in [
+        (LossReduction::Mean, 50.0, 0.0),
+        (LossReduction::Sum, 0.3, 0.0),
+        (LossReduction::Mean, 50.0, 0.5),
+    ] {
         let recipe = Recipe {
             lr,
             reduction,
+            activation_l2: penalty,
+            temporal_l2: penalty,
             epochs: 1,
             accumulate: 256,
             bptt: 7,
@@ -227,6 +238,8 @@ fn update_sums_several_windows(device: &mut Device) {
             batch: recipe.batch,
             time_steps: recipe.bptt,
             training: true,
+            activation_l2: penalty,
+            temporal_l2: penalty,
             ..Capacity::default()
         };
         let workspace = Workspace::new(device, &model, capacity).expect("a workspace");
@@ -268,7 +281,7 @@ fn update_sums_several_windows(device: &mut Device) {
                 one.name
             );
             assert_close(
-                &format!("{reduction:?}, {}", one.name),
+                &format!("{reduction:?}, penalties {penalty}, {}", one.name),
                 &got,
                 &want,
                 Tolerance {
