@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::corpus::{Streams, order_by_token};
 use crate::device::Device;
 use crate::error::Result;
@@ -188,10 +190,14 @@ impl<'a> DataLoader<'a> {
         if let Some(order) = &self.order {
             let columns = order.columns();
             let mut sorted = vec![0; self.resident.len() * columns];
-            for (index, row) in self.resident.clone().zip(sorted.chunks_exact_mut(columns)) {
-                let positions = order_by_token(tokens(self.steps(index)));
-                row[..positions.len()].copy_from_slice(&positions);
-            }
+            self.resident
+                .clone()
+                .into_par_iter()
+                .zip(sorted.par_chunks_exact_mut(columns))
+                .for_each(|(index, row)| {
+                    let positions = order_by_token(tokens(self.steps(index)));
+                    row[..positions.len()].copy_from_slice(&positions);
+                });
             device.upload(&order.slice_rows(0..self.resident.len()), &sorted);
         }
     }

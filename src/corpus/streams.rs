@@ -167,26 +167,31 @@ impl<'a> Streams<'a> {
     /// The tokens of a range of steps, `[steps + 1, B]`: row i is the input of the range's step i
     /// and the target of its step i - 1. [`NONE`] where a stream has ended.
     pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
+        let starts: Vec<usize> = (0..=self.batch).map(|stream| self.start(stream)).collect();
         let mut rows = Vec::with_capacity((steps.len() + 1) * self.batch);
         for step in steps.start..=steps.end {
-            rows.extend((0..self.batch).map(|stream| self.input(stream, step)));
+            rows.extend(starts.windows(2).map(|bounds| {
+                let position = bounds[0] + step;
+                if position > bounds[1] + self.warm_up {
+                    NONE
+                } else {
+                    self.before(position)
+                }
+            }));
         }
         rows
-    }
-
-    /// The input token of a step of a stream; [`NONE`] where the stream has ended.
-    fn input(&self, stream: usize, step: usize) -> u32 {
-        if self.start(stream) + step > self.start(stream + 1) + self.warm_up {
-            return NONE;
-        }
-        self.history(stream, step, 0)
     }
 
     /// The token `back` positions before the input token of a step of a stream, which must have
     /// this step. It may lie in the previous stream; before the start of the text, it is the
     /// boundary.
     pub fn history(&self, stream: usize, step: usize, back: usize) -> u32 {
-        match (self.start(stream) + step).saturating_sub(back) {
+        self.before((self.start(stream) + step).saturating_sub(back))
+    }
+
+    /// The token before a position in the text; before its first token, the boundary.
+    fn before(&self, position: usize) -> u32 {
+        match position {
             0 => 0,
             position => self.tokens.get(position - 1),
         }
