@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::corpus::{TextReport, TextSize};
 use crate::error::{Error, Result};
-pub use evaluator::{Evaluator, WARM_UP, check_streams, nearly_exact_streams};
+pub use evaluator::{Evaluator, check_streams, nearly_exact_streams, warm_up};
 
 /// The result of evaluating a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -149,6 +149,23 @@ fn contexts_are_exact_in_every_window() {
     }
 }
 
+/// Streams of an evaluation read a whole context before their part of the text.
+#[apply(test)]
+fn streams_start_with_a_whole_context() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text().repeat(3));
+    let flags = "--embedding 5 --hidden 7 --batch 4 --bptt 6 --epochs 1 --lr 0.5 --context 255";
+    workbench
+        .run(&format!("{TRAIN} {flags} --out model"))
+        .succeeds();
+    let perplexity = |streams: usize| {
+        let eval = "eval --text train.txt --model model --device cpu --json --streams";
+        let run = workbench.run(&format!("{eval} {streams}")).succeeds();
+        [run.number("perplexity")]
+    };
+    assert_close("3 streams", &perplexity(3), &perplexity(1), STEP);
+}
+
 /// Runs the script of the tests on models before and after an update.
 fn run_pytorch(workbench: &Workbench, rate: &str) -> Vec<f64> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch/feed_forward.py");

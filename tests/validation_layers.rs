@@ -146,6 +146,9 @@ const SLOW: &[&str] = &[
     "table_updates::",
     "large_vocabularies::",
     "evaluation_streams::",
+    "awd_lstm::",
+    "feed_forward::",
+    "state_resets::",
     "validation_layers::",
 ];
 

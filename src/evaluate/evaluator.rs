@@ -11,11 +11,12 @@ use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::CopyValues;
-use crate::model::{Capacity, Model, Window, Workspace};
+use crate::model::{Capacity, Config, Model, Window, Workspace};
 use crate::tensor::Tensor;
 
-/// Number of tokens that a stream reads before those it predicts. docs/model.md has measurements.
-pub const WARM_UP: usize = 128;
+/// Number of tokens that a stream of a recurrent network reads before those it predicts.
+/// docs/model.md has measurements.
+const WARM_UP: usize = 128;
 /// Number of warm-ups in a stream's part of the text for which the warm-up takes little time and
 /// the difference from one stream is below 1e-4 of the perplexity.
 const WARM_UPS_IN_PART: usize = 8;
@@ -25,6 +26,12 @@ const POSITIONS: usize = 512;
 const MIN_TIME_STEPS: usize = 16;
 /// Windows whose losses are downloaded together: a download waits for the device.
 const WINDOWS_IN_DOWNLOAD: usize = 32;
+
+/// Number of tokens that a stream reads before those it predicts: at least the words of a
+/// feed-forward network's context.
+pub fn warm_up(config: &Config) -> usize {
+    WARM_UP.max(config.context.saturating_sub(1))
+}
 
 /// The largest number of streams up to `wanted` whose result on a text of this length is nearly
 /// exact.
@@ -64,6 +71,7 @@ pub fn check_streams(streams: usize, tokens: usize) -> Result<()> {
 pub struct Evaluator {
     workspace: Workspace,
     streams: usize,
+    warm_up: usize,
     time_steps: usize,
     /// The losses of windows that were not downloaded, `[WINDOWS_IN_DOWNLOAD * T*B, 1]`.
     losses: Tensor,
@@ -103,6 +111,11 @@ impl Evaluator {
         Ok(Self {
             workspace: Workspace::new(device, model, capacity)?,
             streams,
+            // A single stream has nothing to warm up for.
+            warm_up: match streams {
+                1 => 0,
+                _ => warm_up(model.config()),
+            },
             time_steps,
             losses: device.tensor("losses of several windows", rows, 1)?,
         })
@@ -170,8 +183,7 @@ impl Evaluator {
     ) -> Result<()> {
         device.install(|device| {
             self.workspace.reset(device);
-            let streams =
-                Streams::overlapping(tokens, self.streams, self.warm_up(), self.time_steps);
+            let streams = Streams::overlapping(tokens, self.streams, self.warm_up, self.time_steps);
             let mut loader = DataLoader::new(device, streams, Mode::Eval)?;
             let mut evaluated = Vec::with_capacity(WINDOWS_IN_DOWNLOAD);
             for index in 0..loader.streams().windows() {
@@ -187,11 +199,6 @@ impl Evaluator {
             loader.release(device);
             Ok(())
         })
-    }
-
-    /// A single stream has nothing to warm up for.
-    fn warm_up(&self) -> usize {
-        if self.streams == 1 { 0 } else { WARM_UP }
     }
 
     /// Computes the losses of a window, and keeps them on the device behind those of the `kept`

@@ -50,14 +50,14 @@ const HAS_CLUSTERS: Condition<ModelOptions> = output(
 const IS_SAMPLED: Condition<ModelOptions> = output(
     |options| options.output_has(|output| output.has_noise),
     "this output layer is trained on the whole vocabulary",
-    "Use `output = sampled`, or remove the field",
+    "Use `output = sampled`, or leave this out",
 );
 
 const IS_FEED_FORWARD: Condition<ModelOptions> = Condition {
     holds: |options| options.is_feed_forward(),
     field: "cell",
     rule: "recurrent cells read one word after the other",
-    hint: "Use `cell = feedforward`, or remove the field",
+    hint: "Use `cell = feedforward`, or leave this out",
 };
 
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.

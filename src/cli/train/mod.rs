@@ -28,7 +28,7 @@ use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, Traini
 use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::evaluate::WARM_UP;
+use crate::evaluate::warm_up;
 use crate::train::{Event, PrecisionKind, Trainer};
 use interrupt::Interrupt;
 use progress::ProgressReporter;
@@ -151,8 +151,9 @@ impl TrainingRun<'_> {
         );
         let streams = self.trainer.validation_streams();
         if streams > 1 {
+            let warm_up = warm_up(self.trainer.model().config());
             stderr_line!(
-                "validation: in {streams} streams; each first reads the {WARM_UP} tokens before \
+                "validation: in {streams} streams; each first reads the {warm_up} tokens before \
                  its part, so the loss is nearly that of elman eval, which reads one"
             );
         }

@@ -25,7 +25,7 @@ const CONDITIONS: [ModelCondition; 7] = [
         field: "dropout_hidden",
         holds: |config| config.num_layers > 1,
         rule: "it applies between layers, and there is one layer",
-        hint: "Add --layers N, or use --dropout-output",
+        hint: "Use --dropout-output, or several --layers of a recurrent cell",
     },
     ModelCondition {
         field: "dropout_weights",
