@@ -233,7 +233,7 @@ pub fn sampled(objective: Objective, samples: usize, power: f64, counts: &[u64])
 }
 
 /// Networks of one cell trained on samples: of one word and of more words than the vocabulary has,
-/// with both losses, biases, a projection and a compression layer.
+/// with both losses, biases, tied tables, a projection and a compression layer.
 pub fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     let counts = [9, 4, 0, 3, 1, 1, 20];
     let of = |objective, samples, power| sampled(objective, samples, power, &counts);
@@ -270,6 +270,20 @@ pub fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture>
         Architecture {
             output: of(Objective::Softmax, 1, 0.75),
             decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Softmax, 4, 0.75),
+            embedding_size: 5,
+            tied: true,
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: of(Objective::Nce(0.5), 6, 1.0),
+            embedding_size: 3,
+            projection: true,
+            tied: true,
             ..plain
         },
     ]

@@ -1,6 +1,7 @@
 //! Every cell in networks of every shape, against the reference: losses, distributions, all
 //! gradients, carried states and their gradients; with dropout at every place, and with overlapping
-//! windows.
+//! windows. On a GPU each network runs some of the cases in turn, and all of them among the slow
+//! tests: what a GPU does differently is in the kernels, which have cases of their own.
 
 use elman::device::Device;
 use elman::model::{CELLS, Capacity, CellKind, DropoutRates, OUTPUTS, Window};
@@ -11,7 +12,7 @@ use super::cell_architectures::{
 };
 use super::cell_sizes::{past_a_tile, wide};
 use super::compare::assert_close;
-use super::harness::{apply, device_trials, test, trials};
+use super::harness::{apply, device_trials, in_turn, test, trials};
 use super::reference::cells::Cell;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
@@ -87,9 +88,13 @@ fn reference_has_every_cell_and_output() {
 
 /// Windows of several sizes, with and without independent sentences.
 pub fn check_shapes(device: &mut Device, architectures: Vec<Architecture>) {
-    for architecture in architectures {
-        for independent in [None, Some(f64::from(INITIAL))] {
-            for (seed, pair) in (1..).zip(WINDOWS) {
+    for (index, architecture) in architectures.into_iter().enumerate() {
+        for (seed, pair) in (1..).zip(WINDOWS) {
+            for independent in in_turn(
+                device,
+                index + seed as usize,
+                [None, Some(f64::from(INITIAL))],
+            ) {
                 let network = Network::new(architecture.clone(), seed, 0.75);
                 let windows = pair.map(|(time_steps, batch)| {
                     ReferenceWindow::random(seed, time_steps, batch, 7, independent)
@@ -189,8 +194,8 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
             ..all
         },
     ];
-    for architecture in architectures {
-        for dropout in rates {
+    for (index, architecture) in architectures.into_iter().enumerate() {
+        for dropout in in_turn(device, index + architecture.num_layers(), rates) {
             let network = Network::new(architecture.clone(), 3, 0.75);
             let mut states = network.random_states(7, 3, 0.5);
             let capacity = Capacity {
@@ -262,8 +267,8 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
             1,
         ),
     ];
-    for architecture in with_every_output(cell, num_layers) {
-        for (penalties, dropout, history) in cases {
+    for (index, architecture) in with_every_output(cell, num_layers).into_iter().enumerate() {
+        for (penalties, dropout, history) in in_turn(device, index + num_layers, cases) {
             let independent = (history > 0).then_some(f64::from(INITIAL));
             let network = Network::new(architecture.clone(), 4, 0.5);
             let mut states = network.random_states(7, batch, 0.5);
@@ -325,8 +330,8 @@ fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
 pub fn check_history(device: &mut Device, architectures: Vec<Architecture>) {
     let time_steps = 6;
     let batch = 3;
-    for architecture in architectures {
-        for independent in [None, Some(f64::from(INITIAL))] {
+    for (index, architecture) in architectures.into_iter().enumerate() {
+        for independent in in_turn(device, index, [None, Some(f64::from(INITIAL))]) {
             let network = Network::new(architecture.clone(), 5, 0.75);
             let states = network.random_states(7, batch, 0.5);
             let capacity = Capacity {

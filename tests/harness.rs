@@ -14,7 +14,7 @@ use elman::device::Device;
 use libtest_mimic::Trial;
 pub use macro_rules_attribute::apply;
 
-use super::environment::cpu_only;
+use super::environment::{cpu_only, slow_tests};
 use super::gpu;
 
 /// A function that makes the trials of one marked function.
@@ -150,4 +150,13 @@ pub fn device_trials(
     let mut trials = gpu_trials(name, test.clone());
     trials.extend(cpu_trials(name, test));
     trials
+}
+
+/// All cases on the CPU, and among the slow tests; otherwise only the one whose turn it is, where
+/// the product of all cases with all networks would take too long on a software GPU.
+pub fn in_turn<T, const N: usize>(device: &Device, turn: usize, cases: [T; N]) -> Vec<T> {
+    if !device.is_gpu() || slow_tests() {
+        return cases.into();
+    }
+    cases.into_iter().skip(turn % N).take(1).collect()
 }

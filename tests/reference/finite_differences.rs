@@ -138,6 +138,20 @@ fn every_architecture() -> Vec<Trial> {
         let name = format!("reference::finite_differences::output_{name}");
         trials.push(trial(name, move || check_layout(&architecture)));
     }
+    for (name, output, compression_size) in outputs() {
+        if matches!(output, Output::Sampled(_)) && compression_size == 0 {
+            let architecture = Architecture {
+                vocab_size: 5,
+                embedding_size: 3,
+                hidden_sizes: vec![4, 3],
+                tied: true,
+                output,
+                ..Architecture::default()
+            };
+            let name = format!("reference::finite_differences::tied_{name}");
+            trials.push(trial(name, move || check_layout(&architecture)));
+        }
+    }
     trials.extend(feed_forward_trials());
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {

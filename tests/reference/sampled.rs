@@ -101,7 +101,8 @@ impl Network {
         input: &[f64],
     ) -> (f64, Vec<(usize, f64)>) {
         let corrected = |word: usize| {
-            let row = &self.parameter("decoder.weight")[word * input.len()..][..input.len()];
+            let row = &self.parameter(self.architecture.decoder_weight())[word * input.len()..]
+                [..input.len()];
             let logit: f64 = row.iter().zip(input).map(|(w, h)| w * h).sum();
             logit + self.bias("decoder.bias").map_or(0.0, |bias| bias[word])
                 - sampled.correction(word)
@@ -133,10 +134,11 @@ impl Network {
         gradients: &mut Named,
     ) -> Vec<f64> {
         let mut back = vec![0.0; input.len()];
+        let decoder_weight = self.architecture.decoder_weight();
         for (word, d) in self.sampled_loss(sampled, word, input).1 {
             for (k, h) in input.iter().enumerate() {
-                back[k] += scale * d * self.parameter("decoder.weight")[word * input.len() + k];
-                gradients.get_mut("decoder.weight").expect("a weight")[word * input.len() + k] +=
+                back[k] += scale * d * self.parameter(decoder_weight)[word * input.len() + k];
+                gradients.get_mut(decoder_weight).expect("a weight")[word * input.len() + k] +=
                     scale * d * h;
             }
             if let Some(bias) = gradients.get_mut("decoder.bias") {

@@ -65,13 +65,13 @@ pub static OUTPUTS: &[OutputKind] = &[
         description: "full softmax, trained on the words of each window and a sample of the others \
             (Jean 2015, Mnih and Teh 2012). With `optimizer = sgd` or `optimizer = adagrad` the \
             cost of a window does not depend on the size of the vocabulary; the other optimizers, \
-            `l2`, `accumulate` and `average` update all weights. The training loss is that of the \
-            sample and not comparable to others; validation uses the full softmax",
+            `tied`, `l2`, `accumulate` and `average` update all weights. The training loss is that \
+            of the sample and not comparable to others; validation uses the full softmax",
         has_classes: false,
         has_clusters: false,
         has_noise: true,
         supports_direct: false,
-        supports_tied: false,
+        supports_tied: true,
         is_full_softmax: true,
         parameter_specs: SampledSoftmax::parameter_specs,
         new: |context, counts| {

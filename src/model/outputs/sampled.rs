@@ -2,7 +2,7 @@
 //! from K words drawn once per window, by a softmax over them (Bengio and Senécal 2008, Jean 2015)
 //! or by noise-contrastive estimation (Mnih and Teh 2012). The cost of a window does not depend on
 //! the size of the vocabulary: only the rows of targets and sampled words are gathered, and have
-//! gradients.
+//! gradients. A weight that is the embedding too has a dense gradient, to which both layers add.
 //!
 //! The parameters are those of the full softmax, and so are losses and distributions outside of
 //! training. Losses in training are those of the sample.
@@ -11,8 +11,8 @@ use super::softmax::Softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups, Matmul,
-    SampledLoss, SampledObjective, ScatterAdd, SparseRows, SumRows,
+    Add, AddBias, Fill, GROUP_FIELDS, Gather, Gradient, GroupedMatmul, GroupedProduct, Groups,
+    Matmul, SampledLoss, SampledObjective, ScatterAdd, SparseRows, SumRows,
 };
 use crate::model::config::Config;
 use crate::model::layer::LayerContext;
@@ -46,7 +46,9 @@ pub(super) struct SampledSoftmax {
     target_logits: Tensor,
     /// `[rows + K, D]`: the weight's rows of the targets and of the sample, then their gradients.
     weights: Tensor,
-    /// `[rows + K, 1]`: likewise of the bias.
+    /// `[rows + K, D]`: the gradients of `weights`, summed by word, if the weight is the embedding.
+    tied_sums: Option<Tensor>,
+    /// `[rows + K, 1]`: the bias's elements of the same words, then their gradients.
     biases: Tensor,
     /// `[rows + K, 1]`: subtracted from the logits of these words.
     corrections: Tensor,
@@ -96,6 +98,11 @@ impl SampledSoftmax {
             .flat_map(|row| [row, row, 1, row, row])
             .collect();
         let device = &mut *context.device;
+        let size = config.decoder_input_size();
+        let tied_sums = match config.tied {
+            true => Some(device.tensor("gradient of the gathered rows", all, size)?),
+            false => None,
+        };
         Ok(Self {
             noise,
             sampler: NoiseSampler::new(counts, noise.power, capacity.seed),
@@ -103,11 +110,8 @@ impl SampledSoftmax {
             mixed: capacity.mixed,
             sample_logits: device.scratch("logits of the sample", rows, noise.samples)?,
             target_logits: device.tensor("logits of the targets", rows, 1)?,
-            weights: device.tensor(
-                "weights of targets and sample",
-                all,
-                config.decoder_input_size(),
-            )?,
+            weights: device.tensor("weights of targets and sample", all, size)?,
+            tied_sums,
             biases: device.tensor("biases of targets and sample", bias_rows, 1)?,
             corrections: device.tensor("corrections of logits", all, 1)?,
             groups: device.tensor_from("rows as groups", rows + 1, GROUP_FIELDS, &groups)?,
@@ -224,8 +228,35 @@ impl SampledSoftmax {
         }
     }
 
-    fn has_parameter(&self, id: ParameterId) -> bool {
-        id == self.full.weight || Some(id) == self.full.bias
+    /// Whether the parameter's gradient consists of the rows of targets and sample.
+    fn has_sparse_gradient(&self, id: ParameterId) -> bool {
+        Some(id) == self.full.bias || (id == self.full.weight && self.tied_sums.is_none())
+    }
+
+    /// Writes the weight's gradient from the gradients of the gathered rows.
+    fn write_weight_gradient(&self, device: &mut Device, touched: SparseRows, output: Tensor) {
+        let gradient = self.weights.slice_rows(0..touched.tokens.len());
+        let Some(sums) = self.tied_sums else {
+            return device.run(&ScatterAdd {
+                gradient,
+                rows: touched,
+                sums: output,
+            });
+        };
+        let sums = sums.slice_rows(0..touched.tokens.len());
+        device.run(&ScatterAdd {
+            gradient,
+            rows: touched,
+            sums,
+        });
+        device.run(&Fill {
+            values: output,
+            value: 0.0,
+        });
+        device.run(&Add {
+            input: Gradient::Sparse(sums, touched),
+            output,
+        });
     }
 }
 
@@ -243,11 +274,11 @@ impl OutputLayer for SampledSoftmax {
     }
 
     fn max_touched_rows(&self, id: ParameterId) -> Option<usize> {
-        self.has_parameter(id).then(|| self.weights.rows())
+        self.has_sparse_gradient(id).then(|| self.weights.rows())
     }
 
     fn touched_rows(&self, id: ParameterId, plan: OutputPlan) -> Option<SparseRows> {
-        self.has_parameter(id).then(|| self.rows(plan))
+        self.has_sparse_gradient(id).then(|| self.rows(plan))
     }
 
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
@@ -281,11 +312,8 @@ impl OutputLayer for SampledSoftmax {
         let biases = self.full.bias.map(|_| self.biases);
         device.run(&self.target_product(GroupedProduct::WeightGradient, hidden, biases));
         device.run(&weight_gradient(sample, hidden, sample_weights, precision));
-        device.run(&ScatterAdd {
-            gradient: weights,
-            rows: touched,
-            sums: gradients[self.full.weight.index()].values(),
-        });
+        let output = gradients[self.full.weight.index()].values();
+        self.write_weight_gradient(device, touched, output);
         if let Some(bias) = self.full.bias {
             let biases = self.biases.slice_rows(0..all);
             device.run(&SumRows {
