@@ -12,7 +12,8 @@ use std::path::Path;
 use clap::ArgMatches;
 use clap::error::ContextKind;
 use clap::parser::ValueSource;
-use toml::Value;
+use toml::de::DeTable;
+use toml::{Spanned, Value};
 
 use super::message::flag_name;
 use super::parse::{invalid_value, parse, usage_error};
@@ -38,7 +39,7 @@ const VOIDED: [(&str, &[&str]); 3] = [
 ];
 
 /// A source of flags.
-struct FlagSource {
+pub(super) struct FlagSource {
     name: String,
     flags: Vec<Flag>,
 }
@@ -48,14 +49,37 @@ struct FlagSource {
 ///
 /// # Errors
 /// If a file cannot be read, or contains an invalid flag.
-pub(super) fn complete(mut arguments: Vec<OsString>) -> Result<Cli> {
+pub(super) fn complete(arguments: Vec<OsString>) -> Result<Cli> {
+    complete_with(arguments, None)
+}
+
+/// The flags of `elman train` that a command line and the lines of `file` give. The command line
+/// takes precedence. Where it is invalid in itself, the process ends here.
+///
+/// # Errors
+/// As [`complete`].
+pub(super) fn train_flags(
+    arguments: Vec<OsString>,
+    file: Option<FlagSource>,
+) -> Result<TrainFlags> {
+    match complete_with(arguments, file)?.command {
+        Subcommand::Train(flags) => Ok(*flags),
+        _ => Err(Error::usage(
+            "the command line",
+            "it is not that of `elman train`",
+            "Report this as a fault",
+        )),
+    }
+}
+
+fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Result<Cli> {
     let (cli, matches) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
     let (Subcommand::Train(flags), Some(matches)) =
         (&cli.command, matches.subcommand_matches("train"))
     else {
         return Ok(cli);
     };
-    let sources = sources(flags)?;
+    let sources = sources(flags, file)?;
     if sources.is_empty() {
         return Ok(cli);
     }
@@ -83,12 +107,15 @@ fn given_flags(matches: &ArgMatches) -> BTreeSet<String> {
         .collect()
 }
 
-/// The files that flags name, those of higher priority first.
-fn sources(flags: &TrainFlags) -> Result<Vec<FlagSource>> {
+/// `file`, or the file that flags name, and the preset, which has a lower priority.
+fn sources(flags: &TrainFlags, file: Option<FlagSource>) -> Result<Vec<FlagSource>> {
     let mut sources = Vec::new();
     let mut preset = flags.preset.clone();
-    if let Some(path) = flags.config.as_ref().or(flags.resume.as_ref()) {
-        let source = FlagSource::read(path, flags.resume.is_some())?;
+    let file = match (file, flags.config.as_ref().or(flags.resume.as_ref())) {
+        (None, Some(path)) => Some(FlagSource::read(path, flags.resume.is_some())?),
+        (file, _) => file,
+    };
+    if let Some(source) = file {
         let named = source.flags.iter().find(|(name, _)| name == "preset");
         preset = preset.or_else(|| named.map(|(_, value)| value.to_string_lossy().into_owned()));
         sources.push(source);
@@ -113,9 +140,19 @@ fn voided_by(flag: &str) -> Vec<String> {
 }
 
 impl FlagSource {
+    /// The name of the file, or of a table in it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The flags without dashes, and their values.
+    pub(super) fn flags(&self) -> &[Flag] {
+        &self.flags
+    }
+
     /// Reads a configuration file, or the flags of the run that made the model in a directory,
     /// which is to be resumed or repeated.
-    fn read(path: &Path, is_resumed: bool) -> Result<Self> {
+    pub(super) fn read(path: &Path, is_resumed: bool) -> Result<Self> {
         let name = path.display().to_string();
         let flags = match (path.is_dir(), is_resumed) {
             (true, true) => replay::saved_flags(path)?,
@@ -187,22 +224,83 @@ impl FlagSource {
 
 /// Parses the flags of a configuration, each checked alone.
 fn parse_table(file: &str, text: &str) -> Result<Vec<Flag>> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    let (table, places) = parse_toml(file, text)?;
+    flags_of_table(file, text, table, places.get_ref())
+}
+
+/// Parses TOML: the values, and where they are in the text.
+fn parse_toml<'t>(file: &str, text: &'t str) -> Result<(toml::Table, Spanned<DeTable<'t>>)> {
+    let not_toml = |error: toml::de::Error| {
         Error::usage(
             file,
             format!("it is not TOML: {error}"),
             "Write one flag on a line, such as `lr = 0.1`",
         )
-    })?;
+    };
+    Ok((
+        text.parse().map_err(not_toml)?,
+        DeTable::parse(text).map_err(not_toml)?,
+    ))
+}
+
+/// The flags of a table, each checked alone.
+fn flags_of_table(
+    file: &str,
+    text: &str,
+    table: toml::Table,
+    places: &DeTable<'_>,
+) -> Result<Vec<Flag>> {
     table
         .into_iter()
-        .map(|(name, value)| flag(file, name, &value))
+        .map(|(name, value)| {
+            let line = line_of(&name, text, places);
+            flag(&format!("{file}, line {line}"), name, &value)
+        })
         .collect()
 }
 
-/// The flag of one line of a configuration.
-fn flag(file: &str, name: String, value: &Value) -> Result<Flag> {
-    let line = format!("{file}: {name} = {value}");
+/// The line of the text, counted from 1, on which a table has a key.
+fn line_of(name: &str, text: &str, places: &DeTable<'_>) -> usize {
+    let place = places.keys().find(|key| key.get_ref() == name);
+    let start = place.map_or(0, |key| key.span().start);
+    1 + text[..start].matches('\n').count()
+}
+
+/// The tables of a file in their order: the names and the flags of several runs.
+///
+/// # Errors
+/// If the file cannot be read, is not TOML, or has an invalid flag.
+pub(super) fn read_tables(path: &Path) -> Result<Vec<FlagSource>> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let file = path.display().to_string();
+    let (table, places) = parse_toml(&file, &text)?;
+    let mut sources = Vec::new();
+    for (name, value) in table {
+        let line = line_of(&name, &text, places.get_ref());
+        let place = places
+            .get_ref()
+            .iter()
+            .find(|(key, _)| *key.get_ref() == name);
+        let (Value::Table(flags), Some(places)) = (
+            value,
+            place.and_then(|(_, value)| value.get_ref().as_table()),
+        ) else {
+            return Err(Error::usage(
+                format!("{file}, line {line}: {name}"),
+                "it is in no table",
+                "Write the flags of each model under a line with its name, such as [small]",
+            ));
+        };
+        let flags = flags_of_table(&file, &text, flags, places)?;
+        sources.push((line, FlagSource { name, flags }));
+    }
+    sources.sort_by_key(|(line, _)| *line);
+    Ok(sources.into_iter().map(|(_, source)| source).collect())
+}
+
+/// The flag of one line of a configuration, which is at `place`.
+fn flag(place: &str, name: String, value: &Value) -> Result<Flag> {
+    let line = format!("{place}: {name} = {value}");
     if COMMAND_LINE_ONLY.contains(&name.as_str()) {
         return Err(Error::usage(
             line,

@@ -8,6 +8,7 @@ mod stderr;
 mod bench;
 mod check;
 mod choice;
+mod compare;
 mod corpus;
 mod devices;
 mod eval;
@@ -70,6 +71,9 @@ enum Subcommand {
     Eval(eval::EvalFlags),
     /// Print the log10 probability of each line of a file or of standard input
     Score(score::ScoreFlags),
+    /// Train several models on one text, each within a budget of time, and compare their
+    /// perplexities in one table
+    Compare(compare::CompareFlags),
     /// Score n-best lists and select the best hypotheses
     Rescore(rescore::RescoreFlags),
     /// Generate text
@@ -137,6 +141,12 @@ impl DeviceFlags {
         stderr_line!("device: {}, {reason}", device.name());
         self.warn_of_threads();
         Ok(device)
+    }
+
+    /// Opens the device again, in silence.
+    fn reopen(&self) -> Result<Device> {
+        let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
+        Ok(choice.open(self.threads())?.0)
     }
 
     /// Runs `work` with the requested number of threads for parallel loops.
@@ -221,6 +231,11 @@ impl Cli {
                 .map(|code| exit_code = code),
             Subcommand::Eval(flags) => flags.device.clone().with_threads(|| eval::run(&flags))?,
             Subcommand::Score(flags) => flags.device.clone().with_threads(|| score::run(&flags))?,
+            Subcommand::Compare(flags) => flags
+                .device
+                .clone()
+                .with_threads(|| compare::run(&flags))?
+                .map(|code| exit_code = code),
             Subcommand::Rescore(flags) => {
                 flags.device.clone().with_threads(|| rescore::run(&flags))?
             }
@@ -252,15 +267,7 @@ fn check_unused(directory: &Path, force: bool, alternatives: &str) -> Result<()>
             "Give --out the name of a directory",
         ));
     }
-    let is_used = match std::fs::read_dir(directory) {
-        // A run that ended before its first checkpoint left only a log and temporary files.
-        Ok(entries) => entries
-            .flatten()
-            .any(|entry| !is_leftover(&entry.file_name().to_string_lossy())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(Error::io("read", directory)(error)),
-    };
-    if is_used && !force {
+    if is_used(directory)? && !force {
         return Err(Error::invalid(
             directory.display().to_string(),
             "it exists and is not empty",
@@ -268,6 +275,18 @@ fn check_unused(directory: &Path, force: bool, alternatives: &str) -> Result<()>
         ));
     }
     Ok(())
+}
+
+/// Whether a directory has more than what a run leaves that ended before its first checkpoint: a
+/// log and temporary files.
+fn is_used(directory: &Path) -> Result<bool> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => Ok(entries
+            .flatten()
+            .any(|entry| !is_leftover(&entry.file_name().to_string_lossy()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("read", directory)(error)),
+    }
 }
 
 /// A one-line summary of a model.

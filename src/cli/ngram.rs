@@ -75,7 +75,7 @@ pub(super) struct NgramFlags {
     #[arg(
         long,
         value_name = "MIB",
-        default_value_t = 8192,
+        default_value_t = DEFAULT_MEMORY,
         conflicts_with = "arpa"
     )]
     memory: usize,
@@ -97,6 +97,8 @@ pub(super) struct NgramFlags {
 
 /// Tokens that a network generates by default.
 const DEFAULT_TOKENS: usize = 10_000_000;
+/// Memory for counting by default, in MiB.
+const DEFAULT_MEMORY: usize = 8192;
 
 pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     flags.check()?;
@@ -323,6 +325,26 @@ impl NgramFlags {
         stderr_line!("the network generated {token_count} tokens");
         Ok(checkpoint.vocabulary)
     }
+}
+
+/// A Kneser-Ney model of the sentences of a text.
+///
+/// # Errors
+/// If the order is out of range, or the text needs more memory than `elman ngram` takes by default.
+pub(super) fn kneser_ney(
+    tokens: &Tokens,
+    vocabulary: &Vocabulary,
+    order: usize,
+) -> Result<Estimate> {
+    let mut counting = KneserNey::new(KneserNeyOptions {
+        order,
+        min_counts: Vec::new(),
+        memory: DEFAULT_MEMORY << 20,
+    })?;
+    count(tokens, vocabulary, &mut counting)?;
+    let estimate = counting.estimate(vocabulary.types())?;
+    print_unusual_discounts(&estimate);
+    Ok(estimate)
 }
 
 /// Counts the sentences of a text. Words outside the vocabulary are skipped.

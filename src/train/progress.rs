@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::recipe::Recipe;
 use super::schedule::Schedule;
 use crate::device::Device;
 use crate::model::ParameterValues;
@@ -108,12 +109,39 @@ pub struct Progress {
     /// not averaged yet.
     #[serde(default)]
     pub averaged_after: Option<u32>,
-    /// Whether the schedule or the patience has ended the run.
+    /// Whether the schedule, the patience or [`Trainer::stop`](super::Trainer::stop) has ended the
+    /// run.
     pub stopped: bool,
+    /// Whether [`Trainer::stop`](super::Trainer::stop) has ended the run before its schedule did.
+    #[serde(default)]
+    pub cut_short: bool,
     /// The completed epochs.
     pub history: Vec<EpochRecord>,
     /// The validation loss of the kept weights.
     pub best_valid_loss: Option<f64>,
+}
+
+impl Progress {
+    /// Whether all epochs of the recipe are complete, or the run has ended before.
+    pub fn is_finished(&self, recipe: &Recipe) -> bool {
+        self.stopped || self.epochs >= recipe.epochs
+    }
+
+    /// The time of training and validation since the start of the run, in seconds.
+    pub fn total_seconds(&self) -> f64 {
+        let epochs: f64 = self.history.iter().map(|epoch| epoch.seconds).sum();
+        epochs + self.seconds
+    }
+
+    /// Training tokens per second, without validation: the mean over the time of all epochs.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let seconds: f64 = self.history.iter().map(|epoch| epoch.seconds).sum();
+        let weighted = self
+            .history
+            .iter()
+            .map(|epoch| epoch.tokens_per_second * epoch.seconds);
+        (seconds > 0.0).then(|| weighted.sum::<f64>() / seconds)
+    }
 }
 
 /// What [`Trainer::advance`](super::Trainer::advance) reports.

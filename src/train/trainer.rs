@@ -4,6 +4,7 @@
 //! them, a snapshot from which the run can be resumed. [`step`] has the training step and
 //! [`epoch`] what happens between epochs.
 
+mod budget;
 mod epoch;
 mod kept_weights;
 mod snapshot;
@@ -55,6 +56,8 @@ pub struct Trainer<'a> {
     /// 1 if gradients are not clipped.
     gradient_scale: Tensor,
     kept: KeptWeights,
+    /// Whether the run is to end at the steps that have started.
+    stopping: bool,
     progress: Progress,
     /// Steps between two collections of the metrics.
     interval: usize,
@@ -180,6 +183,7 @@ impl<'a> Trainer<'a> {
             averager,
             gradient_scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
             kept: KeptWeights::None,
+            stopping: false,
             progress: Progress {
                 device: Some(DeviceRecord::of(device)),
                 schedule: Schedule::new(&recipe),
@@ -191,6 +195,7 @@ impl<'a> Trainer<'a> {
                 tokens: 0,
                 seconds: 0.0,
                 stopped: false,
+                cut_short: false,
                 history: Vec::new(),
                 best_valid_loss: None,
             },
@@ -222,7 +227,7 @@ impl<'a> Trainer<'a> {
 
     /// Whether all epochs are complete, or the schedule or the patience has ended the run.
     pub fn is_finished(&self) -> bool {
-        self.progress.stopped || self.progress.epochs >= self.recipe.epochs
+        self.progress.is_finished(&self.recipe)
     }
 
     /// Limits the steps between two events, to be able to stop at a given window. By default events
@@ -295,7 +300,7 @@ impl<'a> Trainer<'a> {
 
     fn advance_installed(&mut self, device: &mut Device) -> Result<Event> {
         loop {
-            if self.progress.window == self.windows_per_epoch() {
+            if self.ends_epoch() {
                 return match self.pending.take() {
                     Some(steps) => self.collect(device, steps),
                     None => self.end_epoch(device).map(Event::Epoch),

@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 const NONE: usize = 0;
 
 /// The signal that interrupts the run.
-pub(super) struct Interrupt {
+pub(in crate::cli) struct Interrupt {
     signal: Arc<AtomicUsize>,
 }
 
@@ -39,7 +39,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn watch() -> Result<Self> {
+    pub(in crate::cli) fn watch() -> Result<Self> {
         let received = Arc::new(AtomicUsize::new(NONE));
         for signal in signals() {
             signal_hook::flag::register_usize(signal, received.clone(), signal as usize).map_err(
@@ -56,7 +56,7 @@ impl Interrupt {
 
     /// The exit code of a run that a signal has interrupted, as shells compute it: 128 and the
     /// signal's number.
-    pub(super) fn exit_code(&self) -> Option<u8> {
+    pub(in crate::cli) fn exit_code(&self) -> Option<u8> {
         match self.signal.load(Ordering::SeqCst) {
             NONE => None,
             signal => Some(exit_code(signal)),

@@ -2,15 +2,16 @@
 //!
 //! In: [`TrainFlags`]. Out: the model's directory, progress on standard error, results on standard
 //! output. The parts: `texts` reads what is trained on, `start` and `resume` make the run,
-//! `progress` and `report` print.
+//! `progress` and `report` print. `several` trains several models on one corpus.
 
 mod extend;
 mod flags;
-mod interrupt;
+pub(in crate::cli) mod interrupt;
 pub(in crate::cli) mod model_conditions;
 mod progress;
 mod report;
 mod resume;
+mod several;
 mod start;
 mod status_line;
 mod texts;
@@ -21,6 +22,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub(super) use flags::TrainFlags;
+pub(super) use several::{RunEnd, SharedCorpus};
+pub(super) use vocabulary_flags::VocabularyFlags;
 
 use super::{check_unused, heap, is_broken_pipe, quoted};
 use crate::check::check_mixed_products;
@@ -73,28 +76,20 @@ pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
     let unit = existing.map_or(flags.vocabulary.unit(), |model| model.description.unit);
     let vocabulary = existing.map(|model| model.vocabulary.clone());
     let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, vocabulary)?;
-    let record = CorpusRecord {
-        train: text.path(),
-        valid,
-        bytes: corpus.report.bytes,
-        sha256: corpus.report.sha256.clone(),
-        limits: flags.vocabulary.limits()?,
-        tokenizer: flags.vocabulary.tokenizer.clone(),
-        vocab: flags.vocabulary.vocab.clone(),
-        init: flags.init.clone(),
-        vectors: flags.vocabulary.vectors.clone(),
-    };
+    let record = texts::corpus_record(flags, text.path(), valid, &corpus)?;
     let mut run = match saved {
-        Some(saved) => saved.resume(&mut device, flags, &corpus, record, directory)?,
-        None => start::start(&mut device, flags, init, &corpus, record, directory)?,
+        Some(saved) => {
+            let recipe = saved.recipe(flags)?;
+            saved.resume(&mut device, recipe, &corpus, record, directory)?
+        }
+        None => {
+            let recipe = flags.recipe()?;
+            start::start(&mut device, flags, recipe, init, &corpus, record, directory)?
+        }
     };
-    if run.trainer.recipe().precision == PrecisionKind::Mixed {
-        check_mixed_products(&mut device)?;
-    }
-    run.print_sizes(&device);
-    heap::trim_heap();
+    run.prepare(&mut device)?;
     let interrupt = Interrupt::watch()?;
-    let outcome = run.train(&mut device, &interrupt)?;
+    let outcome = run.train(&mut device, &interrupt, None)?;
     let results = report::Results {
         outcome,
         grammar_perplexity: text.grammar_perplexity(&corpus, run.description.unit),
@@ -136,6 +131,16 @@ fn skipped(tokens: &Tokens) -> usize {
 }
 
 impl TrainingRun<'_> {
+    /// Checks the device's products and prints the sizes of the corpus and the model.
+    fn prepare(&self, device: &mut Device) -> Result<()> {
+        if self.trainer.recipe().precision == PrecisionKind::Mixed {
+            check_mixed_products(device)?;
+        }
+        self.print_sizes(device);
+        heap::trim_heap();
+        Ok(())
+    }
+
     /// Prints the sizes of the corpus and the model.
     fn print_sizes(&self, device: &Device) {
         stderr_line!(
@@ -171,8 +176,13 @@ impl TrainingRun<'_> {
         }
     }
 
-    /// Trains until the end, or until interrupted.
-    fn train(&mut self, device: &mut Device, interrupt: &Interrupt) -> Result<Outcome> {
+    /// Trains until the end, until the run has taken `budget` seconds, or until interrupted.
+    fn train(
+        &mut self,
+        device: &mut Device,
+        interrupt: &Interrupt,
+        budget: Option<f64>,
+    ) -> Result<Outcome> {
         let log = if self.resumed {
             TrainingLog::resume(&self.directory, self.trainer.progress())?
         } else {
@@ -180,6 +190,7 @@ impl TrainingRun<'_> {
         };
         let mut progress = ProgressReporter::new(log, &self.trainer);
         let outcome = loop {
+            self.stop_after(budget);
             match self.trainer.advance(device)? {
                 Event::Steps {
                     loss,
@@ -196,6 +207,7 @@ impl TrainingRun<'_> {
                 Event::Epoch(record) => {
                     // The log has every epoch of the checkpoint, even if the process is killed.
                     progress.log(&record)?;
+                    self.stop_after(budget);
                     self.save(device)?;
                     progress.epoch(&record);
                     progress.divergence(&record, &self.trainer);
@@ -210,6 +222,13 @@ impl TrainingRun<'_> {
         };
         progress.finish();
         Ok(outcome)
+    }
+
+    /// Ends the run if it has taken this many seconds.
+    fn stop_after(&mut self, budget: Option<f64>) {
+        if budget.is_some_and(|budget| self.trainer.progress().total_seconds() >= budget) {
+            self.trainer.stop();
+        }
     }
 
     fn save(&mut self, device: &mut Device) -> Result<()> {

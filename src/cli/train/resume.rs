@@ -38,34 +38,56 @@ impl SavedRun {
         })
     }
 
+    /// The recipe with which the run continues: its own, with the epochs that the flags give.
+    ///
+    /// # Errors
+    /// If the number of epochs cannot change as requested.
+    pub(super) fn recipe(&self, flags: &TrainFlags) -> Result<Recipe> {
+        let recipe = self.training.record.recipe.clone();
+        match flags.recipe.value("epochs") {
+            Some(_) => recipe.with_epochs(flags.recipe()?.epochs),
+            None => Ok(recipe),
+        }
+    }
+
+    /// The record of the run.
+    pub(super) fn record(&self) -> &TrainingRecord {
+        &self.training.record
+    }
+
+    /// Checks that the run was started with this training text.
+    ///
+    /// # Errors
+    /// If it was another one.
+    pub(super) fn check_text(&self, record: &CorpusRecord) -> Result<()> {
+        if self.training.record.corpus.sha256 == record.sha256 {
+            return Ok(());
+        }
+        let text = match &record.train {
+            Some(path) => path.display().to_string(),
+            None => "the built-in corpus".into(),
+        };
+        Err(Error::invalid(
+            text,
+            "it is not the text that the run was started with: its SHA-256 differs",
+            "Give --train the original file, or start a new run",
+        ))
+    }
+
     /// Resumes the run on a corpus.
     ///
     /// # Errors
-    /// If the training text is another one, or the number of epochs cannot change as requested.
+    /// If the training text is another one.
     pub(super) fn resume<'c>(
         self,
         device: &mut Device,
-        flags: &TrainFlags,
+        recipe: Recipe,
         corpus: &'c Corpus,
         record: CorpusRecord,
         directory: LockedDirectory,
     ) -> Result<TrainingRun<'c>> {
+        self.check_text(&record)?;
         let saved = self.training.record;
-        if saved.corpus.sha256 != record.sha256 {
-            let text = match &record.train {
-                Some(path) => path.display().to_string(),
-                None => "the built-in corpus".into(),
-            };
-            return Err(Error::invalid(
-                text,
-                "it is not the text that the run was started with: its SHA-256 differs",
-                "Give --train the original file, or start a new run",
-            ));
-        }
-        let recipe = match flags.recipe.value("epochs") {
-            Some(_) => saved.recipe.with_epochs(flags.recipe()?.epochs)?,
-            None => saved.recipe,
-        };
         let device_before = saved.progress.device.clone();
         // The rest of the record says how the run was started.
         let record = CorpusRecord {
@@ -135,7 +157,12 @@ fn note_finished(directory: &Path, trainer: &Trainer) {
     }
     let directory = quoted(directory);
     let epochs = trainer.progress().epochs;
-    let (reason, hint) = if trainer.progress().stopped {
+    let (reason, hint) = if trainer.progress().cut_short {
+        (
+            format!("its budget of time ended it in epoch {epochs}"),
+            format!("--init {directory} with --out trains its model further"),
+        )
+    } else if trainer.progress().stopped {
         (
             format!("its schedule ended it after {epochs} epochs"),
             format!("--init {directory} with --out trains its model further"),

@@ -86,12 +86,12 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
 pub(super) fn start<'a>(
     device: &mut Device,
     flags: &TrainFlags,
+    recipe: Recipe,
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
     record: CorpusRecord,
     directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
-    let recipe = flags.recipe()?;
     let (mut description, values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
         None => new_model(flags, corpus, &recipe)?,
@@ -113,14 +113,22 @@ pub(super) fn start<'a>(
 /// From this number of types on, a full softmax brings a hint.
 const LARGE_VOCABULARY: usize = 50_000;
 
+/// The configuration of a new model of a corpus.
+///
+/// # Errors
+/// If a flag is invalid.
+pub(super) fn configuration(flags: &TrainFlags, corpus: &Corpus) -> Result<Config> {
+    let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
+    flags.config(corpus.vocabulary.len(), classes)
+}
+
 /// A new model and its initial values.
-fn new_model(
+pub(super) fn new_model(
     flags: &TrainFlags,
     corpus: &Corpus,
     recipe: &Recipe,
 ) -> Result<(Description, ParameterValues)> {
-    let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
-    let config = flags.config(corpus.vocabulary.len(), classes)?;
+    let config = configuration(flags, corpus)?;
     if config.output == "softmax" && config.vocab_size >= LARGE_VOCABULARY {
         stderr_line!(
             "note: a full softmax over {} types is nearly all the work of a step; --output class \

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
+use crate::checkpoint::CorpusRecord;
 use crate::cli::given_vocabulary::given_vocabulary;
 use crate::cli::sentence_tags;
 use crate::corpus::builtin::{self, SampledText};
@@ -118,6 +119,29 @@ pub(super) fn read_corpus(
     sentence_tags::note(&names.join(" and "), corpus.tags);
     note_missing_subwords(&corpus, limits);
     Ok(corpus)
+}
+
+/// What a checkpoint says about the corpus of a run.
+///
+/// # Errors
+/// If a flag is out of range.
+pub(super) fn corpus_record(
+    flags: &TrainFlags,
+    train: Option<PathBuf>,
+    valid: Option<PathBuf>,
+    corpus: &Corpus,
+) -> Result<CorpusRecord> {
+    Ok(CorpusRecord {
+        train,
+        valid,
+        bytes: corpus.report.bytes,
+        sha256: corpus.report.sha256.clone(),
+        limits: flags.vocabulary.limits()?,
+        tokenizer: flags.vocabulary.tokenizer.clone(),
+        vocab: flags.vocabulary.vocab.clone(),
+        init: flags.init.clone(),
+        vectors: flags.vocabulary.vectors.clone(),
+    })
 }
 
 /// Prints a note where a text has fewer subwords than requested.

@@ -62,6 +62,7 @@ impl Trainer<'_> {
         progress.nats = 0.0;
         progress.tokens = 0;
         progress.seconds = 0.0;
+        self.cut_short_if_stopping();
         self.resegment();
         Ok(record)
     }

@@ -1,0 +1,205 @@
+//! Training of several models on one corpus, each within a budget of time.
+//!
+//! In: the [`TrainFlags`] of each model. Out: their directories, as `elman train` writes them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::flags::TrainFlags;
+use super::interrupt::Interrupt;
+use super::resume::SavedRun;
+use super::texts::{self, TrainingText};
+use super::{Outcome, lock, model_conditions, start};
+use crate::cli::is_used;
+use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
+use crate::error::{Error, Result};
+use crate::field::Choice;
+use crate::train::{Recipe, Trainer};
+
+/// The largest part of a budget for the measurement of how long an epoch takes, and the longest
+/// time for it.
+const MEASURED_PART: f64 = 0.05;
+const LONGEST_MEASUREMENT: Duration = Duration::from_secs(5);
+/// The part of a budget that the epochs of a schedule are planned to take: the rest is for what the
+/// measurement does not know.
+const PLANNED_PART: f64 = 0.95;
+
+/// A corpus that is read once for several models.
+pub(in crate::cli) struct SharedCorpus {
+    pub(in crate::cli) corpus: Corpus,
+    pub(in crate::cli) unit: Unit,
+    train: PathBuf,
+    valid: Option<PathBuf>,
+}
+
+/// How the training of one of several models ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum RunEnd {
+    /// It is complete.
+    Finished,
+    /// A signal has interrupted it.
+    Interrupted(u8),
+}
+
+impl SharedCorpus {
+    /// Reads the texts and makes the vocabulary that the flags of the first model describe.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
+    pub(in crate::cli) fn read(flags: &TrainFlags) -> Result<Self> {
+        let (text, valid) = texts::texts(flags)?;
+        let unit = flags.vocabulary.unit();
+        let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, None)?;
+        let TrainingText::File(train) = text else {
+            return Err(Error::usage(
+                "TEXT",
+                "it is missing",
+                "Give a file to train on",
+            ));
+        };
+        Ok(Self {
+            corpus,
+            unit,
+            train,
+            valid,
+        })
+    }
+
+    /// Reads the texts with the vocabulary of a model.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
+    pub(in crate::cli) fn read_with(
+        train: PathBuf,
+        valid: Option<PathBuf>,
+        vocabulary: Vocabulary,
+        unit: Unit,
+    ) -> Result<Self> {
+        let source = TextSource::File(&train);
+        let corpus = Corpus::read_with(vocabulary, source, valid.as_deref(), unit)?;
+        Ok(Self {
+            corpus,
+            unit,
+            train,
+            valid,
+        })
+    }
+
+    /// The validation text in another vocabulary.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used.
+    pub(in crate::cli) fn valid_in(&self, vocabulary: &Vocabulary, unit: Unit) -> Result<Tokens> {
+        let (train, valid) = (self.train.clone(), self.valid.clone());
+        Ok(Self::read_with(train, valid, vocabulary.clone(), unit)?
+            .corpus
+            .valid)
+    }
+
+    /// Checks what can be checked of a run before it trains.
+    ///
+    /// # Errors
+    /// If a flag is invalid.
+    pub(in crate::cli) fn check(&self, flags: &TrainFlags) -> Result<()> {
+        flags.recipe()?;
+        let config = start::configuration(flags, &self.corpus)?;
+        model_conditions::check(flags, &config)
+    }
+
+    /// Trains a model for about `budget` seconds at most. With `resume`, a run that was started
+    /// continues, and one that is complete stays as it is.
+    ///
+    /// # Errors
+    /// If the flags contradict a run that is to be resumed, or training fails.
+    pub(in crate::cli) fn train(
+        &self,
+        flags: &TrainFlags,
+        resume: bool,
+        budget: f64,
+        interrupt: &Interrupt,
+    ) -> Result<RunEnd> {
+        std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
+        let is_started = resume && is_used(&flags.out)?;
+        let directory = lock(&flags.out)?;
+        let record = texts::corpus_record(
+            flags,
+            Some(self.train.clone()),
+            self.valid.clone(),
+            &self.corpus,
+        )?;
+        let mut device;
+        let mut run = if is_started {
+            let saved = SavedRun::read(flags, &directory)?;
+            saved.check_text(&record)?;
+            let recipe = saved.record().recipe.clone();
+            if saved.record().progress.is_finished(&recipe) {
+                stderr_line!("{}: complete, not trained anew", flags.out.display());
+                return Ok(RunEnd::Finished);
+            }
+            device = flags.device.reopen()?;
+            saved.resume(&mut device, recipe, &self.corpus, record, directory)?
+        } else {
+            flags.notes.iter().for_each(|note| stderr_line!("{note}"));
+            let recipe = self.plan(flags, budget)?;
+            device = flags.device.reopen()?;
+            start::start(
+                &mut device,
+                flags,
+                recipe,
+                None,
+                &self.corpus,
+                record,
+                directory,
+            )?
+        };
+        run.prepare(&mut device)?;
+        let outcome = run.train(&mut device, interrupt, Some(budget))?;
+        Ok(match outcome {
+            Outcome::Finished => RunEnd::Finished,
+            Outcome::Interrupted { exit_code } => RunEnd::Interrupted(exit_code),
+        })
+    }
+
+    /// The recipe of a run with a budget. If the learning rates of its schedule depend on the
+    /// number of epochs, it has as many as fit the budget, at most its own number.
+    fn plan(&self, flags: &TrainFlags, budget: f64) -> Result<Recipe> {
+        let recipe = flags.recipe()?;
+        if !recipe.schedule.needs_total_updates() || recipe.epochs == 1 {
+            return Ok(recipe);
+        }
+        let mut device = flags.device.reopen()?;
+        let (description, values) = start::new_model(flags, &self.corpus, &recipe)?;
+        let config = description.config;
+        let mut trial = Trainer::new(&mut device, config, &values, recipe.clone(), &self.corpus)?;
+        let duration = LONGEST_MEASUREMENT.min(Duration::from_secs_f64(MEASURED_PART * budget));
+        let seconds = trial.measure_epoch(&mut device, duration)?;
+        let epochs = epochs_within(PLANNED_PART * budget, seconds, recipe.epochs);
+        stderr_line!(
+            "an epoch takes about {seconds:.1} s, so {epochs} of {} epochs are planned, and \
+             --schedule {} ends with them",
+            recipe.epochs,
+            recipe.schedule.name()
+        );
+        Ok(Recipe { epochs, ..recipe })
+    }
+}
+
+/// The number of epochs that fit a budget, at least 1.
+fn epochs_within(budget: f64, seconds_per_epoch: f64, at_most: usize) -> usize {
+    let epochs = budget / seconds_per_epoch.max(1e-9);
+    // A number beyond the range becomes its end.
+    (epochs as usize).clamp(1, at_most.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_fit_the_budget() {
+        assert_eq!(epochs_within(60.0, 7.0, 20), 8);
+        assert_eq!(epochs_within(60.0, 7.0, 5), 5);
+        assert_eq!(epochs_within(6.0, 7.0, 5), 1);
+        assert_eq!(epochs_within(f64::INFINITY, 0.0, 5), 5);
+    }
+}
