@@ -21,6 +21,7 @@ mod cli;
 mod combined_flags;
 mod command;
 mod compare;
+mod comparison;
 mod coprocess;
 mod corpus_command;
 mod dawn;
