@@ -348,7 +348,7 @@ fn wrong_use_is_explained() {
         (
             "--recipe units.toml",
             2,
-            &["b: its tokens are characters", "--unit char"],
+            &["b: its tokens are chars", "--unit char"],
         ),
         ("--models seed --minutes 0", 2, &["--minutes 0", "above 0"]),
         (

@@ -97,16 +97,11 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
     flags.check_unused(&entries)?;
     let device = flags.device.open()?.name().to_owned();
     let corpus = entries::shared_corpus(flags, &mut entries)?;
+    let test = evaluation::read_test(flags, &corpus)?;
     let ngram = Ngram::of(flags, &corpus)?;
     let model = ngram.as_ref().map(|ngram| &ngram.model);
-    let evaluator = Evaluator::new(flags, &corpus, model)?;
-    let mut table = Table::new(
-        flags,
-        &corpus,
-        evaluator.test.as_ref(),
-        ngram.is_some(),
-        device,
-    );
+    let evaluator = Evaluator::new(flags, &corpus, test.as_ref(), model);
+    let mut table = Table::new(flags, &corpus, test.as_ref(), ngram.is_some(), device);
     let interrupt = Interrupt::watch()?;
     for (index, entry) in entries.iter().enumerate() {
         stderr_line!("{} ({} of {})", entry.name, index + 1, entries.len());

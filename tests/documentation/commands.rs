@@ -42,6 +42,8 @@ const SHORTENED: &[(&str, &str)] = &[
         "--preset awd-lstm-finetune --batch 4 --epochs 1 --out",
     ),
     ("--tokens 50000000", "--tokens 20000"),
+    ("--models seed,ptb-small --minutes 5", "--models seed --minutes 0.01"),
+    ("--minutes 1 ", "--minutes 0.01 "),
 ];
 
 /// The commands of a page in its order.
@@ -127,6 +129,9 @@ fn workbench_with_texts() -> Workbench {
     workbench.write("lists.txt", list);
     let srilm = "-10.5 -3.2 3 the boy runs\n-11 -3 3 the boy run\n";
     workbench.write("lists.srilm", srilm);
+    let recipes = "[gru]\ncell = \"gru\"\nhidden = 9\n[context]\ncell = \"feedforward\"\ncontext = \
+                   4\nembedding = 5\nhidden = 9\n";
+    workbench.write("recipes.toml", recipes);
     workbench.write("mine.toml", "hidden = 20\nlr = 0.2\nepochs = 2\n");
 
     let train = "train --train text.txt --device cpu --hidden 8 --epochs 1 --batch 4 --bptt 5";

@@ -3,14 +3,14 @@
 //!
 //! In: the directory of a model. Out: a [`Row`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::table::{Kind, Row};
 use super::{CompareFlags, NGRAM_ROW, Ngram};
 use crate::checkpoint::{Checkpoint, CheckpointFiles};
 use crate::cli::train::SharedCorpus;
 use crate::cli::{model, sentence_tags};
-use crate::corpus::{TextReport, Tokens, Vocabulary, read_tokens};
+use crate::corpus::{Tokens, Vocabulary, read_tokens};
 use crate::device::Device;
 use crate::error::Result;
 use crate::evaluate::Evaluation;
@@ -24,7 +24,7 @@ use crate::ngram::NgramModel;
 pub(super) struct Evaluator<'a> {
     flags: &'a CompareFlags,
     shared: &'a SharedCorpus,
-    pub(super) test: Option<(Tokens, TextReport)>,
+    test: Option<&'a Tokens>,
     ngram: Option<&'a NgramModel>,
 }
 
@@ -42,25 +42,31 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Reads the test text in the shared vocabulary.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read_test(flags: &CompareFlags, shared: &SharedCorpus) -> Result<Option<Tokens>> {
+    let vocabulary = &shared.corpus.vocabulary;
+    let read = |path: &PathBuf| sentence_tags::read_text(path, shared.unit, vocabulary);
+    let test = flags.test.as_ref().map(read).transpose()?;
+    Ok(test.map(|(tokens, _)| tokens))
+}
+
 impl<'a> Evaluator<'a> {
-    /// Reads the test text.
-    ///
-    /// # Errors
-    /// If it cannot be read.
+    /// The texts, each in the shared vocabulary.
     pub(super) fn new(
         flags: &'a CompareFlags,
         shared: &'a SharedCorpus,
+        test: Option<&'a Tokens>,
         ngram: Option<&'a NgramModel>,
-    ) -> Result<Self> {
-        let vocabulary = &shared.corpus.vocabulary;
-        let read =
-            |path: &std::path::PathBuf| sentence_tags::read_text(path, shared.unit, vocabulary);
-        Ok(Self {
+    ) -> Self {
+        Self {
             flags,
             shared,
-            test: flags.test.as_ref().map(read).transpose()?,
+            test,
             ngram,
-        })
+        }
     }
 
     /// Evaluates the model in a directory.
@@ -104,7 +110,7 @@ impl<'a> Evaluator<'a> {
         if checkpoint.vocabulary == shared.vocabulary && unit == self.shared.unit {
             let texts = Texts {
                 valid: &shared.valid,
-                test: self.test.as_ref().map(|(tokens, _)| tokens),
+                test: self.test,
                 vocabulary: &shared.vocabulary,
             };
             return self.measure_on(checkpoint, &texts, self.ngram, row);
@@ -193,10 +199,7 @@ impl<'a> Evaluator<'a> {
             vocab_size: Some(corpus.vocabulary.len()),
             seconds: Some(ngram.seconds),
             valid: Some(evaluate(&corpus.valid)?),
-            test: match &self.test {
-                Some((tokens, _)) => Some(evaluate(tokens)?),
-                None => None,
-            },
+            test: self.test.map(&mut evaluate).transpose()?,
             notes: vec!["its parameters are n-grams".to_owned()],
             ..Row::new(NGRAM_ROW, Kind::Ngram)
         })

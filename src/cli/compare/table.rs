@@ -8,7 +8,7 @@ use super::{CompareFlags, SharedCorpus};
 use crate::cli::message::message;
 use crate::cli::output::Output;
 use crate::cli::perplexity::perplexity;
-use crate::corpus::{TextReport, Tokens};
+use crate::corpus::Tokens;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 
@@ -89,7 +89,7 @@ impl Row {
         self.error.is_some()
     }
 
-    /// The cells of the row, and whether there are figures of a test text.
+    /// The cells of the row in these columns.
     fn cells(&self, columns: &Columns) -> Vec<String> {
         let number = |value: Option<usize>| value.map(|value| value.to_string());
         let decimals = |value: Option<f64>, count: usize| value.map(|x| format!("{x:.count$}"));
@@ -192,12 +192,12 @@ impl Table {
     pub(super) fn new(
         flags: &CompareFlags,
         shared: &SharedCorpus,
-        test: Option<&(Tokens, TextReport)>,
+        test: Option<&Tokens>,
         has_ngram: bool,
         device: String,
     ) -> Self {
         let corpus = &shared.corpus;
-        let test = test.map(|(tokens, _)| Text::new(flags.test.as_deref(), tokens));
+        let test = test.map(|tokens| Text::new(flags.test.as_deref(), tokens));
         Self {
             text: flags.text.clone(),
             train_tokens: corpus.train.known(),
