@@ -1,8 +1,8 @@
 //! `elman compare`: trains several models on one text, each within a budget of time, evaluates them
 //! and an n-gram model, and prints one table.
 //!
-//! In: [`CompareFlags`]. Out: the models' directories, the table on standard output. `entries` finds
-//! what is compared, `evaluation` measures one row, `table` prints.
+//! In: [`CompareFlags`]. Out: the models' directories, and the table on standard output. `entries`
+//! finds what is compared, `evaluation` measures one row, `table` prints.
 
 mod entries;
 mod evaluation;

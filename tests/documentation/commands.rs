@@ -42,7 +42,10 @@ const SHORTENED: &[(&str, &str)] = &[
         "--preset awd-lstm-finetune --batch 4 --epochs 1 --out",
     ),
     ("--tokens 50000000", "--tokens 20000"),
-    ("--models seed,ptb-small --minutes 5", "--models seed --minutes 0.01"),
+    (
+        "--models seed,ptb-small --minutes 5",
+        "--models seed --minutes 0.01",
+    ),
     ("--minutes 1 ", "--minutes 0.01 "),
 ];
 
