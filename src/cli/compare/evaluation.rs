@@ -17,7 +17,7 @@ use crate::evaluate::Evaluation;
 use crate::mixture::{
     self, Component, NetworkComponent, NetworkOptions, NgramComponent, NgramReader, Weights,
 };
-use crate::model::{Model, parameter_specs};
+use crate::model::{Model, ParameterSpec, parameter_specs};
 use crate::ngram::NgramModel;
 
 /// The texts that all models read, and the n-gram model that they are mixed with.
@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
         let specs = parameter_specs(config);
         let mut row = Row {
             directory: Some(directory.to_owned()),
-            parameters: Some(specs.iter().map(|spec| spec.len()).sum()),
+            parameters: Some(specs.iter().map(ParameterSpec::len).sum()),
             vocab_size: Some(checkpoint.vocabulary.len()),
             ..Row::new(name, kind)
         };
