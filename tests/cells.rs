@@ -153,7 +153,7 @@ pub fn masks(
             })
             .collect(),
         weights: layers
-            .filter(|_| architecture.feed_forward.is_none())
+            .filter(|_| architecture.has_recurrent_weights())
             .map(|k| {
                 at(sites::weight(k), rates.weights).map(|draw| {
                     draw.elements(architecture.gates_size(k) * architecture.layer_size(k))

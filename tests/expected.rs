@@ -8,6 +8,7 @@ mod losses;
 mod products;
 mod ragged;
 mod recurrence;
+mod sru;
 mod tables;
 mod updates;
 
@@ -20,7 +21,8 @@ use elman::kernels::cases::{
     ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
     GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
     RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase,
-    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SumRowsCase, SumsCase, TransposeCase,
+    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase,
+    TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -75,6 +77,7 @@ const TABLE: &[Downcast] = &[
     downcast::<ScatterAddCase>,
     downcast::<SgdCase>,
     downcast::<SoftmaxCrossEntropyCase>,
+    downcast::<SruCase>,
     downcast::<SumRowsCase>,
     downcast::<SumsCase>,
     downcast::<TransposeCase>,

@@ -49,6 +49,7 @@ mod scale;
 mod scatter_add;
 mod sgd;
 mod softmax_cross_entropy;
+mod sru;
 mod sum_rows;
 mod transpose;
 
@@ -84,6 +85,7 @@ pub use scale::Scale;
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy, exponential_sum};
+pub use sru::{SruBackward, SruForward};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
 
@@ -180,6 +182,10 @@ pub static KERNELS: &[KernelEntry] = &[
             &gru::STEP_BACKWARD,
         ],
         cases: gru::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&sru::FORWARD, &sru::BACKWARD],
+        cases: sru::cases::all,
     },
     KernelEntry {
         shaders: &[&fill::SHADER],

@@ -33,6 +33,16 @@ pub trait Cell: Debug + Send + Sync {
     /// overwrite it.
     fn output_gradient(&self) -> Tensor;
 
+    /// Makes a cell with a highway read the layer's input, `[T*B, H]`, where it reads it itself:
+    /// [`Config::reads_input`].
+    fn read_input(&mut self, _input: Tensor) {}
+
+    /// `[T*B, H]`: the part of the gradient of the input of [`Cell::read_input`] that does not come
+    /// through z, after [`Cell::backward`].
+    fn input_gradient(&self) -> Option<Tensor> {
+        None
+    }
+
     /// The states carried from window to window, `[B, H]` each: one for Elman, two for LSTM.
     fn carried(&self) -> Vec<Tensor>;
 
@@ -57,19 +67,35 @@ pub trait Cell: Debug + Send + Sync {
 /// A layer's recurrent parameters, or their gradients.
 #[derive(Debug, Clone)]
 pub struct RecurrentParameters {
-    /// `[G*H, H]`.
-    pub weight: Tensor,
+    /// `[G*H, H]`, if [`CellKind::has_recurrent_weight`].
+    pub weight: Option<Tensor>,
     /// `[1, G*H]`: the recurrent bias, if there is one and it is not added to z.
     pub bias: Option<Tensor>,
-    /// `[1, H]` each: the parameters of [`CellKind::unit_parameters`], in that order.
+    /// The parameters of [`CellKind::unit_parameters`], in that order, without biases in a network
+    /// that has none: `[1, H]` for each, or several such rows one after the other.
     pub units: Vec<Tensor>,
 }
 
-/// A parameter of a cell with one value per unit, such as a learned leak or a peephole weight.
+impl RecurrentParameters {
+    /// The weight of a cell that has one.
+    ///
+    /// # Panics
+    /// If [`CellKind::has_recurrent_weight`] is false.
+    pub fn recurrent_weight(&self) -> Tensor {
+        self.weight.expect("the cell has a recurrent weight")
+    }
+}
+
+/// A parameter of a cell with one value per unit, such as a learned leak or a peephole weight, or a
+/// few values per unit.
 #[derive(Debug)]
 pub struct UnitParameter {
     /// The part of its name in files: `leak` for `rnn.leak_l0`.
     pub part: &'static str,
+    /// The number of values per unit: first one for every unit, then the next.
+    pub values: usize,
+    /// Whether only networks with biases have it.
+    pub is_bias: bool,
     /// The initializer for a layer of H units.
     pub initializer: fn(usize) -> Initializer,
 }
@@ -84,14 +110,20 @@ pub struct CellKind {
     pub name: &'static str,
     /// A description for help texts.
     pub description: &'static str,
-    /// G.
+    /// G; [`Config::gates`] of some layers is greater.
     pub gates: usize,
     /// Number of carried states.
     pub states: usize,
     /// Whether the configuration's activation function applies; other cells have fixed functions.
     pub has_activation: bool,
-    /// The index of the gate that decides what is kept, if there is one.
+    /// The index of the gate that decides what is kept in the layer's first bias, if there is one.
     pub forget_gate: Option<usize>,
+    /// Whether layers have PyTorch's recurrent weight and its two biases. Otherwise biases are
+    /// among the unit parameters.
+    pub has_recurrent_weight: bool,
+    /// Whether the output mixes the state with the layer's input. Where this has not H values or is
+    /// one-hot, z has another gate in its place.
+    pub has_highway: bool,
     /// Whether the recurrent bias is added to z, as the input's is. Otherwise the cell uses it.
     pub adds_recurrent_bias: bool,
     /// Whether layers have biases by default.
@@ -100,6 +132,9 @@ pub struct CellKind {
     pub initial_state: f32,
     /// The initializer of a weight matrix of a layer of H units.
     pub initializer: fn(usize) -> Initializer,
+    /// The initializer of the input weight of a layer of H units with so many inputs, if it is
+    /// another one.
+    pub input_initializer: Option<fn(inputs: usize, size: usize) -> Initializer>,
     /// Parameters beside the weights and biases, with one value per unit.
     pub unit_parameters: &'static [UnitParameter],
     /// Allocates the cell of a layer; none for a network that is not recurrent: a layer that reads

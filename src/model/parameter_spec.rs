@@ -33,6 +33,13 @@ pub enum Initializer {
     ThreeUniform,
     /// Uniform between -1/√n and 1/√n; with n = H, PyTorch's recurrent layers.
     Uniform(usize),
+    /// Uniform with the variance 1/n; half of it for elements in a range.
+    UniformVariance {
+        /// n.
+        n: usize,
+        /// The start and the end of the range, in the order of files.
+        halved: [usize; 2],
+    },
     /// Zeros.
     Zero,
 }

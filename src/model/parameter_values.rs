@@ -30,6 +30,13 @@ impl ParameterValues {
                 Initializer::Uniform(size) => (0..spec.len())
                     .map(|_| uniform(1.0 / (size as f32).sqrt()))
                     .collect(),
+                Initializer::UniformVariance { n, halved } => (0..spec.len())
+                    .map(|index| {
+                        let is_halved = (halved[0]..halved[1]).contains(&index);
+                        let terms = if is_halved { 2 * n } else { n };
+                        uniform((3.0 / terms as f32).sqrt())
+                    })
+                    .collect(),
                 Initializer::Zero => vec![0.0; spec.len()],
             })
             .collect()

@@ -17,6 +17,8 @@
 //!         c(t) = f c(t-1) + i g
 //!         h(t) = o tanh(c(t))
 //! ```
+//!
+//! The simple recurrent unit: see [`sru`](super::sru).
 
 use super::kernels::Activation;
 
@@ -29,31 +31,40 @@ pub enum Cell {
     Gru,
     /// The long short-term memory without peepholes: gates i, f, g, o, the states h and c.
     Lstm,
+    /// The simple recurrent unit: gates u, f and r, one state c.
+    Sru,
 }
 
 impl Cell {
     /// Every cell, with its name in files and flags.
-    pub const TABLE: [(&'static str, Self); 3] = [
+    pub const TABLE: [(&'static str, Self); 4] = [
         ("elman", Self::Elman),
         ("gru", Self::Gru),
         ("lstm", Self::Lstm),
+        ("sru", Self::Sru),
     ];
 
     /// G.
     pub fn gates(self) -> usize {
         match self {
             Self::Elman => 1,
-            Self::Gru => 3,
+            Self::Gru | Self::Sru => 3,
             Self::Lstm => 4,
         }
     }
 
-    /// The values that a unit carries from step to step: h, and c after it for the LSTM.
+    /// The values that a unit carries from step to step: h, and c after it for the LSTM; c for the
+    /// simple recurrent unit.
     pub fn states(self) -> usize {
         match self {
-            Self::Elman | Self::Gru => 1,
+            Self::Elman | Self::Gru | Self::Sru => 1,
             Self::Lstm => 2,
         }
+    }
+
+    /// Whether there is a weight from the states of all units.
+    pub fn has_recurrent_weight(self) -> bool {
+        self != Self::Sru
     }
 }
 
@@ -95,6 +106,7 @@ impl Layer {
                     let (p, q) = self.gates(arguments, unit);
                     [states[0][unit], states[1][unit]] = lstm(p, q, previous[1][unit]);
                 }
+                Cell::Sru => unreachable!("it reads more than the arguments"),
             }
         }
         states
@@ -142,6 +154,7 @@ impl Layer {
                     self.set_gates(&mut back, unit, argument, argument);
                     to_previous[1][unit] = c;
                 }
+                Cell::Sru => unreachable!("it reads more than the arguments"),
             }
         }
         (back, to_previous)

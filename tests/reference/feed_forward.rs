@@ -104,7 +104,8 @@ impl Network {
                     from_input: Vec::new(),
                     from_state: Vec::new(),
                 },
-                states: vec![hidden],
+                states: Vec::new(),
+                output: hidden,
             };
             steps.push(self.read_out(window, t, vec![layer], output, &mut log_probabilities));
         }
@@ -155,7 +156,7 @@ impl Network {
         let layer = &step.layers[0];
         multiply_step(&mut from_above, window.masks.output(0), t);
         let (mut to_hidden, skipped) = apart(&from_above, a.layer_size(0), window.batch);
-        for (d, &h) in to_hidden.iter_mut().zip(&layer.states[0]) {
+        for (d, &h) in to_hidden.iter_mut().zip(&layer.output) {
             *d *= Activation::Tanh.derivative(h);
         }
         let weight = self.parameter("hidden.weight");

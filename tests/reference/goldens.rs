@@ -168,7 +168,8 @@ pub fn check_cases() {
         any(&|a| a.embedding_size == 0 && !a.bias),
         "no case of one-hot input without biases"
     );
-    for (name, cell) in Cell::TABLE {
+    // PyTorch has no simple recurrent unit.
+    for (name, cell) in Cell::TABLE.into_iter().filter(|row| row.1 != Cell::Sru) {
         for layers in [1, 2] {
             assert!(
                 any(&|a| a.cell == cell && a.num_layers() == layers && a.bias),

@@ -61,7 +61,7 @@ impl Masks {
                 .map(|k| mask(rows * architecture.layer_output_size(k)))
                 .collect(),
             weights: layers
-                .filter(|_| architecture.feed_forward.is_none())
+                .filter(|_| architecture.has_recurrent_weights())
                 .map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k)))
                 .collect(),
         }

@@ -26,3 +26,4 @@ pub mod passes;
 pub mod penalties;
 pub mod properties;
 pub mod sampled;
+pub mod sru;

@@ -128,7 +128,13 @@ impl Architecture {
 
     /// G*H_k.
     pub fn gates_size(&self, k: usize) -> usize {
-        self.cell.gates() * self.layer_size(k)
+        let highway = usize::from(self.cell == Cell::Sru && !self.highway_reads_input(k));
+        (self.cell.gates() + highway) * self.layer_size(k)
+    }
+
+    /// Whether layers have a weight from the states of all units.
+    pub fn has_recurrent_weights(&self) -> bool {
+        self.feed_forward.is_none() && self.cell.has_recurrent_weight()
     }
 
     /// The units of layer k.
@@ -213,6 +219,12 @@ impl Architecture {
                 format!("rnn.weight_ih_l{k}"),
                 vec![rows, self.input_size(k)],
             ));
+            if self.cell == Cell::Sru {
+                let values = vec![2 * self.layer_size(k)];
+                shapes.push((format!("rnn.weight_c_l{k}"), values.clone()));
+                shapes.extend(self.bias.then(|| (format!("rnn.bias_l{k}"), values)));
+                continue;
+            }
             shapes.push((
                 format!("rnn.weight_hh_l{k}"),
                 vec![rows, self.layer_size(k)],

@@ -1,7 +1,7 @@
 //! Forward over a window and back through time (Werbos 1990), as the equations of
 //! [`network`](super::network) say it.
 
-use super::cells::Arguments;
+use super::cells::{Arguments, Cell};
 use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
 use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
 use super::network::{Named, Network, Outcome, Window};
@@ -17,8 +17,11 @@ pub struct LayerStep {
     pub previous: Vec<Vec<f64>>,
     /// The arguments of the gates.
     pub arguments: Arguments,
-    /// The states of step t, `[B, H_k]` each: h_k(t), and c_k(t) of an LSTM.
+    /// The states of step t, `[B, H_k]` each: h_k(t), and c_k(t) of an LSTM; c_k(t) of simple
+    /// recurrent units.
     pub states: Vec<Vec<f64>>,
+    /// h_k(t).
+    pub output: Vec<f64>,
 }
 
 /// The inputs and outputs of a network at one step.
@@ -87,23 +90,33 @@ impl Network {
                         weight_ih,
                         self.bias(&format!("rnn.bias_ih_l{k}")),
                     ),
-                    from_state: linear(
-                        &previous[0],
-                        a.layer_size(k),
-                        &recurrent[k],
-                        self.bias(&format!("rnn.bias_hh_l{k}")),
-                    ),
+                    from_state: match &recurrent[k] {
+                        None => Vec::new(),
+                        Some(weight) => linear(
+                            &previous[0],
+                            a.layer_size(k),
+                            weight,
+                            self.bias(&format!("rnn.bias_hh_l{k}")),
+                        ),
+                    },
                 };
-                let states = a.layer(k).forward(&arguments, &previous);
-                let mut output = states[0].clone();
-                multiply_step(&mut output, window.masks.output(k), t);
+                let (output, states) = if a.cell == Cell::Sru {
+                    let [h, c] = self.sru_forward(k, &arguments.from_input, &input, &previous[0]);
+                    (h, vec![c])
+                } else {
+                    let states = a.layer(k).forward(&arguments, &previous);
+                    (states[0].clone(), states)
+                };
+                let mut masked = output.clone();
+                multiply_step(&mut masked, window.masks.output(k), t);
                 layers.push(LayerStep {
                     input,
                     previous,
                     arguments,
                     states,
+                    output,
                 });
-                input = output;
+                input = masked;
             }
             steps.push(self.read_out(window, t, layers, input, &mut log_probabilities));
         }
@@ -191,35 +204,31 @@ impl Network {
             let mut from_above = self.output_backward(window, t, step, scale, &mut gradients);
             for (k, layer) in step.layers.iter().enumerate().rev() {
                 multiply_step(&mut from_above, window.masks.output(k), t);
-                let reached = &mut from_future[k * kept..][..kept];
-                add(&mut reached[0], &from_above);
                 if k + 1 == a.num_layers() {
                     let mut to_states = penalties::gradient(window, &steps, t);
                     to_states.iter_mut().for_each(|d| *d *= scale);
-                    add(&mut reached[0], &to_states);
+                    add(&mut from_above, &to_states);
                 }
-                let (arguments, mut to_past) =
-                    a.layer(k)
-                        .backward(&layer.arguments, &layer.previous, reached);
-
-                let mut state_part = linear_backward(
-                    &arguments.from_state,
-                    &layer.previous[0],
-                    a.layer_size(k),
-                    &recurrent[k],
-                );
-                multiply(&mut state_part.weight, window.masks.weight(k));
-                add_to(
-                    &mut gradients,
-                    &format!("rnn.weight_hh_l{k}"),
-                    &state_part.weight,
-                );
-                self.add_bias_gradient(
-                    &mut gradients,
-                    &format!("rnn.bias_hh_l{k}"),
-                    &arguments.from_state,
-                );
-                add(&mut to_past[0], &state_part.input);
+                let reached = &mut from_future[k * kept..][..kept];
+                let (from_input, mut to_past, to_input) = match &recurrent[k] {
+                    None => {
+                        let to_states = [&from_above[..], &reached[0]];
+                        let back = self.sru_backward(k, layer, to_states, &mut gradients);
+                        (back.from_input, vec![back.previous], Some(back.input))
+                    }
+                    Some(weight) => {
+                        add(&mut reached[0], &from_above);
+                        let (from_input, to_past) = self.recurrent_backward(
+                            window,
+                            k,
+                            layer,
+                            weight,
+                            reached,
+                            &mut gradients,
+                        );
+                        (from_input, to_past, None)
+                    }
+                };
                 for state in &mut to_past {
                     for b in (0..window.batch).filter(|&b| window.reset_state(t, b).is_some()) {
                         state[b * a.layer_size(k)..][..a.layer_size(k)].fill(0.0);
@@ -228,18 +237,17 @@ impl Network {
                 reached.clone_from_slice(&to_past);
 
                 let weight_ih = format!("rnn.weight_ih_l{k}");
-                let input_part = linear_backward(
-                    &arguments.from_input,
+                let mut input_part = linear_backward(
+                    &from_input,
                     &layer.input,
                     a.input_size(k),
                     self.parameter(&weight_ih),
                 );
                 add_to(&mut gradients, &weight_ih, &input_part.weight);
-                self.add_bias_gradient(
-                    &mut gradients,
-                    &format!("rnn.bias_ih_l{k}"),
-                    &arguments.from_input,
-                );
+                self.add_bias_gradient(&mut gradients, &format!("rnn.bias_ih_l{k}"), &from_input);
+                if let Some(to_input) = to_input {
+                    add(&mut input_part.input, &to_input);
+                }
                 from_above = input_part.input;
             }
             self.embed_backward(window, t, from_above, &mut gradients);
@@ -260,6 +268,42 @@ impl Network {
             gradients,
             initial_state_gradients: from_future,
         }
+    }
+
+    /// Back through a step of layer k with a recurrent weight, from the gradients of its states: the
+    /// gradients of the gates' arguments from the input, and of the states before the step.
+    fn recurrent_backward(
+        &self,
+        window: &Window,
+        k: usize,
+        layer: &LayerStep,
+        weight: &[f64],
+        reached: &[Vec<f64>],
+        gradients: &mut Named,
+    ) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let a = &self.architecture;
+        let (arguments, mut to_past) =
+            a.layer(k)
+                .backward(&layer.arguments, &layer.previous, reached);
+        let mut state_part = linear_backward(
+            &arguments.from_state,
+            &layer.previous[0],
+            a.layer_size(k),
+            weight,
+        );
+        multiply(&mut state_part.weight, window.masks.weight(k));
+        add_to(
+            gradients,
+            &format!("rnn.weight_hh_l{k}"),
+            &state_part.weight,
+        );
+        self.add_bias_gradient(
+            gradients,
+            &format!("rnn.bias_hh_l{k}"),
+            &arguments.from_state,
+        );
+        add(&mut to_past[0], &state_part.input);
+        (arguments.from_input, to_past)
     }
 
     /// A gradient of 0 for every parameter.
@@ -392,11 +436,14 @@ impl Network {
         }
     }
 
-    /// W_hh of layer k with the window's mask.
-    fn recurrent_weight(&self, window: &Window, k: usize) -> Vec<f64> {
+    /// W_hh of layer k with the window's mask, if the cell has one.
+    fn recurrent_weight(&self, window: &Window, k: usize) -> Option<Vec<f64>> {
+        if !self.architecture.cell.has_recurrent_weight() {
+            return None;
+        }
         let mut weight = self.parameter(&format!("rnn.weight_hh_l{k}")).to_vec();
         multiply(&mut weight, window.masks.weight(k));
-        weight
+        Some(weight)
     }
 
     /// The parameter called `name`.

@@ -61,7 +61,7 @@ fn mask(masks: &Masks, layer: usize, t: usize, elements: usize, i: usize) -> f64
 
 /// h(t) of the last layer.
 fn states(steps: &[Step], t: usize) -> &[f64] {
-    &steps[t].layers.last().expect("a layer").states[0]
+    &steps[t].layers.last().expect("a layer").output
 }
 
 /// The penalty of a window.

@@ -143,6 +143,14 @@ impl GatedCase {
         )
     }
 
+    /// Where streams are reset, for a kernel that does not keep the previous states.
+    pub(in crate::kernels) fn reset_without_previous(
+        &self,
+        harness: &mut Harness<'_>,
+    ) -> Result<Reset> {
+        reset(harness, self.reset, false, [self.rows(), self.hidden_size])
+    }
+
     /// The difference between two devices. An error of a gate reaches the state, and the next
     /// gates, in full. Weights shrink with the square root of H, so that products of a row and a
     /// state stay as large as their terms.

@@ -67,7 +67,7 @@ impl Cell for ElmanCell {
                 states: [states.carried()],
                 advance: window.advance,
             },
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             weight_t: states.weight_t,
             reset: states.reset(window),
             schedule: states.schedule,
@@ -87,7 +87,7 @@ impl Cell for ElmanCell {
         device.run(&RecurrenceBackward {
             activation: self.activation,
             states: states.slots(window),
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             gradient,
             initial_gradient: states.carry_gradient,
             reset: states.reset(window),
@@ -97,7 +97,7 @@ impl Cell for ElmanCell {
         device.run(&weight_gradient(
             gradient,
             states.previous(window),
-            gradients.weight,
+            gradients.recurrent_weight(),
             precision,
         ));
     }

@@ -74,7 +74,7 @@ impl Cell for GruCell {
                 states: [states.carried()],
                 advance: window.advance,
             },
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             weight_t: states.weight_t,
             bias: parameters.bias,
             reset: states.reset(window),
@@ -97,7 +97,7 @@ impl Cell for GruCell {
             gates: self.gates.slice_rows(0..rows),
             recurrent: recurrent_gradient,
             states: states.slots(window),
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             gradient: states.output_gradient().slice_rows(0..rows),
             initial_gradient: states.carry_gradient,
             reset: states.reset(window),
@@ -107,7 +107,7 @@ impl Cell for GruCell {
         device.run(&weight_gradient(
             recurrent_gradient,
             states.previous(window),
-            gradients.weight,
+            gradients.recurrent_weight(),
             precision,
         ));
         if let Some(output) = gradients.bias {

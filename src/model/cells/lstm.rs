@@ -78,7 +78,7 @@ impl Cell for LstmCell {
                 states: self.carried_states(),
                 advance: window.advance,
             },
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             weight_t: states.weight_t,
             reset: states.reset(window),
             schedule: states.schedule,
@@ -99,7 +99,7 @@ impl Cell for LstmCell {
         device.run(&LstmBackward {
             gates,
             cells: states.window_slots(self.cells, window),
-            weight: parameters.weight,
+            weight: parameters.recurrent_weight(),
             gradient: states.output_gradient().slice_rows(0..rows),
             initial_gradient: states.carry_gradient,
             reset: states.reset(window),
@@ -109,7 +109,7 @@ impl Cell for LstmCell {
         device.run(&weight_gradient(
             gates,
             states.previous(window),
-            gradients.weight,
+            gradients.recurrent_weight(),
             precision,
         ));
     }

@@ -9,14 +9,16 @@
 mod elman;
 mod gru;
 mod lstm;
+mod sru;
 mod states;
 
-use super::cell::CellKind;
+use super::cell::{CellKind, UnitParameter};
 use super::config::Config;
 use super::parameter_spec::Initializer;
 use elman::ElmanCell;
 use gru::GruCell;
 use lstm::LstmCell;
+use sru::SruCell;
 
 /// All cells.
 pub static CELLS: &[CellKind] = &[
@@ -27,10 +29,13 @@ pub static CELLS: &[CellKind] = &[
         states: 1,
         has_activation: true,
         forget_gate: None,
+        has_recurrent_weight: true,
+        has_highway: false,
         adds_recurrent_bias: true,
         bias: false,
         initial_state: 0.1,
         initializer: |_| Initializer::ThreeUniform,
+        input_initializer: None,
         unit_parameters: &[],
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
@@ -44,10 +49,13 @@ pub static CELLS: &[CellKind] = &[
         states: 0,
         has_activation: false,
         forget_gate: None,
+        has_recurrent_weight: false,
+        has_highway: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
+        input_initializer: None,
         unit_parameters: &[],
         new: None,
     },
@@ -59,10 +67,13 @@ pub static CELLS: &[CellKind] = &[
         states: 1,
         has_activation: false,
         forget_gate: Some(1),
+        has_recurrent_weight: true,
+        has_highway: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
+        input_initializer: None,
         unit_parameters: &[],
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
@@ -76,13 +87,56 @@ pub static CELLS: &[CellKind] = &[
         states: 2,
         has_activation: false,
         forget_gate: Some(1),
+        has_recurrent_weight: true,
+        has_highway: false,
         adds_recurrent_bias: true,
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
+        input_initializer: None,
         unit_parameters: &[],
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
+        }),
+    },
+    CellKind {
+        name: "sru",
+        description: "no product of states, so that a window is one dispatch: gates read a unit's \
+            own memory, and a highway the input (Lei 2018)",
+        gates: 3,
+        states: 1,
+        has_activation: false,
+        forget_gate: Some(0),
+        has_recurrent_weight: false,
+        has_highway: true,
+        adds_recurrent_bias: false,
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        // The products of the gates f and r are terms of a sum of two.
+        input_initializer: Some(|inputs, size| Initializer::UniformVariance {
+            n: inputs,
+            halved: [size * inputs, 3 * size * inputs],
+        }),
+        unit_parameters: &[
+            UnitParameter {
+                part: "weight_c",
+                values: 2,
+                is_bias: false,
+                initializer: |size| Initializer::UniformVariance {
+                    n: 1,
+                    halved: [0, 2 * size],
+                },
+            },
+            UnitParameter {
+                part: "bias",
+                values: 2,
+                is_bias: true,
+                initializer: |_| Initializer::Zero,
+            },
+        ],
+        new: Some(|device, config, layer, capacity| {
+            Ok(Box::new(SruCell::new(device, config, layer, capacity)?))
         }),
     },
 ];

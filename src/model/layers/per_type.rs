@@ -43,6 +43,7 @@ impl PerTypeInput {
             .dropout
             .rate(DropoutPlacement::Input, config.num_layers);
         config.embedding_size > 0
+            && !config.reads_input(0)
             && capacity.training
             && rate == 0.0
             && capacity.rows() / TOKENS_PER_TYPE >= config.vocab_size

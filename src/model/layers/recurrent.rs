@@ -2,8 +2,8 @@
 //! states.
 
 use crate::error::Result;
-use crate::kernels::{AddBias, Dropout as ApplyDropout, Gradient, SumRows};
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::kernels::{Add, AddBias, Dropout as ApplyDropout, Gradient, SumRows};
+use crate::model::cell::{Cell, RecurrentParameters, UnitParameter};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
@@ -20,6 +20,8 @@ pub(in crate::model) struct Recurrent {
     ids: RecurrentIds,
     /// None where the layer below writes `W x` itself.
     input: Option<Activations>,
+    /// Whether the cell reads the input beside z.
+    reads_input: bool,
     masked_weight: Option<MaskedWeight>,
     cell: Box<dyn Cell>,
 }
@@ -28,7 +30,7 @@ pub(in crate::model) struct Recurrent {
 #[derive(Debug, Clone)]
 struct RecurrentIds {
     weight_ih: ParameterId,
-    weight_hh: ParameterId,
+    weight_hh: Option<ParameterId>,
     bias_ih: Option<ParameterId>,
     /// The recurrent bias, if it is added to z.
     added_bias_hh: Option<ParameterId>,
@@ -41,7 +43,7 @@ impl RecurrentIds {
     /// The recurrent parameters, or their gradients.
     fn recurrent(&self, tensor: impl Fn(ParameterId) -> Tensor) -> RecurrentParameters {
         RecurrentParameters {
-            weight: tensor(self.weight_hh),
+            weight: self.weight_hh.map(&tensor),
             bias: self.bias_hh.map(&tensor),
             units: self.units.iter().map(|&id| tensor(id)).collect(),
         }
@@ -60,8 +62,12 @@ impl Recurrent {
     pub(in crate::model) fn parameter_specs(config: &Config, layer: usize) -> Vec<ParameterSpec> {
         let kind = cell_kind(config);
         let size = config.layer_size(layer);
-        let rows = kind.gates * size;
+        let rows = config.gates(layer) * size;
+        let inputs = config.input_size(layer);
         let initializer = (kind.initializer)(size);
+        let input_initializer = kind
+            .input_initializer
+            .map_or(initializer, |initializer| initializer(inputs, size));
         let weight = |part, columns| {
             ParameterSpec::weight(
                 recurrent_parameter_name(part, layer),
@@ -71,21 +77,22 @@ impl Recurrent {
             )
         };
         let is_one_hot = layer == 0 && config.embedding_size == 0;
-        let mut specs = vec![
-            ParameterSpec {
-                layout: if is_one_hot {
-                    MemoryLayout::Transposed
-                } else {
-                    MemoryLayout::Plain
-                },
-                ..weight("weight_ih", config.input_size(layer))
+        let mut specs = vec![ParameterSpec {
+            layout: if is_one_hot {
+                MemoryLayout::Transposed
+            } else {
+                MemoryLayout::Plain
             },
-            ParameterSpec {
+            initializer: input_initializer,
+            ..weight("weight_ih", inputs)
+        }];
+        if kind.has_recurrent_weight {
+            specs.push(ParameterSpec {
                 may_be_sharded: false,
                 ..weight("weight_hh", size)
-            },
-        ];
-        if config.bias {
+            });
+        }
+        if config.bias && kind.has_recurrent_weight {
             for part in ["bias_ih", "bias_hh"] {
                 specs.push(ParameterSpec::bias(
                     recurrent_parameter_name(part, layer),
@@ -93,10 +100,11 @@ impl Recurrent {
                 ));
             }
         }
-        for unit in kind.unit_parameters {
+        for unit in unit_parameters(config) {
+            let name = recurrent_parameter_name(unit.part, layer);
             specs.push(ParameterSpec {
                 initializer: (unit.initializer)(size),
-                ..ParameterSpec::bias(recurrent_parameter_name(unit.part, layer), size)
+                ..ParameterSpec::bias(name, unit.values * size)
             });
         }
         specs
@@ -108,27 +116,26 @@ impl Recurrent {
         let kind = cell_kind(config);
         let new = kind.new.expect("a recurrent layer has a cell");
         let id = |part| context.id(&recurrent_parameter_name(part, layer));
-        let bias_id = |part, exists: bool| exists.then(|| id(part));
+        let id_if = |part, exists: bool| exists.then(|| id(part));
+        let has_weight = kind.has_recurrent_weight;
+        let bias = config.bias && has_weight;
         let adds_bias_hh = kind.adds_recurrent_bias;
         let ids = RecurrentIds {
             weight_ih: id("weight_ih"),
-            weight_hh: id("weight_hh"),
-            bias_ih: bias_id("bias_ih", config.bias),
-            added_bias_hh: bias_id("bias_hh", config.bias && adds_bias_hh),
-            bias_hh: bias_id("bias_hh", config.bias && !adds_bias_hh),
-            units: kind
-                .unit_parameters
-                .iter()
-                .map(|unit| id(unit.part))
-                .collect(),
+            weight_hh: id_if("weight_hh", has_weight),
+            bias_ih: id_if("bias_ih", bias),
+            added_bias_hh: id_if("bias_hh", bias && adds_bias_hh),
+            bias_hh: id_if("bias_hh", bias && !adds_bias_hh),
+            units: unit_parameters(config).map(|unit| id(unit.part)).collect(),
         };
         let placement = DropoutPlacement::Weights(layer);
         let mask = DropoutMask::new(context.capacity, placement, config.num_layers);
+        let mask = mask.filter(|_| has_weight);
         let masked_weight = match mask {
             None => None,
             Some(mask) => {
                 let size = config.layer_size(layer);
-                let rows = kind.gates * size;
+                let rows = config.gates(layer) * size;
                 let weight = context
                     .device
                     .tensor("recurrent weight after dropout", rows, size)?;
@@ -138,13 +145,17 @@ impl Recurrent {
         Ok(Self {
             ids,
             input: None,
+            reads_input: config.reads_input(layer),
             masked_weight,
             cell: new(context.device, config, layer, context.capacity)?,
         })
     }
 
     /// The layer with an input, of which it computes `W x`.
-    pub(in crate::model) fn with_input(self, input: Activations) -> Self {
+    pub(in crate::model) fn with_input(mut self, input: Activations) -> Self {
+        if self.reads_input {
+            self.cell.read_input(input.values);
+        }
         Self {
             input: Some(input),
             ..self
@@ -163,6 +174,12 @@ impl Recurrent {
     pub(in crate::model) fn input_weight(&self) -> ParameterId {
         self.ids.weight_ih
     }
+}
+
+/// The parameters of a layer's units beside its weights and PyTorch's biases.
+fn unit_parameters(config: &Config) -> impl Iterator<Item = &'static UnitParameter> {
+    let units = cell_kind(config).unit_parameters.iter();
+    units.filter(|unit| config.bias || !unit.is_bias)
 }
 
 /// PyTorch's name of a layer's parameter.
@@ -199,11 +216,11 @@ impl Layer for Recurrent {
         let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
         if let Some(MaskedWeight { mask, weight }) = &self.masked_weight {
             pass.device.run(&ApplyDropout {
-                input: recurrent.weight,
+                input: recurrent.recurrent_weight(),
                 output: *weight,
                 mask: mask.mask(pass.window),
             });
-            recurrent.weight = *weight;
+            recurrent.weight = Some(*weight);
         }
         self.cell.forward(pass.device, pass.window, recurrent);
     }
@@ -214,7 +231,7 @@ impl Layer for Recurrent {
         let recurrent_gradient = self.ids.recurrent(gradient_of);
         let recurrent_weight_gradient = recurrent_gradient.weight;
         if let Some(MaskedWeight { weight, .. }) = self.masked_weight {
-            recurrent.weight = weight;
+            recurrent.weight = Some(weight);
         }
         self.cell.backward(
             pass.device,
@@ -223,10 +240,11 @@ impl Layer for Recurrent {
             recurrent_gradient,
             pass.precision,
         );
-        if let Some(MaskedWeight { mask, .. }) = &self.masked_weight {
+        let masked = self.masked_weight.as_ref().zip(recurrent_weight_gradient);
+        if let Some((MaskedWeight { mask, .. }, gradient)) = masked {
             pass.device.run(&ApplyDropout {
-                input: recurrent_weight_gradient,
-                output: recurrent_weight_gradient,
+                input: gradient,
+                output: gradient,
                 mask: mask.mask(pass.window),
             });
         }
@@ -252,6 +270,12 @@ impl Layer for Recurrent {
                 input.gradient(pass.rows),
                 pass.precision,
             ));
+            if let Some(part) = self.cell.input_gradient() {
+                pass.device.run(&Add {
+                    input: Gradient::Dense(part.slice_rows(0..pass.rows)),
+                    output: input.gradient(pass.rows),
+                });
+            }
         }
     }
 
