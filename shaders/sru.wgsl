@@ -52,10 +52,9 @@ override HAS_BIAS: bool = false;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
 // forward: [2, H], b_f and b_r, with HAS_BIAS.
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
-// backward: [B, H], the gradient of the cells before the dispatch's first step.
-@group(0) @binding(6) var<storage, read_write> initial_gradient: array<f32>;
-// backward: [2, B, 2, H], the gradients of v_f and v_r, then those of b_f and b_r.
-@group(0) @binding(7) var<storage, read_write> unit_gradients: array<f32>;
+// backward: [B, H], the gradient of the cells before the dispatch's first step; then [2, B, 2, H], the
+// gradients of v_f and v_r, and those of b_f and b_r.
+@group(0) @binding(6) var<storage, read_write> unit_gradients: array<f32>;
 
 // The index of this invocation's unit in [B, H], at least B * H if there is none.
 fn unit_index(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
@@ -123,13 +122,13 @@ fn backward(
     let unit = place % size;
     let forget_weight = weight[arguments.weight_offset + unit];
     let reset_weight = weight[arguments.weight_offset + size + unit];
-    let sums = stream * 2u * size + unit;
+    let sums = slot + stream * 2u * size + unit;
     // The gradients of c(t) from the next step, of v_f and v_r, and of b_f and b_r.
     var to_cell = 0.0;
     var to_weights = vec2<f32>();
     var to_biases = vec2<f32>();
     if arguments.end_step < arguments.time_steps {
-        to_cell = initial_gradient[place];
+        to_cell = unit_gradients[place];
         to_weights = vec2<f32>(unit_gradients[sums], unit_gradients[sums + size]);
         let biases = sums + 2u * slot;
         to_biases = vec2<f32>(unit_gradients[biases], unit_gradients[biases + size]);
@@ -161,7 +160,7 @@ fn backward(
         to_cell = select(to_cell, 0.0, reset);
         cell = stored;
     }
-    initial_gradient[place] = to_cell;
+    unit_gradients[place] = to_cell;
     unit_gradients[sums] = to_weights.x;
     unit_gradients[sums + size] = to_weights.y;
     unit_gradients[sums + 2u * slot] = to_biases.x;

@@ -83,7 +83,7 @@ impl Configuration {
         ]
         .map(|size| size as f64);
         if find_cell(self.cell).is_some_and(|row| !row.has_recurrent_weight && n == 0.0) {
-            // The layers of a benchmark read as many values as they have units, or of a highway.
+            // Every layer has one product, of its input.
             return 6.0 * h * v + 6.0 * g * h * (h * (l - 1.0) + d);
         }
         if n > 0.0 {

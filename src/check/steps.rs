@@ -98,6 +98,9 @@ pub(super) static CASES: &[StepCase] = &[
     case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
     case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
     case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
+    case("sru", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
+    case("sru", [2, 33, 33, 101], [5, 7], Dropout::EachStep, true),
+    case("sru", [3, 64, 0, 67], [7, 5], Dropout::Variational, false),
     case("feedforward", [1, 1, 1, 3], [2, 3], Dropout::Off, false),
     case(
         "feedforward",

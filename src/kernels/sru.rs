@@ -61,10 +61,8 @@ pub struct SruBackward {
     pub input: Option<Tensor>,
     /// As in the forward kernel.
     pub weight: Tensor,
-    /// `[B, H]`, overwritten with the gradient of c(-1).
-    pub initial_gradient: Tensor,
-    /// `[2*B, 2H]`, overwritten with each stream's part of the gradients of v_f and v_r, then of
-    /// those of b_f and b_r.
+    /// `[5*B, H]`, overwritten with the gradient of c(-1), `[B, H]`, then with each stream's part
+    /// of the gradients of v_f and v_r, and of those of b_f and b_r, `[B, 2H]` each.
     pub unit_gradients: Tensor,
     /// As in the forward kernel.
     pub reset: Reset,
@@ -112,7 +110,6 @@ pub(super) static BACKWARD: Shader = Shader {
         ("input", Access::Read),
         ("weight", Access::Read),
         ("tokens", Access::Read),
-        ("initial_gradient", Access::Write),
         ("unit_gradients", Access::Write),
     ],
     ..FORWARD
@@ -225,11 +222,10 @@ impl Kernel for SruBackward {
         let sizes @ [batch, size, time_steps, gates] = sizes(&self.gates, &self.cells);
         let (input, input_offset) = Binding::with_offset(&self.input.unwrap_or(self.weight));
         let (weight, weight_offset) = Binding::with_offset(&self.weight);
-        let [all_gates, cells, gradient, initial_gradient, unit_gradients] = [
+        let [all_gates, cells, gradient, unit_gradients] = [
             &self.gates,
             &self.cells,
             &self.gradient,
-            &self.initial_gradient,
             &self.unit_gradients,
         ]
         .map(Binding::whole);
@@ -244,7 +240,6 @@ impl Kernel for SruBackward {
                     input,
                     weight,
                     self.reset.tokens().0,
-                    initial_gradient,
                     unit_gradients,
                 ],
                 &Arguments {

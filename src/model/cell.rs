@@ -116,7 +116,8 @@ pub struct CellKind {
     pub states: usize,
     /// Whether the configuration's activation function applies; other cells have fixed functions.
     pub has_activation: bool,
-    /// The index of the gate that decides what is kept in the layer's first bias, if there is one.
+    /// The index of the gate that decides what is kept in the input bias, if there is one whose
+    /// initial bias is chosen.
     pub forget_gate: Option<usize>,
     /// Whether layers have PyTorch's recurrent weight and its two biases. Otherwise biases are
     /// among the unit parameters.

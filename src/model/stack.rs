@@ -176,11 +176,7 @@ pub fn set_forget_bias(config: &Config, values: &mut ParameterValues, bias: f32)
     let specs = parameter_specs(config);
     for layer in 0..config.num_layers {
         let size = config.layer_size(layer);
-        let part = match cell_kind(config).has_recurrent_weight {
-            true => "bias_ih",
-            false => "bias",
-        };
-        if let Some(id) = find_parameter(&specs, &recurrent_parameter_name(part, layer)) {
+        if let Some(id) = find_parameter(&specs, &recurrent_parameter_name("bias_ih", layer)) {
             values.of_mut(id)[gate * size..(gate + 1) * size].fill(bias);
         }
     }

@@ -148,8 +148,7 @@ impl Units {
         vec![
             ("gates", gates),
             ("gradient", gradient),
-            ("initial_gradient", to_cells),
-            ("unit_gradients", to_units),
+            ("unit_gradients", [to_cells, to_units].concat()),
         ]
     }
 }

@@ -29,8 +29,8 @@ const CONDITIONS: [ModelCondition; 7] = [
     },
     ModelCondition {
         field: "dropout_weights",
-        holds: |config| !cell_kind(config).is_feed_forward(),
-        rule: "a feed-forward network has no recurrent weights",
+        holds: |config| cell_kind(config).has_recurrent_weight,
+        rule: "this network has no recurrent weights",
         hint: "Use --dropout-input or --dropout-output",
     },
     ModelCondition {
@@ -54,7 +54,7 @@ const CONDITIONS: [ModelCondition; 7] = [
     ModelCondition {
         field: "forget_bias",
         holds: |config| cell_kind(config).forget_gate.is_some(),
-        rule: "this cell has no forget gate",
+        rule: "this cell has no forget gate with a chosen bias",
         hint: "Add --cell lstm or gru, or remove it",
     },
 ];

@@ -107,9 +107,7 @@ impl SruCase {
         let cells = harness.random_input("cells", Whole, [rows + batch, size])?;
         let values = harness.uniform(rows * size, self.window.bound);
         let gradient = harness.in_place("gradient", Whole, [rows, size], values)?;
-        let initial_gradient = harness.output("initial_gradient", Whole, [batch, size])?;
-        let shape = [2 * batch, 2 * size];
-        let unit_gradients = harness.output("unit_gradients", Whole, shape)?;
+        let unit_gradients = harness.output("unit_gradients", Whole, [5 * batch, size])?;
         let input = self.input(harness)?;
         let reset = self.window.reset_without_previous(harness)?;
         harness.run(&SruBackward {
@@ -118,7 +116,6 @@ impl SruCase {
             gradient,
             input,
             weight,
-            initial_gradient,
             unit_gradients,
             reset,
         });

@@ -196,16 +196,15 @@ pub(super) fn backward(kernel: &SruBackward, cpu: &Cpu) {
     let split = UnitSplit::new(cpu, [batch, size, time_steps]);
     let mut gates = cpu.write(&kernel.gates);
     let mut gradient = cpu.write(&kernel.gradient);
-    let mut initial_gradient = cpu.write(&kernel.initial_gradient);
     let mut unit_gradients = cpu.write(&kernel.unit_gradients);
-    initial_gradient.fill(0.0);
     unit_gradients.fill(0.0);
+    let (initial_gradient, unit_gradients) = unit_gradients.split_at_mut(batch * size);
     let tasks = split
         .split(&mut gates, gate_count)
         .into_par_iter()
         .zip(split.split(&mut gradient, 1))
-        .zip(split.split(&mut initial_gradient, 1))
-        .zip(split.split(&mut unit_gradients, 2));
+        .zip(split.split(initial_gradient, 1))
+        .zip(split.split(unit_gradients, 2));
     tasks.enumerate().for_each(
         |(index, (((mut gates, mut gradient), mut to_cells), mut to_units))| {
             let task = split.task(index);

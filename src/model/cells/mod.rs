@@ -106,7 +106,7 @@ pub static CELLS: &[CellKind] = &[
         gates: 3,
         states: 1,
         has_activation: false,
-        forget_gate: Some(0),
+        forget_gate: None,
         has_recurrent_weight: false,
         has_highway: true,
         adds_recurrent_bias: false,

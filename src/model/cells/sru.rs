@@ -27,10 +27,8 @@ pub(super) struct SruCell {
     gradient: Tensor,
     /// `[T*B, H]`: x, if it is not a part of z.
     input: Option<Tensor>,
-    /// `[B, H]`; one element outside of training.
-    carry_gradient: Tensor,
-    /// `[2*B, 2H]`: each stream's part of the gradients of the parameters of units; one element
-    /// outside of training.
+    /// `[5*B, H]`: the gradient of the carried cells, then each stream's part of the gradients of the
+    /// parameters of units; one element outside of training.
     unit_gradients: Tensor,
 }
 
@@ -52,8 +50,7 @@ impl SruCell {
             initial_state: config.initial_state,
             independent: capacity.independent,
             gradient: gradient("gradient of the states", rows, size)?,
-            carry_gradient: gradient("gradient of the carried states", batch, size)?,
-            unit_gradients: gradient("gradients of units", 2 * batch, 2 * size)?,
+            unit_gradients: gradient("gradients of units", 5 * batch, size)?,
             gates: device.tensor("gates", rows, config.gates(layer) * size)?,
             cells: States::slots_for(device, "cells", capacity, size)?,
             output: device.tensor("hidden states", rows, size)?,
@@ -118,7 +115,7 @@ impl Cell for SruCell {
     }
 
     fn carried_gradient(&self) -> Vec<Tensor> {
-        vec![self.carry_gradient]
+        vec![self.unit_gradients.slice_rows(0..self.batch)]
     }
 
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters) {
@@ -153,14 +150,16 @@ impl Cell for SruCell {
             gradient: self.gradient.slice_rows(0..rows),
             input: self.input.map(|input| input.slice_rows(0..rows)),
             weight: parameters.units[0],
-            initial_gradient: self.carry_gradient,
             unit_gradients: self.unit_gradients,
             reset: self.reset(window),
         });
         for (part, &output) in gradients.units.iter().enumerate() {
-            let streams = part * self.batch..(part + 1) * self.batch;
+            let first = self.batch + 2 * part * self.batch;
+            let streams = self
+                .unit_gradients
+                .slice_rows(first..first + 2 * self.batch);
             device.run(&SumRows {
-                values: self.unit_gradients.slice_rows(streams),
+                values: streams.reshape(self.batch, output.columns()),
                 output,
                 copy: None,
                 accumulate: false,
