@@ -52,8 +52,8 @@ override HAS_BIAS: bool = false;
 @group(0) @binding(5) var<storage, read> tokens: array<u32>;
 // forward: [2, H], b_f and b_r, with HAS_BIAS.
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
-// backward: [B, H], the gradient of the cells before the dispatch's first step; then [2, B, 2, H], the
-// gradients of v_f and v_r, and those of b_f and b_r.
+// backward: [B, H], the gradient of the cells before the dispatch's first step; then [2, B, 2, H],
+// the gradients of v_f and v_r, and those of b_f and b_r.
 @group(0) @binding(6) var<storage, read_write> unit_gradients: array<f32>;
 
 // The index of this invocation's unit in [B, H], at least B * H if there is none.

@@ -73,6 +73,7 @@ mod runs;
 mod schedules;
 mod scoring;
 mod shaders;
+mod sru;
 mod standard_streams;
 mod state_resets;
 mod step_subject;

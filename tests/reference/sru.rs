@@ -1,5 +1,5 @@
-//! The simple recurrent unit (Lei 2018), whose gates read nothing but the layer's input x(t) and the
-//! unit's own memory:
+//! The simple recurrent unit (Lei 2018), whose gates read nothing but the layer's input x(t) and
+//! the unit's own memory:
 //!
 //! ```text
 //! [u, p, q] = W_ih x(t)                   v = weight_c, b = bias

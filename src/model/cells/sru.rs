@@ -27,8 +27,8 @@ pub(super) struct SruCell {
     gradient: Tensor,
     /// `[T*B, H]`: x, if it is not a part of z.
     input: Option<Tensor>,
-    /// `[5*B, H]`: the gradient of the carried cells, then each stream's part of the gradients of the
-    /// parameters of units; one element outside of training.
+    /// `[5*B, H]`: the gradient of the carried cells, then each stream's part of the gradients of
+    /// the parameters of units; one element outside of training.
     unit_gradients: Tensor,
 }
 
