@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::find_cell;
 use super::classes::Classes;
 use super::clusters::Clusters;
 use super::noise::Noise;
@@ -124,22 +123,6 @@ impl Config {
             .get(layer)
             .copied()
             .unwrap_or(self.hidden_size)
-    }
-
-    /// G of a layer: that of its cell, and one more where the cell has a highway and cannot read
-    /// the layer's input itself.
-    pub fn gates(&self, layer: usize) -> usize {
-        let Some(kind) = find_cell(&self.cell) else {
-            return 1;
-        };
-        kind.gates + usize::from(kind.has_highway && !self.reads_input(layer))
-    }
-
-    /// Whether the cells of a layer read the layer's input themselves.
-    pub fn reads_input(&self, layer: usize) -> bool {
-        let has_highway = find_cell(&self.cell).is_some_and(|kind| kind.has_highway);
-        let is_one_hot = layer == 0 && self.embedding_size == 0;
-        has_highway && !is_one_hot && self.input_size(layer) == self.layer_size(layer)
     }
 
     /// H of the last layer, and with [`Config::skip_connection`] the size of what the layer reads.

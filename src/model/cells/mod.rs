@@ -153,3 +153,21 @@ pub fn find_cell(name: &str) -> Option<&'static CellKind> {
 pub fn cell_kind(config: &Config) -> &'static CellKind {
     find_cell(&config.cell).expect("a validated configuration names a cell of the table")
 }
+
+impl Config {
+    /// G of a layer: that of its cell, and one more where the cell has a highway and cannot read
+    /// the layer's input itself.
+    pub fn gates(&self, layer: usize) -> usize {
+        let Some(kind) = find_cell(&self.cell) else {
+            return 1;
+        };
+        kind.gates + usize::from(kind.has_highway && !self.reads_input(layer))
+    }
+
+    /// Whether the cells of a layer read the layer's input themselves.
+    pub fn reads_input(&self, layer: usize) -> bool {
+        let has_highway = find_cell(&self.cell).is_some_and(|kind| kind.has_highway);
+        let is_one_hot = layer == 0 && self.embedding_size == 0;
+        has_highway && !is_one_hot && self.input_size(layer) == self.layer_size(layer)
+    }
+}
