@@ -270,8 +270,8 @@ impl Network {
         }
     }
 
-    /// Back through a step of layer k with a recurrent weight, from the gradients of its states: the
-    /// gradients of the gates' arguments from the input, and of the states before the step.
+    /// Back through a step of layer k with a recurrent weight, from the gradients of its states:
+    /// the gradients of the gates' arguments from the input, and of the states before the step.
     fn recurrent_backward(
         &self,
         window: &Window,
