@@ -29,6 +29,7 @@ STREAMS = 32
 EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
 EPOCHS = 40
 # Forget gates that start nearly open keep a memory long enough to learn its use (Gers 2000, Tallec 2018).
+FORGET_BIAS = {"gru": 5, "lstm": 5}
 RECIPE = {
     "--hidden": 64,
     "--embedding": 0,
@@ -37,7 +38,6 @@ RECIPE = {
     "--lr": 0.02,
     "--clip": 1,
     "--schedule": "one-cycle",
-    "--forget-bias": 5,
     "--batch": STREAMS,
     "--seed": 1,
 }
@@ -70,6 +70,8 @@ def train(flags, folder, cell, window):
     command = ["train", "--train", folder / "train.txt", "--valid", folder / "valid.txt", "--out", folder / cell, "--device", flags.device]
     command += ["--cell", cell, "--epochs", flags.epochs, "--bptt", window, "--independent"]
     command += [word for pair in RECIPE.items() for word in pair]
+    if cell in FORGET_BIAS:
+        command += ["--forget-bias", FORGET_BIAS[cell]]
     begin = time.monotonic()
     elman(flags, *command, cell=cell)
     return time.monotonic() - begin

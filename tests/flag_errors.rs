@@ -21,6 +21,15 @@ fn wrong_values_are_explained() {
         ),
         ("train --lr fast", &["--lr fast", "must be a number"]),
         (
+            "train --preset awd-lstm-finetune",
+            &["--preset awd-lstm-finetune", "fine-tunes a model", "--init"],
+        ),
+        (
+            "train --force --device cpu --cell feedforward --embedding 4 --context 1 \
+             --reset-states 0.1",
+            &["--reset-states 0.1", "no states", "--context of 2"],
+        ),
+        (
             "generate --temperature -1",
             &["--temperature -1", "at least 0"],
         ),

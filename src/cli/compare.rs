@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::message::message;
 use super::ngram::kneser_ney;
-use super::output::{Output, check_overwrite};
+use super::output::Output;
 use super::train::interrupt::Interrupt;
 use super::train::{RunEnd, SharedCorpus};
 use super::{DeviceFlags, check_unused, quoted};
@@ -180,7 +180,15 @@ impl CompareFlags {
             let resume = "--resume continues the comparison, ";
             check_unused(&self.directory(entry), self.force, resume)?;
         }
-        check_overwrite(&self.out.join(NGRAM_FILE), self.force)
+        let ngram = self.out.join(NGRAM_FILE);
+        if ngram.is_file() && !self.force {
+            return Err(Error::invalid(
+                ngram.display().to_string(),
+                "it exists, from an earlier comparison",
+                "--resume continues that comparison, --force replaces it, --out DIR writes elsewhere",
+            ));
+        }
+        Ok(())
     }
 
     /// The directory of a model.

@@ -17,7 +17,7 @@ use toml::{Spanned, Value};
 
 use super::message::flag_name;
 use super::parse::{invalid_value, parse, usage_error};
-use super::presets::PRESETS;
+use super::presets::{PRESETS, Preset};
 use super::replay;
 use super::table_flags::Flag;
 use super::train::TrainFlags;
@@ -79,7 +79,7 @@ fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Resu
     else {
         return Ok(cli);
     };
-    let sources = sources(flags, file)?;
+    let (sources, preset) = sources(flags, file)?;
     if sources.is_empty() {
         return Ok(cli);
     }
@@ -92,8 +92,21 @@ fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Resu
     let (mut cli, _) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
     if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
         flags.notes = notes;
+        check_fine_tuning(flags, preset)?;
     }
     Ok(cli)
+}
+
+/// Checks that a preset for fine-tuning has a model.
+fn check_fine_tuning(flags: &TrainFlags, preset: Option<&Preset>) -> Result<()> {
+    match preset {
+        Some(preset) if preset.is_fine_tuning() && flags.init.is_none() => Err(Error::usage(
+            format!("--preset {}", preset.name),
+            "it fine-tunes a model, and there is none",
+            "Add --init DIR with the model",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The names of the flags on the command line.
@@ -108,7 +121,10 @@ fn given_flags(matches: &ArgMatches) -> BTreeSet<String> {
 }
 
 /// `file`, or the file that flags name, and the preset, which has a lower priority.
-fn sources(flags: &TrainFlags, file: Option<FlagSource>) -> Result<Vec<FlagSource>> {
+fn sources(
+    flags: &TrainFlags,
+    file: Option<FlagSource>,
+) -> Result<(Vec<FlagSource>, Option<&'static Preset>)> {
     let mut sources = Vec::new();
     let mut preset = flags.preset.clone();
     let file = match (file, flags.config.as_ref().or(flags.resume.as_ref())) {
@@ -120,10 +136,25 @@ fn sources(flags: &TrainFlags, file: Option<FlagSource>) -> Result<Vec<FlagSourc
         preset = preset.or_else(|| named.map(|(_, value)| value.to_string_lossy().into_owned()));
         sources.push(source);
     }
-    if let Some(name) = preset {
-        sources.push(FlagSource::preset(&name)?);
+    let preset = preset.map(|name| find_preset(&name)).transpose()?;
+    if let Some(preset) = preset {
+        sources.push(FlagSource::preset(preset)?);
     }
-    Ok(sources)
+    Ok((sources, preset))
+}
+
+fn find_preset(name: &str) -> Result<&'static Preset> {
+    PRESETS
+        .iter()
+        .find(|preset| preset.name == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+            Error::usage(
+                format!("preset = \"{name}\""),
+                "there is no such preset",
+                format!("It is one of: {}", names.join(", ")),
+            )
+        })
 }
 
 /// The flags that make `flag` void where they come from a source of higher priority.
@@ -180,16 +211,8 @@ impl FlagSource {
         Ok(Self { name, flags })
     }
 
-    fn preset(name: &str) -> Result<Self> {
-        let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) else {
-            let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-            return Err(Error::usage(
-                format!("preset = \"{name}\""),
-                "there is no such preset",
-                format!("It is one of: {}", names.join(", ")),
-            ));
-        };
-        let name = format!("preset {name}");
+    fn preset(preset: &Preset) -> Result<Self> {
+        let name = format!("preset {}", preset.name);
         let flags = parse_table(&name, preset.text)?;
         Ok(Self { name, flags })
     }

@@ -44,6 +44,11 @@ pub(super) fn help() -> String {
 }
 
 impl Preset {
+    /// Whether it fine-tunes the model of `--init`.
+    pub(super) fn is_fine_tuning(&self) -> bool {
+        self.name.ends_with("-finetune")
+    }
+
     /// Its source and the expected result.
     fn description(&self) -> String {
         let comments = self.text.lines().map_while(|line| line.strip_prefix("# "));

@@ -374,7 +374,11 @@ impl<'a> Trainer<'a> {
         } else {
             "`clip = 1`".to_owned()
         };
-        format!("Use an `lr` below {}, or {clip}", self.recipe.lr)
+        let full = match self.recipe.precision {
+            PrecisionKind::Full => "",
+            PrecisionKind::Mixed => ", or `precision = full`, whose products cannot overflow f16",
+        };
+        format!("Use an `lr` below {}, or {clip}{full}", self.recipe.lr)
     }
 
     /// The error for a loss or a gradient that is not finite.

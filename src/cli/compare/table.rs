@@ -255,8 +255,7 @@ impl Table {
     fn legend(&self) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "perplexities over {} {}, after at most {} minutes of training on {} tokens; \
-                 seconds include validation",
+                "vocabulary: {} {}; training: at most {} min with validation, on {} tokens",
                 self.vocab_size, self.unit, self.minutes, self.train_tokens
             ),
             self.valid.described("valid", &self.text),

@@ -34,7 +34,7 @@ pub(in crate::cli) struct TrainFlags {
     pub(in crate::cli) resume: Option<PathBuf>,
     /// Fine-tune this model on new text
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    pub(super) init: Option<PathBuf>,
+    pub(in crate::cli) init: Option<PathBuf>,
     /// Extend the vocabulary of the --init model with the types of the training text, selected by
     /// --vocab-size, --min-count or --vocab; new types start with the parameters of <unk>
     #[arg(

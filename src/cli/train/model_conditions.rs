@@ -14,7 +14,7 @@ struct ModelCondition {
     hint: &'static str,
 }
 
-const CONDITIONS: [ModelCondition; 7] = [
+const CONDITIONS: [ModelCondition; 8] = [
     ModelCondition {
         field: "dropout_input",
         holds: |config| config.embedding_size > 0,
@@ -44,6 +44,12 @@ const CONDITIONS: [ModelCondition; 7] = [
         holds: |config| !cell_kind(config).is_feed_forward(),
         rule: "a feed-forward network has no states",
         hint: "Use --dropout-output or --l2",
+    },
+    ModelCondition {
+        field: "reset_states",
+        holds: |config| !cell_kind(config).is_feed_forward() || config.context > 1,
+        rule: "a network that reads one word has no states",
+        hint: "Use a --context of 2 or more, or remove it",
     },
     ModelCondition {
         field: "direct_lr",

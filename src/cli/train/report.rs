@@ -55,9 +55,10 @@ impl TrainingRun<'_> {
             return Ok(());
         };
         output.line(format_args!(
-            "validation perplexity {} after {} epochs{}, {:.1} s",
+            "validation perplexity {} after {} epoch{}{}, {:.1} s",
             perplexity(loss.exp(), loss, 3),
             progress.epochs,
+            if progress.epochs == 1 { "" } else { "s" },
             self.kept_epoch(),
             results.seconds
         ))?;
