@@ -185,7 +185,8 @@ impl CompareFlags {
             return Err(Error::invalid(
                 ngram.display().to_string(),
                 "it exists, from an earlier comparison",
-                "--resume continues that comparison, --force replaces it, --out DIR writes elsewhere",
+                "--resume continues that comparison, --force replaces it, --out DIR writes \
+                 elsewhere",
             ));
         }
         Ok(())
