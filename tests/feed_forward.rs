@@ -1,11 +1,8 @@
 //! The feed-forward network: whole steps against the reference, `elman score` against the equations
 //! and against PyTorch, contexts across windows, interrupted runs, wrong settings.
 
-use std::process::Command;
-
 use elman::device::Device;
 use elman::model::{Config, DEFAULT_CONTEXT};
-use elman::train::Recipe;
 use libtest_mimic::Trial;
 
 use super::cell_architectures::feed_forward_architectures;
@@ -13,15 +10,16 @@ use super::cell_sizes::past_a_tile_with;
 use super::cells::{check_dropout, check_history, check_shapes};
 use super::compare::assert_close;
 use super::import::Tensors;
+use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
 use super::reference::masks::Masks;
 use super::reference::network::{Architecture, FeedForward, Network, Window};
 use super::reference::outputs::Output;
 use super::reference::penalties::Penalties;
-use super::runs::{config, corpus, rate, resumes_bit_identically_with};
+use super::runs::check_resuming;
 use super::step_subject::STEP;
-use crate::command::{Run, Workbench, small_text};
-use crate::environment::{has_python, python};
+use crate::command::{Workbench, small_text};
+use crate::environment::has_python;
 use crate::harness::{apply, device_test, device_trials, test, trials};
 
 const TRAIN: &str = "train --train train.txt --device cpu --cell feedforward";
@@ -166,89 +164,27 @@ fn streams_start_with_a_whole_context() {
     assert_close("3 streams", &perplexity(3), &perplexity(1), STEP);
 }
 
-/// Runs the script of the tests on models before and after an update.
-fn run_pytorch(workbench: &Workbench, rate: &str) -> Vec<f64> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch/feed_forward.py");
-    let output = Command::new(python())
-        .args([script, "before", "after", "train.txt", rate])
-        .current_dir(workbench.path(""))
-        .output()
-        .expect("Python runs");
-    let run = Run::new("(python feed_forward.py)", output).succeeds();
-    let number = |line: &str| line.parse().expect("a number");
-    run.stdout.lines().map(number).collect()
-}
-
 /// PyTorch's scores, and its parameters after one update on a window that is the whole text.
 #[apply(test)]
 #[ignore_unless(has_python("torch, safetensors"))]
 fn pytorch_agrees_with_a_step() {
-    let workbench = Workbench::new();
-    let text: String = small_text()
-        .lines()
-        .take(12)
-        .fold(String::new(), |text, line| text + line + "\n");
-    let tokens = text.lines().map(|line| line.split(' ').count() + 1);
-    let tokens: usize = tokens.sum();
-    workbench.write("train.txt", &text);
-    for flags in [
+    let variants = [
         "--embedding 5 --context 3",
         "--embedding 5 --context 6 --skip-connection --bias false",
         "--embedding 7 --context 2 --tied",
         "--embedding 4 --context 3 --skip-connection --projection --tied",
-    ] {
-        for (rate, out) in [("1e-30", "before"), ("0.5", "after")] {
-            workbench
-                .run(&format!(
-                    "{TRAIN} --valid train.txt --hidden 7 --batch 1 --bptt {tokens} --epochs 1 \
-                     --optimizer sgd --schedule constant --clip 0 --seed 1 {flags} --lr {rate} \
-                     --out {out} --force"
-                ))
-                .succeeds();
-        }
-        let found = run_pytorch(&workbench, "0.5");
-        assert!(
-            found[0] < 1e-6,
-            "{flags}: parameters differ by {}",
-            found[0]
-        );
-        let scores = workbench
-            .run("score train.txt --model before --device cpu --json")
-            .succeeds()
-            .numbers("log10_prob");
-        assert_close(flags, &scores, &found[1..], STEP);
-    }
+    ];
+    check_step("feed_forward.py", "feedforward", &variants);
 }
 
 #[apply(device_test)]
 fn resumed_runs_are_bit_identical(device: &mut Device) {
-    let corpus = corpus(90);
-    let config = Config {
+    check_resuming(device, |config| Config {
         cell: "feedforward".into(),
         context: DEFAULT_CONTEXT,
-        embedding_size: 6,
         skip_connection: true,
-        bias: true,
-        decoder_bias: true,
-        initial_state: 0.0,
-        ..config(&corpus)
-    };
-    for independent in [false, true] {
-        let recipe = Recipe {
-            batch: 4,
-            bptt: 5,
-            epochs: 2,
-            optimizer: "adam".into(),
-            lr: rate("adam"),
-            independent,
-            seed: 5,
-            ..Recipe::default()
-        };
-        assert!(
-            resumes_bit_identically_with(device, &corpus, &config, &recipe, 7),
-            "interrupted between epochs"
-        );
-    }
+        ..config
+    });
 }
 
 #[apply(test)]

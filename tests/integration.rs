@@ -61,6 +61,7 @@ mod onnx;
 mod onnx_runtime;
 mod output_files;
 mod partial_results;
+mod pytorch_step;
 mod reference;
 mod rescoring;
 mod rescoring_errors;

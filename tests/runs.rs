@@ -189,3 +189,35 @@ pub fn resumes_bit_identically_with(
     );
     (1..part.windows_per_epoch()).contains(&place.window)
 }
+
+/// Checks that interrupted runs of the network that `config` describes, with texts of one stream
+/// and with independent sentences, are bit-identical to runs in one go.
+///
+/// # Panics
+/// If they are not.
+pub fn check_resuming(device: &mut Device, config_of: impl Fn(Config) -> Config) {
+    let corpus = corpus(90);
+    let config = config_of(Config {
+        embedding_size: 6,
+        bias: true,
+        decoder_bias: true,
+        initial_state: 0.0,
+        ..config(&corpus)
+    });
+    for independent in [false, true] {
+        let recipe = Recipe {
+            batch: 4,
+            bptt: 5,
+            epochs: 2,
+            optimizer: "adam".into(),
+            lr: rate("adam"),
+            independent,
+            seed: 5,
+            ..Recipe::default()
+        };
+        assert!(
+            resumes_bit_identically_with(device, &corpus, &config, &recipe, 7),
+            "interrupted between epochs"
+        );
+    }
+}

@@ -133,8 +133,8 @@ pub struct CellKind {
     pub initial_state: f32,
     /// The initializer of a weight matrix of a layer of H units.
     pub initializer: fn(usize) -> Initializer,
-    /// The initializer of the input weight of a layer of H units with so many inputs, if it is
-    /// another one.
+    /// The initializer of a layer's input weight, given its inputs and H, where it differs from
+    /// [`CellKind::initializer`].
     pub input_initializer: Option<fn(inputs: usize, size: usize) -> Initializer>,
     /// Parameters beside the weights and biases, with one value per unit.
     pub unit_parameters: &'static [UnitParameter],
