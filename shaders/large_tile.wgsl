@@ -263,12 +263,17 @@ fn large_vector(
     if arguments.k > 0u {
         let range = chunk_range(workgroup.z);
         let source = vector_source(workgroup, lane);
-        var next = load_vectors(source, lane, range.x, range.y);
+        // With both factors in the order of the logits' product it is faster to load a tile where
+        // it is needed, by 2 to 10 % (NVIDIA H200).
+        let is_late = !TRANSPOSE_A && TRANSPOSE_B;
+        var next = Block();
+        if !is_late { next = load_vectors(source, lane, range.x, range.y); }
         for (var done = 0u; done < arguments.chunk; done += LARGE_DEPTH) {
             let start = range.x + done;
+            if is_late { next = load_vectors(source, lane, start, range.y); }
             write_vectors(source, lane, next, start, range.y);
             workgroupBarrier();
-            next = load_vectors(source, lane, start + LARGE_DEPTH, range.y);
+            if !is_late { next = load_vectors(source, lane, start + LARGE_DEPTH, range.y); }
             multiply_large(lane, &sums);
             workgroupBarrier();
         }
@@ -303,41 +308,75 @@ fn large_position(lane: u32) -> vec2<u32> {
     return vec2<u32>(lane / 32u % 2u * 8u + lane % 8u, lane / 64u * 4u + lane % 32u / 8u);
 }
 
-fn multiply_depth(first_a: u32, first_b: u32, sums: ptr<function, TileSums>) {
-    let top = large_a[first_a];
-    let bottom = large_a[first_a + 16u];
-    let left = large_b[first_b];
-    let right = large_b[first_b + 16u];
-    (*sums).left0 += top.x * left;
-    (*sums).right0 += top.x * right;
-    (*sums).left1 += top.y * left;
-    (*sums).right1 += top.y * right;
-    (*sums).left2 += top.z * left;
-    (*sums).right2 += top.z * right;
-    (*sums).left3 += top.w * left;
-    (*sums).right3 += top.w * right;
-    (*sums).left4 += bottom.x * left;
-    (*sums).right4 += bottom.x * right;
-    (*sums).left5 += bottom.y * left;
-    (*sums).right5 += bottom.y * right;
-    (*sums).left6 += bottom.z * left;
-    (*sums).right6 += bottom.z * right;
-    (*sums).left7 += bottom.w * left;
-    (*sums).right7 += bottom.w * right;
+// The values of both tiles that an invocation multiplies at one depth.
+struct Fragment { top: vec4<f32>, bottom: vec4<f32>, left: vec4<f32>, right: vec4<f32> }
+
+fn fragment(at: vec2<u32>, depth: u32) -> Fragment {
+    let first_a = depth * LARGE_STRIDE + at.y;
+    let first_b = depth * LARGE_STRIDE + at.x;
+    return Fragment(
+        large_a[first_a],
+        large_a[first_a + 16u],
+        large_b[first_b],
+        large_b[first_b + 16u],
+    );
 }
 
-// Four depths in each turn of the loop, which takes as many instructions for its counter and
-// addresses as for an eighth of a depth.
+fn multiply_fragment(values: Fragment, sums: ptr<function, TileSums>) {
+    (*sums).left0 += values.top.x * values.left;
+    (*sums).right0 += values.top.x * values.right;
+    (*sums).left1 += values.top.y * values.left;
+    (*sums).right1 += values.top.y * values.right;
+    (*sums).left2 += values.top.z * values.left;
+    (*sums).right2 += values.top.z * values.right;
+    (*sums).left3 += values.top.w * values.left;
+    (*sums).right3 += values.top.w * values.right;
+    (*sums).left4 += values.bottom.x * values.left;
+    (*sums).right4 += values.bottom.x * values.right;
+    (*sums).left5 += values.bottom.y * values.left;
+    (*sums).right5 += values.bottom.y * values.right;
+    (*sums).left6 += values.bottom.z * values.left;
+    (*sums).right6 += values.bottom.z * values.right;
+    (*sums).left7 += values.bottom.w * values.left;
+    (*sums).right7 += values.bottom.w * values.right;
+}
+
+// All depths without a loop, each loaded while the one before is multiplied: compilers do not
+// unroll such a loop, whose counter and addresses cost 3 to 14 % (NVIDIA H200).
 fn multiply_large(lane: u32, sums: ptr<function, TileSums>) {
     let at = large_position(lane);
-    for (var depth = 0u; depth < LARGE_DEPTH; depth += 4u) {
-        let first_a = depth * LARGE_STRIDE + at.y;
-        let first_b = depth * LARGE_STRIDE + at.x;
-        multiply_depth(first_a, first_b, sums);
-        multiply_depth(first_a + LARGE_STRIDE, first_b + LARGE_STRIDE, sums);
-        multiply_depth(first_a + 2u * LARGE_STRIDE, first_b + 2u * LARGE_STRIDE, sums);
-        multiply_depth(first_a + 3u * LARGE_STRIDE, first_b + 3u * LARGE_STRIDE, sums);
-    }
+    let depth_0 = fragment(at, 0u);
+    let depth_1 = fragment(at, 1u);
+    multiply_fragment(depth_0, sums);
+    let depth_2 = fragment(at, 2u);
+    multiply_fragment(depth_1, sums);
+    let depth_3 = fragment(at, 3u);
+    multiply_fragment(depth_2, sums);
+    let depth_4 = fragment(at, 4u);
+    multiply_fragment(depth_3, sums);
+    let depth_5 = fragment(at, 5u);
+    multiply_fragment(depth_4, sums);
+    let depth_6 = fragment(at, 6u);
+    multiply_fragment(depth_5, sums);
+    let depth_7 = fragment(at, 7u);
+    multiply_fragment(depth_6, sums);
+    let depth_8 = fragment(at, 8u);
+    multiply_fragment(depth_7, sums);
+    let depth_9 = fragment(at, 9u);
+    multiply_fragment(depth_8, sums);
+    let depth_10 = fragment(at, 10u);
+    multiply_fragment(depth_9, sums);
+    let depth_11 = fragment(at, 11u);
+    multiply_fragment(depth_10, sums);
+    let depth_12 = fragment(at, 12u);
+    multiply_fragment(depth_11, sums);
+    let depth_13 = fragment(at, 13u);
+    multiply_fragment(depth_12, sums);
+    let depth_14 = fragment(at, 14u);
+    multiply_fragment(depth_13, sums);
+    let depth_15 = fragment(at, 15u);
+    multiply_fragment(depth_14, sums);
+    multiply_fragment(depth_15, sums);
 }
 
 fn store_large(workgroup: vec3<u32>, lane: u32, sums: ptr<function, TileSums>) {

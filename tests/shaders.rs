@@ -139,16 +139,21 @@ fn compare(shader: &Shader, target: Target) -> Result<(), String> {
             shader.bindings.len()
         ));
     }
-    let memory: u32 = module
+    let in_workgroups: Vec<_> = module
         .global_variables
         .iter()
         .filter(|(handle, variable)| {
             variable.space == AddressSpace::WorkGroup
                 && !info.get_entry_point(number)[*handle].is_empty()
         })
-        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+        .map(|(_, variable)| &module.types[variable.ty].inner)
+        .collect();
+    let memory: u32 = in_workgroups
+        .iter()
+        .map(|inner| inner.size(module.to_ctx()))
         .sum();
     let most_memory = if shader.has_matrices() {
+        check_places_of_matrices(&in_workgroups)?;
         MATRICES_WORKGROUP_MEMORY
     } else {
         MOST_WORKGROUP_MEMORY
@@ -159,6 +164,24 @@ fn compare(shader: &Shader, target: Target) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Matrices in workgroup memory begin at multiples of 16 bytes: the members of one structure, since
+/// compilers choose the order of variables.
+fn check_places_of_matrices(in_workgroups: &[&TypeInner]) -> Result<(), String> {
+    match in_workgroups {
+        [] => Ok(()),
+        [TypeInner::Struct { members, .. }]
+            if members
+                .iter()
+                .all(|member| member.offset.is_multiple_of(16)) =>
+        {
+            Ok(())
+        }
+        others => Err(format!(
+            "workgroup memory where matrices may begin anywhere: {others:?}"
+        )),
+    }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, wgsl: T, rust: T) -> Result<(), String> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use elman::device::Device;
-use elman::model::{Config, initial_values};
+use elman::kernels::Activation;
+use elman::model::{Config, initial_values, parameter_specs};
 use elman::train::{Event, LossReduction, OPTIMIZERS, PrecisionKind, Recipe, Trainer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -289,5 +290,55 @@ fn mixed_precision_requires_f16() {
         .to_string();
     for part in ["`precision = mixed`", "CPU", "f16", "`precision = full`"] {
         assert!(error.contains(part), "{error}");
+    }
+}
+
+/// Gradients that double at every step back through a window are far beyond the range of f16 before
+/// they are clipped.
+#[apply(gpu_test)]
+fn mixed_precision_survives_exploding_gradients(device: &mut Device) {
+    assert!(device.has_f16(), "{} has no f16", device.name());
+    let corpus = corpus(100);
+    let config = Config {
+        activation: Activation::Tanh,
+        initial_state: 0.0,
+        ..config(&corpus)
+    };
+    let size = config.hidden_size;
+    let mut values = initial_values(&config, 1);
+    for (spec, values) in parameter_specs(&config).iter().zip(values.iter_mut()) {
+        match spec.name.as_str() {
+            // States stay small, where the slope of tanh is 1.
+            "rnn.weight_ih_l0" => values.iter_mut().for_each(|value| *value *= 1e-9),
+            "rnn.weight_hh_l0" => {
+                for (place, value) in values.iter_mut().enumerate() {
+                    *value = if place / size == place % size {
+                        2.0
+                    } else {
+                        0.0
+                    };
+                }
+            }
+            _ => (),
+        }
+    }
+    let [full, mixed] = [PrecisionKind::Full, PrecisionKind::Mixed].map(|precision| {
+        let recipe = Recipe {
+            batch: 4,
+            bptt: 24,
+            epochs: 1,
+            clip: 0.25,
+            precision,
+            ..Recipe::default()
+        };
+        let mut trainer =
+            Trainer::new(device, config.clone(), &values, recipe, &corpus).expect("a trainer");
+        advance(&mut trainer, device, 3)
+    });
+    for (window, (full, mixed)) in full.iter().zip(&mixed).take(3).enumerate() {
+        assert!(
+            mixed.is_finite() && (mixed - full).abs() <= 0.01 * full,
+            "window {window}: {mixed} and {full}"
+        );
     }
 }

@@ -30,15 +30,28 @@ fn arrays(shader: &Shader, source: &str) -> (Vec<(String, u32, &'static str)>, u
         variable.space == AddressSpace::WorkGroup
             && !info.get_entry_point(number)[*handle].is_empty()
     });
-    let arrays = used.map(|(_, variable)| {
+    let arrays = used.flat_map(|(_, variable)| {
         let name = variable.name.clone().expect("a variable has a name");
-        let (count, value) = array(&module, &module.types[variable.ty].inner);
-        (name, count, value)
+        arrays_in(&module, name, &module.types[variable.ty].inner)
     });
     (
         arrays.collect(),
         entries[number].workgroup_size.iter().product(),
     )
+}
+
+/// The array of this type, or those that are members of a structure.
+fn arrays_in(module: &Module, name: String, inner: &TypeInner) -> Vec<(String, u32, &'static str)> {
+    let TypeInner::Struct { members, .. } = inner else {
+        let (count, value) = array(module, inner);
+        return vec![(name, count, value)];
+    };
+    let members = members.iter().map(|member| {
+        let field = member.name.as_deref().expect("a member has a name");
+        let (count, value) = array(module, &module.types[member.ty].inner);
+        (format!("{name}.{field}"), count, value)
+    });
+    members.collect()
 }
 
 fn array(module: &Module, inner: &TypeInner) -> (u32, &'static str) {

@@ -94,7 +94,7 @@ pub(super) struct Pass<'a> {
     pub(super) rows: usize,
     /// The factor of the losses whose gradient is computed.
     pub(super) scale: f32,
-    /// The precision of matrix products outside of recurrences.
+    /// The precision of matrix products outside of recurrences; of gradients always f32.
     pub(super) precision: Precision,
 }
 

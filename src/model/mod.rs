@@ -59,7 +59,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use layer::Pass;
-use products::{activation_precision, gradient_precision};
+use products::activation_precision;
 
 /// A model on a device: its configuration and its parameters. A [`Workspace`] has what processing
 /// windows needs besides.
@@ -182,8 +182,9 @@ impl Model {
             output_gradient,
             &gradients,
         );
-        let precision = gradient_precision(workspace.capacity().mixed, scale);
-        let mut pass = self.pass(device, workspace, window, scale, precision);
+        // Gradients that flow back through many steps may grow beyond the range of f16, and become
+        // usable only when they are clipped. Products of layers take little of the time.
+        let mut pass = self.pass(device, workspace, window, scale, Precision::Full);
         for layer in workspace.layers.iter().rev() {
             layer.backward(&mut pass, &gradients);
         }

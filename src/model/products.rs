@@ -18,7 +18,7 @@ pub(super) fn activation_precision(mixed: bool) -> Precision {
     }
 }
 
-/// The precision of products of gradients of `scale` times the loss.
+/// The precision of products of gradients of logits, of `scale` times the loss.
 pub(super) fn gradient_precision(mixed: bool, scale: f32) -> Precision {
     if mixed {
         Precision::Mixed {

@@ -23,8 +23,8 @@ choices! {
         /// f32.
         #[default]
         Full = "full",
-        /// Factors rounded to f16, sums and weights in f32; uses cooperative matrices where the
-        /// adapter has them. For GPUs only.
+        /// Factors rounded to f16, but not the gradients of layers; sums and weights in f32. Uses
+        /// cooperative matrices where the adapter has them. For GPUs only.
         Mixed = "mixed",
     }
 

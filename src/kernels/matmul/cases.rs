@@ -99,6 +99,8 @@ pub(in crate::kernels) fn mixed() -> Cases {
             (1, 1, 1, false, 64.0),
             (1412, 1284, 20, false, 1024.0),
             (130, 131, 1099, true, 0.5),
+            // Whole tiles, added to c.
+            (256, 256, 48, true, 1.0),
         ];
         all.extend(sizes.map(|(m, n, k, accumulate, scale)| MatmulCase {
             m,
