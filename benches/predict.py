@@ -41,7 +41,7 @@ BANDWIDTH_SHARE = 0.7
 # Seconds from one dispatch to the next that depends on it.
 DISPATCH = 2.5e-6
 # Layers with at most this number of recurrent weights are processed in one dispatch for a window.
-MAX_FUSED_WEIGHTS = 384 * 384
+MAX_FUSED_WEIGHTS = 352 * 352
 # Fused: bytes of weights that one workgroup reads in a second, and a step's fixed time.
 FUSED_BYTES, FUSED_STEP = 90e9, 0.4e-6
 # Step by step: seconds for 128 terms of the sums of 16 columns of 16 streams.
