@@ -104,15 +104,10 @@ fn b_values(row: u32, column: u32, rows: u32, columns: u32) -> Values {
     return rounded(values);
 }
 
-// The row and the column in a tile of the vector with this index, with DEPTH or SIDE in a row. With
-// SIDE, an invocation's first two vectors are neighbours, and its last two: up to 1.2 times as fast
-// (NVIDIA H200). With DEPTH that would be slower.
+// The row and the column in a tile of the vector with this index, with DEPTH or SIDE in a row.
 fn place(index: u32, is_wide: bool) -> vec2<u32> {
-    if !is_wide { return vec2<u32>(index / (DEPTH / 4u), index % (DEPTH / 4u) * 4u); }
-    let lane = index % INVOCATIONS;
-    let part = index / INVOCATIONS;
-    let vector = (part / 2u * INVOCATIONS + lane) * 2u + part % 2u;
-    return vec2<u32>(vector / (SIDE / 4u), vector % (SIDE / 4u) * 4u);
+    let in_row = select(DEPTH, SIDE, is_wide) / 4u;
+    return vec2<u32>(index / in_row, index % in_row * 4u);
 }
 
 // The vector of a with this index in the tile of these rows from depth `start` on.
