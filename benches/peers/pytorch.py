@@ -11,6 +11,7 @@ import json
 import math
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -96,8 +97,11 @@ def elman_rate(program, name, seconds, device, threads, mixed):
     command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--training-only", "--threads", str(threads)]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
     command += ["--precision", "mixed" if mixed else "full"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(output.splitlines()[-1])["rates"][0]["training"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode != 0:
+        print(f"{' '.join(command)}: {run.stderr.strip()}", file=sys.stderr)
+        return math.nan
+    return json.loads(run.stdout.splitlines()[-1])["rates"][0]["training"]
 
 
 def main():
@@ -132,6 +136,7 @@ def main():
     columns = ["", "L", "H", "V", "B", "T", "PyTorch tokens/s", "Elman tokens/s", "ratio by round", *extra]
     print("|", " | ".join(columns), "|")
     print("|", " | ".join("---" for _ in columns), "|")
+    failed = False
     for name in flags.configurations.split(","):
         rounds = []
         for _ in range(flags.rounds):
@@ -146,6 +151,9 @@ def main():
         row = [name, layers, hidden, vocabulary, batch, steps, f"{theirs:.0f}", f"{ours:.0f}", ratios]
         row += [f"{rounded:.0f}", f"{ours / rounded:.2f}"] if has_tf32 else []
         print("|", " | ".join(map(str, row)), "|", flush=True)
+        failed |= math.isnan(ours)
+    # Configurations after one that failed are measured all the same.
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
