@@ -13,7 +13,6 @@ use super::parameter_spec::Initializer;
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::Precision;
 use crate::tensor::Tensor;
 
 /// The cell of one layer, with its buffers for windows of up to T steps of B streams.
@@ -52,15 +51,13 @@ pub trait Cell: Debug + Send + Sync {
     /// Computes the states of a window.
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters);
 
-    /// Back-propagates through a window and overwrites the recurrent parameters' `gradients`. The
-    /// weight's gradient is a product of this precision.
+    /// Back-propagates through a window and overwrites the recurrent parameters' `gradients`.
     fn backward(
         &self,
         device: &mut Device,
         window: &Window,
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
-        precision: Precision,
     );
 }
 

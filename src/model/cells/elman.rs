@@ -80,7 +80,6 @@ impl Cell for ElmanCell {
         window: &Window,
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
-        precision: Precision,
     ) {
         let states = &self.states;
         let gradient = states.output_gradient().slice_rows(0..states.rows(window));
@@ -98,7 +97,7 @@ impl Cell for ElmanCell {
             gradient,
             states.previous(window),
             gradients.recurrent_weight(),
-            precision,
+            Precision::Full,
         ));
     }
 }

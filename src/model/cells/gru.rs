@@ -88,7 +88,6 @@ impl Cell for GruCell {
         window: &Window,
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
-        precision: Precision,
     ) {
         let states = &self.states;
         let rows = states.rows(window);
@@ -108,7 +107,7 @@ impl Cell for GruCell {
             recurrent_gradient,
             states.previous(window),
             gradients.recurrent_weight(),
-            precision,
+            Precision::Full,
         ));
         if let Some(output) = gradients.bias {
             device.run(&SumRows {

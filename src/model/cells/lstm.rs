@@ -91,7 +91,6 @@ impl Cell for LstmCell {
         window: &Window,
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
-        precision: Precision,
     ) {
         let states = &self.states;
         let rows = states.rows(window);
@@ -110,7 +109,7 @@ impl Cell for LstmCell {
             gates,
             states.previous(window),
             gradients.recurrent_weight(),
-            precision,
+            Precision::Full,
         ));
     }
 }

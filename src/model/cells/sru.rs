@@ -3,7 +3,7 @@
 use super::states::States;
 use crate::device::Device;
 use crate::error::Result;
-use crate::kernels::{Carried, Precision, Reset, SruBackward, SruForward, SumRows};
+use crate::kernels::{Carried, Reset, SruBackward, SruForward, SumRows};
 use crate::model::capacity::Capacity;
 use crate::model::cell::{Cell, RecurrentParameters};
 use crate::model::config::Config;
@@ -141,7 +141,6 @@ impl Cell for SruCell {
         window: &Window,
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
-        _precision: Precision,
     ) {
         let rows = self.rows(window);
         device.run(&SruBackward {

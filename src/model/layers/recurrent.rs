@@ -233,13 +233,8 @@ impl Layer for Recurrent {
         if let Some(MaskedWeight { weight, .. }) = self.masked_weight {
             recurrent.weight = Some(weight);
         }
-        self.cell.backward(
-            pass.device,
-            pass.window,
-            recurrent,
-            recurrent_gradient,
-            pass.precision,
-        );
+        self.cell
+            .backward(pass.device, pass.window, recurrent, recurrent_gradient);
         let masked = self.masked_weight.as_ref().zip(recurrent_weight_gradient);
         if let Some((MaskedWeight { mask, .. }, gradient)) = masked {
             pass.device.run(&ApplyDropout {
