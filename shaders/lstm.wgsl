@@ -302,7 +302,7 @@ fn step_forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let t = arguments.first_step;
-    let at = step_unit(workgroup, lane, FORWARD_UNITS);
+    let at = step_unit(workgroup, lane, FORWARD_UNITS, 0u);
     if STORE {
         if at.exists {
             let first = at.stream * arguments.hidden_size + at.unit;
@@ -313,7 +313,8 @@ fn step_forward(
         }
         return;
     }
-    multiply_states(t, workgroup, lane);
+    var sums = multiply_states(t, workgroup, lane);
+    write_sums(0u, lane, &sums);
     if !at.exists { return; }
     keep_previous_state(t, at.stream, at.unit);
     if t == 0u { load_carried(at.stream, at.unit); }
@@ -331,8 +332,9 @@ fn step_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    multiply_gradients(select(arguments.first_step + 1u, 0u, INITIAL), workgroup, lane);
-    let at = step_unit(workgroup, lane, 16u);
+    var sums = multiply_gradients(select(arguments.first_step + 1u, 0u, INITIAL), workgroup, lane);
+    write_sums(0u, lane, &sums);
+    let at = step_unit(workgroup, lane, COLUMNS, 0u);
     if !at.exists { return; }
     initial_gradient[at.stream * arguments.hidden_size + at.unit] = total(lane);
     if INITIAL {

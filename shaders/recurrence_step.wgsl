@@ -45,7 +45,7 @@ override INITIAL: bool = false;
 
 const GATES = 1u;
 // Units of a workgroup of step_product.wgsl in forward.
-const FORWARD_UNITS = 16u;
+override FORWARD_UNITS: u32 = COLUMNS;
 
 fn is_reset(t: u32, stream: u32) -> bool {
     if !RESET { return false; }
@@ -62,27 +62,57 @@ fn gate_gradient(position: u32) -> f32 {
     return gradient[position];
 }
 
+// Replaces a unit's carried state by that after the window's first step.
+fn store_carried(at: StepUnit) {
+    if !at.exists { return; }
+    let first = at.stream * arguments.hidden_size + at.unit;
+    let state = states[first + arguments.batch * arguments.hidden_size];
+    states[arguments.carried_offset + first] = state;
+}
+
+// Computes a unit's state from the product of the previous states.
+fn finish_forward(at: StepUnit, product: f32) {
+    let first = at.stream * arguments.hidden_size + at.unit;
+    let carried = arguments.carried_offset + first;
+    keep_previous_state(arguments.step, at.stream, at.unit);
+    if arguments.step == 0u { states[first] = states[carried]; }
+    let row = (arguments.step + 1u) * arguments.batch + at.stream;
+    let current = row * arguments.hidden_size + at.unit;
+    let state = activate(ACTIVATION, states[current] + product);
+    states[current] = state;
+    if arguments.step + 1u == arguments.advance { states[carried] = state; }
+}
+
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = step_unit(workgroup, lane, 16u);
-    let first = at.stream * arguments.hidden_size + at.unit;
-    let carried = arguments.carried_offset + first;
     if STORE {
-        if at.exists { states[carried] = states[first + arguments.batch * arguments.hidden_size]; }
+        for (var round = 0u; round < ROUNDS; round++) {
+            store_carried(step_unit(workgroup, lane, COLUMNS, round));
+        }
         return;
     }
-    multiply_states(arguments.step, workgroup, lane);
-    if !at.exists { return; }
-    keep_previous_state(arguments.step, at.stream, at.unit);
-    if arguments.step == 0u { states[first] = states[carried]; }
-    let row = (arguments.step + 1u) * arguments.batch + at.stream;
+    var sums = multiply_states(arguments.step, workgroup, lane);
+    for (var round = 0u; round < ROUNDS; round++) {
+        write_sums(round, lane, &sums);
+        let at = step_unit(workgroup, lane, COLUMNS, round);
+        if at.exists { finish_forward(at, total(lane)); }
+    }
+}
+
+// Computes the gradient of a unit's z from the product of the next step's gradients.
+fn finish_backward(at: StepUnit, product: f32) {
+    if INITIAL {
+        initial_gradient[at.stream * arguments.hidden_size + at.unit] = product;
+        return;
+    }
+    let row = arguments.step * arguments.batch + at.stream;
     let current = row * arguments.hidden_size + at.unit;
-    let state = activate(ACTIVATION, states[current] + total(lane));
-    states[current] = state;
-    if arguments.step + 1u == arguments.advance { states[carried] = state; }
+    let state = states[current + arguments.batch * arguments.hidden_size];
+    gradient[current] =
+        (gradient[current] + product) * activation_derivative(ACTIVATION, state);
 }
 
 @compute @workgroup_size(256)
@@ -91,16 +121,11 @@ fn backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     // The step whose gradient flows to this one. With INITIAL, that is step 0.
-    multiply_gradients(select(arguments.step + 1u, 0u, INITIAL), workgroup, lane);
-    let at = step_unit(workgroup, lane, 16u);
-    if !at.exists { return; }
-    let sum = total(lane);
-    if INITIAL {
-        initial_gradient[at.stream * arguments.hidden_size + at.unit] = sum;
-    } else {
-        let row = arguments.step * arguments.batch + at.stream;
-        let current = row * arguments.hidden_size + at.unit;
-        let state = states[current + arguments.batch * arguments.hidden_size];
-        gradient[current] = (gradient[current] + sum) * activation_derivative(ACTIVATION, state);
+    var sums =
+        multiply_gradients(select(arguments.step + 1u, 0u, INITIAL), workgroup, lane);
+    for (var round = 0u; round < ROUNDS; round++) {
+        write_sums(round, lane, &sums);
+        let at = step_unit(workgroup, lane, COLUMNS, round);
+        if at.exists { finish_backward(at, total(lane)); }
     }
 }

@@ -1,74 +1,110 @@
 // One time step of a recurrent layer too wide for one workgroup per stream: the product with the
 // recurrent weight, for a cell's entry points to finish. The end of recurrence_step.wgsl, gru.wgsl
-// and lstm.wgsl. A workgroup computes 16 streams by 16 columns: forward, the gates of FORWARD_UNITS
-// units; backward, 16 units.
+// and lstm.wgsl. A workgroup computes 16 streams by COLUMNS columns: forward, the gates of
+// FORWARD_UNITS units; backward, COLUMNS units.
 //
 // A step has little work for each unit, so what matters is that all invocations work at once and
 // that many loads are under way: the next tiles are loaded while the current ones are multiplied.
 // The terms of the sums are divided into 16 slices, one for each 16 invocations: slice s sums the
-// terms s, s + 16, s + 32, ... for all of the workgroup's columns, 4 x 4 in each invocation. At the
-// end the slices are added in order. The result of a unit does not depend on the number of streams.
+// terms s, s + 16, s + 32, ... for all of the workgroup's columns, 4 x 4 or 4 x 8 in each
+// invocation. At the end the slices are added in order, for 256 of the sums in each round. The
+// result of a unit does not depend on the number of streams.
 //
 // The cell declares `arguments` with `time_steps`, `batch` and `hidden_size`; `weight`, W, [GATES H
-// to, H from]; GATES, the number of its gates; FORWARD_UNITS, 16 divided by that number, or by 4
-// for 3 gates; is_reset; previous_state; RESET and `previous_states`, [T, B, H]; and gate_gradient,
-// the gradient of an element of [T, B, GATES H], the pre-activations to which W contributes.
+// to, H from]; GATES, the number of its gates; FORWARD_UNITS, COLUMNS divided by that number, or by
+// 4 for 3 gates; is_reset; previous_state; RESET and `previous_states`, [T, B, H]; and
+// gate_gradient, the gradient of an element of [T, B, GATES H], the pre-activations to which W
+// contributes.
 
+// 16 or 32. With 32, the workgroups together read three quarters as much memory, but there are half
+// as many.
+override COLUMNS: u32 = 16u;
 // Terms of the sums that a tile holds.
-const DEPTH = 128u;
+override DEPTH: u32 = select(128u, 64u, COLUMNS == 32u);
 const SLICES = 16u;
+// Blocks of four columns in a row of the weight's tile, and of an invocation.
+override COLUMN_BLOCKS: u32 = COLUMNS / 4u;
+override BLOCKS: u32 = COLUMNS / 16u;
+// How many blocks of each operand an invocation loads.
+override LEFT_LOADS: u32 = DEPTH / 64u;
+override WEIGHT_LOADS: u32 = DEPTH * COLUMN_BLOCKS / 256u;
 // Where the weight's tile begins in `tile`.
-const WEIGHT_TILE = 512u;
+override WEIGHT_TILE: u32 = DEPTH * 4u;
+// Rounds of the addition, and the streams of each.
+override ROUNDS: u32 = BLOCKS;
+override ROUND_STREAMS: u32 = 16u / ROUNDS;
 
-// Two tiles of blocks of four: [DEPTH, 16 streams] of the left operand, and [DEPTH, 16 columns] of
-// the weight. Then the sums of the slices, [SLICES, 16 streams, 16 columns].
+// Two tiles of blocks of four: [DEPTH, 16 streams] of the left operand, and [DEPTH, COLUMNS] of the
+// weight. Then the sums of the slices, [SLICES, ROUND_STREAMS, COLUMNS].
 var<workgroup> tile: array<vec4<f32>, 1024>;
 
-// What an invocation loads of the tiles: two blocks of the left operand, and two of the weight.
+// What an invocation loads of the tiles: LEFT_LOADS and WEIGHT_LOADS blocks.
 struct Loads {
-    left: vec4<f32>,
-    later_left: vec4<f32>,
-    weights: vec4<f32>,
-    later_weights: vec4<f32>,
+    left: array<vec4<f32>, 2>,
+    weights: array<vec4<f32>, 2>,
 }
+
+// The sums of an invocation: four streams by four columns for each of its BLOCKS blocks. A column
+// of a matrix is a stream.
+struct StepSums { blocks: array<mat4x4<f32>, 2> }
 
 // Where a tile has the block of four streams or columns at a depth. Blocks are permuted so that
 // invocations that write neighbouring depths access different memory banks.
-fn slot(depth: u32, block: u32) -> u32 {
+fn left_slot(depth: u32, block: u32) -> u32 {
     return depth * 4u + (block ^ (depth / 2u % 4u));
 }
 
-// Adds the slice's terms of the product of the tiles. A column of `sums` is a stream.
-fn multiply(lane: u32, sums: ptr<function, mat4x4<f32>>) {
+fn weight_slot(depth: u32, block: u32) -> u32 {
+    let permuted = block ^ (depth * COLUMN_BLOCKS / 8u % COLUMN_BLOCKS);
+    return WEIGHT_TILE + depth * COLUMN_BLOCKS + permuted;
+}
+
+// Adds the slice's terms of the product of the tiles.
+fn multiply(lane: u32, sums: ptr<function, StepSums>) {
     for (var depth = lane / 16u; depth < DEPTH; depth += SLICES) {
-        let left = tile[slot(depth, lane % 16u / 4u)];
-        let weights = tile[WEIGHT_TILE + slot(depth, lane % 4u)];
-        (*sums)[0] += left.x * weights;
-        (*sums)[1] += left.y * weights;
-        (*sums)[2] += left.z * weights;
-        (*sums)[3] += left.w * weights;
+        let left = tile[left_slot(depth, lane % 16u / 4u)];
+        for (var i = 0u; i < BLOCKS; i++) {
+            let weights = tile[weight_slot(depth, lane % 4u * BLOCKS + i)];
+            (*sums).blocks[i][0] += left.x * weights;
+            (*sums).blocks[i][1] += left.y * weights;
+            (*sums).blocks[i][2] += left.z * weights;
+            (*sums).blocks[i][3] += left.w * weights;
+        }
     }
 }
 
 // Writes what an invocation loaded of the left operand, where neighbouring invocations load
 // neighbouring terms.
 fn write_left(lane: u32, loads: Loads) {
-    tile[slot(lane % 128u, lane / 128u)] = loads.left;
-    tile[slot(lane % 128u, lane / 128u + 2u)] = loads.later_left;
+    for (var i = 0u; i < LEFT_LOADS; i++) {
+        tile[left_slot(lane % DEPTH, left_block(lane, i))] = loads.left[i];
+    }
 }
 
-// Replaces the tiles by the sums of the slices, once all are done.
-fn write_sums(lane: u32, sums: ptr<function, mat4x4<f32>>) {
+// The block of four streams of an invocation's load.
+fn left_block(lane: u32, load: u32) -> u32 {
+    return lane / DEPTH + load * (256u / DEPTH);
+}
+
+// Replaces the tiles by the slices' sums for the streams of a round, once all invocations are done
+// with what was there.
+fn write_sums(round: u32, lane: u32, sums: ptr<function, StepSums>) {
     workgroupBarrier();
-    let first = lane / 16u * 64u + lane % 16u / 4u * 16u + lane % 4u;
-    tile[first] = (*sums)[0];
-    tile[first + 4u] = (*sums)[1];
-    tile[first + 8u] = (*sums)[2];
-    tile[first + 12u] = (*sums)[3];
+    let stream = lane % 16u / 4u * 4u;
+    if stream / ROUND_STREAMS == round {
+        let row = lane / 16u * ROUND_STREAMS + stream % ROUND_STREAMS;
+        for (var i = 0u; i < BLOCKS; i++) {
+            let first = row * COLUMN_BLOCKS + lane % 4u * BLOCKS + i;
+            tile[first] = (*sums).blocks[i][0];
+            tile[first + COLUMN_BLOCKS] = (*sums).blocks[i][1];
+            tile[first + 2u * COLUMN_BLOCKS] = (*sums).blocks[i][2];
+            tile[first + 3u * COLUMN_BLOCKS] = (*sums).blocks[i][3];
+        }
+    }
     workgroupBarrier();
 }
 
-// The sum over all slices of element `index` of [16 streams, 16 columns].
+// The sum over all slices of element `index` of [ROUND_STREAMS, COLUMNS].
 fn total(index: u32) -> f32 {
     var sum = tile[index / 4u][index % 4u];
     for (var slice = 1u; slice < SLICES; slice++) {
@@ -77,14 +113,15 @@ fn total(index: u32) -> f32 {
     return sum;
 }
 
-// The stream and the unit whose step an invocation finishes, where a workgroup has `units` units.
+// The stream and the unit whose step an invocation finishes in a round, where a workgroup has
+// `units` units.
 struct StepUnit { stream: u32, unit: u32, exists: bool }
 
-fn step_unit(workgroup: vec3<u32>, lane: u32, units: u32) -> StepUnit {
-    let stream = workgroup.y * 16u + lane / units;
+fn step_unit(workgroup: vec3<u32>, lane: u32, units: u32, round: u32) -> StepUnit {
+    let stream = workgroup.y * 16u + round * ROUND_STREAMS + lane / units;
     let unit = workgroup.x * units + lane % units;
     let is_inside = stream < arguments.batch && unit < arguments.hidden_size;
-    return StepUnit(stream, unit, is_inside && lane < 16u * units);
+    return StepUnit(stream, unit, is_inside && lane < ROUND_STREAMS * units);
 }
 
 // With RESET, keeps the state that a unit had before step t.
@@ -172,62 +209,68 @@ fn gate_weights(workgroup: vec3<u32>, block: u32, term: u32) -> vec4<f32> {
 
 // In both operands of forward, neighbouring terms are adjacent in memory.
 fn load_forward(t: u32, workgroup: vec3<u32>, lane: u32, start: u32) -> Loads {
-    let term = start + lane % 128u;
-    let block = lane / 128u;
-    let stream = workgroup.y * 16u + block * 4u;
-    return Loads(
-        states_before(t, stream, term),
-        states_before(t, stream + 8u, term),
-        gate_weights(workgroup, block, term),
-        gate_weights(workgroup, block + 2u, term),
-    );
+    var loads: Loads;
+    let term = start + lane % DEPTH;
+    for (var i = 0u; i < LEFT_LOADS; i++) {
+        loads.left[i] = states_before(t, workgroup.y * 16u + left_block(lane, i) * 4u, term);
+    }
+    for (var i = 0u; i < WEIGHT_LOADS; i++) {
+        loads.weights[i] = gate_weights(workgroup, left_block(lane, i), term);
+    }
+    return loads;
 }
 
-// The products of the states before step t with W: the sums of the slices in `tile`. Column gate *
-// FORWARD_UNITS + unit is a gate of a unit.
-fn multiply_states(t: u32, workgroup: vec3<u32>, lane: u32) {
+// The products of the states before step t with W. Column gate * FORWARD_UNITS + unit is a gate of
+// a unit.
+fn multiply_states(t: u32, workgroup: vec3<u32>, lane: u32) -> StepSums {
     var loads = load_forward(t, workgroup, lane, 0u);
-    var sums = mat4x4<f32>();
+    var sums = StepSums();
     for (var start = 0u; start < arguments.hidden_size; start += DEPTH) {
         workgroupBarrier();
         write_left(lane, loads);
-        tile[WEIGHT_TILE + slot(lane % 128u, lane / 128u)] = loads.weights;
-        tile[WEIGHT_TILE + slot(lane % 128u, lane / 128u + 2u)] = loads.later_weights;
+        for (var i = 0u; i < WEIGHT_LOADS; i++) {
+            tile[weight_slot(lane % DEPTH, left_block(lane, i))] = loads.weights[i];
+        }
         workgroupBarrier();
         loads = load_forward(t, workgroup, lane, start + DEPTH);
         multiply(lane, &sums);
     }
-    write_sums(lane, &sums);
+    return sums;
+}
+
+// The depth of an invocation's load of a weight in backward.
+fn weight_depth(lane: u32, load: u32) -> u32 {
+    return lane / COLUMN_BLOCKS + load * (256u / COLUMN_BLOCKS);
 }
 
 // In the weight, neighbouring units are adjacent in memory.
 fn load_backward(t: u32, workgroup: vec3<u32>, lane: u32, start: u32) -> Loads {
-    let term = start + lane % 128u;
-    let stream = workgroup.y * 16u + lane / 128u * 4u;
-    let row = start + lane / 4u;
-    let unit = workgroup.x * 16u + lane % 4u * 4u;
-    return Loads(
-        gradients_after(t, stream, term),
-        gradients_after(t, stream + 8u, term),
-        row_weights(row, unit),
-        row_weights(row + 64u, unit),
-    );
+    var loads: Loads;
+    let term = start + lane % DEPTH;
+    for (var i = 0u; i < LEFT_LOADS; i++) {
+        loads.left[i] = gradients_after(t, workgroup.y * 16u + left_block(lane, i) * 4u, term);
+    }
+    let unit = workgroup.x * COLUMNS + lane % COLUMN_BLOCKS * 4u;
+    for (var i = 0u; i < WEIGHT_LOADS; i++) {
+        loads.weights[i] = row_weights(start + weight_depth(lane, i), unit);
+    }
+    return loads;
 }
 
-// The products of the gates' gradients at step t with W: the sums of the slices in `tile`. A column
-// is a unit.
-fn multiply_gradients(t: u32, workgroup: vec3<u32>, lane: u32) {
+// The products of the gates' gradients at step t with W. A column is a unit.
+fn multiply_gradients(t: u32, workgroup: vec3<u32>, lane: u32) -> StepSums {
     let terms = select(GATES * arguments.hidden_size, 0u, t == arguments.time_steps);
     var loads = load_backward(t, workgroup, lane, 0u);
-    var sums = mat4x4<f32>();
+    var sums = StepSums();
     for (var start = 0u; start < terms; start += DEPTH) {
         workgroupBarrier();
         write_left(lane, loads);
-        tile[WEIGHT_TILE + slot(lane / 4u, lane % 4u)] = loads.weights;
-        tile[WEIGHT_TILE + slot(lane / 4u + 64u, lane % 4u)] = loads.later_weights;
+        for (var i = 0u; i < WEIGHT_LOADS; i++) {
+            tile[weight_slot(weight_depth(lane, i), lane % COLUMN_BLOCKS)] = loads.weights[i];
+        }
         workgroupBarrier();
         loads = load_backward(t, workgroup, lane, start + DEPTH);
         multiply(lane, &sums);
     }
-    write_sums(lane, &sums);
+    return sums;
 }

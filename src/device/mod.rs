@@ -141,7 +141,7 @@ impl Device {
             // (measured in benches/RESULTS.md). A block is at least as large as the weight:
             // otherwise a weight of millions of elements is packed for every few rows.
             Backend::Cpu(_) => weight_bytes.max(44 << 20),
-            Backend::Gpu(gpu) => gpu.max_binding_bytes().min(64 << 20),
+            Backend::Gpu(gpu) => gpu.logits_block_bytes(),
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) static SHADER: Shader = Shader {
 };
 
 /// Columns per workgroup.
-const COLUMNS: usize = 16;
+const COLUMNS: usize = 64;
 
 impl Kernel for ScatterAdd {
     fn name(&self) -> &'static str {

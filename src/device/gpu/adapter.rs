@@ -89,6 +89,15 @@ impl AdapterInfo {
         }
     }
 
+    /// The bytes of logits that are computed at a time. Few large blocks make large products, and a
+    /// window's bytes fit discrete GPUs beside everything else; others share the memory of the CPU.
+    pub(super) fn logits_block_bytes(&self) -> usize {
+        match self.kind {
+            "integrated" | "other" => 64 << 20,
+            _ => 256 << 20,
+        }
+    }
+
     /// The values that an invocation of 256 can keep in registers beside 32 others, in shaders with
     /// few workgroups. NVIDIA's and AMD's GPUs have 255 registers for each; of others little is
     /// known. Software adapters keep values in memory anyway, and are to run the same code as GPUs.

@@ -78,6 +78,7 @@ pub struct Gpu {
     limits: wgpu::Limits,
     kept_values: usize,
     full_workgroups: usize,
+    logits_block_bytes: usize,
     matrix: Option<usize>,
     max_shard_bytes: usize,
     buffers: BufferRegistry,
@@ -120,6 +121,7 @@ impl Gpu {
             limits: device.limits(),
             kept_values: info.kept_values(),
             full_workgroups: info.full_workgroups(),
+            logits_block_bytes: info.logits_block_bytes(),
             matrix: info.matrix,
             device,
             queue,
@@ -150,7 +152,7 @@ impl Gpu {
     }
 
     /// Number of elements of the scratch buffer.
-    pub const SCRATCH_ELEMENTS: usize = 4 << 20;
+    pub const SCRATCH_ELEMENTS: usize = 16 << 20;
 
     /// A scratch buffer for kernels of several dispatches: a dispatch may read what earlier
     /// dispatches of the same kernel wrote. Other kernels overwrite it.
@@ -192,6 +194,11 @@ impl Gpu {
     /// About the number of workgroups of 256 invocations that occupy the GPU fully.
     pub fn full_workgroups(&self) -> usize {
         self.full_workgroups
+    }
+
+    /// Recommended size in bytes of a block of logits.
+    pub fn logits_block_bytes(&self) -> usize {
+        self.max_binding_bytes().min(self.logits_block_bytes)
     }
 
     /// The values that each of a workgroup's 256 invocations can keep in registers for many loop

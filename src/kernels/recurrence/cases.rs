@@ -83,6 +83,12 @@ pub(in crate::kernels) fn with_schedule(schedule: RecurrentSchedule) -> Cases {
             push(activation, reset, 1.0, size);
         }
     }
+    if schedule == RecurrentSchedule::PerStep {
+        // Enough workgroups for tiles of 32 units on a discrete GPU.
+        for reset in [false, true] {
+            push(Activation::Tanh, reset, 1.0, (2, 1033, 99));
+        }
+    }
     if schedule == RecurrentSchedule::Fused {
         // More streams than a dispatch has workgroups in one dimension.
         push(Activation::Tanh, true, 1.0, (1, MANY, 1));

@@ -6,6 +6,7 @@ use super::{
     BACKWARD_BINDINGS, FORWARD_BINDINGS, RecurrenceBackward, RecurrenceForward, constants,
 };
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
+use crate::kernels::Activation;
 use crate::kernels::recurrent::{
     CarriedArguments, Reset, STEP_UNITS, step_operations, step_workgroups,
 };
@@ -40,27 +41,66 @@ pub(in crate::kernels) static BACKWARD: Shader = Shader {
     ..FORWARD
 };
 
-/// The arguments of a window's dispatches, with step 0, and the workgroups and operations of each
-/// dispatch. A layer of more workgroups than a dimension has does not fit a binding.
-fn dispatch(
-    reset: &Reset,
-    [batch, hidden_size, time_steps]: [usize; 3],
-) -> (Arguments, [u32; 3], u64) {
-    let groups = step_workgroups(batch, hidden_size, STEP_UNITS);
-    let operations = step_operations(batch, 1, hidden_size);
-    let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
-    let arguments = Arguments {
-        step: 0,
-        time_steps,
-        batch,
-        hidden_size,
-        tokens_offset: reset.tokens().1,
-        initial: reset.initial,
-        carried_offset: 0,
-        previous_offset: 0,
-        advance: 0,
-    };
-    (arguments, groups, operations)
+/// What all dispatches of a window share.
+struct Step {
+    /// The arguments, with step 0.
+    arguments: Arguments,
+    /// The override constants.
+    constants: [(&'static str, f64); 3],
+    /// The workgroups of a dispatch. A layer of more than a dimension has does not fit a binding.
+    groups: [u32; 3],
+    operations: u64,
+}
+
+impl Step {
+    fn new(
+        gpu: &Gpu,
+        reset: &Reset,
+        activation: Activation,
+        [batch, hidden_size, time_steps]: [usize; 3],
+    ) -> Self {
+        let workgroups = |columns| step_workgroups(batch, hidden_size, columns);
+        let columns = columns(workgroups(WIDE), gpu.full_workgroups());
+        let groups = workgroups(columns);
+        let operations = step_operations(batch, 1, hidden_size);
+        let [activation, initial] = constants(reset, activation);
+        let [time_steps, batch, hidden_size] = [time_steps, batch, hidden_size].map(to_u32);
+        Self {
+            arguments: Arguments {
+                step: 0,
+                time_steps,
+                batch,
+                hidden_size,
+                tokens_offset: reset.tokens().1,
+                initial: reset.initial,
+                carried_offset: 0,
+                previous_offset: 0,
+                advance: 0,
+            },
+            constants: [activation, initial, ("COLUMNS", columns as f64)],
+            groups,
+            operations,
+        }
+    }
+
+    /// The constants and `last`.
+    fn constants_and(&self, last: (&'static str, f64)) -> [(&'static str, f64); 4] {
+        let [activation, reset, columns] = self.constants;
+        [activation, reset, columns, last]
+    }
+}
+
+/// Units of a workgroup where there are many workgroups.
+const WIDE: usize = 2 * STEP_UNITS;
+
+/// The units of a workgroup. On an H200 [`WIDE`] makes a step 1.2 times as fast with 256 workgroups
+/// of that size, and 0.86 times with 64.
+fn columns([x, y, _]: [u32; 3], full: usize) -> usize {
+    if x as usize * y as usize >= full {
+        WIDE
+    } else {
+        STEP_UNITS
+    }
 }
 
 /// Launches one dispatch per step.
@@ -74,42 +114,41 @@ pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
         schedule,
         ..
     } = kernel;
-    let (arguments, groups, operations) = dispatch(reset, kernel.sizes());
+    let step = Step::new(gpu, reset, activation, kernel.sizes());
     let slot = carried.states[0].len();
     let carried_arguments = carried.arguments(schedule, [states]);
     let CarriedArguments { offset, advance } = carried_arguments;
     let arguments = Arguments {
         carried_offset: offset,
         advance,
-        ..arguments
+        ..step.arguments
     };
     let [slots, weight, previous] = [&states, &weight, &reset.previous].map(Binding::whole);
     let bindings = [slots, weight, reset.tokens().0, previous];
-    for step in 0..arguments.time_steps {
+    for t in 0..arguments.time_steps {
         gpu.launch_work(
             &FORWARD,
-            &constants(reset, activation),
+            &step.constants,
             &bindings,
             &Arguments {
-                step,
-                previous_offset: carried_arguments.previous_offset(step, slot),
+                step: t,
+                previous_offset: carried_arguments.previous_offset(t, slot),
                 ..arguments
             },
-            groups,
-            operations,
+            step.groups,
+            step.operations,
         );
     }
     if carried.is_stored_last(schedule) {
-        let [activation, reset] = constants(reset, activation);
         gpu.launch(
             &FORWARD,
-            &[activation, reset, ("STORE", 1.0)],
+            &step.constants_and(("STORE", 1.0)),
             &bindings,
             &Arguments {
                 advance: 1,
                 ..arguments
             },
-            groups,
+            step.groups,
         );
     }
 }
@@ -125,23 +164,25 @@ pub(in crate::kernels) fn backward(kernel: &RecurrenceBackward, gpu: &mut Gpu) {
         activation,
         ..
     } = kernel;
-    let (arguments, groups, operations) = dispatch(reset, kernel.sizes());
+    let step = Step::new(gpu, reset, *activation, kernel.sizes());
     let [states, weight, gradient, initial_gradient] =
         [states, weight, gradient, initial_gradient].map(Binding::whole);
     let bindings = [states, weight, reset.tokens().0, gradient, initial_gradient];
-    let [activation, reset] = constants(reset, *activation);
-    let mut launch = |step: u32, initial: f64| {
+    let mut launch = |t: u32, initial: f64| {
         gpu.launch_work(
             &BACKWARD,
-            &[activation, reset, ("INITIAL", initial)],
+            &step.constants_and(("INITIAL", initial)),
             &bindings,
-            &Arguments { step, ..arguments },
-            groups,
-            operations,
+            &Arguments {
+                step: t,
+                ..step.arguments
+            },
+            step.groups,
+            step.operations,
         );
     };
-    (0..arguments.time_steps)
+    (0..step.arguments.time_steps)
         .rev()
-        .for_each(|step| launch(step, 0.0));
+        .for_each(|t| launch(t, 0.0));
     launch(0, 1.0);
 }

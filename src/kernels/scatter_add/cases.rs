@@ -28,6 +28,8 @@ pub(in crate::kernels) fn all() -> Cases {
         (5, 64, TokenPattern::Nothing, 4),
         (11, 33, TokenPattern::Same, 63),
         (301, 17, TokenPattern::Few, 1031),
+        (5, 65, TokenPattern::Same, 130),
+        (7, 127, TokenPattern::Few, 259),
         (65_521, 1, TokenPattern::Mixed, MANY),
     ];
     list(

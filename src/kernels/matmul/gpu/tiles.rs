@@ -11,39 +11,77 @@ pub(super) const LARGE_TILE: [usize; 2] = [128, 128];
 /// Sums with fewer terms are not split between workgroups.
 const MIN_CHUNK: usize = 256;
 
-fn tiles([m, n, _]: [usize; 3], [rows, columns]: [usize; 2]) -> usize {
-    m.div_ceil(rows) * n.div_ceil(columns)
+/// What else takes time, in terms of a sum: a workgroup's start, and a further dispatch. Measured
+/// on an H200, as are the next two.
+const START: usize = 50;
+const DISPATCH: usize = 16;
+
+/// Values of partial sums that are read or written in the time of one term of a tile, for each
+/// element of the tile: with factors in f32, and with cooperative matrices.
+pub(super) const FULL_SPEED: usize = 3;
+pub(super) const COOPERATIVE_SPEED: usize = 1;
+
+/// A product, how it is tiled, and on how large a GPU.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiled {
+    /// m, n and k.
+    pub(super) sizes: [usize; 3],
+    pub(super) tile: [usize; 2],
+    /// One of the two speeds.
+    pub(super) speed: usize,
+    pub(super) full: usize,
 }
 
-/// The number of chunks of k that gives enough workgroups.
-pub(super) fn chunks(sizes @ [m, n, k]: [usize; 3], tile: [usize; 2], full: usize) -> usize {
-    let tiles = tiles(sizes, tile);
-    let desired = if tiles < full {
-        (2 * full).div_ceil(tiles)
-    } else {
-        1
-    };
-    desired
-        .min(k / MIN_CHUNK)
-        .min(Gpu::SCRATCH_ELEMENTS / (m * n))
-        .max(1)
-}
+impl Tiled {
+    fn tiles(&self) -> usize {
+        let ([m, n, _], [rows, columns]) = (self.sizes, self.tile);
+        m.div_ceil(rows) * n.div_ceil(columns)
+    }
 
-/// Whether large tiles do not leave most of the GPU idle.
-pub(super) fn is_large(sizes: [usize; 3], full: usize) -> bool {
-    tiles(sizes, LARGE_TILE) * chunks(sizes, LARGE_TILE, full) >= full / 2
+    /// The time that the product takes if k is divided into `chunks`, in terms of a sum: rounds of
+    /// `full` workgroups, and the addition of the chunks.
+    fn cost(&self, chunks: usize) -> usize {
+        let ([m, n, k], [rows, columns]) = (self.sizes, self.tile);
+        let rounds = (self.tiles() * chunks).div_ceil(self.full);
+        let product = rounds * (k.div_ceil(chunks) + START);
+        if chunks == 1 {
+            return product;
+        }
+        product + (chunks + 1) * m * n / (self.speed * rows * columns) + DISPATCH
+    }
+
+    /// The number of chunks of k that takes least time.
+    pub(super) fn chunks(&self) -> usize {
+        let [m, n, k] = self.sizes;
+        let most = (k / MIN_CHUNK).min(Gpu::SCRATCH_ELEMENTS / (m * n)).max(1);
+        (1..=most)
+            .min_by_key(|&chunks| self.cost(chunks))
+            .unwrap_or(1)
+    }
+
+    /// Whether the tiles do not leave most of the GPU idle.
+    fn occupies_gpu(&self) -> bool {
+        self.tiles() * self.chunks() >= self.full / 2
+    }
 }
 
 /// The tile for factors in f32. The smaller ones have as many values: of these the one is chosen
 /// that needs less time, in rounds of `full` workgroups times terms, or else reads less.
 pub(super) fn tile(sizes: [usize; 3], full: usize) -> [usize; 2] {
-    if is_large(sizes, full) {
+    let tiled = |tile: [usize; 2]| Tiled {
+        sizes,
+        tile,
+        speed: FULL_SPEED,
+        full,
+    };
+    if tiled(LARGE_TILE).occupies_gpu() {
         return LARGE_TILE;
     }
     let cost = |tile: [usize; 2]| {
-        let chunks = chunks(sizes, tile, full);
-        let rounds = (tiles(sizes, tile) * chunks).div_ceil(full);
-        let reads = tiles(sizes, tile) * (tile[0] + tile[1]);
+        let tiled = tiled(tile);
+        let chunks = tiled.chunks();
+        let rounds = (tiled.tiles() * chunks).div_ceil(full);
+        let reads = tiled.tiles() * (tile[0] + tile[1]);
         (rounds * sizes[2].div_ceil(chunks), reads)
     };
     if cost(FEW_ROWS_TILE) < cost(SMALL_TILE) {
@@ -60,6 +98,17 @@ mod tests {
     /// Discrete and integrated GPUs.
     const DISCRETE: usize = 256;
     const INTEGRATED: usize = 64;
+
+    fn chunks(sizes: [usize; 3], tile: [usize; 2], speed: usize) -> usize {
+        let full = DISCRETE;
+        Tiled {
+            sizes,
+            tile,
+            speed,
+            full,
+        }
+        .chunks()
+    }
 
     #[test]
     fn tiles_fit_the_product_and_the_gpu() {
@@ -81,13 +130,25 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_split_to_occupy_the_gpu() {
-        let gradient = [4480, 200, 10_000];
-        assert_eq!(chunks(gradient, LARGE_TILE, DISCRETE), 4);
-        // 70 tiles occupy a smaller GPU.
-        assert_eq!(chunks(gradient, LARGE_TILE, INTEGRATED), 1);
-        // Parts of at least 256 terms, which fit the scratch buffer.
-        assert_eq!(chunks([64, 64, 1000], SMALL_TILE, DISCRETE), 3);
-        assert_eq!(chunks([2048, 2048, 255], LARGE_TILE, 1024), 1);
+    fn sums_are_split_where_that_saves_time() {
+        for (sizes, tile, speed, expected) in [
+            // 70 tiles: seven chunks fill two rounds.
+            ([4480, 200, 10_000], LARGE_TILE, FULL_SPEED, 7),
+            // 280 tiles: a second round of 24 takes as long as the first.
+            ([4480, 1024, 1024], LARGE_TILE, FULL_SPEED, 3),
+            // The addition would take longer than it saves with faster products.
+            ([4480, 1024, 1024], LARGE_TILE, COOPERATIVE_SPEED, 1),
+            // Whole rounds, nearly.
+            ([2048, 2048, 2048], LARGE_TILE, FULL_SPEED, 1),
+            ([10_000, 650, 1120], LARGE_TILE, FULL_SPEED, 1),
+            // Parts of at least 256 terms, which fit the scratch buffer.
+            ([64, 64, 1000], SMALL_TILE, FULL_SPEED, 3),
+            ([64, 64, 255], SMALL_TILE, FULL_SPEED, 1),
+            ([4480, 1024, 10_000], LARGE_TILE, FULL_SPEED, 3),
+            ([1 << 13, 1 << 12, 1 << 20], LARGE_TILE, FULL_SPEED, 1),
+        ] {
+            let chosen = chunks(sizes, tile, speed);
+            assert_eq!(chosen, expected, "{sizes:?}");
+        }
     }
 }
