@@ -55,6 +55,7 @@ fn rates(golden: &Value) -> DropoutRates {
         hidden: rate("hidden"),
         output: rate("output"),
         weights: rate("weights"),
+        zoneout: 0.0,
         variational: true,
     }
 }

@@ -26,7 +26,7 @@ pub fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
         bias: true,
         ..same.clone()
     };
-    vec![
+    valid(vec![
         same.clone(),
         Architecture {
             bias: true,
@@ -60,7 +60,20 @@ pub fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
             decoder_bias: true,
             ..differing
         },
-    ]
+    ])
+}
+
+/// The networks, with an embedding where the cell needs one, and zoneout in some where it has it.
+fn valid(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
+    for (index, one) in architectures.iter_mut().enumerate() {
+        if one.reads_previous_input() && one.embedding_size == 0 {
+            one.embedding_size = 2;
+        }
+        if one.has_zoneout() && index % 3 == 1 {
+            one.zoneout = 0.25;
+        }
+    }
+    architectures
 }
 
 /// Networks of one cell with classes: one class and several, classes of one word, with biases,
@@ -77,7 +90,7 @@ pub fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
         hidden_sizes: vec![5; num_layers],
         ..Default::default()
     };
-    vec![
+    valid(vec![
         Architecture {
             output: of(&[2, 1, 4], None),
             ..plain.clone()
@@ -120,7 +133,7 @@ pub fn class_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
             decoder_bias: true,
             ..plain
         },
-    ]
+    ])
 }
 
 /// Networks of one cell with clusters: one and several, clusters of one word, with biases,
@@ -137,7 +150,7 @@ pub fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture
         hidden_sizes: vec![5; num_layers],
         ..Default::default()
     };
-    vec![
+    valid(vec![
         Architecture {
             output: of(&[3], 2.0),
             ..plain.clone()
@@ -164,7 +177,7 @@ pub fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture
             compression_size: 4,
             ..plain
         },
-    ]
+    ])
 }
 
 /// Feed-forward networks with every kind of layer around them: contexts of one word and more,
@@ -244,7 +257,7 @@ pub fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture>
         hidden_sizes: vec![5; num_layers],
         ..Default::default()
     };
-    vec![
+    valid(vec![
         Architecture {
             output: of(Objective::Softmax, 3, 0.75),
             ..plain.clone()
@@ -286,5 +299,5 @@ pub fn sampled_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture>
             tied: true,
             ..plain
         },
-    ]
+    ])
 }

@@ -139,7 +139,7 @@ pub fn masks(
             .map(|draw| draw.words(&architecture.embedded_words(states, window))),
         input: at(sites::INPUT, rates.input)
             .filter(|_| has_embedding)
-            .map(|draw| activations(draw, architecture.input_size(0))),
+            .map(|draw| activations(draw, architecture.embedded_size())),
         outputs: layers
             .clone()
             .map(|k| {
@@ -153,11 +153,22 @@ pub fn masks(
             })
             .collect(),
         weights: layers
+            .clone()
             .filter(|_| architecture.has_recurrent_weights())
             .map(|k| {
                 at(sites::weight(k), rates.weights).map(|draw| {
                     draw.elements(architecture.gates_size(k) * architecture.layer_size(k))
                 })
+            })
+            .collect(),
+        zoneout: layers
+            .filter(|_| architecture.has_zoneout())
+            .map(|k| {
+                let count = time_steps * batch * architecture.layer_size(k);
+                // What is kept is not scaled.
+                let unscaled = |value: f64| value.min(1.0);
+                at(sites::zoneout(k), rates.zoneout)
+                    .map(|draw| draw.elements(count).into_iter().map(unscaled).collect())
             })
             .collect(),
     }
@@ -174,6 +185,7 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
         hidden: 0.4,
         output: 0.5,
         weights: 0.35,
+        zoneout: 0.2,
         variational: false,
     };
     let rates = [
@@ -186,6 +198,10 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
         },
         DropoutRates {
             weights: 0.5,
+            ..none
+        },
+        DropoutRates {
+            zoneout: 0.5,
             ..none
         },
         all,

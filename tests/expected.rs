@@ -6,6 +6,7 @@ mod contexts;
 mod elementwise;
 mod losses;
 mod products;
+mod qrnn;
 mod ragged;
 mod recurrence;
 mod sru;
@@ -20,9 +21,9 @@ use elman::kernels::cases::{
     AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, ContextBackwardCase,
     ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
     GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
-    RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase,
-    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase,
-    TransposeCase,
+    PreviousInputCase, QrnnCase, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
+    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase,
+    SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -68,6 +69,8 @@ const TABLE: &[Downcast] = &[
     downcast::<LstmCase>,
     downcast::<MatmulCase>,
     downcast::<MomentumCase>,
+    downcast::<PreviousInputCase>,
+    downcast::<QrnnCase>,
     downcast::<RaggedSoftmaxCase>,
     downcast::<RecurrenceCase>,
     downcast::<RmspropCase>,

@@ -402,7 +402,8 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 9] = [
+const PARTS: [(&str, &str); 10] = [
+    ("threefry", include_str!("../shaders/threefry.wgsl")),
     (
         "cooperative_16",
         include_str!("../shaders/cooperative_16.wgsl"),

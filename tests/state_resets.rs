@@ -150,6 +150,7 @@ fn runs_resume_bit_identically() {
             hidden: 0.2,
             output: 0.2,
             weights: 0.3,
+            zoneout: 0.0,
             variational: true,
         },
         ..recipe(ScheduleKind::Constant)

@@ -112,6 +112,7 @@ impl Subject {
             noise,
             direct_size: direct.map_or(0, |direct| direct.size),
             direct_order: direct.map_or(0, |direct| direct.order),
+            zoneout: a.zoneout as f32,
             initial_state: INITIAL,
             ..Config::default()
         };

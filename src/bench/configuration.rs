@@ -82,9 +82,12 @@ impl Configuration {
             self.context(),
         ]
         .map(|size| size as f64);
-        if find_cell(self.cell).is_some_and(|row| !row.has_recurrent_weight && n == 0.0) {
+        let cell = find_cell(self.cell);
+        if cell.is_some_and(|row| !row.has_recurrent_weight && n == 0.0) {
             // Every layer has one product, of its input.
-            return 6.0 * h * v + 6.0 * g * h * (h * (l - 1.0) + d);
+            let pairs = cell.is_some_and(|row| row.reads_previous_input);
+            let words = if pairs { 2.0 } else { 1.0 };
+            return 6.0 * h * v + 6.0 * g * h * (h * (l - 1.0) + words * d);
         }
         if n > 0.0 {
             return 6.0 * h * v + 6.0 * h * n * d;

@@ -98,6 +98,9 @@ pub(super) static CASES: &[StepCase] = &[
     case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
     case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
     case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
+    case("qrnn", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
+    case("qrnn", [2, 33, 17, 101], [5, 7], Dropout::EachStep, true),
+    case("qrnn", [3, 64, 33, 67], [7, 5], Dropout::Variational, false),
     case("sru", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
     case("sru", [2, 33, 33, 101], [5, 7], Dropout::EachStep, true),
     case("sru", [3, 64, 0, 67], [7, 5], Dropout::Variational, false),
@@ -155,7 +158,16 @@ impl StepCase {
             vocab_size,
             bias,
             decoder_bias: true,
+            zoneout: self.zoneout(),
             ..Config::default()
+        }
+    }
+
+    /// The rate of zoneout, if the cell has it.
+    fn zoneout(&self) -> f32 {
+        match find_cell(self.cell).is_some_and(|cell| cell.has_zoneout) {
+            true => 0.25,
+            false => 0.0,
         }
     }
 
@@ -183,6 +195,7 @@ impl StepCase {
                 hidden: 0.3,
                 output: 0.4,
                 weights: 0.0,
+                zoneout: self.zoneout(),
                 variational: false,
             };
         }

@@ -143,6 +143,7 @@ mod tests {
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
+            zoneout: 0.0,
             independent: false,
         };
         let recipe = Recipe {
@@ -179,6 +180,7 @@ mod tests {
                 hidden: 0.3,
                 output: 0.4,
                 weights: 0.5,
+                zoneout: 0.25,
                 variational: true,
             },
             forget_bias: -1.0,

@@ -47,6 +47,8 @@ pub use super::gru::cases::GruCase;
 pub use super::lstm::cases::LstmCase;
 pub use super::matmul::cases::MatmulCase;
 pub use super::momentum::cases::MomentumCase;
+pub use super::previous_input::cases::PreviousInputCase;
+pub use super::qrnn::cases::QrnnCase;
 pub use super::ragged_softmax::cases::RaggedSoftmaxCase;
 pub use super::recurrence::cases::RecurrenceCase;
 pub use super::reduce::cases::{SUMMANDS, SumsCase};

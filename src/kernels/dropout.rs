@@ -69,7 +69,10 @@ arguments! {
 
 pub(super) static COPY: Shader = Shader {
     stem: "dropout",
-    source: include_str!("../../shaders/dropout.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/dropout.wgsl"),
+        include_str!("../../shaders/threefry.wgsl")
+    ),
     entry_point: "copy",
     bindings: &[
         ("output", Access::Write),
@@ -106,7 +109,7 @@ fn threefry(key: [u32; 2], counter: [u32; 2]) -> u32 {
 
 impl Mask {
     /// Elements with a random word below this are dropped.
-    fn threshold(&self) -> u32 {
+    pub(super) fn threshold(&self) -> u32 {
         (f64::from(self.rate) * 4_294_967_296.0) as u32
     }
 
@@ -117,7 +120,7 @@ impl Mask {
 
     /// The multiplier m at position `index` of the mask.
     #[inline(always)]
-    fn multiplier(&self, threshold: u32, factor: f32, index: u32) -> f32 {
+    pub(super) fn multiplier(&self, threshold: u32, factor: f32, index: u32) -> f32 {
         if threefry([self.seed, self.site], [index, self.draw]) < threshold {
             0.0
         } else {

@@ -37,6 +37,8 @@ mod math;
 mod matmul;
 mod momentum;
 mod parallel;
+mod previous_input;
+mod qrnn;
 mod ragged_softmax;
 mod recurrence;
 mod recurrent;
@@ -73,6 +75,8 @@ pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
 pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use momentum::Momentum;
+pub use previous_input::{PreviousInputBackward, PreviousInputForward};
+pub use qrnn::{QrnnBackward, QrnnForward, Zoneout};
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{Carried, RecurrentSchedule, Reset};
@@ -184,6 +188,10 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: gru::cases::all,
     },
     KernelEntry {
+        shaders: &[&qrnn::FORWARD, &qrnn::BACKWARD],
+        cases: qrnn::cases::all,
+    },
+    KernelEntry {
         shaders: &[&sru::FORWARD, &sru::BACKWARD],
         cases: sru::cases::all,
     },
@@ -202,6 +210,10 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&context::FORWARD, &context::CARRY, &context::BACKWARD],
         cases: context::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&previous_input::FORWARD, &previous_input::BACKWARD],
+        cases: previous_input::cases::all,
     },
     KernelEntry {
         shaders: &[&add::DENSE, &add::SPARSE],

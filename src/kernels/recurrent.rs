@@ -5,11 +5,13 @@ mod carried;
 mod step_product;
 #[cfg(test)]
 mod tests;
+mod unit_dispatches;
 mod unit_split;
 
 pub use carried::Carried;
 pub(super) use carried::CarriedArguments;
 pub(super) use step_product::StepProduct;
+pub(super) use unit_dispatches::{unit_dispatches, unit_operations};
 pub(super) use unit_split::{UnitSplit, UnitTask};
 
 use crate::device::{Binding, Cpu, Gpu, to_u32};

@@ -4,11 +4,9 @@
 pub(super) mod cases;
 mod cpu;
 
-use super::MAX_LOOP_ITERATIONS;
-use super::recurrent::{Carried, RecurrentSchedule, Reset};
+use super::recurrent::{Carried, RecurrentSchedule, Reset, unit_dispatches, unit_operations};
 use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, OPERATIONS_PER_ACCESS, Shader, arguments,
-    to_u32, workgroups,
+    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
 };
 use crate::tensor::Tensor;
 
@@ -121,20 +119,6 @@ fn sizes(gates: &Tensor, cells: &Tensor) -> [usize; 4] {
     [batch, size, gates.rows() / batch, gates.columns() / size]
 }
 
-/// The steps of a window's dispatches in the order of time: one, unless an invocation would have
-/// too many iterations.
-fn dispatches(time_steps: usize) -> Vec<[u32; 2]> {
-    (0..time_steps)
-        .step_by(MAX_LOOP_ITERATIONS)
-        .map(|first| [first, (first + MAX_LOOP_ITERATIONS).min(time_steps)].map(to_u32))
-        .collect()
-}
-
-/// The operations of some steps: loads and stores of gates, cells, outputs and inputs.
-fn operations(elements: usize, [first, end]: [u32; 2]) -> u64 {
-    8 * elements as u64 * u64::from(end - first) * OPERATIONS_PER_ACCESS
-}
-
 /// The arguments of a whole window.
 fn arguments_of([batch, size, time_steps, _]: [usize; 4], reset: &Reset) -> Arguments {
     Arguments {
@@ -174,7 +158,7 @@ impl Kernel for SruForward {
         let carried = self
             .carried
             .arguments(RecurrentSchedule::Fused, [self.cells]);
-        for steps in dispatches(time_steps) {
+        for steps in unit_dispatches(time_steps) {
             gpu.launch_work(
                 &FORWARD,
                 &[
@@ -203,7 +187,7 @@ impl Kernel for SruForward {
                     ..arguments_of(sizes, &self.reset)
                 },
                 workgroups(batch * size, 64),
-                operations(batch * size, steps),
+                unit_operations(batch * size, steps),
             );
         }
     }
@@ -229,7 +213,7 @@ impl Kernel for SruBackward {
             &self.unit_gradients,
         ]
         .map(Binding::whole);
-        for steps in dispatches(time_steps).into_iter().rev() {
+        for steps in unit_dispatches(time_steps).into_iter().rev() {
             gpu.launch_work(
                 &BACKWARD,
                 &[self.reset.constant(), ("GATES", gates as f64)],
@@ -250,7 +234,7 @@ impl Kernel for SruBackward {
                     ..arguments_of(sizes, &self.reset)
                 },
                 workgroups(batch * size, 64),
-                operations(batch * size, steps),
+                unit_operations(batch * size, steps),
             );
         }
     }

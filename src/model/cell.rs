@@ -93,8 +93,8 @@ pub struct UnitParameter {
     pub values: usize,
     /// Whether only networks with biases have it.
     pub is_bias: bool,
-    /// The initializer for a layer of H units.
-    pub initializer: fn(usize) -> Initializer,
+    /// The initializer for a layer of H units, given the number of its inputs and H.
+    pub initializer: fn(inputs: usize, size: usize) -> Initializer,
 }
 
 /// Allocates the cell of a recurrent layer.
@@ -122,6 +122,10 @@ pub struct CellKind {
     /// Whether the output mixes the state with the layer's input. Where this has not H values or is
     /// one-hot, z has another gate in its place.
     pub has_highway: bool,
+    /// Whether the first layer reads the embedding of the word before the current one too.
+    pub reads_previous_input: bool,
+    /// Whether the configuration's rate of zoneout applies.
+    pub has_zoneout: bool,
     /// Whether the recurrent bias is added to z, as the input's is. Otherwise the cell uses it.
     pub adds_recurrent_bias: bool,
     /// Whether layers have biases by default.

@@ -75,6 +75,10 @@ pub struct Config {
     pub direct_order: usize,
     /// The value of every hidden unit before the first token: 0.1 in rnnlm.
     pub initial_state: f32,
+    /// The probability with which units kept their memory in training; otherwise, what they add to
+    /// it has the factor 1 minus this.
+    #[serde(default, skip_serializing_if = "is_zero_rate")]
+    pub zoneout: f32,
     /// Whether the model was trained on sentences that each start from the initial state; it is
     /// then evaluated so too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -106,6 +110,7 @@ impl Default for Config {
             direct_size: 0,
             direct_order: 0,
             initial_state: 0.1,
+            zoneout: 0.0,
             independent: false,
         }
     }
@@ -144,14 +149,24 @@ impl Config {
         }
     }
 
+    /// The number of values of the words that are embedded at a position.
+    pub fn embedded_size(&self) -> usize {
+        self.embedding_size.saturating_mul(self.context.max(1))
+    }
+
     /// The number of columns of a layer's input.
     pub fn input_size(&self, layer: usize) -> usize {
         match (layer, self.embedding_size) {
             (0, 0) => self.vocab_size,
-            (0, size) => size.saturating_mul(self.context.max(1)),
+            (0, _) if self.reads_previous_input() => self.embedded_size().saturating_mul(2),
+            (0, _) => self.embedded_size(),
             _ => self.layer_size(layer - 1),
         }
     }
+}
+
+fn is_zero_rate(value: &f32) -> bool {
+    *value == 0.0
 }
 
 fn is_zero(value: &usize) -> bool {

@@ -16,6 +16,9 @@ pub struct DropoutRates {
     pub output: f32,
     /// Recurrent weights, one mask per window (Merity 2017).
     pub weights: f32,
+    /// The f of quasi-recurrent units, one mask for each step; values that are kept are not scaled.
+    /// Must be [`Config::zoneout`](super::Config::zoneout) where it is not 0.
+    pub zoneout: f32,
     /// Whether all steps of a window have the same masks.
     pub variational: bool,
 }
@@ -31,11 +34,15 @@ pub(super) enum DropoutPlacement {
     Outputs(usize),
     /// The recurrent weight of a layer.
     Weights(usize),
+    /// The gates f of a layer of quasi-recurrent units.
+    Zoneout(usize),
 }
 
 impl DropoutPlacement {
     /// The index that makes masks at different places differ.
     pub(super) fn index(self) -> u32 {
+        // Far above the indices of other places.
+        const ZONEOUT: u32 = 1 << 31;
         let of_layer = |layer: usize, first: u32| {
             first + 2 * u32::try_from(layer).expect("a model has few layers")
         };
@@ -44,6 +51,7 @@ impl DropoutPlacement {
             Self::Input => 1,
             Self::Outputs(layer) => of_layer(layer, 2),
             Self::Weights(layer) => of_layer(layer, 3),
+            Self::Zoneout(layer) => of_layer(layer, ZONEOUT),
         }
     }
 }
@@ -69,6 +77,7 @@ impl DropoutRates {
             DropoutPlacement::Outputs(layer) if layer + 1 == num_layers => self.output,
             DropoutPlacement::Outputs(_) => self.hidden,
             DropoutPlacement::Weights(_) => self.weights,
+            DropoutPlacement::Zoneout(_) => self.zoneout,
         }
     }
 }

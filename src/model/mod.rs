@@ -14,6 +14,7 @@ mod classes;
 mod clusters;
 mod config;
 mod dropout;
+mod dropout_mask;
 mod format;
 mod layer;
 mod layers;
@@ -95,7 +96,12 @@ impl Model {
         if let Some(states) = &states {
             let of_layer =
                 |layer| vec![self.config.layer_size(layer); cell_kind(&self.config).states];
-            let sizes: Vec<usize> = (0..self.config.num_layers).flat_map(of_layer).collect();
+            let previous_input = self.config.reads_previous_input();
+            let sizes: Vec<usize> = previous_input
+                .then_some(self.config.embedding_size)
+                .into_iter()
+                .chain((0..self.config.num_layers).flat_map(of_layer))
+                .collect();
             if states.iter().map(Vec::len).ne(sizes.iter().copied()) {
                 return Err(Error::invalid(
                     "the initial states",

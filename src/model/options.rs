@@ -156,6 +156,7 @@ impl ModelOptions {
                 false => base.context,
             },
             skip_connection: self.skip_connection.unwrap_or(base.skip_connection),
+            zoneout: base.zoneout,
             hidden_sizes,
             bias,
             decoder_bias: bias,

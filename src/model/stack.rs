@@ -21,9 +21,10 @@
 use super::cells::cell_kind;
 use super::config::Config;
 use super::dropout::DropoutPlacement;
+use super::dropout_mask::DropoutMask;
 use super::layer::{Activations, Layer, LayerContext};
 use super::layers::{
-    ActivationPenalty, Dropout, DropoutMask, Embedding, Linear, PerTypeInput, Recurrent, Skip,
+    ActivationPenalty, Dropout, Embedding, Linear, PerTypeInput, PreviousInput, Recurrent, Skip,
     recurrent_parameter_name,
 };
 use super::outputs::output_kind;
@@ -117,7 +118,11 @@ impl Stack {
             let embedded = self.push(Embedding::new(context)?);
             self.push_dropout(context, DropoutPlacement::Words, embedded);
             self.push_dropout(context, DropoutPlacement::Input, embedded);
-            return Ok(first.with_input(embedded));
+            if !context.config.reads_previous_input() {
+                return Ok(first.with_input(embedded));
+            }
+            let pairs = self.push(PreviousInput::new(context, embedded)?);
+            return Ok(first.with_input(pairs));
         }
         self.push_dropout(context, DropoutPlacement::Words, pre_activations);
         Ok(first)

@@ -33,6 +33,7 @@ impl Config {
         check_name("cell", &self.cell, CELLS.iter().map(|row| row.name))?;
         self.validate_context()?;
         self.validate_embedding()?;
+        self.validate_zoneout()?;
         check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
         self.validate_output()
     }
@@ -81,8 +82,10 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that a recurrent network has no settings of feed-forward ones.
+    /// Checks that a recurrent network has no settings of feed-forward ones, and an embedding where
+    /// it needs one.
     fn validate_recurrent(&self) -> Result<()> {
+        let kind = cell_kind(self);
         let settings = [
             ("context", self.context, self.context > 0),
             ("skip_connection", 1, self.skip_connection),
@@ -97,7 +100,36 @@ impl Config {
                 ));
             }
         }
+        if kind.reads_previous_input && self.embedding_size == 0 {
+            return Err(Error::config(
+                "cell",
+                &self.cell,
+                "its first layer reads embedded words, and there is no embedding",
+                "Set `embedding` too",
+            ));
+        }
         Ok(())
+    }
+
+    /// Checks the rate of zoneout.
+    fn validate_zoneout(&self) -> Result<()> {
+        if self.zoneout == 0.0 || cell_kind(self).has_zoneout && (0.0..1.0).contains(&self.zoneout)
+        {
+            return Ok(());
+        }
+        Err(Error::config(
+            "zoneout",
+            self.zoneout,
+            format!(
+                "`cell = {}` needs {}",
+                self.cell,
+                match cell_kind(self).has_zoneout {
+                    true => "a probability of at least 0 and below 1",
+                    false => "none: only `cell = qrnn` has zoneout",
+                }
+            ),
+            "Restore config.json, or train the model again",
+        ))
     }
 
     /// Checks the settings that depend on the embedding.

@@ -313,6 +313,15 @@ impl Fields for Recipe {
         .heading("Dropout")
         .rule(Rule::Probability, DROPOUT_HINT),
         RecipeField::new(
+            "zoneout",
+            "P",
+            access!(dropout.zoneout),
+            "Probability that a unit of `cell = qrnn` keeps its memory in a step; outside of \
+             training, what units add to it is multiplied by 1 - P",
+        )
+        .heading("Dropout")
+        .rule(Rule::Probability, DROPOUT_HINT),
+        RecipeField::new(
             "variational",
             "",
             access!(dropout.variational),

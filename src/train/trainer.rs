@@ -103,6 +103,20 @@ pub fn check_precision(device: &Device, precision: PrecisionKind) -> Result<()> 
     Ok(())
 }
 
+/// Checks that a model is evaluated with the zoneout that it is trained with.
+fn check_zoneout(recipe: &Recipe, config: &Config) -> Result<()> {
+    let rate = recipe.dropout.zoneout;
+    if rate == 0.0 || rate.to_bits() == config.zoneout.to_bits() {
+        return Ok(());
+    }
+    Err(Error::config(
+        "zoneout",
+        rate,
+        format!("the model's configuration has {}", config.zoneout),
+        "Use the same rate in both",
+    ))
+}
+
 impl<'a> Trainer<'a> {
     /// A new run from random initial parameters, drawn with the recipe's seed.
     ///
@@ -138,6 +152,7 @@ impl<'a> Trainer<'a> {
             .find(|row| row.name == recipe.optimizer)
             .expect("the recipe was validated");
         check_precision(device, recipe.precision)?;
+        check_zoneout(&recipe, &config)?;
         let history = recipe.bptt - recipe.block();
         let longest = recipe.longest_window();
         let streams = Streams::new(&corpus.train, recipe.batch, longest - history)?;

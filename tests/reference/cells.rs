@@ -18,7 +18,8 @@
 //!         h(t) = o tanh(c(t))
 //! ```
 //!
-//! The simple recurrent unit: see [`sru`](super::sru).
+//! The quasi-recurrent unit: see [`qrnn`](super::qrnn). The simple recurrent unit: see
+//! [`sru`](super::sru).
 
 use super::kernels::Activation;
 
@@ -31,16 +32,19 @@ pub enum Cell {
     Gru,
     /// The long short-term memory without peepholes: gates i, f, g, o, the states h and c.
     Lstm,
+    /// The quasi-recurrent unit: gates z, f and o, one state c.
+    Qrnn,
     /// The simple recurrent unit: gates u, f and r, one state c.
     Sru,
 }
 
 impl Cell {
     /// Every cell, with its name in files and flags.
-    pub const TABLE: [(&'static str, Self); 4] = [
+    pub const TABLE: [(&'static str, Self); 5] = [
         ("elman", Self::Elman),
         ("gru", Self::Gru),
         ("lstm", Self::Lstm),
+        ("qrnn", Self::Qrnn),
         ("sru", Self::Sru),
     ];
 
@@ -48,23 +52,23 @@ impl Cell {
     pub fn gates(self) -> usize {
         match self {
             Self::Elman => 1,
-            Self::Gru | Self::Sru => 3,
+            Self::Gru | Self::Qrnn | Self::Sru => 3,
             Self::Lstm => 4,
         }
     }
 
     /// The values that a unit carries from step to step: h, and c after it for the LSTM; c for the
-    /// simple recurrent unit.
+    /// quasi-recurrent and the simple recurrent unit.
     pub fn states(self) -> usize {
         match self {
-            Self::Elman | Self::Gru | Self::Sru => 1,
+            Self::Elman | Self::Gru | Self::Qrnn | Self::Sru => 1,
             Self::Lstm => 2,
         }
     }
 
     /// Whether there is a weight from the states of all units.
     pub fn has_recurrent_weight(self) -> bool {
-        self != Self::Sru
+        !matches!(self, Self::Qrnn | Self::Sru)
     }
 }
 
@@ -106,7 +110,7 @@ impl Layer {
                     let (p, q) = self.gates(arguments, unit);
                     [states[0][unit], states[1][unit]] = lstm(p, q, previous[1][unit]);
                 }
-                Cell::Sru => unreachable!("it reads more than the arguments"),
+                Cell::Qrnn | Cell::Sru => unreachable!("it reads more than the arguments"),
             }
         }
         states
@@ -154,7 +158,7 @@ impl Layer {
                     self.set_gates(&mut back, unit, argument, argument);
                     to_previous[1][unit] = c;
                 }
-                Cell::Sru => unreachable!("it reads more than the arguments"),
+                Cell::Qrnn | Cell::Sru => unreachable!("it reads more than the arguments"),
             }
         }
         (back, to_previous)

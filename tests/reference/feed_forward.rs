@@ -15,7 +15,7 @@
 use super::cells::Arguments;
 use super::contexts::{ContextWord, Contexts};
 use super::kernels::{Activation, column_sums};
-use super::linear::{add, add_to, linear, linear_backward, multiply_step};
+use super::linear::{add, add_to, apart, linear, linear_backward, multiply_step, side_by_side};
 use super::network::{Architecture, FeedForward, Named, Network, Outcome, Window};
 use super::passes::{Forward, LayerStep, Step};
 
@@ -181,22 +181,4 @@ impl Network {
             }
         }
     }
-}
-
-/// Two matrices of `rows` rows, side by side.
-fn side_by_side(left: &[f64], right: &[f64], rows: usize) -> Vec<f64> {
-    let parts = left
-        .chunks_exact(left.len() / rows)
-        .zip(right.chunks_exact(right.len() / rows));
-    parts
-        .flat_map(|(left, right)| [left, right].concat())
-        .collect()
-}
-
-/// The first columns of a matrix of `rows` rows, and the others.
-fn apart(matrix: &[f64], columns: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
-    let rows = matrix.chunks_exact(matrix.len() / rows);
-    let parts = rows.map(|row| row.split_at(columns));
-    let (left, right): (Vec<_>, Vec<_>) = parts.unzip();
-    (left.concat(), right.concat())
 }

@@ -351,7 +351,9 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
             pairs.push((format!("{name}[{i}]"), claimed, difference));
         }
     }
-    for (number, gradient) in outcome.initial_state_gradients.iter().enumerate() {
+    // Inputs that are carried have no gradient, and are the first states.
+    let first = states.len() - outcome.initial_state_gradients.len();
+    for (number, gradient) in (first..).zip(&outcome.initial_state_gradients) {
         for (i, &claimed) in gradient.iter().enumerate() {
             let loss = |shift: f64| {
                 let mut moved = states.clone();

@@ -103,3 +103,21 @@ pub fn mask_words(rows: &mut [f64], window: &Window, t: usize) {
         }
     }
 }
+
+/// Two matrices of `rows` rows, side by side.
+pub fn side_by_side(left: &[f64], right: &[f64], rows: usize) -> Vec<f64> {
+    let parts = left
+        .chunks_exact(left.len() / rows)
+        .zip(right.chunks_exact(right.len() / rows));
+    parts
+        .flat_map(|(left, right)| [left, right].concat())
+        .collect()
+}
+
+/// The first columns of a matrix of `rows` rows, and the others.
+pub fn apart(matrix: &[f64], columns: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = matrix.chunks_exact(matrix.len() / rows);
+    let parts = rows.map(|row| row.split_at(columns));
+    let (left, right): (Vec<_>, Vec<_>) = parts.unzip();
+    (left.concat(), right.concat())
+}

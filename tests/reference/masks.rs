@@ -25,6 +25,9 @@ pub struct Masks {
     /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window. Layers beyond the list
     /// have none.
     pub weights: Vec<Option<Vec<f64>>>,
+    /// `[T, B, H_k]` per layer: the gates f of quasi-recurrent units; 0 or 1 for zoneout. Layers
+    /// beyond the list have none.
+    pub zoneout: Vec<Option<Vec<f64>>>,
 }
 
 impl Masks {
@@ -36,6 +39,11 @@ impl Masks {
     /// The mask of the recurrent weight of layer k.
     pub fn weight(&self, k: usize) -> Option<&[f64]> {
         self.weights.get(k)?.as_deref()
+    }
+
+    /// The mask of the gates f of layer k.
+    pub fn zoneout(&self, k: usize) -> Option<&[f64]> {
+        self.zoneout.get(k)?.as_deref()
     }
 
     /// A mask at every place: about a quarter zeros, the other values from [-1.5, 1.5).
@@ -55,14 +63,19 @@ impl Masks {
         let layers = 0..architecture.num_layers();
         Self {
             words: mask(rows * architecture.words()),
-            input: mask(rows * architecture.input_size(0)),
+            input: mask(rows * architecture.embedded_size()),
             outputs: layers
                 .clone()
                 .map(|k| mask(rows * architecture.layer_output_size(k)))
                 .collect(),
             weights: layers
+                .clone()
                 .filter(|_| architecture.has_recurrent_weights())
                 .map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k)))
+                .collect(),
+            zoneout: layers
+                .filter(|_| architecture.has_zoneout())
+                .map(|k| mask(rows * architecture.layer_size(k)))
                 .collect(),
         }
     }
@@ -84,11 +97,12 @@ impl Masks {
         check(
             "the input",
             self.input.as_deref(),
-            rows * architecture.input_size(0),
+            rows * architecture.embedded_size(),
         );
         let layers = architecture.num_layers();
+        let lists = [&self.outputs, &self.weights, &self.zoneout];
         assert!(
-            self.outputs.len() <= layers && self.weights.len() <= layers,
+            lists.iter().all(|list| list.len() <= layers),
             "masks of more than {layers} layers"
         );
         for k in 0..layers {
@@ -101,6 +115,11 @@ impl Masks {
                 &format!("weights of layer {k}"),
                 self.weight(k),
                 architecture.gates_size(k) * architecture.layer_size(k),
+            );
+            check(
+                &format!("zoneout of layer {k}"),
+                self.zoneout(k),
+                rows * architecture.layer_size(k),
             );
         }
     }
@@ -121,6 +140,11 @@ pub mod sites {
     /// The recurrent weight of layer k.
     pub fn weight(k: usize) -> u32 {
         3 + 2 * k as u32
+    }
+
+    /// The gates f of layer k.
+    pub fn zoneout(k: usize) -> u32 {
+        (1 << 31) + 2 * k as u32
     }
 }
 

@@ -25,5 +25,6 @@ pub mod outputs;
 pub mod passes;
 pub mod penalties;
 pub mod properties;
+pub mod qrnn;
 pub mod sampled;
 pub mod sru;

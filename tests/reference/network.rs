@@ -70,6 +70,8 @@ pub struct Architecture {
     pub compression_size: usize,
     /// The output layer.
     pub output: Output,
+    /// The rate of zoneout: f of quasi-recurrent units has the factor 1 minus this, or a mask.
+    pub zoneout: f64,
 }
 
 /// Mikolov's network of one unit and two words: the default for options that a test does not set.
@@ -88,6 +90,7 @@ impl Default for Architecture {
             projection: false,
             compression_size: 0,
             output: Output::Softmax,
+            zoneout: 0.0,
         }
     }
 }
@@ -132,9 +135,22 @@ impl Architecture {
         (self.cell.gates() + highway) * self.layer_size(k)
     }
 
+    /// Whether units have a gate that zoneout multiplies.
+    pub fn has_zoneout(&self) -> bool {
+        self.feed_forward.is_none() && self.cell == Cell::Qrnn
+    }
+
     /// Whether layers have a weight from the states of all units.
     pub fn has_recurrent_weights(&self) -> bool {
         self.feed_forward.is_none() && self.cell.has_recurrent_weight()
+    }
+
+    /// The name of the bias that is added to `W_ih x`, if layer k has biases.
+    pub fn input_bias(&self, k: usize) -> String {
+        match self.cell {
+            Cell::Qrnn => format!("rnn.bias_l{k}"),
+            _ => format!("rnn.bias_ih_l{k}"),
+        }
     }
 
     /// The units of layer k.
@@ -146,12 +162,25 @@ impl Architecture {
         }
     }
 
-    /// Size of the input of layer k: V or D for the first, that of the layer before it for the
-    /// others.
+    /// Size of x_0(t): V or D; of all words of a context.
+    pub fn embedded_size(&self) -> usize {
+        match self.embedding_size {
+            0 => self.vocab_size,
+            size => self.words() * size,
+        }
+    }
+
+    /// Whether the first layer reads x_0(t-1) beside x_0(t).
+    pub fn reads_previous_input(&self) -> bool {
+        self.feed_forward.is_none() && self.cell == Cell::Qrnn
+    }
+
+    /// Size of the input of layer k: of x_0, once or twice, for the first, that of the layer before
+    /// it for the others.
     pub fn input_size(&self, k: usize) -> usize {
-        match (k, self.embedding_size) {
-            (0, 0) => self.vocab_size,
-            (0, embedding_size) => self.words() * embedding_size,
+        match k {
+            0 if self.reads_previous_input() => 2 * self.embedded_size(),
+            0 => self.embedded_size(),
             _ => self.layer_size(k - 1),
         }
     }
@@ -174,16 +203,17 @@ impl Architecture {
         }
     }
 
-    /// Units of every carried state, layer by layer; of an LSTM's h and then of its c.
+    /// Units of every carried state, layer by layer; of an LSTM's h and then of its c. First comes
+    /// x_0(t), where the first layer reads it again.
     pub fn state_sizes(&self) -> Vec<usize> {
         if self.feed_forward.is_some() {
             // The words before the window.
             return Vec::from_iter(Some(self.words() - 1).filter(|&words| words > 0));
         }
-        self.hidden_sizes
-            .iter()
-            .flat_map(|&size| vec![size; self.cell.states()])
-            .collect()
+        let inputs = self.reads_previous_input().then(|| self.embedded_size());
+        let sizes = self.hidden_sizes.iter();
+        let states = sizes.flat_map(|&size| vec![size; self.cell.states()]);
+        inputs.into_iter().chain(states).collect()
     }
 
     /// Name and shape of every parameter, in the order of the file.
@@ -219,6 +249,10 @@ impl Architecture {
                 format!("rnn.weight_ih_l{k}"),
                 vec![rows, self.input_size(k)],
             ));
+            if self.cell == Cell::Qrnn {
+                shapes.extend(self.bias.then(|| (format!("rnn.bias_l{k}"), vec![rows])));
+                continue;
+            }
             if self.cell == Cell::Sru {
                 let values = vec![2 * self.layer_size(k)];
                 shapes.push((format!("rnn.weight_c_l{k}"), values.clone()));
@@ -403,6 +437,7 @@ pub struct Outcome {
     pub final_states: Vec<Vec<f64>>,
     /// Gradient of the loss with respect to every parameter.
     pub gradients: Named,
-    /// As the final states: gradient of the loss with respect to the states before the first step.
+    /// As the final states: gradient of the loss with respect to the states before the first step,
+    /// without x_0, which has none.
     pub initial_state_gradients: Vec<Vec<f64>>,
 }

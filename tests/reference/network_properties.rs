@@ -305,6 +305,7 @@ pub fn part(window: &Window, steps: Range<usize>, stream: Option<usize>) -> Wind
         input: mask(&window.masks.input),
         outputs: window.masks.outputs.iter().map(mask).collect(),
         weights: window.masks.weights.clone(),
+        zoneout: window.masks.zoneout.iter().map(mask).collect(),
     };
     let (inputs, targets) = (tokens(&window.inputs), tokens(&window.targets));
     Window {

@@ -6,6 +6,7 @@ use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
 use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
 use super::network::{Named, Network, Outcome, Window};
 use super::penalties;
+use super::qrnn;
 
 /// The inputs and outputs of one layer at one step.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ impl Network {
             };
         }
         let kept = a.cell.states();
+        // The states before those of the layers.
+        let inputs = usize::from(a.reads_previous_input());
         let recurrent: Vec<_> = (0..a.num_layers())
             .map(|k| self.recurrent_weight(window, k))
             .collect();
@@ -74,10 +77,17 @@ impl Network {
         let mut log_probabilities = Vec::new();
         for t in 0..window.time_steps {
             let mut input = self.embed(window, t);
+            if a.reads_previous_input() {
+                let carried = match steps.last() {
+                    Some(step) => qrnn::current(window, &step.layers[0].input),
+                    None => initial_states[0].clone(),
+                };
+                input = qrnn::with_previous(window, t, &input, &carried);
+            }
             let mut layers = Vec::new();
             for k in 0..a.num_layers() {
                 let carried = if t == 0 {
-                    &initial_states[k * kept..][..kept]
+                    &initial_states[inputs + k * kept..][..kept]
                 } else {
                     &steps[t - 1].layers[k].states
                 };
@@ -88,7 +98,7 @@ impl Network {
                         &input,
                         a.input_size(k),
                         weight_ih,
-                        self.bias(&format!("rnn.bias_ih_l{k}")),
+                        self.bias(&a.input_bias(k)),
                     ),
                     from_state: match &recurrent[k] {
                         None => Vec::new(),
@@ -100,12 +110,20 @@ impl Network {
                         ),
                     },
                 };
-                let (output, states) = if a.cell == Cell::Sru {
-                    let [h, c] = self.sru_forward(k, &arguments.from_input, &input, &previous[0]);
-                    (h, vec![c])
-                } else {
-                    let states = a.layer(k).forward(&arguments, &previous);
-                    (states[0].clone(), states)
+                let (z, c) = (&arguments.from_input, &previous[0]);
+                let (output, states) = match a.cell {
+                    Cell::Sru => {
+                        let [h, c] = self.sru_forward(k, z, &input, c);
+                        (h, vec![c])
+                    }
+                    Cell::Qrnn => {
+                        let [h, c] = self.qrnn_forward(window, (t, k), z, c);
+                        (h, vec![c])
+                    }
+                    Cell::Elman | Cell::Gru | Cell::Lstm => {
+                        let states = a.layer(k).forward(&arguments, &previous);
+                        (states[0].clone(), states)
+                    }
                 };
                 let mut masked = output.clone();
                 multiply_step(&mut masked, window.masks.output(k), t);
@@ -195,11 +213,13 @@ impl Network {
             .collect();
         let mut gradients = self.zero_gradients();
         // The gradients that reach the states of step t from step t+1; zero beyond the window.
-        let mut from_future: Vec<Vec<f64>> = initial_states
+        let inputs = usize::from(a.reads_previous_input());
+        let mut from_future: Vec<Vec<f64>> = initial_states[inputs..]
             .iter()
             .map(|state| vec![0.0; state.len()])
             .collect();
 
+        let mut to_previous_input = Vec::new();
         for (t, step) in steps.iter().enumerate().rev() {
             let mut from_above = self.output_backward(window, t, step, scale, &mut gradients);
             for (k, layer) in step.layers.iter().enumerate().rev() {
@@ -211,6 +231,12 @@ impl Network {
                 }
                 let reached = &mut from_future[k * kept..][..kept];
                 let (from_input, mut to_past, to_input) = match &recurrent[k] {
+                    None if a.cell == Cell::Qrnn => {
+                        let to_states = [&from_above[..], &reached[0]];
+                        let (from_input, previous) =
+                            self.qrnn_backward(window, (t, k), layer, to_states);
+                        (from_input, vec![previous], None)
+                    }
                     None => {
                         let to_states = [&from_above[..], &reached[0]];
                         let back = self.sru_backward(k, layer, to_states, &mut gradients);
@@ -244,19 +270,23 @@ impl Network {
                     self.parameter(&weight_ih),
                 );
                 add_to(&mut gradients, &weight_ih, &input_part.weight);
-                self.add_bias_gradient(&mut gradients, &format!("rnn.bias_ih_l{k}"), &from_input);
+                self.add_bias_gradient(&mut gradients, &a.input_bias(k), &from_input);
                 if let Some(to_input) = to_input {
                     add(&mut input_part.input, &to_input);
                 }
                 from_above = input_part.input;
             }
+            if a.reads_previous_input() {
+                let to_input = &mut to_previous_input;
+                from_above = qrnn::with_previous_backward(window, t, &from_above, to_input);
+            }
             self.embed_backward(window, t, from_above, &mut gradients);
         }
         let last_states = |step: &Step| {
-            step.layers
-                .iter()
-                .flat_map(|layer| layer.states.clone())
-                .collect()
+            let input = a.reads_previous_input();
+            let input = input.then(|| qrnn::current(window, &step.layers[0].input));
+            let states = step.layers.iter().flat_map(|layer| layer.states.clone());
+            input.into_iter().chain(states).collect()
         };
         let final_states = steps
             .last()

@@ -14,7 +14,7 @@ struct ModelCondition {
     hint: &'static str,
 }
 
-const CONDITIONS: [ModelCondition; 8] = [
+const CONDITIONS: [ModelCondition; 9] = [
     ModelCondition {
         field: "dropout_input",
         holds: |config| config.embedding_size > 0,
@@ -32,6 +32,12 @@ const CONDITIONS: [ModelCondition; 8] = [
         holds: |config| cell_kind(config).has_recurrent_weight,
         rule: "this network has no recurrent weights",
         hint: "Use --dropout-input or --dropout-output",
+    },
+    ModelCondition {
+        field: "zoneout",
+        holds: |config| cell_kind(config).has_zoneout,
+        rule: "the units of this cell have no zoneout",
+        hint: "Use --cell qrnn, or --dropout-output",
     },
     ModelCondition {
         field: "activation_l2",

@@ -97,6 +97,9 @@ pub(super) fn start<'a>(
         None => new_model(flags, corpus, &recipe)?,
     };
     description.config.independent = recipe.independent;
+    if flags.recipe.value("zoneout").is_some() {
+        description.config.zoneout = recipe.dropout.zoneout;
+    }
     model_conditions::check(flags, &description.config)?;
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;

@@ -80,6 +80,38 @@ impl GatedCase {
         all
     }
 
+    /// Both directions, for cells whose units do not read one another: streams that are reset and
+    /// streams that are not, sizes around a workgroup, windows that CPU threads share by streams
+    /// and by units, many streams.
+    pub(in crate::kernels) fn of_units() -> Vec<Self> {
+        let sizes = [
+            (5, 3, 7, true, 1.0),
+            (5, 3, 7, false, 100.0),
+            (1, 1, 1, false, 1.0),
+            (1, 5, 63, true, 1.0),
+            (7, 1, 65, false, 1.0),
+            (2, 67, 5, true, 1.0),
+            (300, 1, 67, true, 1.0),
+            (67, 5, 131, true, 1.0),
+            (1, MANY, 1, true, 1.0),
+        ];
+        let mut all = Vec::new();
+        for (time_steps, batch, hidden_size, reset, bound) in sizes {
+            all.extend(
+                [Direction::Forward, Direction::Backward].map(|direction| Self {
+                    direction,
+                    time_steps,
+                    batch,
+                    hidden_size,
+                    reset,
+                    bound,
+                    schedule: RecurrentSchedule::Fused,
+                }),
+            );
+        }
+        all
+    }
+
     /// Whether there is a workgroup for each of many streams.
     pub(in crate::kernels) fn is_slow(&self) -> bool {
         self.schedule == RecurrentSchedule::Fused && self.batch >= MANY

@@ -29,6 +29,20 @@ pub(in crate::kernels) struct UnitTask {
     pub(in crate::kernels) units: usize,
 }
 
+impl UnitTask {
+    /// The row in `[T*B, …]` of an element of a list of [`UnitSplit::split`], given B.
+    #[inline(always)]
+    pub(in crate::kernels) fn row(&self, index: usize, batch: usize) -> usize {
+        index / self.streams * batch + self.stream + index % self.streams
+    }
+
+    /// The units of the task in a row of H values.
+    #[inline(always)]
+    pub(in crate::kernels) fn of<'a>(&self, row: &'a [f32]) -> &'a [f32] {
+        &row[self.unit..][..self.units]
+    }
+}
+
 impl UnitSplit {
     /// A task for each thread; one where a window is small.
     pub(in crate::kernels) fn new(cpu: &Cpu, [batch, size, time_steps]: [usize; 3]) -> Self {

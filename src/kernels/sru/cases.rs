@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::{SruBackward, SruForward};
 use crate::error::Result;
-use crate::kernels::RecurrentSchedule;
 use crate::kernels::cases::{
-    Cases, Direction, GatedCase, Harness, KernelCase, MANY, Place, Tolerance, list, option,
+    Cases, Direction, GatedCase, Harness, KernelCase, Place, Tolerance, list, option,
 };
 use crate::tensor::Tensor;
 
@@ -23,42 +22,16 @@ pub struct SruCase {
     pub has_bias: bool,
 }
 
-/// Both directions: streams that are reset and streams that are not, sizes around a workgroup,
-/// windows that CPU threads share by streams and by units, many streams.
+/// Every window, with x among the gates and apart.
 pub(in crate::kernels) fn all() -> Cases {
-    let sizes = [
-        (5, 3, 7, true, 1.0),
-        (5, 3, 7, false, 100.0),
-        (1, 1, 1, false, 1.0),
-        (1, 5, 63, true, 1.0),
-        (7, 1, 65, false, 1.0),
-        (2, 67, 5, true, 1.0),
-        (300, 1, 67, true, 1.0),
-        (67, 5, 131, true, 1.0),
-        (1, MANY, 1, true, 1.0),
-    ];
-    let mut all = Vec::new();
-    for (time_steps, batch, hidden_size, reset, bound) in sizes {
-        for direction in [Direction::Forward, Direction::Backward] {
-            for (gates, has_bias) in [(3, true), (4, false)] {
-                let window = GatedCase {
-                    direction,
-                    time_steps,
-                    batch,
-                    hidden_size,
-                    reset,
-                    bound,
-                    schedule: RecurrentSchedule::Fused,
-                };
-                all.push(SruCase {
-                    window,
-                    gates,
-                    has_bias,
-                });
-            }
-        }
-    }
-    list(all)
+    let windows = GatedCase::of_units().into_iter();
+    list(windows.flat_map(|window| {
+        [(3, true), (4, false)].map(|(gates, has_bias)| SruCase {
+            window,
+            gates,
+            has_bias,
+        })
+    }))
 }
 
 impl SruCase {

@@ -27,23 +27,17 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// The units of a task in a row of H values.
-    #[inline(always)]
-    fn of_task<'a>(&self, row: &'a [f32], task: &UnitTask) -> &'a [f32] {
-        &row[task.unit..][..task.units]
-    }
-
     /// The two parts of v or b of a task.
     fn pair<'a>(&self, values: &'a [f32], task: &UnitTask) -> [&'a [f32]; 2] {
         let (forget, reset) = values.split_at(self.size);
-        [forget, reset].map(|row| self.of_task(row, task))
+        [forget, reset].map(|row| task.of(row))
     }
 
     /// x of a row of `[T*B, H]` that is not among the gates.
     #[inline(always)]
     fn input<'a>(&'a self, row: usize, task: &UnitTask) -> Option<&'a [f32]> {
         let input = self.input?;
-        Some(self.of_task(&input[row * self.size..][..self.size], task))
+        Some(task.of(&input[row * self.size..][..self.size]))
     }
 }
 
@@ -122,12 +116,11 @@ fn forward_task(
     let weight = inputs.pair(inputs.weight, task);
     let bias = inputs.pair(bias, task);
     for (index, output) in output.into_iter().enumerate() {
-        let (t, stream) = (index / task.streams, index % task.streams);
-        let row = t * inputs.batch + task.stream + stream;
+        let row = task.row(index, inputs.batch);
         let (cells, new_cells) = cells.split_at_mut(index + task.streams);
         let is_reset = inputs.reset.is_reset(inputs.tokens, row);
         let before = match is_reset {
-            true => inputs.of_task(inputs.initial, task),
+            true => task.of(inputs.initial),
             false => &*cells[index],
         };
         let gates = &mut gates[index * inputs.gates..][..inputs.gates];
@@ -231,13 +224,13 @@ fn backward_task(
     [gates, gradient, to_cells, to_units]: [&mut Vec<&mut [f32]>; 4],
 ) {
     let weight = inputs.pair(inputs.weight, task);
-    let cell_of = |slot: usize| inputs.of_task(&cells[slot * inputs.size..][..inputs.size], task);
+    let cell_of = |slot: usize| task.of(&cells[slot * inputs.size..][..inputs.size]);
     for (index, to_output) in gradient.iter_mut().enumerate().rev() {
-        let (t, stream) = (index / task.streams, index % task.streams);
-        let row = t * inputs.batch + task.stream + stream;
+        let stream = index % task.streams;
+        let row = task.row(index, inputs.batch);
         let is_reset = inputs.reset.is_reset(inputs.tokens, row);
         let before = match is_reset {
-            true => inputs.of_task(inputs.initial, task),
+            true => task.of(inputs.initial),
             false => cell_of(row),
         };
         let gates = &mut gates[index * inputs.gates..][..inputs.gates];

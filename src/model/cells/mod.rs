@@ -9,8 +9,10 @@
 mod elman;
 mod gru;
 mod lstm;
+mod qrnn;
 mod sru;
 mod states;
+mod unit_cells;
 
 use super::cell::{CellKind, UnitParameter};
 use super::config::Config;
@@ -18,6 +20,7 @@ use super::parameter_spec::Initializer;
 use elman::ElmanCell;
 use gru::GruCell;
 use lstm::LstmCell;
+use qrnn::QrnnCell;
 use sru::SruCell;
 
 /// All cells.
@@ -31,6 +34,8 @@ pub static CELLS: &[CellKind] = &[
         forget_gate: None,
         has_recurrent_weight: true,
         has_highway: false,
+        reads_previous_input: false,
+        has_zoneout: false,
         adds_recurrent_bias: true,
         bias: false,
         initial_state: 0.1,
@@ -51,6 +56,8 @@ pub static CELLS: &[CellKind] = &[
         forget_gate: None,
         has_recurrent_weight: false,
         has_highway: false,
+        reads_previous_input: false,
+        has_zoneout: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -69,6 +76,8 @@ pub static CELLS: &[CellKind] = &[
         forget_gate: Some(1),
         has_recurrent_weight: true,
         has_highway: false,
+        reads_previous_input: false,
+        has_zoneout: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -89,6 +98,8 @@ pub static CELLS: &[CellKind] = &[
         forget_gate: Some(1),
         has_recurrent_weight: true,
         has_highway: false,
+        reads_previous_input: false,
+        has_zoneout: false,
         adds_recurrent_bias: true,
         bias: true,
         initial_state: 0.0,
@@ -97,6 +108,34 @@ pub static CELLS: &[CellKind] = &[
         unit_parameters: &[],
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
+        }),
+    },
+    CellKind {
+        name: "qrnn",
+        description: "no product of states, so that a window is one dispatch: gates read the \
+            input, in the first layer that of the word before too (Bradbury 2016)",
+        gates: 3,
+        states: 1,
+        has_activation: false,
+        forget_gate: None,
+        has_recurrent_weight: false,
+        has_highway: false,
+        reads_previous_input: true,
+        has_zoneout: true,
+        adds_recurrent_bias: false,
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        // As PyTorch's `nn.Linear`, like the bias.
+        input_initializer: Some(|inputs, _| Initializer::Uniform(inputs)),
+        unit_parameters: &[UnitParameter {
+            part: "bias",
+            values: 3,
+            is_bias: true,
+            initializer: |inputs, _| Initializer::Uniform(inputs),
+        }],
+        new: Some(|device, config, layer, capacity| {
+            Ok(Box::new(QrnnCell::new(device, config, layer, capacity)?))
         }),
     },
     CellKind {
@@ -109,6 +148,8 @@ pub static CELLS: &[CellKind] = &[
         forget_gate: None,
         has_recurrent_weight: false,
         has_highway: true,
+        reads_previous_input: false,
+        has_zoneout: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -123,7 +164,7 @@ pub static CELLS: &[CellKind] = &[
                 part: "weight_c",
                 values: 2,
                 is_bias: false,
-                initializer: |size| Initializer::UniformVariance {
+                initializer: |_, size| Initializer::UniformVariance {
                     n: 1,
                     halved: [0, 2 * size],
                 },
@@ -132,7 +173,7 @@ pub static CELLS: &[CellKind] = &[
                 part: "bias",
                 values: 2,
                 is_bias: true,
-                initializer: |_| Initializer::Zero,
+                initializer: |_, _| Initializer::Zero,
             },
         ],
         new: Some(|device, config, layer, capacity| {
@@ -162,6 +203,11 @@ impl Config {
             return 1;
         };
         kind.gates + usize::from(kind.has_highway && !self.reads_input(layer))
+    }
+
+    /// Whether the first layer reads the embedding of the word before the current one too.
+    pub fn reads_previous_input(&self) -> bool {
+        find_cell(&self.cell).is_some_and(|kind| kind.reads_previous_input)
     }
 
     /// Whether the cells of a layer read the layer's input themselves.

@@ -1,7 +1,7 @@
 //! Activation regularization of the last recurrent layer (Merity 2017).
 
-use super::DropoutMask;
 use crate::kernels::{ActivationPenalty as AddPenalty, Gradient};
+use crate::model::dropout_mask::DropoutMask;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
 use crate::tensor::Tensor;
 

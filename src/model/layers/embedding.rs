@@ -56,9 +56,9 @@ impl Embedding {
         let rows = context.capacity.rows();
         let size = config.embedding_size;
         let output = if config.skip_connection {
-            Activations::new(context, "embedded words", config.input_size(0))?
+            Activations::new(context, "embedded words", config.embedded_size())?
         } else {
-            let columns = config.input_size(0);
+            let columns = config.embedded_size();
             let embedded = context.device.tensor("embedded words", rows, columns)?;
             Activations {
                 values: embedded,

@@ -9,14 +9,16 @@ mod dropout;
 mod embedding;
 mod linear;
 mod per_type;
+mod previous_input;
 mod recurrent;
 mod skip;
 
 pub(super) use activation_penalty::ActivationPenalty;
 use contexts::Contexts;
-pub(super) use dropout::{Dropout, DropoutMask};
+pub(super) use dropout::Dropout;
 pub(super) use embedding::Embedding;
 pub(super) use linear::Linear;
 pub(super) use per_type::PerTypeInput;
+pub(super) use previous_input::PreviousInput;
 pub(super) use recurrent::{Recurrent, recurrent_parameter_name};
 pub(super) use skip::Skip;

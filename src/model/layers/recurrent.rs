@@ -7,12 +7,11 @@ use crate::model::cell::{Cell, RecurrentParameters, UnitParameter};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
+use crate::model::dropout_mask::DropoutMask;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
 use crate::model::parameter_spec::{MemoryLayout, ParameterId, ParameterSpec};
 use crate::model::products::{input_gradient, product, weight_gradient};
 use crate::tensor::Tensor;
-
-use super::DropoutMask;
 
 /// One recurrent layer.
 #[derive(Debug)]
@@ -103,7 +102,7 @@ impl Recurrent {
         for unit in unit_parameters(config) {
             let name = recurrent_parameter_name(unit.part, layer);
             specs.push(ParameterSpec {
-                initializer: (unit.initializer)(size),
+                initializer: (unit.initializer)(inputs, size),
                 ..ParameterSpec::bias(name, unit.values * size)
             });
         }
