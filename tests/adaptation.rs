@@ -4,9 +4,10 @@ use crate::command::{Run, Workbench};
 use crate::harness::{apply, test};
 
 /// Models of every kind with different gradients.
-const MODELS: [(&str, &str); 3] = [
+const MODELS: [(&str, &str); 4] = [
     ("elman", "--hidden 9"),
     ("lstm", "--cell lstm --hidden 6 --embedding 5"),
+    ("qrnn", "--cell qrnn --hidden 9 --embedding 5 --zoneout 0.1"),
     (
         "class",
         "--hidden 7 --output class --classes 5 --direct 640 --direct-order 3",

@@ -59,10 +59,11 @@ fn scores(device: &mut Device, model: &Model, tokens: &Tokens, streams: usize) -
 #[apply(device_test)]
 fn streams_give_nearly_the_result_of_one(device: &mut Device) {
     let corpus = corpus(460);
-    for (cell, num_layers) in [("elman", 1), ("gru", 1), ("lstm", 2)] {
+    for (cell, num_layers) in [("elman", 1), ("gru", 1), ("lstm", 2), ("qrnn", 2)] {
         let config = Config {
             cell: cell.to_owned(),
             num_layers,
+            embedding_size: if cell == "qrnn" { 5 } else { 0 },
             ..config(&corpus)
         };
         let model = model(device, config);

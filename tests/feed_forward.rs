@@ -9,14 +9,12 @@ use super::cell_architectures::feed_forward_architectures;
 use super::cell_sizes::past_a_tile_with;
 use super::cells::{check_dropout, check_history, check_shapes};
 use super::compare::assert_close;
-use super::import::Tensors;
 use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
-use super::reference::masks::Masks;
 use super::reference::network::{Architecture, FeedForward, Network, Window};
 use super::reference::outputs::Output;
-use super::reference::penalties::Penalties;
 use super::runs::check_resuming;
+use super::scored_lines::check_lines;
 use super::step_subject::STEP;
 use crate::command::{Workbench, small_text};
 use crate::environment::has_python;
@@ -49,101 +47,23 @@ fn steps() -> Vec<Trial> {
     trials
 }
 
-/// Lines of one word, of none, and of more words than any window of the program has steps.
-fn lines() -> String {
-    let long = "the boy runs the boys run mary says that ".repeat(80);
-    format!("the boy runs\n\nthe\n{long}\ndogs bark\nthe boy runs\n")
-}
-
-/// A model of the program as a network of the reference, with its vocabulary.
-fn reference(workbench: &Workbench, model: &str) -> (Network, Vec<String>) {
-    let text = |file| String::from_utf8(workbench.read(&format!("{model}/{file}"))).expect("UTF-8");
-    let config: Config = serde_json::from_str(&text("config.json")).expect("a configuration");
-    let vocabulary: Vec<String> = text("vocab.txt").lines().map(str::to_owned).collect();
-    let architecture = Architecture {
-        feed_forward: Some(FeedForward {
-            context: config.context,
-            skip: config.skip_connection,
-        }),
-        vocab_size: vocabulary.len(),
-        embedding_size: config.embedding_size,
-        hidden_sizes: vec![config.hidden_size],
-        bias: config.bias,
-        decoder_bias: config.decoder_bias,
-        ..Architecture::default()
-    };
-    let tensors = Tensors::read(workbench, &format!("{model}/model.safetensors"));
-    let values = |name: &String| tensors.values(name).into_iter().map(f64::from).collect();
-    let parameters = tensors.0.keys().map(|name| (name.clone(), values(name)));
-    let network = Network {
-        architecture,
-        parameters: parameters.collect(),
-    };
-    (network, vocabulary)
-}
-
-/// ln P of the words of each line and of its end, from the equations. `carry`: the words of a line
-/// follow those of the line before.
-fn log_probabilities(network: &Network, lines: &[Vec<usize>], carry: bool) -> Vec<Vec<f64>> {
-    let start = || vec![vec![0.0; network.architecture.words() - 1]];
-    let mut states = start();
-    let mut scores = Vec::new();
-    for line in lines {
-        let words = || line.iter().map(|&word| Some(word));
-        let window = Window {
-            time_steps: line.len() + 1,
-            batch: 1,
-            inputs: std::iter::once(Some(0)).chain(words()).collect(),
-            targets: words().chain([Some(0)]).collect(),
-            independent: None,
-            masks: Masks::default(),
-            penalties: Penalties::default(),
-        };
-        let outcome = network.run(&window, &states, 1.0);
-        scores.push(outcome.log_probabilities);
-        states = if carry { outcome.final_states } else { start() };
-    }
-    scores
-}
-
 /// `elman score` reads lines in windows of 4 or 64 steps, many or one at a time; `elman eval` in
-/// windows of 512, or fewer in several streams; `elman rescore` word by word.
+/// windows of 512, or fewer in several streams.
 #[apply(test)]
 fn contexts_are_exact_in_every_window() {
-    let workbench = Workbench::new();
-    workbench.write("train.txt", small_text());
-    workbench.write("lines.txt", lines());
-    let flags = "--embedding 5 --hidden 7 --batch 4 --bptt 6 --epochs 2 --lr 0.5";
+    let flags = "--cell feedforward --embedding 5 --hidden 7";
     for (context, more) in [(2, ""), (7, "--skip-connection"), (4, "--independent")] {
-        let train = format!("{TRAIN} {flags} --context {context} {more} --out model --force");
-        workbench.run(&train).succeeds();
-        let (network, vocabulary) = reference(&workbench, "model");
-        let id = |word: &str| vocabulary.iter().position(|one| one == word);
-        let ids = |line: &str| line.split(' ').filter_map(id).collect();
-        let tokenized: Vec<Vec<usize>> = lines().lines().map(ids).collect();
-        for (carry, score, eval) in [(false, "", "--independent"), (true, "--carry", "")] {
-            let want = log_probabilities(&network, &tokenized, carry);
-            let run = |command: &str| {
-                workbench
-                    .run(&format!("{command} --model model --device cpu --json"))
-                    .succeeds()
-            };
-            let what = format!("context {context}, {more} {score}");
-            let log10: Vec<f64> = want.iter().map(|line| line.iter().sum::<f64>()).collect();
-            let log10 = log10.into_iter().map(|ln| ln / std::f64::consts::LN_10);
-            let log10: Vec<f64> = log10.collect();
-            let scores = run(&format!("score lines.txt {score}")).numbers("log10_prob");
-            assert_close(&what, &scores, &log10, STEP);
-            if carry && !more.is_empty() {
-                continue;
-            }
-            for streams in ["", "--streams 3"] {
-                let total = run(&format!("eval --text lines.txt {eval} {streams}"));
-                let total = [total.number("log10_prob")];
-                let want: [f64; 1] = [log10.iter().sum()];
-                assert_close(&format!("{what} {streams}"), &total, &want, STEP);
-            }
-        }
+        check_lines(
+            &format!("{flags} --context {context} {more}"),
+            !more.contains("independent"),
+            |config| Architecture {
+                feed_forward: Some(FeedForward {
+                    context: config.context,
+                    skip: config.skip_connection,
+                }),
+                ..Architecture::default()
+            },
+        );
     }
 }
 

@@ -192,6 +192,7 @@ fn new_words_start_as_unk() {
     for (name, flags) in [
         ("elman", "--hidden 9"),
         ("gru", "--cell gru --hidden 6 --embedding 5"),
+        ("qrnn", "--cell qrnn --hidden 6 --embedding 5"),
         ("class", "--hidden 7 --output class --classes 5"),
     ] {
         workbench

@@ -4,7 +4,7 @@ use crate::command::{Run, Workbench, small_text};
 use crate::harness::{apply, test};
 
 /// Every kind of cell and of output layer.
-const MODELS: [(&str, &str); 9] = [
+const MODELS: [(&str, &str); 10] = [
     ("elman", "--hidden 9"),
     ("gru", "--cell gru --hidden 7 --embedding 5"),
     ("lstm", "--cell lstm --hidden 6 --embedding 6 --layers 2"),
@@ -23,6 +23,10 @@ const MODELS: [(&str, &str); 9] = [
         "--hidden 67 --output adaptive --cutoffs 2,5 --tail-divisor 1.1",
     ),
     ("sampled", "--hidden 9 --output sampled --samples 5"),
+    (
+        "qrnn",
+        "--cell qrnn --hidden 7 --embedding 5 --layers 2 --zoneout 0.2",
+    ),
     (
         "feedforward",
         "--cell feedforward --hidden 7 --embedding 5 --context 3 --skip-connection",

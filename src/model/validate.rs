@@ -117,17 +117,12 @@ impl Config {
         {
             return Ok(());
         }
-        Err(Error::config(
-            "zoneout",
-            self.zoneout,
-            format!(
-                "`cell = {}` needs {}",
-                self.cell,
-                match cell_kind(self).has_zoneout {
-                    true => "a probability of at least 0 and below 1",
-                    false => "none: only `cell = qrnn` has zoneout",
-                }
-            ),
+        Err(Error::invalid(
+            format!("a model with `zoneout = {}`", self.zoneout),
+            match cell_kind(self).has_zoneout {
+                true => "the rate must be at least 0 and below 1".to_owned(),
+                false => format!("`cell = {}` has no zoneout", self.cell),
+            },
             "Restore config.json, or train the model again",
         ))
     }

@@ -343,6 +343,7 @@ mod tests {
         for name in &names {
             let row = match name.as_str() {
                 "dropout.variational" => "variational".to_owned(),
+                "dropout.zoneout" => "zoneout".to_owned(),
                 name => name.replace('.', "_"),
             };
             assert!(Recipe::field(&row).is_some(), "{name} has no row");

@@ -4,8 +4,7 @@
 
 BEFORE and AFTER are models before and after one update by SGD on a window that is the whole TEXT, with the mean of its
 losses. Prints the largest difference between PyTorch's parameters and those of AFTER, then, line by line, the log10
-probability of TEXT's lines in BEFORE, each from the boundary on. A model with zoneout is evaluated; in training its gates
-have no masks, but the same factor.
+probability of TEXT's lines in BEFORE, each from the boundary on.
 """
 
 import json
@@ -21,7 +20,6 @@ config = json.load(open(f"{before}/config.json"))
 words = open(f"{before}/vocab.txt").read().splitlines()
 lines = [[words.index(word) for word in line.split()] for line in open(text)]
 size = config["hidden_size"]
-keep = 1 - config.get("zoneout", 0.0)
 weights = {name: value.requires_grad_() for name, value in load_file(f"{before}/model.safetensors").items()}
 
 
@@ -32,7 +30,7 @@ def layer(k, x):
     candidates, updates, output_gates = gates.split(size, -1)
     c = torch.zeros(size)
     memories = []
-    for z, f in zip(candidates.tanh(), keep * updates.sigmoid()):
+    for z, f in zip(candidates.tanh(), updates.sigmoid()):
         c = f * z + (1 - f) * c
         memories.append(c)
     return output_gates.sigmoid() * torch.stack(memories)

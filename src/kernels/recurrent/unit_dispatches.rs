@@ -17,3 +17,20 @@ pub(in crate::kernels) fn unit_dispatches(time_steps: usize) -> Vec<[u32; 2]> {
 pub(in crate::kernels) fn unit_operations(elements: usize, [first, end]: [u32; 2]) -> u64 {
     8 * elements as u64 * u64::from(end - first) * OPERATIONS_PER_ACCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_one_dispatch_up_to_the_limit_of_loops() {
+        for time_steps in [1, 2, 35, 1000, MAX_LOOP_ITERATIONS] {
+            assert_eq!(unit_dispatches(time_steps), [[0, to_u32(time_steps)]]);
+        }
+        let most = to_u32(MAX_LOOP_ITERATIONS);
+        assert_eq!(
+            unit_dispatches(MAX_LOOP_ITERATIONS + 1),
+            [[0, most], [most, most + 1]]
+        );
+    }
+}
