@@ -154,12 +154,8 @@ pub fn masks(
             .collect(),
         weights: layers
             .clone()
-            .filter(|_| architecture.has_recurrent_weights())
-            .map(|k| {
-                at(sites::weight(k), rates.weights).map(|draw| {
-                    draw.elements(architecture.gates_size(k) * architecture.layer_size(k))
-                })
-            })
+            .filter_map(|k| Some((k, architecture.masked_weight_size(k)?)))
+            .map(|(k, size)| at(sites::weight(k), rates.weights).map(|draw| draw.elements(size)))
             .collect(),
         zoneout: layers
             .filter(|_| architecture.has_zoneout())

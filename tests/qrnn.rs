@@ -79,6 +79,7 @@ fn resumed_runs_are_bit_identical(device: &mut Device) {
         dropout: DropoutRates {
             zoneout: 0.25,
             input: 0.2,
+            weights: 0.1,
             variational: true,
             ..DropoutRates::default()
         },
@@ -214,10 +215,6 @@ fn wrong_settings_are_explained() {
         (
             "--embedding 4 --activation relu",
             &["--activation relu", "fixed"],
-        ),
-        (
-            "--embedding 4 --dropout-weights 0.5",
-            &["--dropout-weights 0.5", "no recurrent weights"],
         ),
         (
             "--embedding 4 --forget-bias 2",

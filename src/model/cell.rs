@@ -122,6 +122,9 @@ pub struct CellKind {
     /// Whether the output mixes the state with the layer's input. Where this has not H values or is
     /// one-hot, z has another gate in its place.
     pub has_highway: bool,
+    /// Whether dropout of weights applies to a layer's input weight, in the place of a recurrent
+    /// one.
+    pub drops_input_weight: bool,
     /// Whether the first layer reads the embedding of the word before the current one too.
     pub reads_previous_input: bool,
     /// Whether the configuration's rate of zoneout applies.

@@ -14,7 +14,8 @@ pub struct DropoutRates {
     pub hidden: f32,
     /// Outputs of the last recurrent layer.
     pub output: f32,
-    /// Recurrent weights, one mask per window (Merity 2017).
+    /// Recurrent weights, or the input weights of quasi-recurrent units; one mask per window (Merity
+    /// 2017).
     pub weights: f32,
     /// The f of quasi-recurrent units, one mask for each step; values that are kept are not scaled.
     /// Must be [`Config::zoneout`](super::Config::zoneout) where it is not 0.
@@ -32,7 +33,7 @@ pub(super) enum DropoutPlacement {
     Input,
     /// The output of a recurrent layer.
     Outputs(usize),
-    /// The recurrent weight of a layer.
+    /// The recurrent weight of a layer, or what takes its place.
     Weights(usize),
     /// The gates f of a layer of quasi-recurrent units.
     Zoneout(usize),

@@ -307,8 +307,8 @@ impl Fields for Recipe {
             "dropout_weights",
             "P",
             access!(dropout.weights),
-            "Dropout probability of recurrent weights, with one mask for each window (AWD-LSTM's \
-             weight drop)",
+            "Dropout probability of recurrent weights, of `cell = qrnn` of all weights of its \
+             layers, with one mask for each window (AWD-LSTM's weight drop)",
         )
         .heading("Dropout")
         .rule(Rule::Probability, DROPOUT_HINT),

@@ -22,8 +22,8 @@ pub struct Masks {
     /// output layer reads it. The layer's next step sees the unmasked state. Layers beyond the list
     /// have none.
     pub outputs: Vec<Option<Vec<f64>>>,
-    /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window. Layers beyond the list
-    /// have none.
+    /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window; `[G*H_k, in]`: the input
+    /// weight of quasi-recurrent units. Layers beyond the list have none.
     pub weights: Vec<Option<Vec<f64>>>,
     /// `[T, B, H_k]` per layer: the gates f of quasi-recurrent units; 0 or 1 for zoneout. Layers
     /// beyond the list have none.
@@ -36,7 +36,7 @@ impl Masks {
         self.outputs.get(k)?.as_deref()
     }
 
-    /// The mask of the recurrent weight of layer k.
+    /// The mask of the weight of layer k.
     pub fn weight(&self, k: usize) -> Option<&[f64]> {
         self.weights.get(k)?.as_deref()
     }
@@ -70,8 +70,8 @@ impl Masks {
                 .collect(),
             weights: layers
                 .clone()
-                .filter(|_| architecture.has_recurrent_weights())
-                .map(|k| mask(architecture.gates_size(k) * architecture.layer_size(k)))
+                .filter_map(|k| architecture.masked_weight_size(k))
+                .map(&mut mask)
                 .collect(),
             zoneout: layers
                 .filter(|_| architecture.has_zoneout())
@@ -114,7 +114,7 @@ impl Masks {
             check(
                 &format!("weights of layer {k}"),
                 self.weight(k),
-                architecture.gates_size(k) * architecture.layer_size(k),
+                architecture.masked_weight_size(k).unwrap_or(0),
             );
             check(
                 &format!("zoneout of layer {k}"),
@@ -137,7 +137,7 @@ pub mod sites {
         2 + 2 * k as u32
     }
 
-    /// The recurrent weight of layer k.
+    /// The recurrent weight of layer k, or what takes its place.
     pub fn weight(k: usize) -> u32 {
         3 + 2 * k as u32
     }

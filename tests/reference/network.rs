@@ -15,7 +15,8 @@
 //! Tied tables: W_decoder = E. Other output layers: see `outputs`.
 //!
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
-//! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh.
+//! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh, or W_ih of
+//! quasi-recurrent units.
 //! Penalties of the last layer's states: see `penalties`. [`passes`](super::passes) has the forward
 //! and the backward pass over a window.
 
@@ -140,9 +141,16 @@ impl Architecture {
         self.feed_forward.is_none() && self.cell == Cell::Qrnn
     }
 
-    /// Whether layers have a weight from the states of all units.
-    pub fn has_recurrent_weights(&self) -> bool {
-        self.feed_forward.is_none() && self.cell.has_recurrent_weight()
+    /// The number of elements of the weight of layer k that has masks, if there is one: of W_hh, or
+    /// of W_ih of quasi-recurrent units.
+    pub fn masked_weight_size(&self, k: usize) -> Option<usize> {
+        let columns = match self.cell {
+            _ if self.feed_forward.is_some() => None,
+            Cell::Elman | Cell::Gru | Cell::Lstm => Some(self.layer_size(k)),
+            Cell::Qrnn => Some(self.input_size(k)),
+            Cell::Sru => None,
+        };
+        columns.map(|columns| self.gates_size(k) * columns)
     }
 
     /// The name of the bias that is added to `W_ih x`, if layer k has biases.

@@ -208,7 +208,11 @@ pub fn check_masks_equal_scaled_parameters(cell: Cell) {
     scale("projection.weight", &outputs[1]);
     for (k, mask) in weights.iter().enumerate() {
         // As long as the whole matrix: one row.
-        scale(&format!("rnn.weight_hh_l{k}"), mask);
+        let part = match cell.has_recurrent_weight() {
+            true => "hh",
+            false => "ih",
+        };
+        scale(&format!("rnn.weight_{part}_l{k}"), mask);
     }
     let want = scaled.run(&window, &states, 1.0);
     window.masks = Masks {

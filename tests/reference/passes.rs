@@ -92,7 +92,7 @@ impl Network {
                     &steps[t - 1].layers[k].states
                 };
                 let previous = states_read(window, t, carried);
-                let weight_ih = self.parameter(&format!("rnn.weight_ih_l{k}"));
+                let weight_ih = &self.input_weight(window, k);
                 let arguments = Arguments {
                     from_input: linear(
                         &input,
@@ -267,8 +267,11 @@ impl Network {
                     &from_input,
                     &layer.input,
                     a.input_size(k),
-                    self.parameter(&weight_ih),
+                    &self.input_weight(window, k),
                 );
+                if !a.cell.has_recurrent_weight() {
+                    multiply(&mut input_part.weight, window.masks.weight(k));
+                }
                 add_to(&mut gradients, &weight_ih, &input_part.weight);
                 self.add_bias_gradient(&mut gradients, &a.input_bias(k), &from_input);
                 if let Some(to_input) = to_input {
@@ -474,6 +477,15 @@ impl Network {
         let mut weight = self.parameter(&format!("rnn.weight_hh_l{k}")).to_vec();
         multiply(&mut weight, window.masks.weight(k));
         Some(weight)
+    }
+
+    /// W_ih of layer k; without W_hh, with the window's mask.
+    fn input_weight(&self, window: &Window, k: usize) -> Vec<f64> {
+        let mut weight = self.parameter(&format!("rnn.weight_ih_l{k}")).to_vec();
+        if !self.architecture.cell.has_recurrent_weight() {
+            multiply(&mut weight, window.masks.weight(k));
+        }
+        weight
     }
 
     /// The parameter called `name`.

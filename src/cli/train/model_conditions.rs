@@ -29,7 +29,10 @@ const CONDITIONS: [ModelCondition; 9] = [
     },
     ModelCondition {
         field: "dropout_weights",
-        holds: |config| cell_kind(config).has_recurrent_weight,
+        holds: |config| {
+            let kind = cell_kind(config);
+            kind.has_recurrent_weight || kind.drops_input_weight
+        },
         rule: "this network has no recurrent weights",
         hint: "Use --dropout-input or --dropout-output",
     },

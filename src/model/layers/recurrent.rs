@@ -10,6 +10,7 @@ use crate::model::dropout::DropoutPlacement;
 use crate::model::dropout_mask::DropoutMask;
 use crate::model::layer::{Activations, Layer, LayerContext, Pass};
 use crate::model::parameter_spec::{MemoryLayout, ParameterId, ParameterSpec};
+use crate::model::parameters::Parameters;
 use crate::model::products::{input_gradient, product, weight_gradient};
 use crate::tensor::Tensor;
 
@@ -49,11 +50,12 @@ impl RecurrentIds {
     }
 }
 
-/// The recurrent weight after dropout.
+/// The recurrent weight after dropout; of some cells without one, the input weight.
 #[derive(Debug)]
 struct MaskedWeight {
+    id: ParameterId,
     mask: DropoutMask,
-    /// `[G*H, H]`.
+    /// `[G*H, H]` or `[G*H, in]`.
     weight: Tensor,
 }
 
@@ -83,6 +85,8 @@ impl Recurrent {
                 MemoryLayout::Plain
             },
             initializer: input_initializer,
+            // Dropout takes no shards.
+            may_be_sharded: !kind.drops_input_weight,
             ..weight("weight_ih", inputs)
         }];
         if kind.has_recurrent_weight {
@@ -129,16 +133,16 @@ impl Recurrent {
         };
         let placement = DropoutPlacement::Weights(layer);
         let mask = DropoutMask::new(context.capacity, placement, config.num_layers);
-        let mask = mask.filter(|_| has_weight);
-        let masked_weight = match mask {
+        let id = ids
+            .weight_hh
+            .or(kind.drops_input_weight.then_some(ids.weight_ih));
+        let masked_weight = match mask.zip(id) {
             None => None,
-            Some(mask) => {
-                let size = config.layer_size(layer);
-                let rows = config.gates(layer) * size;
-                let weight = context
-                    .device
-                    .tensor("recurrent weight after dropout", rows, size)?;
-                Some(MaskedWeight { mask, weight })
+            Some((mask, id)) => {
+                let [rows, columns] = context.parameters.spec(id).memory_shape();
+                let device = &mut *context.device;
+                let weight = device.tensor("weight after dropout", rows, columns)?;
+                Some(MaskedWeight { id, mask, weight })
             }
         };
         Ok(Self {
@@ -158,6 +162,14 @@ impl Recurrent {
         Self {
             input: Some(input),
             ..self
+        }
+    }
+
+    /// A parameter, after dropout where it has masks.
+    fn parameter(&self, parameters: &Parameters, id: ParameterId) -> Tensor {
+        match &self.masked_weight {
+            Some(masked) if masked.id == id => masked.weight,
+            _ => parameters.tensor(id),
         }
     }
 
@@ -196,10 +208,17 @@ impl Layer for Recurrent {
 
     fn forward(&self, pass: &mut Pass<'_>) {
         let z = self.pre_activations().values(pass.rows);
+        if let Some(MaskedWeight { id, mask, weight }) = &self.masked_weight {
+            pass.device.run(&ApplyDropout {
+                input: pass.parameters.tensor(*id),
+                output: *weight,
+                mask: mask.mask(pass.window),
+            });
+        }
         if let Some(input) = self.input {
             pass.device.run(&product(
                 input.values(pass.rows),
-                pass.parameters.tensor(self.ids.weight_ih),
+                self.parameter(pass.parameters, self.ids.weight_ih),
                 z,
                 pass.precision,
             ));
@@ -212,36 +231,18 @@ impl Layer for Recurrent {
                 values: z,
             });
         }
-        let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
-        if let Some(MaskedWeight { mask, weight }) = &self.masked_weight {
-            pass.device.run(&ApplyDropout {
-                input: recurrent.recurrent_weight(),
-                output: *weight,
-                mask: mask.mask(pass.window),
-            });
-            recurrent.weight = Some(*weight);
-        }
+        let recurrent = |id| self.parameter(pass.parameters, id);
+        let recurrent = self.ids.recurrent(recurrent);
         self.cell.forward(pass.device, pass.window, recurrent);
     }
 
     fn backward(&self, pass: &mut Pass<'_>, gradients: &[Gradient]) {
         let gradient_of = |id: ParameterId| gradients[id.index()].values();
-        let mut recurrent = self.ids.recurrent(|id| pass.parameters.tensor(id));
+        let recurrent = |id| self.parameter(pass.parameters, id);
+        let recurrent = self.ids.recurrent(recurrent);
         let recurrent_gradient = self.ids.recurrent(gradient_of);
-        let recurrent_weight_gradient = recurrent_gradient.weight;
-        if let Some(MaskedWeight { weight, .. }) = self.masked_weight {
-            recurrent.weight = Some(weight);
-        }
         self.cell
             .backward(pass.device, pass.window, recurrent, recurrent_gradient);
-        let masked = self.masked_weight.as_ref().zip(recurrent_weight_gradient);
-        if let Some((MaskedWeight { mask, .. }, gradient)) = masked {
-            pass.device.run(&ApplyDropout {
-                input: gradient,
-                output: gradient,
-                mask: mask.mask(pass.window),
-            });
-        }
         let z_gradient = self.pre_activations().gradient(pass.rows);
         if let Some(bias) = self.ids.bias_ih {
             pass.device.run(&SumRows {
@@ -260,7 +261,7 @@ impl Layer for Recurrent {
             ));
             pass.device.run(&input_gradient(
                 z_gradient,
-                pass.parameters.tensor(self.ids.weight_ih),
+                self.parameter(pass.parameters, self.ids.weight_ih),
                 input.gradient(pass.rows),
                 pass.precision,
             ));
@@ -270,6 +271,14 @@ impl Layer for Recurrent {
                     output: input.gradient(pass.rows),
                 });
             }
+        }
+        if let Some(MaskedWeight { id, mask, .. }) = &self.masked_weight {
+            let gradient = gradient_of(*id);
+            pass.device.run(&ApplyDropout {
+                input: gradient,
+                output: gradient,
+                mask: mask.mask(pass.window),
+            });
         }
     }
 
