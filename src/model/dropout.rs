@@ -14,8 +14,8 @@ pub struct DropoutRates {
     pub hidden: f32,
     /// Outputs of the last recurrent layer.
     pub output: f32,
-    /// Recurrent weights, or the input weights of quasi-recurrent units; one mask per window (Merity
-    /// 2017).
+    /// Recurrent weights, or the input weights of quasi-recurrent units, one mask per window
+    /// (Merity 2017).
     pub weights: f32,
     /// The f of quasi-recurrent units, one mask for each step; values that are kept are not scaled.
     /// Must be [`Config::zoneout`](super::Config::zoneout) where it is not 0.

@@ -22,8 +22,8 @@ pub struct Masks {
     /// output layer reads it. The layer's next step sees the unmasked state. Layers beyond the list
     /// have none.
     pub outputs: Vec<Option<Vec<f64>>>,
-    /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window; `[G*H_k, in]`: the input
-    /// weight of quasi-recurrent units. Layers beyond the list have none.
+    /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window; or `[G*H_k, in]`: the
+    /// input weight of quasi-recurrent units. Layers beyond the list have none.
     pub weights: Vec<Option<Vec<f64>>>,
     /// `[T, B, H_k]` per layer: the gates f of quasi-recurrent units; 0 or 1 for zoneout. Layers
     /// beyond the list have none.
