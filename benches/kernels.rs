@@ -225,6 +225,7 @@ fn elementwise(criterion: &mut Criterion) {
     let softmax = SoftmaxCrossEntropy {
         logits: values,
         targets,
+        rows_per_target: 1,
         losses,
         gradient: true,
         scale: 1.0,

@@ -1,7 +1,14 @@
 // Softmax cross-entropy. For every row of logits with target k, losses = -ln softmax(logits)_k.
 // With GRADIENT, the logits are replaced by their gradient, scale (softmax(logits) - onehot(k)). A
 // target of NONE has loss 0 and gradient 0. One workgroup per row; softmax_row.wgsl follows.
-struct Arguments { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
+struct Arguments {
+    rows: u32,
+    columns: u32,
+    targets_offset: u32,
+    losses_offset: u32,
+    rows_per_target: u32,
+    scale: f32,
+}
 
 override GRADIENT: bool = true;
 // Whether to use rnnlm's approximate exponential instead of e^x.
@@ -21,7 +28,7 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups);
     if i >= arguments.rows { return; }
-    let target_word = targets[arguments.targets_offset + i];
+    let target_word = targets[arguments.targets_offset + i / arguments.rows_per_target];
     let scale = select(arguments.scale, 0.0, target_word == NONE);
     let row = Row(i * arguments.columns, arguments.columns, target_word, scale);
     let loss = process_row(lane, row);

@@ -54,6 +54,7 @@ fn rates(golden: &Value) -> DropoutRates {
         input: rate("input"),
         hidden: rate("hidden"),
         output: rate("output"),
+        latent: 0.0,
         weights: rate("weights"),
         zoneout: 0.0,
         variational: true,

@@ -180,6 +180,42 @@ pub fn adaptive_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture
     ])
 }
 
+/// Networks of one cell with a mixture of softmaxes: two and many, with biases, tied tables of the
+/// size of the last layer and of another.
+pub fn mixture_architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+    let plain = Architecture {
+        cell,
+        activation: Activation::Tanh,
+        vocab_size: 7,
+        hidden_sizes: vec![5; num_layers],
+        output: Output::Mixture(2),
+        ..Default::default()
+    };
+    valid(vec![
+        plain.clone(),
+        Architecture {
+            output: Output::Mixture(16),
+            bias: true,
+            decoder_bias: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: Output::Mixture(3),
+            embedding_size: 3,
+            tied: true,
+            ..plain.clone()
+        },
+        Architecture {
+            output: Output::Mixture(5),
+            embedding_size: 6,
+            tied: true,
+            bias: true,
+            decoder_bias: true,
+            ..plain
+        },
+    ])
+}
+
 /// Feed-forward networks with every kind of layer around them: contexts of one word and more,
 /// direct connections, tied tables, projections, every output layer.
 pub fn feed_forward_architectures() -> Vec<Architecture> {
@@ -216,7 +252,8 @@ pub fn feed_forward_architectures() -> Vec<Architecture> {
     let others = class_architectures(Cell::Elman, 1)
         .into_iter()
         .chain(adaptive_architectures(Cell::Elman, 1))
-        .chain(sampled_architectures(Cell::Elman, 1));
+        .chain(sampled_architectures(Cell::Elman, 1))
+        .chain(mixture_architectures(Cell::Elman, 1));
     architectures.extend(others.map(|other| Architecture {
         output: other.output,
         compression_size: other.compression_size,

@@ -88,6 +88,20 @@ pub fn past_a_tile_with(
         &network,
         &windows,
     );
+    let network = Network::new(
+        Architecture {
+            output: Output::Mixture(2),
+            ..network.architecture
+        },
+        6,
+        0.2,
+    );
+    check_windows(
+        device,
+        &format!("past a tile, mixture: {cell:?}"),
+        &network,
+        &windows,
+    );
     let counts: Vec<u64> = (1..=301).map(|rank| 1000 / rank).collect();
     for objective in [Objective::Softmax, Objective::Nce(2.0)] {
         let output = sampled(objective, 131, 0.75, &counts);

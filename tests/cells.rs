@@ -8,7 +8,8 @@ use elman::model::{CELLS, Capacity, CellKind, DropoutRates, OUTPUTS, Window};
 use libtest_mimic::Trial;
 
 use super::cell_architectures::{
-    adaptive_architectures, architectures, class_architectures, sampled_architectures,
+    adaptive_architectures, architectures, class_architectures, mixture_architectures,
+    sampled_architectures,
 };
 use super::cell_sizes::{past_a_tile, wide};
 use super::compare::assert_close;
@@ -43,6 +44,15 @@ fn every_cell() -> Vec<Trial> {
             trials.extend(device_trials(&format!("{family}_sampled"), move |device| {
                 check_shapes(device, sampled_architectures(cell, num_layers));
             }));
+            trials.extend(device_trials(&format!("{family}_mixture"), move |device| {
+                check_shapes(device, mixture_architectures(cell, num_layers));
+            }));
+            trials.extend(device_trials(
+                &format!("{family}_mixture_dropout"),
+                move |device| {
+                    check_dropout(device, mixture_architectures(cell, num_layers));
+                },
+            ));
             trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
                 check_dropout(device, architectures(cell, num_layers));
             }));
@@ -152,6 +162,9 @@ pub fn masks(
                 at(sites::output(k), rate).map(|draw| activations(draw, size))
             })
             .collect(),
+        latents: at(sites::LATENTS, rates.latent)
+            .filter(|_| architecture.latent_size() > 0)
+            .map(|draw| activations(draw, architecture.latent_size())),
         weights: layers
             .clone()
             .filter_map(|k| Some((k, architecture.masked_weight_size(k)?)))
@@ -180,6 +193,7 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
         input: 0.3,
         hidden: 0.4,
         output: 0.5,
+        latent: 0.2,
         weights: 0.35,
         zoneout: 0.2,
         variational: false,
@@ -198,6 +212,10 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
         },
         DropoutRates {
             zoneout: 0.5,
+            ..none
+        },
+        DropoutRates {
+            latent: 0.5,
             ..none
         },
         all,
@@ -252,6 +270,7 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
     let batch = 3;
     let dropout = DropoutRates {
         output: 0.5,
+        latent: 0.25,
         variational: true,
         ..DropoutRates::default()
     };
@@ -331,6 +350,7 @@ fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
         class_architectures,
         adaptive_architectures,
         sampled_architectures,
+        mixture_architectures,
     ]
     .into_iter()
     .flat_map(|networks| networks(cell, num_layers))

@@ -20,10 +20,10 @@ use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AdagradCase, AdamCase,
     AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, ContextBackwardCase,
     ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
-    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MomentumCase, Outcome,
-    PreviousInputCase, QrnnCase, RaggedSoftmaxCase, RecurrenceCase, RmspropCase, RunsGradientCase,
-    SampledLossCase, ScaleCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase,
-    SumRowsCase, SumsCase, TransposeCase,
+    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MixtureLossCase, MomentumCase,
+    Outcome, PreviousInputCase, QrnnCase, RaggedSoftmaxCase, RecurrenceCase, RmspropCase,
+    RunsGradientCase, SampledLossCase, ScaleCase, ScaleRowsCase, ScatterAddCase, SgdCase,
+    SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -68,6 +68,7 @@ const TABLE: &[Downcast] = &[
     downcast::<GruCase>,
     downcast::<LstmCase>,
     downcast::<MatmulCase>,
+    downcast::<MixtureLossCase>,
     downcast::<MomentumCase>,
     downcast::<PreviousInputCase>,
     downcast::<QrnnCase>,
@@ -77,6 +78,7 @@ const TABLE: &[Downcast] = &[
     downcast::<RunsGradientCase>,
     downcast::<SampledLossCase>,
     downcast::<ScaleCase>,
+    downcast::<ScaleRowsCase>,
     downcast::<ScatterAddCase>,
     downcast::<SgdCase>,
     downcast::<SoftmaxCrossEntropyCase>,

@@ -76,6 +76,7 @@ mod schedules;
 mod scored_lines;
 mod scoring;
 mod shaders;
+mod softmax_mixtures;
 mod sru;
 mod standard_streams;
 mod state_resets;

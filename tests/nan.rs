@@ -73,6 +73,7 @@ fn losses_keep_nan(device: &mut Device) {
             let softmax = SoftmaxCrossEntropy {
                 logits,
                 targets: targets.expect("the device has the memory"),
+                rows_per_target: 1,
                 losses,
                 gradient: true,
                 scale: 1.0,

@@ -121,6 +121,21 @@ fn onnxruntime_agrees_with_score() {
     workbench
         .run(&format!("{train} --unit char --out characters"))
         .succeeds();
+    for (name, flags) in [
+        ("mixture", "--mixture 3"),
+        (
+            "tied-mixture",
+            "--cell lstm --embedding 6 --mixture 16 --tied",
+        ),
+        (
+            "context-mixture",
+            "--cell feedforward --embedding 6 --context 3 --skip-connection --mixture 2",
+        ),
+    ] {
+        workbench
+            .run(&format!("{train} {flags} --out {name}"))
+            .succeeds();
+    }
     let lines: String = small_text()
         .lines()
         .take(40)
@@ -134,6 +149,9 @@ fn onnxruntime_agrees_with_score() {
         "context-1",
         "context-2",
         "context-6",
+        "mixture",
+        "tied-mixture",
+        "context-mixture",
     ] {
         let expected = line_scores(&workbench, model);
         for form in ["sentence", "step"] {

@@ -4,7 +4,7 @@ use crate::command::{Run, Workbench, small_text};
 use crate::harness::{apply, test};
 
 /// Every kind of cell and of output layer.
-const MODELS: [(&str, &str); 10] = [
+const MODELS: [(&str, &str); 12] = [
     ("elman", "--hidden 9"),
     ("gru", "--cell gru --hidden 7 --embedding 5"),
     ("lstm", "--cell lstm --hidden 6 --embedding 6 --layers 2"),
@@ -23,6 +23,8 @@ const MODELS: [(&str, &str); 10] = [
         "--hidden 67 --output adaptive --cutoffs 2,5 --tail-divisor 1.1",
     ),
     ("sampled", "--hidden 9 --output sampled --samples 5"),
+    ("mixture", "--hidden 7 --embedding 5 --tied --mixture 3"),
+    ("mixture-of-2", "--cell gru --hidden 67 --mixture 2"),
     (
         "qrnn",
         "--cell qrnn --hidden 7 --embedding 5 --layers 2 --zoneout 0.2",
@@ -130,7 +132,15 @@ fn scores_match_score() {
 
 #[apply(test)]
 fn equal_hypotheses_have_equal_scores() {
-    let models = ["elman", "lstm", "direct", "adaptive", "sampled"];
+    let models = [
+        "elman",
+        "lstm",
+        "direct",
+        "adaptive",
+        "sampled",
+        "mixture",
+        "mixture-of-2",
+    ];
     let workbench = workbench(&models);
     // In reverse order, one list alone, and among others with other prefixes.
     let transposed: Vec<_> = LISTS.iter().rev().copied().collect();

@@ -149,6 +149,7 @@ fn runs_resume_bit_identically() {
             input: 0.2,
             hidden: 0.2,
             output: 0.2,
+            latent: 0.0,
             weights: 0.3,
             zoneout: 0.0,
             variational: true,

@@ -63,7 +63,7 @@ impl Subject {
             ReferenceActivation::RnnlmSigmoid => Activation::RnnlmSigmoid,
         };
         let (output, classes, direct) = match &a.output {
-            Output::Softmax => ("softmax", None, None),
+            Output::Softmax | Output::Mixture(_) => ("softmax", None, None),
             Output::Adaptive { .. } => ("adaptive", None, None),
             Output::Sampled(_) => ("sampled", None, None),
             Output::Class { sizes, direct } => {
@@ -107,6 +107,10 @@ impl Subject {
             projection: a.projection,
             compression_size: a.compression_size,
             output: output.into(),
+            mixture: match a.output {
+                Output::Mixture(count) => count,
+                _ => 0,
+            },
             classes,
             clusters,
             noise,

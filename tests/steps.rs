@@ -142,8 +142,8 @@ fn window_without_targets(device: &mut Device) {
     );
 }
 
-/// A vocabulary so large that the logits of a window are computed in several blocks, for a softmax
-/// and for a cluster of an adaptive one.
+/// A vocabulary so large that the logits of a window are computed in several blocks, for a softmax,
+/// for a mixture and for a cluster of an adaptive softmax.
 fn several_blocks_of_logits(device: &mut Device) {
     // 17 rows, of which at most 16 fit: the second block has one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
@@ -151,7 +151,12 @@ fn several_blocks_of_logits(device: &mut Device) {
         cutoffs: vec![3],
         divisor: 2.0,
     };
-    for (output, vocab_size) in [(Output::Softmax, vocab_size), (cluster, vocab_size + 3)] {
+    // Of a mixture there are three rows for each step.
+    for (output, vocab_size, time_steps) in [
+        (Output::Softmax, vocab_size, 17),
+        (Output::Mixture(3), vocab_size, 6),
+        (cluster, vocab_size + 3, 17),
+    ] {
         let architecture = Architecture {
             activation: ReferenceActivation::Tanh,
             vocab_size,
@@ -162,8 +167,8 @@ fn several_blocks_of_logits(device: &mut Device) {
             ..Architecture::default()
         };
         let network = Network::new(architecture, 9, 0.75);
-        let mut window = ReferenceWindow::random(4, 17, 1, vocab_size, None);
-        // No boundary and no missing target: all 17 rows are in the cluster.
+        let mut window = ReferenceWindow::random(4, time_steps, 1, vocab_size, None);
+        // No boundary and no missing target: all rows are in the cluster.
         window
             .targets
             .iter_mut()
@@ -177,7 +182,7 @@ fn several_blocks_of_logits(device: &mut Device) {
             &network,
             Capacity {
                 batch: 1,
-                time_steps: 17,
+                time_steps,
                 training: true,
                 ..Capacity::default()
             },

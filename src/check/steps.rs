@@ -25,6 +25,8 @@ pub(super) struct StepCase {
     sizes: [usize; 4],
     /// B and T.
     window: [usize; 2],
+    /// K of a mixture of softmaxes; 0 for one softmax.
+    mixture: usize,
     dropout: Dropout,
     /// Whether sentences start from the initial state.
     independent: bool,
@@ -59,9 +61,23 @@ const fn case(
         cell,
         sizes,
         window,
+        mixture: 0,
         dropout,
         independent,
         is_slow: false,
+    }
+}
+
+const fn mixture(
+    mixture: usize,
+    cell: &'static str,
+    sizes: [usize; 4],
+    window: [usize; 2],
+    dropout: Dropout,
+) -> StepCase {
+    StepCase {
+        mixture,
+        ..case(cell, sizes, window, dropout, false)
     }
 }
 
@@ -113,6 +129,9 @@ pub(super) static CASES: &[StepCase] = &[
         true,
     ),
     case("feedforward", [1, 4, 3, 11], [1025, 65], Dropout::Off, true),
+    mixture(2, "elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
+    mixture(3, "lstm", [2, 33, 17, 101], [5, 7], Dropout::EachStep),
+    mixture(16, "gru", [1, 64, 0, 257], [7, 5], Dropout::Variational),
     slow("elman", [2, 2048, 64, 1009], [20, 5]),
     slow("lstm", [2, 1024, 64, 1009], [20, 5]),
     slow("lstm", [1, 2048, 64, 1009], [4, 3]),
@@ -159,6 +178,7 @@ impl StepCase {
             bias,
             decoder_bias: true,
             zoneout: self.zoneout(),
+            mixture: self.mixture,
             ..Config::default()
         }
     }
@@ -194,6 +214,7 @@ impl StepCase {
                 input: if self.sizes[2] > 0 { 0.2 } else { 0.0 },
                 hidden: 0.3,
                 output: 0.4,
+                latent: 0.25,
                 weights: 0.0,
                 zoneout: self.zoneout(),
                 variational: false,
@@ -344,6 +365,9 @@ impl fmt::Display for StepCase {
              B {batch}]",
             self.cell
         )?;
+        if self.mixture > 0 {
+            write!(f, ", mixture of {}", self.mixture)?;
+        }
         f.write_str(match self.dropout {
             Dropout::Off => "",
             Dropout::EachStep => ", dropout",

@@ -137,6 +137,7 @@ mod tests {
             projection: true,
             compression_size: 0,
             output: "softmax".into(),
+            mixture: 0,
             classes: None,
             clusters: None,
             noise: None,
@@ -179,6 +180,7 @@ mod tests {
                 input: 0.2,
                 hidden: 0.3,
                 output: 0.4,
+                latent: 0.0,
                 weights: 0.5,
                 zoneout: 0.25,
                 variational: true,
@@ -249,6 +251,18 @@ mod tests {
             noise: Some(noise),
             ..of_noise.clone()
         };
+        let of_mixture = Config {
+            projection: false,
+            mixture: 3,
+            ..config.clone()
+        };
+        let latent = Recipe {
+            dropout: DropoutRates {
+                latent: 0.25,
+                ..recipe.dropout
+            },
+            ..recipe.clone()
+        };
         let of = |schedule| Recipe {
             schedule,
             lr_patience: 0,
@@ -293,6 +307,7 @@ mod tests {
             (&of_clusters, no_input.clone()),
             (&of_noise, no_input.clone()),
             (&of_sample, no_input),
+            (&of_mixture, latent),
             (&config, step),
             (&config, cosine),
             (&config, halve),

@@ -35,6 +35,7 @@ mod gru;
 mod lstm;
 mod math;
 mod matmul;
+mod mixture_loss;
 mod momentum;
 mod parallel;
 mod previous_input;
@@ -48,6 +49,7 @@ mod rows;
 mod runs_gradient;
 mod sampled_loss;
 mod scale;
+mod scale_rows;
 mod scatter_add;
 mod sgd;
 mod softmax_cross_entropy;
@@ -74,6 +76,7 @@ pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
 pub use lstm::{LstmBackward, LstmForward};
 pub use matmul::{Matmul, Precision, batch_invariant_rows};
+pub use mixture_loss::{MixtureLoss, mixture_log_probabilities};
 pub use momentum::Momentum;
 pub use previous_input::{PreviousInputBackward, PreviousInputForward};
 pub use qrnn::{QrnnBackward, QrnnForward, Zoneout};
@@ -86,6 +89,7 @@ pub use rows::{Gradient, SparseRows, Update, UpdateParts, Updates};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
 pub use sampled_loss::{SampledLoss, SampledObjective};
 pub use scale::Scale;
+pub use scale_rows::ScaleRows;
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy, exponential_sum};
@@ -256,6 +260,10 @@ pub static KERNELS: &[KernelEntry] = &[
         cases: sampled_loss::cases::all,
     },
     KernelEntry {
+        shaders: &[&mixture_loss::SHADER],
+        cases: mixture_loss::cases::all,
+    },
+    KernelEntry {
         shaders: &[&sum_rows::SHADER],
         cases: sum_rows::cases::all,
     },
@@ -270,6 +278,10 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&scale::SHADER],
         cases: scale::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&scale_rows::COPY, &scale_rows::IN_PLACE],
+        cases: scale_rows::cases::all,
     },
     KernelEntry {
         shaders: &[&sgd::DENSE, &sgd::DENSE_2, &sgd::DENSE_3, &sgd::SPARSE],

@@ -20,8 +20,10 @@ pub struct SoftmaxCrossEntropy {
     /// `[rows, V]`, overwritten with their gradient if `gradient` is set, and with unspecified
     /// values otherwise.
     pub logits: Tensor,
-    /// `rows` tokens, each below V or [`NONE`].
+    /// A token for each group of rows, below V or [`NONE`].
     pub targets: Tensor<u32>,
+    /// The number of successive rows that have the same target: 1, or more in mixtures.
+    pub rows_per_target: usize,
     /// `rows` losses in nats, overwritten.
     pub losses: Tensor,
     /// Whether to replace the logits by their gradient.
@@ -67,7 +69,14 @@ impl Exponential {
     }
 }
 
-arguments! { rows: u32, columns: u32, targets_offset: u32, losses_offset: u32, scale: f32 }
+arguments! {
+    rows: u32,
+    columns: u32,
+    targets_offset: u32,
+    losses_offset: u32,
+    rows_per_target: u32,
+    scale: f32,
+}
 
 pub(super) static SHADER: Shader = Shader {
     stem: "softmax_cross_entropy",
@@ -255,18 +264,20 @@ impl Kernel for SoftmaxCrossEntropy {
         let columns = self.logits.columns();
         let mut logits = cpu.write(&self.logits);
         let targets = cpu.read(&self.targets);
+        let targets = &*targets;
         let mut losses = cpu.write(&self.losses);
-        let rows = rows_per_chunk(cpu.threads(), targets.len());
+        let rows = rows_per_chunk(cpu.threads(), losses.len());
         let chunks = logits
             .par_chunks_mut(rows * columns)
-            .zip(losses.par_chunks_mut(rows))
-            .zip(targets.par_chunks(rows));
-        chunks.for_each(|((logits, losses), targets)| {
+            .zip(losses.par_chunks_mut(rows));
+        chunks.enumerate().for_each(|(index, (logits, losses))| {
             vectorized_math(
                 #[inline(always)]
                 |math| {
-                    for (row, logits) in logits.chunks_exact_mut(columns).enumerate() {
-                        losses[row] = self.row(math, logits, targets[row]);
+                    let logits = logits.chunks_exact_mut(columns);
+                    for (row, (loss, logits)) in (index * rows..).zip(losses.iter_mut().zip(logits))
+                    {
+                        *loss = self.row(math, logits, targets[row / self.rows_per_target]);
                     }
                 },
             );
@@ -291,6 +302,7 @@ impl Kernel for SoftmaxCrossEntropy {
                 columns: to_u32(self.logits.columns()),
                 targets_offset,
                 losses_offset,
+                rows_per_target: to_u32(self.rows_per_target),
                 scale: self.scale,
             },
             workgroups(self.logits.rows(), 1),

@@ -9,6 +9,8 @@ use crate::kernels::Activation;
 
 /// The largest [`Config::direct_order`].
 pub(super) const MAX_DIRECT_ORDER: usize = 20;
+/// The largest [`Config::mixture`].
+pub const MAX_MIXTURE: usize = 16;
 /// The largest number of words before the predicted one that an output layer reads beside the
 /// hidden state.
 pub const LONGEST_HISTORY: usize = MAX_DIRECT_ORDER - 1;
@@ -56,6 +58,9 @@ pub struct Config {
     pub compression_size: usize,
     /// The name of a row of [`OUTPUTS`](super::OUTPUTS).
     pub output: String,
+    /// K, the number of softmaxes that are mixed, from 2 to [`MAX_MIXTURE`]; 0 for a single one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mixture: usize,
     /// The word classes, for an output layer that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
@@ -104,6 +109,7 @@ impl Default for Config {
             projection: false,
             compression_size: 0,
             output: "softmax".into(),
+            mixture: 0,
             classes: None,
             clusters: None,
             noise: None,
@@ -140,9 +146,11 @@ impl Config {
             .saturating_add(skipped)
     }
 
-    /// The number of values that the output layer reads.
+    /// The number of columns of the output layer's weight: of the values that it reads or, in a
+    /// mixture, of each latent.
     pub fn decoder_input_size(&self) -> usize {
         match self.compression_size {
+            _ if self.mixture > 0 && self.tied => self.embedding_size,
             0 if self.projection => self.embedding_size,
             0 => self.output_size(),
             size => size,

@@ -14,6 +14,8 @@ pub struct DropoutRates {
     pub hidden: f32,
     /// Outputs of the last recurrent layer.
     pub output: f32,
+    /// Latents of a mixture of softmaxes.
+    pub latent: f32,
     /// Recurrent weights, or the input weights of quasi-recurrent units, one mask per window
     /// (Merity 2017).
     pub weights: f32,
@@ -37,6 +39,8 @@ pub(super) enum DropoutPlacement {
     Weights(usize),
     /// The gates f of a layer of quasi-recurrent units.
     Zoneout(usize),
+    /// The latents of a mixture of softmaxes.
+    Latents,
 }
 
 impl DropoutPlacement {
@@ -53,6 +57,7 @@ impl DropoutPlacement {
             Self::Outputs(layer) => of_layer(layer, 2),
             Self::Weights(layer) => of_layer(layer, 3),
             Self::Zoneout(layer) => of_layer(layer, ZONEOUT),
+            Self::Latents => u32::MAX,
         }
     }
 }
@@ -65,6 +70,7 @@ impl DropoutRates {
             self.input,
             self.hidden,
             self.output,
+            self.latent,
             self.weights,
         ];
         rates.iter().any(|&rate| rate > 0.0)
@@ -79,6 +85,7 @@ impl DropoutRates {
             DropoutPlacement::Outputs(_) => self.hidden,
             DropoutPlacement::Weights(_) => self.weights,
             DropoutPlacement::Zoneout(_) => self.zoneout,
+            DropoutPlacement::Latents => self.latent,
         }
     }
 }

@@ -63,18 +63,29 @@ impl DropoutMask {
             None => window.inputs,
             Some(contexts) => contexts.slice_rows(0..window.inputs.len()),
         };
+        let mask = self.of_draw(window.draw);
+        match self.placement {
+            DropoutPlacement::Words => Mask {
+                pattern: MaskPattern::Words(words),
+                ..mask
+            },
+            _ => mask,
+        }
+    }
+
+    /// The mask of a draw, at a place whose masks do not depend on words.
+    pub(super) fn of_draw(&self, draw: u32) -> Mask {
         let pattern = match (self.placement, self.shared_by_steps) {
-            (DropoutPlacement::Words, _) => MaskPattern::Words(words),
-            (DropoutPlacement::Input | DropoutPlacement::Outputs(_), Some(batch)) => {
-                MaskPattern::Streams(batch)
+            (DropoutPlacement::Weights(_) | DropoutPlacement::Zoneout(_), _) | (_, None) => {
+                MaskPattern::Elements
             }
-            _ => MaskPattern::Elements,
+            (_, Some(batch)) => MaskPattern::Streams(batch),
         };
         Mask {
             rate: self.rate,
             seed: self.seed,
             site: self.placement.index(),
-            draw: window.draw,
+            draw,
             pattern,
         }
     }

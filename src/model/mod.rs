@@ -39,7 +39,7 @@ pub use cell::CellKind;
 pub use cells::{CELLS, cell_kind, find_cell};
 pub use classes::{Binning, Classes};
 pub use clusters::Clusters;
-pub use config::{Config, LONGEST_HISTORY};
+pub use config::{Config, LONGEST_HISTORY, MAX_MIXTURE};
 pub use dropout::DropoutRates;
 pub(crate) use format::comma_separated;
 pub use noise::{Noise, NoiseSampler};

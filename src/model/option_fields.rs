@@ -1,9 +1,10 @@
 //! The table of the fields of [`ModelOptions`].
 
 use super::cells::CELLS;
-use super::config::Config;
+use super::config::{Config, MAX_MIXTURE};
 use super::options::ModelOptions;
 use super::outputs::OUTPUTS;
+use super::validate::MIXTURE_HINT;
 use crate::field::{Condition, Field, FieldValue, Fields, NamedRow, Rule, ValueKind, access};
 use crate::kernels::{Activation, MAX_CONTEXT};
 
@@ -45,6 +46,12 @@ const HAS_CLUSTERS: Condition<ModelOptions> = output(
     |options| options.output_has(|output| output.has_clusters),
     "this output layer has no clusters",
     "Use `output = adaptive`, or remove `cutoffs` and `tail_divisor`",
+);
+
+const CAN_BE_MIXED: Condition<ModelOptions> = output(
+    |options| options.output.is_none() || options.output_has(|output| output.supports_mixture),
+    "only the full softmax can be mixed",
+    "Use `output = softmax`, or remove `mixture`",
 );
 
 const IS_SAMPLED: Condition<ModelOptions> = output(
@@ -173,6 +180,17 @@ impl Fields for ModelOptions {
             "How the last layer's output becomes probabilities of words",
         )
         .rule(Rule::Registered(outputs), ""),
+        OptionField::new(
+            "mixture",
+            "K",
+            access!(mixture),
+            "Mix K softmaxes, each of a state of its own, with weights that the network predicts: \
+             a distribution that one softmax of H values cannot represent, for about K times the \
+             computation in the output layer. From 2 to 16",
+        )
+        .default("a single softmax")
+        .rule(Rule::Between(2, MAX_MIXTURE), MIXTURE_HINT)
+        .condition(CAN_BE_MIXED),
         OptionField::new(
             "classes",
             "N",

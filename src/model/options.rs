@@ -46,6 +46,8 @@ pub struct ModelOptions {
     pub compression: Option<usize>,
     /// The name of a row of [`OUTPUTS`](super::OUTPUTS).
     pub output: Option<String>,
+    /// Number of softmaxes that are mixed.
+    pub mixture: Option<usize>,
     /// Word classes.
     pub classes: Option<usize>,
     /// How words are assigned to classes.
@@ -94,6 +96,7 @@ impl ModelOptions {
             projection: Some(config.projection),
             compression: Some(config.compression_size),
             output: Some(config.output.clone()),
+            mixture: Some(config.mixture).filter(|&count| count > 0),
             classes: classes.map(|classes| classes.asked),
             class_binning: classes.map(|classes| classes.binning),
             direct,
@@ -163,6 +166,7 @@ impl ModelOptions {
             tied: self.tied.unwrap_or(base.tied),
             projection: self.projection.unwrap_or(base.projection),
             compression_size: self.compression.unwrap_or(base.compression_size),
+            mixture: self.mixture.unwrap_or(base.mixture),
             classes,
             clusters: has_clusters.then(|| self.clusters(vocab_size)),
             noise: has_noise.then(|| self.noise(vocab_size)),
@@ -256,6 +260,7 @@ mod tests {
             "direct_order",
             "context",
             "skip_connection",
+            "mixture",
         ] {
             assert!(ModelOptions::field(name).is_some(), "{name}");
         }

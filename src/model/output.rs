@@ -30,6 +30,8 @@ pub(super) struct Predictions {
     pub(super) losses: Tensor,
     /// The layer's plan for these targets.
     pub(super) plan: OutputPlan,
+    /// The index of the window's dropout masks.
+    pub(super) draw: u32,
 }
 
 impl Predictions {
@@ -42,6 +44,7 @@ impl Predictions {
             targets: targets.slice_rows(rows.clone()),
             losses: losses.slice_rows(rows),
             plan: self.plan,
+            draw: self.draw,
         }
     }
 }
@@ -159,7 +162,9 @@ pub struct OutputKind {
     pub supports_direct: bool,
     /// Whether its weight can be the embedding, [`Config::tied`].
     pub supports_tied: bool,
-    /// Whether its parameters are those of a full softmax.
+    /// Whether it can be a mixture, [`Config::mixture`].
+    pub supports_mixture: bool,
+    /// Whether its parameters are those of a full softmax, or of a mixture of them.
     pub is_full_softmax: bool,
     /// Its parameters, in the order of the file.
     pub(super) parameter_specs: fn(&Config) -> Vec<ParameterSpec>,

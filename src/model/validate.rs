@@ -1,11 +1,15 @@
 //! Checks of configurations.
 
 use super::cells::{CELLS, cell_kind};
-use super::config::{Config, MAX_DIRECT_ORDER};
+use super::config::{Config, MAX_DIRECT_ORDER, MAX_MIXTURE};
 use super::format::comma_separated;
 use super::outputs::{OUTPUTS, output_kind, outputs_with};
 use crate::error::{Error, Result};
 use crate::kernels::{BLOCK, MAX_CARRIED_TYPES, MAX_CONTEXT};
+
+/// What to do about a wrong number of mixed softmaxes.
+pub(super) const MIXTURE_HINT: &str =
+    "15 is the published value. 1 is the plain softmax: remove `mixture` for that";
 
 impl Config {
     /// Checks that the configuration is that of a model.
@@ -149,7 +153,7 @@ impl Config {
                 "Remove one of them",
             ));
         }
-        if self.tied && !self.projection && size != read {
+        if self.tied && !self.projection && self.mixture == 0 && size != read {
             return Err(Error::config(
                 "tied",
                 true,
@@ -206,6 +210,48 @@ impl Config {
         }
         if self.direct_size > 0 {
             self.validate_direct()?;
+        }
+        match self.mixture {
+            0 => Ok(()),
+            _ => self.validate_mixture(),
+        }
+    }
+
+    /// Checks the settings of a mixture of softmaxes.
+    fn validate_mixture(&self) -> Result<()> {
+        let count = self.mixture;
+        let fails = |rule: String, hint: String| Err(Error::config("mixture", count, rule, hint));
+        if !(2..=MAX_MIXTURE).contains(&count) {
+            return fails(
+                format!("it must be from 2 to {MAX_MIXTURE}"),
+                MIXTURE_HINT.into(),
+            );
+        }
+        if !output_kind(self).supports_mixture {
+            return fails(
+                format!("`output = {}` cannot be mixed", self.output),
+                format!(
+                    "Use {}, or remove `mixture`",
+                    outputs_with(|row| row.supports_mixture)
+                ),
+            );
+        }
+        for (field, is_on) in [
+            ("projection", self.projection),
+            ("compression", self.compression_size > 0),
+        ] {
+            if is_on {
+                return fails(
+                    format!(
+                        "every softmax of a mixture has its own matrix between the last layer and \
+                         the output layer's weight, and `{field}` would be another one before it"
+                    ),
+                    format!(
+                        "Remove `{field}`: with `tied`, the matrices of the mixture change the \
+                         size from H to that of the embedding, otherwise they keep H"
+                    ),
+                );
+            }
         }
         Ok(())
     }

@@ -237,6 +237,7 @@ impl Workspace {
             targets: targets.slice_rows(self.predicting(window)),
             losses: self.losses(window),
             plan: window.plan,
+            draw: window.draw,
         }
     }
 }

@@ -74,13 +74,7 @@ impl FeedForwardLayer<'_> {
         let bias = self
             .bias
             .map(|bias| graph.floats("hidden.bias", &[bias.len()], bias));
-        let inputs: Vec<&str> = [&input, &weight]
-            .into_iter()
-            .chain(&bias)
-            .map(String::as_str)
-            .collect();
-        let transposed = vec![AttributeProto::integer("transB", 1)];
-        let sums = graph.node("sums", "Gemm", &inputs, transposed);
+        let sums = graph.gemm("sums", &[&input, &weight], bias.as_deref());
         let units = graph.node("units", "Tanh", &[&sums], Vec::new());
         match self.skip {
             true => concat(graph, "units_and_input", &[units, input], 1),

@@ -205,13 +205,16 @@ impl GraphBuilder {
         hidden: &str,
         name: &str,
     ) -> String {
-        let transposed = || vec![AttributeProto::integer("transB", 1)];
         let projected = match &network.projection {
             None => hidden.to_owned(),
             Some(projection) => {
                 let weight = self.matrix("projection", projection);
-                self.node("projected", "Gemm", &[hidden, &weight], transposed())
+                self.gemm("projected", &[hidden, &weight], None)
             }
+        };
+        let decoded = match &network.mixture {
+            None => projected.clone(),
+            Some(mixture) => mixture.latents(self, &projected),
         };
         let decoder = match &network.decoder {
             None => "table".to_owned(),
@@ -220,18 +223,27 @@ impl GraphBuilder {
         let bias = network
             .decoder_bias
             .map(|bias| self.floats("decoder.bias", &[bias.len()], bias));
-        let inputs: Vec<&str> = [&projected, &decoder]
-            .into_iter()
-            .chain(&bias)
-            .map(String::as_str)
-            .collect();
-        let logits = self.node("logits", "Gemm", &inputs, transposed());
-        self.node(
-            name,
-            "LogSoftmax",
-            &[&logits],
-            vec![AttributeProto::integer("axis", 1)],
-        )
+        let logits = self.gemm("logits", &[&decoded, &decoder], bias.as_deref());
+        match &network.mixture {
+            None => self.log_softmax(name, &logits),
+            Some(mixture) => {
+                let of_softmaxes = self.log_softmax("log_softmaxes", &logits);
+                mixture.mix(self, &projected, &of_softmaxes, network.vocab_size(), name)
+            }
+        }
+    }
+
+    /// Adds the product of a matrix and a transposed one, plus a bias where there is one.
+    pub(super) fn gemm(&mut self, name: &str, factors: &[&str; 2], bias: Option<&str>) -> String {
+        let inputs: Vec<&str> = factors.iter().copied().chain(bias).collect();
+        let transposed = vec![AttributeProto::integer("transB", 1)];
+        self.node(name, "Gemm", &inputs, transposed)
+    }
+
+    /// Adds the ln of the softmax of every row.
+    pub(super) fn log_softmax(&mut self, name: &str, logits: &str) -> String {
+        let axis = vec![AttributeProto::integer("axis", 1)];
+        self.node(name, "LogSoftmax", &[logits], axis)
     }
 }
 

@@ -27,6 +27,7 @@
 
 mod feed_forward;
 mod graph_builder;
+mod mixture;
 mod network;
 mod parameters;
 pub mod proto;

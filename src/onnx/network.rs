@@ -5,7 +5,7 @@
 
 use super::check_file_size;
 use super::parameters::{
-    Matrix, NamedParameter, ParameterMap, RecurrentLayer, check_size, missing,
+    Matrix, MixtureLayer, NamedParameter, ParameterMap, RecurrentLayer, check_size, missing,
 };
 use crate::error::{Error, Result};
 use crate::model::{CellKind, find_cell};
@@ -19,6 +19,8 @@ use crate::model::{CellKind, find_cell};
 /// - of a feed-forward network, `hidden.weight [H, N*D]` and optionally `hidden.bias [H]` in their
 ///   place; what follows has H + N*D columns if it reads the embedded words too;
 /// - `projection.weight [D, H]`, optional;
+/// - of a mixture of K softmaxes, `prior.weight [K, H]`, `latent.0.weight [K*D, H]` and optionally
+///   `latent.0.bias [K*D]`;
 /// - `decoder.weight [V, in]`; without it, the output weight is the embedding; and
 ///   `decoder.bias [V]`, optional.
 #[derive(Debug, Clone)]
@@ -124,6 +126,7 @@ pub(super) struct PreparedNetwork<'a> {
     /// D; 0 for one-hot input.
     pub(super) embedding_size: usize,
     pub(super) projection: Option<Matrix<'a>>,
+    pub(super) mixture: Option<MixtureLayer<'a>>,
     /// `[V, in]`; `None` if the output weight is the table.
     pub(super) decoder: Option<Matrix<'a>>,
     pub(super) decoder_bias: Option<&'a [f32]>,
@@ -179,6 +182,7 @@ impl<'a> OnnxNetwork<'a> {
             table: table.ok_or_else(|| missing("embedding.weight"))?,
             embedding_size,
             projection: source.take_matrix_if_present("projection.weight")?,
+            mixture: source.take_mixture()?,
             decoder: source.take_matrix_if_present("decoder.weight")?,
             decoder_bias: source.take("decoder.bias").map(|bias| bias.values),
         };
@@ -195,8 +199,11 @@ impl<'a> OnnxNetwork<'a> {
         let weight = source.take_matrix("hidden.weight")?;
         let bias = source.take("hidden.bias").map(|bias| bias.values);
         let projection = source.take_matrix_if_present("projection.weight")?;
+        let mixture = source.take_mixture()?;
         let decoder = source.take_matrix_if_present("decoder.weight")?;
-        let next = projection.as_ref().or(decoder.as_ref()).unwrap_or(&table);
+        let prior = mixture.as_ref().map(|mixture| &mixture.prior);
+        let next = projection.as_ref().or(prior).or(decoder.as_ref());
+        let next = next.unwrap_or(&table);
         let prepared = PreparedNetwork {
             hidden: HiddenLayers::FeedForward(FeedForwardLayer {
                 context: weight.columns / table.columns,
@@ -207,6 +214,7 @@ impl<'a> OnnxNetwork<'a> {
             embedding_size: table.columns,
             table,
             projection,
+            mixture,
             decoder,
             decoder_bias: source.take("decoder.bias").map(|bias| bias.values),
         };
@@ -258,6 +266,9 @@ impl PreparedNetwork<'_> {
         if let Some(projection) = &self.projection {
             check_size("projection.weight", projection.columns, width)?;
             width = projection.rows;
+        }
+        if let Some(mixture) = &self.mixture {
+            width = mixture.check(width)?;
         }
         let decoder = self.decoder.as_ref().unwrap_or(&self.table);
         check_size("decoder.weight", decoder.columns, width)?;

@@ -37,6 +37,36 @@ pub(super) struct RecurrentLayer<'a> {
     pub(super) bias: Option<Vec<f32>>,
 }
 
+/// What precedes the softmaxes of a mixture.
+#[derive(Debug)]
+pub(super) struct MixtureLayer<'a> {
+    /// `[K, H]`.
+    pub(super) prior: Matrix<'a>,
+    /// `[K*D, H]`.
+    pub(super) latent: Matrix<'a>,
+    /// `K*D` values.
+    pub(super) latent_bias: Option<&'a [f32]>,
+}
+
+/// The names of a mixture's parameters.
+pub(super) const PRIOR_WEIGHT: &str = "prior.weight";
+pub(super) const LATENT_WEIGHT: &str = "latent.0.weight";
+pub(super) const LATENT_BIAS: &str = "latent.0.bias";
+
+impl MixtureLayer<'_> {
+    /// Checks that the layer reads `width` values; the size of each latent.
+    pub(super) fn check(&self, width: usize) -> Result<usize> {
+        check_size(PRIOR_WEIGHT, self.prior.columns, width)?;
+        check_size(LATENT_WEIGHT, self.latent.columns, width)?;
+        let (count, rows) = (self.prior.rows, self.latent.rows);
+        check_size(LATENT_WEIGHT, rows, (rows / count).max(1) * count)?;
+        if let Some(bias) = self.latent_bias {
+            check_size(LATENT_BIAS, bias.len(), rows)?;
+        }
+        Ok(rows / count)
+    }
+}
+
 impl Matrix<'_> {
     pub(super) fn identity(size: usize) -> Self {
         let mut values = vec![0.0; size * size];
@@ -161,6 +191,18 @@ impl<'a, 'n> ParameterMap<'a, 'n> {
             recurrent: recurrent.with_blocks(gates, hidden),
             bias,
         })
+    }
+
+    /// Takes the parameters of a mixture, if there is one.
+    pub(super) fn take_mixture(&mut self) -> Result<Option<MixtureLayer<'a>>> {
+        let Some(prior) = self.take_matrix_if_present(PRIOR_WEIGHT)? else {
+            return Ok(None);
+        };
+        Ok(Some(MixtureLayer {
+            prior,
+            latent: self.take_matrix(LATENT_WEIGHT)?,
+            latent_bias: self.take(LATENT_BIAS).map(|bias| bias.values),
+        }))
     }
 
     /// Checks that every parameter was taken, so that the graph ignores none.

@@ -296,6 +296,14 @@ impl Fields for Recipe {
         .rule(Rule::Probability, DROPOUT_HINT)
         .voided_by(&["dropout"]),
         RecipeField::new(
+            "dropout_latent",
+            "P",
+            access!(dropout.latent),
+            "Dropout probability of the states of a mixture's softmaxes (`mixture`)",
+        )
+        .heading("Dropout")
+        .rule(Rule::Probability, DROPOUT_HINT),
+        RecipeField::new(
             "dropout_words",
             "P",
             access!(dropout.words),

@@ -4,12 +4,27 @@ use elman::kernels::Activation;
 use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AddBiasCase, AverageCase,
     ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, SUMMANDS,
-    ScaleCase, SumsCase,
+    ScaleCase, ScaleRowsCase, SumsCase,
 };
 
 use super::super::compare::Tolerance;
 use super::super::reference::{kernels as reference, masks, optimizers};
 use super::{EPSILON, EXACT, Expectation, Expected, ROUNDED, bits, floats, function, tokens};
+
+impl Expectation for ScaleRowsCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut values = floats(run, if self.in_place { "output" } else { "input" });
+        let factors = floats(run, "factors");
+        for (row, factor) in values.chunks_exact_mut(self.columns).zip(factors) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+        vec![("output", values)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        ROUNDED
+    }
+}
 
 impl Expectation for ActivationForwardCase {
     fn outputs(&self, run: &Outcome) -> Expected {

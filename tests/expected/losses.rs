@@ -1,6 +1,6 @@
 //! The equations of losses over all logits and against a sample.
 
-use elman::kernels::cases::{Outcome, SampledLossCase, SoftmaxCrossEntropyCase};
+use elman::kernels::cases::{MixtureLossCase, Outcome, SampledLossCase, SoftmaxCrossEntropyCase};
 use elman::kernels::{Exponential, SampledObjective};
 
 use super::super::compare::Tolerance;
@@ -55,7 +55,8 @@ impl Expectation for SoftmaxCrossEntropyCase {
         let targets = tokens(run, "targets");
         let mut losses = Vec::new();
         let mut gradients = Vec::new();
-        for (row, target) in logits.chunks_exact(self.columns).zip(targets) {
+        for (index, row) in logits.chunks_exact(self.columns).enumerate() {
+            let target = targets[index / self.rows_per_target];
             let (loss, gradient) = softmax(self.exponential, row, target, self.scale);
             losses.push(loss);
             gradients.extend(gradient);
@@ -69,6 +70,59 @@ impl Expectation for SoftmaxCrossEntropyCase {
 
     fn tolerance(&self, output: &str) -> Tolerance {
         softmax_tolerance(output, self.exponential, self.bound, self.scale)
+    }
+}
+
+impl Expectation for MixtureLossCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let targets = tokens(run, "targets");
+        let (mut prior, mut components) = (floats(run, "prior"), floats(run, "components"));
+        let mut losses = Vec::new();
+        let rows = prior
+            .chunks_exact_mut(self.columns)
+            .zip(components.chunks_exact_mut(self.columns));
+        for ((prior, components), target) in rows.zip(targets) {
+            if target.is_none() {
+                prior.fill(0.0);
+                components.fill(0.0);
+                losses.push(0.0);
+                continue;
+            }
+            let log_prior = |k: usize| -reference::softmax_cross_entropy(prior, Some(k), 1.0).0;
+            let joint: Vec<f64> = (0..self.columns)
+                .map(|k| log_prior(k) - components[k])
+                .collect();
+            let responsibilities = reference::softmax(&joint);
+            // The cross-entropy is ln Σ e^joint - joint.
+            let loss = -reference::softmax_cross_entropy(&joint, Some(0), 1.0).0 - joint[0];
+            losses.push(loss);
+            let weights = reference::softmax(prior);
+            for (k, r) in responsibilities.into_iter().enumerate() {
+                prior[k] = f64::from(self.scale) * (weights[k] - r);
+                components[k] = r;
+            }
+        }
+        let mut outputs = vec![("losses", losses)];
+        if self.gradient {
+            outputs.extend([("prior", prior), ("components", components)]);
+        }
+        outputs
+    }
+
+    fn tolerance(&self, output: &str) -> Tolerance {
+        // Exponents are sums of a logit and a loss of up to twice the bound.
+        let exponent = EPSILON * (4.0 + 3.0 * f64::from(self.bound));
+        let absolute = match output {
+            "prior" => exponent * f64::from(self.scale),
+            _ => exponent,
+        };
+        Tolerance {
+            absolute,
+            relative: match output {
+                "losses" => EPSILON,
+                _ => exponent,
+            },
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct TestNetwork {
     pub projection: usize,
     /// Whether the output's weight is the embedding's table.
     pub tied: bool,
+    /// K of a mixture of softmaxes; 0 for one softmax.
+    pub mixture: usize,
 }
 
 pub const PLAIN: TestNetwork = TestNetwork {
@@ -39,6 +41,7 @@ pub const PLAIN: TestNetwork = TestNetwork {
     decoder_bias: false,
     projection: 0,
     tied: false,
+    mixture: 0,
 };
 
 pub const NETWORKS: &[TestNetwork] = &[
@@ -129,6 +132,20 @@ pub const NETWORKS: &[TestNetwork] = &[
         sizes: &[3, 2],
         ..PLAIN
     },
+    TestNetwork {
+        mixture: 2,
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "lstm",
+        embedding: 3,
+        sizes: &[5, 5],
+        tied: true,
+        decoder_bias: true,
+        bias: true,
+        mixture: 3,
+        ..PLAIN
+    },
     // Layers of different sizes cannot be exported as a single step.
     TestNetwork {
         cell: "lstm",
@@ -186,6 +203,15 @@ impl TestNetwork {
         if self.projection > 0 {
             shapes.push(("projection.weight".to_owned(), vec![self.projection, width]));
             width = self.projection;
+        }
+        if self.mixture > 0 {
+            let size = if self.tied { self.embedding } else { width };
+            let rows = self.mixture * size;
+            shapes.push(("prior.weight".to_owned(), vec![self.mixture, width]));
+            shapes.push(("latent.0.weight".to_owned(), vec![rows, width]));
+            if self.decoder_bias {
+                shapes.push(("latent.0.bias".to_owned(), vec![rows]));
+            }
         }
         if !self.tied {
             shapes.push(("decoder.weight".to_owned(), vec![VOCABULARY, width]));
@@ -297,16 +323,33 @@ impl TestNetwork {
             if self.projection > 0 {
                 x = product("projection.weight", &x);
             }
-            let mut logits = product(
-                if self.tied {
-                    "embedding.weight"
-                } else {
-                    "decoder.weight"
-                },
-                &x,
-            );
-            add(&mut logits, "decoder.bias");
-            sum += logits[target] - logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+            let decoder = match self.tied {
+                true => "embedding.weight",
+                false => "decoder.weight",
+            };
+            let softmax = |logits: &[f64], k: usize| {
+                logits[k].exp() / logits.iter().map(|logit| logit.exp()).sum::<f64>()
+            };
+            let probability = |x: &[f64]| {
+                let mut logits = product(decoder, x);
+                add(&mut logits, "decoder.bias");
+                softmax(&logits, target)
+            };
+            sum += match self.mixture {
+                0 => probability(&x),
+                count => {
+                    let prior = product("prior.weight", &x);
+                    let mut latents = product("latent.0.weight", &x);
+                    add(&mut latents, "latent.0.bias");
+                    latents.iter_mut().for_each(|z| *z = z.tanh());
+                    let latents = latents.chunks(latents.len() / count);
+                    let parts = latents.enumerate();
+                    parts
+                        .map(|(k, latent)| softmax(&prior, k) * probability(latent))
+                        .sum()
+                }
+            }
+            .ln();
             token = target;
         }
         sum / std::f64::consts::LN_10

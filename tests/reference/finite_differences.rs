@@ -92,6 +92,7 @@ fn outputs() -> Vec<(&'static str, Output, usize)> {
             class(&[2, 3], Some(Direct { size: 40, order: 3 })),
             0,
         ),
+        ("mixture", Output::Mixture(3), 0),
         ("adaptive", adaptive(&[2], 2.0), 0),
         ("adaptive_clusters", adaptive(&[1, 2, 4], 1.5), 0),
         ("adaptive_compression", adaptive(&[1, 3], 4.0), 6),
@@ -139,11 +140,16 @@ fn every_architecture() -> Vec<Trial> {
         trials.push(trial(name, move || check_layout(&architecture)));
     }
     for (name, output, compression_size) in outputs() {
-        if matches!(output, Output::Sampled(_)) && compression_size == 0 {
+        let can_be_tied = matches!(output, Output::Sampled(_) | Output::Mixture(_));
+        if can_be_tied && compression_size == 0 {
+            let hidden_size = match output {
+                Output::Mixture(_) => 4,
+                _ => 3,
+            };
             let architecture = Architecture {
                 vocab_size: 5,
                 embedding_size: 3,
-                hidden_sizes: vec![4, 3],
+                hidden_sizes: vec![4, hidden_size],
                 tied: true,
                 output,
                 ..Architecture::default()

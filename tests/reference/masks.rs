@@ -22,6 +22,8 @@ pub struct Masks {
     /// output layer reads it. The layer's next step sees the unmasked state. Layers beyond the list
     /// have none.
     pub outputs: Vec<Option<Vec<f64>>>,
+    /// `[T, B, K*D]`: the latents of a mixture of softmaxes.
+    pub latents: Option<Vec<f64>>,
     /// `[G*H_k, H_k]` per layer: the recurrent weight for the whole window; or `[G*H_k, in]`: the
     /// input weight of quasi-recurrent units. Layers beyond the list have none.
     pub weights: Vec<Option<Vec<f64>>>,
@@ -44,6 +46,11 @@ impl Masks {
     /// The mask of the gates f of layer k.
     pub fn zoneout(&self, k: usize) -> Option<&[f64]> {
         self.zoneout.get(k)?.as_deref()
+    }
+
+    /// The mask of the latents of step t and stream b of `batch`.
+    pub fn latent(&self, t: usize, b: usize, batch: usize, size: usize) -> Option<&[f64]> {
+        Some(&self.latents.as_ref()?[(t * batch + b) * size..][..size])
     }
 
     /// A mask at every place: about a quarter zeros, the other values from [-1.5, 1.5).
@@ -77,6 +84,10 @@ impl Masks {
                 .filter(|_| architecture.has_zoneout())
                 .map(|k| mask(rows * architecture.layer_size(k)))
                 .collect(),
+            latents: match architecture.latent_size() {
+                0 => None,
+                size => mask(rows * size),
+            },
         }
     }
 
@@ -98,6 +109,11 @@ impl Masks {
             "the input",
             self.input.as_deref(),
             rows * architecture.embedded_size(),
+        );
+        check(
+            "latents",
+            self.latents.as_deref(),
+            rows * architecture.latent_size(),
         );
         let layers = architecture.num_layers();
         let lists = [&self.outputs, &self.weights, &self.zoneout];
@@ -131,6 +147,8 @@ pub mod sites {
     pub const WORDS: u32 = 0;
     /// The embedded words.
     pub const INPUT: u32 = 1;
+    /// The latents of a mixture of softmaxes.
+    pub const LATENTS: u32 = u32::MAX;
 
     /// The output of layer k.
     pub fn output(k: usize) -> u32 {

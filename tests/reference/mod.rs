@@ -17,6 +17,7 @@ pub mod goldens;
 pub mod kernels;
 pub mod linear;
 pub mod masks;
+pub mod mixture;
 pub mod network;
 pub mod network_properties;
 pub mod network_structure;

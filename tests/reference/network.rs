@@ -12,7 +12,7 @@
 //! loss   = -scale Σ_t ln y(t)[target(t)]
 //! ```
 //!
-//! Tied tables: W_decoder = E. Other output layers: see `outputs`.
+//! Tied tables: W_decoder = E. Other output layers: see `outputs` and `mixture`.
 //!
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh, or W_ih of
@@ -202,6 +202,23 @@ impl Architecture {
         }
     }
 
+    /// The number of columns of the output layer's weight: the size of its input or, in a mixture,
+    /// of each latent.
+    pub fn decoder_columns(&self) -> usize {
+        match self.output {
+            Output::Mixture(_) if self.tied => self.embedding_size,
+            _ => self.decoder_input_size(),
+        }
+    }
+
+    /// The number of all latents' values in a mixture; 0 for other output layers.
+    pub fn latent_size(&self) -> usize {
+        match self.output {
+            Output::Mixture(count) => count * self.decoder_columns(),
+            _ => 0,
+        }
+    }
+
     /// The name of the output layer's weight, `[V, D]` or `[V, H_last]`.
     pub fn decoder_weight(&self) -> &'static str {
         if self.tied {
@@ -235,7 +252,7 @@ impl Architecture {
             "no embedding in {self:?}"
         );
         assert!(
-            !self.tied || self.decoder_input_size() == d,
+            !self.tied || self.decoder_columns() == d,
             "tables of two sizes in {self:?}"
         );
         let mut shapes = Vec::new();
@@ -285,6 +302,13 @@ impl Architecture {
                 vec![self.compression_size, self.output_size()],
             ));
         }
+        if let Output::Mixture(count) = self.output {
+            let [rows, columns] = [self.latent_size(), self.output_size()];
+            shapes.push(("prior.weight".to_string(), vec![count, columns]));
+            shapes.push(("latent.0.weight".to_string(), vec![rows, columns]));
+            let bias = || ("latent.0.bias".to_string(), vec![rows]);
+            shapes.extend(self.decoder_bias.then(bias));
+        }
         let entries = match &self.output {
             Output::Adaptive { cutoffs, .. } => cutoffs[0] + cutoffs.len(),
             _ => v,
@@ -292,7 +316,7 @@ impl Architecture {
         if !self.tied {
             shapes.push((
                 "decoder.weight".to_string(),
-                vec![entries, self.decoder_input_size()],
+                vec![entries, self.decoder_columns()],
             ));
         }
         if self.decoder_bias {

@@ -304,6 +304,7 @@ pub fn part(window: &Window, steps: Range<usize>, stream: Option<usize>) -> Wind
         words: mask(&window.masks.words),
         input: mask(&window.masks.input),
         outputs: window.masks.outputs.iter().map(mask).collect(),
+        latents: mask(&window.masks.latents),
         weights: window.masks.weights.clone(),
         zoneout: window.masks.zoneout.iter().map(mask).collect(),
     };

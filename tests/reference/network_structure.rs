@@ -219,6 +219,7 @@ pub fn check_masks_equal_scaled_parameters(cell: Cell) {
         words: None,
         input: everywhere(&input),
         outputs: outputs.iter().map(everywhere).collect(),
+        latents: None,
         weights,
         zoneout: Vec::new(),
     };

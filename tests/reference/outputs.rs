@@ -10,7 +10,8 @@
 //!
 //! where w and b are rows of the level's weight and bias and d is the table of direct connections,
 //! if there is one. A level with a projection reads P h instead of h. If the hidden units use
-//! rnnlm's exponential, the softmaxes of classes and their words do too.
+//! rnnlm's exponential, the softmaxes of classes and their words do too. A sampled softmax and a
+//! mixture have files of their own.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +39,21 @@ pub enum Output {
         /// The factor by which the projection of a cluster is narrower than the one before.
         divisor: f64,
     },
+    /// A mixture of this many softmaxes: see [`mixture`](super::mixture).
+    Mixture(usize),
     /// The softmax, trained on a sample of the vocabulary.
     Sampled(Sampled),
+}
+
+/// What the output layer reads at one step of one stream.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputRow<'a> {
+    /// The output of the last layer.
+    pub input: &'a [f64],
+    /// The words before the target, the last one first.
+    pub history: &'a [Option<usize>],
+    /// The mask of the latents of a mixture.
+    pub latent_mask: Option<&'a [f64]>,
 }
 
 /// Hashed direct connections as in rnnlm 0.3 and 0.4.
@@ -154,7 +168,7 @@ impl Network {
     fn levels(&self, word: usize, history: &[Option<usize>]) -> Vec<Level> {
         let a = &self.architecture;
         match &a.output {
-            Output::Softmax | Output::Sampled(_) => {
+            Output::Softmax | Output::Mixture(_) | Output::Sampled(_) => {
                 vec![Level {
                     weight: a.decoder_weight().to_string(),
                     ..Level::new(0, a.vocab_size, word)
@@ -248,16 +262,14 @@ impl Network {
         cross_entropy(logits, Some(choice), scale)
     }
 
-    /// ln P(word) for an input row and a history; 0 without a word.
-    pub fn log_probability(
-        &self,
-        word: Option<usize>,
-        input: &[f64],
-        history: &[Option<usize>],
-    ) -> f64 {
+    /// ln P(word) for a row; 0 without a word.
+    pub fn log_probability(&self, word: Option<usize>, row: &OutputRow<'_>) -> f64 {
         let Some(word) = word else { return 0.0 };
-        if let Output::Sampled(sampled) = &self.architecture.output {
-            return -self.sampled_loss(sampled, word, input).0;
+        let &OutputRow { input, history, .. } = row;
+        match &self.architecture.output {
+            Output::Sampled(sampled) => return -self.sampled_loss(sampled, word, input).0,
+            Output::Mixture(_) => return self.mixture_log_probability(word, row),
+            _ => {}
         }
         let loss = |level: &Level| {
             self.cross_entropy(&self.logits(level, input), level.choice, 1.0)
@@ -267,7 +279,11 @@ impl Network {
     }
 
     /// ln P of every word.
-    pub fn log_distribution(&self, input: &[f64], history: &[Option<usize>]) -> Vec<f64> {
+    pub fn log_distribution(&self, row: &OutputRow<'_>) -> Vec<f64> {
+        if let Output::Mixture(_) = self.architecture.output {
+            return self.mixture_log_distribution(row);
+        }
+        let &OutputRow { input, history, .. } = row;
         let mut known: BTreeMap<(String, usize), Vec<f64>> = BTreeMap::new();
         let mut of_word = |word| {
             let levels = self.levels(word, history).into_iter();
@@ -290,15 +306,19 @@ impl Network {
     pub fn output_gradient(
         &self,
         word: Option<usize>,
-        input: &[f64],
-        history: &[Option<usize>],
+        row: &OutputRow<'_>,
         scale: f64,
         gradients: &mut Named,
     ) -> Vec<f64> {
+        let &OutputRow { input, history, .. } = row;
         let mut back = vec![0.0; input.len()];
         let Some(word) = word else { return back };
-        if let Output::Sampled(sampled) = &self.architecture.output {
-            return self.sampled_gradient(sampled, word, input, scale, gradients);
+        match &self.architecture.output {
+            Output::Sampled(sampled) => {
+                return self.sampled_gradient(sampled, word, input, scale, gradients);
+            }
+            Output::Mixture(_) => return self.mixture_gradient(word, row, scale, gradients),
+            _ => {}
         }
         for level in self.levels(word, history) {
             let of_logits = self

@@ -5,6 +5,7 @@ use super::cells::{Arguments, Cell};
 use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
 use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
 use super::network::{Named, Network, Outcome, Window};
+use super::outputs::OutputRow;
 use super::penalties;
 use super::qrnn;
 
@@ -173,12 +174,10 @@ impl Network {
             .chunks_exact(a.decoder_input_size())
             .enumerate()
         {
+            let target = window.targets[t * window.batch + b];
             let history = window.history(t, b, self.history_size());
-            log_probabilities.push(self.log_probability(
-                window.targets[t * window.batch + b],
-                row,
-                &history,
-            ));
+            let row = self.output_row(window, [t, b], row, &history);
+            log_probabilities.push(self.log_probability(target, &row));
         }
         Step {
             layers,
@@ -354,10 +353,29 @@ impl Network {
             step.decoder_input
                 .chunks_exact(size)
                 .enumerate()
-                .map(move |(b, row)| (row, window.history(t, b, self.history_size())))
+                .map(move |(b, row)| ([t, b], row))
         });
-        rows.flat_map(|(row, history)| self.log_distribution(row, &history))
-            .collect()
+        rows.flat_map(|([t, b], row)| {
+            let history = window.history(t, b, self.history_size());
+            self.log_distribution(&self.output_row(window, [t, b], row, &history))
+        })
+        .collect()
+    }
+
+    /// What the output layer reads at step t of stream b.
+    fn output_row<'a>(
+        &self,
+        window: &'a Window,
+        [t, b]: [usize; 2],
+        input: &'a [f64],
+        history: &'a [Option<usize>],
+    ) -> OutputRow<'a> {
+        let size = self.architecture.latent_size();
+        OutputRow {
+            input,
+            history,
+            latent_mask: window.masks.latent(t, b, window.batch, size),
+        }
     }
 
     /// The weight between the last layer and the output layer, if there is one.
@@ -395,14 +413,10 @@ impl Network {
             .chunks_exact(a.decoder_input_size())
             .enumerate()
         {
+            let target = window.targets[t * window.batch + b];
             let history = window.history(t, b, self.history_size());
-            back.extend(self.output_gradient(
-                window.targets[t * window.batch + b],
-                row,
-                &history,
-                scale,
-                gradients,
-            ));
+            let row = self.output_row(window, [t, b], row, &history);
+            back.extend(self.output_gradient(target, &row, scale, gradients));
         }
         let Some(weight) = self.between() else {
             return back;

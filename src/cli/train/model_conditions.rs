@@ -14,7 +14,7 @@ struct ModelCondition {
     hint: &'static str,
 }
 
-const CONDITIONS: [ModelCondition; 9] = [
+const CONDITIONS: [ModelCondition; 10] = [
     ModelCondition {
         field: "dropout_input",
         holds: |config| config.embedding_size > 0,
@@ -26,6 +26,12 @@ const CONDITIONS: [ModelCondition; 9] = [
         holds: |config| config.num_layers > 1,
         rule: "it applies between layers, and there is one layer",
         hint: "Use --dropout-output, or several --layers of a recurrent cell",
+    },
+    ModelCondition {
+        field: "dropout_latent",
+        holds: |config| config.mixture > 0,
+        rule: "there is no mixture of softmaxes",
+        hint: "Add --mixture K, or use --dropout-output",
     },
     ModelCondition {
         field: "dropout_weights",

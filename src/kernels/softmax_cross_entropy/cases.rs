@@ -13,8 +13,10 @@ use crate::kernels::cases::{
 pub struct SoftmaxCrossEntropyCase {
     /// V.
     pub columns: usize,
-    /// A target for each row.
+    /// A target for each group of rows.
     pub targets: TokenDraw,
+    /// Rows of a group.
+    pub rows_per_target: usize,
     /// Whether the logits are replaced by their gradient.
     pub gradient: bool,
     /// Factor of the gradient.
@@ -52,10 +54,11 @@ pub(in crate::kernels) fn all() -> Cases {
             1.0
         };
         for gradient in [false, true] {
-            let mut push = |bound, shift, exponential| {
+            let mut push = |rows_per_target, bound, shift, exponential| {
                 all.push(SoftmaxCrossEntropyCase {
                     columns,
                     targets: TokenDraw { pattern, count },
+                    rows_per_target,
                     gradient,
                     scale,
                     bound,
@@ -63,12 +66,15 @@ pub(in crate::kernels) fn all() -> Cases {
                     exponential,
                 });
             };
-            push(bound, 0.0, Exponential::Exact);
+            push(1, bound, 0.0, Exponential::Exact);
             if (257..1000).contains(&columns) || columns == 8193 {
-                push(20.0, 0.0, Exponential::Rnnlm);
+                push(1, 20.0, 0.0, Exponential::Rnnlm);
             }
             if bound == 4.0 {
-                push(bound, 1e6, Exponential::Exact);
+                push(1, bound, 1e6, Exponential::Exact);
+            }
+            if pattern == TokenPattern::Mixed && count < MANY {
+                push(2 + count % 3, bound, 0.0, Exponential::Exact);
             }
         }
     }
@@ -77,7 +83,7 @@ pub(in crate::kernels) fn all() -> Cases {
 
 impl KernelCase for SoftmaxCrossEntropyCase {
     fn run(&self, harness: &mut Harness<'_>) -> Result<()> {
-        let shape = [self.targets.count, self.columns];
+        let shape = [self.targets.count * self.rows_per_target, self.columns];
         let mut values = harness.uniform(shape[0] * shape[1], self.bound);
         values.iter_mut().for_each(|value| *value += self.shift);
         let logits = if self.gradient {
@@ -87,10 +93,11 @@ impl KernelCase for SoftmaxCrossEntropyCase {
         };
         let drawn = harness.draw(self.targets, self.columns);
         let targets = harness.tokens("targets", drawn)?;
-        let losses = harness.output("losses", Place::Part, [self.targets.count, 1])?;
+        let losses = harness.output("losses", Place::Part, [shape[0], 1])?;
         harness.run(&SoftmaxCrossEntropy {
             logits,
             targets,
+            rows_per_target: self.rows_per_target,
             losses,
             gradient: self.gradient,
             scale: self.scale,
@@ -114,10 +121,14 @@ impl fmt::Display for SoftmaxCrossEntropyCase {
         } = self;
         let gradient = option(self.gradient, &format!("gradient x {}", self.scale));
         let exponential = option(self.exponential == Exponential::Rnnlm, "rnnlm");
+        let rows = option(
+            self.rows_per_target > 1,
+            &format!("in groups of {}", self.rows_per_target),
+        );
         let shift = option(self.shift != 0.0, &format!("+ {}", self.shift));
         write!(
             f,
-            "{targets} of {columns} below {bound}{shift}{gradient}{exponential}"
+            "{targets} of {columns}{rows} below {bound}{shift}{gradient}{exponential}"
         )
     }
 }

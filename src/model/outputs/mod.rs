@@ -6,6 +6,7 @@
 mod adaptive;
 mod blocks;
 mod class;
+mod mixture;
 mod sampled;
 mod softmax;
 
@@ -13,6 +14,7 @@ use super::config::Config;
 use super::output::OutputKind;
 use adaptive::AdaptiveSoftmax;
 use class::ClassSoftmax;
+use mixture::MixtureOfSoftmaxes;
 use sampled::SampledSoftmax;
 use softmax::Softmax;
 
@@ -26,9 +28,16 @@ pub static OUTPUTS: &[OutputKind] = &[
         has_noise: false,
         supports_direct: false,
         supports_tied: true,
+        supports_mixture: true,
         is_full_softmax: true,
-        parameter_specs: Softmax::parameter_specs,
+        parameter_specs: |config| match config.mixture {
+            0 => Softmax::parameter_specs(config),
+            _ => MixtureOfSoftmaxes::parameter_specs(config),
+        },
         new: |context, _| {
+            if context.config.mixture > 0 {
+                return Ok(Box::new(MixtureOfSoftmaxes::new(context)?));
+            }
             let rows = context.capacity.rows();
             Ok(Box::new(Softmax::new(context, rows)?))
         },
@@ -42,6 +51,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         has_noise: false,
         supports_direct: true,
         supports_tied: false,
+        supports_mixture: false,
         is_full_softmax: false,
         parameter_specs: ClassSoftmax::parameter_specs,
         new: |context, _| Ok(Box::new(ClassSoftmax::new(context)?)),
@@ -56,6 +66,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         has_noise: false,
         supports_direct: false,
         supports_tied: false,
+        supports_mixture: false,
         is_full_softmax: false,
         parameter_specs: AdaptiveSoftmax::parameter_specs,
         new: |context, _| Ok(Box::new(AdaptiveSoftmax::new(context)?)),
@@ -72,6 +83,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         has_noise: true,
         supports_direct: false,
         supports_tied: true,
+        supports_mixture: false,
         is_full_softmax: true,
         parameter_specs: SampledSoftmax::parameter_specs,
         new: |context, counts| {

@@ -72,8 +72,13 @@ impl Softmax {
         })
     }
 
+    /// The number of rows of a block.
+    pub(super) fn block_rows(&self) -> usize {
+        self.blocks.rows
+    }
+
     /// Computes the logits of a block of hidden states.
-    fn logits(
+    pub(super) fn logits(
         &self,
         device: &mut Device,
         parameters: &Parameters,
@@ -104,6 +109,7 @@ impl OutputLayer for Softmax {
             device.run(&SoftmaxCrossEntropy {
                 logits,
                 targets: block.targets,
+                rows_per_target: 1,
                 losses: block.losses,
                 gradient: false,
                 scale: 0.0,
@@ -130,6 +136,7 @@ impl OutputLayer for Softmax {
             device.run(&SoftmaxCrossEntropy {
                 logits,
                 targets: block.targets,
+                rows_per_target: 1,
                 losses: block.losses,
                 gradient: true,
                 scale,

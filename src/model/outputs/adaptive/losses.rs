@@ -39,6 +39,7 @@ impl AdaptiveSoftmax {
             device.run(&SoftmaxCrossEntropy {
                 logits,
                 targets: targets.slice_rows(rows.clone()),
+                rows_per_target: 1,
                 losses: block.losses,
                 gradient: scale.is_some(),
                 scale: scale.unwrap_or(0.0),

@@ -34,6 +34,7 @@ impl ClassSoftmax {
         device.run(&SoftmaxCrossEntropy {
             logits: logits.classes,
             targets: self.list(plan, List::Targets, 1),
+            rows_per_target: 1,
             losses: predictions.losses,
             gradient,
             scale,
