@@ -47,9 +47,9 @@ FUSED_BYTES, FUSED_STEP = 90e9, 0.4e-6
 # Step by step: seconds for 128 terms of the sums of 16 columns of 16 streams.
 STEP_TILE = 0.4e-6
 # Dispatches of a window besides those of the recurrence: of an Elman layer and the output layer, of
-# the biases of other cells, of a further layer, and of a further block of logits of 64 MiB.
+# the biases of other cells, of a further layer, and of a further block of logits of 256 MiB.
 DISPATCHES, DISPATCHES_OF_BIASES, DISPATCHES_OF_LAYER, DISPATCHES_OF_BLOCK = 14, 7, 9, 6
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 256 * 2**20
 
 
 def prediction(configuration, gpu):
