@@ -98,39 +98,27 @@ fn load_b_block(lane: u32, first_column: u32, start: u32, end: u32) -> Block {
     );
 }
 
-// Where an invocation finds its block of each tile in memory. A line is a row of op(a) or a column
-// of op(b).
-struct BlockSource {
-    // The indices of the vectors that hold the block's four lines at depth 0.
-    lines: vec4<u32>,
-    // The first depth of the block in a tile.
-    depth: u32,
-    // With `wide`, the distance between depths in vectors.
-    stride: u32,
-}
-
-// Lines outside the matrix are replaced by its last ones: nothing is stored for them.
-fn block_source(lane: u32, wide: bool, first_line: u32, end_line: u32, offset: u32, stride: u32)
-    -> BlockSource {
-    let at = large_block(lane, wide);
-    let line = first_line + at.y;
-    if wide {
-        let vector = (offset + min(line, end_line - 4u)) / 4u;
-        return BlockSource(vec4<u32>(vector), at.x, stride / 4u);
-    }
+// Where an invocation finds its block of each tile in memory: the indices of the vectors that hold
+// the block's four lines at depth 0. A line is a row of op(a) or a column of op(b). Lines outside
+// the matrix are replaced by its last ones: nothing is stored for them.
+fn block_lines(lane: u32, wide: bool, first_line: u32, end_line: u32, offset: u32, stride: u32)
+    -> vec4<u32> {
+    let line = first_line + large_block(lane, wide).y;
+    if wide { return vec4<u32>((offset + min(line, end_line - 4u)) / 4u); }
     let lines = vec4<u32>(line, line + 1u, line + 2u, line + 3u);
-    return BlockSource((offset + min(lines, vec4<u32>(end_line - 1u)) * stride) / 4u, at.x, 0u);
+    return (offset + min(lines, vec4<u32>(end_line - 1u)) * stride) / 4u;
 }
 
 // The indices of the block's vectors in the tile from depth `start` on. Depths from `end` on are
 // replaced by the last ones: `masked` clears their values.
-fn block_indices(source: BlockSource, wide: bool, start: u32, end: u32) -> vec4<u32> {
-    let depth = start + source.depth;
+fn block_indices(lines: vec4<u32>, lane: u32, wide: bool, stride: u32, start: u32, end: u32)
+    -> vec4<u32> {
+    let depth = start + large_block(lane, wide).x;
     if wide {
         let depths = vec4<u32>(depth, depth + 4u, depth + 8u, depth + 12u);
-        return source.lines + min(depths, vec4<u32>(end - 1u)) * source.stride;
+        return lines + min(depths, vec4<u32>(end - 1u)) * (stride / 4u);
     }
-    return source.lines + min(depth, end - 4u) / 4u;
+    return lines + min(depth, end - 4u) / 4u;
 }
 
 // A block whose first depth is `depth`, with zeros from depth `end` on.
@@ -151,9 +139,9 @@ fn load_blocks(workgroup: vec3<u32>, lane: u32, start: u32, end: u32) -> Block {
     return load_b_block(lane - 128u, workgroup.x * 128u, start, end);
 }
 
-fn vector_source(workgroup: vec3<u32>, lane: u32) -> BlockSource {
+fn vector_lines(workgroup: vec3<u32>, lane: u32) -> vec4<u32> {
     if lane < 128u {
-        return block_source(
+        return block_lines(
             lane,
             TRANSPOSE_A,
             workgroup.y * 128u,
@@ -162,7 +150,7 @@ fn vector_source(workgroup: vec3<u32>, lane: u32) -> BlockSource {
             arguments.a_stride,
         );
     }
-    return block_source(
+    return block_lines(
         lane - 128u,
         !TRANSPOSE_B,
         workgroup.x * 128u,
@@ -172,12 +160,12 @@ fn vector_source(workgroup: vec3<u32>, lane: u32) -> BlockSource {
     );
 }
 
-fn load_vectors(source: BlockSource, lane: u32, start: u32, end: u32) -> Block {
+fn load_vectors(lines: vec4<u32>, lane: u32, start: u32, end: u32) -> Block {
     if lane < 128u {
-        let i = block_indices(source, TRANSPOSE_A, start, end);
+        let i = block_indices(lines, lane, TRANSPOSE_A, arguments.a_stride, start, end);
         return Block(a4[i.x], a4[i.y], a4[i.z], a4[i.w]);
     }
-    let i = block_indices(source, !TRANSPOSE_B, start, end);
+    let i = block_indices(lines, lane - 128u, !TRANSPOSE_B, arguments.b_stride, start, end);
     return Block(b4[i.x], b4[i.y], b4[i.z], b4[i.w]);
 }
 
@@ -226,11 +214,12 @@ fn write_tile(lane: u32, block: Block) {
 }
 
 // Clears what is outside the matrix only here: before, the values may not have arrived.
-fn write_vectors(source: BlockSource, lane: u32, block: Block, start: u32, end: u32) {
-    let depth = start + source.depth;
+fn write_vectors(lane: u32, block: Block, start: u32, end: u32) {
     if lane < 128u {
+        let depth = start + large_block(lane, TRANSPOSE_A).x;
         write_a_tile(lane, masked(block, TRANSPOSE_A, depth, end, arguments.a_scale));
     } else {
+        let depth = start + large_block(lane - 128u, !TRANSPOSE_B).x;
         write_b_tile(lane - 128u, masked(block, !TRANSPOSE_B, depth, end, 1.0));
     }
 }
@@ -262,18 +251,18 @@ fn large_vector(
     var sums: TileSums;
     if arguments.k > 0u {
         let range = chunk_range(workgroup.z);
-        let source = vector_source(workgroup, lane);
+        let lines = vector_lines(workgroup, lane);
         // For c = a b^T, loading each tile just before it is used is 2 to 10 % faster (NVIDIA
         // H200).
         let is_late = !TRANSPOSE_A && TRANSPOSE_B;
         var next = Block();
-        if !is_late { next = load_vectors(source, lane, range.x, range.y); }
+        if !is_late { next = load_vectors(lines, lane, range.x, range.y); }
         for (var done = 0u; done < arguments.chunk; done += LARGE_DEPTH) {
             let start = range.x + done;
-            if is_late { next = load_vectors(source, lane, start, range.y); }
-            write_vectors(source, lane, next, start, range.y);
+            if is_late { next = load_vectors(lines, lane, start, range.y); }
+            write_vectors(lane, next, start, range.y);
             workgroupBarrier();
-            if !is_late { next = load_vectors(source, lane, start + LARGE_DEPTH, range.y); }
+            if !is_late { next = load_vectors(lines, lane, start + LARGE_DEPTH, range.y); }
             multiply_large(lane, &sums);
             workgroupBarrier();
         }
