@@ -57,6 +57,42 @@ fn tiny_rate_changes_nothing() {
     }
 }
 
+/// A model that was trained on samples adapts as the same model with the full softmax.
+#[apply(test)]
+fn sampled_outputs_adapt_with_the_full_softmax() {
+    let workbench = workbench();
+    for (model, flags) in [
+        ("sampled", "--hidden 9"),
+        ("tied", "--cell gru --hidden 6 --embedding 6 --tied"),
+        ("nce", "--hidden 9 --bias --loss nce"),
+    ] {
+        workbench
+            .run(&format!(
+                "train --train train.txt --device cpu --epochs 1 --batch 4 --bptt 6 \
+                --output sampled --samples 3 {flags} --out {model}"
+            ))
+            .succeeds();
+        workbench
+            .run(
+                &format!(
+                    "train --train train.txt --device cpu --epochs 1 {flags} --out full-{model}"
+                )
+                .replace("--loss nce", ""),
+            )
+            .succeeds();
+        let weights = workbench.path(&format!("{model}/model.safetensors"));
+        let copy = workbench.path(&format!("full-{model}/model.safetensors"));
+        std::fs::copy(weights, copy).expect("a copy of the weights");
+        let [sampled, full] = [model.to_owned(), format!("full-{model}")].map(|name| {
+            let flags = format!("--model {name} --dynamic 0.05");
+            eval(&workbench, &flags).number("log10_prob")
+        });
+        assert_near(model, sampled, full);
+        let without = eval(&workbench, &format!("--model {model}")).number("log10_prob");
+        assert!(sampled > without, "{model}: {sampled}, {without} without");
+    }
+}
+
 #[apply(test)]
 fn adapting_lowers_perplexity() {
     let workbench = workbench();

@@ -183,11 +183,11 @@ struct LoadedModel {
     model: Model,
 }
 
-/// Uploads a model to a device.
+/// Uploads a model to a device, to evaluate it or to adapt it to a text.
 fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
     Model::new(
         device,
-        checkpoint.description.config.clone(),
+        checkpoint.description.config.clone().with_full_softmax(),
         &checkpoint.parameters,
     )?
     .with_initial_states(checkpoint.initial_states.clone())

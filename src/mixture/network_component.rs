@@ -97,8 +97,8 @@ impl<'a> NetworkComponent<'a> {
     /// scales its steps by the model's gradients on that text.
     ///
     /// # Errors
-    /// If the number of streams does not fit the text or the other options, or a tensor is too
-    /// large for the device.
+    /// If the number of streams does not fit the text or the other options, the model is to adapt
+    /// and its output layer is trained on samples, or a tensor is too large for the device.
     pub fn new(
         device: &mut Device,
         model: &'a Model,
@@ -108,6 +108,14 @@ impl<'a> NetworkComponent<'a> {
     ) -> Result<Self> {
         options.validate()?;
         check_streams(options.streams, tokens.len())?;
+        if options.dynamic.is_some() && model.config().noise.is_some() {
+            return Err(Error::config(
+                "output",
+                &model.config().output,
+                "a network that adapts to a text needs the gradient of the full softmax",
+                "Create the model with `Config::with_full_softmax`; the parameters are the same",
+            ));
+        }
         let reader = if options.streams == 1 {
             let stream = OneStream::new(device, model, tokens, options, statistics)?;
             NetworkReader::OneStream(Box::new(stream))

@@ -123,6 +123,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The same network with the full softmax in place of one that is trained on samples. The
+    /// parameters are the same, and so are all losses and distributions outside of training; what
+    /// adapts to a text needs the full softmax's gradients too.
+    #[must_use]
+    pub fn with_full_softmax(mut self) -> Self {
+        if self.noise.take().is_some() {
+            "softmax".clone_into(&mut self.output);
+        }
+        self
+    }
+
     /// The number of words in each class; empty without classes.
     pub fn class_sizes(&self) -> &[usize] {
         self.classes.as_ref().map_or(&[], |classes| &classes.sizes)
