@@ -55,16 +55,6 @@ override MASKED: bool = false;
 // backward: [T, B, H], the gradient of h(t).
 @group(0) @binding(4) var<storage, read> gradient: array<f32>;
 
-// The index of this invocation's unit in [B, H], at least B * H if there is none.
-fn unit_index(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
-    return flat_workgroup(workgroup, workgroups) * 64u + lane;
-}
-
-fn is_reset(t: u32, stream: u32) -> bool {
-    if !RESET { return false; }
-    return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
-}
-
 // m of an element of [T, B, H].
 fn multiplier(index: u32) -> f32 {
     if !MASKED { return arguments.factor; }

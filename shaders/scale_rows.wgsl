@@ -1,4 +1,4 @@
-// Multiplies every row by a factor of its own: output = factors[row] * input (copy), or
+// Multiplies each row by its factor: output = factors[row] * input (copy), or
 // output *= factors[row] (in_place).
 struct Arguments {
     count: u32,

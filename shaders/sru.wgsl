@@ -56,16 +56,6 @@ override HAS_BIAS: bool = false;
 // the gradients of v_f and v_r, and those of b_f and b_r.
 @group(0) @binding(6) var<storage, read_write> unit_gradients: array<f32>;
 
-// The index of this invocation's unit in [B, H], at least B * H if there is none.
-fn unit_index(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
-    return flat_workgroup(workgroup, workgroups) * 64u + lane;
-}
-
-fn is_reset(t: u32, stream: u32) -> bool {
-    if !RESET { return false; }
-    return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
-}
-
 // x of a unit, given where its gates begin and its index in [T, B, H].
 fn input_of(gate: u32, index: u32) -> f32 {
     if GATES == 4u { return gates[gate + 3u * arguments.hidden_size]; }

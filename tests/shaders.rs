@@ -402,8 +402,9 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
     ("threefry", include_str!("../shaders/threefry.wgsl")),
+    ("unit_steps", include_str!("../shaders/unit_steps.wgsl")),
     (
         "cooperative_16",
         include_str!("../shaders/cooperative_16.wgsl"),

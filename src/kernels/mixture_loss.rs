@@ -19,7 +19,7 @@ use crate::tensor::{NONE, Tensor};
 /// ```
 ///
 /// If `gradient` is set, `components` is replaced by r and `prior` by the gradient of `scale` times
-/// the loss, `scale (π - r)`. The gradient of softmax k is r_k times that of its own loss. For a
+/// the loss, `scale (π - r)`. The gradient of softmax k is that of its loss times r_k. For a
 /// row without a target, loss, r and gradient are 0.
 #[derive(Debug, Clone, Copy)]
 pub struct MixtureLoss {

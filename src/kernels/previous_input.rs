@@ -18,7 +18,7 @@ use crate::tensor::Tensor;
 pub struct PreviousInputForward {
     /// `[T*B, D]`.
     pub input: Tensor,
-    /// `[B, D]`: the inputs before the window, updated. In a buffer of its own.
+    /// `[B, D]`: the inputs before the window, updated. In a separate buffer.
     pub carried: Tensor,
     /// `[T*B, 2D]`, overwritten.
     pub output: Tensor,

@@ -107,7 +107,8 @@ pub(super) static FORWARD: Shader = Shader {
     stem: "qrnn",
     source: concat!(
         include_str!("../../shaders/qrnn.wgsl"),
-        include_str!("../../shaders/threefry.wgsl")
+        include_str!("../../shaders/threefry.wgsl"),
+        include_str!("../../shaders/unit_steps.wgsl")
     ),
     entry_point: "forward",
     bindings: &[

@@ -1,4 +1,4 @@
-//! Scaling of rows, each by a factor of its own.
+//! Multiplication of each row by its factor.
 
 pub(super) mod cases;
 

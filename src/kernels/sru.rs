@@ -84,7 +84,10 @@ arguments! {
 
 pub(super) static FORWARD: Shader = Shader {
     stem: "sru",
-    source: include_str!("../../shaders/sru.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/sru.wgsl"),
+        include_str!("../../shaders/unit_steps.wgsl")
+    ),
     entry_point: "forward",
     bindings: &[
         ("gates", Access::Write),

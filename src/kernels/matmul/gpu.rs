@@ -13,7 +13,7 @@ use crate::device::{
     workgroups,
 };
 use division::{bands, max_side, split_range};
-use tiles::{COOPERATIVE_SPEED, FEW_ROWS_TILE, FULL_SPEED, LARGE_TILE, SMALL_TILE, Tiled};
+use tiles::{COOPERATIVE_SPEED, FEW_ROWS_TILE, LARGE_TILE, SMALL_TILE, Tiled};
 
 arguments! {
     m: u32,
@@ -191,39 +191,27 @@ impl Block {
     /// the sizes and on the adapter, so that results are reproducible.
     fn tiling(&self, gpu: &Gpu) -> Tiling {
         let full = gpu.full_workgroups();
-        let sizes = self.sizes;
         if let (Precision::Mixed { .. }, Some(matrix)) = (self.precision, gpu.matrix()) {
             let tile = matmul_cooperative::tile(matrix);
-            let tiled = Tiled {
-                sizes,
-                tile,
-                speed: COOPERATIVE_SPEED,
-                full,
-            };
+            let tiled = Tiled::new(self.sizes, tile, COOPERATIVE_SPEED, full);
             return Tiling {
                 shader: &matmul_cooperative::SHADER,
                 tile,
-                chunks: tiled.chunks(),
+                chunks: tiled.chunks,
                 depth: matmul_cooperative::DEPTH,
             };
         }
-        let tile = tiles::tile(sizes, full);
-        let shader = match tile {
+        let tiled = tiles::full_precision(self.sizes, full);
+        let shader = match tiled.tile {
             LARGE_TILE if self.is_vectorisable() => &LARGE_VECTOR,
             LARGE_TILE => &LARGE,
             FEW_ROWS_TILE => &FEW_ROWS,
             _ => &SMALL,
         };
-        let tiled = Tiled {
-            sizes,
-            tile,
-            speed: FULL_SPEED,
-            full,
-        };
         Tiling {
             shader,
-            tile,
-            chunks: tiled.chunks(),
+            tile: tiled.tile,
+            chunks: tiled.chunks,
             depth: DEPTH,
         }
     }

@@ -18,76 +18,87 @@ const DISPATCH: usize = 16;
 
 /// Values of partial sums that are read or written in the time of one term of a tile, for each
 /// element of the tile: with factors in f32, and with cooperative matrices.
-pub(super) const FULL_SPEED: usize = 3;
+const FULL_SPEED: usize = 3;
 pub(super) const COOPERATIVE_SPEED: usize = 1;
 
-/// A product, how it is tiled, and on how large a GPU.
+/// A product in tiles, on a GPU of a size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiled {
     /// m, n and k.
-    pub(super) sizes: [usize; 3],
+    sizes: [usize; 3],
+    /// Rows and columns.
     pub(super) tile: [usize; 2],
     /// One of the two speeds.
-    pub(super) speed: usize,
-    pub(super) full: usize,
+    speed: usize,
+    full: usize,
+    /// The number of chunks of k that takes least time.
+    pub(super) chunks: usize,
 }
 
 impl Tiled {
+    /// A product in tiles of this size.
+    pub(super) fn new(sizes: [usize; 3], tile: [usize; 2], speed: usize, full: usize) -> Self {
+        let [m, n, k] = sizes;
+        let mut tiled = Self {
+            sizes,
+            tile,
+            speed,
+            full,
+            chunks: 1,
+        };
+        let most = (k / MIN_CHUNK).min(Gpu::SCRATCH_ELEMENTS / (m * n)).max(1);
+        tiled.chunks = (1..=most)
+            .min_by_key(|&chunks| tiled.cost(chunks))
+            .unwrap_or(1);
+        tiled
+    }
+
     fn tiles(&self) -> usize {
         let ([m, n, _], [rows, columns]) = (self.sizes, self.tile);
         m.div_ceil(rows) * n.div_ceil(columns)
     }
 
-    /// The time that the product takes if k is divided into `chunks`, in terms of a sum: rounds of
-    /// `full` workgroups, and the addition of the chunks.
+    /// How often `full` workgroups run one after another.
+    fn rounds(&self, chunks: usize) -> usize {
+        (self.tiles() * chunks).div_ceil(self.full)
+    }
+
+    /// The time that the product takes if k is divided into `chunks`, in terms of a sum: the
+    /// rounds, and the addition of the chunks.
     fn cost(&self, chunks: usize) -> usize {
         let ([m, n, k], [rows, columns]) = (self.sizes, self.tile);
-        let rounds = (self.tiles() * chunks).div_ceil(self.full);
-        let product = rounds * (k.div_ceil(chunks) + START);
+        let product = self.rounds(chunks) * (k.div_ceil(chunks) + START);
         if chunks == 1 {
             return product;
         }
         product + (chunks + 1) * m * n / (self.speed * rows * columns) + DISPATCH
     }
 
-    /// The number of chunks of k that takes least time.
-    pub(super) fn chunks(&self) -> usize {
-        let [m, n, k] = self.sizes;
-        let most = (k / MIN_CHUNK).min(Gpu::SCRATCH_ELEMENTS / (m * n)).max(1);
-        (1..=most)
-            .min_by_key(|&chunks| self.cost(chunks))
-            .unwrap_or(1)
-    }
-
     /// Whether the tiles do not leave most of the GPU idle.
     fn occupies_gpu(&self) -> bool {
-        self.tiles() * self.chunks() >= self.full / 2
+        self.tiles() * self.chunks >= self.full / 2
+    }
+
+    /// The terms of all rounds, and the values that are read.
+    fn terms_and_reads(&self) -> (usize, usize) {
+        let terms = self.rounds(self.chunks) * self.sizes[2].div_ceil(self.chunks);
+        (terms, self.tiles() * (self.tile[0] + self.tile[1]))
     }
 }
 
-/// The tile for factors in f32. The smaller ones have as many values: of these the one is chosen
-/// that needs less time, in rounds of `full` workgroups times terms, or else reads less.
-pub(super) fn tile(sizes: [usize; 3], full: usize) -> [usize; 2] {
-    let tiled = |tile: [usize; 2]| Tiled {
-        sizes,
-        tile,
-        speed: FULL_SPEED,
-        full,
-    };
-    if tiled(LARGE_TILE).occupies_gpu() {
-        return LARGE_TILE;
+/// The tiles for factors in f32. The smaller ones have as many values: of these those are chosen
+/// that need less time, in rounds of `full` workgroups times terms, or else read less.
+pub(super) fn full_precision(sizes: [usize; 3], full: usize) -> Tiled {
+    let tiled = |tile| Tiled::new(sizes, tile, FULL_SPEED, full);
+    let large = tiled(LARGE_TILE);
+    if large.occupies_gpu() {
+        return large;
     }
-    let cost = |tile: [usize; 2]| {
-        let tiled = tiled(tile);
-        let chunks = tiled.chunks();
-        let rounds = (tiled.tiles() * chunks).div_ceil(full);
-        let reads = tiled.tiles() * (tile[0] + tile[1]);
-        (rounds * sizes[2].div_ceil(chunks), reads)
-    };
-    if cost(FEW_ROWS_TILE) < cost(SMALL_TILE) {
-        FEW_ROWS_TILE
+    let [few_rows, small] = [FEW_ROWS_TILE, SMALL_TILE].map(tiled);
+    if few_rows.terms_and_reads() < small.terms_and_reads() {
+        few_rows
     } else {
-        SMALL_TILE
+        small
     }
 }
 
@@ -98,17 +109,6 @@ mod tests {
     /// Discrete and integrated GPUs.
     const DISCRETE: usize = 256;
     const INTEGRATED: usize = 64;
-
-    fn chunks(sizes: [usize; 3], tile: [usize; 2], speed: usize) -> usize {
-        let full = DISCRETE;
-        Tiled {
-            sizes,
-            tile,
-            speed,
-            full,
-        }
-        .chunks()
-    }
 
     #[test]
     fn tiles_fit_the_product_and_the_gpu() {
@@ -124,7 +124,7 @@ mod tests {
             ([200, 200, 200], DISCRETE, SMALL_TILE),
             ([200, 1, 1120], DISCRETE, SMALL_TILE),
         ] {
-            let chosen = tile(sizes, full);
+            let chosen = full_precision(sizes, full).tile;
             assert_eq!(chosen, expected, "{sizes:?} with {full} workgroups");
         }
     }
@@ -147,7 +147,7 @@ mod tests {
             ([4480, 1024, 10_000], LARGE_TILE, FULL_SPEED, 3),
             ([1 << 13, 1 << 12, 1 << 20], LARGE_TILE, FULL_SPEED, 1),
         ] {
-            let chosen = chunks(sizes, tile, speed);
+            let chosen = Tiled::new(sizes, tile, speed, DISCRETE).chunks;
             assert_eq!(chosen, expected, "{sizes:?}");
         }
     }
