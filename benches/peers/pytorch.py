@@ -16,29 +16,58 @@ import time
 
 import torch
 
-CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`
-    "a": ("RNN", 1, 200, 10_000, 32, 35),
-    "b": ("RNN", 1, 200, 10_000, 128, 35),
-    "c": ("RNN", 1, 500, 10_000, 64, 35),
-    "d": ("RNN", 1, 128, 96, 50, 50),
-    "e": ("RNN", 1, 100, 17_906, 32, 35),
-    "f": ("RNN", 1, 1024, 10_000, 128, 35),
-    "lstm-a": ("LSTM", 1, 200, 10_000, 32, 35),
-    "lstm-b": ("LSTM", 2, 650, 10_000, 32, 35),
-    "lstm-c": ("LSTM", 2, 128, 96, 50, 50),
-    "gru-a": ("GRU", 1, 200, 10_000, 32, 35),
-    "gru-b": ("GRU", 2, 650, 10_000, 32, 35),
-    "gru-c": ("GRU", 2, 128, 96, 50, 50),
+import cells
+
+CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`, and cells that PyTorch does not have, in cells.py
+    "a": ("elman", 1, 200, 10_000, 32, 35),
+    "b": ("elman", 1, 200, 10_000, 128, 35),
+    "c": ("elman", 1, 500, 10_000, 64, 35),
+    "d": ("elman", 1, 128, 96, 50, 50),
+    "e": ("elman", 1, 100, 17_906, 32, 35),
+    "f": ("elman", 1, 1024, 10_000, 128, 35),
+    "lstm-a": ("lstm", 1, 200, 10_000, 32, 35),
+    "lstm-b": ("lstm", 2, 650, 10_000, 32, 35),
+    "lstm-c": ("lstm", 2, 128, 96, 50, 50),
+    "gru-a": ("gru", 1, 200, 10_000, 32, 35),
+    "gru-b": ("gru", 2, 650, 10_000, 32, 35),
+    "gru-c": ("gru", 2, 128, 96, 50, 50),
+    "feedforward-a": ("feedforward", 1, 200, 10_000, 32, 35),
+    "qrnn-a": ("qrnn", 1, 200, 10_000, 32, 35),
+    "qrnn-b": ("qrnn", 2, 650, 10_000, 32, 35),
+    "qrnn-c": ("qrnn", 2, 128, 96, 50, 50),
+    "sru-a": ("sru", 1, 200, 10_000, 32, 35),
+    "sru-b": ("sru", 2, 650, 10_000, 32, 35),
+    "sru-c": ("sru", 2, 128, 96, 50, 50),
 }
+
+
+class Recurrent(torch.nn.Module):
+    """PyTorch's own layers, with the interface of cells.Stack."""
+
+    def __init__(self, cell, hidden, layers):
+        super().__init__()
+        module = {"elman": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell]
+        # rnnlm's network has no biases, and so has Elman's.
+        self.rnn = module(hidden, hidden, num_layers=layers, bias=cell != "elman")
+        self.shape = (layers, hidden)
+
+    def start(self, batch, device):
+        layers, hidden = self.shape
+        count = 2 if isinstance(self.rnn, torch.nn.LSTM) else 1
+        return [tuple(torch.zeros(layers, batch, hidden, device=device) for _ in range(count))]
+
+    def forward(self, x, states):
+        state = states[0] if isinstance(self.rnn, torch.nn.LSTM) else states[0][0]
+        output, state = self.rnn(x, state)
+        return output, [state if isinstance(state, tuple) else (state,)]
 
 
 class Network(torch.nn.Module):
     def __init__(self, cell, layers, hidden, vocabulary):
         super().__init__()
         self.embedding = torch.nn.Embedding(vocabulary, hidden)
-        bias = cell != "RNN"  # as in Elman: rnnlm's network has none
-        self.rnn = getattr(torch.nn, cell)(hidden, hidden, num_layers=layers, bias=bias)
-        self.decoder = torch.nn.Linear(hidden, vocabulary, bias=bias)
+        self.rnn = (cells.Stack if cell in cells.CELLS else Recurrent)(cell, hidden, layers)
+        self.decoder = torch.nn.Linear(hidden, vocabulary, bias=cell != "elman")
 
     def forward(self, tokens, state):
         output, state = self.rnn(self.embedding(tokens), state)
@@ -53,7 +82,7 @@ def pytorch_rate(name, seconds, device, autocast):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     draws = torch.exp(torch.rand(64, steps + 1, batch) * math.log(vocabulary)).long().clamp(1, vocabulary) - 1
     text = draws.to(device)
-    state = tuple(torch.zeros(layers, batch, hidden, device=device) for _ in range(2 if cell == "LSTM" else 1))
+    state = network.rnn.start(batch, device)
     synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
 
     def window(number):
@@ -61,9 +90,8 @@ def pytorch_rate(name, seconds, device, autocast):
         tokens = text[number % 64]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=autocast):
-            before = tuple(part.detach() for part in state)
-            logits, state = network(tokens[:-1], before if cell == "LSTM" else before[0])
-            state = state if cell == "LSTM" else (state,)
+            before = [tuple(part.detach() for part in parts) for parts in state]
+            logits, state = network(tokens[:-1], before)
             loss = torch.nn.functional.cross_entropy(logits.view(-1, vocabulary), tokens[1:].reshape(-1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
@@ -94,9 +122,12 @@ def use_tf32(on):
 
 
 def elman_rate(program, name, seconds, device, threads, mixed):
-    command = [program, "bench", "--config", name, "--embedding", "--seconds", str(seconds), "--json", "--training-only", "--threads", str(threads)]
+    cell, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
+    command = [program, "bench", "--cell", cell, "--layers", layers, "--hidden", hidden, "--vocab-size", vocabulary, "--batch", batch, "--bptt", steps]
+    command += ["--embedding", "--seconds", seconds, "--json", "--training-only", "--threads", threads]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
     command += ["--precision", "mixed" if mixed else "full"]
+    command = [*map(str, command)]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode != 0:
         print(f"{' '.join(command)}: {run.stderr.strip()}", file=sys.stderr)

@@ -1,0 +1,107 @@
+"""Cells that PyTorch does not have, written with its operations, compiled by torch.jit: for pytorch.py. Sizes and equations are those of docs/model.md.
+
+Each module takes inputs [T, B, H] and a state of the last window, and returns outputs [T, B, H] and the next state.
+"""
+
+import torch
+from torch import Tensor, nn
+
+CONTEXT = 4  # words that the feed-forward network of `elman bench` reads
+
+
+@torch.jit.script
+def qrnn_steps(candidates: Tensor, updates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    memories = []
+    for z, f in zip(candidates.unbind(0), updates.unbind(0)):
+        c = f * z + (1 - f) * c
+        memories.append(c)
+    return torch.stack(memories), c
+
+
+@torch.jit.script
+def sru_steps(z: Tensor, x: Tensor, v: Tensor, bias: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    v_f, v_r = v.chunk(2)
+    b_f, b_r = bias.chunk(2)
+    outputs = []
+    for row, skipped in zip(z.unbind(0), x.unbind(0)):
+        u, p, q = row.chunk(3, -1)
+        f = torch.sigmoid(p + v_f * c + b_f)
+        r = torch.sigmoid(q + v_r * c + b_r)
+        c = f * c + (1 - f) * u
+        outputs.append(r * c + (1 - r) * skipped)
+    return torch.stack(outputs), c
+
+
+class Qrnn(nn.Module):
+    """A layer of quasi-recurrent units; `window` inputs are read at a time, 2 in the first layer."""
+
+    def __init__(self, hidden, window):
+        super().__init__()
+        self.window = window
+        self.gates = nn.Linear(window * hidden, 3 * hidden)
+
+    def start(self, batch, hidden, device):
+        return torch.zeros(batch, hidden, device=device), torch.zeros(1, batch, hidden, device=device)
+
+    def forward(self, x, state):
+        c, last = state
+        inputs = torch.cat([x, torch.cat([last, x[:-1]])], -1) if self.window == 2 else x
+        candidates, updates, outputs = self.gates(inputs).chunk(3, -1)
+        memories, c = qrnn_steps(candidates.tanh(), updates.sigmoid(), c)
+        return outputs.sigmoid() * memories, (c, x[-1:])
+
+
+class Sru(nn.Module):
+    """A layer of simple recurrent units, inputs and outputs of one size."""
+
+    def __init__(self, hidden, _window):
+        super().__init__()
+        self.weight = nn.Linear(hidden, 3 * hidden, bias=False)
+        self.v = nn.Parameter(torch.rand(2 * hidden) - 0.5)
+        self.bias = nn.Parameter(torch.zeros(2 * hidden))
+
+    def start(self, batch, hidden, device):
+        return (torch.zeros(batch, hidden, device=device),)
+
+    def forward(self, x, state):
+        output, c = sru_steps(self.weight(x), x, self.v, self.bias, *state)
+        return output, (c,)
+
+
+class FeedForward(nn.Module):
+    """The embeddings of the last CONTEXT words side by side, and a layer of tanh units."""
+
+    def __init__(self, hidden, _window):
+        super().__init__()
+        self.layer = nn.Linear(CONTEXT * hidden, hidden)
+
+    def start(self, batch, hidden, device):
+        return (torch.zeros(CONTEXT - 1, batch, hidden, device=device),)
+
+    def forward(self, x, state):
+        both = torch.cat([*state, x])
+        steps = x.shape[0]
+        side_by_side = torch.cat([both[CONTEXT - 1 - back :][:steps] for back in range(CONTEXT)], -1)
+        return self.layer(side_by_side).tanh(), (x[1 - CONTEXT :],)
+
+
+class Stack(nn.Module):
+    """Layers of one of the cells above, with the interface of torch.nn.RNN."""
+
+    def __init__(self, cell, hidden, layers):
+        super().__init__()
+        self.hidden = hidden
+        self.layers = nn.ModuleList(CELLS[cell](hidden, 2 if index == 0 else 1) for index in range(layers))
+
+    def start(self, batch, device):
+        return [layer.start(batch, self.hidden, device) for layer in self.layers]
+
+    def forward(self, x, states):
+        after = []
+        for layer, state in zip(self.layers, states):
+            x, state = layer(x, state)
+            after.append(state)
+        return x, after
+
+
+CELLS = {"qrnn": Qrnn, "sru": Sru, "feedforward": FeedForward}
