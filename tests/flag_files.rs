@@ -63,7 +63,7 @@ fn every_preset_trains() {
         let sizes = match preset.as_str() {
             "awd-lstm" => "--hidden 6,5,4 --embedding 4 --batch 4",
             "awd-lstm-finetune" => "--init awd-lstm --batch 4",
-            "ptb-small" | "ptb-medium" | "best-small" => "--hidden 6 --embedding 5",
+            "ptb-small" | "ptb-medium" | "best-small" | "best" => "--hidden 6 --embedding 5",
             _ => "--hidden 6",
         };
         let run = workbench

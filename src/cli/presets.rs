@@ -24,6 +24,8 @@ pub(super) static PRESETS: &[Preset] = presets![
     "awd-lstm",
     "awd-lstm-finetune",
     "best-small",
+    "best",
+    "best-char",
     "char-rnn"
 ];
 
