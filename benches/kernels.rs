@@ -224,6 +224,7 @@ fn elementwise(criterion: &mut Criterion) {
     let output = filled(&mut device, 1, 1);
     let softmax = SoftmaxCrossEntropy {
         logits: values,
+        bias: None,
         targets,
         rows_per_target: 1,
         losses,

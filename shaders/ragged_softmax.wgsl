@@ -20,6 +20,10 @@ override RNNLM: bool = false;
 
 const LANES = 64u;
 
+fn logit(row: Row, column: u32) -> f32 {
+    return logits[row.first + column];
+}
+
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -1,24 +1,34 @@
 // Softmax cross-entropy. For every row of logits with target k, losses = -ln softmax(logits)_k.
 // With GRADIENT, the logits are replaced by their gradient, scale (softmax(logits) - onehot(k)). A
-// target of NONE has loss 0 and gradient 0. One workgroup per row; softmax_row.wgsl follows.
+// target of NONE has loss 0 and gradient 0. With BIAS, the logits are the values of `logits` plus
+// those of `bias`. One workgroup per row; softmax_row.wgsl follows.
 struct Arguments {
     rows: u32,
     columns: u32,
     targets_offset: u32,
     losses_offset: u32,
     rows_per_target: u32,
+    bias_offset: u32,
     scale: f32,
 }
 
 override GRADIENT: bool = true;
 // Whether to use rnnlm's approximate exponential instead of e^x.
 override RNNLM: bool = false;
+override BIAS: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
 
 const LANES = 256u;
+
+fn logit(row: Row, column: u32) -> f32 {
+    let value = logits[row.first + column];
+    if BIAS { return value + bias[arguments.bias_offset + column]; }
+    return value;
+}
 
 @compute @workgroup_size(LANES)
 fn main(

@@ -1,6 +1,6 @@
 // The loss of a row of logits and its gradient, computed by one workgroup: a part of
-// softmax_cross_entropy.wgsl and ragged_softmax.wgsl, which declare `logits`, LANES, GRADIENT and
-// RNNLM. Invocation i reads and writes the columns i, i + LANES, ... and no others, so that storage
+// softmax_cross_entropy.wgsl and ragged_softmax.wgsl, which declare `logits`, `logit`, LANES,
+// GRADIENT and RNNLM. Invocation i reads and writes the columns i, i + LANES, ... and no others, so that storage
 // needs no barrier.
 
 // Groups of eight logits that an invocation keeps in registers. Longer rows are read again in each
@@ -20,7 +20,7 @@ struct Softmax { top: f32, log_sum: f32 }
 
 // A logit, or less than every logit beyond the row.
 fn logit_or_lowest(row: Row, column: u32) -> f32 {
-    return select(LOWEST, logits[row.first + min(column, row.length - 1u)], column < row.length);
+    return select(LOWEST, logit(row, min(column, row.length - 1u)), column < row.length);
 }
 
 fn load_quad(row: Row, column: u32) -> vec4<f32> {
@@ -33,12 +33,11 @@ fn load_quad(row: Row, column: u32) -> vec4<f32> {
 }
 
 fn load_full_quad(row: Row, column: u32) -> vec4<f32> {
-    let first = row.first + column;
     return vec4<f32>(
-        logits[first],
-        logits[first + LANES],
-        logits[first + 2u * LANES],
-        logits[first + 3u * LANES],
+        logit(row, column),
+        logit(row, column + LANES),
+        logit(row, column + 2u * LANES),
+        logit(row, column + 3u * LANES),
     );
 }
 
@@ -64,8 +63,8 @@ fn rnnlm_exponentials_of(octet: Octet, top: f32) -> vec4<f32> {
 }
 
 // Writes the gradient of a logit of the row.
-fn write_gradient(row: Row, column: u32, logit: f32, total: Softmax) {
-    let probability = softmax_probability(RNNLM, logit - total.top, total.log_sum);
+fn write_gradient(row: Row, column: u32, value: f32, total: Softmax) {
+    let probability = softmax_probability(RNNLM, value - total.top, total.log_sum);
     let expected = select(0.0, 1.0, column == row.target_word);
     logits[row.first + column] = row.scale * (probability - expected);
 }
@@ -88,7 +87,7 @@ fn has_target(row: Row, lane: u32) -> bool {
 
 // The loss of the row's target, which the invocation has.
 fn loss_of_target(row: Row, total: Softmax) -> f32 {
-    let relative = logits[row.first + row.target_word] - total.top;
+    let relative = logit(row, row.target_word) - total.top;
     return softmax_loss(RNNLM, relative, total.log_sum);
 }
 
@@ -99,14 +98,14 @@ fn process_row(lane: u32, row: Row) -> f32 {
     }
     var own = Exponentials(LOWEST, 0.0);
     for (var column = lane; column < row.length; column += LANES) {
-        own = with_value(own, logits[row.first + column]);
+        own = with_value(own, logit(row, column));
     }
     var total = all_exponentials(lane, own);
     // rnnlm's exponential cannot be rescaled and needs a second pass.
     if RNNLM {
         var sum = 0.0;
         for (var column = lane; column < row.length; column += LANES) {
-            sum += rnnlm_exp(logits[row.first + column] - total.top);
+            sum += rnnlm_exp(logit(row, column) - total.top);
         }
         total.sum = all_values(lane, sum);
     }
@@ -115,7 +114,7 @@ fn process_row(lane: u32, row: Row) -> f32 {
     if has_target(row, lane) { loss = loss_of_target(row, softmax); }
     if GRADIENT {
         for (var column = lane; column < row.length; column += LANES) {
-            write_gradient(row, column, logits[row.first + column], softmax);
+            write_gradient(row, column, logit(row, column), softmax);
         }
     }
     return loss;

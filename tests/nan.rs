@@ -72,6 +72,7 @@ fn losses_keep_nan(device: &mut Device) {
             let losses = matrix(device, 1, 1, &[0.0]);
             let softmax = SoftmaxCrossEntropy {
                 logits,
+                bias: None,
                 targets: targets.expect("the device has the memory"),
                 rows_per_target: 1,
                 losses,

@@ -20,6 +20,8 @@ pub struct SoftmaxCrossEntropy {
     /// `[rows, V]`, overwritten with their gradient if `gradient` is set, and with unspecified
     /// values otherwise.
     pub logits: Tensor,
+    /// `[1, V]`, added to every row of logits first, or none.
+    pub bias: Option<Tensor>,
     /// A token for each group of rows, below V or [`NONE`].
     pub targets: Tensor<u32>,
     /// The number of successive rows that have the same target: 1, or more in mixtures.
@@ -75,6 +77,7 @@ arguments! {
     targets_offset: u32,
     losses_offset: u32,
     rows_per_target: u32,
+    bias_offset: u32,
     scale: f32,
 }
 
@@ -91,6 +94,7 @@ pub(super) static SHADER: Shader = Shader {
         ("logits", Access::Write),
         ("targets", Access::Read),
         ("losses", Access::Write),
+        ("bias", Access::Read),
     ],
     arguments: Arguments::FIELDS,
     enables: "",
@@ -173,12 +177,18 @@ pub(super) fn exponentiate(row: &mut [f32], top: f32, exp: impl Fn(f32) -> f32 +
 impl SoftmaxCrossEntropy {
     /// Processes one row and returns its loss.
     #[inline(always)]
-    fn row(&self, math: Math, logits: &mut [f32], target: u32) -> f32 {
+    fn row(&self, math: Math, logits: &mut [f32], bias: Option<&[f32]>, target: u32) -> f32 {
         if target == NONE {
             if self.gradient {
                 logits.fill(0.0);
             }
             return 0.0;
+        }
+        if let Some(bias) = bias {
+            logits
+                .iter_mut()
+                .zip(bias)
+                .for_each(|(logit, bias)| *logit += bias);
         }
         softmax_row(
             math,
@@ -265,6 +275,8 @@ impl Kernel for SoftmaxCrossEntropy {
         let mut logits = cpu.write(&self.logits);
         let targets = cpu.read(&self.targets);
         let targets = &*targets;
+        let bias = self.bias.map(|bias| cpu.read(&bias));
+        let bias = bias.as_deref();
         let mut losses = cpu.write(&self.losses);
         let rows = rows_per_chunk(cpu.threads(), losses.len());
         let chunks = logits
@@ -277,7 +289,7 @@ impl Kernel for SoftmaxCrossEntropy {
                     let logits = logits.chunks_exact_mut(columns);
                     for (row, (loss, logits)) in (index * rows..).zip(losses.iter_mut().zip(logits))
                     {
-                        *loss = self.row(math, logits, targets[row / self.rows_per_target]);
+                        *loss = self.row(math, logits, bias, targets[row / self.rows_per_target]);
                     }
                 },
             );
@@ -288,21 +300,28 @@ impl Kernel for SoftmaxCrossEntropy {
         let kept = kept_groups(self.logits.columns(), gpu.kept_values());
         let (targets, targets_offset) = Binding::with_offset(&self.targets);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
+        // Without a bias, the shader does not read the binding.
+        let (bias, bias_offset) = match &self.bias {
+            Some(bias) => Binding::with_offset(bias),
+            None => (targets, 0),
+        };
         gpu.launch_work(
             &SHADER,
             &[
                 ("GRADIENT", f64::from(u8::from(self.gradient))),
                 ("RNNLM", self.exponential.constant()),
+                ("BIAS", f64::from(u8::from(self.bias.is_some()))),
                 ("KEPT", kept as f64),
                 ("FULL", kept.saturating_sub(1) as f64),
             ],
-            &[Binding::whole(&self.logits), targets, losses],
+            &[Binding::whole(&self.logits), targets, losses, bias],
             &Arguments {
                 rows: to_u32(self.logits.rows()),
                 columns: to_u32(self.logits.columns()),
                 targets_offset,
                 losses_offset,
                 rows_per_target: to_u32(self.rows_per_target),
+                bias_offset,
                 scale: self.scale,
             },
             workgroups(self.logits.rows(), 1),

@@ -55,9 +55,19 @@ impl Expectation for SoftmaxCrossEntropyCase {
         let targets = tokens(run, "targets");
         let mut losses = Vec::new();
         let mut gradients = Vec::new();
+        let bias = if self.bias {
+            floats(run, "bias")
+        } else {
+            vec![0.0; self.columns]
+        };
         for (index, row) in logits.chunks_exact(self.columns).enumerate() {
             let target = targets[index / self.rows_per_target];
-            let (loss, gradient) = softmax(self.exponential, row, target, self.scale);
+            let row: Vec<f64> = row
+                .iter()
+                .zip(&bias)
+                .map(|(row, bias)| row + bias)
+                .collect();
+            let (loss, gradient) = softmax(self.exponential, &row, target, self.scale);
             losses.push(loss);
             gradients.extend(gradient);
         }
@@ -69,7 +79,7 @@ impl Expectation for SoftmaxCrossEntropyCase {
     }
 
     fn tolerance(&self, output: &str) -> Tolerance {
-        softmax_tolerance(output, self.exponential, self.bound, self.scale)
+        softmax_tolerance(output, self.exponential, self.largest_logit(), self.scale)
     }
 }
 

@@ -25,8 +25,20 @@ pub struct SoftmaxCrossEntropyCase {
     pub bound: f32,
     /// Added to all logits. The softmax does not depend on it, except that it rounds the logits.
     pub shift: f32,
+    /// Whether a bias is added to the logits.
+    pub bias: bool,
     /// The function that turns logits into probabilities.
     pub exponential: Exponential,
+}
+
+/// Bound of the values of a bias.
+const BIAS_BOUND: f32 = 2.0;
+
+impl SoftmaxCrossEntropyCase {
+    /// Bound of the logits with the bias, before `shift` is added.
+    pub fn largest_logit(&self) -> f32 {
+        self.bound + if self.bias { BIAS_BOUND } else { 0.0 }
+    }
 }
 
 /// Vocabularies around a workgroup's width, logits from small to far beyond the range of e^z.
@@ -54,7 +66,7 @@ pub(in crate::kernels) fn all() -> Cases {
             1.0
         };
         for gradient in [false, true] {
-            let mut push = |rows_per_target, bound, shift, exponential| {
+            let mut push = |rows_per_target, bound, shift, bias, exponential| {
                 all.push(SoftmaxCrossEntropyCase {
                     columns,
                     targets: TokenDraw { pattern, count },
@@ -63,18 +75,21 @@ pub(in crate::kernels) fn all() -> Cases {
                     scale,
                     bound,
                     shift,
+                    bias,
                     exponential,
                 });
             };
-            push(1, bound, 0.0, Exponential::Exact);
+            for bias in [false, true] {
+                push(1, bound, 0.0, bias, Exponential::Exact);
+            }
             if (257..1000).contains(&columns) || columns == 8193 {
-                push(1, 20.0, 0.0, Exponential::Rnnlm);
+                push(1, 20.0, 0.0, columns == 8193, Exponential::Rnnlm);
             }
             if bound == 4.0 {
-                push(1, bound, 1e6, Exponential::Exact);
+                push(1, bound, 1e6, false, Exponential::Exact);
             }
             if pattern == TokenPattern::Mixed && count < MANY {
-                push(2 + count % 3, bound, 0.0, Exponential::Exact);
+                push(2 + count % 3, bound, 0.0, columns > 256, Exponential::Exact);
             }
         }
     }
@@ -91,11 +106,18 @@ impl KernelCase for SoftmaxCrossEntropyCase {
         } else {
             harness.consumed("logits", Place::Whole, shape, values)?
         };
+        let bias = if self.bias {
+            let values = harness.uniform(self.columns, BIAS_BOUND);
+            Some(harness.input("bias", Place::Part, [1, self.columns], values)?)
+        } else {
+            None
+        };
         let drawn = harness.draw(self.targets, self.columns);
         let targets = harness.tokens("targets", drawn)?;
         let losses = harness.output("losses", Place::Part, [shape[0], 1])?;
         harness.run(&SoftmaxCrossEntropy {
             logits,
+            bias,
             targets,
             rows_per_target: self.rows_per_target,
             losses,
@@ -107,7 +129,7 @@ impl KernelCase for SoftmaxCrossEntropyCase {
     }
 
     fn tolerance(&self, output: &str) -> Tolerance {
-        Tolerance::softmax(output, self.exponential, self.bound, self.scale)
+        Tolerance::softmax(output, self.exponential, self.largest_logit(), self.scale)
     }
 }
 
@@ -126,9 +148,10 @@ impl fmt::Display for SoftmaxCrossEntropyCase {
             &format!("in groups of {}", self.rows_per_target),
         );
         let shift = option(self.shift != 0.0, &format!("+ {}", self.shift));
+        let bias = option(self.bias, "bias");
         write!(
             f,
-            "{targets} of {columns}{rows} below {bound}{shift}{gradient}{exponential}"
+            "{targets} of {columns}{rows} below {bound}{shift}{bias}{gradient}{exponential}"
         )
     }
 }

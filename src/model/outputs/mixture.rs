@@ -175,9 +175,10 @@ impl MixtureOfSoftmaxes {
     ) -> Tensor {
         let logits = self
             .decoder
-            .logits(device, parameters, block.latents, precision);
+            .logits_without_bias(device, parameters, block.latents, precision);
         device.run(&SoftmaxCrossEntropy {
             logits,
+            bias: self.decoder.bias(parameters),
             targets: block.predictions.targets,
             rows_per_target: self.count,
             losses: block.components,

@@ -77,8 +77,35 @@ impl Softmax {
         self.blocks.rows
     }
 
+    /// The bias of the logits, `[1, V]`, if there is one.
+    pub(super) fn bias(&self, parameters: &Parameters) -> Option<Tensor> {
+        // The tensor is a column where its gradient consists of rows.
+        let bias = parameters.tensor(self.bias?);
+        Some(bias.reshape(1, bias.len()))
+    }
+
     /// Computes the logits of a block of hidden states.
     pub(super) fn logits(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        hidden: Tensor,
+        precision: Precision,
+    ) -> Tensor {
+        let logits = self.logits_without_bias(device, parameters, hidden, precision);
+        if let Some(bias) = self.bias(parameters) {
+            device.run(&AddBias {
+                bias,
+                second: None,
+                values: logits,
+            });
+        }
+        logits
+    }
+
+    /// Computes the logits of a block of hidden states, but for the bias, which
+    /// [`SoftmaxCrossEntropy`] adds as it reads them.
+    pub(super) fn logits_without_bias(
         &self,
         device: &mut Device,
         parameters: &Parameters,
@@ -88,15 +115,6 @@ impl Softmax {
         let logits = self.logits.slice_rows(0..hidden.rows());
         let weight = parameters.tensor(self.weight);
         device.run(&product(hidden, weight, logits, precision));
-        if let Some(bias) = self.bias {
-            let bias = parameters.tensor(bias);
-            device.run(&AddBias {
-                // A column in memory where its gradient consists of rows.
-                bias: bias.reshape(1, bias.len()),
-                second: None,
-                values: logits,
-            });
-        }
         logits
     }
 }
@@ -105,9 +123,11 @@ impl OutputLayer for Softmax {
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let block = predictions.slice_rows(rows);
-            let logits = self.logits(device, parameters, block.hidden, Precision::Full);
+            let hidden = block.hidden;
+            let logits = self.logits_without_bias(device, parameters, hidden, Precision::Full);
             device.run(&SoftmaxCrossEntropy {
                 logits,
+                bias: self.bias(parameters),
                 targets: block.targets,
                 rows_per_target: 1,
                 losses: block.losses,
@@ -132,9 +152,11 @@ impl OutputLayer for Softmax {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
             let forward_precision = activation_precision(self.mixed);
-            let logits = self.logits(device, parameters, block.hidden, forward_precision);
+            let logits =
+                self.logits_without_bias(device, parameters, block.hidden, forward_precision);
             device.run(&SoftmaxCrossEntropy {
                 logits,
+                bias: self.bias(parameters),
                 targets: block.targets,
                 rows_per_target: 1,
                 losses: block.losses,

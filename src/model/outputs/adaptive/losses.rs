@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{AdaptiveSoftmax, Blocks, Cluster};
 use crate::device::Device;
-use crate::kernels::{AddBias, Exponential, Gather, Precision, RaggedSoftmax, SoftmaxCrossEntropy};
+use crate::kernels::{Exponential, Gather, Precision, RaggedSoftmax, SoftmaxCrossEntropy};
 use crate::model::output::Predictions;
 use crate::model::parameters::Parameters;
 use crate::model::products::{activation_precision, product};
@@ -38,6 +38,7 @@ impl AdaptiveSoftmax {
             let logits = self.head_logits(device, parameters, block.hidden, self.precision(scale));
             device.run(&SoftmaxCrossEntropy {
                 logits,
+                bias: self.head_bias.map(|bias| parameters.tensor(bias)),
                 targets: targets.slice_rows(rows.clone()),
                 rows_per_target: 1,
                 losses: block.losses,
@@ -126,7 +127,7 @@ impl AdaptiveSoftmax {
         }
     }
 
-    /// Computes the head's logits of a block of states.
+    /// Computes the head's logits of a block of states, but for the bias.
     pub(super) fn head_logits(
         &self,
         device: &mut Device,
@@ -137,13 +138,6 @@ impl AdaptiveSoftmax {
         let logits = self.logits.reshape(hidden.rows(), self.entries());
         let weight = parameters.tensor(self.head_weight);
         device.run(&product(hidden, weight, logits, precision));
-        if let Some(bias) = self.head_bias {
-            device.run(&AddBias {
-                bias: parameters.tensor(bias),
-                second: None,
-                values: logits,
-            });
-        }
         logits
     }
 

@@ -20,7 +20,8 @@ use super::softmax::log_softmax;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    Add, Fill, Gather, Gradient, Matmul, Precision, ROW_FIELDS, SumRows, batch_invariant_rows,
+    Add, AddBias, Fill, Gather, Gradient, Matmul, Precision, ROW_FIELDS, SumRows,
+    batch_invariant_rows,
 };
 use crate::model::cells::cell_kind;
 use crate::model::clusters::Clusters;
@@ -375,6 +376,13 @@ impl OutputLayer for AdaptiveSoftmax {
             let output = &mut all[rows.start * vocabulary..rows.end * vocabulary];
             let states = hidden.slice_rows(rows);
             let logits = self.head_logits(device, parameters, states, Precision::Full);
+            if let Some(bias) = self.head_bias {
+                device.run(&AddBias {
+                    bias: parameters.tensor(bias),
+                    second: None,
+                    values: logits,
+                });
+            }
             let mut head = device.download(&logits)?;
             head.chunks_exact_mut(entries).for_each(log_softmax);
             for (row, output) in output.chunks_exact_mut(vocabulary).enumerate() {

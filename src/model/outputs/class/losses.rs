@@ -33,6 +33,7 @@ impl ClassSoftmax {
         let scale = scale.unwrap_or(0.0);
         device.run(&SoftmaxCrossEntropy {
             logits: logits.classes,
+            bias: None,
             targets: self.list(plan, List::Targets, 1),
             rows_per_target: 1,
             losses: predictions.losses,
