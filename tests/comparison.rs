@@ -277,6 +277,30 @@ fn interrupted_comparison_continues() {
 }
 
 #[apply(test)]
+fn a_run_that_its_budget_ends_between_epochs_is_cut_short() {
+    let workbench = workbench();
+    let recipe = "[long]\nhidden = 5\nschedule = \"constant\"\nepochs = 1\n";
+    workbench.write("one.toml", recipe);
+    let compare = format!("{COMPARE} --recipe one.toml --dynamic 0 --json --minutes");
+    let whole = workbench.run(&format!("{compare} 10")).succeeds().json();
+    assert_eq!(row(&whole, "long")["cut_short"], false);
+    // The same run as if it had more epochs, and had been interrupted after the first.
+    workbench.write("one.toml", recipe.replace("epochs = 1", "epochs = 10000"));
+    let record = workbench.read("compare/long/training.json");
+    let record = String::from_utf8(record).expect("JSON");
+    let longer = record.replace(
+        "\"epochs\": 1,\n    \"optimizer\"",
+        "\"epochs\": 10000,\n    \"optimizer\"",
+    );
+    assert_ne!(record, longer);
+    workbench.write("compare/long/training.json", longer);
+    let run = workbench.run(&format!("{compare} 0.000001 --resume"));
+    let table = run.succeeds().json();
+    assert_eq!(row(&table, "long")["cut_short"], true, "{table}");
+    assert_eq!(row(&table, "long")["epochs"], 1, "{table}");
+}
+
+#[apply(test)]
 fn models_of_other_vocabularies_have_a_note() {
     let workbench = workbench();
     workbench

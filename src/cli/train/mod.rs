@@ -190,7 +190,9 @@ impl TrainingRun<'_> {
         };
         let mut progress = ProgressReporter::new(log, &self.trainer);
         let outcome = loop {
-            self.stop_after(budget);
+            if self.stop_after(budget) {
+                self.save(device)?;
+            }
             match self.trainer.advance(device)? {
                 Event::Steps {
                     loss,
@@ -224,11 +226,14 @@ impl TrainingRun<'_> {
         Ok(outcome)
     }
 
-    /// Ends the run if it has taken this many seconds.
-    fn stop_after(&mut self, budget: Option<f64>) {
+    /// Ends the run if it has taken this many seconds. Returns whether it is over at once, because
+    /// an epoch has just ended.
+    fn stop_after(&mut self, budget: Option<f64>) -> bool {
+        let was_finished = self.trainer.is_finished();
         if budget.is_some_and(|budget| self.trainer.progress().total_seconds() >= budget) {
             self.trainer.stop();
         }
+        !was_finished && self.trainer.is_finished()
     }
 
     fn save(&mut self, device: &mut Device) -> Result<()> {
