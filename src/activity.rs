@@ -3,7 +3,7 @@
 //! In: activities, which start and end anywhere in this crate. Out: for [`watch`]ers, the activity
 //! in progress. As for a logger, there is one list of activities in a process: a text is read by
 //! many functions, and none of them needs a parameter for this. Before the process watches, an
-//! activity costs nothing.
+//! activity costs nothing. How long each took is logged.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -115,6 +115,11 @@ impl Drop for Activity {
         if let (Some(state), Some(list)) = (&self.0, LIST.get()) {
             list.lock().retain(|other| !Arc::ptr_eq(other, state));
             (list.ended)();
+            log::info!(
+                "{}: {:.2} s",
+                state.label,
+                state.start.elapsed().as_secs_f64()
+            );
         }
     }
 }

@@ -188,3 +188,43 @@ fn unknown_token_is_not_written() {
     assert!(unknown("--no-unk=false") > 20, "most words are unknown");
     assert!(unknown("--no-unk false") > 20);
 }
+
+#[apply(test)]
+fn lines_of_a_dialogue_are_continued_in_turn() {
+    let workbench = Workbench::with_model();
+    let dialogue = "generate --interactive --seed 3 --device cpu -q";
+    let run = workbench
+        .run_with_input(dialogue, b"the dog\n\nthe cat\n")
+        .succeeds();
+    assert_eq!(run.stderr, "", "no prompt without a terminal");
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].starts_with("the dog") && lines[2].starts_with("the cat"),
+        "{lines:?}"
+    );
+    // The first line is what --prompt gives; the second follows from it, as another sentence.
+    let mut command = workbench.command("generate --sentences 2 --seed 3 --device cpu --prompt");
+    let output = command.arg("the dog").output().expect("it starts");
+    let alone = Run::new("generate --prompt", output).succeeds().stdout;
+    assert_eq!(alone, format!("{}\n{}\n", lines[0], lines[1]));
+    // The last line needs no end, and words that the model does not know are reported.
+    let run = workbench
+        .run_with_input(
+            "generate --interactive --seed 3 --device cpu",
+            b"the unheard",
+        )
+        .succeeds();
+    assert!(
+        run.stdout.starts_with("the unheard") && run.stderr.contains("1 token(s) of the prompt"),
+        "{} {}",
+        run.stdout,
+        run.stderr
+    );
+    workbench
+        .run_with_input(dialogue, b"the \xff\n")
+        .fails(1, &["standard input", "UTF-8"]);
+    workbench
+        .run("generate --interactive --json")
+        .fails(2, &["--interactive", "--json"]);
+}

@@ -104,7 +104,7 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
     let mut table = Table::new(flags, &corpus, test.as_ref(), ngram.is_some(), device);
     let interrupt = Interrupt::watch()?;
     for (index, entry) in entries.iter().enumerate() {
-        stderr_line!("{} ({} of {})", entry.name, index + 1, entries.len());
+        note_line!("{} ({} of {})", entry.name, index + 1, entries.len());
         let end = flags.train(entry, &corpus, &interrupt);
         let signal = match end {
             Ok(RunEnd::Interrupted(signal)) => Some(signal),
@@ -222,7 +222,7 @@ impl Ngram {
     /// words has none.
     fn of(flags: &CompareFlags, shared: &SharedCorpus) -> Result<Option<Self>> {
         if shared.unit != Unit::Word {
-            stderr_line!(
+            note_line!(
                 "note: there is no n-gram model: its tokens are words, and those of the models are \
                  {}",
                 shared.unit.plural()
@@ -236,7 +236,7 @@ impl Ngram {
         std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
         let file = flags.out.join(NGRAM_FILE);
         estimate.model.write(&file)?;
-        stderr_line!("written: {}", quoted(&file));
+        note_line!("written: {}", quoted(&file));
         // The file has fewer digits than the estimate, and is what `elman eval --arpa` reads.
         let model = NgramModel::read(&file)?;
         Ok(Some(Self {

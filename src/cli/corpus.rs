@@ -170,11 +170,11 @@ impl CorpusFlags {
         output.flush()?;
         if let Some(memory) = memory {
             let ideal = ideal(text)?;
-            stderr_line!(
+            note_line!(
                 "ideal perplexity {} (per token with </s>)",
                 perplexity(ideal.perplexity, ideal.loss(), 4)
             );
-            stderr_line!(
+            note_line!(
                 "without memory {:.4} nats more per example, on the recalled words alone",
                 memory.nats_without_memory
             );

@@ -28,7 +28,9 @@ use crate::model::ModelOptions;
 use crate::train::Recipe;
 
 /// Flags that files cannot contain.
-const COMMAND_LINE_ONLY: [&str; 5] = ["config", "resume", "force", "json", "help"];
+const COMMAND_LINE_ONLY: [&str; 9] = [
+    "config", "resume", "force", "json", "help", "dry-run", "quiet", "verbose", "color",
+];
 
 /// Flags outside the tables of fields that are void where others come from a source of higher
 /// priority.

@@ -1,11 +1,15 @@
 //! `elman generate`: generates text.
 
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
 use clap::Args;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
 use super::output::Output;
+use super::waiting::without_line;
 use super::{LoadedModel, ModelFlags};
 use crate::activity::Activity;
 use crate::corpus::{TextWriter, UNKNOWN, Unit, Vocabulary};
@@ -23,10 +27,15 @@ pub(super) struct GenerateFlags {
     /// Text to continue; it is printed first
     #[arg(long, default_value = "", hide_default_value = true)]
     prompt: String,
+    /// Read lines from standard input and continue each, after everything before it; an empty line
+    /// continues the text as it is, and Ctrl-D ends
+    #[arg(long, conflicts_with_all = ["prompt", "json"])]
+    interactive: bool,
     /// Number of tokens to write [default: 1000 for characters and bytes]
     #[arg(long, conflicts_with = "sentences", value_name = "N")]
     tokens: Option<usize>,
-    /// Number of sentences, or lines, to write [default: 10 for words and subwords]
+    /// Number of sentences, or lines, to write [default: 10 for words and subwords; 1 with
+    /// --interactive]
     #[arg(long, value_name = "N")]
     sentences: Option<usize>,
     /// Divisor of the logits: below 1, likely tokens become more likely; above 1, less likely; 0
@@ -82,80 +91,74 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<()> {
             .filter(|_| flags.no_unk.unwrap_or(true)),
     };
     sampling.validate()?;
-    let TokenizedLine {
-        ids: prompt,
-        unknown: prompt_words,
-        ..
-    } = tokenize_prompt(flags.prompt.as_bytes(), unit, vocabulary)?;
-    if prompt_words.read_as_unk > 0 {
-        stderr_line!(
-            "note: {} token(s) of the prompt are not in the vocabulary and are read as <unk>",
-            prompt_words.read_as_unk
-        );
-    }
-    let unknown = prompt.iter().filter(|&&id| id == NONE).count();
-    if unknown > 0 {
-        stderr_line!(
-            "note: {unknown} token(s) of the prompt are not in the vocabulary; the model reads a \
-             zero vector in place of each"
-        );
-    }
     let seed = flags.seed()?;
-    let stop = match (flags.tokens, flags.sentences, unit) {
-        (Some(tokens), ..) => StopAfter::Tokens(tokens),
-        (_, Some(sentences), _) => StopAfter::Sentences(sentences),
-        (.., unit) if unit.has_sentences() => StopAfter::Sentences(10),
-        _ => StopAfter::Tokens(1000),
-    };
-    let mut generator = Generator::new(&mut device, &model, sampling, seed)?;
-    for &token in &prompt {
-        generator.read(&mut device, &model, token)?;
-    }
-    let mut output = Output::new();
-    let mut text = flags.prompt.clone().into_bytes();
-    let mut ids = Vec::new();
-    // The text continues the last line of the prompt, if there is one.
-    let at_line_start = flags.prompt.is_empty() || flags.prompt.ends_with(['\n', ' ']);
-    let mut text_writer = TextWriter::new(unit, at_line_start);
-    if !flags.json {
-        output.bytes(&text)?;
-    }
-    let mut token_source = TokenSource {
+    let generator = Generator::new(&mut device, &model, sampling, seed)?;
+    let mut dialogue = Dialogue {
         device: &mut device,
         model: &model,
-        generator: &mut generator,
+        generator,
+        unit,
+        vocabulary,
     };
-    token_source.draw(stop, &mut |token| {
-        let mut bytes = Vec::new();
-        text_writer.write(vocabulary.token(token), &mut bytes);
-        ids.push(token);
-        if flags.json {
-            text.extend(bytes);
-            return Ok(());
-        }
-        output.bytes(&bytes)?;
-        // Show each token at once.
-        output.flush()
-    })?;
-    let mut rest = Vec::new();
-    text_writer.finish(&mut rest);
+    let mut output = Output::new();
+    let stop = flags.stop(unit);
+    if flags.interactive {
+        return interact(&mut dialogue, stop, &mut output);
+    }
     if flags.json {
-        text.extend(rest);
+        let mut text = Vec::new();
+        let tokens = dialogue.continue_text(&flags.prompt, stop, &mut |bytes| {
+            text.extend(bytes);
+            Ok(())
+        })?;
         output.json(&json!({
             "text": String::from_utf8_lossy(&text),
-            "tokens": ids,
+            "tokens": tokens.ids,
             "seed": seed,
         }))?;
-    } else {
-        output.bytes(&rest)?;
-        if !(text_writer.at_line_start() && unit.has_sentences()) {
-            output.line("")?;
-        }
+        return output.flush();
     }
-    output.flush()
+    dialogue.print_continued(&flags.prompt, stop, &mut output)
+}
+
+/// Reads lines from standard input and continues each, after everything before it.
+fn interact(dialogue: &mut Dialogue<'_>, stop: StopAfter, output: &mut Output) -> Result<()> {
+    let mut lines = io::stdin().lock();
+    loop {
+        // Only a person needs to see that it is their turn.
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            without_line(|| io::stderr().write_all(b"> ")).unwrap_or_default();
+        }
+        let mut line = Vec::new();
+        let length = lines
+            .read_until(b'\n', &mut line)
+            .map_err(Error::io("read", Path::new("standard input")))?;
+        if length == 0 {
+            return Ok(());
+        }
+        let line = String::from_utf8(line).map_err(|error| {
+            Error::invalid(
+                "a line of standard input",
+                error.utf8_error().to_string(),
+                "Type text in UTF-8",
+            )
+        })?;
+        dialogue.print_continued(line.trim_end_matches(['\n', '\r']), stop, output)?;
+    }
 }
 
 impl GenerateFlags {
+    /// When to stop after a prompt.
+    fn stop(&self, unit: Unit) -> StopAfter {
+        match (self.tokens, self.sentences) {
+            (Some(tokens), _) => StopAfter::Tokens(tokens),
+            (_, Some(sentences)) => StopAfter::Sentences(sentences),
+            _ if self.interactive => StopAfter::Sentences(1),
+            _ if unit.has_sentences() => StopAfter::Sentences(10),
+            _ => StopAfter::Tokens(1000),
+        }
+    }
+
     /// The seed that is given, or a new one, which is printed.
     fn seed(&self) -> Result<u64> {
         if let Some(seed) = self.seed {
@@ -169,19 +172,98 @@ impl GenerateFlags {
                 "Give --seed N",
             )
         })?;
-        stderr_line!("seed: {seed} (--seed {seed} repeats this text)");
+        note_line!("seed: {seed} (--seed {seed} repeats this text)");
         Ok(seed.into())
     }
 }
 
-/// A generator with its device and model.
-struct TokenSource<'a> {
+/// A text that a model reads and continues.
+struct Dialogue<'a> {
     device: &'a mut Device,
     model: &'a Model,
-    generator: &'a mut Generator,
+    generator: Generator,
+    unit: Unit,
+    vocabulary: &'a Vocabulary,
 }
 
-impl TokenSource<'_> {
+/// What follows a prompt.
+struct Continuation {
+    /// Its tokens.
+    ids: Vec<u32>,
+    /// Whether it ended with the end of a line.
+    at_line_start: bool,
+}
+
+impl Dialogue<'_> {
+    /// Continues a prompt and prints both, each token at once, and the end of the line.
+    fn print_continued(
+        &mut self,
+        prompt: &str,
+        stop: StopAfter,
+        output: &mut Output,
+    ) -> Result<()> {
+        let continuation = self.continue_text(prompt, stop, &mut |bytes| {
+            output.bytes(bytes)?;
+            output.flush()
+        })?;
+        if !(continuation.at_line_start && self.unit.has_sentences()) {
+            output.line("")?;
+        }
+        output.flush()
+    }
+
+    /// Reads a prompt and draws what follows. `write` receives the prompt and then the text of each
+    /// token.
+    fn continue_text(
+        &mut self,
+        prompt: &str,
+        stop: StopAfter,
+        write: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Continuation> {
+        for token in self.prompt_tokens(prompt)? {
+            self.generator.read(self.device, self.model, token)?;
+        }
+        write(prompt.as_bytes())?;
+        // The text continues the last line of the prompt, if there is one.
+        let at_line_start = prompt.is_empty() || prompt.ends_with(['\n', ' ']);
+        let mut text_writer = TextWriter::new(self.unit, at_line_start);
+        let vocabulary = self.vocabulary;
+        let mut ids = Vec::new();
+        self.draw(stop, &mut |token| {
+            let mut bytes = Vec::new();
+            text_writer.write(vocabulary.token(token), &mut bytes);
+            ids.push(token);
+            write(&bytes)
+        })?;
+        let mut rest = Vec::new();
+        text_writer.finish(&mut rest);
+        write(&rest)?;
+        Ok(Continuation {
+            ids,
+            at_line_start: text_writer.at_line_start(),
+        })
+    }
+
+    /// The tokens of a prompt. Notes say which of them the vocabulary lacks.
+    fn prompt_tokens(&self, prompt: &str) -> Result<Vec<u32>> {
+        let TokenizedLine { ids, unknown, .. } =
+            tokenize_prompt(prompt.as_bytes(), self.unit, self.vocabulary)?;
+        if unknown.read_as_unk > 0 {
+            note_line!(
+                "note: {} token(s) of the prompt are not in the vocabulary and are read as <unk>",
+                unknown.read_as_unk
+            );
+        }
+        let unread = ids.iter().filter(|&&id| id == NONE).count();
+        if unread > 0 {
+            note_line!(
+                "note: {unread} token(s) of the prompt are not in the vocabulary; the model reads \
+                 a zero vector in place of each"
+            );
+        }
+        Ok(ids)
+    }
+
     /// Draws tokens and passes each to `take`.
     fn draw(&mut self, stop: StopAfter, take: &mut dyn FnMut(u32) -> Result<()>) -> Result<()> {
         let limit = match stop {

@@ -64,7 +64,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<()> {
         Program::Rnnlm => flags.rnnlm()?,
     };
     for note in &imported.notes {
-        stderr_line!("note: {note}");
+        note_line!("note: {note}");
     }
     let notes = imported.notes.clone();
     let checkpoint = imported.into_checkpoint(defaults)?;

@@ -356,7 +356,7 @@ impl Sources {
             .zip(weights.values())
             .map(|(name, weight)| format!("{weight:.4} {name}"))
             .collect();
-        stderr_line!("best weights for {}: {}", path.display(), list.join(", "));
+        note_line!("best weights for {}: {}", path.display(), list.join(", "));
         Ok(weights)
     }
 }

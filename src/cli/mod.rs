@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod choice;
 mod compare;
+mod completions;
 mod corpus;
 mod devices;
 mod eval;
@@ -20,13 +21,17 @@ mod heap;
 mod import;
 mod input;
 mod inspect;
+mod list_presets;
+mod man;
 mod message;
+mod messages;
 mod mix;
 mod ngram;
 mod output;
 mod parse;
 mod perplexity;
 mod presets;
+mod quiet;
 mod replay;
 mod rescore;
 mod score;
@@ -57,6 +62,8 @@ use crate::model::{Model, cell_kind, comma_separated};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
+    #[command(flatten)]
+    messages: messages::MessageFlags,
     #[command(subcommand)]
     command: Subcommand,
 }
@@ -92,6 +99,12 @@ enum Subcommand {
     Import(import::ImportFlags),
     /// Show the contents of a checkpoint
     Inspect(inspect::InspectFlags),
+    /// List the presets of `elman train`, or print one
+    Presets(list_presets::PresetsFlags),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::CompletionsFlags),
+    /// Print a manual page, or write all of them to a directory
+    Man(man::ManFlags),
     /// Generate sentences of the built-in grammar, or examples of a memory task, optionally with
     /// their exact probability
     Corpus(corpus::CorpusFlags),
@@ -138,7 +151,7 @@ impl DeviceFlags {
         let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
         let (device, reason) = choice.open(self.threads())?;
         let reason = message::with_flags(&reason);
-        stderr_line!("device: {}, {reason}", device.name());
+        note_line!("device: {}, {reason}", device.name());
         self.warn_of_threads();
         Ok(device)
     }
@@ -222,6 +235,7 @@ impl Cli {
     /// If the subcommand fails.
     pub fn run(self) -> Result<ExitCode> {
         let mut exit_code = ExitCode::SUCCESS;
+        self.messages.apply();
         waiting::show_activities();
         match self.command {
             Subcommand::Train(flags) => flags
@@ -251,6 +265,9 @@ impl Cli {
             Subcommand::Export(flags) => export::run(&flags),
             Subcommand::Import(flags) => import::run(&flags),
             Subcommand::Inspect(flags) => inspect::run(&flags),
+            Subcommand::Presets(flags) => list_presets::run(&flags),
+            Subcommand::Completions(flags) => completions::run(&flags),
+            Subcommand::Man(flags) => man::run(&flags),
             Subcommand::Corpus(flags) => corpus::run(&flags),
         }?;
         Ok(exit_code)

@@ -115,7 +115,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
         }
     };
     let counts: Vec<_> = model.counts().iter().map(usize::to_string).collect();
-    stderr_line!(
+    note_line!(
         "n-grams of order 1 to {}: {}; {} MiB",
         model.order(),
         counts.join(", "),
@@ -123,7 +123,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     );
     if let Some(out) = &flags.out {
         model.write(out)?;
-        stderr_line!("written: {}", out.display());
+        note_line!("written: {}", out.display());
     }
     let evaluation = match &flags.test {
         Some(path) => Some(evaluate(&model, &vocabulary, path)?),
@@ -148,7 +148,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
 fn print_unusual_discounts(estimate: &Estimate) {
     for (order, discounts) in (1..).zip(&estimate.discounts) {
         if discounts.origin != DiscountOrigin::Modified {
-            stderr_line!(
+            note_line!(
                 "note: order {order} has too few n-grams for Kneser-Ney's three discounts; all its \
                  counts are discounted by {:.3}",
                 discounts.values[0]
@@ -322,7 +322,7 @@ impl NgramFlags {
             activity.advance((token_count - before) as u64);
         }
         drop(activity);
-        stderr_line!("the network generated {token_count} tokens");
+        note_line!("the network generated {token_count} tokens");
         Ok(checkpoint.vocabulary)
     }
 }
@@ -362,7 +362,7 @@ fn count(tokens: &Tokens, vocabulary: &Vocabulary, counting: &mut KneserNey) -> 
         }
     }
     if unknown > 0 {
-        stderr_line!(
+        note_line!(
             "note: {unknown} word(s) of the text are not in the vocabulary of {} types and were \
              skipped",
             vocabulary.len()

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
+use super::messages::color_choice;
 use super::{Cli, output};
 use crate::error::Error;
 
@@ -30,6 +31,9 @@ const RULES: &[(&str, &str)] = &[
 /// Flags that collect their values. Lists of one flag, such as the sizes of `--hidden`, do not.
 const COLLECTING: [&str; 2] = ["model", "text"];
 
+/// Short forms of flags that several commands have.
+const SHORT: [(&str, char); 2] = [("model", 'm'), ("out", 'o')];
+
 /// The command line, with every subcommand and flag. Of a flag that is repeated, the last counts,
 /// unless it collects its values.
 pub(super) fn command() -> clap::Command {
@@ -41,6 +45,13 @@ pub(super) fn command() -> clap::Command {
             let collects = argument
                 .get_long()
                 .is_some_and(|flag| COLLECTING.contains(&flag));
+            let short = SHORT
+                .iter()
+                .find(|(flag, _)| argument.get_long() == Some(flag));
+            let argument = match short {
+                Some((_, letter)) => argument.short(*letter),
+                None => argument,
+            };
             match argument.get_action() {
                 ArgAction::Append if !collects => argument.action(ArgAction::Set),
                 _ => argument,
@@ -51,7 +62,8 @@ pub(super) fn command() -> clap::Command {
 
 /// Parses a command line.
 pub(super) fn parse(arguments: &[OsString]) -> Result<(Cli, ArgMatches), clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let command = command().color(color_choice(arguments));
+    let matches = command.try_get_matches_from(arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok((cli, matches))
 }

@@ -53,7 +53,7 @@ impl Preset {
     }
 
     /// Its source and the expected result.
-    fn description(&self) -> String {
+    pub(super) fn description(&self) -> String {
         let comments = self.text.lines().map_while(|line| line.strip_prefix("# "));
         comments.collect::<Vec<_>>().join(" ")
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use console::{Term, truncate_str};
 use indicatif::HumanDuration;
 
+use super::quiet::is_quiet;
 use crate::activity::{self, InProgress};
 
 /// An activity is shown after this time.
@@ -43,7 +44,10 @@ fn display() -> MutexGuard<'static, Display> {
 
 /// Shows activities from now on, if standard error is a terminal.
 pub(super) fn show_activities() {
-    if !Term::stderr().features().is_attended() {
+    if is_quiet() || !Term::stderr().features().is_attended() {
+        if log::log_enabled!(log::Level::Info) {
+            activity::watch(|| ());
+        }
         return;
     }
     activity::watch(|| display().clear());

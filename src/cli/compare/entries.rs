@@ -284,9 +284,7 @@ fn share(
         ("vocab", own.vocab != shared.vocab && !own.vocab.is_empty()),
     ];
     for (flag, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
-        stderr_line!(
-            "note: {name}: without --{flag}, as all models have the vocabulary of {first}"
-        );
+        note_line!("note: {name}: without --{flag}, as all models have the vocabulary of {first}");
     }
     flags.vocabulary = shared;
     Ok(())

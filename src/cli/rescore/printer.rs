@@ -153,7 +153,7 @@ impl<'a> RescorePrinter<'a> {
             ..
         } = self.unknown;
         if oov_words > 0 {
-            stderr_line!(
+            note_line!(
                 "unknown words: {oov_words} ({read_as_unk} read as <unk>, {} given the unknown \
                  penalty alone)",
                 oov_words - read_as_unk

@@ -68,7 +68,7 @@ impl<'a> ScorePrinter<'a> {
         }
         self.output.flush()?;
         if self.unknown.oov_words > 0 {
-            stderr_line!("unknown words: {}", self.unknown);
+            note_line!("unknown words: {}", self.unknown);
         }
         Ok(())
     }

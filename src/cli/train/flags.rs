@@ -27,6 +27,10 @@ pub(in crate::cli) struct TrainFlags {
     /// Replace an existing model
     #[arg(long)]
     pub(super) force: bool,
+    /// Print what the run would need and do, and write nothing: sizes, memory, the time of an epoch
+    /// and of the run, measured on some windows, and all flags with their values
+    #[arg(long, conflicts_with_all = ["resume", "force"])]
+    pub(super) dry_run: bool,
     /// Resume an interrupted run; the result is bit-identical to an uninterrupted run on the same
     /// device. The model and the recipe cannot change, except for --epochs; --train and --valid
     /// give new locations of the texts

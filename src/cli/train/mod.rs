@@ -2,8 +2,9 @@
 //!
 //! In: [`TrainFlags`]. Out: the model's directory, progress on standard error, results on standard
 //! output. The parts: `texts` reads what is trained on, `start` and `resume` make the run,
-//! `progress` and `report` print. `several` trains several models on one corpus.
+//! `progress` and `report` print. `several` trains several models on one corpus, `dry_run` none.
 
+mod dry_run;
 mod extend;
 mod flags;
 pub(in crate::cli) mod interrupt;
@@ -61,7 +62,13 @@ enum Outcome {
 pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let mut device = flags.device.open()?;
-    flags.notes.iter().for_each(|note| stderr_line!("{note}"));
+    for note in &flags.notes {
+        note_line!("{note}");
+    }
+    if flags.dry_run {
+        dry_run::run(flags, &mut device)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let directory = match &flags.resume {
         Some(directory) => lock(directory)?,
         None => prepare_directory(flags)?,
@@ -130,50 +137,47 @@ fn skipped(tokens: &Tokens) -> usize {
     tokens.len() - tokens.known()
 }
 
+/// Prints the sizes of the corpus and the model.
+fn print_sizes(trainer: &Trainer<'_>, corpus: &Corpus, device: &Device) {
+    note_line!(
+        "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
+         windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
+        corpus.train.known(),
+        corpus.valid.known(),
+        corpus.vocabulary.len(),
+        trainer.model().parameters().len(),
+        trainer.windows_per_epoch(),
+        device.allocated_bytes().div_ceil(1 << 20),
+        trainer.snapshot_bytes().div_ceil(1 << 20)
+    );
+    let streams = trainer.validation_streams();
+    if streams > 1 {
+        let warm_up = warm_up(trainer.model().config());
+        note_line!(
+            "validation: in {streams} streams; each first reads the {warm_up} tokens before \
+             its part, so the loss is nearly that of elman eval, which reads one"
+        );
+    }
+    for (name, tokens) in [("training", &corpus.train), ("validation", &corpus.valid)] {
+        let skipped = skipped(tokens);
+        if skipped > 0 {
+            note_line!(
+                "note: {skipped} other {name} tokens are unknown words, which are skipped and \
+                 do not count: the vocabulary has no <unk> for them"
+            );
+        }
+    }
+}
+
 impl TrainingRun<'_> {
     /// Checks the device's products and prints the sizes of the corpus and the model.
     fn prepare(&self, device: &mut Device) -> Result<()> {
         if self.trainer.recipe().precision == PrecisionKind::Mixed {
             check_mixed_products(device)?;
         }
-        self.print_sizes(device);
+        print_sizes(&self.trainer, self.corpus, device);
         heap::trim_heap();
         Ok(())
-    }
-
-    /// Prints the sizes of the corpus and the model.
-    fn print_sizes(&self, device: &Device) {
-        stderr_line!(
-            "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
-             windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
-            self.corpus.train.known(),
-            self.corpus.valid.known(),
-            self.corpus.vocabulary.len(),
-            self.trainer.model().parameters().len(),
-            self.trainer.windows_per_epoch(),
-            device.allocated_bytes().div_ceil(1 << 20),
-            self.trainer.snapshot_bytes().div_ceil(1 << 20)
-        );
-        let streams = self.trainer.validation_streams();
-        if streams > 1 {
-            let warm_up = warm_up(self.trainer.model().config());
-            stderr_line!(
-                "validation: in {streams} streams; each first reads the {warm_up} tokens before \
-                 its part, so the loss is nearly that of elman eval, which reads one"
-            );
-        }
-        for (name, tokens) in [
-            ("training", &self.corpus.train),
-            ("validation", &self.corpus.valid),
-        ] {
-            let skipped = skipped(tokens);
-            if skipped > 0 {
-                stderr_line!(
-                    "note: {skipped} other {name} tokens are unknown words, which are skipped and \
-                     do not count: the vocabulary has no <unk> for them"
-                );
-            }
-        }
     }
 
     /// Trains until the end, until the run has taken `budget` seconds, or until interrupted.

@@ -10,6 +10,7 @@ use super::status_line::{TimeLeft, fit};
 use crate::checkpoint::TrainingLog;
 use crate::cli::message::with_flags;
 use crate::cli::perplexity::perplexity;
+use crate::cli::quiet::is_quiet;
 use crate::error::Result;
 use crate::train::{EpochRecord, Trainer};
 
@@ -42,10 +43,12 @@ pub(super) struct ProgressReporter {
 
 impl ProgressReporter {
     pub(super) fn new(log: TrainingLog, trainer: &Trainer) -> Self {
-        let bar = ProgressBar::with_draw_target(
-            Some(trainer.windows_per_epoch() as u64),
-            ProgressDrawTarget::stderr(),
-        );
+        let target = if is_quiet() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let bar = ProgressBar::with_draw_target(Some(trainer.windows_per_epoch() as u64), target);
         let template = format!("{{prefix}} [{{bar:{BAR_COLUMNS}}}] {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
@@ -104,7 +107,7 @@ impl ProgressReporter {
             tokens_per_second,
         })?;
         if self.bar.is_hidden() {
-            stderr_line!(
+            note_line!(
                 "epoch {epoch}  window {window} of {windows}  {left}  loss \
                  {mean:.4}  {tokens_per_second:.0} tokens/s"
             );
@@ -141,7 +144,9 @@ impl ProgressReporter {
             },
             if record.diverged { "  diverged" } else { "" }
         );
-        self.print(&line);
+        if !is_quiet() {
+            self.print(&line);
+        }
         self.bar.reset();
     }
 

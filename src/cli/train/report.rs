@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Outcome, TrainingRun, skipped};
 use crate::cli::output::Output;
 use crate::cli::perplexity::perplexity;
+use crate::cli::quiet::is_quiet;
 use crate::cli::{generate, message, quoted};
 use crate::device::Device;
 use crate::error::Result;
@@ -78,7 +79,10 @@ impl TrainingRun<'_> {
         match sample {
             Ok(sample) => output.line(format_args!("\nsample:\n{sample}\n"))?,
             // The model is trained and saved all the same.
-            Err(error) => stderr_line!("note: there is no sample: {}", message(&error)),
+            Err(error) => note_line!("note: there is no sample: {}", message(&error)),
+        }
+        if is_quiet() {
+            return Ok(());
         }
         let directory = quoted(&self.directory);
         output.line("try next:")?;

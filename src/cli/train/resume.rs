@@ -143,7 +143,7 @@ fn note_other_device(before: Option<DeviceRecord>, progress: &Progress) {
         return;
     };
     if before != *now {
-        stderr_line!(
+        note_line!(
             "note: the run was on {before} and continues on {now}: its bits may differ from those \
              of an uninterrupted run"
         );
@@ -178,7 +178,7 @@ fn note_finished(directory: &Path, trainer: &Trainer) {
             "--epochs with a larger number continues it".to_owned(),
         )
     };
-    stderr_line!(
+    note_line!(
         "note: the run in {directory} is finished: {reason}. There is nothing to resume; {hint}"
     );
 }

@@ -133,13 +133,15 @@ impl SharedCorpus {
             saved.check_text(&record)?;
             let recipe = saved.record().recipe.clone();
             if saved.record().progress.is_finished(&recipe) {
-                stderr_line!("{}: complete, not trained anew", flags.out.display());
+                note_line!("{}: complete, not trained anew", flags.out.display());
                 return Ok(RunEnd::Finished);
             }
             device = flags.device.reopen()?;
             saved.resume(&mut device, recipe, &self.corpus, record, directory)?
         } else {
-            flags.notes.iter().for_each(|note| stderr_line!("{note}"));
+            for note in &flags.notes {
+                note_line!("{note}");
+            }
             let recipe = self.plan(flags, budget)?;
             device = flags.device.reopen()?;
             start::start(
@@ -174,7 +176,7 @@ impl SharedCorpus {
         let duration = LONGEST_MEASUREMENT.min(Duration::from_secs_f64(MEASURED_PART * budget));
         let seconds = trial.measure_epoch(&mut device, duration)?;
         let epochs = epochs_within(PLANNED_PART * budget, seconds, recipe.epochs);
-        stderr_line!(
+        note_line!(
             "an epoch takes about {seconds:.1} s, so {epochs} of {} epochs are planned, and \
              --schedule {} ends with them",
             recipe.epochs,

@@ -72,7 +72,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
     };
     let before = checkpoint.vocabulary.len();
     let checkpoint = extend(checkpoint, &other)?;
-    stderr_line!(
+    note_line!(
         "{} types beside the model's {before}",
         checkpoint.vocabulary.len() - before
     );
@@ -82,7 +82,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
 /// A new run, of a new model or of the model of `--init`.
 ///
 /// # Errors
-/// If a flag is invalid, or the device lacks memory.
+/// As [`trainer`].
 pub(super) fn start<'a>(
     device: &mut Device,
     flags: &TrainFlags,
@@ -92,6 +92,28 @@ pub(super) fn start<'a>(
     record: CorpusRecord,
     directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
+    let (trainer, description) = trainer(device, flags, recipe, init, corpus)?;
+    Ok(TrainingRun {
+        trainer,
+        description,
+        corpus,
+        record,
+        directory,
+        resumed: false,
+    })
+}
+
+/// A trainer of a new model, or of the model of `--init`, and the model's description.
+///
+/// # Errors
+/// If a flag is invalid, or the device lacks memory.
+pub(super) fn trainer<'a>(
+    device: &mut Device,
+    flags: &TrainFlags,
+    recipe: Recipe,
+    init: Option<Checkpoint>,
+    corpus: &'a Corpus,
+) -> Result<(Trainer<'a>, Description)> {
     let (mut description, values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
         None => new_model(flags, corpus, &recipe)?,
@@ -103,14 +125,7 @@ pub(super) fn start<'a>(
     model_conditions::check(flags, &description.config)?;
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
-    Ok(TrainingRun {
-        trainer,
-        description,
-        corpus,
-        record,
-        directory,
-        resumed: false,
-    })
+    Ok((trainer, description))
 }
 
 /// From this number of types on, a full softmax brings a hint.
@@ -133,7 +148,7 @@ pub(super) fn new_model(
 ) -> Result<(Description, ParameterValues)> {
     let config = configuration(flags, corpus)?;
     if config.output == "softmax" && config.vocab_size >= LARGE_VOCABULARY {
-        stderr_line!(
+        note_line!(
             "note: a full softmax over {} types is nearly all the work of a step; --output class \
              does far less",
             config.vocab_size
@@ -181,6 +196,6 @@ fn copy_vectors(
     let embedding = find_parameter(&parameter_specs(config), EMBEDDING_WEIGHT)
         .expect("a model with an embedding size has an embedding");
     let found = vectors.copy_to(values.of_mut(embedding), vocabulary);
-    stderr_line!("vectors for {found} of {} types", vocabulary.len());
+    note_line!("vectors for {found} of {} types", vocabulary.len());
     Ok(())
 }

@@ -80,7 +80,7 @@ fn check_standard_input(train: &Path, valid: Option<&Path>) -> Result<()> {
         ));
     }
     if [Some(train), valid].into_iter().flatten().any(is_input) && io::stdin().is_terminal() {
-        stderr_line!("reading a text from standard input …");
+        note_line!("reading a text from standard input …");
     }
     Ok(())
 }
@@ -151,7 +151,7 @@ fn note_missing_subwords(corpus: &Corpus, limits: Limits) {
         return;
     };
     if corpus.vocabulary.subwords().is_some() {
-        stderr_line!(
+        note_line!(
             "note: {found} subwords, not the {requested} of --vocab-size: no other pair of \
              adjacent subwords occurs {} times in the text",
             limits.min_count
