@@ -1,4 +1,4 @@
-"""What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm] [--tasks copy:20,adding:50,…]
+"""What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm,sru,qrnn,feedforward] [--tasks copy:20,adding:50,…]
 
 Trains each cell on each task of `elman corpus --task` with one recipe, evaluates a new text, and prints a Markdown table:
 
@@ -7,7 +7,8 @@ Trains each cell on each task of `elman corpus --task` with one recipe, evaluate
 - without memory: the excess there of a model that knows only the current word and its position in the example;
 - remembered: 1 - at recalled words / without memory. It is negative for a model that does not even know the position.
 
-Cells that the program does not have are reported and skipped. Needs only Python.
+A feed-forward network reads the whole example, as its context: it shows what a network without a state can do with such a task. A task whose examples
+are longer than the longest context is reported and skipped for it, and so are cells that the program does not have. Needs only Python.
 """
 
 import argparse
@@ -30,6 +31,9 @@ EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
 EPOCHS = 40
 # Forget gates that start nearly open keep a memory long enough to learn its use (Gers 2000, Tallec 2018).
 FORGET_BIAS = {"gru": 5, "lstm": 5}
+# Cells that read embedded words. The tasks have at most 15 types, so that an embedding of this size loses nothing.
+EMBEDDING = {"qrnn": 16, "feedforward": 16}
+LONGEST_CONTEXT = 255
 RECIPE = {
     "--hidden": 64,
     "--embedding": 0,
@@ -72,6 +76,10 @@ def train(flags, folder, cell, window):
     command += [word for pair in RECIPE.items() for word in pair]
     if cell in FORGET_BIAS:
         command += ["--forget-bias", FORGET_BIAS[cell]]
+    if cell in EMBEDDING:
+        command += ["--embedding", EMBEDDING[cell]]
+    if cell == "feedforward":
+        command += ["--context", window]
     begin = time.monotonic()
     elman(flags, *command, cell=cell)
     return time.monotonic() - begin
@@ -101,7 +109,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--elman", default="target/release/elman")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cells", default="elman,gru,lstm")
+    parser.add_argument("--cells", default="elman,gru,lstm,sru,qrnn,feedforward")
     parser.add_argument("--tasks", default="")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     flags = parser.parse_args()
@@ -113,6 +121,9 @@ def main():
             ideal = draw(flags, folder, task, size)
             window = ideal["tokens"] // EXAMPLES["test"]
             for cell in list(cells):
+                if cell == "feedforward" and window > LONGEST_CONTEXT:
+                    print(f"{task} {size}: no context of {window} words: {cell} skipped", file=sys.stderr)
+                    continue
                 try:
                     seconds = train(flags, folder, cell, window)
                 except UnknownCell:
