@@ -11,6 +11,7 @@ mod ragged;
 mod recurrence;
 mod sru;
 mod tables;
+mod units;
 mod updates;
 
 use std::any::Any;

@@ -49,7 +49,8 @@ pub fn check_step(script: &str, cell: &str, variants: &[&str]) {
 fn run_script(workbench: &Workbench, script: &str) -> Vec<f64> {
     let path = format!("{}/tests/pytorch/{script}", env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python())
-        .args([&path, "before", "after", "train.txt", RATE])
+        // Python would write its compiled modules beside the scripts.
+        .args(["-B", &path, "before", "after", "train.txt", RATE])
         .current_dir(workbench.path(""))
         .output()
         .expect("Python runs");

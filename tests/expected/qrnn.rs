@@ -5,7 +5,8 @@ use elman::kernels::cases::{Direction, INITIAL, Outcome, PreviousInputCase, Qrnn
 
 use super::super::compare::Tolerance;
 use super::super::reference::masks::multiplier;
-use super::{EPSILON, Expectation, Expected, ROUNDED, floats, tokens};
+use super::units::{self, UnitWindow};
+use super::{Expectation, Expected, ROUNDED, floats, tokens};
 
 impl Expectation for QrnnCase {
     fn outputs(&self, run: &Outcome) -> Expected {
@@ -16,55 +17,28 @@ impl Expectation for QrnnCase {
         }
     }
 
-    /// A gate's error reaches the cell undiminished. The gradients of biases are sums over steps.
     fn tolerance(&self, _output: &str) -> Tolerance {
-        let bound = f64::from(self.window.bound.max(1.0));
-        let terms = 16.0 + 2.0 * (self.window.time_steps as f64).sqrt();
-        Tolerance {
-            absolute: terms * EPSILON * bound,
-            relative: 8.0 * EPSILON,
-        }
+        units::tolerance(self.window)
     }
 }
 
-/// A window's sizes and resets.
+/// A window and what its equations need.
 struct Units {
     case: QrnnCase,
-    /// B and H.
-    batch: usize,
-    size: usize,
-    is_reset: Vec<bool>,
+    window: UnitWindow,
 }
 
 impl Units {
     fn new(case: QrnnCase, run: &Outcome) -> Self {
-        let tokens = tokens(run, "tokens").into_iter();
         Self {
             case,
-            batch: case.window.batch,
-            size: case.window.hidden_size,
-            is_reset: tokens
-                .map(|token| case.window.reset && token == Some(0))
-                .collect(),
+            window: UnitWindow::new(case.window, run),
         }
-    }
-
-    /// T*B.
-    fn rows(&self) -> usize {
-        self.case.window.time_steps * self.batch
     }
 
     /// The positions of the gates of a unit in a row of the gates.
     fn at(&self, row: usize, unit: usize) -> [usize; 3] {
-        [0, 1, 2].map(|gate| (row * 3 + gate) * self.size + unit)
-    }
-
-    /// c(t-1) as a unit of a row sees it.
-    fn before(&self, cells: &[f64], row: usize, unit: usize) -> f64 {
-        match self.is_reset[row] {
-            true => f64::from(INITIAL),
-            false => cells[row * self.size + unit],
-        }
+        [0, 1, 2].map(|gate| (row * 3 + gate) * self.window.size + unit)
     }
 
     /// m of an element of `[T*B, H]`.
@@ -84,28 +58,25 @@ impl Units {
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
         let bias = match self.case.has_bias {
             true => floats(run, "bias"),
-            false => vec![0.0; 3 * self.size],
+            false => vec![0.0; 3 * self.window.size],
         };
         let mut gates = floats(run, "gates");
-        let mut cells = floats(run, "cells");
-        let (slot, last) = (self.batch * self.size, cells.len());
-        cells.copy_within(last - slot.., 0);
+        let mut cells = self.window.start(run);
         let mut output = Vec::new();
-        for row in 0..self.rows() {
-            for unit in 0..self.size {
+        for row in 0..self.window.rows {
+            for unit in 0..self.window.size {
                 let [p, q, r] = self.at(row, unit);
-                let m = self.multiplier(row * self.size + unit);
+                let m = self.multiplier(row * self.window.size + unit);
                 let z = (gates[p] + bias[unit]).tanh();
-                let f = m * sigmoid(gates[q] + bias[self.size + unit]);
-                let o = sigmoid(gates[r] + bias[2 * self.size + unit]);
-                let c = f * z + (1.0 - f) * self.before(&cells, row, unit);
+                let f = m * sigmoid(gates[q] + bias[self.window.size + unit]);
+                let o = sigmoid(gates[r] + bias[2 * self.window.size + unit]);
+                let c = f * z + (1.0 - f) * self.window.before(&cells, row, unit);
                 output.push(o * c);
-                cells[(row + self.batch) * self.size + unit] = c;
+                cells[self.window.after(row, unit)] = c;
                 [gates[p], gates[q], gates[r]] = [z, f, o];
             }
         }
-        let next = self.case.window.advance() * slot;
-        cells.copy_within(next..next + slot, last - slot);
+        let cells = self.window.end(cells);
         vec![("gates", gates), ("cells", cells), ("output", output)]
     }
 
@@ -114,17 +85,17 @@ impl Units {
         let cells = floats(run, "cells");
         let gradient = floats(run, "gradient");
         let factor = f64::from(self.case.zoneout().factor());
-        let mut to_cells = vec![0.0; self.batch * self.size];
+        let mut to_cells = vec![0.0; self.window.batch * self.window.size];
         let mut to_biases = vec![0.0; 3 * to_cells.len()];
-        for row in (0..self.rows()).rev() {
-            let stream = row % self.batch;
-            for unit in 0..self.size {
+        for row in (0..self.window.rows).rev() {
+            let stream = row % self.window.batch;
+            for unit in 0..self.window.size {
                 let places = self.at(row, unit);
                 let [z, f, o] = places.map(|place| gates[place]);
-                let before = self.before(&cells, row, unit);
-                let c = cells[(row + self.batch) * self.size + unit];
-                let to_h = gradient[row * self.size + unit];
-                let to_c = to_cells[stream * self.size + unit] + to_h * o;
+                let before = self.window.before(&cells, row, unit);
+                let c = cells[self.window.after(row, unit)];
+                let to_h = gradient[row * self.window.size + unit];
+                let to_c = to_cells[stream * self.window.size + unit] + to_h * o;
                 let sigmoid = f / factor;
                 let back = [
                     to_c * f * (1.0 - z * z),
@@ -133,9 +104,9 @@ impl Units {
                 ];
                 for (gate, value) in back.into_iter().enumerate() {
                     gates[places[gate]] = value;
-                    to_biases[(stream * 3 + gate) * self.size + unit] += value;
+                    to_biases[(stream * 3 + gate) * self.window.size + unit] += value;
                 }
-                to_cells[stream * self.size + unit] = match self.is_reset[row] {
+                to_cells[stream * self.window.size + unit] = match self.window.is_reset(row) {
                     true => 0.0,
                     false => to_c * (1.0 - f),
                 };

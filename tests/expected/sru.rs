@@ -1,9 +1,10 @@
 //! The equations of the simple recurrent unit, unit by unit.
 
-use elman::kernels::cases::{Direction, INITIAL, Outcome, SruCase};
+use elman::kernels::cases::{Direction, Outcome, SruCase};
 
 use super::super::compare::Tolerance;
-use super::{EPSILON, Expectation, Expected, floats, tokens};
+use super::units::{self, UnitWindow};
+use super::{Expectation, Expected, floats};
 
 impl Expectation for SruCase {
     fn outputs(&self, run: &Outcome) -> Expected {
@@ -14,68 +15,41 @@ impl Expectation for SruCase {
         }
     }
 
-    /// A gate's error reaches the cell undiminished. The gradients of v and b are sums over steps.
     fn tolerance(&self, _output: &str) -> Tolerance {
-        let bound = f64::from(self.window.bound.max(1.0));
-        let terms = 16.0 + 2.0 * (self.window.time_steps as f64).sqrt();
-        Tolerance {
-            absolute: terms * EPSILON * bound,
-            relative: 8.0 * EPSILON,
-        }
+        units::tolerance(self.window)
     }
 }
 
-/// A window's sizes and the parameters of units.
+/// A window and the parameters of units.
 struct Units {
     case: SruCase,
-    /// B and H.
-    batch: usize,
-    size: usize,
+    window: UnitWindow,
     /// v_f and v_r.
     weight: Vec<f64>,
     /// x, `[T*B, H]`, if it is not among the gates.
     input: Option<Vec<f64>>,
-    is_reset: Vec<bool>,
 }
 
 impl Units {
     fn new(case: SruCase, run: &Outcome) -> Self {
-        let tokens = tokens(run, "tokens").into_iter();
         Self {
             case,
-            batch: case.window.batch,
-            size: case.window.hidden_size,
+            window: UnitWindow::new(case.window, run),
             weight: floats(run, "weight"),
             input: (case.gates == 3).then(|| floats(run, "input")),
-            is_reset: tokens
-                .map(|token| case.window.reset && token == Some(0))
-                .collect(),
         }
-    }
-
-    /// T*B.
-    fn rows(&self) -> usize {
-        self.case.window.time_steps * self.batch
     }
 
     /// The position of a gate of a unit in a row of the gates.
     fn at(&self, row: usize, gate: usize, unit: usize) -> usize {
-        (row * self.case.gates + gate) * self.size + unit
+        (row * self.case.gates + gate) * self.window.size + unit
     }
 
     /// x of a unit in a row.
     fn x(&self, gates: &[f64], row: usize, unit: usize) -> f64 {
         match &self.input {
-            Some(input) => input[row * self.size + unit],
+            Some(input) => input[row * self.window.size + unit],
             None => gates[self.at(row, 3, unit)],
-        }
-    }
-
-    /// c(t-1) as a unit of a row sees it.
-    fn before(&self, cells: &[f64], row: usize, unit: usize) -> f64 {
-        match self.is_reset[row] {
-            true => f64::from(INITIAL),
-            false => cells[row * self.size + unit],
         }
     }
 
@@ -83,30 +57,27 @@ impl Units {
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
         let bias = match self.case.has_bias {
             true => floats(run, "bias"),
-            false => vec![0.0; 2 * self.size],
+            false => vec![0.0; 2 * self.window.size],
         };
         let mut gates = floats(run, "gates");
-        let mut cells = floats(run, "cells");
-        let (slot, last) = (self.batch * self.size, cells.len());
-        cells.copy_within(last - slot.., 0);
+        let mut cells = self.window.start(run);
         let mut output = Vec::new();
-        for row in 0..self.rows() {
-            for unit in 0..self.size {
-                let c = self.before(&cells, row, unit);
+        for row in 0..self.window.rows {
+            for unit in 0..self.window.size {
+                let c = self.window.before(&cells, row, unit);
                 let [f, r] = [0, 1].map(|gate| {
-                    let parameter = gate * self.size + unit;
+                    let parameter = gate * self.window.size + unit;
                     let z = gates[self.at(row, gate + 1, unit)];
                     sigmoid(z + self.weight[parameter] * c + bias[parameter])
                 });
                 let new = f * c + (1.0 - f) * gates[self.at(row, 0, unit)];
                 output.push(r * new + (1.0 - r) * self.x(&gates, row, unit));
-                cells[(row + self.batch) * self.size + unit] = new;
+                cells[self.window.after(row, unit)] = new;
                 let [forget, reset] = [1, 2].map(|gate| self.at(row, gate, unit));
                 (gates[forget], gates[reset]) = (f, r);
             }
         }
-        let next = self.case.window.advance() * slot;
-        cells.copy_within(next..next + slot, last - slot);
+        let cells = self.window.end(cells);
         vec![("gates", gates), ("cells", cells), ("output", output)]
     }
 
@@ -114,32 +85,32 @@ impl Units {
         let mut gates = floats(run, "gates");
         let cells = floats(run, "cells");
         let mut gradient = floats(run, "gradient");
-        let mut to_cells = vec![0.0; self.batch * self.size];
-        let sums = self.batch * 2 * self.size;
+        let mut to_cells = vec![0.0; self.window.batch * self.window.size];
+        let sums = self.window.batch * 2 * self.window.size;
         let mut to_units = vec![0.0; 2 * sums];
-        for row in (0..self.rows()).rev() {
-            let stream = row % self.batch;
-            for unit in 0..self.size {
+        for row in (0..self.window.rows).rev() {
+            let stream = row % self.window.batch;
+            for unit in 0..self.window.size {
                 let [u, f, r] = [0, 1, 2].map(|gate| gates[self.at(row, gate, unit)]);
                 let x = self.x(&gates, row, unit);
-                let before = self.before(&cells, row, unit);
-                let new = cells[(row + self.batch) * self.size + unit];
-                let to_h = gradient[row * self.size + unit];
-                let to_c = to_cells[stream * self.size + unit] + to_h * r;
+                let before = self.window.before(&cells, row, unit);
+                let new = cells[self.window.after(row, unit)];
+                let to_h = gradient[row * self.window.size + unit];
+                let to_c = to_cells[stream * self.window.size + unit] + to_h * r;
                 let to_p = to_c * (before - u) * f * (1.0 - f);
                 let to_q = to_h * (new - x) * r * (1.0 - r);
                 let to_z = [to_c * (1.0 - f), to_p, to_q, to_h * (1.0 - r)];
                 for (gate, to_z) in to_z.into_iter().take(self.case.gates).enumerate() {
                     gates[self.at(row, gate, unit)] = to_z;
                 }
-                gradient[row * self.size + unit] = to_z[3];
+                gradient[row * self.window.size + unit] = to_z[3];
                 for (gate, to_gate) in [to_p, to_q].into_iter().enumerate() {
-                    let at = (stream * 2 + gate) * self.size + unit;
+                    let at = (stream * 2 + gate) * self.window.size + unit;
                     to_units[at] += to_gate * before;
                     to_units[sums + at] += to_gate;
                 }
-                let [v_f, v_r] = [self.weight[unit], self.weight[self.size + unit]];
-                to_cells[stream * self.size + unit] = match self.is_reset[row] {
+                let [v_f, v_r] = [self.weight[unit], self.weight[self.window.size + unit]];
+                to_cells[stream * self.window.size + unit] = match self.window.is_reset(row) {
                     true => 0.0,
                     false => to_c * f + to_p * v_f + to_q * v_r,
                 };
