@@ -154,7 +154,19 @@ fn flags_of_training() {
             "--hidden 4 --dropout-hidden 0.2",
             &["--dropout-hidden 0.2", "--layers"],
         ),
-        ("--hidden 4 --variational", &["--variational", "--dropout"]),
+        (
+            "--hidden 4 --variational",
+            &["--variational", "--dropout-output"],
+        ),
+        (
+            "--hidden 4 --variational --dropout-words 0.2 --dropout-weights 0.2",
+            &["--variational", "--dropout-output", "not affected"],
+        ),
+        ("--hidden 4 --forget-bias 0", &["--forget-bias 0", "--cell"]),
+        (
+            "--hidden 4 --skip-connection",
+            &["--skip-connection true", "--cell feedforward"],
+        ),
         (
             "--hidden 4 --schedule cosine --min-improvement 2",
             &["--min-improvement 2", "--schedule cosine"],
@@ -182,6 +194,11 @@ fn flags_of_training() {
             ),
         ],
     );
+    // What turns off what is off anyway is no mistake.
+    let off = "--skip-connection false --variational false --zoneout 0 --dropout-latent 0";
+    workbench
+        .run(&format!("{train} --hidden 4 {off} --out off"))
+        .succeeds();
     // Some of these fields are part of every run, which can be repeated.
     for (name, flags) in [
         ("elman", "--hidden 4 --dropout 0.2 --variational"),

@@ -30,6 +30,18 @@ fn wrong_values_are_explained() {
             &["--reset-states 0.1", "no states", "--context of 2"],
         ),
         (
+            "train --force --device cpu --temporal-l2 1e40",
+            &["--temporal-l2 1e40", "too large for a number of 32 bits"],
+        ),
+        (
+            "train --force --device cpu --l2 1e-60",
+            &["--l2 1e-60", "too close to 0"],
+        ),
+        (
+            "train --force --device cpu --cell qrnn --embedding 4 --zoneout 0.9999999999",
+            &["--zoneout 0.9999999999, rounded to 1:", "below 1"],
+        ),
+        (
             "generate --temperature -1",
             &["--temperature -1", "at least 0"],
         ),

@@ -151,6 +151,88 @@ fn flags_override_files_and_presets() {
     );
 }
 
+/// Flags of the command line drop those of a preset that belong to another output layer. Where a
+/// preset's flag cannot be used, the error says where it comes from.
+#[apply(test)]
+fn flags_of_presets_are_dropped_or_named() {
+    let workbench = with_text();
+    let train = "train --train train.txt --device cpu --preset best-small --hidden 6 \
+        --embedding 5 --epochs 1 --force";
+    for (flags, parts) in [
+        (
+            "--output softmax",
+            &["without --samples, as --output is given"][..],
+        ),
+        (
+            "--mixture 3",
+            &[
+                "--output, as --mixture is given",
+                "--samples, as --mixture is given",
+                "--projection, as --mixture is given",
+            ],
+        ),
+        ("--output class --tied false", &["--samples, as --output"]),
+        ("--cell lstm", &["--forget-bias, as --cell is given"]),
+    ] {
+        let run = workbench.run(&format!("{train} {flags}")).succeeds();
+        for part in parts {
+            assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+        }
+    }
+    for (flags, parts) in [
+        (
+            "--output class",
+            &[
+                "--tied true",
+                "--tied comes from preset best-small, and --tied false",
+            ][..],
+        ),
+        (
+            "--cell elman --batch 0",
+            &["--batch 0: it must be at least 1. Use 1 or more\n"],
+        ),
+    ] {
+        workbench.run(&format!("{train} {flags}")).fails(2, parts);
+    }
+    workbench
+        .run("train --train train.txt --device cpu --init model --preset best-small --out tuned")
+        .fails(
+            2,
+            &[
+                "with --init: the model is that",
+                "comes from preset best-small",
+            ],
+        );
+    workbench.write("mine.toml", "schedule = \"cosine\"\nbptt-jitter = 2\n");
+    workbench
+        .run("train --train train.txt --device cpu --config mine.toml --out other")
+        .fails(
+            2,
+            &[
+                "--bptt-jitter 2 with --schedule",
+                "--bptt-jitter comes from mine.toml. --schedule comes from mine.toml",
+            ],
+        );
+}
+
+/// The rate of a run that ends while it warms up never reaches the given one.
+#[apply(test)]
+fn a_warm_up_longer_than_the_run_is_a_warning() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", "a b\n".repeat(10));
+    let train = "train --train train.txt --valid train.txt --device cpu --hidden 4 --batch 1 \
+        --bptt 30 --epochs 2 --force";
+    for (flags, updates) in [("--warm-up 3", Some("2 updates")), ("--warm-up 2", None)] {
+        let run = workbench.run(&format!("{train} {flags}")).succeeds();
+        assert!(run.stderr.contains("; 1 window an epoch"), "{}", run.stderr);
+        let warning = updates.map(|updates| format!("--warm-up 3: the run has {updates}"));
+        match warning {
+            Some(warning) => assert!(run.stderr.contains(&warning), "{}", run.stderr),
+            None => assert!(!run.stderr.contains("warm-up 2:"), "{}", run.stderr),
+        }
+    }
+}
+
 #[apply(test)]
 fn run_is_repeated_from_its_model() {
     let workbench = with_text();

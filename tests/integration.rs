@@ -45,6 +45,7 @@ mod harness;
 mod import;
 mod import_errors;
 mod import_pytorch;
+mod inspection;
 mod interruption;
 mod kernels;
 mod kneser_ney;

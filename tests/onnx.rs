@@ -11,7 +11,7 @@ use interfaces::interface;
 use made::{NETWORKS, PLAIN, Parameters, TestNetwork, VOCABULARY};
 use prost::Message;
 
-use super::command::Workbench;
+use super::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
 pub const FORMS: [OnnxForm; 2] = [OnnxForm::Sentence, OnnxForm::Step];
@@ -25,7 +25,7 @@ fn constant<'a>(model: &'a ModelProto, name: &str) -> &'a TensorProto {
         .initializer
         .iter()
         .find(|one| one.name == name)
-        .unwrap_or_else(|| panic!("no initialiser {name}"))
+        .unwrap_or_else(|| panic!("no initializer {name}"))
 }
 
 fn numbers(tensor: &TensorProto) -> Vec<f32> {
@@ -253,6 +253,37 @@ fn rejected_parameters() {
         &uneven.parameters(1),
         &["[2, 5]", "`form = sentence`"],
     );
+}
+
+/// All parts of a model that cannot be exported are in one message.
+#[apply(test)]
+fn all_obstacles_are_named() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let train = "train --train train.txt --device cpu --epochs 1 --embedding 4 --batch 4 --bptt 5";
+    for (flags, parts) in [
+        (
+            "--cell qrnn --hidden 5,4 --output class",
+            &[
+                "3 parts of the model",
+                "(1) the cell qrnn",
+                "(2) layers of [5, 4] units",
+                "(3) the output layer class",
+            ][..],
+        ),
+        (
+            "--hidden 5 --output adaptive --compression 3",
+            &["2 parts", "(1) the compression", "(2) the output"],
+        ),
+        ("--cell sru --hidden 5", &["error: the cell sru: ONNX"]),
+    ] {
+        workbench
+            .run(&format!("{train} {flags} --force"))
+            .succeeds();
+        workbench
+            .run("export --onnx --form step --out model.onnx")
+            .fails(1, parts);
+    }
 }
 
 #[apply(test)]

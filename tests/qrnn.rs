@@ -256,8 +256,8 @@ fn files_are_checked() {
         (
             "\"embedding_size\": 4",
             "\"embedding_size\": 0",
-            2,
-            &["qrnn", "no embedding"],
+            1,
+            &["config.json: cell = qrnn", "no embedding"],
         ),
     ] {
         workbench.write("model/config.json", config.replace(old, new));

@@ -40,6 +40,26 @@ fn the_schedule_that_ended_a_run_is_reported() {
     }
 }
 
+/// The precision of a run cannot change, and the CPU has one.
+#[apply(test)]
+fn a_mixed_run_does_not_continue_on_the_cpu() {
+    let workbench = Workbench::with_model();
+    let record = String::from_utf8(workbench.read("model/training.json")).expect("UTF-8");
+    let mixed = record.replace("\"precision\": \"full\"", "\"precision\": \"mixed\"");
+    assert!(mixed != record, "{record}");
+    workbench.write("model/training.json", mixed);
+    let run = workbench.run(&format!("{RESUME} --epochs 3")).fails(
+        1,
+        &[
+            "--resume model on CPU",
+            "--precision mixed",
+            "f16",
+            "--init model",
+        ],
+    );
+    assert!(!run.stderr.contains("--precision full"), "{}", run.stderr);
+}
+
 #[apply(test)]
 fn another_number_of_threads_is_reported() {
     let workbench = Workbench::new();

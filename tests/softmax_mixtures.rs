@@ -354,14 +354,18 @@ fn damaged_configurations_are_rejected() {
     workbench.run(&train).succeeds();
     let config = String::from_utf8(workbench.read("model/config.json")).expect("UTF-8");
     assert!(config.contains("\"mixture\": 3"), "{config}");
-    for (value, code, part) in [
-        ("1", 2, "from 2 to 16"),
-        ("4", 1, "model.safetensors"),
-        ("0", 1, "latent.0.weight"),
+    for (value, parts) in [
+        (
+            "1",
+            &["model/config.json: mixture = 1", "from 2 to 16", "Restore"][..],
+        ),
+        ("4", &["model.safetensors"]),
+        ("0", &["latent.0.weight"]),
     ] {
         let damaged = config.replace("\"mixture\": 3", &format!("\"mixture\": {value}"));
         workbench.write("model/config.json", damaged);
         let run = workbench.run("eval --model model --text train.txt --device cpu");
-        run.fails(code, &[part]);
+        let run = run.fails(1, parts);
+        assert!(!run.stderr.contains("--mixture"), "{}", run.stderr);
     }
 }

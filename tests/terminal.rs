@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::command::{Run, Workbench, small_text};
-use crate::environment::{has_python, python};
+use crate::environment::{has_python, python, slow_tests};
 use crate::harness::{apply, test};
 
 /// Runs a program on a terminal with this number of columns and copies what it writes.
@@ -111,6 +111,38 @@ fn the_progress_line_fits_the_terminal() {
         }
         assert!(text.contains("epoch  2  train loss"), "{text}");
     }
+}
+
+/// A file has a line for each epoch, but none about the windows of a long one.
+#[apply(test)]
+#[ignore_unless(slow_tests())]
+fn a_file_has_no_lines_about_windows() {
+    let workbench = Workbench::new();
+    // The first epoch takes longer than the interval of these lines, and does not end.
+    workbench.write("train.txt", small_text().repeat(1000));
+    let path = workbench.path("messages.txt");
+    let file = std::fs::File::create(&path).expect("a file");
+    let mut child = workbench
+        .command("train --train train.txt --device cpu --threads 1 --hidden 400 --batch 1 --bptt 5")
+        .stdout(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .expect("it starts");
+    let log = workbench.path("model/log.jsonl");
+    let has_record = || std::fs::read(&log).is_ok_and(|log| !log.is_empty());
+    while !has_record() {
+        let state = child.try_wait().expect("its state");
+        assert!(state.is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("its state");
+    let text = std::fs::read_to_string(path).expect("messages");
+    assert!(text.contains("corpus: "), "{text}");
+    assert!(
+        !text.contains("window 1") && !text.contains(" left"),
+        "{text}"
+    );
 }
 
 #[apply(test)]

@@ -61,7 +61,7 @@ pub fn optimizer(rule: Rule) -> &'static OptimizerKind {
     OPTIMIZERS
         .iter()
         .find(|row| row.name == name)
-        .unwrap_or_else(|| panic!("there is no optimiser {name}"))
+        .unwrap_or_else(|| panic!("there is no optimizer {name}"))
 }
 
 #[apply(test)]

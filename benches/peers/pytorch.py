@@ -83,7 +83,7 @@ def pytorch_rate(name, seconds, device, autocast):
     draws = torch.exp(torch.rand(64, steps + 1, batch) * math.log(vocabulary)).long().clamp(1, vocabulary) - 1
     text = draws.to(device)
     state = network.rnn.start(batch, device)
-    synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
+    synchronize_device = torch.cuda.synchronize if device == "cuda" else lambda: None
 
     def window(number):
         nonlocal state
@@ -100,17 +100,17 @@ def pytorch_rate(name, seconds, device, autocast):
     # Windows between two readings of the clock, about a tenth of a second.
     for number in range(3):
         window(number)
-    synchronise()
+    synchronize_device()
     start = time.perf_counter()
     window(0)
-    synchronise()
+    synchronize_device()
     run = max(1, int(0.1 / (time.perf_counter() - start)))
     rates, begin = [], time.perf_counter()
     while len(rates) < 3 or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         for number in range(run):
             window(number)
-        synchronise()
+        synchronize_device()
         rates.append(run * batch * steps / (time.perf_counter() - start))
     return statistics.median(rates)
 

@@ -157,8 +157,24 @@ impl CheckpointFiles {
     /// If it is missing, invalid, or from a newer version.
     pub fn description(&self) -> Result<Description> {
         let description: Description = self.json(CONFIG)?;
-        description.config.validate()?;
+        let checked = description.config.validate();
+        checked.map_err(|error| in_file(&self.path(CONFIG), error))?;
         Ok(description)
+    }
+}
+
+/// An error about a field that was read from a file: no setting of a run changes it.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::InvalidConfig {
+            field, value, rule, ..
+        } => Error::invalid(
+            format!("{}: {field} = {value}", path.display()),
+            // Without the quotes, names are those of the file.
+            rule.replace('`', ""),
+            "Restore the file from a copy, or train the model again",
+        ),
+        error => error,
     }
 }
 

@@ -13,7 +13,7 @@ use super::tensors::{self, TensorFile};
 use super::transaction::temporary_path;
 use super::{
     Checkpoint, CheckpointFiles, Description, FORMAT, LockedDirectory, MODEL, TOKENIZER, TRAINING,
-    TRAINING_TENSORS, VOCABULARY, indexed_tensors, json, named_tensors, start_transaction,
+    TRAINING_TENSORS, VOCABULARY, in_file, indexed_tensors, json, named_tensors, start_transaction,
 };
 use crate::corpus::{Limits, Vocabulary};
 use crate::error::{Error, Result};
@@ -95,7 +95,8 @@ impl CheckpointFiles {
             ));
         }
         let record: TrainingRecord = self.json(TRAINING)?;
-        record.recipe.validate()?;
+        let checked = record.recipe.validate();
+        checked.map_err(|error| in_file(&self.path(TRAINING), error))?;
         Ok(record)
     }
 

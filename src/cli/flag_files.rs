@@ -15,6 +15,7 @@ use clap::parser::ValueSource;
 use toml::de::DeTable;
 use toml::{Spanned, Value};
 
+use super::merged_flags::MergedFlags;
 use super::message::flag_name;
 use super::parse::{invalid_value, parse, usage_error};
 use super::presets::{PRESETS, Preset};
@@ -23,21 +24,10 @@ use super::table_flags::Flag;
 use super::train::TrainFlags;
 use super::{Cli, Subcommand};
 use crate::error::{Error, Result};
-use crate::field::Fields;
-use crate::model::ModelOptions;
-use crate::train::Recipe;
 
 /// Flags that files cannot contain.
 const COMMAND_LINE_ONLY: [&str; 9] = [
     "config", "resume", "force", "json", "help", "dry-run", "quiet", "verbose", "color",
-];
-
-/// Flags outside the tables of fields that are void where others come from a source of higher
-/// priority.
-const VOIDED: [(&str, &[&str]); 3] = [
-    ("vocab-size", &["tokenizer"]),
-    ("min-count", &["tokenizer"]),
-    ("tokenizer", &["vocab-size", "min-count", "unit"]),
 ];
 
 /// A source of flags.
@@ -85,15 +75,15 @@ fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Resu
     if sources.is_empty() {
         return Ok(cli);
     }
-    let mut given = given_flags(matches);
-    let mut notes = Vec::new();
-    for source in sources {
-        arguments.extend(source.merge(&mut given, &mut notes));
+    let mut merged = MergedFlags::new(given_flags(matches));
+    for source in &sources {
+        arguments.extend(merged.add(&source.name, &source.flags));
     }
     let is_resumed = flags.resume.is_some();
     let (mut cli, _) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
     if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
-        flags.notes = notes;
+        flags.notes = merged.notes;
+        flags.origins = merged.origins;
         check_fine_tuning(flags, preset)?;
     }
     Ok(cli)
@@ -159,19 +149,6 @@ fn find_preset(name: &str) -> Result<&'static Preset> {
         })
 }
 
-/// The flags that make `flag` void where they come from a source of higher priority.
-fn voided_by(flag: &str) -> Vec<String> {
-    let field = flag.replace('-', "_");
-    let of_recipe = Recipe::field(&field).map(|row| row.voided_by);
-    let of_model = ModelOptions::field(&field).map(|row| row.voided_by);
-    let of_others = VOIDED.iter().find(|(name, _)| *name == flag);
-    let names = of_recipe
-        .or(of_model)
-        .or(of_others.map(|(_, names)| *names))
-        .unwrap_or_default();
-    names.iter().map(|name| flag_name(name)).collect()
-}
-
 impl FlagSource {
     /// The name of the file, or of a table in it.
     pub(super) fn name(&self) -> &str {
@@ -217,33 +194,6 @@ impl FlagSource {
         let name = format!("preset {}", preset.name);
         let flags = parse_table(&name, preset.text)?;
         Ok(Self { name, flags })
-    }
-
-    /// The source's flags as arguments, except those that are given already or made void. Adds the
-    /// source's flags to `given`, and what is used and what is not to `notes`.
-    fn merge(self, given: &mut BTreeSet<String>, notes: &mut Vec<String>) -> Vec<OsString> {
-        let mut arguments = Vec::new();
-        let mut used = Vec::new();
-        let mut voided = Vec::new();
-        for (name, value) in &self.flags {
-            if given.contains(name) || name == "preset" {
-                continue;
-            }
-            if let Some(by) = voided_by(name).into_iter().find(|by| given.contains(by)) {
-                voided.push(format!("--{name}, as --{by} is given"));
-                continue;
-            }
-            let mut argument = OsString::from(format!("--{name}="));
-            argument.push(value);
-            used.push(argument.to_string_lossy().into_owned());
-            arguments.push(argument);
-        }
-        notes.push(format!("{}: {}", self.name, used.join(" ")));
-        if !voided.is_empty() {
-            notes.push(format!("{}: without {}", self.name, voided.join(", ")));
-        }
-        given.extend(self.flags.into_iter().map(|(name, _)| name));
-        arguments
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::Output;
 use super::perplexity::perplexity;
 use super::summary;
-use crate::checkpoint::{CheckpointFiles, TrainingRecord, escape};
+use crate::checkpoint::{CheckpointFiles, Description, TrainingRecord, escape};
 use crate::error::Result;
 use crate::model::{ParameterSpec, parameter_specs};
 
@@ -52,6 +52,8 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         return output.flush();
     }
     output.line(summary(&checkpoint.description))?;
+    print_configuration(&mut output, &checkpoint.description)?;
+    output.line("parameters:")?;
     for (spec, norm) in specs.iter().zip(&norms) {
         output.line(format_args!(
             "  {:24} {:>16}  norm {norm:.4}",
@@ -69,6 +71,42 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         Some(record) => print_training(&mut output, &record)?,
     }
     output.flush()
+}
+
+/// Prints all fields of `config.json`.
+fn print_configuration(output: &mut Output, description: &Description) -> Result<()> {
+    output.line("configuration:")?;
+    // By way of the text, in which numbers have as many digits as in the file.
+    let text = serde_json::to_string(description).unwrap_or_default();
+    let Ok(Value::Object(fields)) = serde_json::from_str(&text) else {
+        return Ok(());
+    };
+    fields
+        .iter()
+        .try_for_each(|(name, value)| output.line(format_args!("  {name:24} {}", text_of(value))))
+}
+
+/// A value in one line. Of a long list, such as the sizes of word classes, the first elements.
+fn text_of(value: &Value) -> String {
+    const SHOWN: usize = 12;
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => {
+            let mut texts: Vec<_> = values.iter().take(SHOWN).map(text_of).collect();
+            if values.len() > SHOWN {
+                texts.push(format!("… ({} in all)", values.len()));
+            }
+            texts.join(", ")
+        }
+        Value::Object(fields) => {
+            let texts: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| format!("{name} {}", text_of(value)))
+                .collect();
+            texts.join("; ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 /// The Euclidean norm of a parameter.

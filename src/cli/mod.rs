@@ -15,6 +15,7 @@ mod devices;
 mod eval;
 mod export;
 mod flag_files;
+mod flag_origins;
 mod generate;
 mod given_vocabulary;
 mod heap;
@@ -23,6 +24,7 @@ mod input;
 mod inspect;
 mod list_presets;
 mod man;
+mod merged_flags;
 mod message;
 mod messages;
 mod mix;
@@ -314,14 +316,17 @@ fn summary(description: &Description) -> String {
     } else {
         comma_separated(&config.hidden_sizes)
     };
+    let output = match config.mixture {
+        0 => format!("{} output", config.output),
+        count => format!("a mixture of {count} softmaxes as output"),
+    };
     let kind = cell_kind(config);
     if kind.is_feed_forward() {
         return format!(
-            "a layer of {sizes} tanh units on the last {} {}, vocabulary {}, {} output{}",
+            "a layer of {sizes} tanh units on the last {} {}, vocabulary {}, {output}{}",
             config.context,
             description.unit.plural(),
             config.vocab_size,
-            config.output,
             match config.skip_connection {
                 true => " with connections from the embeddings",
                 false => "",
@@ -334,11 +339,10 @@ fn summary(description: &Description) -> String {
         config.cell.clone()
     };
     format!(
-        "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {} output",
+        "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {output}",
         config.num_layers,
         description.unit.plural(),
-        config.vocab_size,
-        config.output
+        config.vocab_size
     )
 }
 

@@ -112,11 +112,15 @@ fn explain(
     }
 }
 
-/// The rule that a value breaks, where the standard library refused it.
-pub(super) fn invalid_value(error: &clap::Error) -> Option<&'static str> {
+/// The rule that a value breaks, where the standard library or a field refused it.
+pub(super) fn invalid_value(error: &clap::Error) -> Option<String> {
     let cause = error.source()?.to_string();
+    // The fields of configurations state their own rules.
+    if cause.starts_with("it is too ") {
+        return Some(cause);
+    }
     let row = RULES.iter().find(|(message, _)| *message == cause)?;
-    Some(row.1)
+    Some(row.1.to_owned())
 }
 
 /// The error about the first flag that is missing.

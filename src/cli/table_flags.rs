@@ -50,11 +50,40 @@ impl<T: Fields> GivenFields<T> {
                 .set(&mut configuration, value)
                 .map_err(|rule| Error::config(field.name, value, rule, "Use another value"))?;
         }
-        configuration.check_rules()?;
+        configuration
+            .check_rules()
+            .map_err(|error| self.as_given(error))?;
         for (field, _) in &self.0 {
             field.check_effect(&configuration)?;
         }
         Ok(configuration)
+    }
+
+    /// An error about a value, with the value as it was given where rounding has changed it.
+    fn as_given(&self, error: Error) -> Error {
+        match error {
+            Error::InvalidConfig {
+                field,
+                value,
+                rule,
+                hint,
+            } => {
+                // NaN is no rounded number.
+                let number = |text: &str| text.parse().ok().filter(|one: &f64| !one.is_nan());
+                let given = self.value(&field);
+                let value = match given.filter(|given| number(given) != number(&value)) {
+                    Some(given) => format!("{given}, rounded to {value}"),
+                    None => value,
+                };
+                Error::InvalidConfig {
+                    field,
+                    value,
+                    rule,
+                    hint,
+                }
+            }
+            error => error,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Values of fields as text.
 
+use std::ops::RangeInclusive;
+
 /// The name and the description of a value, such as a row of a registry.
 pub type NamedRow = (&'static str, &'static str);
 
@@ -53,8 +55,46 @@ macro_rules! plain_values {
     };
 }
 
-plain_values!(usize: Integer, u32: Integer, u64: Integer, f32: Number, f64: Number);
+plain_values!(usize: Integer, u32: Integer, u64: Integer);
 plain_values!(bool: Switch, String: Text);
+
+macro_rules! number_values {
+    ($($type:ty: $bits:literal),*) => {
+        $(impl FieldValue for $type {
+            fn kind() -> ValueKind {
+                ValueKind::Number
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                let value: Self = text
+                    .parse()
+                    .map_err(|error: std::num::ParseFloatError| error.to_string())?;
+                check_range(text, value.is_infinite(), value == 0.0, $bits)?;
+                Ok(value)
+            }
+
+            fn to_text(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        })*
+    };
+}
+
+number_values!(f32: 32, f64: 64);
+
+/// Checks that a number does not become infinite or 0 because it is too large or too small for its
+/// type.
+fn check_range(text: &str, is_infinite: bool, is_zero: bool, bits: u32) -> Result<(), String> {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let has = |digits: RangeInclusive<char>| mantissa.chars().any(|one| digits.contains(&one));
+    if is_infinite && has('0'..='9') {
+        return Err(format!("it is too large for a number of {bits} bits"));
+    }
+    if is_zero && has('1'..='9') {
+        return Err(format!("it is too close to 0 for a number of {bits} bits"));
+    }
+    Ok(())
+}
 
 impl<V: FieldValue> FieldValue for Option<V> {
     fn kind() -> ValueKind {

@@ -95,9 +95,7 @@ impl Cache {
                 let cached = &entries[end.saturating_sub(options.size)..end];
                 let (state, target) = &entries[end];
                 if let Some(probability) = options.probability(cached, state, *target) {
-                    *log_probability = ((1.0 - options.weight) * log_probability.exp()
-                        + options.weight * probability)
-                        .ln();
+                    *log_probability = options.mixed(*log_probability, probability);
                 }
             });
         let surplus = self.entries.len().saturating_sub(self.options.size);
@@ -106,6 +104,18 @@ impl Cache {
 }
 
 impl CacheOptions {
+    /// ln p of a word, from ln p_network and p_cache. The probabilities are added relative to the
+    /// larger one: that of the network may be below the smallest number.
+    fn mixed(&self, log_network: f64, cached: f64) -> f64 {
+        let network = (1.0 - self.weight).ln() + log_network;
+        let cached = (self.weight * cached).ln();
+        let top = network.max(cached);
+        if top == f64::NEG_INFINITY || log_network.is_nan() {
+            return network;
+        }
+        top + ((network - top).exp() + (cached - top).exp()).ln()
+    }
+
     /// p_cache of a word after a state; `None` if the cache has no known words.
     fn probability(&self, cached: &[(Vec<f32>, u32)], state: &[f32], target: u32) -> Option<f64> {
         let similarity =
@@ -163,6 +173,21 @@ mod tests {
         let weight_of_7 = 1.0;
         let cached = weight_of_8 / (weight_of_8 + weight_of_7);
         assert!((next[0].exp() - (0.75 * 0.3 + 0.25 * cached)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn probabilities_below_the_smallest_number_stay_positive() {
+        let options = CacheOptions {
+            size: 1,
+            flatness: 1.0,
+            weight: 0.5,
+        };
+        let half = 0.5_f64.ln();
+        assert!((options.mixed(-1000.0, 0.0) - (-1000.0 + half)).abs() < 1e-12);
+        assert!((options.mixed(-1000.0, 0.5) - 0.25_f64.ln()).abs() < 1e-12);
+        assert!((options.mixed(half, 0.25) - 0.375_f64.ln()).abs() < 1e-12);
+        assert_eq!(options.mixed(f64::NEG_INFINITY, 0.0), f64::NEG_INFINITY);
+        assert!(options.mixed(f64::NAN, 0.5).is_nan());
     }
 
     #[test]

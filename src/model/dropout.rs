@@ -63,16 +63,10 @@ impl DropoutPlacement {
 }
 
 impl DropoutRates {
-    /// Whether a rate is above 0.
-    pub fn is_used(&self) -> bool {
-        let rates = [
-            self.words,
-            self.input,
-            self.hidden,
-            self.output,
-            self.latent,
-            self.weights,
-        ];
+    /// Whether there is dropout whose masks depend on [`Self::variational`]: that of words and of
+    /// weights has one mask for each window in any case, and zoneout one for each step.
+    pub fn can_be_variational(&self) -> bool {
+        let rates = [self.input, self.hidden, self.output, self.latent];
         rates.iter().any(|&rate| rate > 0.0)
     }
 

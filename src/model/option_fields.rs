@@ -36,6 +36,9 @@ const fn output(
     }
 }
 
+/// The fields that select an output layer. They void the settings of another one.
+const OUTPUT_FIELDS: &[&str] = &["output", "mixture"];
+
 const HAS_CLASSES: Condition<ModelOptions> = output(
     |options| options.output_has(|output| output.has_classes),
     "this output layer has no classes",
@@ -145,7 +148,10 @@ impl Fields for ModelOptions {
         )
         .default("false")
         .voided_by(&["cell"])
-        .condition(IS_FEED_FORWARD),
+        .condition(Condition {
+            holds: |options| options.is_feed_forward() || options.skip_connection == Some(false),
+            ..IS_FEED_FORWARD
+        }),
         OptionField::new(
             "bias",
             "",
@@ -164,7 +170,8 @@ impl Fields for ModelOptions {
             "",
             access!(projection),
             "Project the last layer's output from H to D elements before the output layer",
-        ),
+        )
+        .voided_by(&["mixture"]),
         OptionField::new(
             "compression",
             "N",
@@ -172,14 +179,16 @@ impl Fields for ModelOptions {
             "Insert a layer of N sigmoid units between the last layer and the output layer; 0 for \
              none",
         )
-        .aliases(&["compression_size"]),
+        .aliases(&["compression_size"])
+        .voided_by(&["mixture"]),
         OptionField::new(
             "output",
             "",
             access!(output),
             "How the last layer's output becomes probabilities of words",
         )
-        .rule(Rule::Registered(outputs), ""),
+        .rule(Rule::Registered(outputs), "")
+        .voided_by(&["mixture"]),
         OptionField::new(
             "mixture",
             "K",
@@ -190,6 +199,7 @@ impl Fields for ModelOptions {
         )
         .default("a single softmax")
         .rule(Rule::Between(2, MAX_MIXTURE), MIXTURE_HINT)
+        .voided_by(&["output"])
         .condition(CAN_BE_MIXED),
         OptionField::new(
             "classes",
@@ -198,6 +208,7 @@ impl Fields for ModelOptions {
             "Number of word classes for `output = class`",
         )
         .default("the square root of the vocabulary's size")
+        .voided_by(OUTPUT_FIELDS)
         .condition(HAS_CLASSES),
         OptionField::new(
             "class_binning",
@@ -208,6 +219,7 @@ impl Fields for ModelOptions {
         )
         .aliases(&["binning"])
         .default("sqrt")
+        .voided_by(OUTPUT_FIELDS)
         .condition(HAS_CLASSES),
         OptionField::new(
             "direct",
@@ -218,7 +230,8 @@ impl Fields for ModelOptions {
              millions of words; 0 for none",
         )
         .aliases(&["direct_size"])
-        .default("0"),
+        .default("0")
+        .voided_by(OUTPUT_FIELDS),
         OptionField::new(
             "direct_order",
             "N",
@@ -226,6 +239,7 @@ impl Fields for ModelOptions {
             "Words of the longest of these n-grams, including the predicted word",
         )
         .default("3")
+        .voided_by(OUTPUT_FIELDS)
         .condition(Condition {
             holds: |options| options.direct.is_some_and(|size| size > 0),
             field: "direct",
@@ -243,6 +257,7 @@ impl Fields for ModelOptions {
             "2000, or a quarter of a vocabulary below 8000; each further cutoff 1.5 times the one \
              before",
         )
+        .voided_by(OUTPUT_FIELDS)
         .condition(HAS_CLUSTERS),
         OptionField::new(
             "tail_divisor",
@@ -254,6 +269,7 @@ impl Fields for ModelOptions {
         .aliases(&["divisor"])
         .default("4 with `cutoffs`, else 1.5")
         .rule(Rule::AtLeast(1), "")
+        .voided_by(OUTPUT_FIELDS)
         .condition(HAS_CLUSTERS),
         OptionField::new(
             "samples",
@@ -264,6 +280,7 @@ impl Fields for ModelOptions {
         )
         .default("1000")
         .rule(Rule::AtLeast(1), "1000 is the default")
+        .voided_by(OUTPUT_FIELDS)
         .condition(IS_SAMPLED),
         OptionField::new(
             "noise_power",
@@ -278,27 +295,30 @@ impl Fields for ModelOptions {
             Rule::Between(0, 2),
             "0.75 is the default; 1 samples words as often as they occur in the text",
         )
+        .voided_by(OUTPUT_FIELDS)
         .condition(IS_SAMPLED),
         OptionField::new(
             "loss",
             "",
             access!(loss),
             "Training objective: sampled softmax, or noise-contrastive estimation (NCE), whose \
-             scores are approximately normalised without a sum over the vocabulary",
+             scores are approximately normalized without a sum over the vocabulary",
         )
         .aliases(&["objective"])
         .default("softmax")
+        .voided_by(OUTPUT_FIELDS)
         .condition(IS_SAMPLED),
         OptionField::new(
             "nce_lnz",
             "LN_Z",
             access!(nce_lnz),
             "For `loss = nce`: ln Z, which is subtracted from all scores, so that they are \
-             normalised to Z; 0 in Mnih and Teh, 9 in CUED-RNNLM",
+             normalized to Z; 0 in Mnih and Teh, 9 in CUED-RNNLM",
         )
         .aliases(&["ln_z"])
-        .default("ln of the vocabulary's size, to which a new network is approximately normalised")
+        .default("ln of the vocabulary's size, to which a new network is approximately normalized")
         .rule(Rule::Finite, "Remove it for the default")
+        .voided_by(OUTPUT_FIELDS)
         .condition(IS_SAMPLED),
     ];
 }

@@ -66,7 +66,7 @@ pub struct ModelOptions {
     pub noise_power: Option<f64>,
     /// Training objective of the sampled softmax.
     pub loss: Option<SampledObjective>,
-    /// ln of the sum that scores are normalised to.
+    /// ln of the sum that scores are normalized to.
     pub nce_lnz: Option<f32>,
 }
 
@@ -149,7 +149,10 @@ impl ModelOptions {
         let has_noise = self.output_has(|output| output.has_noise);
         let direct_size = self.direct.unwrap_or(base.direct_size);
         let config = Config {
-            activation: self.activation.unwrap_or(base.activation),
+            activation: match self.is_feed_forward() {
+                true => Activation::Tanh,
+                false => self.activation.unwrap_or(base.activation),
+            },
             vocab_size,
             embedding_size: self.embedding.unwrap_or(base.embedding_size),
             hidden_size: self.hidden.first().copied().unwrap_or(base.hidden_size),

@@ -121,13 +121,14 @@ impl Config {
         {
             return Ok(());
         }
-        Err(Error::invalid(
-            format!("a model with `zoneout = {}`", self.zoneout),
+        Err(Error::config(
+            "zoneout",
+            self.zoneout,
             match cell_kind(self).has_zoneout {
                 true => "the rate must be at least 0 and below 1".to_owned(),
                 false => format!("`cell = {}` has no zoneout", self.cell),
             },
-            "Restore config.json, or train the model again",
+            "Use `cell = qrnn` and a rate below 1, or remove it",
         ))
     }
 

@@ -42,8 +42,8 @@ pub use parameters::NamedParameter;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::field::{Choice, choices};
-use crate::model::{output_kind, outputs_with, parameter_specs};
-use network::{HiddenLayers, InitialStates, PreparedNetwork};
+use crate::model::{Config, cell_kind, output_kind, outputs_with, parameter_specs};
+use network::{HiddenLayers, InitialStates, PreparedNetwork, find_operator};
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 choices! {
@@ -68,24 +68,11 @@ const MAX_FILE_SIZE: u64 = i32::MAX as u64;
 /// The ONNX file of a checkpoint.
 ///
 /// # Errors
-/// If the output layer is not the full softmax or there is a compression layer; and as
-/// [`network_to_onnx`].
+/// If the output layer is not the full softmax, there is a compression layer, or ONNX has no
+/// operator for the cell; and as [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
-    if !output_kind(config).is_full_softmax {
-        return Err(Error::invalid(
-            format!("the output layer {}", config.output),
-            "only the full softmax can be exported to ONNX",
-            format!("Train with {}", outputs_with(|row| row.is_full_softmax)),
-        ));
-    }
-    if config.compression_size > 0 {
-        return Err(Error::invalid(
-            format!("the compression layer of {} units", config.compression_size),
-            "the ONNX export does not support compression layers",
-            "Train without `compression_size`",
-        ));
-    }
+    check_support(config, form)?;
     let activation = config.activation.to_string();
     let parameters = parameter_specs(config)
         .into_iter()
@@ -134,6 +121,74 @@ pub fn network_to_onnx(network: &OnnxNetwork<'_>, unit: &str, form: OnnxForm) ->
     };
     check_file_size(model.encoded_len() as u64)?;
     Ok(model.encode_to_vec())
+}
+
+/// Checks that all parts of a model can be exported.
+///
+/// # Errors
+/// If some cannot, about all of them.
+fn check_support(config: &Config, form: OnnxForm) -> Result<()> {
+    let checks = [
+        check_cell(config),
+        check_sizes(config, form),
+        check_compression(config),
+        check_output(config),
+    ];
+    let mut errors: Vec<Error> = checks.into_iter().filter_map(Result::err).collect();
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.swap_remove(0)),
+        _ => {
+            let numbered = |(number, error)| format!("({number}) {error}");
+            let texts: Vec<_> = (1..).zip(&errors).map(numbered).collect();
+            Err(Error::invalid(
+                "the ONNX export",
+                format!("{} parts of the model prevent it", errors.len()),
+                texts.join("; "),
+            ))
+        }
+    }
+}
+
+/// Checks that ONNX has operators for the cell.
+fn check_cell(config: &Config) -> Result<()> {
+    match cell_kind(config).is_feed_forward() {
+        true => Ok(()),
+        false => find_operator(&config.cell, &config.activation.to_string()).map(|_| ()),
+    }
+}
+
+/// Checks that the form has room for the states of all layers.
+fn check_sizes(config: &Config, form: OnnxForm) -> Result<()> {
+    let sizes: Vec<_> = (0..config.num_layers)
+        .map(|layer| config.layer_size(layer))
+        .collect();
+    match form {
+        OnnxForm::Sentence => Ok(()),
+        OnnxForm::Step => step::common_size(&sizes).map(|_| ()),
+    }
+}
+
+fn check_compression(config: &Config) -> Result<()> {
+    if config.compression_size == 0 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("the compression layer of {} units", config.compression_size),
+        "the ONNX export does not support compression layers",
+        "Train without `compression_size`",
+    ))
+}
+
+fn check_output(config: &Config) -> Result<()> {
+    if output_kind(config).is_full_softmax {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("the output layer {}", config.output),
+        "only the full softmax can be exported to ONNX",
+        format!("Train with {}", outputs_with(|row| row.is_full_softmax)),
+    ))
 }
 
 fn metadata(

@@ -146,9 +146,7 @@ impl<'a> OnnxNetwork<'a> {
         if find_cell(self.cell).is_some_and(CellKind::is_feed_forward) {
             return self.prepare_feed_forward();
         }
-        let operators = OPERATORS.iter().map(|row| (row.cell, row));
-        let operator = find(operators, "cell", self.cell)?;
-        let activation = find(ACTIVATIONS.iter().copied(), "activation", self.activation)?;
+        let (operator, activation) = find_operator(self.cell, self.activation)?;
         let mut source = ParameterMap::new(&self.parameters);
         let layer_count = source.count_layers();
         let embedding = source.take_matrix_if_present("embedding.weight")?;
@@ -324,6 +322,21 @@ impl RecurrentLayers<'_> {
         }
         Ok(())
     }
+}
+
+/// The operator for a cell, and ONNX's name of an activation function.
+///
+/// # Errors
+/// If ONNX lacks one of them.
+pub(super) fn find_operator(
+    cell: &str,
+    activation: &str,
+) -> Result<(&'static RecurrentOperator, &'static str)> {
+    let operators = OPERATORS.iter().map(|row| (row.cell, row));
+    Ok((
+        find(operators, "cell", cell)?,
+        find(ACTIVATIONS.iter().copied(), "activation", activation)?,
+    ))
 }
 
 /// Finds a row of a table by name.

@@ -99,6 +99,14 @@ fn recurrent_step(
 /// H of all layers.
 fn layer_size(network: &RecurrentLayers<'_>) -> Result<usize> {
     let sizes: Vec<usize> = network.layers.iter().map(|layer| layer.hidden).collect();
+    common_size(&sizes)
+}
+
+/// The size of layers.
+///
+/// # Errors
+/// If they have several.
+pub(super) fn common_size(sizes: &[usize]) -> Result<usize> {
     if sizes.iter().all(|&size| size == sizes[0]) {
         return Ok(sizes[0]);
     }

@@ -11,7 +11,7 @@ use crate::field::{Choice, Fields};
 use crate::model::{DIRECT_WEIGHT, DropoutRates};
 
 /// The default learning rate of direct connections as a fraction of [`Recipe::lr`]: most features
-/// occur a few times, and a few large steps would memorise them.
+/// occur a few times, and a few large steps would memorize them.
 const DIRECT_FACTOR: f32 = 0.1;
 
 /// Every choice of a training run. [`Recipe::FIELDS`](Fields::FIELDS) describes the fields.
@@ -79,7 +79,7 @@ pub struct Recipe {
     pub clip_value: f32,
     /// Maximum norm of a gradient; 0 for no limit.
     pub clip: f32,
-    /// L2 regularisation: before an update, parameters are multiplied by `1 - lr * l2`, decoupled
+    /// L2 regularization: before an update, parameters are multiplied by `1 - lr * l2`, decoupled
     /// from the gradient for every optimizer.
     pub l2: f32,
     /// Coefficient of the mean square of the last layer's output after dropout, in nats.
@@ -174,9 +174,9 @@ impl Recipe {
             return Err(Error::config(
                 "l2",
                 format!("{} with `optimizer = adam`", self.l2),
-                "Adam's L2 regularisation is part of the gradient and passes through its moments, \
+                "Adam's L2 regularization is part of the gradient and passes through its moments, \
                  but `l2` is decoupled from the gradient",
-                "Use `optimizer = adamw`, which is Adam with decoupled L2 regularisation",
+                "Use `optimizer = adamw`, which is Adam with decoupled L2 regularization",
             ));
         }
         Ok(())
@@ -260,7 +260,7 @@ impl Recipe {
         Err(Error::config(
             "temporal_l2",
             format!("{} with `bptt = {}`", self.temporal_l2, self.bptt),
-            "it penalises changes from one step of a window to the next",
+            "it penalizes changes from one step of a window to the next",
             "Use a `bptt` of 2 or more, or remove it",
         ))
     }

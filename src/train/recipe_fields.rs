@@ -90,7 +90,8 @@ impl Fields for Recipe {
             "Initial learning rate of direct connections",
         )
         .default("a tenth of `lr`")
-        .rule(Rule::Positive, "A tenth of `lr` is the default"),
+        .rule(Rule::Positive, "A tenth of `lr` is the default")
+        .voided_by(&["output", "mixture"]),
         RecipeField::new(
             "schedule",
             "",
@@ -233,7 +234,7 @@ impl Fields for Recipe {
             "l2",
             "",
             access!(l2),
-            "L2 regularisation: multiply weights by 1 - lr * l2 before every update, decoupled \
+            "L2 regularization: multiply weights by 1 - lr * l2 before every update, decoupled \
              from the gradient as in AdamW for every optimizer. For sgd this equals PyTorch's \
              weight_decay, which for momentum, nesterov, rmsprop and adagrad passes through the \
              optimizer's state instead; for Adam, use adamw",
@@ -302,7 +303,8 @@ impl Fields for Recipe {
             "Dropout probability of the states of a mixture's softmaxes (`mixture`)",
         )
         .heading("Dropout")
-        .rule(Rule::Probability, DROPOUT_HINT),
+        .rule(Rule::Probability, DROPOUT_HINT)
+        .voided_by(&["output"]),
         RecipeField::new(
             "dropout_words",
             "P",
@@ -328,19 +330,22 @@ impl Fields for Recipe {
              training, what units add to it is multiplied by 1 - P",
         )
         .heading("Dropout")
-        .rule(Rule::Probability, DROPOUT_HINT),
+        .rule(Rule::Probability, DROPOUT_HINT)
+        .voided_by(&["cell"]),
         RecipeField::new(
             "variational",
             "",
             access!(dropout.variational),
-            "Use the same dropout masks in all steps of a window",
+            "Use the same masks of embedded words, outputs and latents in all steps of a window; \
+             `dropout_words` and `dropout_weights` do so in any case",
         )
         .heading("Dropout")
         .condition(Condition {
-            holds: |recipe| !recipe.dropout.variational || recipe.dropout.is_used(),
+            holds: |recipe| !recipe.dropout.variational || recipe.dropout.can_be_variational(),
             field: "dropout",
-            rule: "there is no dropout",
-            hint: "Set `dropout` too, or remove it",
+            rule: "it applies to `dropout_input`, `dropout_hidden`, `dropout_output` and \
+                   `dropout_latent`, which are all 0; other dropout is not affected",
+            hint: "Set one of them too, or remove it",
         }),
         RecipeField::new(
             "forget_bias",

@@ -279,11 +279,17 @@ impl<'a> Trainer<'a> {
         self.evaluator.streams()
     }
 
+    /// The number of updates in all epochs, if no rule ends training earlier. With windows of
+    /// random lengths, the later epochs count as many as the current one.
+    pub fn updates(&self) -> u64 {
+        let updates_per_epoch = self.windows_per_epoch().div_ceil(self.recipe.accumulate);
+        (updates_per_epoch * self.recipe.epochs) as u64
+    }
+
     /// The learning rate of the last update, or of the first one if there was none yet.
     pub fn learning_rate(&self) -> f32 {
-        let updates_per_epoch = self.windows_per_epoch().div_ceil(self.recipe.accumulate);
-        let updates = (updates_per_epoch * self.recipe.epochs) as u64;
         let step = self.progress.step.max(1);
+        let updates = self.updates();
         self.progress.schedule.rate(&self.recipe, step, updates)
     }
 

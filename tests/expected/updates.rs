@@ -1,4 +1,4 @@
-//! The equations of optimisers, and of kernels that add gradients.
+//! The equations of optimizers, and of kernels that add gradients.
 
 use elman::kernels::cases::{
     AdagradCase, AdamCase, AddCase, FIRST_MOMENTS, GRADIENTS, MomentumCase, Outcome, PARAMETERS,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::flags::TrainFlags;
-use super::{model_conditions, print_sizes, start, texts};
+use super::{model_conditions, print_sizes, start, texts, warn_of_warm_up};
 use crate::check::check_mixed_products;
 use crate::cli::output::Output;
 use crate::cli::replay::{Flag, run_flags};
@@ -35,6 +35,7 @@ pub(super) fn run(flags: &TrainFlags, device: &mut Device) -> Result<()> {
     let record = texts::corpus_record(flags, text.path(), valid, &corpus)?;
     let (mut trainer, description) = start::trainer(device, flags, recipe, init, &corpus)?;
     print_sizes(&trainer, &corpus, device);
+    warn_of_warm_up(&trainer);
     if is_used(&flags.out)? {
         note_line!(
             "note: {} exists and is not empty; the run needs --force, or another --out",

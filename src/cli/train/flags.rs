@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::vocabulary_flags::VocabularyFlags;
+use crate::cli::flag_origins::FlagOrigins;
 use crate::cli::table_flags::GivenFields;
 use crate::cli::{DeviceFlags, presets};
 use crate::error::Result;
@@ -65,6 +66,9 @@ pub(in crate::cli) struct TrainFlags {
     /// Notes to print about flags that come from files.
     #[arg(skip)]
     pub(in crate::cli) notes: Vec<String>,
+    /// Where the flags that come from files come from.
+    #[arg(skip)]
+    pub(in crate::cli) origins: FlagOrigins,
     #[command(flatten)]
     pub(in crate::cli) device: DeviceFlags,
     /// Print one JSON object as the last line

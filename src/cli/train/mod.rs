@@ -60,6 +60,10 @@ enum Outcome {
 
 /// Runs the command. The exit code tells whether a signal has interrupted the run.
 pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
+    train(flags).map_err(|error| flags.origins.explain(error))
+}
+
+fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let mut device = flags.device.open()?;
     for note in &flags.notes {
@@ -137,16 +141,38 @@ fn skipped(tokens: &Tokens) -> usize {
     tokens.len() - tokens.known()
 }
 
+/// Prints a warning if the run ends before its learning rate has warmed up.
+fn warn_of_warm_up(trainer: &Trainer<'_>) {
+    let (recipe, updates) = (trainer.recipe(), trainer.updates());
+    if u64::from(recipe.warm_up) > updates {
+        stderr_line!(
+            "warning: --warm-up {}: the run has {}, so its learning rate never reaches --lr {}. \
+             Use a smaller --warm-up, or more --epochs",
+            recipe.warm_up,
+            counted(updates, "update"),
+            recipe.lr
+        );
+    }
+}
+
+/// A number of things, such as "1 window" and "2 windows".
+fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
 /// Prints the sizes of the corpus and the model.
 fn print_sizes(trainer: &Trainer<'_>, corpus: &Corpus, device: &Device) {
     note_line!(
         "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
-         windows an epoch; {} MiB on the device, up to {} MiB more while it is saved",
+         an epoch; {} MiB on the device, up to {} MiB more while it is saved",
         corpus.train.known(),
         corpus.valid.known(),
         corpus.vocabulary.len(),
         trainer.model().parameters().len(),
-        trainer.windows_per_epoch(),
+        counted(trainer.windows_per_epoch() as u64, "window"),
         device.allocated_bytes().div_ceil(1 << 20),
         trainer.snapshot_bytes().div_ceil(1 << 20)
     );
@@ -176,6 +202,7 @@ impl TrainingRun<'_> {
             check_mixed_products(device)?;
         }
         print_sizes(&self.trainer, self.corpus, device);
+        warn_of_warm_up(&self.trainer);
         heap::trim_heap();
         Ok(())
     }

@@ -83,12 +83,13 @@ const CONDITIONS: [ModelCondition; 10] = [
 /// Checks that every given field of the recipe has an effect on a model.
 ///
 /// # Errors
-/// If a field has none; a rate of 0 needs none.
+/// If a field has none. A rate of 0 turns off what the model lacks anyway, and is accepted; an
+/// initial bias of 0 is a value like others.
 pub(super) fn check(flags: &TrainFlags, config: &Config) -> Result<()> {
     for condition in &CONDITIONS {
         let value = flags.recipe.value(condition.field);
         let value =
-            value.filter(|value| value.parse() != Ok(0.0) || condition.field == "direct_lr");
+            value.filter(|value| value.parse() != Ok(0.0) || condition.field == "forget_bias");
         if let (Some(value), false) = (value, (condition.holds)(config)) {
             return Err(Error::usage(
                 format!("--{} {value}", condition.field.replace('_', "-")),

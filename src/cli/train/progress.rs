@@ -1,4 +1,5 @@
-//! The progress of `elman train`: a bar on a terminal, plain lines elsewhere, and `log.jsonl`.
+//! The progress of `elman train`: a bar on a terminal, or lines where it cannot move its cursor; a
+//! line for each epoch everywhere; and `log.jsonl`.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::cli::quiet::is_quiet;
 use crate::error::Result;
 use crate::train::{EpochRecord, Trainer};
 
-/// Time between two records of windows in the log, and between two plain lines.
+/// Time between two records of windows in the log, and between two lines about windows.
 const RECORD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Width of the bar.
@@ -106,7 +107,8 @@ impl ProgressReporter {
             lr: trainer.learning_rate(),
             tokens_per_second,
         })?;
-        if self.bar.is_hidden() {
+        // A file would be full of these lines; the log has the records.
+        if self.bar.is_hidden() && Term::stderr().features().is_attended() {
             note_line!(
                 "epoch {epoch}  window {window} of {windows}  {left}  loss \
                  {mean:.4}  {tokens_per_second:.0} tokens/s"

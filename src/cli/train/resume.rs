@@ -13,7 +13,7 @@ use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::Classes;
-use crate::train::{DeviceRecord, Progress, Recipe, Trainer};
+use crate::train::{DeviceRecord, Progress, Recipe, Trainer, check_precision};
 
 /// A run saved on disk.
 pub(super) struct SavedRun {
@@ -87,6 +87,7 @@ impl SavedRun {
         directory: LockedDirectory,
     ) -> Result<TrainingRun<'c>> {
         self.check_text(&record)?;
+        check_device(device, &directory, &recipe)?;
         let saved = self.training.record;
         let device_before = saved.progress.device.clone();
         // The rest of the record says how the run was started.
@@ -135,6 +136,21 @@ fn check_epochs(flags: &TrainFlags, directory: &Path, record: &TrainingRecord) -
         format!("the run in {} {position}", directory.display()),
         format!("Use --epochs {started} or more, or start a new run with --out"),
     ))
+}
+
+/// Checks that the device can continue the run, whose precision cannot change.
+fn check_device(device: &Device, directory: &Path, recipe: &Recipe) -> Result<()> {
+    check_precision(device, recipe.precision).map_err(|_| {
+        let directory = quoted(directory);
+        Error::invalid(
+            format!("--resume {directory} on {}", device.name()),
+            "the run is one with --precision mixed, and this device has no f16 for compute shaders",
+            format!(
+                "Use a device that `elman devices` lists with f16, or train the model further in \
+                 a new run in full precision: --init {directory} with --out"
+            ),
+        )
+    })
 }
 
 /// Prints a note where the run was on another device, or with other threads.

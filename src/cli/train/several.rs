@@ -101,9 +101,12 @@ impl SharedCorpus {
     /// # Errors
     /// If a flag is invalid.
     pub(in crate::cli) fn check(&self, flags: &TrainFlags) -> Result<()> {
-        flags.recipe()?;
-        let config = start::configuration(flags, &self.corpus)?;
-        model_conditions::check(flags, &config)
+        let check = || {
+            flags.recipe()?;
+            let config = start::configuration(flags, &self.corpus)?;
+            model_conditions::check(flags, &config)
+        };
+        check().map_err(|error| flags.origins.explain(error))
     }
 
     /// Trains a model for about `budget` seconds at most. With `resume`, a run that was started

@@ -36,8 +36,8 @@ pub(in crate::cli) struct VocabularyFlags {
         conflicts_with_all = ["vocab_size", "min_count", "tokenizer"],
     )]
     pub(in crate::cli) vocab: Vec<PathBuf>,
-    /// Initialise the embedding from word vectors in word2vec's text format, plain, gzip or
-    /// zstd; words without a vector are initialised randomly
+    /// Initialize the embedding from word vectors in word2vec's text format, plain, gzip or
+    /// zstd; words without a vector are initialized randomly
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) vectors: Option<PathBuf>,
 }

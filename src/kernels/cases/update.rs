@@ -1,4 +1,4 @@
-//! What the cases of optimisers, and of kernels that add gradients, have in common: a parameter and
+//! What the cases of optimizers, and of kernels that add gradients, have in common: a parameter and
 //! its gradient, dense or by rows.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::tensor::{NONE, Tensor};
 
 use Place::Whole;
 
-/// The learning rate of the optimisers.
+/// The learning rate of the optimizers.
 pub const RATE: f32 = 0.1;
 /// The factor of gradients.
 const SCALE: f32 = 0.75;
@@ -57,7 +57,7 @@ pub struct UpdateCase {
     pub others: usize,
 }
 
-/// The tensors that every optimiser has for a parameter, and its rate.
+/// The tensors that every optimizer has for a parameter, and its rate.
 pub(in crate::kernels) struct UpdateTensors {
     pub(in crate::kernels) parameter: Tensor,
     pub(in crate::kernels) gradient: Gradient,
@@ -189,7 +189,7 @@ impl UpdateCase {
         Ok(all)
     }
 
-    /// Values of an optimiser's state of a parameter: every other one is 0, as if it had seen no
+    /// Values of an optimizer's state of a parameter: every other one is 0, as if it had seen no
     /// gradient yet.
     pub(in crate::kernels) fn state_values(
         &self,
@@ -204,7 +204,7 @@ impl UpdateCase {
         values
     }
 
-    /// An optimiser's state of a parameter.
+    /// An optimizer's state of a parameter.
     pub(in crate::kernels) fn state(
         &self,
         harness: &mut Harness<'_>,

@@ -203,7 +203,7 @@ impl Block {
         }
         let tiled = tiles::full_precision(self.sizes, full);
         let shader = match tiled.tile {
-            LARGE_TILE if self.is_vectorisable() => &LARGE_VECTOR,
+            LARGE_TILE if self.is_vectorizable() => &LARGE_VECTOR,
             LARGE_TILE => &LARGE,
             FEW_ROWS_TILE => &FEW_ROWS,
             _ => &SMALL,
@@ -218,7 +218,7 @@ impl Block {
 
     /// Whether all rows of the operands and of the result start and end at multiples of four
     /// elements.
-    fn is_vectorisable(&self) -> bool {
+    fn is_vectorizable(&self) -> bool {
         let [m, n, k] = self.sizes;
         let a_length = if self.transposed[0] { m } else { k };
         let b_length = if self.transposed[1] { k } else { n };
