@@ -63,7 +63,8 @@ pub fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     ])
 }
 
-/// The networks, with an embedding where the cell needs one, and zoneout in some where it has it.
+/// The networks, with an embedding where the cell needs one, zoneout in some where it has it, and
+/// rounds of every number and kind.
 fn valid(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
     for (index, one) in architectures.iter_mut().enumerate() {
         if one.reads_previous_input() && one.embedding_size == 0 {
@@ -71,6 +72,12 @@ fn valid(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
         }
         if one.has_zoneout() && index % 3 == 1 {
             one.zoneout = 0.25;
+        }
+        if one.cell == Cell::Mogrifier {
+            one.embedding_size = one.embedding_size.max(2);
+            one.mogrifier_rounds = 1 + (index + one.num_layers()) % 5;
+            let least = one.hidden_sizes.iter().min().copied().unwrap_or(1);
+            one.mogrifier_rank = (index % 3).min(one.embedding_size.min(least) - 1);
         }
     }
     architectures

@@ -15,7 +15,7 @@ pub fn past_a_tile(device: &mut Device, cell: Cell) {
     for (embedding_size, hidden_sizes) in [(0, vec![67]), (65, vec![33, 40])] {
         // Some cells need an embedding.
         let embedding_size = match cell {
-            Cell::Qrnn => embedding_size.max(1),
+            Cell::Mogrifier | Cell::Qrnn => embedding_size.max(1),
             _ => embedding_size,
         };
         past_a_tile_with(device, None, cell, embedding_size, hidden_sizes);
@@ -129,7 +129,10 @@ pub fn wide(device: &mut Device, cell: Cell) {
         cell,
         activation: Activation::Sigmoid,
         vocab_size: 5,
-        embedding_size: if cell == Cell::Qrnn { 3 } else { 0 },
+        embedding_size: match cell {
+            Cell::Mogrifier | Cell::Qrnn => 3,
+            _ => 0,
+        },
         hidden_sizes: vec![521],
         bias: true,
         ..Architecture::default()

@@ -21,10 +21,11 @@ use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AdagradCase, AdamCase,
     AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, ContextBackwardCase,
     ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
-    GroupedMatmulCase, GruCase, KernelCase, LstmCase, MatmulCase, MixtureLossCase, MomentumCase,
-    Outcome, PreviousInputCase, QrnnCase, RaggedSoftmaxCase, RecurrenceCase, RmspropCase,
-    RunsGradientCase, SampledLossCase, ScaleCase, ScaleRowsCase, ScatterAddCase, SgdCase,
-    SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase, TransposeCase,
+    GroupedMatmulCase, GruCase, KernelCase, LstmCase, LstmCellCase, MatmulCase, MixtureLossCase,
+    MogrifyCase, MomentumCase, Outcome, PreviousInputCase, QrnnCase, RaggedSoftmaxCase,
+    RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase, ScaleRowsCase,
+    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase,
+    TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -68,8 +69,10 @@ const TABLE: &[Downcast] = &[
     downcast::<GroupedMatmulCase>,
     downcast::<GruCase>,
     downcast::<LstmCase>,
+    downcast::<LstmCellCase>,
     downcast::<MatmulCase>,
     downcast::<MixtureLossCase>,
+    downcast::<MogrifyCase>,
     downcast::<MomentumCase>,
     downcast::<PreviousInputCase>,
     downcast::<QrnnCase>,

@@ -56,6 +56,7 @@ mod messages;
 mod mixture_errors;
 mod mixture_vocabularies;
 mod mixtures;
+mod mogrifier;
 mod nan;
 mod ngram;
 mod ngram_command;

@@ -101,6 +101,11 @@ impl Subject {
             num_layers: a.num_layers(),
             context: a.feed_forward.map_or(0, |options| options.context),
             skip_connection: a.feed_forward.is_some_and(|options| options.skip),
+            mogrifier_rounds: a.rounds(),
+            mogrifier_rank: match a.rounds() {
+                0 => 0,
+                _ => a.mogrifier_rank,
+            },
             bias: a.bias,
             decoder_bias: a.decoder_bias,
             tied: a.tied,

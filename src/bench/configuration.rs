@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::corpus::{Corpus, SentenceTags, TextReport, Tokens, Vocabulary};
 use crate::error::Result;
 use crate::kernels::Activation;
-use crate::model::{CellKind, Config, DEFAULT_CONTEXT, find_cell};
+use crate::model::{CellKind, Config, DEFAULT_CONTEXT, DEFAULT_ROUNDS, find_cell};
 use crate::train::{Recipe, ScheduleKind};
 
 /// The sizes of a model and of its windows.
@@ -92,13 +92,24 @@ impl Configuration {
         if n > 0.0 {
             return 6.0 * h * v + 6.0 * h * n * d;
         }
-        6.0 * h * v + 6.0 * g * h * (h * l + h * (l - 1.0) + d)
+        // Every round has a product of the size of the input and the size of the state.
+        let rounds = self.rounds() as f64;
+        let products = 6.0 * (g * h * h * l + (g + rounds) * h * (h * (l - 1.0) + d));
+        6.0 * h * v + products
     }
 
     /// N of a feed-forward network; otherwise 0.
     fn context(&self) -> usize {
         match find_cell(self.cell).is_some_and(CellKind::is_feed_forward) {
             true => DEFAULT_CONTEXT,
+            false => 0,
+        }
+    }
+
+    /// The rounds of a mogrifier; otherwise 0.
+    fn rounds(&self) -> usize {
+        match find_cell(self.cell).is_some_and(|row| row.rounds.is_some()) {
+            true => DEFAULT_ROUNDS,
             false => 0,
         }
     }
@@ -112,6 +123,7 @@ impl Configuration {
             activation: Activation::Tanh,
             num_layers: self.num_layers,
             context: self.context(),
+            mogrifier_rounds: self.rounds(),
             vocab_size: self.vocab_size,
             embedding_size: self.embedding_size,
             hidden_size: self.hidden_size,

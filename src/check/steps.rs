@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::kernels::cases::Tolerance;
 use crate::kernels::{Activation, Sgd};
 use crate::model::{
-    Capacity, CellKind, Config, DropoutRates, Model, ParameterValues, Window, WindowWords,
-    Workspace, find_cell, parameter_specs,
+    Capacity, CellKind, Config, DEFAULT_ROUNDS, DropoutRates, Model, ParameterValues, Window,
+    WindowWords, Workspace, find_cell, parameter_specs,
 };
 use crate::tensor::NONE;
 
@@ -114,6 +114,21 @@ pub(super) static CASES: &[StepCase] = &[
     case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
     case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
     case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
+    case("mogrifier", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
+    case(
+        "mogrifier",
+        [2, 33, 17, 101],
+        [5, 7],
+        Dropout::EachStep,
+        true,
+    ),
+    case(
+        "mogrifier",
+        [3, 64, 33, 67],
+        [7, 5],
+        Dropout::Variational,
+        false,
+    ),
     case("qrnn", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
     case("qrnn", [2, 33, 17, 101], [5, 7], Dropout::EachStep, true),
     case("qrnn", [3, 64, 33, 67], [7, 5], Dropout::Variational, false),
@@ -169,6 +184,8 @@ impl StepCase {
         Config {
             context: if is_feed_forward { CONTEXT } else { 0 },
             skip_connection: is_feed_forward,
+            mogrifier_rounds: if self.has_rounds() { DEFAULT_ROUNDS } else { 0 },
+            mogrifier_rank: if self.has_rounds() { self.rank() } else { 0 },
             cell: self.cell.into(),
             activation: Activation::Tanh,
             num_layers,
@@ -188,6 +205,19 @@ impl StepCase {
         match find_cell(self.cell).is_some_and(|cell| cell.has_zoneout) {
             true => 0.25,
             false => 0.0,
+        }
+    }
+
+    fn has_rounds(&self) -> bool {
+        find_cell(self.cell).is_some_and(|cell| cell.rounds.is_some())
+    }
+
+    /// The rank of the matrices of rounds: full ones in an odd number of layers.
+    fn rank(&self) -> usize {
+        let [layers, hidden_size, embedding_size, _] = self.sizes;
+        match layers % 2 {
+            1 => 0,
+            _ => hidden_size.min(embedding_size) / 2,
         }
     }
 

@@ -2,7 +2,12 @@
 //! gates.
 
 pub(super) mod cases;
+mod cell;
+pub(super) mod cell_cases;
 mod cpu;
+
+pub(super) use cell::{BACKWARD as CELL_BACKWARD, END, FORWARD as CELL_FORWARD, START};
+pub use cell::{LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart};
 
 use super::recurrent::{
     Carried, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches,

@@ -36,6 +36,7 @@ mod lstm;
 mod math;
 mod matmul;
 mod mixture_loss;
+mod mogrify;
 mod momentum;
 mod parallel;
 mod previous_input;
@@ -74,9 +75,12 @@ pub use fill::Fill;
 pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
-pub use lstm::{LstmBackward, LstmForward};
+pub use lstm::{
+    LstmBackward, LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart, LstmForward,
+};
 pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use mixture_loss::{MixtureLoss, mixture_log_probabilities};
+pub use mogrify::{MogrifyBackward, MogrifyForward};
 pub use momentum::Momentum;
 pub use previous_input::{PreviousInputBackward, PreviousInputForward};
 pub use qrnn::{QrnnBackward, QrnnForward, Zoneout};
@@ -179,8 +183,16 @@ pub static KERNELS: &[KernelEntry] = &[
             &lstm::BACKWARD,
             &lstm::STEP_FORWARD,
             &lstm::STEP_BACKWARD,
+            &lstm::START,
+            &lstm::CELL_FORWARD,
+            &lstm::CELL_BACKWARD,
+            &lstm::END,
         ],
         cases: lstm::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&mogrify::FORWARD, &mogrify::BACKWARD],
+        cases: mogrify::cases::all,
     },
     KernelEntry {
         shaders: &[

@@ -2,14 +2,15 @@
 //!
 //! A recurrent layer is `z = W x + b`, one product for all time steps, and a cell: the recurrence
 //! from z to the layer's output, step by step. The product belongs to the
-//! [`Recurrent`](super::layers::Recurrent) layer; a cell implements this interface. The table of
-//! cells is [`CELLS`](super::CELLS).
+//! [`Recurrent`](super::layers::Recurrent) layer; a cell implements this interface. Of a cell with
+//! rounds, x depends on the state, and the layer gives it z = b. The table of cells is
+//! [`CELLS`](super::CELLS).
 
 use std::fmt::Debug;
 
 use super::capacity::Capacity;
 use super::config::Config;
-use super::parameter_spec::Initializer;
+use super::parameter_spec::{Initializer, ParameterSpec};
 use super::window::Window;
 use crate::device::Device;
 use crate::error::Result;
@@ -32,9 +33,9 @@ pub trait Cell: Debug + Send + Sync {
     /// overwrite it.
     fn output_gradient(&self) -> Tensor;
 
-    /// Makes a cell with a highway read the layer's input, `[T*B, H]`, where it reads it itself:
-    /// [`Config::reads_input`].
-    fn read_input(&mut self, _input: Tensor) {}
+    /// Makes a cell read the layer's input, `[T*B, in]`, where it reads it itself:
+    /// [`Config::reads_input`]. A cell with rounds writes the input's gradient.
+    fn read_input(&mut self, _input: Tensor, _gradient: Tensor) {}
 
     /// `[T*B, H]`: the part of the gradient of the input of [`Cell::read_input`] that does not come
     /// through z, after [`Cell::backward`].
@@ -64,12 +65,15 @@ pub trait Cell: Debug + Send + Sync {
 /// A layer's recurrent parameters, or their gradients.
 #[derive(Debug, Clone)]
 pub struct RecurrentParameters {
+    /// `[G*H, in]`, or its transpose for one-hot input: for cells with rounds.
+    pub input_weight: Tensor,
     /// `[G*H, H]`, if [`CellKind::has_recurrent_weight`].
     pub weight: Option<Tensor>,
     /// `[1, G*H]`: the recurrent bias, if there is one and it is not added to z.
     pub bias: Option<Tensor>,
     /// The parameters of [`CellKind::unit_parameters`], in that order, without biases in a network
-    /// that has none: `[1, H]` for each, or several such rows one after the other.
+    /// that has none: `[1, H]` for each, or several such rows one after the other. Then those of
+    /// [`CellKind::rounds`].
     pub units: Vec<Tensor>,
 }
 
@@ -96,6 +100,9 @@ pub struct UnitParameter {
     /// The initializer for a layer of H units, given the number of its inputs and H.
     pub initializer: fn(inputs: usize, size: usize) -> Initializer,
 }
+
+/// The parameters of a layer's rounds, whose names are their parts: `leak` for `rnn.leak_l0`.
+pub type RoundParameters = fn(&Config, layer: usize) -> Vec<ParameterSpec>;
 
 /// Allocates the cell of a recurrent layer.
 pub type NewCell = fn(&mut Device, &Config, layer: usize, &Capacity) -> Result<Box<dyn Cell>>;
@@ -142,6 +149,9 @@ pub struct CellKind {
     pub input_initializer: Option<fn(inputs: usize, size: usize) -> Initializer>,
     /// Parameters beside the weights and biases, with one value per unit.
     pub unit_parameters: &'static [UnitParameter],
+    /// The parameters of [`Config::mogrifier_rounds`], if rounds in which the input and the state
+    /// gate each other come before the cell, which then multiplies the input itself.
+    pub rounds: Option<RoundParameters>,
     /// Allocates the cell of a layer; none for a network that is not recurrent: a layer that reads
     /// the last words, [`Config::context`].
     pub new: Option<NewCell>,

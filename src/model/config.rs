@@ -11,6 +11,8 @@ use crate::kernels::Activation;
 pub(super) const MAX_DIRECT_ORDER: usize = 20;
 /// The largest [`Config::mixture`].
 pub const MAX_MIXTURE: usize = 16;
+/// The largest [`Config::mogrifier_rounds`].
+pub const MAX_ROUNDS: usize = 20;
 /// The largest number of words before the predicted one that an output layer reads beside the
 /// hidden state.
 pub const LONGEST_HISTORY: usize = MAX_DIRECT_ORDER - 1;
@@ -40,6 +42,13 @@ pub struct Config {
     /// hidden units.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_connection: bool,
+    /// The rounds in which the input and the state of a mogrifier gate each other before every step,
+    /// from 1 to [`MAX_ROUNDS`]; 0 for other cells.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mogrifier_rounds: usize,
+    /// The rank of the matrices of these rounds, each the product of two; 0 for one matrix.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mogrifier_rank: usize,
     /// Whether the recurrent layers have PyTorch's two biases, or the layer of a feed-forward
     /// network has one.
     pub bias: bool,
@@ -103,6 +112,8 @@ impl Default for Config {
             num_layers: 1,
             context: 0,
             skip_connection: false,
+            mogrifier_rounds: 0,
+            mogrifier_rank: 0,
             bias: false,
             decoder_bias: false,
             tied: false,

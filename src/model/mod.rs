@@ -39,11 +39,11 @@ pub use cell::CellKind;
 pub use cells::{CELLS, cell_kind, find_cell};
 pub use classes::{Binning, Classes};
 pub use clusters::Clusters;
-pub use config::{Config, LONGEST_HISTORY, MAX_MIXTURE};
+pub use config::{Config, LONGEST_HISTORY, MAX_MIXTURE, MAX_ROUNDS};
 pub use dropout::DropoutRates;
 pub(crate) use format::comma_separated;
 pub use noise::{Noise, NoiseSampler};
-pub use options::{DEFAULT_CONTEXT, ModelOptions};
+pub use options::{DEFAULT_CONTEXT, DEFAULT_ROUNDS, ModelOptions};
 pub use output::OutputKind;
 pub use outputs::{OUTPUTS, find_output, output_kind, outputs_with};
 pub use parameter_spec::{

@@ -1,10 +1,10 @@
 //! The table of the fields of [`ModelOptions`].
 
 use super::cells::CELLS;
-use super::config::{Config, MAX_MIXTURE};
+use super::config::{Config, MAX_MIXTURE, MAX_ROUNDS};
 use super::options::ModelOptions;
 use super::outputs::OUTPUTS;
-use super::validate::MIXTURE_HINT;
+use super::validate::{MIXTURE_HINT, ROUNDS_HINT};
 use crate::field::{Condition, Field, FieldValue, Fields, NamedRow, Rule, ValueKind, access};
 use crate::kernels::{Activation, MAX_CONTEXT};
 
@@ -68,6 +68,13 @@ const IS_FEED_FORWARD: Condition<ModelOptions> = Condition {
     field: "cell",
     rule: "recurrent cells read one word after the other",
     hint: "Use `cell = feedforward`, or leave this out",
+};
+
+const HAS_ROUNDS: Condition<ModelOptions> = Condition {
+    holds: |options| options.has_rounds(),
+    field: "cell",
+    rule: "the input and the state of this cell do not gate each other",
+    hint: "Use `cell = mogrifier`, or leave this out",
 };
 
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
@@ -152,6 +159,28 @@ impl Fields for ModelOptions {
             holds: |options| options.is_feed_forward() || options.skip_connection == Some(false),
             ..IS_FEED_FORWARD
         }),
+        OptionField::new(
+            "mogrifier_rounds",
+            "K",
+            access!(mogrifier_rounds),
+            "Rounds of `cell = mogrifier`: before every step, its input and its state gate each \
+             other K times in turn, the state first",
+        )
+        .default("5")
+        .rule(Rule::Between(1, MAX_ROUNDS), ROUNDS_HINT)
+        .voided_by(&["cell"])
+        .condition(HAS_ROUNDS),
+        OptionField::new(
+            "mogrifier_rank",
+            "R",
+            access!(mogrifier_rank),
+            "Make each matrix of a round the product of two, of R columns and of R rows: fewer \
+             parameters and products. R is below the sizes of the input and of the state; 0 for \
+             full matrices",
+        )
+        .default("0")
+        .voided_by(&["cell"])
+        .condition(HAS_ROUNDS),
         OptionField::new(
             "bias",
             "",

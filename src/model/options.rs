@@ -18,6 +18,9 @@ use crate::kernels::{Activation, SampledObjective};
 /// N of a feed-forward network: contexts of four words, as in Bengio 2003.
 pub const DEFAULT_CONTEXT: usize = 4;
 
+/// The rounds of a mogrifier, those of Melis 2020.
+pub const DEFAULT_ROUNDS: usize = 5;
+
 /// Choices of a model; `None`, or an empty list, for the default, which may depend on other
 /// choices. [`ModelOptions::FIELDS`](Fields::FIELDS) describes the fields.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +39,10 @@ pub struct ModelOptions {
     pub context: Option<usize>,
     /// Whether the output layer of a feed-forward network reads the embedded words too.
     pub skip_connection: Option<bool>,
+    /// Rounds of a mogrifier.
+    pub mogrifier_rounds: Option<usize>,
+    /// Rank of the matrices of its rounds; 0 for full matrices.
+    pub mogrifier_rank: Option<usize>,
     /// Whether the recurrent and output layers have biases.
     pub bias: Option<bool>,
     /// Whether the output layer's weight is the embedding.
@@ -76,6 +83,7 @@ impl ModelOptions {
         let cell = find_cell(&config.cell);
         let has_activation = cell.is_some_and(|cell| cell.has_activation);
         let is_feed_forward = cell.is_some_and(CellKind::is_feed_forward);
+        let has_rounds = cell.is_some_and(|cell| cell.rounds.is_some());
         let classes = config.classes.as_ref();
         let clusters = config.clusters.as_ref();
         let noise = config.noise.as_ref();
@@ -91,6 +99,8 @@ impl ModelOptions {
             embedding: Some(config.embedding_size),
             context: Some(config.context).filter(|_| is_feed_forward),
             skip_connection: Some(config.skip_connection).filter(|_| is_feed_forward),
+            mogrifier_rounds: Some(config.mogrifier_rounds).filter(|_| has_rounds),
+            mogrifier_rank: Some(config.mogrifier_rank).filter(|_| has_rounds),
             bias: Some(config.bias),
             tied: Some(config.tied),
             projection: Some(config.projection),
@@ -162,6 +172,11 @@ impl ModelOptions {
                 false => base.context,
             },
             skip_connection: self.skip_connection.unwrap_or(base.skip_connection),
+            mogrifier_rounds: match self.has_rounds() {
+                true => self.mogrifier_rounds.unwrap_or(DEFAULT_ROUNDS),
+                false => base.mogrifier_rounds,
+            },
+            mogrifier_rank: self.mogrifier_rank.unwrap_or(base.mogrifier_rank),
             zoneout: base.zoneout,
             hidden_sizes,
             bias,
@@ -197,6 +212,12 @@ impl ModelOptions {
     pub(super) fn is_feed_forward(&self) -> bool {
         let cell = self.cell.as_deref().and_then(find_cell);
         cell.is_some_and(CellKind::is_feed_forward)
+    }
+
+    /// Whether rounds precede the steps of the cell.
+    pub(super) fn has_rounds(&self) -> bool {
+        let cell = self.cell.as_deref().and_then(find_cell);
+        cell.is_some_and(|cell| cell.rounds.is_some())
     }
 
     /// Whether the output layer has a capability. The default one is a softmax without any.
@@ -263,6 +284,8 @@ mod tests {
             "direct_order",
             "context",
             "skip_connection",
+            "mogrifier_rounds",
+            "mogrifier_rank",
             "mixture",
         ] {
             assert!(ModelOptions::field(name).is_some(), "{name}");

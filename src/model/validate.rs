@@ -1,7 +1,7 @@
 //! Checks of configurations.
 
 use super::cells::{CELLS, cell_kind};
-use super::config::{Config, MAX_DIRECT_ORDER, MAX_MIXTURE};
+use super::config::{Config, MAX_DIRECT_ORDER, MAX_MIXTURE, MAX_ROUNDS};
 use super::format::comma_separated;
 use super::outputs::{OUTPUTS, output_kind, outputs_with};
 use crate::error::{Error, Result};
@@ -10,6 +10,10 @@ use crate::kernels::{BLOCK, MAX_CARRIED_TYPES, MAX_CONTEXT};
 /// What to do about a wrong number of mixed softmaxes.
 pub(super) const MIXTURE_HINT: &str =
     "15 is the published value. 1 is the plain softmax: remove `mixture` for that";
+
+/// What to do about a wrong number of rounds.
+pub(super) const ROUNDS_HINT: &str =
+    "5 is the published value. Without rounds it is an LSTM: use `cell = lstm` for that";
 
 impl Config {
     /// Checks that the configuration is that of a model.
@@ -38,6 +42,7 @@ impl Config {
         self.validate_context()?;
         self.validate_embedding()?;
         self.validate_zoneout()?;
+        self.validate_rounds()?;
         check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
         self.validate_output()
     }
@@ -104,7 +109,8 @@ impl Config {
                 ));
             }
         }
-        if kind.reads_previous_input && self.embedding_size == 0 {
+        let reads_words = kind.reads_previous_input || kind.rounds.is_some();
+        if reads_words && self.embedding_size == 0 {
             return Err(Error::config(
                 "cell",
                 &self.cell,
@@ -130,6 +136,51 @@ impl Config {
             },
             "Use `cell = qrnn` and a rate below 1, or remove it",
         ))
+    }
+
+    /// Checks the rounds of a mogrifier.
+    fn validate_rounds(&self) -> Result<()> {
+        let [rounds, rank] = [self.mogrifier_rounds, self.mogrifier_rank];
+        if cell_kind(self).rounds.is_none() {
+            let settings = [("mogrifier_rounds", rounds), ("mogrifier_rank", rank)];
+            return match settings.into_iter().find(|(_, value)| *value > 0) {
+                None => Ok(()),
+                Some((field, value)) => Err(Error::config(
+                    field,
+                    value,
+                    format!("`cell = {}` has no rounds", self.cell),
+                    format!("Use `cell = mogrifier`, or remove `{field}`"),
+                )),
+            };
+        }
+        if !(1..=MAX_ROUNDS).contains(&rounds) {
+            return Err(Error::config(
+                "mogrifier_rounds",
+                rounds,
+                format!("it must be from 1 to {MAX_ROUNDS}"),
+                ROUNDS_HINT,
+            ));
+        }
+        for layer in 0..self.num_layers {
+            let [input, size] = [self.input_size(layer), self.layer_size(layer)];
+            let least = input.min(size);
+            if rank >= least {
+                return Err(Error::config(
+                    "mogrifier_rank",
+                    rank,
+                    format!(
+                        "it must be below both sizes of the matrices of layer {}, {input} and \
+                         {size}",
+                        layer + 1
+                    ),
+                    match least {
+                        1 => "Use 0, which is a full matrix".to_owned(),
+                        _ => format!("Use at most {}, or 0 for full matrices", least - 1),
+                    },
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the settings that depend on the embedding.

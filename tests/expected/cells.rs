@@ -1,6 +1,8 @@
 //! The equations of the case cells: PyTorch's, unit by unit.
 
-use elman::kernels::cases::{Direction, GatedCase, GruCase, INITIAL, LstmCase, Outcome};
+use elman::kernels::cases::{
+    Direction, GatedCase, GruCase, INITIAL, LstmCase, LstmCellCase, Outcome,
+};
 
 use super::super::compare::Tolerance;
 use super::{EPSILON, Expectation, Expected, floats, tokens};
@@ -10,6 +12,19 @@ impl Expectation for LstmCase {
         match self.0.direction {
             Direction::Forward => lstm_forward(self.0, run),
             Direction::Backward => lstm_backward(self.0, run),
+        }
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        tolerance(self.0)
+    }
+}
+
+impl Expectation for LstmCellCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        match self.0.direction {
+            Direction::Forward => lstm_forward(self.0, run),
+            Direction::Backward => lstm_cell_backward(self.0, run),
         }
     }
 
@@ -64,7 +79,9 @@ impl WindowCase {
             batch,
             rows: case.time_steps * batch,
             size,
-            weight: floats(run, "weight"),
+            weight: run
+                .floats("weight")
+                .map_or_else(Vec::new, |_| floats(run, "weight")),
             is_reset,
         }
     }
@@ -93,7 +110,7 @@ impl WindowCase {
         states.copy_within(next..next + slot, states.len() - slot);
     }
 
-    /// `W state`, G*H values.
+    /// `W state`, G*H values; nothing without a weight.
     fn forward(&self, state: &[f64]) -> Vec<f64> {
         self.weight
             .chunks_exact(self.size)
@@ -151,8 +168,9 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
         let product = window.forward(&h);
         for unit in 0..size {
             let at = |gate: usize| row * 4 * size + gate * size + unit;
-            let [i, f, g, o] =
-                std::array::from_fn(|gate| gates[at(gate)] + product[gate * size + unit]);
+            let [i, f, g, o] = std::array::from_fn(|gate| {
+                gates[at(gate)] + product.get(gate * size + unit).unwrap_or(&0.0)
+            });
             let [i, f, g, o] = [sigmoid(i), sigmoid(f), g.tanh(), sigmoid(o)];
             [gates[at(0)], gates[at(1)], gates[at(2)], gates[at(3)]] = [i, f, g, o];
             let new = (row + batch) * size + unit;
@@ -172,36 +190,71 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
 
 fn lstm_backward(case: GatedCase, run: &Outcome) -> Expected {
     let window = WindowCase::new(case, run);
-    let (size, batch) = (window.size, window.batch);
+    let size = window.size;
     let mut gates = floats(run, "gates");
     let cells = floats(run, "cells");
     let gradient = floats(run, "gradient");
-    let mut sent = vec![0.0; window.rows * size];
-    let mut sent_cells = vec![0.0; window.rows * size];
+    let mut sent = [vec![0.0; window.rows * size], vec![0.0; window.rows * size]];
     for row in (0..window.rows).rev() {
-        let c = window.used(&cells, row);
         for unit in 0..size {
-            let at = |gate: usize| row * 4 * size + gate * size + unit;
-            let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
-            let squashed = cells[(row + batch) * size + unit].tanh();
-            let dh = gradient[row * size + unit] + window.gradient_from_next_step(&sent, row, unit);
-            let dc = window.gradient_from_next_step(&sent_cells, row, unit)
-                + dh * o * (1.0 - squashed * squashed);
-            gates[at(0)] = dc * g * i * (1.0 - i);
-            gates[at(1)] = dc * c[unit] * f * (1.0 - f);
-            gates[at(2)] = dc * i * (1.0 - g * g);
-            gates[at(3)] = dh * squashed * o * (1.0 - o);
-            sent_cells[row * size + unit] = dc * f;
+            let from_next = [0, 1].map(|i| window.gradient_from_next_step(&sent[i], row, unit));
+            let to_h = gradient[row * size + unit] + from_next[0];
+            let to_both = [to_h, from_next[1]];
+            sent[1][row * size + unit] =
+                lstm_unit_backward(&window, &mut gates, &cells, [row, unit], to_both);
         }
-        sent[row * size..][..size]
+        sent[0][row * size..][..size]
             .copy_from_slice(&window.backward(&gates[row * 4 * size..][..4 * size]));
     }
-    let initial = [
-        window.gradient_before_window(&sent),
-        window.gradient_before_window(&sent_cells),
-    ]
-    .concat();
-    vec![("gates", gates), ("initial_gradient", initial)]
+    let initial = sent.map(|sent| window.gradient_before_window(&sent));
+    vec![("gates", gates), ("initial_gradient", initial.concat())]
+}
+
+/// Where nothing multiplies between the steps, the same gradient of the state reaches all of them
+/// but the last one.
+fn lstm_cell_backward(case: GatedCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case, run);
+    let size = window.size;
+    let mut gates = floats(run, "gates");
+    let cells = floats(run, "cells");
+    let gradient = floats(run, "gradient");
+    let before = floats(run, "initial_gradient");
+    let constant: Vec<f64> = before[..window.batch * size].repeat(case.time_steps);
+    let mut sent = vec![0.0; window.rows * size];
+    for row in (0..window.rows).rev() {
+        for unit in 0..size {
+            let from_next =
+                [&constant, &sent].map(|sent| window.gradient_from_next_step(sent, row, unit));
+            let to_h = gradient[row * size + unit] + from_next[0];
+            let to_both = [to_h, from_next[1]];
+            sent[row * size + unit] =
+                lstm_unit_backward(&window, &mut gates, &cells, [row, unit], to_both);
+        }
+    }
+    let initial = [constant, sent].map(|sent| window.gradient_before_window(&sent));
+    vec![("gates", gates), ("initial_gradient", initial.concat())]
+}
+
+/// Replaces a unit's gates by the gradients of their arguments, given those of h(t) and, from the
+/// next step, c(t). Returns that of c(t-1).
+fn lstm_unit_backward(
+    window: &WindowCase,
+    gates: &mut [f64],
+    cells: &[f64],
+    [row, unit]: [usize; 2],
+    [dh, dc]: [f64; 2],
+) -> f64 {
+    let size = window.size;
+    let c = window.used(cells, row)[unit];
+    let at = |gate: usize| row * 4 * size + gate * size + unit;
+    let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
+    let squashed = cells[(row + window.batch) * size + unit].tanh();
+    let dc = dc + dh * o * (1.0 - squashed * squashed);
+    gates[at(0)] = dc * g * i * (1.0 - i);
+    gates[at(1)] = dc * c * f * (1.0 - f);
+    gates[at(2)] = dc * i * (1.0 - g * g);
+    gates[at(3)] = dh * squashed * o * (1.0 - o);
+    dc * f
 }
 
 fn gru_forward(case: GatedCase, run: &Outcome) -> Expected {

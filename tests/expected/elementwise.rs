@@ -3,8 +3,8 @@
 use elman::kernels::Activation;
 use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AddBiasCase, AverageCase,
-    ClipGradValueCase, CopyCase, DropoutCase, DropoutPattern, FillCase, MASK, Outcome, SUMMANDS,
-    ScaleCase, ScaleRowsCase, SumsCase,
+    ClipGradValueCase, CopyCase, Direction, DropoutCase, DropoutPattern, FillCase, MASK,
+    MogrifyCase, Outcome, SUMMANDS, ScaleCase, ScaleRowsCase, SumsCase,
 };
 
 use super::super::compare::Tolerance;
@@ -23,6 +23,40 @@ impl Expectation for ScaleRowsCase {
 
     fn tolerance(&self, _output: &str) -> Tolerance {
         ROUNDED
+    }
+}
+
+impl Expectation for MogrifyCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let mut gates = floats(run, "gates");
+        let input = floats(run, "input");
+        if self.direction == Direction::Forward {
+            if self.bias {
+                reference::add_bias(&mut gates, &floats(run, "bias"));
+            }
+            for gate in &mut gates {
+                *gate = 2.0 * reference::Activation::Sigmoid.value(*gate);
+            }
+            let output = gates.iter().zip(&input).map(|(gate, value)| gate * value);
+            let output = output.collect();
+            return vec![("gates", gates), ("output", output)];
+        }
+        let mut gradient = floats(run, "gradient");
+        for ((gate, above), value) in gates.iter_mut().zip(&mut gradient).zip(&input) {
+            let sigmoid = *gate / 2.0;
+            let to_gate = *above * value;
+            *above *= *gate;
+            *gate = to_gate * 2.0 * sigmoid * (1.0 - sigmoid);
+        }
+        vec![("gates", gates), ("gradient", gradient)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        // Those of a sigmoid of a sum that is rounded.
+        Tolerance {
+            absolute: 4.0 * EPSILON,
+            relative: 4e-7 + EPSILON * f64::from(self.bound),
+        }
     }
 }
 

@@ -18,7 +18,8 @@
 //!         h(t) = o tanh(c(t))
 //! ```
 //!
-//! The quasi-recurrent unit: see [`qrnn`](super::qrnn). The simple recurrent unit: see
+//! The mogrifier is an LSTM with rounds before it: see [`mogrifier`](super::mogrifier). The
+//! quasi-recurrent unit: see [`qrnn`](super::qrnn). The simple recurrent unit: see
 //! [`sru`](super::sru).
 
 use super::kernels::Activation;
@@ -32,6 +33,8 @@ pub enum Cell {
     Gru,
     /// The long short-term memory without peepholes: gates i, f, g, o, the states h and c.
     Lstm,
+    /// An LSTM that reads its input and its state after rounds in which they gate each other.
+    Mogrifier,
     /// The quasi-recurrent unit: gates z, f and o, one state c.
     Qrnn,
     /// The simple recurrent unit: gates u, f and r, one state c.
@@ -40,10 +43,11 @@ pub enum Cell {
 
 impl Cell {
     /// Every cell, with its name in files and flags.
-    pub const TABLE: [(&'static str, Self); 5] = [
+    pub const TABLE: [(&'static str, Self); 6] = [
         ("elman", Self::Elman),
         ("gru", Self::Gru),
         ("lstm", Self::Lstm),
+        ("mogrifier", Self::Mogrifier),
         ("qrnn", Self::Qrnn),
         ("sru", Self::Sru),
     ];
@@ -53,16 +57,16 @@ impl Cell {
         match self {
             Self::Elman => 1,
             Self::Gru | Self::Qrnn | Self::Sru => 3,
-            Self::Lstm => 4,
+            Self::Lstm | Self::Mogrifier => 4,
         }
     }
 
-    /// The values that a unit carries from step to step: h, and c after it for the LSTM; c for the
+    /// The values that a unit carries from step to step: h, and c after it for the LSTMs; c for the
     /// quasi-recurrent and the simple recurrent unit.
     pub fn states(self) -> usize {
         match self {
             Self::Elman | Self::Gru | Self::Qrnn | Self::Sru => 1,
-            Self::Lstm => 2,
+            Self::Lstm | Self::Mogrifier => 2,
         }
     }
 
@@ -106,7 +110,7 @@ impl Layer {
                     let (p, q) = self.gates(arguments, unit);
                     states[0][unit] = gru(p, q, previous[0][unit]);
                 }
-                Cell::Lstm => {
+                Cell::Lstm | Cell::Mogrifier => {
                     let (p, q) = self.gates(arguments, unit);
                     [states[0][unit], states[1][unit]] = lstm(p, q, previous[1][unit]);
                 }
@@ -147,7 +151,7 @@ impl Layer {
                     self.set_gates(&mut back, unit, from_input, from_state);
                     to_previous[0][unit] = h;
                 }
-                Cell::Lstm => {
+                Cell::Lstm | Cell::Mogrifier => {
                     let (p, q) = self.gates(arguments, unit);
                     let (argument, c) = lstm_backward(
                         p,

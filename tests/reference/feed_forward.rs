@@ -100,6 +100,7 @@ impl Network {
             let layer = LayerStep {
                 input,
                 previous: Vec::new(),
+                rounds: None,
                 arguments: Arguments {
                     from_input: Vec::new(),
                     from_state: Vec::new(),

@@ -159,6 +159,7 @@ fn every_architecture() -> Vec<Trial> {
         }
     }
     trials.extend(feed_forward_trials());
+    trials.extend(mogrifier_trials());
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             for (layout, embedding_size, tied, projection) in LAYOUTS {
@@ -179,6 +180,26 @@ fn every_architecture() -> Vec<Trial> {
                 trials.push(trial(name, move || check_layout(&architecture)));
             }
         }
+    }
+    trials
+}
+
+/// Mogrifiers of one round and of many, with full matrices and with products of two.
+fn mogrifier_trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (rounds, rank) in [(1, 0), (1, 1), (2, 2), (5, 0), (5, 1), (6, 2)] {
+        let architecture = Architecture {
+            cell: Cell::Mogrifier,
+            vocab_size: 5,
+            embedding_size: 3,
+            hidden_sizes: vec![4, 3],
+            mogrifier_rounds: rounds,
+            mogrifier_rank: rank,
+            ..Architecture::default()
+        };
+        let name =
+            format!("reference::finite_differences::mogrifier_{rounds}_rounds_of_rank_{rank}");
+        trials.push(trial(name, move || check_layout(&architecture)));
     }
     trials
 }

@@ -18,6 +18,7 @@ pub mod kernels;
 pub mod linear;
 pub mod masks;
 pub mod mixture;
+pub mod mogrifier;
 pub mod network;
 pub mod network_properties;
 pub mod network_structure;

@@ -57,7 +57,11 @@ pub struct Architecture {
     pub embedding_size: usize,
     /// H_k, units of each hidden layer.
     pub hidden_sizes: Vec<usize>,
-    /// Whether each layer has PyTorch's two biases.
+    /// The rounds of mogrifiers.
+    pub mogrifier_rounds: usize,
+    /// The rank of their matrices; 0: full ones.
+    pub mogrifier_rank: usize,
+    /// Whether each layer has PyTorch's two biases, and each round one.
     pub bias: bool,
     /// Whether the output layer has a bias.
     pub decoder_bias: bool,
@@ -85,6 +89,8 @@ impl Default for Architecture {
             vocab_size: 2,
             embedding_size: 0,
             hidden_sizes: vec![1],
+            mogrifier_rounds: 3,
+            mogrifier_rank: 0,
             bias: false,
             decoder_bias: false,
             tied: false,
@@ -146,7 +152,7 @@ impl Architecture {
     pub fn masked_weight_size(&self, k: usize) -> Option<usize> {
         let columns = match self.cell {
             _ if self.feed_forward.is_some() => None,
-            Cell::Elman | Cell::Gru | Cell::Lstm => Some(self.layer_size(k)),
+            Cell::Elman | Cell::Gru | Cell::Lstm | Cell::Mogrifier => Some(self.layer_size(k)),
             Cell::Qrnn => Some(self.input_size(k)),
             Cell::Sru => None,
         };
@@ -292,6 +298,7 @@ impl Architecture {
                 shapes.push((format!("rnn.bias_ih_l{k}"), vec![rows]));
                 shapes.push((format!("rnn.bias_hh_l{k}"), vec![rows]));
             }
+            shapes.extend(self.round_shapes(k));
         }
         if self.projection {
             shapes.push(("projection.weight".to_string(), vec![d, self.output_size()]));

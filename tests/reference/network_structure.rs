@@ -201,10 +201,16 @@ pub fn check_masks_equal_scaled_parameters(cell: Cell) {
     };
     // A carried input has been multiplied by the masks of the window before.
     let input = input.filter(|_| !network.architecture.reads_previous_input());
-    if input.is_some() {
-        scale("rnn.weight_ih_l0", &input);
+    let inputs = [input.as_ref(), outputs[0].as_ref()];
+    for (k, mask) in inputs.into_iter().enumerate() {
+        let Some(mask) = mask else { continue };
+        let mask = Some(mask.clone());
+        scale(&format!("rnn.weight_ih_l{k}"), &mask);
+        // In every second round the state reads the input.
+        for round in (2..=network.architecture.rounds()).step_by(2) {
+            scale(&format!("rnn.mogrifier_weight{round}_l{k}"), &mask);
+        }
     }
-    scale("rnn.weight_ih_l1", &outputs[0]);
     scale("projection.weight", &outputs[1]);
     for (k, mask) in weights.iter().enumerate() {
         // As long as the whole matrix: one row.

@@ -4,6 +4,7 @@
 use super::cells::{Arguments, Cell};
 use super::kernels::{Activation, Matmul, column_sums, one_hot, sum};
 use super::linear::{add, add_to, linear, linear_backward, mask_words, multiply, multiply_step};
+use super::mogrifier::Rounds;
 use super::network::{Named, Network, Outcome, Window};
 use super::outputs::OutputRow;
 use super::penalties;
@@ -17,6 +18,8 @@ pub struct LayerStep {
     /// The states of step t-1 as seen by the layer, `[B, H_k]` each: the initial states where a
     /// stream was reset.
     pub previous: Vec<Vec<f64>>,
+    /// The rounds of a mogrifier.
+    pub rounds: Option<Rounds>,
     /// The arguments of the gates.
     pub arguments: Arguments,
     /// The states of step t, `[B, H_k]` each: h_k(t), and c_k(t) of an LSTM; c_k(t) of simple
@@ -24,6 +27,22 @@ pub struct LayerStep {
     pub states: Vec<Vec<f64>>,
     /// h_k(t).
     pub output: Vec<f64>,
+}
+
+impl LayerStep {
+    /// What W_ih multiplies.
+    fn read_input(&self) -> &[f64] {
+        self.rounds
+            .as_ref()
+            .map_or(&self.input, |rounds| &rounds.last()[0])
+    }
+
+    /// What W_hh multiplies.
+    fn read_state(&self) -> &[f64] {
+        self.rounds
+            .as_ref()
+            .map_or(&self.previous[0], |rounds| &rounds.last()[1])
+    }
 }
 
 /// The inputs and outputs of a network at one step.
@@ -94,9 +113,12 @@ impl Network {
                 };
                 let previous = states_read(window, t, carried);
                 let weight_ih = &self.input_weight(window, k);
+                let before = [input.clone(), previous[0].clone()];
+                let rounds = (a.rounds() > 0).then(|| self.rounds_forward(k, before.clone()));
+                let [read_input, read_state] = rounds.as_ref().map_or(&before, Rounds::last);
                 let arguments = Arguments {
                     from_input: linear(
-                        &input,
+                        read_input,
                         a.input_size(k),
                         weight_ih,
                         self.bias(&a.input_bias(k)),
@@ -104,7 +126,7 @@ impl Network {
                     from_state: match &recurrent[k] {
                         None => Vec::new(),
                         Some(weight) => linear(
-                            &previous[0],
+                            read_state,
                             a.layer_size(k),
                             weight,
                             self.bias(&format!("rnn.bias_hh_l{k}")),
@@ -121,7 +143,7 @@ impl Network {
                         let [h, c] = self.qrnn_forward(window, (t, k), z, c);
                         (h, vec![c])
                     }
-                    Cell::Elman | Cell::Gru | Cell::Lstm => {
+                    Cell::Elman | Cell::Gru | Cell::Lstm | Cell::Mogrifier => {
                         let states = a.layer(k).forward(&arguments, &previous);
                         (states[0].clone(), states)
                     }
@@ -131,6 +153,7 @@ impl Network {
                 layers.push(LayerStep {
                     input,
                     previous,
+                    rounds,
                     arguments,
                     states,
                     output,
@@ -254,17 +277,10 @@ impl Network {
                         (from_input, to_past, None)
                     }
                 };
-                for state in &mut to_past {
-                    for b in (0..window.batch).filter(|&b| window.reset_state(t, b).is_some()) {
-                        state[b * a.layer_size(k)..][..a.layer_size(k)].fill(0.0);
-                    }
-                }
-                reached.clone_from_slice(&to_past);
-
                 let weight_ih = format!("rnn.weight_ih_l{k}");
                 let mut input_part = linear_backward(
                     &from_input,
-                    &layer.input,
+                    layer.read_input(),
                     a.input_size(k),
                     &self.input_weight(window, k),
                 );
@@ -277,6 +293,17 @@ impl Network {
                     add(&mut input_part.input, &to_input);
                 }
                 from_above = input_part.input;
+                if let Some(rounds) = &layer.rounds {
+                    let after = [from_above, std::mem::take(&mut to_past[0])];
+                    [from_above, to_past[0]] =
+                        self.rounds_backward(k, rounds, after, &mut gradients);
+                }
+                for state in &mut to_past {
+                    for b in (0..window.batch).filter(|&b| window.reset_state(t, b).is_some()) {
+                        state[b * a.layer_size(k)..][..a.layer_size(k)].fill(0.0);
+                    }
+                }
+                reached.clone_from_slice(&to_past);
             }
             if a.reads_previous_input() {
                 let to_input = &mut to_previous_input;
@@ -319,7 +346,7 @@ impl Network {
                 .backward(&layer.arguments, &layer.previous, reached);
         let mut state_part = linear_backward(
             &arguments.from_state,
-            &layer.previous[0],
+            layer.read_state(),
             a.layer_size(k),
             weight,
         );

@@ -15,9 +15,11 @@ use Place::Whole;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LstmCase(pub GatedCase);
 
-/// The cases of every gated cell.
+/// The cases of every gated cell, and those of steps without their products.
 pub(in crate::kernels) fn all() -> Cases {
-    list(GatedCase::all().into_iter().map(LstmCase))
+    let mut all = list(GatedCase::all().into_iter().map(LstmCase));
+    all.extend(super::cell_cases::all());
+    all
 }
 
 impl LstmCase {

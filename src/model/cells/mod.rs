@@ -9,7 +9,9 @@
 mod elman;
 mod gru;
 mod lstm;
+mod mogrifier;
 mod qrnn;
+mod rounds;
 mod sru;
 mod states;
 mod unit_cells;
@@ -20,6 +22,7 @@ use super::parameter_spec::Initializer;
 use elman::ElmanCell;
 use gru::GruCell;
 use lstm::LstmCell;
+use mogrifier::MogrifierCell;
 use qrnn::QrnnCell;
 use sru::SruCell;
 
@@ -43,6 +46,7 @@ pub static CELLS: &[CellKind] = &[
         initializer: |_| Initializer::ThreeUniform,
         input_initializer: None,
         unit_parameters: &[],
+        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
         }),
@@ -66,6 +70,7 @@ pub static CELLS: &[CellKind] = &[
         initializer: Initializer::Uniform,
         input_initializer: None,
         unit_parameters: &[],
+        rounds: None,
         new: None,
     },
     CellKind {
@@ -87,6 +92,7 @@ pub static CELLS: &[CellKind] = &[
         initializer: Initializer::Uniform,
         input_initializer: None,
         unit_parameters: &[],
+        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
         }),
@@ -110,8 +116,35 @@ pub static CELLS: &[CellKind] = &[
         initializer: Initializer::Uniform,
         input_initializer: None,
         unit_parameters: &[],
+        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
+        }),
+    },
+    CellKind {
+        name: "mogrifier",
+        description: "an LSTM before whose every step the input and the state gate each other in \
+            rounds (Melis 2020)",
+        gates: 4,
+        states: 2,
+        has_activation: false,
+        forget_gate: Some(1),
+        has_recurrent_weight: true,
+        has_highway: false,
+        drops_input_weight: false,
+        reads_previous_input: false,
+        has_zoneout: false,
+        adds_recurrent_bias: true,
+        bias: true,
+        initial_state: 0.0,
+        initializer: Initializer::Uniform,
+        input_initializer: None,
+        unit_parameters: &[],
+        rounds: Some(rounds::parameter_specs),
+        new: Some(|device, config, layer, capacity| {
+            Ok(Box::new(MogrifierCell::new(
+                device, config, layer, capacity,
+            )?))
         }),
     },
     CellKind {
@@ -139,6 +172,7 @@ pub static CELLS: &[CellKind] = &[
             is_bias: true,
             initializer: |inputs, _| Initializer::Uniform(inputs),
         }],
+        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(QrnnCell::new(device, config, layer, capacity)?))
         }),
@@ -182,6 +216,7 @@ pub static CELLS: &[CellKind] = &[
                 initializer: |_, _| Initializer::Zero,
             },
         ],
+        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(SruCell::new(device, config, layer, capacity)?))
         }),
@@ -218,7 +253,11 @@ impl Config {
 
     /// Whether the cells of a layer read the layer's input themselves.
     pub fn reads_input(&self, layer: usize) -> bool {
-        let has_highway = find_cell(&self.cell).is_some_and(|kind| kind.has_highway);
+        let kind = find_cell(&self.cell);
+        if kind.is_some_and(|kind| kind.rounds.is_some()) {
+            return true;
+        }
+        let has_highway = kind.is_some_and(|kind| kind.has_highway);
         let is_one_hot = layer == 0 && self.embedding_size == 0;
         has_highway && !is_one_hot && self.input_size(layer) == self.layer_size(layer)
     }

@@ -53,7 +53,7 @@ impl Cell for SruCell {
         self.buffers.gradient
     }
 
-    fn read_input(&mut self, input: Tensor) {
+    fn read_input(&mut self, input: Tensor, _gradient: Tensor) {
         self.input = Some(input);
     }
 

@@ -1,9 +1,9 @@
 //! A recurrent layer: `z = W x + b`, one product for all time steps, and a cell from z to the
-//! states.
+//! states. A cell with rounds multiplies by W itself, step by step.
 
 use crate::error::Result;
-use crate::kernels::{Add, AddBias, Dropout as ApplyDropout, Gradient, SumRows};
-use crate::model::cell::{Cell, RecurrentParameters, UnitParameter};
+use crate::kernels::{Add, AddBias, Dropout as ApplyDropout, Fill, Gradient, SumRows};
+use crate::model::cell::{Cell, RecurrentParameters};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
@@ -20,8 +20,10 @@ pub(in crate::model) struct Recurrent {
     ids: RecurrentIds,
     /// None where the layer below writes `W x` itself.
     input: Option<Activations>,
-    /// Whether the cell reads the input beside z.
+    /// Whether the cell reads the input, beside z or with rounds.
     reads_input: bool,
+    /// Whether the cell multiplies by the input weight.
+    has_rounds: bool,
     masked_weight: Option<MaskedWeight>,
     cell: Box<dyn Cell>,
 }
@@ -36,6 +38,7 @@ struct RecurrentIds {
     added_bias_hh: Option<ParameterId>,
     /// The recurrent bias, if the cell uses it.
     bias_hh: Option<ParameterId>,
+    /// Those of units, then those of rounds.
     units: Vec<ParameterId>,
 }
 
@@ -43,6 +46,7 @@ impl RecurrentIds {
     /// The recurrent parameters, or their gradients.
     fn recurrent(&self, tensor: impl Fn(ParameterId) -> Tensor) -> RecurrentParameters {
         RecurrentParameters {
+            input_weight: tensor(self.weight_ih),
             weight: self.weight_hh.map(&tensor),
             bias: self.bias_hh.map(&tensor),
             units: self.units.iter().map(|&id| tensor(id)).collect(),
@@ -103,13 +107,10 @@ impl Recurrent {
                 ));
             }
         }
-        for unit in unit_parameters(config) {
-            let name = recurrent_parameter_name(unit.part, layer);
-            specs.push(ParameterSpec {
-                initializer: (unit.initializer)(inputs, size),
-                ..ParameterSpec::bias(name, unit.values * size)
-            });
-        }
+        specs.extend(part_specs(config, layer).map(|spec| ParameterSpec {
+            name: recurrent_parameter_name(&spec.name, layer),
+            ..spec
+        }));
         specs
     }
 
@@ -118,7 +119,7 @@ impl Recurrent {
         let config = context.config;
         let kind = cell_kind(config);
         let new = kind.new.expect("a recurrent layer has a cell");
-        let id = |part| context.id(&recurrent_parameter_name(part, layer));
+        let id = |part: &str| context.id(&recurrent_parameter_name(part, layer));
         let id_if = |part, exists: bool| exists.then(|| id(part));
         let has_weight = kind.has_recurrent_weight;
         let bias = config.bias && has_weight;
@@ -129,7 +130,9 @@ impl Recurrent {
             bias_ih: id_if("bias_ih", bias),
             added_bias_hh: id_if("bias_hh", bias && adds_bias_hh),
             bias_hh: id_if("bias_hh", bias && !adds_bias_hh),
-            units: unit_parameters(config).map(|unit| id(unit.part)).collect(),
+            units: part_specs(config, layer)
+                .map(|spec| id(&spec.name))
+                .collect(),
         };
         let placement = DropoutPlacement::Weights(layer);
         let mask = DropoutMask::new(context.capacity, placement, config.num_layers);
@@ -149,6 +152,7 @@ impl Recurrent {
             ids,
             input: None,
             reads_input: config.reads_input(layer),
+            has_rounds: kind.rounds.is_some(),
             masked_weight,
             cell: new(context.device, config, layer, context.capacity)?,
         })
@@ -157,7 +161,7 @@ impl Recurrent {
     /// The layer with an input, of which it computes `W x`.
     pub(in crate::model) fn with_input(mut self, input: Activations) -> Self {
         if self.reads_input {
-            self.cell.read_input(input.values);
+            self.cell.read_input(input.values, input.gradient);
         }
         Self {
             input: Some(input),
@@ -187,10 +191,19 @@ impl Recurrent {
     }
 }
 
-/// The parameters of a layer's units beside its weights and PyTorch's biases.
-fn unit_parameters(config: &Config) -> impl Iterator<Item = &'static UnitParameter> {
-    let units = cell_kind(config).unit_parameters.iter();
-    units.filter(|unit| config.bias || !unit.is_bias)
+/// The parameters of a layer beside its weights and PyTorch's biases, named by their parts: those of
+/// its units, then those of its rounds.
+fn part_specs(config: &Config, layer: usize) -> impl Iterator<Item = ParameterSpec> {
+    let kind = cell_kind(config);
+    let [inputs, size] = [config.input_size(layer), config.layer_size(layer)];
+    let units = kind.unit_parameters.iter();
+    let units = units.filter(|unit| config.bias || !unit.is_bias);
+    let units = units.map(move |unit| ParameterSpec {
+        initializer: (unit.initializer)(inputs, size),
+        ..ParameterSpec::bias(unit.part, unit.values * size)
+    });
+    let rounds = kind.rounds.map(|specs| specs(config, layer));
+    units.chain(rounds.into_iter().flatten())
 }
 
 /// PyTorch's name of a layer's parameter.
@@ -215,7 +228,12 @@ impl Layer for Recurrent {
                 mask: mask.mask(pass.window),
             });
         }
-        if let Some(input) = self.input {
+        if self.has_rounds {
+            pass.device.run(&Fill {
+                values: z,
+                value: 0.0,
+            });
+        } else if let Some(input) = self.input {
             pass.device.run(&product(
                 input.values(pass.rows),
                 self.parameter(pass.parameters, self.ids.weight_ih),
@@ -252,7 +270,7 @@ impl Layer for Recurrent {
                 accumulate: false,
             });
         }
-        if let Some(input) = self.input {
+        if let Some(input) = self.input.filter(|_| !self.has_rounds) {
             pass.device.run(&weight_gradient(
                 z_gradient,
                 input.values(pass.rows),
