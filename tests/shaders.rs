@@ -402,7 +402,7 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 12] = [
     ("threefry", include_str!("../shaders/threefry.wgsl")),
     ("unit_steps", include_str!("../shaders/unit_steps.wgsl")),
     (
@@ -415,6 +415,7 @@ const PARTS: [(&str, &str); 11] = [
         include_str!("../shaders/fused_product.wgsl"),
     ),
     ("step_product", include_str!("../shaders/step_product.wgsl")),
+    ("lstm_cell", include_str!("../shaders/lstm_cell.wgsl")),
     ("softmax_row", include_str!("../shaders/softmax_row.wgsl")),
     (
         "online_softmax",

@@ -131,6 +131,8 @@ mod tests {
             num_layers: 2,
             context: 0,
             skip_connection: false,
+            mogrifier_rounds: 0,
+            mogrifier_rank: 0,
             bias: true,
             decoder_bias: true,
             tied: true,
@@ -201,6 +203,12 @@ mod tests {
             initial_state: 0.0,
             tied: false,
             ..config.clone()
+        };
+        let mogrifier = Config {
+            cell: "mogrifier".into(),
+            mogrifier_rounds: 4,
+            mogrifier_rank: 3,
+            ..gated.clone()
         };
         let plain = Config {
             embedding_size: 0,
@@ -301,7 +309,8 @@ mod tests {
         };
         let cases = [
             (&config, recipe.clone()),
-            (&gated, recipe),
+            (&gated, recipe.clone()),
+            (&mogrifier, recipe),
             (&plain, no_input.clone()),
             (&of_classes, no_input.clone()),
             (&of_clusters, no_input.clone()),

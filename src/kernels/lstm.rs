@@ -102,7 +102,8 @@ pub(super) static FORWARD: Shader = Shader {
     source: concat!(
         include_str!("../../shaders/lstm.wgsl"),
         include_str!("../../shaders/fused_product.wgsl"),
-        include_str!("../../shaders/step_product.wgsl")
+        include_str!("../../shaders/step_product.wgsl"),
+        include_str!("../../shaders/lstm_cell.wgsl")
     ),
     entry_point: "forward",
     bindings: &[

@@ -3,8 +3,14 @@
 //! A window is [`LstmCellStart`], then for each step the products and [`LstmCellForward`]; backwards
 //! for each step [`LstmCellBackward`] and the products, then [`LstmCellEnd`].
 
-use super::{Arguments, BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, arguments_of, cpu};
+use rayon::prelude::*;
+
+use super::cpu::{BackwardInputs, CellResets};
+use super::{
+    Arguments, BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, GATES, arguments_of,
+};
 use crate::device::{Binding, Cpu, Gpu, Kernel, Shader, to_u32, workgroups};
+use crate::kernels::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
 use crate::kernels::recurrent::{Carried, RecurrentSchedule, Reset};
 use crate::tensor::Tensor;
 
@@ -124,7 +130,7 @@ impl Kernel for LstmCellStart {
 
     fn on_cpu(&self, cpu: &Cpu) {
         self.carried.load_on_cpu(cpu, self.buffers());
-        cpu::keep_state(self, cpu, 0);
+        keep_state(self, cpu, 0);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -138,8 +144,8 @@ impl Kernel for LstmCellForward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        cpu::cell_forward(self, cpu);
-        cpu::keep_state(&self.window, cpu, self.step + 1);
+        cell_forward(self, cpu);
+        keep_state(&self.window, cpu, self.step + 1);
         let carried = self.window.carried;
         if carried.advance == self.step + 1 {
             carried.store_on_cpu(cpu, self.window.buffers());
@@ -157,7 +163,7 @@ impl Kernel for LstmCellBackward {
     }
 
     fn on_cpu(&self, cpu: &Cpu) {
-        cpu::cell_backward(self, cpu);
+        cell_backward(self, cpu);
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
@@ -218,4 +224,97 @@ impl Kernel for LstmCellEnd {
             self.first.launch(gpu, &END);
         }
     }
+}
+
+/// With resets, keeps the states before step `t` of a window, if it has that step.
+fn keep_state(window: &LstmCellStart, cpu: &Cpu, t: usize) {
+    let reset = &window.reset;
+    let [batch, size, time_steps] = window.sizes();
+    if !reset.enabled || t == time_steps {
+        return;
+    }
+    let rows = t * batch..(t + 1) * batch;
+    let tokens = cpu.read(&reset.tokens);
+    let states = cpu.read(&window.states.slice_rows(rows.clone()));
+    let mut previous = cpu.write(&reset.previous.slice_rows(rows));
+    reset.copy_with_resets(&states, &mut previous, &tokens, t * batch, size);
+}
+
+/// One step without its products.
+fn cell_forward(kernel: &LstmCellForward, cpu: &Cpu) {
+    let window = &kernel.window;
+    let [batch, size, _] = window.sizes();
+    let first = kernel.step * batch;
+    let resets = CellResets {
+        reset: &window.reset,
+        tokens: &cpu.read(&window.reset.tokens),
+        initial_cell: &vec![window.reset.initial; size],
+    };
+    let rows = |tensor: Tensor, slot: usize| tensor.slice_rows(slot * batch..(slot + 1) * batch);
+    let mut gates = cpu.write(&rows(window.gates, kernel.step));
+    let mut cells = cpu.write(&window.cells.slice_rows(first..first + 2 * batch));
+    let (previous_cells, cells) = cells.split_at_mut(batch * size);
+    let mut states = cpu.write(&rows(window.states, kernel.step + 1));
+    let chunk_rows = rows_per_task(cpu, batch, size);
+    gates
+        .par_chunks_mut(chunk_rows * GATES * size)
+        .zip(previous_cells.par_chunks(chunk_rows * size))
+        .zip(cells.par_chunks_mut(chunk_rows * size))
+        .zip(states.par_chunks_mut(chunk_rows * size))
+        .enumerate()
+        .for_each(|(chunk, (((gates, previous_cells), cells), states))| {
+            let first = first + chunk * chunk_rows;
+            vectorized_math(
+                #[inline(always)]
+                |math| resets.forward_rows(math, first, gates, previous_cells, cells, states),
+            );
+        });
+}
+
+/// One step backwards without its products.
+fn cell_backward(kernel: &LstmCellBackward, cpu: &Cpu) {
+    let reset = &kernel.reset;
+    let [batch, size, time_steps] = kernel.sizes();
+    let tokens = cpu.read(&reset.tokens);
+    let inputs = BackwardInputs {
+        resets: CellResets {
+            reset,
+            tokens: &tokens,
+            initial_cell: &vec![reset.initial; size],
+        },
+        batch,
+        cells: &cpu.read(&kernel.cells),
+        gradient: &cpu.read(&kernel.gradient),
+    };
+    let first = kernel.step * batch;
+    let mut gates = cpu.write(&kernel.gates.slice_rows(first..first + batch));
+    let mut from_next = cpu.write(&kernel.initial_gradient);
+    let (state_gradient, dc) = from_next.split_at_mut(batch * size);
+    let mut dh = state_gradient.to_vec();
+    if kernel.step + 1 == time_steps {
+        dh.fill(0.0);
+        dc.fill(0.0);
+    } else if reset.enabled {
+        reset.clear_gradients(&mut dh, &tokens, first + batch, size);
+        reset.clear_gradients(dc, &tokens, first + batch, size);
+    }
+    let chunk_rows = rows_per_task(cpu, batch, size);
+    gates
+        .par_chunks_mut(chunk_rows * GATES * size)
+        .zip(dh.par_chunks(chunk_rows * size))
+        .zip(dc.par_chunks_mut(chunk_rows * size))
+        .enumerate()
+        .for_each(|(chunk, ((gates, dh), dc))| {
+            let first = first + chunk * chunk_rows;
+            vectorized_math(
+                #[inline(always)]
+                |math| inputs.backward_rows(math, first, gates, dh, dc),
+            );
+        });
+}
+
+/// The streams of a step that a thread processes: all of them in a small layer.
+fn rows_per_task(cpu: &Cpu, batch: usize, size: usize) -> usize {
+    let is_small = batch * GATES * size < MIN_PARALLEL_ELEMENTS;
+    rows_per_chunk(if is_small { 1 } else { cpu.threads() }, batch)
 }

@@ -3,13 +3,11 @@
 
 use rayon::prelude::*;
 
-use super::cell::{LstmCellBackward, LstmCellForward, LstmCellStart};
 use super::{GATES, LstmBackward, LstmForward};
 use crate::device::Cpu;
 use crate::kernels::math::Math;
-use crate::kernels::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
+use crate::kernels::parallel::{rows_per_chunk, vectorized_math};
 use crate::kernels::recurrent::{Reset, StepProduct, WorkSplit};
-use crate::tensor::Tensor;
 
 /// Splits a row of gates into its four gates.
 #[inline(always)]
@@ -73,10 +71,10 @@ fn backward_row(
 }
 
 /// The resets of a window, with the cell after a reset.
-struct CellResets<'a> {
-    reset: &'a Reset,
-    tokens: &'a [u32],
-    initial_cell: &'a [f32],
+pub(super) struct CellResets<'a> {
+    pub(super) reset: &'a Reset,
+    pub(super) tokens: &'a [u32],
+    pub(super) initial_cell: &'a [f32],
 }
 
 impl<'a> CellResets<'a> {
@@ -92,7 +90,7 @@ impl<'a> CellResets<'a> {
 
     /// Calls [`forward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
-    fn forward_rows(
+    pub(super) fn forward_rows(
         &self,
         math: Math,
         first: usize,
@@ -186,17 +184,17 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
 }
 
 /// The tensors that the backward pass reads.
-struct BackwardInputs<'a> {
-    resets: CellResets<'a>,
-    batch: usize,
-    cells: &'a [f32],
-    gradient: &'a [f32],
+pub(super) struct BackwardInputs<'a> {
+    pub(super) resets: CellResets<'a>,
+    pub(super) batch: usize,
+    pub(super) cells: &'a [f32],
+    pub(super) gradient: &'a [f32],
 }
 
 impl BackwardInputs<'_> {
     /// Calls [`backward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
-    fn backward_rows(
+    pub(super) fn backward_rows(
         &self,
         math: Math,
         first: usize,
@@ -277,97 +275,4 @@ pub(super) fn backward(kernel: &LstmBackward, cpu: &Cpu) {
                 }
             }
         });
-}
-
-/// With resets, keeps the states before step `t` of a window, if it has that step.
-pub(super) fn keep_state(window: &LstmCellStart, cpu: &Cpu, t: usize) {
-    let reset = &window.reset;
-    let [batch, size, time_steps] = window.sizes();
-    if !reset.enabled || t == time_steps {
-        return;
-    }
-    let rows = t * batch..(t + 1) * batch;
-    let tokens = cpu.read(&reset.tokens);
-    let states = cpu.read(&window.states.slice_rows(rows.clone()));
-    let mut previous = cpu.write(&reset.previous.slice_rows(rows));
-    reset.copy_with_resets(&states, &mut previous, &tokens, t * batch, size);
-}
-
-/// One step without its products.
-pub(super) fn cell_forward(kernel: &LstmCellForward, cpu: &Cpu) {
-    let window = &kernel.window;
-    let [batch, size, _] = window.sizes();
-    let first = kernel.step * batch;
-    let resets = CellResets {
-        reset: &window.reset,
-        tokens: &cpu.read(&window.reset.tokens),
-        initial_cell: &vec![window.reset.initial; size],
-    };
-    let rows = |tensor: Tensor, slot: usize| tensor.slice_rows(slot * batch..(slot + 1) * batch);
-    let mut gates = cpu.write(&rows(window.gates, kernel.step));
-    let mut cells = cpu.write(&window.cells.slice_rows(first..first + 2 * batch));
-    let (previous_cells, cells) = cells.split_at_mut(batch * size);
-    let mut states = cpu.write(&rows(window.states, kernel.step + 1));
-    let chunk_rows = rows_per_task(cpu, batch, size);
-    gates
-        .par_chunks_mut(chunk_rows * GATES * size)
-        .zip(previous_cells.par_chunks(chunk_rows * size))
-        .zip(cells.par_chunks_mut(chunk_rows * size))
-        .zip(states.par_chunks_mut(chunk_rows * size))
-        .enumerate()
-        .for_each(|(chunk, (((gates, previous_cells), cells), states))| {
-            let first = first + chunk * chunk_rows;
-            vectorized_math(
-                #[inline(always)]
-                |math| resets.forward_rows(math, first, gates, previous_cells, cells, states),
-            );
-        });
-}
-
-/// One step backwards without its products.
-pub(super) fn cell_backward(kernel: &LstmCellBackward, cpu: &Cpu) {
-    let reset = &kernel.reset;
-    let [batch, size, time_steps] = kernel.sizes();
-    let tokens = cpu.read(&reset.tokens);
-    let inputs = BackwardInputs {
-        resets: CellResets {
-            reset,
-            tokens: &tokens,
-            initial_cell: &vec![reset.initial; size],
-        },
-        batch,
-        cells: &cpu.read(&kernel.cells),
-        gradient: &cpu.read(&kernel.gradient),
-    };
-    let first = kernel.step * batch;
-    let mut gates = cpu.write(&kernel.gates.slice_rows(first..first + batch));
-    let mut from_next = cpu.write(&kernel.initial_gradient);
-    let (state_gradient, dc) = from_next.split_at_mut(batch * size);
-    let mut dh = state_gradient.to_vec();
-    if kernel.step + 1 == time_steps {
-        dh.fill(0.0);
-        dc.fill(0.0);
-    } else if reset.enabled {
-        reset.clear_gradients(&mut dh, &tokens, first + batch, size);
-        reset.clear_gradients(dc, &tokens, first + batch, size);
-    }
-    let chunk_rows = rows_per_task(cpu, batch, size);
-    gates
-        .par_chunks_mut(chunk_rows * GATES * size)
-        .zip(dh.par_chunks(chunk_rows * size))
-        .zip(dc.par_chunks_mut(chunk_rows * size))
-        .enumerate()
-        .for_each(|(chunk, ((gates, dh), dc))| {
-            let first = first + chunk * chunk_rows;
-            vectorized_math(
-                #[inline(always)]
-                |math| inputs.backward_rows(math, first, gates, dh, dc),
-            );
-        });
-}
-
-/// The streams of a step that a thread processes: all of them in a small layer.
-fn rows_per_task(cpu: &Cpu, batch: usize, size: usize) -> usize {
-    let is_small = batch * GATES * size < MIN_PARALLEL_ELEMENTS;
-    rows_per_chunk(if is_small { 1 } else { cpu.threads() }, batch)
 }
