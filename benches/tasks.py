@@ -30,9 +30,9 @@ STREAMS = 32
 EXAMPLES = {"train": STREAMS * 400, "valid": 100, "test": 1000}
 EPOCHS = 40
 # Forget gates that start nearly open keep a memory long enough to learn its use (Gers 2000, Tallec 2018).
-FORGET_BIAS = {"gru": 5, "lstm": 5}
+FORGET_BIAS = {"gru": 5, "lstm": 5, "mogrifier": 5}
 # Cells that read embedded words. The tasks have at most 15 types, so that an embedding of this size loses nothing.
-EMBEDDING = {"qrnn": 16, "feedforward": 16}
+EMBEDDING = {"qrnn": 16, "feedforward": 16, "mogrifier": 64}
 LONGEST_CONTEXT = 255
 RECIPE = {
     "--hidden": 64,
@@ -73,11 +73,10 @@ def draw(flags, folder, task, size):
 def train(flags, folder, cell, window):
     command = ["train", "--train", folder / "train.txt", "--valid", folder / "valid.txt", "--out", folder / cell, "--device", flags.device]
     command += ["--cell", cell, "--epochs", flags.epochs, "--bptt", window, "--independent"]
-    command += [word for pair in RECIPE.items() for word in pair]
+    recipe = {**RECIPE, "--embedding": EMBEDDING.get(cell, RECIPE["--embedding"])}
+    command += [word for pair in recipe.items() for word in pair]
     if cell in FORGET_BIAS:
         command += ["--forget-bias", FORGET_BIAS[cell]]
-    if cell in EMBEDDING:
-        command += ["--embedding", EMBEDDING[cell]]
     if cell == "feedforward":
         command += ["--context", window]
     begin = time.monotonic()
