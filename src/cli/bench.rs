@@ -40,8 +40,8 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(2..),
     )]
     vocab_size: Option<u32>,
-    /// Cell of the hidden layers, as for `train`; qrnn, and feedforward, which reads four words,
-    /// need --embedding
+    /// Cell of the hidden layers, as for `train`; mogrifier, qrnn, and feedforward, which reads
+    /// four words, need --embedding
     #[arg(
         long,
         value_name = "CELL",

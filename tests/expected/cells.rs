@@ -166,7 +166,7 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
     for row in 0..window.rows {
         let (h, c) = (window.used(&states, row), window.used(&cells, row));
         let product = window.forward(&h);
-        for unit in 0..size {
+        for (unit, before) in c.iter().enumerate() {
             let at = |gate: usize| row * 4 * size + gate * size + unit;
             let [i, f, g, o] = std::array::from_fn(|gate| {
                 gates[at(gate)] + product.get(gate * size + unit).unwrap_or(&0.0)
@@ -174,7 +174,7 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
             let [i, f, g, o] = [sigmoid(i), sigmoid(f), g.tanh(), sigmoid(o)];
             [gates[at(0)], gates[at(1)], gates[at(2)], gates[at(3)]] = [i, f, g, o];
             let new = (row + batch) * size + unit;
-            cells[new] = f * c[unit] + i * g;
+            cells[new] = f * before + i * g;
             states[new] = o * cells[new].tanh();
         }
         previous.extend(h);
