@@ -4,7 +4,7 @@
 // lstm_cell.wgsl has entry points without products.
 //
 // forward:  (i, f, g, o) = activations of z(t) + W h(t-1): tanh for g, sigmoid for the others
-//           c(t) = f c(t-1) + i g
+//           c(t) = f c(t-1) + i g; with CAPPED, min(1 - f, i) in the place of i
 //           h(t) = o tanh(c(t))
 // backward: replaces the gate activations by the gradients of their pre-activations.
 //
@@ -12,6 +12,8 @@
 // them by those after `advance` steps. A dispatch of the first step alone reads the carried states
 // of units that other invocations own, so it may not replace any: `advance` is then 0, and with
 // STORE another dispatch does so.
+//
+// With CAPPED, the gradient of min(1 - f, i) flows to f where 1 - f < i, otherwise to i.
 //
 // With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
 // its previous state and cell, and no gradient flows to them.
@@ -34,6 +36,8 @@ struct Arguments {
 }
 
 override RESET: bool = false;
+// Whether at most 1 - f of g is written to the cell.
+override CAPPED: bool = false;
 // step_forward: whether to replace the carried states and do nothing else.
 override STORE: bool = false;
 // step_backward: whether to compute the gradients before the window's first step.
@@ -108,6 +112,16 @@ fn input_projections(t: u32, stream: u32, unit: u32) -> vec4<f32> {
     );
 }
 
+// Whether 1 - f takes the place of i, which stays if it is NaN.
+fn is_capped(i: f32, f: f32) -> bool {
+    return CAPPED && 1.0 - f < i && !is_nan(i);
+}
+
+// The factor of g in the cell.
+fn write_gate(i: f32, f: f32) -> f32 {
+    return select(i, 1.0 - f, is_capped(i, f));
+}
+
 // Computes a unit's gates, cell and state at step t from its pre-activations and its previous cell.
 // Returns the state and the cell.
 fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> vec2<f32> {
@@ -122,7 +136,7 @@ fn update_state(t: u32, stream: u32, unit: u32, z: vec4<f32>, previous: f32) -> 
     gates[gate + size] = f;
     gates[gate + 2u * size] = g;
     gates[gate + 3u * size] = o;
-    let cell = f * previous + i * g;
+    let cell = f * previous + write_gate(i, f) * g;
     let state = o * activate(1u, cell);
     let current = (row + arguments.batch) * size + unit;
     cells[current] = cell;
@@ -164,10 +178,12 @@ fn update_gradient(t: u32, stream: u32, unit: u32, step: Step, from_next: vec2<f
     let tanh_cell = activate(1u, step.cell);
     let dh = step.gradient + next.x;
     let dc = next.y + dh * o * (1.0 - tanh_cell * tanh_cell);
+    let capped = is_capped(i, f);
+    let through_f = select(step.previous_cell, step.previous_cell - g, capped);
     let gradients = vec4<f32>(
-        dc * g * (i * (1.0 - i)),
-        dc * step.previous_cell * (f * (1.0 - f)),
-        dc * i * (1.0 - g * g),
+        select(dc * g * (i * (1.0 - i)), 0.0, capped),
+        dc * through_f * (f * (1.0 - f)),
+        dc * write_gate(i, f) * (1.0 - g * g),
         dh * tanh_cell * (o * (1.0 - o)),
     );
     let gate = row * 4u * size + unit;

@@ -17,6 +17,7 @@ use super::harness::{apply, device_trials, in_turn, test, trials};
 use super::reference::cells::Cell;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
+use super::reference::outputs::Output;
 use super::reference::penalties::Penalties;
 use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
@@ -59,7 +60,7 @@ fn every_cell() -> Vec<Trial> {
             trials.extend(device_trials(
                 &format!("{family}_penalties"),
                 move |device| {
-                    check_penalties(device, cell, num_layers);
+                    check_penalties(device, with_every_output(cell, num_layers));
                 },
             ));
             trials.extend(device_trials(&format!("{family}_history"), move |device| {
@@ -264,7 +265,7 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
 
 /// Penalties of the last layer's states, each alone and both, with and without dropout of its
 /// output, resets and steps that predict nothing.
-fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
+pub fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     // The seed of the sampled words of the reference.
     const SEED: u32 = 0;
     let batch = 3;
@@ -298,8 +299,9 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
             1,
         ),
     ];
-    for (index, architecture) in with_every_output(cell, num_layers).into_iter().enumerate() {
-        for (penalties, dropout, history) in in_turn(device, index + num_layers, cases) {
+    for (index, architecture) in architectures.into_iter().enumerate() {
+        let turn = index + architecture.num_layers();
+        for (penalties, dropout, history) in in_turn(device, turn, cases) {
             let independent = (history > 0).then_some(f64::from(INITIAL));
             let network = Network::new(architecture.clone(), 4, 0.5);
             let mut states = network.random_states(7, batch, 0.5);
@@ -344,7 +346,7 @@ fn check_penalties(device: &mut Device, cell: Cell, num_layers: usize) {
 }
 
 /// Networks of one cell with every output layer.
-fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
+pub fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     [
         architectures,
         class_architectures,
@@ -355,6 +357,12 @@ fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
     .into_iter()
     .flat_map(|networks| networks(cell, num_layers))
     .collect()
+}
+
+/// Those networks that are not trained on samples, which would be drawn with the seed of the masks.
+pub fn without_samples(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
+    architectures.retain(|one| !matches!(one.output, Output::Sampled(_)));
+    architectures
 }
 
 /// Windows whose first steps have no targets: gradients flow back through these steps, and the next

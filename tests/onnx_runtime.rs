@@ -124,6 +124,10 @@ fn onnxruntime_agrees_with_score() {
     for (name, flags) in [
         ("mixture", "--mixture 3"),
         (
+            "residual",
+            "--cell gru --embedding 11 --layers 3 --residual --tied",
+        ),
+        (
             "tied-mixture",
             "--cell lstm --embedding 6 --mixture 16 --tied",
         ),
@@ -152,6 +156,7 @@ fn onnxruntime_agrees_with_score() {
         "mixture",
         "tied-mixture",
         "context-mixture",
+        "residual",
     ] {
         let expected = line_scores(&workbench, model);
         for form in ["sentence", "step"] {

@@ -106,6 +106,8 @@ impl Subject {
                 0 => 0,
                 _ => a.mogrifier_rank,
             },
+            residual: a.residual,
+            cap_input_gate: a.cap_input_gate,
             bias: a.bias,
             decoder_bias: a.decoder_bias,
             tied: a.tied,

@@ -27,6 +27,8 @@ pub(super) struct StepCase {
     window: [usize; 2],
     /// K of a mixture of softmaxes; 0 for one softmax.
     mixture: usize,
+    /// Whether layers have residual connections.
+    residual: bool,
     dropout: Dropout,
     /// Whether sentences start from the initial state.
     independent: bool,
@@ -62,6 +64,7 @@ const fn case(
         sizes,
         window,
         mixture: 0,
+        residual: false,
         dropout,
         independent,
         is_slow: false,
@@ -78,6 +81,18 @@ const fn mixture(
     StepCase {
         mixture,
         ..case(cell, sizes, window, dropout, false)
+    }
+}
+
+const fn residual(
+    cell: &'static str,
+    sizes: [usize; 4],
+    window: [usize; 2],
+    dropout: Dropout,
+) -> StepCase {
+    StepCase {
+        residual: true,
+        ..case(cell, sizes, window, dropout, true)
     }
 }
 
@@ -144,6 +159,8 @@ pub(super) static CASES: &[StepCase] = &[
         true,
     ),
     case("feedforward", [1, 4, 3, 11], [1025, 65], Dropout::Off, true),
+    residual("gru", [3, 33, 33, 101], [5, 7], Dropout::EachStep),
+    residual("lstm", [2, 64, 17, 67], [7, 5], Dropout::Variational),
     mixture(2, "elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
     mixture(3, "lstm", [2, 33, 17, 101], [5, 7], Dropout::EachStep),
     mixture(16, "gru", [1, 64, 0, 257], [7, 5], Dropout::Variational),
@@ -196,6 +213,7 @@ impl StepCase {
             decoder_bias: true,
             zoneout: self.zoneout(),
             mixture: self.mixture,
+            residual: self.residual,
             ..Config::default()
         }
     }
@@ -397,6 +415,9 @@ impl fmt::Display for StepCase {
         )?;
         if self.mixture > 0 {
             write!(f, ", mixture of {}", self.mixture)?;
+        }
+        if self.residual {
+            f.write_str(", residual connections")?;
         }
         f.write_str(match self.dropout {
             Dropout::Off => "",

@@ -289,7 +289,17 @@ fn metadata(config: &Config) -> Metadata {
     let has_activation = cell_kind(config).has_activation;
     let activation =
         has_activation.then(|| ("activation".to_owned(), config.activation.to_string()));
-    activation.into_iter().chain([initial_state]).collect()
+    let stated = [
+        ("residual", config.residual),
+        ("cap_input_gate", config.cap_input_gate),
+    ];
+    let stated = stated.into_iter().filter(|(_, is_on)| *is_on);
+    let stated = stated.map(|(key, _)| (key.to_owned(), true.to_string()));
+    activation
+        .into_iter()
+        .chain([initial_state])
+        .chain(stated)
+        .collect()
 }
 
 /// One tensor for each parameter, named `{prefix}{parameter}`.

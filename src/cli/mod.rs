@@ -57,7 +57,7 @@ pub use stderr::write_line as write_stderr_line;
 use crate::checkpoint::{Checkpoint, Description, is_leftover};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
-use crate::model::{Model, cell_kind, comma_separated};
+use crate::model::{Config, Model, cell_kind, comma_separated};
 
 /// Train recurrent neural network language models on any GPU or on the CPU, evaluate them, score
 /// sentences and generate text
@@ -339,11 +339,32 @@ fn summary(description: &Description) -> String {
         config.cell.clone()
     };
     format!(
-        "{} layer(s) of {sizes} {cells} cells on {}, vocabulary {}, {output}",
+        "{} layer(s) of {sizes} {cells} cells{} on {}, vocabulary {}, {output}",
         config.num_layers,
+        variants(config),
         description.unit.plural(),
         config.vocab_size
     )
+}
+
+/// What the recurrent layers have beside their cells.
+fn variants(config: &Config) -> String {
+    let names = [
+        ("residual connections", config.residual),
+        ("capped input gates", config.cap_input_gate),
+    ];
+    let names: Vec<_> = names.into_iter().filter(|(_, is_on)| *is_on).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        _ => format!(
+            " with {}",
+            names
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(" and ")
+        ),
+    }
 }
 
 /// A path for commands that users copy, in quotes if necessary.

@@ -133,6 +133,8 @@ mod tests {
             skip_connection: false,
             mogrifier_rounds: 0,
             mogrifier_rank: 0,
+            residual: false,
+            cap_input_gate: false,
             bias: true,
             decoder_bias: true,
             tied: true,

@@ -27,7 +27,8 @@ use crate::tensor::Tensor;
 /// c(t) = f c(t-1) + i g                   h(t) = o tanh(c(t))
 /// ```
 ///
-/// z(t), the part of the pre-activations that does not depend on h(t-1), is stored in `gates`.
+/// z(t), the part of the pre-activations that does not depend on h(t-1), is stored in `gates`. With
+/// `capped`, `min(1 - f, i)` takes the place of i in c(t) (Melis 2020).
 ///
 /// # Panics
 /// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 512.
@@ -46,6 +47,8 @@ pub struct LstmForward {
     /// `[H, 4H]`, scratch space for a copy of W in the order in which the device reads it
     /// fastest.
     pub weight_t: Tensor,
+    /// Whether at most 1 - f of g is written to c.
+    pub capped: bool,
     /// Where h and c of a stream are reset.
     pub reset: Reset,
     /// How a GPU processes the window.
@@ -59,6 +62,9 @@ pub struct LstmForward {
 /// dz(t) = (dc g i (1 - i),  dc c(t-1) f (1 - f),  dc i (1 - g²),  dh tanh(c(t)) o (1 - o))
 /// dc(t-1) = dc f                          dh(t-1) = gradient(t-1) + Wᵀ dz(t)
 /// ```
+///
+/// With `capped` and where 1 - f < i, 1 - f takes the place of i in dg, `c(t-1) - g` that of
+/// c(t-1), and the gradient of i is 0. Where 1 - f = i, the gradient is that of i, as without `capped`.
 ///
 /// # Panics
 /// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 512.
@@ -75,6 +81,8 @@ pub struct LstmBackward {
     pub gradient: Tensor,
     /// `[2*B, H]`, overwritten with the gradient of h(-1) followed by that of c(-1).
     pub initial_gradient: Tensor,
+    /// As in the forward kernel.
+    pub capped: bool,
     /// As in the forward kernel.
     pub reset: Reset,
     /// As in the forward kernel.
@@ -185,6 +193,11 @@ impl LstmForward {
     }
 }
 
+/// The shaders' constant `CAPPED`.
+fn capped(is_capped: bool) -> (&'static str, f64) {
+    ("CAPPED", f64::from(u8::from(is_capped)))
+}
+
 /// The arguments of a dispatch for the steps `first_step..end_step`.
 fn arguments_of(
     reset: &Reset,
@@ -219,7 +232,13 @@ impl Kernel for LstmForward {
         let [batch, size, time_steps] = self.sizes();
         if self.schedule == RecurrentSchedule::Fused {
             let [sums, first, second] = product_constants(gpu, size, GATES * size);
-            let constants = [self.reset.constant(), sums, first, second];
+            let constants = [
+                self.reset.constant(),
+                capped(self.capped),
+                sums,
+                first,
+                second,
+            ];
             Transpose {
                 input: self.weight,
                 output: self.weight_t,
@@ -242,7 +261,7 @@ impl Kernel for LstmForward {
         for t in 0..to_u32(time_steps) {
             gpu.launch_work(
                 &STEP_FORWARD,
-                &[self.reset.constant()],
+                &[self.reset.constant(), capped(self.capped)],
                 &bindings,
                 &self.arguments([t, t + 1]),
                 step_workgroups(batch, size, GATED_UNITS),
@@ -302,7 +321,13 @@ impl Kernel for LstmBackward {
         ];
         if self.schedule == RecurrentSchedule::Fused {
             let [sums, first, second] = product_constants(gpu, GATES * size, size);
-            let constants = [self.reset.constant(), sums, first, second];
+            let constants = [
+                self.reset.constant(),
+                capped(self.capped),
+                sums,
+                first,
+                second,
+            ];
             for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
                 .into_iter()
                 .rev()
@@ -323,7 +348,11 @@ impl Kernel for LstmBackward {
         let mut launch = |t: u32, initial: f64| {
             gpu.launch_work(
                 &STEP_BACKWARD,
-                &[self.reset.constant(), ("INITIAL", initial)],
+                &[
+                    self.reset.constant(),
+                    capped(self.capped),
+                    ("INITIAL", initial),
+                ],
                 &bindings,
                 &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
                 step_workgroups(batch, size, STEP_UNITS),

@@ -136,6 +136,8 @@ pub struct CellKind {
     pub reads_previous_input: bool,
     /// Whether the configuration's rate of zoneout applies.
     pub has_zoneout: bool,
+    /// Whether [`Config::cap_input_gate`] applies.
+    pub has_capped_gate: bool,
     /// Whether the recurrent bias is added to z, as the input's is. Otherwise the cell uses it.
     pub adds_recurrent_bias: bool,
     /// Whether layers have biases by default.

@@ -49,6 +49,13 @@ pub struct Config {
     /// The rank of the matrices of these rounds, each the product of two; 0 for one matrix.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mogrifier_rank: usize,
+    /// Whether recurrent layers add their input to what they pass on, where the sizes are equal:
+    /// [`Config::has_residual`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub residual: bool,
+    /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cap_input_gate: bool,
     /// Whether the recurrent layers have PyTorch's two biases, or the layer of a feed-forward
     /// network has one.
     pub bias: bool,
@@ -114,6 +121,8 @@ impl Default for Config {
             skip_connection: false,
             mogrifier_rounds: 0,
             mogrifier_rank: 0,
+            residual: false,
+            cap_input_gate: false,
             bias: false,
             decoder_bias: false,
             tied: false,
@@ -143,6 +152,17 @@ impl Config {
             "softmax".clone_into(&mut self.output);
         }
         self
+    }
+
+    /// Whether a recurrent layer adds its input to what it passes on: with [`Config::residual`]
+    /// every layer above the first, and the first where embedded words have as many values as it has
+    /// units. Such a word is the input even where the layer reads the word before, too.
+    pub fn has_residual(&self, layer: usize) -> bool {
+        let inputs = match layer {
+            0 => self.embedding_size,
+            _ => self.layer_size(layer - 1),
+        };
+        self.residual && inputs == self.layer_size(layer)
     }
 
     /// The number of words in each class; empty without classes.

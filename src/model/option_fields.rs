@@ -77,6 +77,20 @@ const HAS_ROUNDS: Condition<ModelOptions> = Condition {
     hint: "Use `cell = mogrifier`, or leave this out",
 };
 
+const IS_RECURRENT: Condition<ModelOptions> = Condition {
+    holds: |options| !options.is_feed_forward(),
+    field: "cell",
+    rule: "a feed-forward network has one layer of hidden units",
+    hint: "Use a recurrent cell, or `skip_connection`",
+};
+
+const HAS_CAPPED_GATE: Condition<ModelOptions> = Condition {
+    holds: |options| options.cell_has(|cell| cell.has_capped_gate),
+    field: "cell",
+    rule: "this cell has no input gate beside a forget gate",
+    hint: "Use `cell = lstm`, or leave this out",
+};
+
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
 impl FieldValue for Activation {
     fn kind() -> ValueKind {
@@ -181,6 +195,26 @@ impl Fields for ModelOptions {
         .default("0")
         .voided_by(&["cell"])
         .condition(HAS_ROUNDS),
+        OptionField::new(
+            "residual",
+            "",
+            access!(residual),
+            "Add the input of every recurrent layer above the first to what the layer passes on; \
+             of the first layer, too, if `embedding` is the size of the layer. The layers must \
+             have one size",
+        )
+        .default("false")
+        .voided_by(&["cell"])
+        .condition(IS_RECURRENT),
+        OptionField::new(
+            "cap_input_gate",
+            "",
+            access!(cap_input_gate),
+            "Let the input gate of `cell = lstm` be at most 1 minus the forget gate (Melis 2020)",
+        )
+        .default("false")
+        .voided_by(&["cell"])
+        .condition(HAS_CAPPED_GATE),
         OptionField::new(
             "bias",
             "",

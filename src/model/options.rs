@@ -43,6 +43,10 @@ pub struct ModelOptions {
     pub mogrifier_rounds: Option<usize>,
     /// Rank of the matrices of its rounds; 0 for full matrices.
     pub mogrifier_rank: Option<usize>,
+    /// Whether recurrent layers add their input to what they pass on.
+    pub residual: Option<bool>,
+    /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
+    pub cap_input_gate: Option<bool>,
     /// Whether the recurrent and output layers have biases.
     pub bias: Option<bool>,
     /// Whether the output layer's weight is the embedding.
@@ -101,6 +105,9 @@ impl ModelOptions {
             skip_connection: Some(config.skip_connection).filter(|_| is_feed_forward),
             mogrifier_rounds: Some(config.mogrifier_rounds).filter(|_| has_rounds),
             mogrifier_rank: Some(config.mogrifier_rank).filter(|_| has_rounds),
+            cap_input_gate: Some(config.cap_input_gate)
+                .filter(|_| cell.is_some_and(|cell| cell.has_capped_gate)),
+            residual: Some(config.residual).filter(|_| !is_feed_forward),
             bias: Some(config.bias),
             tied: Some(config.tied),
             projection: Some(config.projection),
@@ -177,6 +184,8 @@ impl ModelOptions {
                 false => base.mogrifier_rounds,
             },
             mogrifier_rank: self.mogrifier_rank.unwrap_or(base.mogrifier_rank),
+            cap_input_gate: self.cap_input_gate.unwrap_or(base.cap_input_gate),
+            residual: self.residual.unwrap_or(base.residual),
             zoneout: base.zoneout,
             hidden_sizes,
             bias,
@@ -206,6 +215,12 @@ impl ModelOptions {
     pub(super) fn has_activation(&self) -> bool {
         let cell = self.cell.as_deref().and_then(find_cell);
         cell.is_none_or(|cell| cell.has_activation)
+    }
+
+    /// Whether the cell has a capability. The default one, an Elman network, has none of an LSTM's.
+    pub(super) fn cell_has(&self, capability: fn(&CellKind) -> bool) -> bool {
+        let cell = self.cell.as_deref().and_then(find_cell);
+        cell.is_some_and(capability)
     }
 
     /// Whether the network is not recurrent.
@@ -286,6 +301,8 @@ mod tests {
             "skip_connection",
             "mogrifier_rounds",
             "mogrifier_rank",
+            "residual",
+            "cap_input_gate",
             "mixture",
         ] {
             assert!(ModelOptions::field(name).is_some(), "{name}");

@@ -6,6 +6,8 @@
 //! x(t)   = E w(t)                                embedding; with one-hot input x(t) = w(t)
 //! h_1(t) = cell(W_1 x(t) + b_1, h_1(t-1))        recurrent layers, dropout between them
 //! h_k(t) = cell(W_k h_k-1(t) + b_k, h_k(t-1))
+//!                                                with residual connections, what layer k passes on
+//!                                                is h_k(t) plus what it reads
 //! p(t)   = f(P h_L(t))                           projection or compression, if configured
 //! y(t)   = output layer(p(t))
 //! ```
@@ -24,8 +26,8 @@ use super::dropout::DropoutPlacement;
 use super::dropout_mask::DropoutMask;
 use super::layer::{Activations, Layer, LayerContext};
 use super::layers::{
-    ActivationPenalty, Dropout, Embedding, Linear, PerTypeInput, PreviousInput, Recurrent, Skip,
-    recurrent_parameter_name,
+    ActivationPenalty, Dropout, Embedding, Linear, PerTypeInput, PreviousInput, Recurrent,
+    ResidualInput, Skip, recurrent_parameter_name,
 };
 use super::outputs::output_kind;
 use super::parameter_spec::ParameterSpec;
@@ -77,14 +79,45 @@ impl Stack {
 
     /// Adds the recurrent layers and what is below them; their output.
     fn push_recurrent(&mut self, context: &mut LayerContext<'_>) -> Result<Activations> {
-        let first = self.push_input(context)?;
-        let mut hidden = self.push(first);
-        hidden = self.push_output_dropout(context, 0, hidden)?;
+        let (first, residual) = self.push_input(context)?;
+        let mut hidden = self.push_layer(context, 0, first, residual)?;
         for layer in 1..context.config.num_layers {
-            hidden = self.push(Recurrent::new(context, layer)?.with_input(hidden));
-            hidden = self.push_output_dropout(context, layer, hidden)?;
+            let residual = self.push_residual_input(context, layer, hidden)?;
+            let recurrent = Recurrent::new(context, layer)?.with_input(hidden);
+            hidden = self.push_layer(context, layer, recurrent, residual)?;
         }
         Ok(hidden)
+    }
+
+    /// Adds a recurrent layer with the end of the connection past it, and dropout; the output.
+    fn push_layer(
+        &mut self,
+        context: &mut LayerContext<'_>,
+        layer: usize,
+        recurrent: Recurrent,
+        residual: Option<ResidualInput>,
+    ) -> Result<Activations> {
+        let mut hidden = self.push(recurrent);
+        if let Some(residual) = residual {
+            hidden = self.push(residual.sum_with(hidden));
+        }
+        self.push_output_dropout(context, layer, hidden)
+    }
+
+    /// Adds the start of the connection from a recurrent layer's input past the layer, if it has
+    /// one.
+    fn push_residual_input(
+        &mut self,
+        context: &mut LayerContext<'_>,
+        layer: usize,
+        input: Activations,
+    ) -> Result<Option<ResidualInput>> {
+        if !context.config.has_residual(layer) {
+            return Ok(None);
+        }
+        let residual = ResidualInput::new(context, input)?;
+        self.push(residual);
+        Ok(Some(residual))
     }
 
     /// Adds the layers of a feed-forward network; their output.
@@ -103,9 +136,13 @@ impl Stack {
         self.push_output_dropout(context, 0, hidden)
     }
 
-    /// Adds the layers below the first recurrent layer, which is returned. Unless a product is
-    /// computed for each embedded token, they write the recurrent layer's `W x` themselves.
-    fn push_input(&mut self, context: &mut LayerContext<'_>) -> Result<Recurrent> {
+    /// Adds the layers below the first recurrent layer, which is returned with the start of the
+    /// connection past it. Unless a product is computed for each embedded token, they write the
+    /// recurrent layer's `W x` themselves.
+    fn push_input(
+        &mut self,
+        context: &mut LayerContext<'_>,
+    ) -> Result<(Recurrent, Option<ResidualInput>)> {
         let first = Recurrent::new(context, 0)?;
         let pre_activations = first.pre_activations();
         let weight = first.input_weight();
@@ -118,14 +155,15 @@ impl Stack {
             let embedded = self.push(Embedding::new(context)?);
             self.push_dropout(context, DropoutPlacement::Words, embedded);
             self.push_dropout(context, DropoutPlacement::Input, embedded);
-            if !context.config.reads_previous_input() {
-                return Ok(first.with_input(embedded));
-            }
-            let pairs = self.push(PreviousInput::new(context, embedded)?);
-            return Ok(first.with_input(pairs));
+            let residual = self.push_residual_input(context, 0, embedded)?;
+            let input = match context.config.reads_previous_input() {
+                true => self.push(PreviousInput::new(context, embedded)?),
+                false => embedded,
+            };
+            return Ok((first.with_input(input), residual));
         }
         self.push_dropout(context, DropoutPlacement::Words, pre_activations);
-        Ok(first)
+        Ok((first, None))
     }
 
     /// Adds dropout that overwrites its input, where the rate is not 0.

@@ -43,6 +43,8 @@ impl Config {
         self.validate_embedding()?;
         self.validate_zoneout()?;
         self.validate_rounds()?;
+        self.validate_residual()?;
+        self.validate_capped_gate()?;
         check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
         self.validate_output()
     }
@@ -119,6 +121,60 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that layers whose input is added to what they pass on have one size.
+    fn validate_residual(&self) -> Result<()> {
+        let fails = |rule: String, hint: String| Err(Error::config("residual", true, rule, hint));
+        if !self.residual {
+            return Ok(());
+        }
+        if cell_kind(self).is_feed_forward() {
+            return fails(
+                "a feed-forward network has one layer of hidden units".into(),
+                "Use a recurrent cell, or `skip_connection`".into(),
+            );
+        }
+        let unequal = (1..self.num_layers).find(|&layer| !self.has_residual(layer));
+        if let Some(layer) = unequal {
+            return fails(
+                format!(
+                    "layer {} has {} units and reads {} values, which cannot be added",
+                    layer + 1,
+                    self.layer_size(layer),
+                    self.layer_size(layer - 1)
+                ),
+                "Give all layers one size, or remove `residual`".into(),
+            );
+        }
+        if self.num_layers == 1 && !self.has_residual(0) {
+            let size = self.layer_size(0);
+            let input = match self.embedding_size {
+                0 => "one-hot words".to_owned(),
+                values => format!("{values} values"),
+            };
+            return fails(
+                format!("the only layer has {size} units and reads {input}, which cannot be added"),
+                format!("Use `embedding = {size}`, several `layers`, or remove `residual`"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that the cell has gates that can be capped.
+    fn validate_capped_gate(&self) -> Result<()> {
+        if !self.cap_input_gate || cell_kind(self).has_capped_gate {
+            return Ok(());
+        }
+        Err(Error::config(
+            "cap_input_gate",
+            true,
+            format!(
+                "`cell = {}` has no input gate beside a forget gate",
+                self.cell
+            ),
+            "Use `cell = lstm`, or remove `cap_input_gate`",
+        ))
     }
 
     /// Checks the rate of zoneout.

@@ -13,7 +13,7 @@ pub(super) struct GraphBuilder(GraphProto);
 
 /// The names of a recurrent layer's outputs.
 pub(super) struct RecurrentOutputs {
-    /// The hidden states of all steps, `[T, N, H]`.
+    /// What the layer passes on at all steps, `[T, N, H]`.
     pub(super) hidden: String,
     /// h, or h and c, after the last step: `[1, N, H]` each.
     pub(super) states: Vec<String>,
@@ -175,6 +175,10 @@ impl GraphBuilder {
             &[&every_step, &axis],
             Vec::new(),
         );
+        let hidden = match layer.residual {
+            true => self.node(&format!("{name}.sum"), "Add", &[&hidden, input], Vec::new()),
+            false => hidden,
+        };
         RecurrentOutputs { hidden, states }
     }
 

@@ -69,7 +69,7 @@ const MAX_FILE_SIZE: u64 = i32::MAX as u64;
 ///
 /// # Errors
 /// If the output layer is not the full softmax, there is a compression layer, or ONNX has no
-/// operator for the cell; and as [`network_to_onnx`].
+/// operator for the cell or its gates; and as [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
     check_support(config, form)?;
@@ -85,6 +85,7 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec
             .initial_states
             .as_ref()
             .map(|states| states.iter().map(Vec::as_slice).collect()),
+        residual: config.residual,
         parameters: parameters
             .map(|(spec, values)| NamedParameter {
                 name: spec.name,
@@ -130,6 +131,7 @@ pub fn network_to_onnx(network: &OnnxNetwork<'_>, unit: &str, form: OnnxForm) ->
 fn check_support(config: &Config, form: OnnxForm) -> Result<()> {
     let checks = [
         check_cell(config),
+        check_gates(config),
         check_sizes(config, form),
         check_compression(config),
         check_output(config),
@@ -156,6 +158,18 @@ fn check_cell(config: &Config) -> Result<()> {
         true => Ok(()),
         false => find_operator(&config.cell, &config.activation.to_string()).map(|_| ()),
     }
+}
+
+/// Checks that ONNX's operator has the gates of the cell.
+fn check_gates(config: &Config) -> Result<()> {
+    if !config.cap_input_gate {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the capped input gates",
+        "ONNX's LSTM operator has none",
+        "Train without `cap_input_gate`",
+    ))
 }
 
 /// Checks that the form has room for the states of all layers.
@@ -280,6 +294,7 @@ mod tests {
             activation: "tanh",
             initial_state: 0.0,
             initial_states: None,
+            residual: false,
             parameters,
         };
         let message = network_to_onnx(&network, "word", OnnxForm::Sentence)

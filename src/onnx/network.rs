@@ -33,6 +33,9 @@ pub struct OnnxNetwork<'a> {
     pub initial_state: f32,
     /// The states before the first token: h, or h and c, of the first layer, then of the next.
     pub initial_states: Option<Vec<&'a [f32]>>,
+    /// Whether recurrent layers add their input to what they pass on: all above the first, and the
+    /// first where the embedding has its size.
+    pub residual: bool,
     /// The parameters in any order.
     pub parameters: Vec<NamedParameter<'a>>,
 }
@@ -162,7 +165,16 @@ impl<'a> OnnxNetwork<'a> {
                 Some(weight) if index == 0 => Matrix::identity(weight.rows),
                 _ => source.take_matrix(&format!("rnn.weight_ih_l{index}"))?,
             };
-            layers.push(source.take_layer(operator.gates, index, input)?);
+            let columns = input.columns;
+            let layer = source.take_layer(operator.gates, index, input)?;
+            let is_one_hot = index == 0 && one_hot.is_some();
+            if self.residual && index > 0 {
+                check_size("the input of a residual connection", columns, layer.hidden)?;
+            }
+            layers.push(RecurrentLayer {
+                residual: self.residual && columns == layer.hidden && !is_one_hot,
+                ..layer
+            });
         }
         let embedding_size = embedding.as_ref().map_or(0, |table| table.columns);
         let table = embedding.or_else(|| one_hot.map(|weight| weight.transposed()));

@@ -35,6 +35,8 @@ pub(super) struct RecurrentLayer<'a> {
     pub(super) recurrent: Matrix<'a>,
     /// The input biases, then the recurrent biases: `2*G*H` values.
     pub(super) bias: Option<Vec<f32>>,
+    /// Whether the layer adds its input to what it passes on.
+    pub(super) residual: bool,
 }
 
 /// What precedes the softmaxes of a mixture.
@@ -190,6 +192,7 @@ impl<'a, 'n> ParameterMap<'a, 'n> {
             input: input.with_blocks(gates, hidden),
             recurrent: recurrent.with_blocks(gates, hidden),
             bias,
+            residual: false,
         })
     }
 

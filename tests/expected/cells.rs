@@ -9,21 +9,27 @@ use super::{EPSILON, Expectation, Expected, floats, tokens};
 
 impl Expectation for LstmCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        match self.0.direction {
-            Direction::Forward => lstm_forward(self.0, run),
-            Direction::Backward => lstm_backward(self.0, run),
+        match self.window.direction {
+            Direction::Forward => lstm_forward(*self, run),
+            Direction::Backward => lstm_backward(*self, run),
         }
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
-        tolerance(self.0)
+        tolerance(self.window)
     }
 }
 
 impl Expectation for LstmCellCase {
     fn outputs(&self, run: &Outcome) -> Expected {
         match self.0.direction {
-            Direction::Forward => lstm_forward(self.0, run),
+            Direction::Forward => {
+                let case = LstmCase {
+                    window: self.0,
+                    capped: false,
+                };
+                lstm_forward(case, run)
+            }
             Direction::Backward => lstm_cell_backward(self.0, run),
         }
     }
@@ -156,7 +162,11 @@ impl WindowCase {
     }
 }
 
-fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
+fn lstm_forward(case: LstmCase, run: &Outcome) -> Expected {
+    let LstmCase {
+        window: case,
+        capped,
+    } = case;
     let window = WindowCase::new(case, run);
     let (size, batch) = (window.size, window.batch);
     let mut gates = floats(run, "gates");
@@ -174,7 +184,8 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
             let [i, f, g, o] = [sigmoid(i), sigmoid(f), g.tanh(), sigmoid(o)];
             [gates[at(0)], gates[at(1)], gates[at(2)], gates[at(3)]] = [i, f, g, o];
             let new = (row + batch) * size + unit;
-            cells[new] = f * before + i * g;
+            let write = if capped { i.min(1.0 - f) } else { i };
+            cells[new] = f * before + write * g;
             states[new] = o * cells[new].tanh();
         }
         previous.extend(h);
@@ -188,8 +199,8 @@ fn lstm_forward(case: GatedCase, run: &Outcome) -> Expected {
     expected
 }
 
-fn lstm_backward(case: GatedCase, run: &Outcome) -> Expected {
-    let window = WindowCase::new(case, run);
+fn lstm_backward(case: LstmCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case.window, run);
     let size = window.size;
     let mut gates = floats(run, "gates");
     let cells = floats(run, "cells");
@@ -200,8 +211,9 @@ fn lstm_backward(case: GatedCase, run: &Outcome) -> Expected {
             let from_next = [0, 1].map(|i| window.gradient_from_next_step(&sent[i], row, unit));
             let to_h = gradient[row * size + unit] + from_next[0];
             let to_both = [to_h, from_next[1]];
+            let values = (&mut gates[..], &cells[..]);
             sent[1][row * size + unit] =
-                lstm_unit_backward(&window, &mut gates, &cells, [row, unit], to_both);
+                lstm_unit_backward(&window, case.capped, values, [row, unit], to_both);
         }
         sent[0][row * size..][..size]
             .copy_from_slice(&window.backward(&gates[row * 4 * size..][..4 * size]));
@@ -227,8 +239,9 @@ fn lstm_cell_backward(case: GatedCase, run: &Outcome) -> Expected {
                 [&constant, &sent].map(|sent| window.gradient_from_next_step(sent, row, unit));
             let to_h = gradient[row * size + unit] + from_next[0];
             let to_both = [to_h, from_next[1]];
+            let values = (&mut gates[..], &cells[..]);
             sent[row * size + unit] =
-                lstm_unit_backward(&window, &mut gates, &cells, [row, unit], to_both);
+                lstm_unit_backward(&window, false, values, [row, unit], to_both);
         }
     }
     let initial = [constant, sent].map(|sent| window.gradient_before_window(&sent));
@@ -239,8 +252,8 @@ fn lstm_cell_backward(case: GatedCase, run: &Outcome) -> Expected {
 /// next step, c(t). Returns that of c(t-1).
 fn lstm_unit_backward(
     window: &WindowCase,
-    gates: &mut [f64],
-    cells: &[f64],
+    capped: bool,
+    (gates, cells): (&mut [f64], &[f64]),
     [row, unit]: [usize; 2],
     [dh, dc]: [f64; 2],
 ) -> f64 {
@@ -250,9 +263,14 @@ fn lstm_unit_backward(
     let [i, f, g, o] = std::array::from_fn(|gate| gates[at(gate)]);
     let squashed = cells[(row + window.batch) * size + unit].tanh();
     let dc = dc + dh * o * (1.0 - squashed * squashed);
-    gates[at(0)] = dc * g * i * (1.0 - i);
-    gates[at(1)] = dc * c * f * (1.0 - f);
-    gates[at(2)] = dc * i * (1.0 - g * g);
+    // The smaller of i and 1 - f is written, i where they are equal.
+    let (mut to_i, mut to_f, mut write) = (dc * g, dc * c, i);
+    if capped && 1.0 - f < i {
+        (to_i, to_f, write) = (0.0, to_f - to_i, 1.0 - f);
+    }
+    gates[at(0)] = to_i * i * (1.0 - i);
+    gates[at(1)] = to_f * f * (1.0 - f);
+    gates[at(2)] = dc * write * (1.0 - g * g);
     gates[at(3)] = dh * squashed * o * (1.0 - o);
     dc * f
 }

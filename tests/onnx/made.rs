@@ -28,6 +28,8 @@ pub struct TestNetwork {
     pub tied: bool,
     /// K of a mixture of softmaxes; 0 for one softmax.
     pub mixture: usize,
+    /// Whether layers add their input to their output, where it has their size.
+    pub residual: bool,
 }
 
 pub const PLAIN: TestNetwork = TestNetwork {
@@ -42,6 +44,7 @@ pub const PLAIN: TestNetwork = TestNetwork {
     projection: 0,
     tied: false,
     mixture: 0,
+    residual: false,
 };
 
 pub const NETWORKS: &[TestNetwork] = &[
@@ -144,6 +147,27 @@ pub const NETWORKS: &[TestNetwork] = &[
         decoder_bias: true,
         bias: true,
         mixture: 3,
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "lstm",
+        embedding: 5,
+        sizes: &[5, 5],
+        bias: true,
+        residual: true,
+        ..PLAIN
+    },
+    // One-hot words of as many values as units.
+    TestNetwork {
+        sizes: &[VOCABULARY, VOCABULARY],
+        residual: true,
+        ..PLAIN
+    },
+    TestNetwork {
+        cell: "gru",
+        embedding: 3,
+        sizes: &[4, 4, 4],
+        residual: true,
         ..PLAIN
     },
     // Layers of different sizes cannot be exported as a single step.
@@ -252,6 +276,7 @@ impl TestNetwork {
             activation: self.activation,
             initial_state: self.initial_state,
             initial_states: self.stored.then(|| states.collect()),
+            residual: self.residual,
             parameters: parameters.collect(),
         }
     }
@@ -318,7 +343,12 @@ impl TestNetwork {
                 add(&mut input, &format!("rnn.bias_ih_l{layer}"));
                 add(&mut recurrent, &format!("rnn.bias_hh_l{layer}"));
                 self.advance(&input, &recurrent, state);
-                x = state[0].clone();
+                let is_one_hot = layer == 0 && self.embedding == 0;
+                let added = self.residual && !is_one_hot && x.len() == state[0].len();
+                let input = std::mem::replace(&mut x, state[0].clone());
+                if added {
+                    x.iter_mut().zip(input).for_each(|(x, input)| *x += input);
+                }
             }
             if self.projection > 0 {
                 x = product("projection.weight", &x);

@@ -16,6 +16,8 @@
 //!         g = tanh(p_g + q_g)     o = σ(p_o + q_o)
 //!         c(t) = f c(t-1) + i g
 //!         h(t) = o tanh(c(t))
+//!         capped (Melis 2020): min(1 - f, i) in the place of i, and of the gradient i where the
+//!         two are equal
 //! ```
 //!
 //! The mogrifier is an LSTM with rounds before it: see [`mogrifier`](super::mogrifier). The
@@ -83,6 +85,8 @@ pub struct Layer {
     pub cell: Cell,
     /// f of the Elman cell; the other cells have fixed functions.
     pub activation: Activation,
+    /// Whether i of the LSTM is at most 1 - f.
+    pub capped: bool,
     /// H.
     pub size: usize,
 }
@@ -112,7 +116,7 @@ impl Layer {
                 }
                 Cell::Lstm | Cell::Mogrifier => {
                     let (p, q) = self.gates(arguments, unit);
-                    [states[0][unit], states[1][unit]] = lstm(p, q, previous[1][unit]);
+                    [states[0][unit], states[1][unit]] = lstm(p, q, previous[1][unit], self.capped);
                 }
                 Cell::Qrnn | Cell::Sru => unreachable!("it reads more than the arguments"),
             }
@@ -158,6 +162,7 @@ impl Layer {
                         q,
                         previous[1][unit],
                         [gradients[0][unit], gradients[1][unit]],
+                        self.capped,
                     );
                     self.set_gates(&mut back, unit, argument, argument);
                     to_previous[1][unit] = c;
@@ -166,6 +171,26 @@ impl Layer {
             }
         }
         (back, to_previous)
+    }
+
+    /// For units with a kink, ReLU or a capped gate, whether each of `[B, H]` is active: above 0,
+    /// or capped.
+    pub fn sides_of_kinks(&self, arguments: &Arguments) -> Option<Vec<bool>> {
+        let units = 0..arguments.from_input.len() / self.cell.gates();
+        let is_relu = self.cell == Cell::Elman && self.activation == Activation::Relu;
+        if is_relu {
+            let sums = units.map(|unit| arguments.from_input[unit] + arguments.from_state[unit]);
+            return Some(sums.map(|sum| sum > 0.0).collect());
+        }
+        if self.cell != Cell::Lstm || !self.capped {
+            return None;
+        }
+        let is_capped = |unit| {
+            let (p, q) = self.gates(arguments, unit);
+            let [i, f, ..] = lstm_gates(p, q);
+            1.0 - f < i
+        };
+        Some(units.map(is_capped).collect())
     }
 
     /// p and q of one unit of `[B, H]`, all its gates.
@@ -243,23 +268,39 @@ fn lstm_gates(p: [f64; 4], q: [f64; 4]) -> [f64; 4] {
     std::array::from_fn(|gate| functions[gate].value(p[gate] + q[gate]))
 }
 
+/// The part of g that is written to c(t).
+fn written(i: f64, f: f64, capped: bool) -> f64 {
+    if capped { i.min(1.0 - f) } else { i }
+}
+
 /// h(t) and c(t) from c(t-1).
-fn lstm(p: [f64; 4], q: [f64; 4], c: f64) -> [f64; 2] {
+fn lstm(p: [f64; 4], q: [f64; 4], c: f64, capped: bool) -> [f64; 2] {
     let [i, f, g, o] = lstm_gates(p, q);
-    let new = f * c + i * g;
+    let new = f * c + written(i, f, capped) * g;
     [o * new.tanh(), new]
 }
 
 /// From dloss/dh(t) and dloss/dc(t) to dloss/dp, which is dloss/dq, and dloss/dc(t-1).
-fn lstm_backward(p: [f64; 4], q: [f64; 4], c: f64, [to_h, to_c]: [f64; 2]) -> ([f64; 4], f64) {
+fn lstm_backward(
+    p: [f64; 4],
+    q: [f64; 4],
+    c: f64,
+    [to_h, to_c]: [f64; 2],
+    capped: bool,
+) -> ([f64; 4], f64) {
     let [i, f, g, o] = lstm_gates(p, q);
-    let squashed = (f * c + i * g).tanh();
+    let write = written(i, f, capped);
+    let squashed = (f * c + write * g).tanh();
     // c(t) is read by the next step and by h(t).
     let to_c = to_c + to_h * o * Activation::Tanh.derivative(squashed);
+    let (to_i, to_f) = match capped && 1.0 - f < i {
+        true => (0.0, to_c * (c - g)),
+        false => (to_c * g, to_c * c),
+    };
     let arguments = [
-        to_c * g * Activation::Sigmoid.derivative(i),
-        to_c * c * Activation::Sigmoid.derivative(f),
-        to_c * i * Activation::Tanh.derivative(g),
+        to_i * Activation::Sigmoid.derivative(i),
+        to_f * Activation::Sigmoid.derivative(f),
+        to_c * write * Activation::Tanh.derivative(g),
         to_h * squashed * Activation::Sigmoid.derivative(o),
     ];
     (arguments, to_c * f)

@@ -9,6 +9,7 @@
 //! So the active units are compared at all five points; if one switches, the whole network is
 //! replaced by that of another seed, and nothing is skipped within a network. A network with a
 //! layer whose units are all active or all inactive is replaced too, since it would show little.
+//! The minimum of capped gates has such kinks too.
 
 use libtest_mimic::Trial;
 
@@ -254,19 +255,29 @@ fn feed_forward_trials() -> Vec<Trial> {
 /// If a gradient differs.
 pub fn check_family(activation: Activation, num_layers: usize, embedding_size: usize) {
     let (vocab_size, _, hidden_size) = SIZES;
-    let hidden_sizes = vec![hidden_size; num_layers];
+    check_with_kinks(&Architecture {
+        activation,
+        vocab_size,
+        embedding_size,
+        hidden_sizes: vec![hidden_size; num_layers],
+        ..Architecture::default()
+    });
+}
+
+/// Checks every combination of biases, independence and window for a network whose units may have
+/// kinks.
+///
+/// # Panics
+/// If a gradient differs.
+pub fn check_with_kinks(base: &Architecture) {
+    let vocab_size = base.vocab_size;
     for (bias, decoder_bias) in BIASES {
         for independent in [None, Some(0.3)] {
             for (time_steps, batch) in WINDOWS {
-                let hidden_sizes = hidden_sizes.clone();
                 let architecture = Architecture {
-                    activation,
-                    vocab_size,
-                    embedding_size,
-                    hidden_sizes,
                     bias,
                     decoder_bias,
-                    ..Architecture::default()
+                    ..base.clone()
                 };
                 let found = (0..SEEDS).find(|&seed| {
                     let network = Network::new(architecture.clone(), seed, PARAMETER_SCALE);
@@ -419,19 +430,16 @@ fn five_points(loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>), pattern: &[Vec<bool>
     Some((8.0 * near - far) / (12.0 * STEP))
 }
 
-/// The loss with the penalty and, for ReLU, whether each unit is on, `[T, B, H]` a layer.
+/// The loss with the penalty and, for units with kinks, on which side of its kink each is,
+/// `[T, B, H]` a layer.
 fn active_units(network: &Network, window: &Window, states: &[Vec<f64>]) -> (f64, Vec<Vec<bool>>) {
     let forward = network.forward(window, states, LOSS_SCALE);
     let a = &network.architecture;
-    let kinked = a.cell == Cell::Elman && a.activation == Activation::Relu;
-    let layers = (0..a.num_layers()).filter(|_| kinked);
-    let on = |k: usize| {
-        forward
-            .steps
-            .iter()
-            .flat_map(|step| &step.layers[k].states[0])
-            .map(|&y| y > 0.0)
-            .collect()
+    let on = |k: usize| -> Option<Vec<bool>> {
+        let steps = forward.steps.iter().map(|step| &step.layers[k]);
+        let sides = steps.map(|step| a.layer(k).sides_of_kinks(&step.arguments));
+        Some(sides.collect::<Option<Vec<_>>>()?.concat())
     };
-    (forward.loss + forward.penalty, layers.map(on).collect())
+    let layers = (0..a.num_layers()).filter_map(on);
+    (forward.loss + forward.penalty, layers.collect())
 }

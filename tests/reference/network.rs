@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! h_k(t) = cell_k(x_k(t), h_k(t-1))     x_{k+1}(t) = h_k(t)          the cells: see `cells`
+//! x_{k+1}(t) = h_k(t) + x_k(t)            with residual connections, where the sizes are equal
 //! y(t)   = softmax(W_decoder h_{L-1}(t) + b_decoder)
 //! y(t)   = softmax(W_decoder P h_{L-1}(t) + b_decoder)               with a projection
 //! y(t)   = softmax(W_decoder sigmoid(C h_{L-1}(t)) + b_decoder)      with a compression layer
@@ -75,6 +76,10 @@ pub struct Architecture {
     pub compression_size: usize,
     /// The output layer.
     pub output: Output,
+    /// Whether layers add their input to their output: see [`Architecture::has_residual`].
+    pub residual: bool,
+    /// Whether i of the LSTM is at most 1 - f.
+    pub cap_input_gate: bool,
     /// The rate of zoneout: f of quasi-recurrent units has the factor 1 minus this, or a mask.
     pub zoneout: f64,
 }
@@ -97,6 +102,8 @@ impl Default for Architecture {
             projection: false,
             compression_size: 0,
             output: Output::Softmax,
+            residual: false,
+            cap_input_gate: false,
             zoneout: 0.0,
         }
     }
@@ -159,6 +166,16 @@ impl Architecture {
         columns.map(|columns| self.gates_size(k) * columns)
     }
 
+    /// Whether layer k adds its input, of the first layer x_0(t), to its cell's output.
+    pub fn has_residual(&self, k: usize) -> bool {
+        let is_one_hot = k == 0 && self.embedding_size == 0;
+        let inputs = match k {
+            0 => self.embedded_size(),
+            _ => self.layer_size(k - 1),
+        };
+        self.residual && !is_one_hot && inputs == self.layer_size(k)
+    }
+
     /// The name of the bias that is added to `W_ih x`, if layer k has biases.
     pub fn input_bias(&self, k: usize) -> String {
         match self.cell {
@@ -172,6 +189,7 @@ impl Architecture {
         Layer {
             cell: self.cell,
             activation: self.activation,
+            capped: self.cap_input_gate,
             size: self.layer_size(k),
         }
     }

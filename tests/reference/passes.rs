@@ -25,7 +25,7 @@ pub struct LayerStep {
     /// The states of step t, `[B, H_k]` each: h_k(t), and c_k(t) of an LSTM; c_k(t) of simple
     /// recurrent units.
     pub states: Vec<Vec<f64>>,
-    /// h_k(t).
+    /// What the layer passes on: h_k(t), plus x_k(t) with a residual connection.
     pub output: Vec<f64>,
 }
 
@@ -134,7 +134,7 @@ impl Network {
                     },
                 };
                 let (z, c) = (&arguments.from_input, &previous[0]);
-                let (output, states) = match a.cell {
+                let (mut output, states) = match a.cell {
                     Cell::Sru => {
                         let [h, c] = self.sru_forward(k, z, &input, c);
                         (h, vec![c])
@@ -148,6 +148,9 @@ impl Network {
                         (states[0].clone(), states)
                     }
                 };
+                if a.has_residual(k) {
+                    add(&mut output, &self.residual_input(window, k, &input));
+                }
                 let mut masked = output.clone();
                 multiply_step(&mut masked, window.masks.output(k), t);
                 layers.push(LayerStep {
@@ -251,6 +254,7 @@ impl Network {
                     to_states.iter_mut().for_each(|d| *d *= scale);
                     add(&mut from_above, &to_states);
                 }
+                let past_the_layer = a.has_residual(k).then(|| from_above.clone());
                 let reached = &mut from_future[k * kept..][..kept];
                 let (from_input, mut to_past, to_input) = match &recurrent[k] {
                     None if a.cell == Cell::Qrnn => {
@@ -304,10 +308,13 @@ impl Network {
                     }
                 }
                 reached.clone_from_slice(&to_past);
-            }
-            if a.reads_previous_input() {
-                let to_input = &mut to_previous_input;
-                from_above = qrnn::with_previous_backward(window, t, &from_above, to_input);
+                if k == 0 && a.reads_previous_input() {
+                    let to_input = &mut to_previous_input;
+                    from_above = qrnn::with_previous_backward(window, t, &from_above, to_input);
+                }
+                if let Some(gradient) = past_the_layer {
+                    add(&mut from_above, &gradient);
+                }
             }
             self.embed_backward(window, t, from_above, &mut gradients);
         }
@@ -363,6 +370,14 @@ impl Network {
         );
         add(&mut to_past[0], &state_part.input);
         (arguments.from_input, to_past)
+    }
+
+    /// What layer k with a residual connection adds to its output, given what its units read.
+    fn residual_input(&self, window: &Window, k: usize, input: &[f64]) -> Vec<f64> {
+        match k == 0 && self.architecture.reads_previous_input() {
+            true => qrnn::current(window, input),
+            false => input.to_vec(),
+        }
     }
 
     /// A gradient of 0 for every parameter.

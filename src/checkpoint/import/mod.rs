@@ -59,6 +59,10 @@ pub struct ImportedShape {
     pub tied: bool,
     /// Whether there is a projection `[D, H]` between the last layer and the output layer.
     pub projection: bool,
+    /// Whether layers add their input to what they pass on, as files of Elman state it.
+    pub residual: bool,
+    /// Whether input gates are at most 1 minus the forget gate, as files of Elman state it.
+    pub cap_input_gate: bool,
 }
 
 impl ImportedShape {
@@ -82,6 +86,8 @@ impl ImportedShape {
             },
             tied: self.tied,
             projection: self.projection,
+            residual: self.residual,
+            cap_input_gate: self.cap_input_gate,
             num_layers: self.hidden_sizes.len(),
             bias: self.bias,
             decoder_bias: self.decoder_bias,

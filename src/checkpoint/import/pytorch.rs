@@ -4,7 +4,7 @@
 //! Tensors have the names of PyTorch's word_language_model example (`encoder.weight`,
 //! `rnn.weight_ih_l0`, …, `decoder.bias`) or of Elman's files (`embedding.weight`), with any
 //! common prefix. The names and shapes determine the sizes, the cell and the layers. The metadata
-//! of Elman's files state the activation function and the initial state.
+//! of Elman's files state the activation function, the initial state and residual connections.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,6 +22,9 @@ const CELLS: [(usize, &str); 3] = [(1, "elman"), (3, "gru"), (4, "lstm")];
 /// In files of Elman: the metadata's number for every unit, or the tensors `initial_state.0`,
 /// `initial_state.1`, ….
 const INITIAL_STATE: &str = "initial_state";
+/// In files of Elman: the metadata's `true`.
+const RESIDUAL: &str = "residual";
+const CAP_INPUT_GATE: &str = "cap_input_gate";
 const INPUT_WEIGHT: &str = "rnn.weight_ih_l0";
 
 /// Reads and checks a network and its vocabulary.
@@ -88,6 +91,11 @@ impl ImportedShape {
         let is_tied = has_embedding
             && (!names.has(DECODER)
                 || file.are_equal(&names.in_file(EMBEDDING), &names.in_file(DECODER)));
+        let states = |key| {
+            file.metadata()
+                .get(key)
+                .is_some_and(|value| value == "true")
+        };
         let shape = Self {
             cell,
             gates,
@@ -98,6 +106,8 @@ impl ImportedShape {
             decoder_bias: names.has(DECODER_BIAS),
             tied: is_tied,
             projection: names.has(PROJECTION),
+            residual: states(RESIDUAL),
+            cap_input_gate: states(CAP_INPUT_GATE),
         };
         for (name, expected) in shape.parameters() {
             let name = names.in_file(&name);

@@ -62,6 +62,8 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         decoder_bias: false,
         tied: false,
         projection: false,
+        residual: false,
+        cap_input_gate: false,
     };
     let mut notes = Vec::new();
     if format == FileFormat::Text {

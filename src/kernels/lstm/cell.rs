@@ -249,6 +249,7 @@ fn cell_forward(kernel: &LstmCellForward, cpu: &Cpu) {
         reset: &window.reset,
         tokens: &cpu.read(&window.reset.tokens),
         initial_cell: &vec![window.reset.initial; size],
+        capped: false,
     };
     let rows = |tensor: Tensor, slot: usize| tensor.slice_rows(slot * batch..(slot + 1) * batch);
     let mut gates = cpu.write(&rows(window.gates, kernel.step));
@@ -281,6 +282,7 @@ fn cell_backward(kernel: &LstmCellBackward, cpu: &Cpu) {
             reset,
             tokens: &tokens,
             initial_cell: &vec![reset.initial; size],
+            capped: false,
         },
         batch,
         cells: &cpu.read(&kernel.cells),

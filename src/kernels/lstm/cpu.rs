@@ -18,9 +18,15 @@ fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
     [i, f, g, &mut o[..size]]
 }
 
+/// The factor of g in the cell: i, or at most 1 - f. NaN stays NaN.
+#[inline(always)]
+fn write_gate<const CAPPED: bool>(i: f32, f: f32) -> f32 {
+    if CAPPED && 1.0 - f < i { 1.0 - f } else { i }
+}
+
 /// Computes a stream's gate activations from their pre-activations, and its next cell and state.
 #[inline(always)]
-fn forward_row(
+fn forward_row<const CAPPED: bool>(
     math: Math,
     gates: &mut [f32],
     previous_cell: &[f32],
@@ -36,7 +42,7 @@ fn forward_row(
         f[k] = math.sigmoid(f[k]);
         g[k] = math.tanh(g[k]);
         o[k] = math.sigmoid(o[k]);
-        cell[k] = f[k] * previous_cell[k] + i[k] * g[k];
+        cell[k] = f[k] * previous_cell[k] + write_gate::<CAPPED>(i[k], f[k]) * g[k];
         state[k] = o[k] * math.tanh(cell[k]);
     }
 }
@@ -44,7 +50,7 @@ fn forward_row(
 /// Replaces a stream's gate activations by the gradients of their pre-activations, and `dc`, the
 /// gradient of this step's cell, by that of the previous cell.
 #[inline(always)]
-fn backward_row(
+fn backward_row<const CAPPED: bool>(
     math: Math,
     gates: &mut [f32],
     [previous_cell, cell, gradient, carried]: [&[f32]; 4],
@@ -59,11 +65,15 @@ fn backward_row(
         let dh = gradient[k] + carried[k];
         let total = dc[k] + dh * o[k] * (1.0 - tanh * tanh);
         dc[k] = total * f[k];
-        let di = total * g[k] * (i[k] * (1.0 - i[k]));
-        let df = total * previous_cell[k] * (f[k] * (1.0 - f[k]));
-        let dg = total * i[k] * (1.0 - g[k] * g[k]);
+        let is_capped = CAPPED && 1.0 - f[k] < i[k];
+        let (to_i, through_f) = match is_capped {
+            true => (0.0, previous_cell[k] - g[k]),
+            false => (total * g[k] * (i[k] * (1.0 - i[k])), previous_cell[k]),
+        };
+        let df = total * through_f * (f[k] * (1.0 - f[k]));
+        let dg = total * write_gate::<CAPPED>(i[k], f[k]) * (1.0 - g[k] * g[k]);
         let d_o = dh * tanh * (o[k] * (1.0 - o[k]));
-        i[k] = di;
+        i[k] = to_i;
         f[k] = df;
         g[k] = dg;
         o[k] = d_o;
@@ -75,6 +85,7 @@ pub(super) struct CellResets<'a> {
     pub(super) reset: &'a Reset,
     pub(super) tokens: &'a [u32],
     pub(super) initial_cell: &'a [f32],
+    pub(super) capped: bool,
 }
 
 impl<'a> CellResets<'a> {
@@ -100,6 +111,10 @@ impl<'a> CellResets<'a> {
         states: &mut [f32],
     ) {
         let size = self.initial_cell.len();
+        let forward_row = match self.capped {
+            true => forward_row::<true>,
+            false => forward_row::<false>,
+        };
         for (row, state) in states.chunks_exact_mut(size).enumerate() {
             let previous_cell = &previous_cells[row * size..][..size];
             forward_row(
@@ -127,6 +142,7 @@ pub(super) fn forward(kernel: &LstmForward, cpu: &Cpu) {
         reset,
         tokens,
         initial_cell: &vec![reset.initial; size],
+        capped: kernel.capped,
     };
     let mut gates = cpu.write(&kernel.gates);
     let mut all_cells = cpu.write(&kernel.cells);
@@ -203,6 +219,10 @@ impl BackwardInputs<'_> {
         dc: &mut [f32],
     ) {
         let size = self.resets.initial_cell.len();
+        let backward_row = match self.resets.capped {
+            true => backward_row::<true>,
+            false => backward_row::<false>,
+        };
         for (row, dc) in dc.chunks_exact_mut(size).enumerate() {
             let position = first + row;
             let [previous_cell, cell] =
@@ -236,6 +256,7 @@ pub(super) fn backward(kernel: &LstmBackward, cpu: &Cpu) {
             reset,
             tokens,
             initial_cell: &vec![reset.initial; size],
+            capped: kernel.capped,
         },
         batch,
         cells: &cpu.read(&kernel.cells),

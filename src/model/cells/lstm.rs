@@ -15,6 +15,8 @@ use crate::tensor::Tensor;
 #[derive(Debug)]
 pub(super) struct LstmCell {
     states: States,
+    /// Whether at most 1 - f is written to the memory.
+    capped: bool,
     /// `[T*B, 4H]`: z, then the gate activations, then the gradient of z.
     gates: Tensor,
     /// `[(T+2)*B, H]`: slot 0 is c(-1), slot t+1 is c(t), the last one is carried.
@@ -31,6 +33,7 @@ impl LstmCell {
         let rows = capacity.rows();
         let size = config.layer_size(layer);
         Ok(Self {
+            capped: config.cap_input_gate,
             states: States::new(device, config, layer, capacity, 4, 2)?,
             gates: device.tensor("gates", rows, 4 * size)?,
             cells: States::slots_for(device, "memory cells", capacity, size)?,
@@ -80,6 +83,7 @@ impl Cell for LstmCell {
             },
             weight: parameters.recurrent_weight(),
             weight_t: states.weight_t,
+            capped: self.capped,
             reset: states.reset(window),
             schedule: states.schedule,
         });
@@ -101,6 +105,7 @@ impl Cell for LstmCell {
             weight: parameters.recurrent_weight(),
             gradient: states.output_gradient().slice_rows(0..rows),
             initial_gradient: states.carry_gradient,
+            capped: self.capped,
             reset: states.reset(window),
             schedule: states.schedule,
         });

@@ -11,6 +11,7 @@ mod linear;
 mod per_type;
 mod previous_input;
 mod recurrent;
+mod residual;
 mod skip;
 
 pub(super) use activation_penalty::ActivationPenalty;
@@ -21,4 +22,5 @@ pub(super) use linear::Linear;
 pub(super) use per_type::PerTypeInput;
 pub(super) use previous_input::PreviousInput;
 pub(super) use recurrent::{Recurrent, recurrent_parameter_name};
+pub(super) use residual::ResidualInput;
 pub(super) use skip::Skip;

@@ -44,6 +44,7 @@ impl PerTypeInput {
             .rate(DropoutPlacement::Input, config.num_layers);
         config.embedding_size > 0
             && !config.reads_input(0)
+            && !config.has_residual(0)
             && !config.reads_previous_input()
             && capacity.training
             && rate == 0.0
