@@ -23,6 +23,7 @@ pub(super) static PRESETS: &[Preset] = presets![
     "ptb-medium",
     "awd-lstm",
     "awd-lstm-finetune",
+    "awd-qrnn",
     "best-small",
     "best",
     "best-char",

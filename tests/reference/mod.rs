@@ -10,6 +10,7 @@
 pub mod arpa;
 pub mod cells;
 pub mod contexts;
+pub mod ends;
 pub mod feed_forward;
 pub mod finite_differences;
 pub mod generator;
