@@ -13,7 +13,7 @@ use super::cell_architectures::{
 };
 use super::cell_sizes::{past_a_tile, wide};
 use super::compare::assert_close;
-use super::harness::{apply, device_trials, in_turn, test, trials};
+use super::harness::{apply, device_trials_if, in_turn, test, trials};
 use super::reference::cells::Cell;
 use super::reference::masks::{Draw, Masks, sites};
 use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
@@ -28,50 +28,81 @@ use super::step_subject::{
 fn every_cell() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, cell) in Cell::TABLE {
+        // A step of a mogrifier is some twenty dispatches.
+        let is_short = |num_layers| cell != Cell::Mogrifier || num_layers == 1;
         for num_layers in 1..=3 {
             let family = format!("cells::{name}_layers_{num_layers}");
-            trials.extend(device_trials(&family, move |device| {
-                check_shapes(device, architectures(cell, num_layers));
-            }));
-            trials.extend(device_trials(&format!("{family}_classes"), move |device| {
-                check_shapes(device, class_architectures(cell, num_layers));
-            }));
-            trials.extend(device_trials(
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &family,
+                move |device| {
+                    check_shapes(device, architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &format!("{family}_classes"),
+                move |device| {
+                    check_shapes(device, class_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
                 &format!("{family}_adaptive"),
                 move |device| {
                     check_shapes(device, adaptive_architectures(cell, num_layers));
                 },
             ));
-            trials.extend(device_trials(&format!("{family}_sampled"), move |device| {
-                check_shapes(device, sampled_architectures(cell, num_layers));
-            }));
-            trials.extend(device_trials(&format!("{family}_mixture"), move |device| {
-                check_shapes(device, mixture_architectures(cell, num_layers));
-            }));
-            trials.extend(device_trials(
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &format!("{family}_sampled"),
+                move |device| {
+                    check_shapes(device, sampled_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &format!("{family}_mixture"),
+                move |device| {
+                    check_shapes(device, mixture_architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
                 &format!("{family}_mixture_dropout"),
                 move |device| {
                     check_dropout(device, mixture_architectures(cell, num_layers));
                 },
             ));
-            trials.extend(device_trials(&format!("{family}_dropout"), move |device| {
-                check_dropout(device, architectures(cell, num_layers));
-            }));
-            trials.extend(device_trials(
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &format!("{family}_dropout"),
+                move |device| {
+                    check_dropout(device, architectures(cell, num_layers));
+                },
+            ));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
                 &format!("{family}_penalties"),
                 move |device| {
                     check_penalties(device, with_every_output(cell, num_layers));
                 },
             ));
-            trials.extend(device_trials(&format!("{family}_history"), move |device| {
-                check_history(device, with_every_output(cell, num_layers));
-            }));
+            trials.extend(device_trials_if(
+                is_short(num_layers),
+                &format!("{family}_history"),
+                move |device| {
+                    check_history(device, with_every_output(cell, num_layers));
+                },
+            ));
         }
-        trials.extend(device_trials(
+        trials.extend(device_trials_if(
+            is_short(2),
             &format!("cells::{name}_past_a_tile"),
             move |device| past_a_tile(device, cell),
         ));
-        trials.extend(device_trials(
+        trials.extend(device_trials_if(
+            is_short(2),
             &format!("cells::{name}_wide"),
             move |device| wide(device, cell),
         ));

@@ -147,7 +147,16 @@ pub fn device_trials(
     name: &str,
     test: impl Fn(&mut Device) + Clone + Send + 'static,
 ) -> Vec<Trial> {
-    let mut trials = gpu_trials(name, test.clone());
+    device_trials_if(true, name, test)
+}
+
+/// [`device_trials`], of which those on a GPU are slow tests unless `on_gpu`.
+pub fn device_trials_if(
+    on_gpu: bool,
+    name: &str,
+    test: impl Fn(&mut Device) + Clone + Send + 'static,
+) -> Vec<Trial> {
+    let mut trials = ignore_unless(on_gpu || slow_tests(), gpu_trials(name, test.clone()));
     trials.extend(cpu_trials(name, test));
     trials
 }
