@@ -1,6 +1,7 @@
-// The end of lstm.wgsl: steps without products, for layers that multiply between the steps. A window
-// is `cell_start`, then `cell_forward` for one step after another; backwards, `cell_backward` for
-// one step after another, then `cell_end`. They use `first_step`, and `weight` is any buffer.
+// The end of lstm.wgsl: steps without products, for layers that multiply between the steps. A
+// window is `cell_start`, then `cell_forward` for one step after another; backwards,
+// `cell_backward` for one step after another, then `cell_end`. They use `first_step`, and `weight`
+// is any buffer.
 
 // The stream and the unit of an invocation of the entry points without products.
 struct CellUnit { stream: u32, unit: u32, exists: bool }

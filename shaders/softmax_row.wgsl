@@ -1,7 +1,7 @@
 // The loss of a row of logits and its gradient, computed by one workgroup: a part of
 // softmax_cross_entropy.wgsl and ragged_softmax.wgsl, which declare `logits`, `logit`, LANES,
-// GRADIENT and RNNLM. Invocation i reads and writes the columns i, i + LANES, ... and no others, so that storage
-// needs no barrier.
+// GRADIENT and RNNLM. Invocation i reads and writes the columns i, i + LANES, ... and no others, so
+// that storage needs no barrier.
 
 // Groups of eight logits that an invocation keeps in registers. Longer rows are read again in each
 // pass, and so are short ones, for which that is cheaper.

@@ -3,8 +3,8 @@
 use crate::command::{Workbench, small_text};
 use crate::harness::{apply, test};
 
-const TRAIN: &str = "train --train train.txt --device cpu --threads 1 --cell lstm --hidden 6 --embedding 4 \
-    --dropout 0.2 --optimizer adam --lr 0.01 --batch 4 --bptt 5 --epochs 2";
+const TRAIN: &str = "train --train train.txt --device cpu --threads 1 --cell lstm --hidden 6 \
+    --embedding 4 --dropout 0.2 --optimizer adam --lr 0.01 --batch 4 --bptt 5 --epochs 2";
 
 fn with_text() -> Workbench {
     let workbench = Workbench::new();

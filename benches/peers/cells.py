@@ -1,4 +1,4 @@
-"""Cells that PyTorch does not have, written with its operations, compiled by torch.jit: for pytorch.py. Sizes and equations are those of docs/model.md.
+"""Cells that PyTorch does not have, written with its operations and compiled by torch.jit, for pytorch.py. The equations are those of docs/model.md.
 
 Each module takes inputs [T, B, H] and a state of the last window, and returns outputs [T, B, H] and the next state.
 """

@@ -123,8 +123,8 @@ def use_tf32(on):
 
 def elman_rate(program, name, seconds, device, threads, mixed):
     cell, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
-    command = [program, "bench", "--cell", cell, "--layers", layers, "--hidden", hidden, "--vocab-size", vocabulary, "--batch", batch, "--bptt", steps]
-    command += ["--embedding", "--seconds", seconds, "--json", "--training-only", "--threads", threads]
+    command = [program, "bench", "--cell", cell, "--layers", layers, "--hidden", hidden, "--vocab-size", vocabulary]
+    command += ["--batch", batch, "--bptt", steps, "--embedding", "--seconds", seconds, "--json", "--training-only", "--threads", threads]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
     command += ["--precision", "mixed" if mixed else "full"]
     command = [*map(str, command)]

@@ -31,7 +31,8 @@ pub(super) fn run(flags: &PresetsFlags) -> Result<()> {
         .collect();
     if flags.json {
         let rows = presets.iter().map(|preset| {
-            json!({ "name": preset.name, "description": preset.description(), "flags": preset.text })
+            let description = preset.description();
+            json!({ "name": preset.name, "description": description, "flags": preset.text })
         });
         output.json(&json!({ "presets": rows.collect::<Vec<_>>() }))?;
     } else if flags.preset.is_some() {

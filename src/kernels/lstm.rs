@@ -64,7 +64,8 @@ pub struct LstmForward {
 /// ```
 ///
 /// With `capped` and where 1 - f < i, 1 - f takes the place of i in dg, `c(t-1) - g` that of
-/// c(t-1), and the gradient of i is 0. Where 1 - f = i, the gradient is that of i, as without `capped`.
+/// c(t-1), and the gradient of i is 0. Where 1 - f = i, the gradient is that of i, as without
+/// `capped`.
 ///
 /// # Panics
 /// If `schedule` is [`RecurrentSchedule::Fused`] and H is above 512.

@@ -27,8 +27,8 @@ pub struct MogrifyForward {
 /// The gradient of [`MogrifyForward`]; g are the gates:
 ///
 /// ```text
-/// gates    = gradient * input * g (1 - g / 2)          the gradient of what was in gates before
-/// gradient = gradient * g                              from that of the output to that of the input
+/// gates    = gradient * input * g (1 - g / 2)      the gradient of what was in gates before
+/// gradient = gradient * g                          from that of the output to that of the input
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct MogrifyBackward {

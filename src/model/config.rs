@@ -42,8 +42,8 @@ pub struct Config {
     /// hidden units.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_connection: bool,
-    /// The rounds in which the input and the state of a mogrifier gate each other before every step,
-    /// from 1 to [`MAX_ROUNDS`]; 0 for other cells.
+    /// The rounds in which the input and the state of a mogrifier gate each other before every
+    /// step, from 1 to [`MAX_ROUNDS`]; 0 for other cells.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mogrifier_rounds: usize,
     /// The rank of the matrices of these rounds, each the product of two; 0 for one matrix.
@@ -155,8 +155,8 @@ impl Config {
     }
 
     /// Whether a recurrent layer adds its input to what it passes on: with [`Config::residual`]
-    /// every layer above the first, and the first where embedded words have as many values as it has
-    /// units. Such a word is the input even where the layer reads the word before, too.
+    /// every layer above the first, and the first where embedded words have as many values as it
+    /// has units. Such a word is the input even where the layer reads the word before, too.
     pub fn has_residual(&self, layer: usize) -> bool {
         let inputs = match layer {
             0 => self.embedding_size,

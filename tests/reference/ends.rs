@@ -1,5 +1,5 @@
-//! The ends of a network: the input of the first layer, and what lies between the last layer and the
-//! output layer, as the equations of [`network`](super::network) say it.
+//! The ends of a network: the input of the first layer, and what lies between the last layer and
+//! the output layer, as the equations of [`network`](super::network) say it.
 
 use super::kernels::{Activation, Matmul, one_hot};
 use super::linear::{add_to, linear_backward, mask_words};

@@ -1,7 +1,7 @@
 //! `elman train --dry-run`: what a run would need and do, without writing anything.
 //!
-//! In: [`TrainFlags`]. Out: memory, times and flags on standard output. Windows of the training text
-//! are measured on the device.
+//! In: [`TrainFlags`]. Out: memory, times and flags on standard output. Windows of the training
+//! text are measured on the device.
 
 use std::time::Duration;
 

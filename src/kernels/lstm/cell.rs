@@ -1,7 +1,7 @@
 //! The LSTM without its products, for layers that compute them between the steps.
 //!
-//! A window is [`LstmCellStart`], then for each step the products and [`LstmCellForward`]; backwards
-//! for each step [`LstmCellBackward`] and the products, then [`LstmCellEnd`].
+//! A window is [`LstmCellStart`], then for each step the products and [`LstmCellForward`];
+//! backwards for each step [`LstmCellBackward`] and the products, then [`LstmCellEnd`].
 
 use rayon::prelude::*;
 

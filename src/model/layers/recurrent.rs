@@ -191,8 +191,8 @@ impl Recurrent {
     }
 }
 
-/// The parameters of a layer beside its weights and PyTorch's biases, named by their parts: those of
-/// its units, then those of its rounds.
+/// The parameters of a layer beside its weights and PyTorch's biases, named by their parts: those
+/// of its units, then those of its rounds.
 fn part_specs(config: &Config, layer: usize) -> impl Iterator<Item = ParameterSpec> {
     let kind = cell_kind(config);
     let [inputs, size] = [config.input_size(layer), config.layer_size(layer)];
