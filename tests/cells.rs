@@ -23,6 +23,11 @@ use super::step_subject::{
     INITIAL, SCALE, STEP, Subject, WINDOWS, check_windows, compare_outcomes, upload,
 };
 
+/// A check of networks.
+type Check = fn(&mut Device, Vec<Architecture>);
+/// Networks of a cell with a number of layers.
+type Networks = fn(Cell, usize) -> Vec<Architecture>;
+
 /// One trial per row of the tables, on every device.
 #[apply(trials)]
 fn every_cell() -> Vec<Trial> {
@@ -31,70 +36,20 @@ fn every_cell() -> Vec<Trial> {
         // A step of a mogrifier is some twenty dispatches.
         let is_short = |num_layers| cell != Cell::Mogrifier || num_layers == 1;
         for num_layers in 1..=3 {
-            let family = format!("cells::{name}_layers_{num_layers}");
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &family,
-                move |device| {
-                    check_shapes(device, architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_classes"),
-                move |device| {
-                    check_shapes(device, class_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_adaptive"),
-                move |device| {
-                    check_shapes(device, adaptive_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_sampled"),
-                move |device| {
-                    check_shapes(device, sampled_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_mixture"),
-                move |device| {
-                    check_shapes(device, mixture_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_mixture_dropout"),
-                move |device| {
-                    check_dropout(device, mixture_architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_dropout"),
-                move |device| {
-                    check_dropout(device, architectures(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_penalties"),
-                move |device| {
-                    check_penalties(device, with_every_output(cell, num_layers));
-                },
-            ));
-            trials.extend(device_trials_if(
-                is_short(num_layers),
-                &format!("{family}_history"),
-                move |device| {
-                    check_history(device, with_every_output(cell, num_layers));
-                },
-            ));
+            let mut add = |what: &str, check: Check, networks: Networks| {
+                let name = format!("cells::{name}_layers_{num_layers}{what}");
+                let trial = move |device: &mut Device| check(device, networks(cell, num_layers));
+                trials.extend(device_trials_if(is_short(num_layers), &name, trial));
+            };
+            add("", check_shapes, architectures);
+            add("_classes", check_shapes, class_architectures);
+            add("_adaptive", check_shapes, adaptive_architectures);
+            add("_sampled", check_shapes, sampled_architectures);
+            add("_mixture", check_shapes, mixture_architectures);
+            add("_mixture_dropout", check_dropout, mixture_architectures);
+            add("_dropout", check_dropout, architectures);
+            add("_penalties", check_penalties, with_every_output);
+            add("_history", check_history, with_every_output);
         }
         trials.extend(device_trials_if(
             is_short(2),
@@ -258,7 +213,9 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
     ];
     for (index, architecture) in architectures.into_iter().enumerate() {
         for dropout in in_turn(device, index + architecture.num_layers(), rates) {
-            let network = Network::new(architecture.clone(), 3, 0.75);
+            // Dropout scales what remains, and residual connections add it up from layer to layer.
+            let bound = if architecture.residual { 0.5 } else { 0.75 };
+            let network = Network::new(architecture.clone(), 3, bound);
             let mut states = network.random_states(7, 3, 0.5);
             let capacity = Capacity {
                 batch: 3,

@@ -215,22 +215,20 @@ fn files_are_checked() {
         .run("import --from pytorch model/model.safetensors --vocab model/vocab.txt --out other")
         .fails(1, &["rnn.mogrifier_weight1_l0"]);
     let config = String::from_utf8(workbench.read("model/config.json")).expect("UTF-8");
-    for (old, new, exit_code, parts) in [
+    for (old, new, parts) in [
         (
             "\"mogrifier_rounds\": 5",
             "\"mogrifier_rounds\": 0",
-            2,
             &["mogrifier", "from 1 to 20"][..],
         ),
-        ("\"mogrifier\"", "\"lstm\"", 2, &["no rounds", "lstm"]),
+        ("\"mogrifier\"", "\"lstm\"", &["no rounds", "lstm"]),
         (
             "\"mogrifier_rounds\": 5",
             "\"mogrifier_rounds\": 5, \"mogrifier_rank\": 4",
-            2,
             &["rank", "4 and 5"],
         ),
     ] {
         workbench.write("model/config.json", config.replace(old, new));
-        workbench.run("inspect model").fails(exit_code, parts);
+        workbench.run("inspect model").fails(1, parts);
     }
 }

@@ -3,7 +3,7 @@
 //! `onnx` has exported networks.
 
 use elman::device::Device;
-use elman::model::{CELLS, Config};
+use elman::model::{CELLS, Config, DEFAULT_ROUNDS};
 use libtest_mimic::Trial;
 
 use super::cells::{
@@ -120,6 +120,7 @@ fn scores_are_exact_in_every_window() {
             check_lines(&flags, carries, |_| Architecture {
                 cell,
                 residual: true,
+                mogrifier_rounds: DEFAULT_ROUNDS,
                 ..Architecture::default()
             });
         }

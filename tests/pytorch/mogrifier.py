@@ -1,25 +1,14 @@
-"""Mogrifier LSTMs in PyTorch: scores lines, and repeats one step of training.
+"""Mogrifier LSTMs in PyTorch, as step.py says. The cell is PyTorch's own LSTMCell.
 
     python mogrifier.py BEFORE AFTER TEXT RATE
-
-BEFORE and AFTER are models before and after one update by SGD on a window that is the whole TEXT, with the mean of its
-losses. Prints the largest difference between PyTorch's parameters and those of AFTER, then, line by line, the log10
-probability of TEXT's lines in BEFORE, each from the boundary on. The cell is PyTorch's own LSTMCell.
 """
 
-import json
-import math
-import sys
-
 import torch
-from safetensors.torch import load_file
 
-before, after, text, rate = sys.argv[1:]
-config = json.load(open(f"{before}/config.json"))
-words = open(f"{before}/vocab.txt").read().splitlines()
-lines = [[words.index(word) for word in line.split()] for line in open(text)]
+from step import config, decoded, embedded, report, weights_before
+
 size = config["hidden_size"]
-weights = {name: value.requires_grad_() for name, value in load_file(f"{before}/model.safetensors").items()}
+weights = {name: value.requires_grad_() for name, value in weights_before().items()}
 
 
 def gate(k, i, read):
@@ -46,21 +35,11 @@ def layer(k, inputs):
     return torch.stack(outputs)
 
 
-def log_probabilities(targets):
-    x = weights["embedding.weight"][torch.tensor([0] + targets[:-1])]
+def log_probabilities(ids):
+    x = embedded(weights, ids)
     for k in range(config["num_layers"]):
         x = layer(k, x)
-    decoder = weights["embedding.weight"] if config["tied"] else weights["decoder.weight"]
-    y = (x @ decoder.T + weights.get("decoder.bias", 0.0)).log_softmax(-1)
-    return y.gather(1, torch.tensor(targets)[:, None])
+    return decoded(weights, x)
 
 
-with torch.no_grad():
-    scores = [log_probabilities(line + [0]).sum().item() / math.log(10) for line in lines]
-optimizer = torch.optim.SGD(weights.values(), lr=float(rate))
-whole = [word for line in lines for word in line + [0]]
-(-log_probabilities(whole).mean()).backward()
-optimizer.step()
-expected = load_file(f"{after}/model.safetensors")
-print(max((value - expected[name]).abs().max().item() for name, value in weights.items()))
-print(*scores, sep="\n")
+report(weights, log_probabilities)
