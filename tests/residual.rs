@@ -16,8 +16,8 @@ use super::reference::network::Architecture;
 use super::runs::check_resuming;
 use super::scored_lines::check_lines;
 use crate::command::{Workbench, small_text};
-use crate::environment::has_python;
-use crate::harness::{apply, device_test, device_trials_if, test, trial, trials};
+use crate::environment::{has_python, slow_tests};
+use crate::harness::{apply, device_test, device_trials_if, ignore_unless, test, trial, trials};
 
 const TRAIN: &str = "train --train train.txt --device cpu --batch 4 --bptt 6 --epochs 1";
 
@@ -70,17 +70,20 @@ fn architectures(cell: Cell, num_layers: usize) -> Vec<Architecture> {
 }
 
 /// Whole steps, with dropout, penalties and overlapping windows too. A connection uses the same
-/// kernels beside every cell, so on a GPU the others are slow tests.
+/// kernels beside every cell, so that most trials of cells other than the LSTM are slow tests.
 #[apply(trials)]
 fn whole_steps() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             let mut add = |what: &str, check: fn(&mut Device, Vec<Architecture>)| {
+                let is_lstm = cell == Cell::Lstm;
                 let name = format!("residual::{name}_layers_{num_layers}_{what}");
-                trials.extend(device_trials_if(cell == Cell::Lstm, &name, move |device| {
+                let of_cell = device_trials_if(is_lstm, &name, move |device| {
                     check(device, architectures(cell, num_layers));
-                }));
+                });
+                let is_short = is_lstm || ["windows", "dropout"].contains(&what);
+                trials.extend(ignore_unless(is_short || slow_tests(), of_cell));
             };
             add("windows", check_shapes);
             add("dropout", |device, architectures| {
