@@ -25,6 +25,17 @@ use super::step_subject::{
 
 /// A check of networks.
 type Check = fn(&mut Device, Vec<Architecture>);
+
+/// What is checked of a variant of cells or layers, in networks with every output layer.
+pub const VARIANT_CHECKS: [(&str, Check); 4] = [
+    ("windows", check_shapes),
+    ("dropout", |device, architectures| {
+        check_dropout(device, without_samples(architectures));
+    }),
+    ("penalties", check_penalties),
+    ("history", check_history),
+];
+
 /// Networks of a cell with a number of layers.
 type Networks = fn(Cell, usize) -> Vec<Architecture>;
 
@@ -253,7 +264,7 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
 
 /// Penalties of the last layer's states, each alone and both, with and without dropout of its
 /// output, resets and steps that predict nothing.
-pub fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
+fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     // The seed of the sampled words of the reference.
     const SEED: u32 = 0;
     let batch = 3;
@@ -348,7 +359,7 @@ pub fn with_every_output(cell: Cell, num_layers: usize) -> Vec<Architecture> {
 }
 
 /// Those networks that are not trained on samples, which would be drawn with the seed of the masks.
-pub fn without_samples(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
+fn without_samples(mut architectures: Vec<Architecture>) -> Vec<Architecture> {
     architectures.retain(|one| !matches!(one.output, Output::Sampled(_)));
     architectures
 }

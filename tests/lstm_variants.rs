@@ -6,9 +6,7 @@ use elman::device::Device;
 use elman::model::{CELLS, Config};
 use libtest_mimic::Trial;
 
-use super::cells::{
-    check_dropout, check_history, check_penalties, check_shapes, with_every_output, without_samples,
-};
+use super::cells::{VARIANT_CHECKS, with_every_output};
 use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
 use super::reference::finite_differences::check_with_kinks;
@@ -72,19 +70,13 @@ fn whole_steps() -> Vec<Trial> {
     let mut trials = Vec::new();
     for Variant { name, of, .. } in VARIANTS {
         for num_layers in 1..=3 {
-            let mut add = |what: &str, check: fn(&mut Device, Vec<Architecture>)| {
+            for (what, check) in VARIANT_CHECKS {
                 let name = format!("lstm_variants::{name}_layers_{num_layers}_{what}");
                 trials.extend(device_trials(&name, move |device| {
                     let networks = with_every_output(Cell::Lstm, num_layers);
                     check(device, networks.into_iter().map(of).collect());
                 }));
-            };
-            add("windows", check_shapes);
-            add("dropout", |device, architectures| {
-                check_dropout(device, without_samples(architectures));
-            });
-            add("penalties", check_penalties);
-            add("history", check_history);
+            }
         }
     }
     trials

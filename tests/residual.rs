@@ -6,9 +6,7 @@ use elman::device::Device;
 use elman::model::{CELLS, Config, DEFAULT_ROUNDS};
 use libtest_mimic::Trial;
 
-use super::cells::{
-    check_dropout, check_history, check_penalties, check_shapes, with_every_output, without_samples,
-};
+use super::cells::{VARIANT_CHECKS, with_every_output};
 use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
 use super::reference::finite_differences::check_layout;
@@ -76,7 +74,7 @@ fn whole_steps() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
-            let mut add = |what: &str, check: fn(&mut Device, Vec<Architecture>)| {
+            for (what, check) in VARIANT_CHECKS {
                 let is_lstm = cell == Cell::Lstm;
                 let name = format!("residual::{name}_layers_{num_layers}_{what}");
                 let of_cell = device_trials_if(is_lstm, &name, move |device| {
@@ -84,13 +82,7 @@ fn whole_steps() -> Vec<Trial> {
                 });
                 let is_short = is_lstm || ["windows", "dropout"].contains(&what);
                 trials.extend(ignore_unless(is_short || slow_tests(), of_cell));
-            };
-            add("windows", check_shapes);
-            add("dropout", |device, architectures| {
-                check_dropout(device, without_samples(architectures));
-            });
-            add("penalties", check_penalties);
-            add("history", check_history);
+            }
         }
     }
     trials
