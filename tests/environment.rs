@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use elman::device::adapters;
 
 fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
@@ -25,6 +27,17 @@ pub fn cpu_only() -> bool {
 /// Whether slow tests run, which take more than about 20 seconds on two cores.
 pub fn slow_tests() -> bool {
     is_set("ELMAN_TEST_ALL")
+}
+
+/// Whether a GPU runs every combination of cells, layers and cases: among the slow tests, and on
+/// hardware. A software GPU would take hours.
+pub fn every_combination_on_gpu() -> bool {
+    static ON_HARDWARE: LazyLock<bool> = LazyLock::new(|| {
+        adapters()
+            .first()
+            .is_some_and(|adapter| !adapter.is_software())
+    });
+    slow_tests() && *ON_HARDWARE
 }
 
 /// A file or folder of the material outside the repository. It may not exist.

@@ -9,7 +9,7 @@ use elman::model::{Config, Model, initial_values};
 
 use super::runs::{config, corpus};
 use crate::command::Workbench;
-use crate::harness::{apply, device_test, test};
+use crate::harness::{apply, device_test, in_turn, test};
 
 /// Models whose states matter for many steps: all parameters are larger than at the start of
 /// training.
@@ -59,7 +59,8 @@ fn scores(device: &mut Device, model: &Model, tokens: &Tokens, streams: usize) -
 #[apply(device_test)]
 fn streams_give_nearly_the_result_of_one(device: &mut Device) {
     let corpus = corpus(460);
-    for (cell, num_layers) in [("elman", 1), ("gru", 1), ("lstm", 2), ("qrnn", 2)] {
+    let networks = [("lstm", 2), ("elman", 1), ("gru", 1), ("qrnn", 2)];
+    for (cell, num_layers) in in_turn(device, 0, networks) {
         let config = Config {
             cell: cell.to_owned(),
             num_layers,

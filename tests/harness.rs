@@ -14,7 +14,7 @@ use elman::device::Device;
 use libtest_mimic::Trial;
 pub use macro_rules_attribute::apply;
 
-use super::environment::{cpu_only, slow_tests};
+use super::environment::{cpu_only, every_combination_on_gpu};
 use super::gpu;
 
 /// A function that makes the trials of one marked function.
@@ -150,21 +150,25 @@ pub fn device_trials(
     device_trials_if(true, name, test)
 }
 
-/// [`device_trials`], of which those on a GPU are slow tests unless `on_gpu`.
+/// [`device_trials`], of which those on a GPU run everywhere only if `on_gpu`; otherwise where GPUs
+/// run every combination.
 pub fn device_trials_if(
     on_gpu: bool,
     name: &str,
     test: impl Fn(&mut Device) + Clone + Send + 'static,
 ) -> Vec<Trial> {
-    let mut trials = ignore_unless(on_gpu || slow_tests(), gpu_trials(name, test.clone()));
+    let mut trials = ignore_unless(
+        on_gpu || every_combination_on_gpu(),
+        gpu_trials(name, test.clone()),
+    );
     trials.extend(cpu_trials(name, test));
     trials
 }
 
-/// All cases on the CPU, and among the slow tests; otherwise only the one whose turn it is, where
-/// the product of all cases with all networks would take too long on a software GPU.
+/// All cases on the CPU, and on a GPU that runs every combination; otherwise only the one whose turn
+/// it is.
 pub fn in_turn<T, const N: usize>(device: &Device, turn: usize, cases: [T; N]) -> Vec<T> {
-    if !device.is_gpu() || slow_tests() {
+    if !device.is_gpu() || every_combination_on_gpu() {
         return cases.into();
     }
     cases.into_iter().skip(turn % N).take(1).collect()
