@@ -59,6 +59,7 @@
 //! - `cli`: the `elman` program.
 //! - `tokenizers`: subword vocabularies (`unit = bpe`).
 //! - `onnx`: export to ONNX.
+//! - `tensorboard`: event files for TensorBoard; part of `cli`.
 
 // They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -96,6 +97,8 @@ pub(crate) mod output_file;
 pub mod rescore;
 pub mod score;
 pub mod tensor;
+#[cfg(feature = "tensorboard")]
+pub mod tensorboard;
 pub mod train;
 
 pub use checkpoint::Checkpoint;

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "corpus",
         &["activity", "error", "hash", "tensor", "field", "decompress"],
     ),
+    ("tensorboard", &["error"]),
     ("ngram", &["activity", "error", "decompress", "output_file"]),
     (
         "check",
@@ -162,6 +163,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "bench",
             "checkpoint",
             "onnx",
+            "tensorboard",
         ],
     ),
 ];

@@ -94,6 +94,7 @@ mod subwords;
 mod subwords_command;
 mod subwords_errors;
 mod table_updates;
+mod tensorboard;
 mod terminal;
 mod text_files;
 mod training;

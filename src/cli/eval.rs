@@ -36,7 +36,8 @@ pub(super) struct EvalFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     independent: Option<bool>,
     /// Read each text in N streams at once, which is faster and nearly exact: each stream first
-    /// reads the 128 tokens before its part. 1 is exact
+    /// reads the 128 tokens before its part. 1 is exact; a mogrifier that was trained without
+    /// --reset-states needs it
     #[arg(long, value_name = "N", default_value_t = 1)]
     streams: usize,
     /// What to print [default: summary]

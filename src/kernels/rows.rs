@@ -6,7 +6,8 @@ mod updates;
 use rayon::prelude::*;
 
 use super::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized};
-use crate::device::Cpu;
+use crate::device::{Cpu, Device};
+use crate::error::Result;
 use crate::tensor::{NONE, Tensor};
 
 pub use updates::{Update, UpdateParts, Updates};
@@ -39,19 +40,42 @@ impl Gradient {
             Self::Dense(values) | Self::Sparse(values, _) => *values,
         }
     }
+
+    /// The values on the host: all of a dense gradient, in the device's layout, and the rows that
+    /// a sparse one has.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn download(&self, device: &mut Device) -> Result<Vec<f32>> {
+        let values = device.download(&self.values())?;
+        let Self::Sparse(tensor, rows) = self else {
+            return Ok(values);
+        };
+        let tokens = device.download(&rows.tokens)?;
+        let order = device.download(&rows.order)?;
+        let columns = tensor.columns();
+        let starts = group_starts(&tokens, &order);
+        let rows = starts
+            .iter()
+            .map(|(p, _)| &values[p * columns..][..columns]);
+        Ok(rows.flatten().copied().collect())
+    }
 }
 
 impl SparseRows {
     /// The first position p of each token in `order`, with the token. Without [`NONE`].
     pub(super) fn group_starts(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
-        let tokens = cpu.read(&self.tokens);
-        let order = cpu.read(&self.order);
-        let token = |p: usize| tokens[order[p] as usize];
-        (0..order.len())
-            .filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p)))
-            .map(|p| (p, token(p) as usize))
-            .collect()
+        group_starts(&cpu.read(&self.tokens), &cpu.read(&self.order))
     }
+}
+
+/// The first position p of each token in `order`, with the token. Without [`NONE`].
+fn group_starts(tokens: &[u32], order: &[u32]) -> Vec<(usize, usize)> {
+    let token = |p: usize| tokens[order[p] as usize];
+    (0..order.len())
+        .filter(|&p| token(p) != NONE && (p == 0 || token(p - 1) != token(p)))
+        .map(|p| (p, token(p) as usize))
+        .collect()
 }
 
 /// Zeros, for updates of rows without a gradient.

@@ -1,11 +1,14 @@
 //! Resets of the states of some streams at the start of a window (Melis 2020), so that a model also
-//! learns to predict from the initial state, from which texts start in evaluation.
+//! learns to predict from the initial state, from which texts start in evaluation, and where models
+//! of other recipes cannot.
 
 use std::ops::Range;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::recipe::Recipe;
+use crate::evaluate::nearly_exact_streams;
+use crate::model::Config;
 
 /// Distinguishes these random numbers from those of window lengths.
 const RANDOM_STREAM: u64 = 1 << 63;
@@ -32,6 +35,21 @@ impl Recipe {
         }
         ranges
     }
+
+    /// Whether a model may never leave a state to which training has not led, such as the initial
+    /// one in the middle of a text: the rounds of a mogrifier can gate all of its input to 0.
+    pub fn may_get_stuck(&self, config: &Config) -> bool {
+        config.mogrifier_rounds > 0 && self.reset_states == 0.0 && !self.independent
+    }
+
+    /// The number of streams that read a validation text: as many as training has, or fewer where
+    /// the result would not be nearly exact.
+    pub(super) fn validation_streams(&self, config: &Config, tokens: usize) -> usize {
+        match self.may_get_stuck(config) {
+            true => 1,
+            false => nearly_exact_streams(tokens, self.batch),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +62,24 @@ mod tests {
             reset_states,
             ..Recipe::default()
         }
+    }
+
+    /// Streams start in the middle of the text, from the initial state.
+    #[test]
+    fn a_model_that_may_get_stuck_validates_in_one_stream() {
+        let config = |mogrifier_rounds| Config {
+            mogrifier_rounds,
+            ..Config::default()
+        };
+        let streams = |recipe: Recipe, rounds| recipe.validation_streams(&config(rounds), 1 << 20);
+        assert_eq!(streams(recipe(0.0), 5), 1);
+        assert_eq!(streams(recipe(0.01), 5), 50);
+        assert_eq!(streams(recipe(0.0), 0), 50);
+        let independent = Recipe {
+            independent: true,
+            ..recipe(0.0)
+        };
+        assert_eq!(streams(independent, 5), 50);
     }
 
     #[test]

@@ -24,7 +24,8 @@ use crate::corpus::{Corpus, Streams};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluator, nearly_exact_streams};
+use crate::evaluate::Evaluator;
+use crate::kernels::Gradient;
 use crate::model::{
     Capacity, Config, Model, ParameterValues, Parameters, Workspace, initial_values,
     set_forget_bias,
@@ -55,6 +56,8 @@ pub struct Trainer<'a> {
     /// The factor of [`ClipGradNorm`](crate::kernels::ClipGradNorm) for all gradients of an update;
     /// 1 if gradients are not clipped.
     gradient_scale: Tensor,
+    /// The gradients of the last update; empty before the first one.
+    gradients: Vec<Gradient>,
     kept: KeptWeights,
     /// Whether the run is to end at the steps that have started.
     stopping: bool,
@@ -175,7 +178,7 @@ impl<'a> Trainer<'a> {
             seed: recipe.seed as u32,
         };
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
-        let streams_of_validation = nearly_exact_streams(corpus.valid.len(), recipe.batch);
+        let streams_of_validation = recipe.validation_streams(model.config(), corpus.valid.len());
         let evaluator = Evaluator::new(device, &model, recipe.independent, streams_of_validation)?;
         let loader = DataLoader::new(device, streams, Mode::Train { history })?;
         let optimizer_state = allocate_optimizer_state(device, optimizer, model.parameters())?;
@@ -197,6 +200,7 @@ impl<'a> Trainer<'a> {
             accumulator,
             averager,
             gradient_scale: device.tensor_from("scale of gradients", 1, 1, &[1.0])?,
+            gradients: Vec::new(),
             kept: KeptWeights::None,
             stopping: false,
             progress: Progress {
@@ -274,7 +278,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The number of streams that read the validation text at once: as many as training has, or
-    /// fewer where the text is too short for a nearly exact result.
+    /// fewer where the result would not be nearly exact.
     pub fn validation_streams(&self) -> usize {
         self.evaluator.streams()
     }

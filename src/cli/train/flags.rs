@@ -71,6 +71,10 @@ pub(in crate::cli) struct TrainFlags {
     pub(in crate::cli) origins: FlagOrigins,
     #[command(flatten)]
     pub(in crate::cli) device: DeviceFlags,
+    /// Write the run to an event file in DIR, for TensorBoard: losses and rates, and after each epoch
+    /// a text that the model generates and histograms of weights and gradients
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub(super) tensorboard: Option<PathBuf>,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub(super) json: bool,

@@ -15,6 +15,7 @@ mod resume;
 mod several;
 mod start;
 mod status_line;
+mod tensorboard;
 mod texts;
 mod vocabulary_flags;
 
@@ -33,10 +34,11 @@ use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::warm_up;
-use crate::train::{Event, PrecisionKind, Trainer};
+use crate::train::{EpochRecord, Event, PrecisionKind, Trainer};
 use interrupt::Interrupt;
 use progress::ProgressReporter;
 use resume::SavedRun;
+use tensorboard::{EventFile, StepReport};
 
 /// A run that is ready to train.
 struct TrainingRun<'a> {
@@ -46,6 +48,8 @@ struct TrainingRun<'a> {
     record: CorpusRecord,
     directory: LockedDirectory,
     resumed: bool,
+    /// Present with `--tensorboard`.
+    events: Option<EventFile>,
 }
 
 /// How training ended.
@@ -99,6 +103,9 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
         }
     };
     run.prepare(&mut device)?;
+    if let Some(directory) = &flags.tensorboard {
+        run.events = Some(EventFile::create(directory, &run.trainer)?);
+    }
     let interrupt = Interrupt::watch()?;
     let outcome = run.train(&mut device, &interrupt, None)?;
     let results = report::Results {
@@ -184,6 +191,12 @@ fn print_sizes(trainer: &Trainer<'_>, corpus: &Corpus, device: &Device) {
              its part, so the loss is nearly that of elman eval, which reads one"
         );
     }
+    if trainer.recipe().may_get_stuck(trainer.model().config()) {
+        note_line!(
+            "validation: in one stream, since a mogrifier may get stuck in the state at a stream's \
+             start; --reset-states 0.01 trains it to leave that state"
+        );
+    }
     for (name, tokens) in [("training", &corpus.train), ("validation", &corpus.valid)] {
         let skipped = skipped(tokens);
         if skipped > 0 {
@@ -227,11 +240,20 @@ impl TrainingRun<'_> {
             match self.trainer.advance(device)? {
                 Event::Steps {
                     loss,
+                    loss_sums,
                     gradient_norm,
                     tokens_per_second,
-                    ..
                 } => {
-                    progress.windows(&self.trainer, loss, gradient_norm, tokens_per_second)?;
+                    let report = StepReport {
+                        windows: loss_sums.len(),
+                        loss,
+                        gradient_norm,
+                        tokens_per_second,
+                    };
+                    if let Some(events) = &mut self.events {
+                        events.steps(&self.trainer, &report)?;
+                    }
+                    progress.windows(&self.trainer, &report)?;
                     if let Some(exit_code) = interrupt.exit_code() {
                         self.save(device)?;
                         break Outcome::Interrupted { exit_code };
@@ -242,6 +264,7 @@ impl TrainingRun<'_> {
                     progress.log(&record)?;
                     self.stop_after(budget);
                     self.save(device)?;
+                    self.add_epoch_event(device, &record)?;
                     progress.epoch(&record);
                     progress.divergence(&record, &self.trainer);
                     if let (Some(exit_code), false) =
@@ -265,6 +288,15 @@ impl TrainingRun<'_> {
             self.trainer.stop();
         }
         !was_finished && self.trainer.is_finished()
+    }
+
+    /// Adds an epoch to the event file, if there is one.
+    fn add_epoch_event(&mut self, device: &mut Device, record: &EpochRecord) -> Result<()> {
+        let Some(events) = &mut self.events else {
+            return Ok(());
+        };
+        let text = (self.description.unit, &self.corpus.vocabulary);
+        events.epoch(device, &self.trainer, record, text)
     }
 
     fn save(&mut self, device: &mut Device) -> Result<()> {

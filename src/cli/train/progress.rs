@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::status_line::{TimeLeft, fit};
+use super::tensorboard::StepReport;
 use crate::checkpoint::TrainingLog;
 use crate::cli::message::with_flags;
 use crate::cli::perplexity::perplexity;
@@ -63,13 +64,13 @@ impl ProgressReporter {
     }
 
     /// Reports that windows are done.
-    pub(super) fn windows(
-        &mut self,
-        trainer: &Trainer,
-        loss: f64,
-        gradient_norm: f64,
-        tokens_per_second: f64,
-    ) -> Result<()> {
+    pub(super) fn windows(&mut self, trainer: &Trainer, report: &StepReport) -> Result<()> {
+        let StepReport {
+            loss,
+            gradient_norm,
+            tokens_per_second,
+            ..
+        } = *report;
         let (progress, windows) = (trainer.progress(), trainer.windows_per_epoch());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;

@@ -113,6 +113,7 @@ impl SavedRun {
             record,
             directory,
             resumed: true,
+            events: None,
         })
     }
 }

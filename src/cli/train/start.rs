@@ -100,6 +100,7 @@ pub(super) fn start<'a>(
         record,
         directory,
         resumed: false,
+        events: None,
     })
 }
 

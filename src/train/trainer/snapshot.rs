@@ -91,6 +91,20 @@ impl<'a> Trainer<'a> {
         Ok(state)
     }
 
+    /// The gradients of the last update, before their norm is clipped: for each parameter its name
+    /// and the values, of an embedding those of the rows that the update changed. Empty before the
+    /// first update.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn gradients(&self, device: &mut Device) -> Result<Vec<(&str, Vec<f32>)>> {
+        let specs = self.model.parameters().specs().iter();
+        specs
+            .zip(&self.gradients)
+            .map(|(spec, gradient)| Ok((spec.name.as_str(), gradient.download(device)?)))
+            .collect()
+    }
+
     /// Copies everything that a checkpoint stores to the host, after the steps that have started.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ impl Trainer<'_> {
         self.metrics.write(device, record, losses, &gradients, clip);
         if completes_update {
             self.update(device, &window, &gradients);
+            self.gradients = gradients;
         }
         device.submit();
         tokens

@@ -1,0 +1,117 @@
+//! `elman train --tensorboard DIR`: the run as event files.
+//!
+//! In: what the run reports. Out: numbers during an epoch; after it also its losses, a text that the
+//! model generates, and histograms of weights and gradients. The horizontal axis is the number of
+//! updates.
+
+use std::path::Path;
+
+use crate::cli::generate::sample;
+use crate::corpus::{Unit, Vocabulary};
+use crate::device::Device;
+use crate::error::Result;
+use crate::tensorboard::EventWriter;
+use crate::train::{EpochRecord, Trainer};
+
+/// The event file of a run.
+pub(super) struct EventFile {
+    writer: EventWriter,
+    /// Updates that are reported. A GPU has already started the next ones.
+    updates: u64,
+}
+
+/// The measurements of some steps.
+pub(super) struct StepReport {
+    /// Windows; some of them, or all, are updates.
+    pub(super) windows: usize,
+    /// Mean loss, in nats per token.
+    pub(super) loss: f64,
+    /// Norm of the last gradient.
+    pub(super) gradient_norm: f64,
+    pub(super) tokens_per_second: f64,
+}
+
+impl EventFile {
+    /// A new file in `directory`, for a run that starts or is resumed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn create(directory: &Path, trainer: &Trainer) -> Result<Self> {
+        let updates = u64::from(trainer.progress().step);
+        Ok(Self {
+            writer: EventWriter::create(directory, updates + 1)?,
+            updates,
+        })
+    }
+
+    /// Adds the measurements of some steps.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn steps(&mut self, trainer: &Trainer, report: &StepReport) -> Result<()> {
+        // The last of the steps completes an update.
+        self.updates += report.windows.div_ceil(trainer.recipe().accumulate) as u64;
+        self.writer.scalars(
+            self.updates,
+            &[
+                ("loss/train", report.loss),
+                ("gradient_norm", report.gradient_norm),
+                ("learning_rate", f64::from(trainer.learning_rate())),
+                ("tokens_per_second", report.tokens_per_second),
+            ],
+        )
+    }
+
+    /// Adds an epoch: its losses, a text, and the distributions of weights and gradients.
+    ///
+    /// # Errors
+    /// If the device fails or the file cannot be written.
+    pub(super) fn epoch(
+        &mut self,
+        device: &mut Device,
+        trainer: &Trainer,
+        record: &EpochRecord,
+        (unit, vocabulary): (Unit, &Vocabulary),
+    ) -> Result<()> {
+        let step = u64::from(trainer.progress().step);
+        self.updates = step;
+        self.writer.scalars(
+            step,
+            &[
+                ("loss/epoch", record.train_loss),
+                ("loss/validation", record.valid_loss),
+                ("perplexity/validation", record.valid_perplexity),
+            ],
+        )?;
+        let model = trainer.model();
+        let text = device.release_afterwards(|device| sample(device, model, unit, vocabulary))?;
+        self.writer.text(step, "sample", &as_markdown(&text))?;
+        let parameters = model.parameters();
+        for (spec, tensor) in parameters.specs().iter().zip(parameters.tensors()) {
+            let values = device.download(tensor)?;
+            let tag = format!("weights/{}", spec.name);
+            self.writer.histogram(step, &tag, &values)?;
+        }
+        for (name, values) in trainer.gradients(device)? {
+            let tag = format!("gradients/{name}");
+            self.writer.histogram(step, &tag, &values)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text as a block of code, so that Markdown keeps its lines and signs.
+fn as_markdown(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_keep_their_lines() {
+        assert_eq!(as_markdown("* a\n\nb"), "    * a\n    \n    b");
+    }
+}
