@@ -6,6 +6,7 @@
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::{Color, style};
 
@@ -25,11 +26,41 @@ macro_rules! note_line {
     };
 }
 
-/// Writes a line to standard error, if that is possible.
+/// Lines that wait until the terminal shows lines again; none where it does.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a line to standard error, if that is possible. While lines are held, it waits.
 pub fn write_line(line: Arguments<'_>) {
+    let line = line.to_string();
+    if let Some(lines) = &mut *held() {
+        lines.push(line);
+        return;
+    }
     // One write per line, so that lines of several processes do not mix.
-    let line = format!("{}\n", with_colored_label(&line.to_string()));
+    let line = format!("{}\n", with_colored_label(&line));
     let _ = without_line(|| std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// Keeps lines from now on: the whole terminal shows something else.
+pub(super) fn hold_lines() {
+    held().get_or_insert_default();
+}
+
+/// Writes the lines that were kept, and keeps no more.
+pub(super) fn release_lines() {
+    let lines = held().take().unwrap_or_default();
+    for line in lines {
+        write_line(format_args!("{line}"));
+    }
+}
+
+/// The last of the lines that are kept.
+pub(super) fn last_held_line() -> Option<String> {
+    held().as_ref()?.last().cloned()
 }
 
 /// A line, with its label in color where standard error shows colors.

@@ -75,6 +75,10 @@ pub(in crate::cli) struct TrainFlags {
     /// a text that the model generates and histograms of weights and gradients
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     pub(super) tensorboard: Option<PathBuf>,
+    /// Show the run on the whole terminal: a chart of the loss, rates, the time left and a text of
+    /// the model after each epoch
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) live: bool,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub(super) json: bool,

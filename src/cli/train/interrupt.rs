@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::live;
 use crate::error::{Error, Result};
 
 /// Signals within this time of the first one are ignored: `timeout` sends its signal to the process
@@ -84,7 +85,10 @@ fn take_signals(received: &AtomicUsize, first: &AtomicUsize) {
                 stderr_line!("\ninterrupted: saving … (press again to stop at once)");
             }
             Action::Ignore => {}
-            Action::EndAtOnce => std::process::exit(exit_code(signal).into()),
+            Action::EndAtOnce => {
+                live::leave();
+                std::process::exit(exit_code(signal).into());
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod dry_run;
 mod extend;
 mod flags;
 pub(in crate::cli) mod interrupt;
+mod live;
 pub(in crate::cli) mod model_conditions;
 mod progress;
 mod report;
@@ -27,15 +28,17 @@ pub(super) use flags::TrainFlags;
 pub(super) use several::{RunEnd, SharedCorpus};
 pub(super) use vocabulary_flags::VocabularyFlags;
 
-use super::{check_unused, heap, is_broken_pipe, quoted};
+use super::quiet::is_quiet;
+use super::{check_unused, generate, heap, is_broken_pipe, quoted};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, TrainingLog};
 use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::warm_up;
-use crate::train::{EpochRecord, Event, PrecisionKind, Trainer};
+use crate::train::{Event, PrecisionKind, Trainer};
 use interrupt::Interrupt;
+use live::LiveScreen;
 use progress::ProgressReporter;
 use resume::SavedRun;
 use tensorboard::{EventFile, StepReport};
@@ -50,6 +53,8 @@ struct TrainingRun<'a> {
     resumed: bool,
     /// Present with `--tensorboard`.
     events: Option<EventFile>,
+    /// Whether the terminal shows the run: `--live`.
+    live: bool,
 }
 
 /// How training ended.
@@ -106,6 +111,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     if let Some(directory) = &flags.tensorboard {
         run.events = Some(EventFile::create(directory, &run.trainer)?);
     }
+    run.live = flags.live;
     let interrupt = Interrupt::watch()?;
     let outcome = run.train(&mut device, &interrupt, None)?;
     let results = report::Results {
@@ -232,7 +238,7 @@ impl TrainingRun<'_> {
         } else {
             TrainingLog::start(&self.directory)?
         };
-        let mut progress = ProgressReporter::new(log, &self.trainer);
+        let mut progress = ProgressReporter::new(log, &self.trainer, self.live_screen());
         let outcome = loop {
             if self.stop_after(budget) {
                 self.save(device)?;
@@ -264,8 +270,11 @@ impl TrainingRun<'_> {
                     progress.log(&record)?;
                     self.stop_after(budget);
                     self.save(device)?;
-                    self.add_epoch_event(device, &record)?;
-                    progress.epoch(&record);
+                    let sample = self.sample(device, progress.shows_samples())?;
+                    if let (Some(events), Some(text)) = (&mut self.events, &sample) {
+                        events.epoch(device, &self.trainer, &record, text)?;
+                    }
+                    progress.epoch(&record, sample.as_deref());
                     progress.divergence(&record, &self.trainer);
                     if let (Some(exit_code), false) =
                         (interrupt.exit_code(), self.trainer.is_finished())
@@ -290,13 +299,36 @@ impl TrainingRun<'_> {
         !was_finished && self.trainer.is_finished()
     }
 
-    /// Adds an epoch to the event file, if there is one.
-    fn add_epoch_event(&mut self, device: &mut Device, record: &EpochRecord) -> Result<()> {
-        let Some(events) = &mut self.events else {
-            return Ok(());
-        };
-        let text = (self.description.unit, &self.corpus.vocabulary);
-        events.epoch(device, &self.trainer, record, text)
+    /// A text of the model after an epoch, where one is shown or written.
+    fn sample(&self, device: &mut Device, is_shown: bool) -> Result<Option<String>> {
+        if self.events.is_none() && !is_shown {
+            return Ok(None);
+        }
+        let (model, unit) = (self.trainer.model(), self.description.unit);
+        let vocabulary = &self.corpus.vocabulary;
+        let text = device
+            .release_afterwards(|device| generate::sample(device, model, unit, vocabulary))?;
+        Ok(Some(text))
+    }
+
+    /// The terminal of `--live`, where there is one that can show the run.
+    fn live_screen(&self) -> Option<LiveScreen> {
+        if !self.live || is_quiet() {
+            return None;
+        }
+        let title = format!(
+            "elman train: {} parameters, {}",
+            self.trainer.model().parameters().len(),
+            quoted(&self.directory)
+        );
+        let screen = LiveScreen::open(title, &self.trainer);
+        if screen.is_none() {
+            note_line!(
+                "note: --live needs a terminal whose cursor can move, and standard error is none; \
+                 lines take its place"
+            );
+        }
+        screen
     }
 
     fn save(&mut self, device: &mut Device) -> Result<()> {

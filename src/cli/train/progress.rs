@@ -7,6 +7,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::live::LiveScreen;
 use super::status_line::{TimeLeft, fit};
 use super::tensorboard::StepReport;
 use crate::checkpoint::TrainingLog;
@@ -41,11 +42,13 @@ pub(super) struct ProgressReporter {
     has_warned: bool,
     log: TrainingLog,
     last_record: Instant,
+    /// Takes the place of the bar.
+    live: Option<LiveScreen>,
 }
 
 impl ProgressReporter {
-    pub(super) fn new(log: TrainingLog, trainer: &Trainer) -> Self {
-        let target = if is_quiet() {
+    pub(super) fn new(log: TrainingLog, trainer: &Trainer, live: Option<LiveScreen>) -> Self {
+        let target = if is_quiet() || live.is_some() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()
@@ -60,7 +63,13 @@ impl ProgressReporter {
             has_warned: false,
             log,
             last_record: Instant::now(),
+            live,
         }
+    }
+
+    /// Whether the progress is shown with a text of the model.
+    pub(super) fn shows_samples(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Reports that windows are done.
@@ -71,6 +80,9 @@ impl ProgressReporter {
             tokens_per_second,
             ..
         } = *report;
+        if let Some(live) = &self.live {
+            live.windows(trainer, report);
+        }
         let (progress, windows) = (trainer.progress(), trainer.windows_per_epoch());
         let epoch = progress.epochs + 1;
         let mean = progress.nats / progress.tokens.max(1) as f64;
@@ -109,7 +121,8 @@ impl ProgressReporter {
             tokens_per_second,
         })?;
         // A file would be full of these lines; the log has the records.
-        if self.bar.is_hidden() && Term::stderr().features().is_attended() {
+        let has_lines = self.bar.is_hidden() && self.live.is_none();
+        if has_lines && Term::stderr().features().is_attended() {
             note_line!(
                 "epoch {epoch}  window {window} of {windows}  {left}  loss \
                  {mean:.4}  {tokens_per_second:.0} tokens/s"
@@ -123,8 +136,11 @@ impl ProgressReporter {
         self.log.append(record)
     }
 
-    /// Reports that an epoch is done and saved.
-    pub(super) fn epoch(&mut self, record: &EpochRecord) {
+    /// Reports that an epoch is done and saved, with a text of the model where one is shown.
+    pub(super) fn epoch(&mut self, record: &EpochRecord, sample: Option<&str>) {
+        if let Some(live) = &self.live {
+            live.epoch(record, sample);
+        }
         let line = format!(
             "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {}  lr {}  {:.0} \
              tokens/s  {:.1} s{}{}{}",
@@ -178,8 +194,9 @@ impl ProgressReporter {
         }
     }
 
-    /// Removes the bar.
-    pub(super) fn finish(&self) {
+    /// Removes the bar, or gives the terminal back.
+    pub(super) fn finish(&mut self) {
+        self.live = None;
         self.bar.finish_and_clear();
     }
 }

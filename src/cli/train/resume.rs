@@ -114,6 +114,7 @@ impl SavedRun {
             directory,
             resumed: true,
             events: None,
+            live: false,
         })
     }
 }

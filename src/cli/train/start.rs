@@ -101,6 +101,7 @@ pub(super) fn start<'a>(
         directory,
         resumed: false,
         events: None,
+        live: false,
     })
 }
 

@@ -6,8 +6,6 @@
 
 use std::path::Path;
 
-use crate::cli::generate::sample;
-use crate::corpus::{Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::Result;
 use crate::tensorboard::EventWriter;
@@ -62,7 +60,7 @@ impl EventFile {
         )
     }
 
-    /// Adds an epoch: its losses, a text, and the distributions of weights and gradients.
+    /// Adds an epoch: its losses, a text of the model, and the distributions of weights and gradients.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
@@ -71,7 +69,7 @@ impl EventFile {
         device: &mut Device,
         trainer: &Trainer,
         record: &EpochRecord,
-        (unit, vocabulary): (Unit, &Vocabulary),
+        text: &str,
     ) -> Result<()> {
         let step = u64::from(trainer.progress().step);
         self.updates = step;
@@ -84,8 +82,7 @@ impl EventFile {
             ],
         )?;
         let model = trainer.model();
-        let text = device.release_afterwards(|device| sample(device, model, unit, vocabulary))?;
-        self.writer.text(step, "sample", &as_markdown(&text))?;
+        self.writer.text(step, "sample", &as_markdown(text))?;
         let parameters = model.parameters();
         for (spec, tensor) in parameters.specs().iter().zip(parameters.tensors()) {
             let values = device.download(tensor)?;
