@@ -72,7 +72,7 @@ pub(super) fn run(flags: &TrainFlags, device: &mut Device) -> Result<()> {
         rounded(seconds * epochs as f64)
     ))?;
     output.line(format_args!(
-        "memory     {} MiB on the device, up to {} MiB more while it is saved",
+        "memory     {} MiB on the device, about {} MiB more while it is saved",
         device_bytes.div_ceil(1 << 20),
         saving_bytes.div_ceil(1 << 20)
     ))?;

@@ -180,7 +180,7 @@ fn counted(count: u64, thing: &str) -> String {
 fn print_sizes(trainer: &Trainer<'_>, corpus: &Corpus, device: &Device) {
     note_line!(
         "corpus: {} training tokens, {} validation tokens, {} types; model: {} parameters; {} \
-         an epoch; {} MiB on the device, up to {} MiB more while it is saved",
+         an epoch; {} MiB on the device, about {} MiB more while it is saved",
         corpus.train.known(),
         corpus.valid.known(),
         corpus.vocabulary.len(),

@@ -159,11 +159,12 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The most host memory that a snapshot takes, in bytes: copies of the current, kept and
-    /// averaged parameters and of the optimizer's state, and one tensor in the device's layout.
+    /// The host memory that a snapshot takes, in bytes: copies of the kept and averaged parameters
+    /// and of the optimizer's state, and one tensor in the device's layout. After an epoch whose
+    /// weights are not kept, one more copy of the parameters.
     pub fn snapshot_bytes(&self) -> usize {
         let parameters = self.model.parameters();
-        let copies = 2 + self.optimizer.state.len() + usize::from(self.averager.is_some());
+        let copies = 1 + self.optimizer.state.len() + usize::from(self.averager.is_some());
         let largest = parameters
             .specs()
             .iter()
