@@ -5,6 +5,7 @@ mod cells;
 mod contexts;
 mod elementwise;
 mod losses;
+mod normalization;
 mod products;
 mod qrnn;
 mod ragged;
@@ -21,11 +22,11 @@ use elman::kernels::cases::{
     ActivationBackwardCase, ActivationForwardCase, ActivationPenaltyCase, AdagradCase, AdamCase,
     AddBiasCase, AddCase, AddRunsCase, AverageCase, Case, ClipGradValueCase, ContextBackwardCase,
     ContextForwardCase, CopyCase, CopyColumnsCase, DropoutCase, FillCase, GatherCase,
-    GroupedMatmulCase, GruCase, KernelCase, LstmCase, LstmCellCase, MatmulCase, MixtureLossCase,
-    MogrifyCase, MomentumCase, Outcome, PreviousInputCase, QrnnCase, RaggedSoftmaxCase,
-    RecurrenceCase, RmspropCase, RunsGradientCase, SampledLossCase, ScaleCase, ScaleRowsCase,
-    ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase,
-    TransposeCase,
+    GroupedMatmulCase, GruCase, KernelCase, LayerNormCase, LstmCase, LstmCellCase, MatmulCase,
+    MixtureLossCase, MogrifyCase, MomentumCase, NormalizedLstmCase, Outcome, PreviousInputCase,
+    QrnnCase, RaggedSoftmaxCase, RecurrenceCase, ResetRowsCase, RmspropCase, RunsGradientCase,
+    SampledLossCase, ScaleCase, ScaleRowsCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase,
+    SruCase, SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -68,16 +69,19 @@ const TABLE: &[Downcast] = &[
     downcast::<GatherCase>,
     downcast::<GroupedMatmulCase>,
     downcast::<GruCase>,
+    downcast::<LayerNormCase>,
     downcast::<LstmCase>,
     downcast::<LstmCellCase>,
     downcast::<MatmulCase>,
     downcast::<MixtureLossCase>,
     downcast::<MogrifyCase>,
     downcast::<MomentumCase>,
+    downcast::<NormalizedLstmCase>,
     downcast::<PreviousInputCase>,
     downcast::<QrnnCase>,
     downcast::<RaggedSoftmaxCase>,
     downcast::<RecurrenceCase>,
+    downcast::<ResetRowsCase>,
     downcast::<RmspropCase>,
     downcast::<RunsGradientCase>,
     downcast::<SampledLossCase>,

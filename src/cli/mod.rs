@@ -352,6 +352,7 @@ fn variants(config: &Config) -> String {
     let names = [
         ("residual connections", config.residual),
         ("capped input gates", config.cap_input_gate),
+        ("layer normalization", config.layer_norm),
     ];
     let names: Vec<_> = names.into_iter().filter(|(_, is_on)| *is_on).collect();
     match names.as_slice() {

@@ -135,6 +135,7 @@ mod tests {
             mogrifier_rank: 0,
             residual: false,
             cap_input_gate: false,
+            layer_norm: false,
             bias: true,
             decoder_bias: true,
             tied: true,

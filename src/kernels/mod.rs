@@ -32,12 +32,14 @@ mod fill;
 mod gather;
 mod grouped_matmul;
 mod gru;
+mod layer_norm;
 mod lstm;
 mod math;
 mod matmul;
 mod mixture_loss;
 mod mogrify;
 mod momentum;
+mod normalized_lstm;
 mod parallel;
 mod previous_input;
 mod qrnn;
@@ -45,6 +47,7 @@ mod ragged_softmax;
 mod recurrence;
 mod recurrent;
 mod reduce;
+mod reset_rows;
 mod rmsprop;
 mod rows;
 mod runs_gradient;
@@ -75,6 +78,7 @@ pub use fill::Fill;
 pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};
 pub use gru::{GruBackward, GruForward};
+pub use layer_norm::{LayerNormBackward, LayerNormForward};
 pub use lstm::{
     LstmBackward, LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart, LstmForward,
 };
@@ -82,12 +86,14 @@ pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use mixture_loss::{MixtureLoss, mixture_log_probabilities};
 pub use mogrify::{MogrifyBackward, MogrifyForward};
 pub use momentum::Momentum;
+pub use normalized_lstm::{NormalizedLstmBackward, NormalizedLstmForward};
 pub use previous_input::{PreviousInputBackward, PreviousInputForward};
 pub use qrnn::{QrnnBackward, QrnnForward, Zoneout};
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};
 pub use recurrence::{RecurrenceBackward, RecurrenceForward};
 pub use recurrent::{Carried, RecurrentSchedule, Reset};
 pub use reduce::{ClipGradNorm, PARTIAL_SUMS, Summand, Sums};
+pub use reset_rows::ResetRows;
 pub use rmsprop::Rmsprop;
 pub use rows::{Gradient, SparseRows, Update, UpdateParts, Updates};
 pub use runs_gradient::{BLOCK, RunsGradient, SEGMENT_FIELDS};
@@ -193,6 +199,18 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&mogrify::FORWARD, &mogrify::BACKWARD],
         cases: mogrify::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&layer_norm::FORWARD, &layer_norm::BACKWARD],
+        cases: layer_norm::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&normalized_lstm::FORWARD, &normalized_lstm::BACKWARD],
+        cases: normalized_lstm::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&reset_rows::SHADER],
+        cases: reset_rows::cases::all,
     },
     KernelEntry {
         shaders: &[

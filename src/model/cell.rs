@@ -97,6 +97,8 @@ pub struct UnitParameter {
     pub values: usize,
     /// Whether only networks with biases have it.
     pub is_bias: bool,
+    /// Whether only networks with layer normalization have it.
+    pub is_norm: bool,
     /// The initializer for a layer of H units, given the number of its inputs and H.
     pub initializer: fn(inputs: usize, size: usize) -> Initializer,
 }
@@ -138,6 +140,9 @@ pub struct CellKind {
     pub has_zoneout: bool,
     /// Whether [`Config::cap_input_gate`] applies.
     pub has_capped_gate: bool,
+    /// Whether [`Config::layer_norm`] applies. The first of the unit parameters is then the gain of
+    /// the product with the input weight.
+    pub has_layer_norm: bool,
     /// Whether the recurrent bias is added to z, as the input's is. Otherwise the cell uses it.
     pub adds_recurrent_bias: bool,
     /// Whether layers have biases by default.

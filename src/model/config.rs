@@ -56,6 +56,9 @@ pub struct Config {
     /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cap_input_gate: bool,
+    /// Whether an LSTM normalizes its products and its memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub layer_norm: bool,
     /// Whether the recurrent layers have PyTorch's two biases, or the layer of a feed-forward
     /// network has one.
     pub bias: bool,
@@ -123,6 +126,7 @@ impl Default for Config {
             mogrifier_rank: 0,
             residual: false,
             cap_input_gate: false,
+            layer_norm: false,
             bias: false,
             decoder_bias: false,
             tied: false,

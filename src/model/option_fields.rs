@@ -91,6 +91,13 @@ const HAS_CAPPED_GATE: Condition<ModelOptions> = Condition {
     hint: "Use `cell = lstm`, or leave this out",
 };
 
+const HAS_LAYER_NORM: Condition<ModelOptions> = Condition {
+    holds: |options| options.cell_has(|cell| cell.has_layer_norm),
+    field: "cell",
+    rule: "this cell has no layer normalization",
+    hint: "Use `cell = lstm`, or leave this out",
+};
+
 /// `rnnlm-sigmoid` is for imported models, so that help texts list no choices.
 impl FieldValue for Activation {
     fn kind() -> ValueKind {
@@ -215,6 +222,16 @@ impl Fields for ModelOptions {
         .default("false")
         .voided_by(&["cell"])
         .condition(HAS_CAPPED_GATE),
+        OptionField::new(
+            "layer_norm",
+            "",
+            access!(layer_norm),
+            "Normalize the products of `cell = lstm`, and its memory where the output is computed \
+             from it, over the units of a layer (Ba 2016)",
+        )
+        .default("false")
+        .voided_by(&["cell"])
+        .condition(HAS_LAYER_NORM),
         OptionField::new(
             "bias",
             "",

@@ -47,6 +47,8 @@ pub struct ModelOptions {
     pub residual: Option<bool>,
     /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
     pub cap_input_gate: Option<bool>,
+    /// Whether an LSTM normalizes its products and its memory.
+    pub layer_norm: Option<bool>,
     /// Whether the recurrent and output layers have biases.
     pub bias: Option<bool>,
     /// Whether the output layer's weight is the embedding.
@@ -105,6 +107,8 @@ impl ModelOptions {
             skip_connection: Some(config.skip_connection).filter(|_| is_feed_forward),
             mogrifier_rounds: Some(config.mogrifier_rounds).filter(|_| has_rounds),
             mogrifier_rank: Some(config.mogrifier_rank).filter(|_| has_rounds),
+            layer_norm: Some(config.layer_norm)
+                .filter(|_| cell.is_some_and(|cell| cell.has_layer_norm)),
             cap_input_gate: Some(config.cap_input_gate)
                 .filter(|_| cell.is_some_and(|cell| cell.has_capped_gate)),
             residual: Some(config.residual).filter(|_| !is_feed_forward),
@@ -184,6 +188,7 @@ impl ModelOptions {
                 false => base.mogrifier_rounds,
             },
             mogrifier_rank: self.mogrifier_rank.unwrap_or(base.mogrifier_rank),
+            layer_norm: self.layer_norm.unwrap_or(base.layer_norm),
             cap_input_gate: self.cap_input_gate.unwrap_or(base.cap_input_gate),
             residual: self.residual.unwrap_or(base.residual),
             zoneout: base.zoneout,
@@ -303,6 +308,7 @@ mod tests {
             "mogrifier_rank",
             "residual",
             "cap_input_gate",
+            "layer_norm",
             "mixture",
         ] {
             assert!(ModelOptions::field(name).is_some(), "{name}");

@@ -42,6 +42,8 @@ pub enum Initializer {
     },
     /// Zeros.
     Zero,
+    /// Ones.
+    One,
 }
 
 /// How a parameter of a file lies in memory.

@@ -38,6 +38,7 @@ impl ParameterValues {
                     })
                     .collect(),
                 Initializer::Zero => vec![0.0; spec.len()],
+                Initializer::One => vec![1.0; spec.len()],
             })
             .collect()
     }

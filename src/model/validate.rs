@@ -44,7 +44,7 @@ impl Config {
         self.validate_zoneout()?;
         self.validate_rounds()?;
         self.validate_residual()?;
-        self.validate_capped_gate()?;
+        self.validate_variants()?;
         check_name("output", &self.output, OUTPUTS.iter().map(|row| row.name))?;
         self.validate_output()
     }
@@ -161,20 +161,30 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that the cell has gates that can be capped.
-    fn validate_capped_gate(&self) -> Result<()> {
-        if !self.cap_input_gate || cell_kind(self).has_capped_gate {
-            return Ok(());
-        }
-        Err(Error::config(
-            "cap_input_gate",
-            true,
-            format!(
-                "`cell = {}` has no input gate beside a forget gate",
-                self.cell
+    /// Checks that the cell has the variants that are configured.
+    fn validate_variants(&self) -> Result<()> {
+        let kind = cell_kind(self);
+        let variants = [
+            (
+                "cap_input_gate",
+                self.cap_input_gate && !kind.has_capped_gate,
+                "no input gate beside a forget gate",
             ),
-            "Use `cell = lstm`, or remove `cap_input_gate`",
-        ))
+            (
+                "layer_norm",
+                self.layer_norm && !kind.has_layer_norm,
+                "no layer normalization",
+            ),
+        ];
+        match variants.iter().find(|(_, is_wrong, _)| *is_wrong) {
+            None => Ok(()),
+            Some((field, _, lacks)) => Err(Error::config(
+                *field,
+                true,
+                format!("`cell = {}` has {lacks}", self.cell),
+                format!("Use `cell = lstm`, or remove `{field}`"),
+            )),
+        }
     }
 
     /// Checks the rate of zoneout.

@@ -69,7 +69,7 @@ const MAX_FILE_SIZE: u64 = i32::MAX as u64;
 ///
 /// # Errors
 /// If the output layer is not the full softmax, there is a compression layer, or ONNX has no
-/// operator for the cell or its gates; and as [`network_to_onnx`].
+/// operator for the cell, its gates or its normalization; and as [`network_to_onnx`].
 pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec<u8>> {
     let config = &checkpoint.description.config;
     check_support(config, form)?;
@@ -132,6 +132,7 @@ fn check_support(config: &Config, form: OnnxForm) -> Result<()> {
     let checks = [
         check_cell(config),
         check_gates(config),
+        check_normalization(config),
         check_sizes(config, form),
         check_compression(config),
         check_output(config),
@@ -169,6 +170,18 @@ fn check_gates(config: &Config) -> Result<()> {
         "the capped input gates",
         "ONNX's LSTM operator has none",
         "Train without `cap_input_gate`",
+    ))
+}
+
+/// Checks that ONNX's operator has the normalization of the cell.
+fn check_normalization(config: &Config) -> Result<()> {
+    if !config.layer_norm {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the layer normalization",
+        "ONNX's LSTM operator has none",
+        "Train without `layer_norm`",
     ))
 }
 

@@ -20,8 +20,9 @@
 //!         two are equal
 //! ```
 //!
-//! The mogrifier is an LSTM with rounds before it: see [`mogrifier`](super::mogrifier). The
-//! quasi-recurrent unit: see [`qrnn`](super::qrnn). The simple recurrent unit: see
+//! The mogrifier is an LSTM with rounds before it: see [`mogrifier`](super::mogrifier). The LSTM
+//! with layer normalization: see [`layer_norm`](super::layer_norm). The quasi-recurrent unit: see
+//! [`qrnn`](super::qrnn). The simple recurrent unit: see
 //! [`sru`](super::sru).
 
 use super::kernels::Activation;
@@ -194,13 +195,17 @@ impl Layer {
     }
 
     /// p and q of one unit of `[B, H]`, all its gates.
-    fn gates<const G: usize>(&self, arguments: &Arguments, unit: usize) -> ([f64; G], [f64; G]) {
+    pub(super) fn gates<const G: usize>(
+        &self,
+        arguments: &Arguments,
+        unit: usize,
+    ) -> ([f64; G], [f64; G]) {
         let of = |values: &[f64]| std::array::from_fn(|gate| values[self.place::<G>(unit, gate)]);
         (of(&arguments.from_input), of(&arguments.from_state))
     }
 
     /// Writes what [`gates`](Self::gates) reads.
-    fn set_gates<const G: usize>(
+    pub(super) fn set_gates<const G: usize>(
         &self,
         arguments: &mut Arguments,
         unit: usize,
@@ -258,7 +263,7 @@ fn gru_backward(p: [f64; 3], q: [f64; 3], h: f64, gradient: f64) -> ([f64; 3], [
 }
 
 /// i, f, g and o.
-fn lstm_gates(p: [f64; 4], q: [f64; 4]) -> [f64; 4] {
+pub(super) fn lstm_gates(p: [f64; 4], q: [f64; 4]) -> [f64; 4] {
     let functions = [
         Activation::Sigmoid,
         Activation::Sigmoid,
@@ -269,7 +274,7 @@ fn lstm_gates(p: [f64; 4], q: [f64; 4]) -> [f64; 4] {
 }
 
 /// The part of g that is written to c(t).
-fn written(i: f64, f: f64, capped: bool) -> f64 {
+pub(super) fn written(i: f64, f: f64, capped: bool) -> f64 {
     if capped { i.min(1.0 - f) } else { i }
 }
 
@@ -289,10 +294,19 @@ fn lstm_backward(
     capped: bool,
 ) -> ([f64; 4], f64) {
     let [i, f, g, o] = lstm_gates(p, q);
-    let write = written(i, f, capped);
-    let squashed = (f * c + write * g).tanh();
+    let squashed = (f * c + written(i, f, capped) * g).tanh();
     // c(t) is read by the next step and by h(t).
     let to_c = to_c + to_h * o * Activation::Tanh.derivative(squashed);
+    lstm_backward_through_gates([i, f, g, o], c, [to_h * squashed, to_c], capped)
+}
+
+/// From dloss/do and the whole of dloss/dc(t) to dloss/dp, which is dloss/dq, and dloss/dc(t-1).
+pub(super) fn lstm_backward_through_gates(
+    [i, f, g, o]: [f64; 4],
+    c: f64,
+    [to_o, to_c]: [f64; 2],
+    capped: bool,
+) -> ([f64; 4], f64) {
     let (to_i, to_f) = match capped && 1.0 - f < i {
         true => (0.0, to_c * (c - g)),
         false => (to_c * g, to_c * c),
@@ -300,8 +314,8 @@ fn lstm_backward(
     let arguments = [
         to_i * Activation::Sigmoid.derivative(i),
         to_f * Activation::Sigmoid.derivative(f),
-        to_c * write * Activation::Tanh.derivative(g),
-        to_h * squashed * Activation::Sigmoid.derivative(o),
+        to_c * written(i, f, capped) * Activation::Tanh.derivative(g),
+        to_o * Activation::Sigmoid.derivative(o),
     ];
     (arguments, to_c * f)
 }

@@ -140,6 +140,7 @@ impl Network {
             final_states: states.iter().map(carried).collect(),
             gradients,
             initial_state_gradients: Vec::new(),
+            smallest_deviation: f64::INFINITY,
         }
     }
 

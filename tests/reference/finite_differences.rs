@@ -3,18 +3,22 @@
 //!
 //! The error of the five-point central difference
 //! `(8 (loss(w+h) - loss(w-h)) - (loss(w+2h) - loss(w-2h))) / 12h` is h⁴/30 of the fifth
-//! derivative and about 1e-16 loss / h of rounding; [`STEP`] makes both small.
+//! derivative and about 1e-16 loss / h of rounding; [`STEP`] makes both small. A vector of small
+//! deviation that is normalized has large derivatives of high order, so networks with layer
+//! normalization have the nine-point difference, whose error is in proportion to h⁸.
 //!
 //! ReLU has a kink where its argument is zero, and a difference across a kink is not a derivative.
 //! So the active units are compared at all five points; if one switches, the whole network is
 //! replaced by that of another seed, and nothing is skipped within a network. A network with a
 //! layer whose units are all active or all inactive is replaced too, since it would show little.
-//! The minimum of capped gates has such kinks too.
+//! The minimum of capped gates has such kinks too. Networks that normalize vectors of a deviation
+//! below [`LEAST_DEVIATION`] are replaced in the same way.
 
 use libtest_mimic::Trial;
 
 use super::cells::Cell;
 use super::kernels::Activation;
+use super::layer_norm::LEAST_DEVIATION;
 use super::masks::Masks;
 use super::network::{Architecture, FeedForward, Network, Window};
 use super::outputs::{Direct, Output};
@@ -24,6 +28,10 @@ use crate::harness::{apply, trial, trials};
 
 /// h.
 const STEP: f64 = 3e-4;
+/// The factors of the differences over h, 2h and so on, and their divisor: of five and of nine
+/// points.
+const FIVE_POINTS: (&[f64], f64) = (&[8.0, -1.0], 12.0);
+const NINE_POINTS: (&[f64], f64) = (&[672.0, -168.0, 32.0, -3.0], 840.0);
 /// Largest error relative to the gradient.
 const RELATIVE: f64 = 1e-8;
 /// Largest error of gradients near zero: the rounding error of losses of up to about 50 nats.
@@ -347,8 +355,8 @@ pub fn check_layout(architecture: &Architecture) {
     }
 }
 
-/// Checks all gradients of one network on one window. False, and nothing checked, where ReLU
-/// forbids it.
+/// Checks all gradients of one network on one window. False, and nothing checked, where ReLU or a
+/// small deviation forbids it.
 ///
 /// # Panics
 /// If a gradient differs.
@@ -363,6 +371,9 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
         states.iter_mut().flatten().for_each(|word| *word = -1.0);
     }
     let outcome = network.run(window, &states, LOSS_SCALE);
+    if outcome.smallest_deviation < LEAST_DEVIATION {
+        return false;
+    }
     let pattern = active_units(network, window, &states).1;
     if pattern
         .iter()
@@ -370,6 +381,10 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
     {
         return false;
     }
+    let points = match network.architecture.layer_norm {
+        true => NINE_POINTS,
+        false => FIVE_POINTS,
+    };
     // First all differences, then the comparison: a network near a kink is rejected as a whole.
     let mut pairs: Vec<(String, f64, f64)> = Vec::new();
 
@@ -383,7 +398,7 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
                     .expect("a parameter for every gradient")[i] += shift;
                 active_units(&moved, window, &states)
             };
-            let Some(difference) = five_points(loss, &pattern) else {
+            let Some(difference) = derivative(loss, &pattern, points) else {
                 return false;
             };
             pairs.push((format!("{name}[{i}]"), claimed, difference));
@@ -398,7 +413,7 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
                 moved[number][i] += shift;
                 active_units(network, window, &moved)
             };
-            let Some(difference) = five_points(loss, &pattern) else {
+            let Some(difference) = derivative(loss, &pattern, points) else {
                 return false;
             };
             pairs.push((format!("initial state {number}[{i}]"), claimed, difference));
@@ -420,14 +435,21 @@ pub fn check(what: &str, network: &Network, window: &Window) -> bool {
 
 /// The derivative of `loss` at 0, or None if the pattern of active units changes between the
 /// points.
-fn five_points(loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>), pattern: &[Vec<bool>]) -> Option<f64> {
+fn derivative(
+    loss: impl Fn(f64) -> (f64, Vec<Vec<bool>>),
+    pattern: &[Vec<bool>],
+    (factors, divisor): (&[f64], f64),
+) -> Option<f64> {
     let at = |shift: f64| {
         let (loss, here) = loss(shift);
         (here == pattern).then_some(loss)
     };
-    let near = at(STEP)? - at(-STEP)?;
-    let far = at(2.0 * STEP)? - at(-2.0 * STEP)?;
-    Some((8.0 * near - far) / (12.0 * STEP))
+    let mut sum = 0.0;
+    for (factor, distance) in factors.iter().zip(1..) {
+        let shift = f64::from(distance) * STEP;
+        sum += factor * (at(shift)? - at(-shift)?);
+    }
+    Some(sum / (divisor * STEP))
 }
 
 /// The loss with the penalty and, for units with kinks, on which side of its kink each is,

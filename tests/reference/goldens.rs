@@ -319,6 +319,7 @@ fn golden(case: &Value) -> Golden {
             final_states: states(&case["final_states"]),
             gradients: tensors(&case["gradients"]),
             initial_state_gradients: states(&case["initial_state_gradients"]),
+            smallest_deviation: f64::INFINITY,
         },
         training: array(&case["training"]).iter().map(training).collect(),
     }

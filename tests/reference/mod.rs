@@ -16,6 +16,7 @@ pub mod finite_differences;
 pub mod generator;
 pub mod goldens;
 pub mod kernels;
+pub mod layer_norm;
 pub mod linear;
 pub mod masks;
 pub mod mixture;

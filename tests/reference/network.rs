@@ -80,6 +80,9 @@ pub struct Architecture {
     pub residual: bool,
     /// Whether i of the LSTM is at most 1 - f.
     pub cap_input_gate: bool,
+    /// Whether the LSTM normalizes its products and its memory: see
+    /// [`layer_norm`](super::layer_norm).
+    pub layer_norm: bool,
     /// The rate of zoneout: f of quasi-recurrent units has the factor 1 minus this, or a mask.
     pub zoneout: f64,
 }
@@ -104,6 +107,7 @@ impl Default for Architecture {
             output: Output::Softmax,
             residual: false,
             cap_input_gate: false,
+            layer_norm: false,
             zoneout: 0.0,
         }
     }
@@ -317,6 +321,13 @@ impl Architecture {
                 shapes.push((format!("rnn.bias_hh_l{k}"), vec![rows]));
             }
             shapes.extend(self.round_shapes(k));
+            if self.layer_norm {
+                let units = vec![self.layer_size(k)];
+                shapes.push((format!("rnn.gain_ih_l{k}"), vec![rows]));
+                shapes.push((format!("rnn.gain_hh_l{k}"), vec![rows]));
+                shapes.push((format!("rnn.gain_c_l{k}"), units.clone()));
+                shapes.extend(self.bias.then(|| (format!("rnn.bias_c_l{k}"), units)));
+            }
         }
         if self.projection {
             shapes.push(("projection.weight".to_string(), vec![d, self.output_size()]));
@@ -383,13 +394,22 @@ pub struct Network {
     pub parameters: Named,
 }
 
+/// Factor of the gains of layer normalization. With gains near 1, gates amplify the rounding errors
+/// of a step from step to step and from layer to layer, whatever the weights are.
+const GAIN_SCALE: f64 = 0.3;
+
 impl Network {
-    /// A network whose parameters are drawn from [-scale, scale), the same for the same seed; f32
-    /// holds each of them exactly.
+    /// A network whose parameters are drawn from [-scale, scale), gains from [`GAIN_SCALE`] times
+    /// that, the same for the same seed; f32 holds each of them exactly.
     pub fn new(architecture: Architecture, seed: u64, scale: f64) -> Self {
         let mut generator = Generator::new(seed);
         let draw = |(name, shape): (String, Vec<usize>)| {
-            (name, generator.vector(shape.iter().product(), scale))
+            let mut values = generator.vector(shape.iter().product(), scale);
+            if name.starts_with("rnn.gain_") {
+                let small = |value: &mut f64| *value = f64::from((GAIN_SCALE * *value) as f32);
+                values.iter_mut().for_each(small);
+            }
+            (name, values)
         };
         let parameters = architecture.shapes().into_iter().map(draw).collect();
         Self {
@@ -497,4 +517,7 @@ pub struct Outcome {
     /// As the final states: gradient of the loss with respect to the states before the first step,
     /// without x_0, which has none.
     pub initial_state_gradients: Vec<Vec<f64>>,
+    /// The smallest number that layer normalization has divided by, see
+    /// [`Network::smallest_deviation`].
+    pub smallest_deviation: f64,
 }

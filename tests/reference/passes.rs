@@ -116,14 +116,24 @@ impl Network {
                 let rounds = (a.rounds() > 0).then(|| self.rounds_forward(k, before.clone()));
                 let [read_input, read_state] = rounds.as_ref().map_or(&before, Rounds::last);
                 let arguments = Arguments {
-                    from_input: linear(
-                        read_input,
-                        a.input_size(k),
-                        weight_ih,
-                        self.bias(&a.input_bias(k)),
-                    ),
+                    from_input: match a.layer_norm {
+                        true => {
+                            let product = linear(read_input, a.input_size(k), weight_ih, None);
+                            self.normalized_product(k, "ih", &product)
+                        }
+                        false => linear(
+                            read_input,
+                            a.input_size(k),
+                            weight_ih,
+                            self.bias(&a.input_bias(k)),
+                        ),
+                    },
                     from_state: match &recurrent[k] {
                         None => Vec::new(),
+                        Some(weight) if a.layer_norm => {
+                            let product = linear(&previous[0], a.layer_size(k), weight, None);
+                            self.normalized_product(k, "hh", &product)
+                        }
                         Some(weight) => linear(
                             read_state,
                             a.layer_size(k),
@@ -141,6 +151,10 @@ impl Network {
                     Cell::Qrnn => {
                         let [h, c] = self.qrnn_forward(window, (t, k), z, c);
                         (h, vec![c])
+                    }
+                    Cell::Lstm if a.layer_norm => {
+                        let states = self.normalized_lstm_forward(k, &arguments, &previous);
+                        (states[0].clone(), states)
                     }
                     Cell::Elman | Cell::Gru | Cell::Lstm | Cell::Mogrifier => {
                         let states = a.layer(k).forward(&arguments, &previous);
@@ -281,17 +295,14 @@ impl Network {
                     }
                 };
                 let weight_ih = format!("rnn.weight_ih_l{k}");
-                let mut input_part = linear_backward(
-                    &from_input,
-                    layer.read_input(),
-                    a.input_size(k),
-                    &self.input_weight(window, k),
-                );
+                self.add_bias_gradient(&mut gradients, &a.input_bias(k), &from_input);
+                let read = (layer.read_input(), &self.input_weight(window, k)[..]);
+                let from_input = self.product_gradient(k, "ih", read, from_input, &mut gradients);
+                let mut input_part = linear_backward(&from_input, read.0, a.input_size(k), read.1);
                 if !a.cell.has_recurrent_weight() {
                     multiply(&mut input_part.weight, window.masks.weight(k));
                 }
                 add_to(&mut gradients, &weight_ih, &input_part.weight);
-                self.add_bias_gradient(&mut gradients, &a.input_bias(k), &from_input);
                 if let Some(to_input) = to_input {
                     add(&mut input_part.input, &to_input);
                 }
@@ -332,6 +343,7 @@ impl Network {
             final_states,
             gradients,
             initial_state_gradients: from_future,
+            smallest_deviation: self.smallest_deviation(window, &steps),
         }
     }
 
@@ -347,15 +359,16 @@ impl Network {
         gradients: &mut Named,
     ) -> (Vec<f64>, Vec<Vec<f64>>) {
         let a = &self.architecture;
-        let (arguments, mut to_past) =
-            a.layer(k)
-                .backward(&layer.arguments, &layer.previous, reached);
-        let mut state_part = linear_backward(
-            &arguments.from_state,
-            layer.read_state(),
-            a.layer_size(k),
-            weight,
-        );
+        let (arguments, mut to_past) = match a.layer_norm {
+            true => self.normalized_lstm_backward(k, layer, reached, gradients),
+            false => a
+                .layer(k)
+                .backward(&layer.arguments, &layer.previous, reached),
+        };
+        let read = (layer.read_state(), weight);
+        let from_state = arguments.from_state.clone();
+        let from_state = self.product_gradient(k, "hh", read, from_state, gradients);
+        let mut state_part = linear_backward(&from_state, read.0, a.layer_size(k), weight);
         multiply(&mut state_part.weight, window.masks.weight(k));
         add_to(
             gradients,
@@ -369,6 +382,25 @@ impl Network {
         );
         add(&mut to_past[0], &state_part.input);
         (arguments.from_input, to_past)
+    }
+
+    /// From the gradient of the gates' arguments, without a bias, to that of the product of an
+    /// input and a weight from which they were computed.
+    fn product_gradient(
+        &self,
+        k: usize,
+        part: &str,
+        (input, weight): (&[f64], &[f64]),
+        gradient: Vec<f64>,
+        gradients: &mut Named,
+    ) -> Vec<f64> {
+        let a = &self.architecture;
+        if !a.layer_norm {
+            return gradient;
+        }
+        let product = linear(input, weight.len() / a.gates_size(k), weight, None);
+        let gain = format!("rnn.gain_{part}_l{k}");
+        self.normalized_backward(&product, &gain, &gradient, gradients)
     }
 
     /// What layer k with a residual connection adds to its output, given what its units read.
@@ -404,7 +436,7 @@ impl Network {
     }
 
     /// W_hh of layer k with the window's mask, if the cell has one.
-    fn recurrent_weight(&self, window: &Window, k: usize) -> Option<Vec<f64>> {
+    pub(super) fn recurrent_weight(&self, window: &Window, k: usize) -> Option<Vec<f64>> {
         if !self.architecture.cell.has_recurrent_weight() {
             return None;
         }
@@ -414,7 +446,7 @@ impl Network {
     }
 
     /// W_ih of layer k; without W_hh, with the window's mask.
-    fn input_weight(&self, window: &Window, k: usize) -> Vec<f64> {
+    pub(super) fn input_weight(&self, window: &Window, k: usize) -> Vec<f64> {
         let mut weight = self.parameter(&format!("rnn.weight_ih_l{k}")).to_vec();
         if !self.architecture.cell.has_recurrent_weight() {
             multiply(&mut weight, window.masks.weight(k));

@@ -10,6 +10,7 @@ mod elman;
 mod gru;
 mod lstm;
 mod mogrifier;
+mod normalized_lstm;
 mod qrnn;
 mod rounds;
 mod sru;
@@ -23,6 +24,7 @@ use elman::ElmanCell;
 use gru::GruCell;
 use lstm::LstmCell;
 use mogrifier::MogrifierCell;
+use normalized_lstm::NormalizedLstmCell;
 use qrnn::QrnnCell;
 use sru::SruCell;
 
@@ -41,6 +43,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: true,
         bias: false,
         initial_state: 0.1,
@@ -66,6 +69,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -89,6 +93,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -114,14 +119,30 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: true,
+        has_layer_norm: true,
         adds_recurrent_bias: true,
         bias: true,
         initial_state: 0.0,
         initializer: Initializer::Uniform,
         input_initializer: None,
-        unit_parameters: &[],
+        unit_parameters: &[
+            norm_parameter("gain_ih", 4),
+            norm_parameter("gain_hh", 4),
+            norm_parameter("gain_c", 1),
+            UnitParameter {
+                part: "bias_c",
+                values: 1,
+                is_bias: true,
+                is_norm: true,
+                initializer: |_, _| Initializer::Zero,
+            },
+        ],
         rounds: None,
         new: Some(|device, config, layer, capacity| {
+            if config.layer_norm {
+                let cell = NormalizedLstmCell::new(device, config, layer, capacity)?;
+                return Ok(Box::new(cell));
+            }
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
         }),
     },
@@ -139,6 +160,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: true,
         bias: true,
         initial_state: 0.0,
@@ -166,6 +188,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: true,
         has_zoneout: true,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -176,6 +199,7 @@ pub static CELLS: &[CellKind] = &[
             part: "bias",
             values: 3,
             is_bias: true,
+            is_norm: false,
             initializer: |inputs, _| Initializer::Uniform(inputs),
         }],
         rounds: None,
@@ -197,6 +221,7 @@ pub static CELLS: &[CellKind] = &[
         reads_previous_input: false,
         has_zoneout: false,
         has_capped_gate: false,
+        has_layer_norm: false,
         adds_recurrent_bias: false,
         bias: true,
         initial_state: 0.0,
@@ -211,6 +236,7 @@ pub static CELLS: &[CellKind] = &[
                 part: "weight_c",
                 values: 2,
                 is_bias: false,
+                is_norm: false,
                 initializer: |_, size| Initializer::UniformVariance {
                     n: 1,
                     halved: [0, 2 * size],
@@ -220,6 +246,7 @@ pub static CELLS: &[CellKind] = &[
                 part: "bias",
                 values: 2,
                 is_bias: true,
+                is_norm: false,
                 initializer: |_, _| Initializer::Zero,
             },
         ],
@@ -229,6 +256,17 @@ pub static CELLS: &[CellKind] = &[
         }),
     },
 ];
+
+/// A gain of layer normalization.
+const fn norm_parameter(part: &'static str, values: usize) -> UnitParameter {
+    UnitParameter {
+        part,
+        values,
+        is_bias: false,
+        is_norm: true,
+        initializer: |_, _| Initializer::One,
+    }
+}
 
 /// The row of [`CELLS`] with this name.
 pub fn find_cell(name: &str) -> Option<&'static CellKind> {

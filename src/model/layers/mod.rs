@@ -7,6 +7,7 @@ mod activation_penalty;
 mod contexts;
 mod dropout;
 mod embedding;
+mod input_norm;
 mod linear;
 mod per_type;
 mod previous_input;

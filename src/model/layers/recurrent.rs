@@ -1,9 +1,10 @@
 //! A recurrent layer: `z = W x + b`, one product for all time steps, and a cell from z to the
 //! states. A cell with rounds multiplies by W itself, step by step.
 
+use super::input_norm::InputNorm;
 use crate::error::Result;
 use crate::kernels::{Add, AddBias, Dropout as ApplyDropout, Fill, Gradient, SumRows};
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, RecurrentParameters, UnitParameter};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
@@ -25,6 +26,7 @@ pub(in crate::model) struct Recurrent {
     /// Whether the cell multiplies by the input weight.
     has_rounds: bool,
     masked_weight: Option<MaskedWeight>,
+    input_norm: Option<InputNorm>,
     cell: Box<dyn Cell>,
 }
 
@@ -148,8 +150,15 @@ impl Recurrent {
                 Some(MaskedWeight { id, mask, weight })
             }
         };
+        let gain = ids.units.first().filter(|_| config.layer_norm).copied();
+        let columns = config.gates(layer) * config.layer_size(layer);
+        let input_norm = match gain {
+            None => None,
+            Some(gain) => Some(InputNorm::new(context, gain, columns)?),
+        };
         Ok(Self {
             ids,
+            input_norm,
             input: None,
             reads_input: config.reads_input(layer),
             has_rounds: kind.rounds.is_some(),
@@ -177,8 +186,17 @@ impl Recurrent {
         }
     }
 
-    /// z and its gradient, `[T*B, G*H]`.
+    /// `W x` and its gradient, `[T*B, G*H]`: z before the biases or, with layer normalization, what
+    /// is normalized.
     pub(in crate::model) fn pre_activations(&self) -> Activations {
+        match &self.input_norm {
+            None => self.z(),
+            Some(norm) => norm.products(),
+        }
+    }
+
+    /// z and its gradient, `[T*B, G*H]`.
+    fn z(&self) -> Activations {
         Activations {
             values: self.cell.pre_activations(),
             gradient: self.cell.pre_activation_gradient(),
@@ -196,8 +214,10 @@ impl Recurrent {
 fn part_specs(config: &Config, layer: usize) -> impl Iterator<Item = ParameterSpec> {
     let kind = cell_kind(config);
     let [inputs, size] = [config.input_size(layer), config.layer_size(layer)];
-    let units = kind.unit_parameters.iter();
-    let units = units.filter(|unit| config.bias || !unit.is_bias);
+    let has = |unit: &&UnitParameter| {
+        (config.bias || !unit.is_bias) && (config.layer_norm || !unit.is_norm)
+    };
+    let units = kind.unit_parameters.iter().filter(has);
     let units = units.map(move |unit| ParameterSpec {
         initializer: (unit.initializer)(inputs, size),
         ..ParameterSpec::bias(unit.part, unit.values * size)
@@ -220,7 +240,7 @@ impl Layer for Recurrent {
     }
 
     fn forward(&self, pass: &mut Pass<'_>) {
-        let z = self.pre_activations().values(pass.rows);
+        let z = self.z().values(pass.rows);
         if let Some(MaskedWeight { id, mask, weight }) = &self.masked_weight {
             pass.device.run(&ApplyDropout {
                 input: pass.parameters.tensor(*id),
@@ -237,9 +257,12 @@ impl Layer for Recurrent {
             pass.device.run(&product(
                 input.values(pass.rows),
                 self.parameter(pass.parameters, self.ids.weight_ih),
-                z,
+                self.pre_activations().values(pass.rows),
                 pass.precision,
             ));
+        }
+        if let Some(norm) = &self.input_norm {
+            norm.forward(pass, z);
         }
         if let Some(bias) = self.ids.bias_ih {
             let added_bias_hh = self.ids.added_bias_hh;
@@ -261,7 +284,7 @@ impl Layer for Recurrent {
         let recurrent_gradient = self.ids.recurrent(gradient_of);
         self.cell
             .backward(pass.device, pass.window, recurrent, recurrent_gradient);
-        let z_gradient = self.pre_activations().gradient(pass.rows);
+        let z_gradient = self.z().gradient(pass.rows);
         if let Some(bias) = self.ids.bias_ih {
             pass.device.run(&SumRows {
                 values: z_gradient,
@@ -270,15 +293,19 @@ impl Layer for Recurrent {
                 accumulate: false,
             });
         }
+        if let Some((norm, &gain)) = self.input_norm.as_ref().zip(self.ids.units.first()) {
+            norm.backward(pass, z_gradient, gradient_of(gain));
+        }
+        let product_gradient = self.pre_activations().gradient(pass.rows);
         if let Some(input) = self.input.filter(|_| !self.has_rounds) {
             pass.device.run(&weight_gradient(
-                z_gradient,
+                product_gradient,
                 input.values(pass.rows),
                 gradient_of(self.ids.weight_ih),
                 pass.precision,
             ));
             pass.device.run(&input_gradient(
-                z_gradient,
+                product_gradient,
                 self.parameter(pass.parameters, self.ids.weight_ih),
                 input.gradient(pass.rows),
                 pass.precision,
