@@ -44,6 +44,7 @@
 //! | train | [`Trainer`], [`Recipe`] |
 //! | load and save a model | [`LanguageModel`] |
 //! | evaluate, score, generate | [`Evaluator`], [`Scorer`], [`Generator`] |
+//! | show what a model has learned | [`report`] |
 //! | combine models | [`mixture`], [`ngram`], [`rescore`] |
 //!
 //! Data flows in one direction: [`corpus`] → windows → a training step of the [`model`] on a
@@ -60,6 +61,7 @@
 //! - `tokenizers`: subword vocabularies (`unit = bpe`).
 //! - `onnx`: export to ONNX.
 //! - `tensorboard`: event files for TensorBoard; part of `cli`.
+//! - `report`: the page of a [`report`]; part of `cli`.
 
 // They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -94,6 +96,7 @@ pub mod ngram;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub(crate) mod output_file;
+pub mod report;
 pub mod rescore;
 pub mod score;
 pub mod tensor;

@@ -140,6 +140,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("onnx", &["error", "field", "model", "checkpoint"]),
     (
+        "report",
+        &[
+            "activity",
+            "error",
+            "tensor",
+            "device",
+            "model",
+            "corpus",
+            "ngram",
+            "data_loader",
+            "evaluate",
+            "mixture",
+            "train",
+            "checkpoint",
+        ],
+    ),
+    (
         "cli",
         &[
             "activity",
@@ -164,6 +181,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "checkpoint",
             "onnx",
             "tensorboard",
+            "report",
         ],
     ),
 ];

@@ -35,6 +35,7 @@ mod perplexity;
 mod presets;
 mod quiet;
 mod replay;
+mod report;
 mod rescore;
 mod score;
 mod sentence_tags;
@@ -101,6 +102,8 @@ enum Subcommand {
     Import(import::ImportFlags),
     /// Show the contents of a checkpoint
     Inspect(inspect::InspectFlags),
+    /// Write one HTML page about runs, and about what their models do with a text
+    Report(report::ReportFlags),
     /// List the presets of `elman train`, or print one
     Presets(list_presets::PresetsFlags),
     /// Print a script that completes commands and flags in a shell
@@ -267,6 +270,9 @@ impl Cli {
             Subcommand::Export(flags) => export::run(&flags),
             Subcommand::Import(flags) => import::run(&flags),
             Subcommand::Inspect(flags) => inspect::run(&flags),
+            Subcommand::Report(flags) => {
+                flags.device.clone().with_threads(|| report::run(&flags))?
+            }
             Subcommand::Presets(flags) => list_presets::run(&flags),
             Subcommand::Completions(flags) => completions::run(&flags),
             Subcommand::Man(flags) => man::run(&flags),

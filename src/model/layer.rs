@@ -39,6 +39,11 @@ pub(super) trait Layer: Debug + Send + Sync {
         None
     }
 
+    /// `[T*B, H]`: the values of the hidden units, if the layer has them.
+    fn units(&self) -> Option<Tensor> {
+        None
+    }
+
     /// The states carried from window to window, `[B, H]` each.
     fn carried(&self) -> Vec<Tensor> {
         Vec::new()

@@ -183,6 +183,15 @@ impl Workspace {
         self.top().values.slice_rows(self.predicting(window))
     }
 
+    /// The hidden units of each recurrent layer at the steps of a window that predict, `[rows, H]`,
+    /// after [`Model::forward`]. A feed-forward network has none.
+    pub fn units(&self, window: &Window) -> Vec<Tensor> {
+        let units = self.layers.iter().filter_map(|layer| layer.units());
+        units
+            .map(|units| units.slice_rows(self.predicting(window)))
+            .collect()
+    }
+
     /// The gradients of the parameters after [`Model::backward`] of a window, in the parameters'
     /// order.
     pub fn gradients(&self, window: &Window) -> Vec<Gradient> {

@@ -327,6 +327,10 @@ impl Layer for Recurrent {
         }
     }
 
+    fn units(&self) -> Option<Tensor> {
+        Some(self.cell.output())
+    }
+
     fn carried(&self) -> Vec<Tensor> {
         self.cell.carried()
     }

@@ -1,0 +1,170 @@
+//! `elman report`: writes a page about runs and what their models do with a text.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::ngram::kneser_ney;
+use super::output::{Output, check_overwrite, check_overwrite_by};
+use super::{DeviceFlags, replay, sentence_tags};
+use crate::checkpoint::{Checkpoint, CheckpointFiles};
+use crate::corpus::{Corpus, TextSource, Unit};
+use crate::decompress;
+use crate::error::{Error, Result};
+use crate::output_file::write_file;
+use crate::report::{Floor, Report, RunReport, Text, TextReport, Words, page};
+
+/// Order of the n-gram model of --kneser-ney.
+const ORDER: usize = 5;
+
+#[derive(Debug, Args)]
+pub(super) struct ReportFlags {
+    /// Directories that `elman train` wrote. The curves of several runs are drawn over one another
+    #[arg(value_name = "DIR", required = true)]
+    runs: Vec<PathBuf>,
+    /// A text for the models to read, plain, gzip or zstd; - is standard input. Without it, the
+    /// report has the curves of the runs and the word vectors
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    /// Tokens at the start of the text that are shown one by one, at most 2000. Figures are about
+    /// the whole text
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    excerpt: usize,
+    /// Draw the loss of an n-gram model of order 5 of each run's training text beside its curves;
+    /// for models of words, whose texts must still be there
+    #[arg(long)]
+    kneser_ney: bool,
+    /// The page: one HTML file, which needs no other
+    #[arg(short, long, value_name = "FILE", required_unless_present = "json")]
+    out: Option<PathBuf>,
+    /// Write the data of the report as one JSON object; - is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Replace files that exist
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceFlags,
+}
+
+pub(super) fn run(flags: &ReportFlags) -> Result<()> {
+    flags.check_files()?;
+    let mut report = Report::default();
+    let mut checkpoints = Vec::new();
+    for directory in &flags.runs {
+        let mut run = RunReport::read(directory, flags.text.is_none())?;
+        run.command = command(directory);
+        let checkpoint = Checkpoint::read(directory)?;
+        if flags.kneser_ney && run.floor.is_none() {
+            run.floor = kneser_ney_floor(directory, &checkpoint)?;
+        }
+        report.words.push(Words::of(&run.name, &checkpoint));
+        checkpoints.push((run.name.clone(), checkpoint));
+        report.runs.push(run);
+    }
+    if let Some(text) = &flags.text {
+        report.text = Some(flags.measure(text, &checkpoints)?);
+    }
+    if let Some(path) = &flags.out {
+        let page = page(&report);
+        write_file(path, |mut file| file.write_all(page.as_bytes()))?;
+        note_line!("written: {}", super::quoted(path));
+    }
+    flags.write_json(&report)
+}
+
+impl ReportFlags {
+    /// Checks that nothing is overwritten by mistake, before anything is computed.
+    fn check_files(&self) -> Result<()> {
+        if let Some(out) = &self.out {
+            check_overwrite(out, self.force)?;
+        }
+        if let Some(json) = self.json_file() {
+            check_overwrite_by("--json", json, self.force)?;
+        }
+        if self.out.is_some() && self.out == self.json {
+            return Err(Error::usage(
+                "--out and --json",
+                "both name the same file",
+                "Give them different names",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the text with all models.
+    fn measure(&self, text: &Path, checkpoints: &[(String, Checkpoint)]) -> Result<TextReport> {
+        let models: Vec<_> = checkpoints
+            .iter()
+            .map(|(name, checkpoint)| (name.clone(), checkpoint))
+            .collect();
+        let first = &checkpoints[0].1;
+        let unit = first.description.unit;
+        let (tokens, report) = sentence_tags::read_text(text, unit, &first.vocabulary)?;
+        let text = Text {
+            name: decompress::name(text),
+            tokens: &tokens,
+            unknown: report.unknown,
+            excerpt: self.excerpt,
+        };
+        TextReport::measure(&mut self.device.open()?, &models, &text)
+    }
+
+    /// The file of the data, if it is a file.
+    fn json_file(&self) -> Option<&Path> {
+        let json = self.json.as_deref()?;
+        (!decompress::is_standard_input(json)).then_some(json)
+    }
+
+    fn write_json(&self, report: &Report) -> Result<()> {
+        if let Some(path) = self.json_file() {
+            let text = serde_json::to_string(report).expect("plain structs have a JSON form");
+            return write_file(path, |mut file| writeln!(file, "{text}"));
+        }
+        let mut output = Output::new();
+        if self.json.is_some() {
+            output.json(report)?;
+        }
+        output.flush()
+    }
+}
+
+/// The command that repeats a run; none for a model without a training state.
+fn command(directory: &Path) -> Option<String> {
+    let flags = replay::saved_flags(directory).ok()?;
+    let mut command = "elman train".to_owned();
+    for (name, value) in flags {
+        command.push_str(&format!(" --{name} {}", argument(&value)));
+    }
+    Some(command)
+}
+
+/// A value for a shell.
+fn argument(value: &OsString) -> String {
+    super::quoted(Path::new(value))
+}
+
+/// The loss of an n-gram model of a run's training text on its validation text. None, with a note,
+/// for a run that is not known, and for tokens that are not words.
+fn kneser_ney_floor(directory: &Path, checkpoint: &Checkpoint) -> Result<Option<Floor>> {
+    let files = CheckpointFiles::open(directory)?;
+    let unit = checkpoint.description.unit;
+    if unit != Unit::Word || !files.has_training() {
+        note_line!(
+            "note: {} has no n-gram model: it needs a run on words",
+            directory.display()
+        );
+        return Ok(None);
+    }
+    let record = files.training_record()?.corpus;
+    let Some(train) = &record.train else {
+        return Ok(None);
+    };
+    let vocabulary = checkpoint.vocabulary.clone();
+    let valid = record.valid.as_deref();
+    let corpus = Corpus::read_with(vocabulary, TextSource::File(train), valid, unit)?;
+    let estimate = kneser_ney(&corpus.train, &corpus.vocabulary, ORDER)?;
+    Floor::of_ngram("Kneser-Ney 5", &estimate.model, &corpus).map(Some)
+}
