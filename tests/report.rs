@@ -172,6 +172,38 @@ fn an_ngram_model_is_a_floor() {
 }
 
 #[apply(test)]
+fn an_ngram_model_is_compared() {
+    let workbench = Workbench::with_model();
+    let ngram = "ngram --text train.txt --vocab model/vocab.txt --order 3 --out kn3.arpa";
+    workbench.run(ngram).succeeds();
+    workbench.write("text.txt", "the boy runs\nthe dog sees the boy\n");
+    let report = "report model --text text.txt --device cpu --arpa kn3.arpa";
+    workbench
+        .run(&format!("{report} --out report.html --json report.json"))
+        .succeeds();
+    let json: Value = serde_json::from_slice(&workbench.read("report.json")).expect("JSON");
+    let found = &json["text"]["ngram"];
+    let eval = "eval --model model --text text.txt --device cpu --arpa kn3.arpa --lambda 0 --json";
+    let want = workbench.run(eval).succeeds();
+    for key in ["perplexity", "log10_prob", "tokens"] {
+        let (found, want) = (number(&found[key]), want.number(key));
+        assert!(
+            (found - want).abs() <= 1e-9 * want.abs(),
+            "{key}: {found}, not {want}"
+        );
+    }
+    assert!(
+        found["excerpt"].as_array().is_some_and(|it| it.len() == 10),
+        "{found}"
+    );
+    let page = String::from_utf8(workbench.read("report.html")).expect("UTF-8");
+    assert!(page.contains("Surprisal by kn3.arpa minus that by model"));
+    workbench
+        .run("report model --arpa kn3.arpa --out new.html")
+        .fails(2, &["--text"]);
+}
+
+#[apply(test)]
 fn a_page_is_complete_and_refers_to_nothing_else() {
     let (_, page, _) = with_report();
     for section in ["run", "reading", "units", "memory", "words"] {

@@ -8,13 +8,15 @@ use clap::Args;
 
 use super::ngram::kneser_ney;
 use super::output::{Output, check_overwrite, check_overwrite_by};
+use super::vocabulary_warning::vocabulary_warning;
 use super::{DeviceFlags, replay, sentence_tags};
 use crate::checkpoint::{Checkpoint, CheckpointFiles};
 use crate::corpus::{Corpus, TextSource, Unit};
 use crate::decompress;
 use crate::error::{Error, Result};
+use crate::ngram::NgramModel;
 use crate::output_file::write_file;
-use crate::report::{Floor, Report, RunReport, Text, TextReport, Words, page};
+use crate::report::{Floor, NgramReading, Report, RunReport, Text, TextReport, Words, page};
 
 /// Order of the n-gram model of --kneser-ney.
 const ORDER: usize = 5;
@@ -32,6 +34,10 @@ pub(super) struct ReportFlags {
     /// the whole text
     #[arg(long, value_name = "N", default_value_t = 400)]
     excerpt: usize,
+    /// Compare the first model's surprisals with those of an n-gram model: an ARPA file, plain, gzip
+    /// or zstd
+    #[arg(long, value_name = "FILE", requires = "text")]
+    arpa: Option<PathBuf>,
     /// Draw the loss of an n-gram model of order 5 of each run's training text beside its curves;
     /// for models of words, whose texts must still be there
     #[arg(long)]
@@ -109,7 +115,28 @@ impl ReportFlags {
             unknown: report.unknown,
             excerpt: self.excerpt,
         };
-        TextReport::measure(&mut self.device.open()?, &models, &text)
+        let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
+        // Reject a model that does not fit before reading the text with the networks.
+        let ngram = match self.arpa.as_ref().zip(ngram) {
+            None => None,
+            Some((path, ngram)) => {
+                let warning = vocabulary_warning(path, &ngram, &self.runs[0], &first.vocabulary);
+                if let Some(warning) = warning {
+                    stderr_line!("{warning}");
+                }
+                let name = path.display().to_string();
+                let vocabulary = &first.vocabulary;
+                Some(NgramReading::measure(
+                    &name,
+                    &ngram,
+                    vocabulary,
+                    &tokens,
+                    self.excerpt,
+                )?)
+            }
+        };
+        let measured = TextReport::measure(&mut self.device.open()?, &models, &text)?;
+        Ok(TextReport { ngram, ..measured })
     }
 
     /// The file of the data, if it is a file.
@@ -159,7 +186,12 @@ fn kneser_ney_floor(directory: &Path, checkpoint: &Checkpoint) -> Result<Option<
         return Ok(None);
     }
     let record = files.training_record()?.corpus;
-    let Some(train) = &record.train else {
+    let file = record.train.as_ref();
+    let Some(train) = file.filter(|path| !decompress::is_standard_input(path)) else {
+        note_line!(
+            "note: {} has no n-gram model: its training text is not a file",
+            directory.display()
+        );
         return Ok(None);
     };
     let vocabulary = checkpoint.vocabulary.clone();

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
+use super::ngram::NgramReading;
 use crate::checkpoint::TrainingRecord;
 use crate::corpus::{Corpus, TextSource, Unit, builtin};
-use crate::device::Device;
 use crate::error::Result;
-use crate::mixture::{self, Component, NgramComponent, NgramReader, Weights};
 use crate::ngram::NgramModel;
 
 /// A perplexity to compare the curve of a run with.
@@ -43,20 +42,10 @@ impl Floor {
     /// # Errors
     /// If the vocabularies do not fit, or the validation text has no known word.
     pub fn of_ngram(name: &str, model: &NgramModel, corpus: &Corpus) -> Result<Self> {
-        let reader = NgramReader::new(model, &corpus.vocabulary)?;
-        let mut components: Vec<Box<dyn Component>> = vec![Box::new(NgramComponent::new(reader))];
-        // The n-gram model computes on the host.
-        let evaluation = mixture::read(
-            &mut Device::cpu(1),
-            &mut components,
-            &Weights::even(1),
-            &corpus.valid,
-            &corpus.vocabulary,
-            &mut |_| Ok(()),
-        )?;
+        let reading = NgramReading::measure(name, model, &corpus.vocabulary, &corpus.valid, 0)?;
         Ok(Self {
-            name: name.to_owned(),
-            perplexity: evaluation.perplexity,
+            name: reading.name,
+            perplexity: reading.evaluation.perplexity,
         })
     }
 

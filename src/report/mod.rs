@@ -10,6 +10,7 @@
 //! | [`floor`] | the lowest perplexity that a model can be expected to reach |
 //! | [`text`] | what models do with a text, in one pass |
 //! | [`reading`] | surprisals, the likeliest tokens, losses by rank, calibration |
+//! | [`ngram`] | the surprisals of an n-gram model |
 //! | [`units`] | what hidden units follow |
 //! | [`memory`] | how far gradients reach back |
 //! | [`words`] | neighbors of words, and a map of them |
@@ -17,6 +18,7 @@
 mod features;
 pub mod floor;
 pub mod memory;
+pub mod ngram;
 #[cfg(feature = "report")]
 mod page;
 mod pass;
@@ -30,6 +32,7 @@ pub mod words;
 use serde::Serialize;
 
 pub use floor::Floor;
+pub use ngram::NgramReading;
 #[cfg(feature = "report")]
 pub use page::page;
 pub use run::RunReport;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::memory::{self, Memory, MemoryOptions};
+use super::ngram::NgramReading;
 use super::pass::{self, PassOptions};
 use super::reading::{Reading, ReadingCollector};
 use super::units::{Units, UnitsCollector};
@@ -25,6 +26,8 @@ pub struct TextReport {
     pub unknown: UnknownWords,
     /// The excerpt: the tokens at the start of the text, as they are written.
     pub excerpt: Vec<String>,
+    /// An n-gram model on the text, where there is one; the caller adds it.
+    pub ngram: Option<NgramReading>,
     /// The models, in the order of the runs.
     pub models: Vec<ModelOnText>,
 }
@@ -90,6 +93,7 @@ impl TextReport {
             excerpt: models
                 .first()
                 .map_or_else(Vec::new, |(_, first)| writer(first)),
+            ngram: None,
             models: measured.collect::<Result<_>>()?,
         })
     }

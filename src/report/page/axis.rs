@@ -35,6 +35,17 @@ impl Axis {
         }
     }
 
+    /// The same with a margin, for texts at the ends.
+    pub(super) fn with_margin(values: impl Iterator<Item = f64>) -> Self {
+        let axis = Self::linear(values);
+        let margin = (axis.high - axis.low) * 0.07;
+        Self {
+            low: axis.low - margin,
+            high: axis.high + margin,
+            ..axis
+        }
+    }
+
     /// The same from 0.
     pub(super) fn from_zero(values: impl Iterator<Item = f64>) -> Self {
         Self::linear(values.chain([0.0]))

@@ -15,6 +15,9 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 /// The most points of a curve. Longer curves are averaged.
 pub(super) const MAX_POINTS: usize = 400;
+/// The width of a letter at a point, and the height of a line.
+const LETTER: f64 = 5.6;
+const LINE: f64 = 10.0;
 /// The number of styles of curves.
 const STYLES: usize = 6;
 
@@ -109,13 +112,30 @@ impl Chart {
                 .iter()
                 .filter_map(|it| Some((it, down(it.value)?.round())))
                 .collect(),
-            points: self
-                .points
-                .iter()
-                .filter_map(|point| at(&point.at).map(|(x, y)| (point.text.as_str(), x, y)))
-                .collect(),
+            points: self.place_texts(&at),
         };
         drawn.render().unwrap_or_default()
+    }
+}
+
+impl Chart {
+    /// The points with their texts. A text that would cover an earlier one is left out.
+    fn place_texts(&self, at: &Place<'_>) -> Vec<(&str, String, String)> {
+        let mut taken: Vec<[f64; 3]> = Vec::new();
+        let points = self.points.iter().filter_map(|point| {
+            let (x, y) = at(&point.at)?;
+            let half = point.text.chars().count() as f64 * LETTER / 2.0 + 1.0;
+            let own = [x.parse().ok()?, y.parse().ok()?, half];
+            let covers = |other: &[f64; 3]| {
+                (own[0] - other[0]).abs() < half + other[2] && (own[1] - other[1]).abs() < LINE
+            };
+            if taken.iter().any(covers) {
+                return Some(("", x, y));
+            }
+            taken.push(own);
+            Some((point.text.as_str(), x, y))
+        });
+        points.collect()
     }
 }
 

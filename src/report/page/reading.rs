@@ -2,7 +2,8 @@
 
 use super::colored::{Colored, ColoredToken, Scale, signed_class};
 use super::run::perplexity;
-use crate::report::reading::{Reading, TokenReading};
+use crate::evaluate::Evaluation;
+use crate::report::reading::TokenReading;
 use crate::report::text::{ModelOnText, TextReport};
 
 /// The number of models whose text is colored.
@@ -56,15 +57,25 @@ impl ReadingSection {
         let scale = Scale::around(mean);
         let colored = || text.models.iter().take(COLORED).enumerate();
         let texts = colored().map(|(index, model)| surprisal(text, index, model, &scale));
-        let pairs = colored().skip(1);
-        let differences = pairs.map(|(index, model)| difference(text, index, model));
+        let others = colored().skip(1).map(|(_, model)| {
+            let bits = model.reading.excerpt.iter().map(|token| token.bits);
+            (model.name.as_str(), bits.collect::<Vec<_>>())
+        });
+        let ngram = text.ngram.iter();
+        let ngram = ngram.map(|ngram| (ngram.name.as_str(), ngram.excerpt.clone()));
+        let others = others.chain(ngram).enumerate();
+        let differences = others.map(|(index, (name, bits))| difference(text, index, name, &bits));
+        let ngram = text.ngram.iter();
+        let evaluations = text
+            .models
+            .iter()
+            .map(|model| (&model.name, &model.reading.evaluation))
+            .chain(ngram.map(|ngram| (&ngram.name, &ngram.evaluation)));
         Self {
             name: text.name.clone(),
             notes,
-            rows: text
-                .models
-                .iter()
-                .map(|it| (it.name.clone(), row(&it.reading)))
+            rows: evaluations
+                .map(|(name, it)| (name.clone(), row(it)))
                 .collect(),
             legend: scale.legend(),
             texts: texts.collect(),
@@ -79,8 +90,7 @@ impl ReadingSection {
 }
 
 /// The figures of a model, as `elman eval` prints them.
-fn row(reading: &Reading) -> Vec<String> {
-    let evaluation = &reading.evaluation;
+fn row(evaluation: &Evaluation) -> Vec<String> {
     vec![
         perplexity(evaluation.perplexity),
         format!("{:.6}", evaluation.entropy_bits),
@@ -136,22 +146,21 @@ fn percent(probability: f64) -> String {
     }
 }
 
-/// The surprisal by a model minus that by the first one.
-fn difference(text: &TextReport, index: usize, model: &ModelOnText) -> Colored {
+/// The surprisal by another model minus that by the first one.
+fn difference(text: &TextReport, index: usize, name: &str, others: &[Option<f64>]) -> Colored {
     let first = &text.models[0];
-    let pairs = first.reading.excerpt.iter().zip(&model.reading.excerpt);
+    let pairs = first.reading.excerpt.iter().zip(others);
     let tokens = text
         .excerpt
         .iter()
         .zip(pairs)
-        .map(|(written, (one, other))| match one.bits.zip(other.bits) {
+        .map(|(written, (one, other))| match one.bits.zip(*other) {
             None => ColoredToken::new(written, "h0 skipped".to_owned(), "skipped".to_owned()),
             Some((one, other)) => ColoredToken::new(
                 written,
                 signed_class(other - one, DIFFERENCES),
                 format!(
-                    "{other:.2} bits by {}, {one:.2} by {}: {:+.2}",
-                    model.name,
+                    "{other:.2} bits by {name}, {one:.2} by {}: {:+.2}",
                     first.name,
                     other - one
                 ),
@@ -159,7 +168,7 @@ fn difference(text: &TextReport, index: usize, model: &ModelOnText) -> Colored {
         });
     Colored {
         id: format!("difference{index}"),
-        label: format!("Surprisal by {} minus that by {}", model.name, first.name),
+        label: format!("Surprisal by {name} minus that by {}", first.name),
         tokens: tokens.collect(),
     }
 }

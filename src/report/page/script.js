@@ -54,7 +54,9 @@ for (const choice of document.querySelectorAll(".choice")) {
   const select = choice.querySelector("select");
   const tokens = document.getElementById(select.dataset.text).querySelectorAll("span");
   select.addEventListener("change", () => {
-    const colors = select.selectedOptions[0].dataset.colors;
+    const option = select.selectedOptions[0];
+    const colors = option.dataset.colors;
+    choice.previousElementSibling.textContent = option.textContent;
     tokens.forEach((token, index) => { token.className = classes[colors[index] ?? 4]; });
   });
 }

@@ -61,10 +61,10 @@ fn map(index: usize, words: &Words) -> String {
         text: word.token.clone(),
         at: (word.at[0], word.at[1]),
     });
-    let axis = |index: usize| Axis::linear(words.map.iter().map(move |word| word.at[index]));
+    let axis = |index: usize| Axis::with_margin(words.map.iter().map(move |word| word.at[index]));
     let label = |index: usize| {
         let part = 100.0 * words.variance[index];
-        format!("component {} ({part:.1} % of the variance)", index + 1)
+        format!("component {} ({part:.1} %)", index + 1)
     };
     let chart = Chart {
         id: format!("map{index}"),
@@ -72,7 +72,10 @@ fn map(index: usize, words: &Words) -> String {
             "The first {} types on two principal components",
             words.map.len()
         ),
-        description: "The table of neighbors says which are near one another.".to_owned(),
+        description:
+            "Axes have parts of the variance. The table of neighbors says which types are near one \
+             another."
+                .to_owned(),
         x_label: label(0),
         y_label: label(1),
         points: points.collect(),
