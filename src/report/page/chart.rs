@@ -114,7 +114,7 @@ impl Chart {
                 .collect(),
             points: self.place_texts(&at),
         };
-        drawn.render().unwrap_or_default()
+        drawn.render().expect("a template writes to memory")
     }
 }
 
