@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::command::{Run, Workbench, small_text};
 use crate::environment::{has_python, python};
@@ -255,16 +255,17 @@ fn long_runs_have_small_pages() {
     for epoch in 1..=1000 {
         for window in [5, 10, 15, 20] {
             let loss = 3.0 + 1.0 / f64::from(epoch * 20 + window);
-            let record = format!(
-                r#"{{"epoch":{epoch},"window":{window},"loss":{loss},"gradient_norm":0.5,"lr":0.1,"tokens_per_second":9000}}"#
-            );
+            let record = json!({
+                "epoch": epoch, "window": window, "loss": loss, "gradient_norm": 0.5, "lr": 0.1,
+                "tokens_per_second": 9000,
+            });
             writeln!(log, "{record}").expect("memory");
         }
         let loss = 3.0 + 1.0 / f64::from(epoch);
-        let record = format!(
-            r#"{{"epoch":{epoch},"train_loss":{loss},"valid_loss":{loss},"valid_perplexity":{},"lr":0.1,"tokens_per_second":9000,"seconds":1.5,"rolled_back":false}}"#,
-            loss.exp()
-        );
+        let record = json!({
+            "epoch": epoch, "train_loss": loss, "valid_loss": loss, "valid_perplexity": loss.exp(),
+            "lr": 0.1, "tokens_per_second": 9000, "seconds": 1.5, "rolled_back": false,
+        });
         writeln!(log, "{record}").expect("memory");
     }
     log.push_str("{\"epoch\":1001,\"win");
