@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 
 MODELS = {"elman": "Elman network", "lstm": "LSTM"}
+CELLS = {"elman": "Elman network", "gru": "GRU", "lstm": "LSTM"}
 BITS = 1 / 0.30102999566398120  # bits in a factor of ten
 THEMES = {
-    "light": {"text": "#1f2328", "grid": "#d1d9e0", "series": ["#0969da", "#bc4c00"], "reference": "#59636e"},
-    "dark": {"text": "#f0f6fc", "grid": "#3d444d", "series": ["#58a6ff", "#f0883e"], "reference": "#9198a1"},
+    "light": {"text": "#1f2328", "grid": "#d1d9e0", "series": ["#0969da", "#bc4c00", "#1a7f37"], "reference": "#59636e"},
+    "dark": {"text": "#f0f6fc", "grid": "#3d444d", "series": ["#58a6ff", "#f0883e", "#3fb950"], "reference": "#9198a1"},
 }
 
 
@@ -33,6 +34,10 @@ def last_json(path):
 
 def collect(target):
     data = {"models": {}, "kneser_ney": last_json("ngram.json")["perplexity"]}
+    read = json.loads(Path("report.json").read_text())["text"]["models"]
+    data["gradients"] = {
+        model["name"]: dict(zip(map(str, model["memory"]["lags"]), model["memory"]["layers"][0])) for model in read
+    }
     sentences = Path("pair.txt").read_text().splitlines()
     for name in MODELS:
         history = json.loads(Path(f"{name}.inspect.json").read_text())["training"]["progress"]["history"]
@@ -111,11 +116,31 @@ def surprisal(data, theme, path):
     save(figure, path)
 
 
+def gradients(data, theme, path):
+    """How far back a loss reaches: the norm of its gradient by the state k words before, relative to k = 1."""
+    figure, axes = new_axes((7.2, 3.6), theme)
+    axes.grid(axis="y", color=theme["grid"], linewidth=0.8)
+    for (name, label), colour in zip(CELLS.items(), theme["series"]):
+        norms = {int(lag): norm for lag, norm in data["gradients"][name].items()}
+        curve = [norm / norms[1] for norm in norms.values()]
+        axes.plot(norms.keys(), curve, color=colour, linewidth=2, marker="o", markersize=4, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    lags = [1, 2, 4, 8, 15, 28, 56]
+    axes.set_xticks(lags, map(str, lags))
+    axes.minorticks_off()
+    axes.set_xlabel("words between the state and the loss")
+    axes.set_ylabel("norm of the gradient")
+    axes.legend(frameon=False, labelcolor=theme["text"])
+    save(figure, path)
+
+
 def draw(directory):
     data = json.loads((Path(directory) / "data.json").read_text())
     for name, theme in THEMES.items():
         learning_curve(data, theme, Path(directory) / f"learning-curve-{name}.svg")
         surprisal(data, theme, Path(directory) / f"surprisal-{name}.svg")
+        gradients(data, theme, Path(directory) / f"gradients-{name}.svg")
 
 
 if __name__ == "__main__":
