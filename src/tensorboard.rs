@@ -2,7 +2,7 @@
 //!
 //! In: tagged numbers, texts and sets of values, each at a step. Out: a file of records in the
 //! format of TensorFlow's `TFRecord`, each with an `Event` message, that TensorBoard reads while it
-//! grows. [`messages`] has the messages, [`histogram`] the counts of values.
+//! grows. The module `messages` has the messages, `histogram` the counts of values.
 
 mod histogram;
 mod messages;

@@ -402,3 +402,26 @@ fn activities_are_those_of_pytorch() {
         }
     }
 }
+
+/// The log of a run whose epochs took long has texts of the model; the page shows some of them.
+#[apply(test)]
+fn pages_show_how_a_model_grows() {
+    let workbench = Workbench::with_model();
+    let mut log = String::new();
+    for epoch in 1..=30 {
+        let record = json!({
+            "epoch": epoch, "train_loss": 3.0, "valid_loss": 3.0, "valid_perplexity": 20.1,
+            "lr": 0.1, "tokens_per_second": 9000, "seconds": 60, "rolled_back": false,
+            "sample": format!("<b>after {epoch} epochs"),
+        });
+        writeln!(log, "{record}").expect("memory");
+    }
+    workbench.write("model/log.jsonl", log);
+    workbench.run("report model --out report.html").succeeds();
+    let page = String::from_utf8(workbench.read("report.html")).expect("UTF-8");
+    for epoch in [1, 30] {
+        let text = format!("<dt>Epoch {epoch}</dt><dd><pre>&#60;b&#62;after {epoch} epochs");
+        assert!(page.contains(&text), "{text}");
+    }
+    assert_eq!(page.matches("<dt>Epoch ").count(), 12);
+}

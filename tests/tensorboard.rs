@@ -116,8 +116,17 @@ fn tensorboard_reads_a_run() {
     }
     assert_eq!(events["plugin"], "text");
     assert_eq!(steps(&events["texts"]["sample"]), of_epochs);
-    let text = events["texts"]["sample"][0][1].as_str().expect("a text");
-    assert!(text.starts_with("    ") && text.trim().len() > 10, "{text}");
+    for (text, epoch) in events["texts"]["sample"]
+        .as_array()
+        .expect("texts")
+        .iter()
+        .zip(&epochs)
+    {
+        let text = text[1].as_str().expect("a text");
+        let lines: Vec<_> = text.lines().map(|line| &line[4..]).collect();
+        assert_eq!(epoch["sample"].as_str(), Some(lines.join("\n").as_str()));
+        assert!(text.trim().len() > 10, "{text}");
+    }
     let parameters = parameters(&workbench);
     let histograms = events["histograms"].as_object().expect("histograms");
     assert_eq!(histograms.len() % 2, 0);
@@ -146,6 +155,8 @@ fn resumed_runs_continue() {
     workbench
         .run("train --resume model --epochs 3 --device cpu --tensorboard events")
         .succeeds();
+    let samples = epochs(&workbench);
+    assert!(samples.iter().all(|epoch| epoch["sample"].is_string()));
     let epochs = steps(&read(&workbench)["scalars"]["loss/validation"]);
     assert_eq!(epochs.len(), 3);
     assert!(epochs.is_sorted());

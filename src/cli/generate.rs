@@ -69,8 +69,6 @@ enum StopAfter {
 
 /// The mean number of tokens per sentence after which a text of sentences is cut off.
 const MAX_SENTENCE_LENGTH: usize = 10_000;
-/// Maximum number of tokens in a sample of a trained model. The sentences of some texts never end.
-const SAMPLE_TOKENS: usize = 200;
 /// Maximum number of sentences in a sample.
 const SAMPLE_SENTENCES: usize = 5;
 
@@ -288,12 +286,13 @@ impl Dialogue<'_> {
     }
 }
 
-/// A few sentences, or some characters, for the end of a training run.
+/// A few sentences, or some characters, of at most `tokens` tokens; always with the same random
+/// numbers, so that the texts of a growing model compare.
 pub(super) fn sample(
     device: &mut Device,
     model: &Model,
-    unit: Unit,
-    vocabulary: &Vocabulary,
+    (unit, vocabulary): (Unit, &Vocabulary),
+    tokens: usize,
 ) -> Result<String> {
     let sampling = Sampling {
         excluded: vocabulary.id(UNKNOWN),
@@ -303,7 +302,7 @@ pub(super) fn sample(
     let mut text = Vec::new();
     let mut text_writer = TextWriter::new(unit, true);
     let mut sentences = 0;
-    for _ in 0..SAMPLE_TOKENS {
+    for _ in 0..tokens {
         if unit.has_sentences() && sentences == SAMPLE_SENTENCES {
             break;
         }

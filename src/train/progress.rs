@@ -41,6 +41,10 @@ pub struct EpochRecord {
     /// all types of the vocabulary are equally likely, ln V.
     #[serde(default)]
     pub diverged: bool,
+    /// A text that the model generated after the epoch; none where it would have taken long beside
+    /// the epoch, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
 }
 
 /// The device of a run, on which its bits depend.

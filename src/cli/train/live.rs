@@ -83,9 +83,9 @@ impl LiveScreen {
         self.shared.view().add_windows(trainer, report);
     }
 
-    /// Shows that an epoch is done, with a text that the model generates.
-    pub(super) fn epoch(&self, record: &EpochRecord, sample: Option<&str>) {
-        self.shared.view().add_epoch(record, sample);
+    /// Shows that an epoch is done, with the text that the model generated.
+    pub(super) fn epoch(&self, record: &EpochRecord) {
+        self.shared.view().add_epoch(record);
     }
 }
 

@@ -43,6 +43,12 @@ use progress::ProgressReporter;
 use resume::SavedRun;
 use tensorboard::{EventFile, StepReport};
 
+/// The shortest epoch, in seconds, after which the model generates a text for the log: the text
+/// takes less than a hundredth of it.
+const SAMPLED_EPOCH: f64 = 5.0;
+/// The number of tokens of that text.
+const SAMPLE_TOKENS: usize = 40;
+
 /// A run that is ready to train.
 struct TrainingRun<'a> {
     trainer: Trainer<'a>,
@@ -265,16 +271,17 @@ impl TrainingRun<'_> {
                         break Outcome::Interrupted { exit_code };
                     }
                 }
-                Event::Epoch(record) => {
+                Event::Epoch(mut record) => {
+                    let is_shown = progress.shows_samples();
+                    record.sample = self.sample(device, record.seconds, is_shown)?;
                     // The log has every epoch of the checkpoint, even if the process is killed.
                     progress.log(&record)?;
                     self.stop_after(budget);
                     self.save(device)?;
-                    let sample = self.sample(device, progress.shows_samples())?;
-                    if let (Some(events), Some(text)) = (&mut self.events, &sample) {
-                        events.epoch(device, &self.trainer, &record, text)?;
+                    if let Some(events) = &mut self.events {
+                        events.epoch(device, &self.trainer, &record)?;
                     }
-                    progress.epoch(&record, sample.as_deref());
+                    progress.epoch(&record);
                     progress.divergence(&record, &self.trainer);
                     if let (Some(exit_code), false) =
                         (interrupt.exit_code(), self.trainer.is_finished())
@@ -299,16 +306,23 @@ impl TrainingRun<'_> {
         !was_finished && self.trainer.is_finished()
     }
 
-    /// A text of the model after an epoch, where one is shown or written.
-    fn sample(&self, device: &mut Device, is_shown: bool) -> Result<Option<String>> {
-        if self.events.is_none() && !is_shown {
+    /// A text of the model after an epoch of this length, for the log: where it takes little of the
+    /// epoch's time, or is shown.
+    fn sample(
+        &mut self,
+        device: &mut Device,
+        seconds: f64,
+        is_shown: bool,
+    ) -> Result<Option<String>> {
+        if seconds < SAMPLED_EPOCH && self.events.is_none() && !is_shown {
             return Ok(None);
         }
-        let (model, unit) = (self.trainer.model(), self.description.unit);
-        let vocabulary = &self.corpus.vocabulary;
-        let text = device
-            .release_afterwards(|device| generate::sample(device, model, unit, vocabulary))?;
-        Ok(Some(text))
+        let model = self.trainer.model();
+        let text = (self.description.unit, &self.corpus.vocabulary);
+        let sample = device
+            .release_afterwards(|device| generate::sample(device, model, text, SAMPLE_TOKENS))?;
+        self.trainer.set_sample(sample.clone());
+        Ok(Some(sample))
     }
 
     /// The terminal of `--live`, where there is one that can show the run.

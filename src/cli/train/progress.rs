@@ -136,10 +136,10 @@ impl ProgressReporter {
         self.log.append(record)
     }
 
-    /// Reports that an epoch is done and saved, with a text of the model where one is shown.
-    pub(super) fn epoch(&mut self, record: &EpochRecord, sample: Option<&str>) {
+    /// Reports that an epoch is done and saved.
+    pub(super) fn epoch(&mut self, record: &EpochRecord) {
         if let Some(live) = &self.live {
-            live.epoch(record, sample);
+            live.epoch(record);
         }
         let line = format!(
             "epoch {:2}  train loss {:.4}  valid loss {:.4}  valid perplexity {}  lr {}  {:.0} \

@@ -10,6 +10,9 @@ use crate::cli::{generate, message, quoted};
 use crate::device::Device;
 use crate::error::Result;
 
+/// Maximum number of tokens in the text at the end. The sentences of some texts never end.
+const LAST_SAMPLE: usize = 200;
+
 /// What a run achieved, beside its history.
 pub(super) struct Results {
     pub(super) outcome: Outcome,
@@ -73,8 +76,8 @@ impl TrainingRun<'_> {
         let sample = generate::sample(
             device,
             self.trainer.model(),
-            self.description.unit,
-            &self.corpus.vocabulary,
+            (self.description.unit, &self.corpus.vocabulary),
+            LAST_SAMPLE,
         );
         match sample {
             Ok(sample) => output.line(format_args!("\nsample:\n{sample}\n"))?,

@@ -69,7 +69,6 @@ impl EventFile {
         device: &mut Device,
         trainer: &Trainer,
         record: &EpochRecord,
-        text: &str,
     ) -> Result<()> {
         let step = u64::from(trainer.progress().step);
         self.updates = step;
@@ -82,7 +81,9 @@ impl EventFile {
             ],
         )?;
         let model = trainer.model();
-        self.writer.text(step, "sample", &as_markdown(text))?;
+        if let Some(text) = &record.sample {
+            self.writer.text(step, "sample", &as_markdown(text))?;
+        }
         let parameters = model.parameters();
         for (spec, tensor) in parameters.specs().iter().zip(parameters.tensors()) {
             let values = device.download(tensor)?;

@@ -4,6 +4,7 @@
 mod axis;
 mod chart;
 mod colored;
+mod growth;
 mod memory;
 mod reading;
 mod run;

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::chart::{Chart, Curve, Level, MAX_POINTS};
+use super::growth::{Sample, samples};
 use crate::report::RunReport;
 use crate::report::run::{Epoch, Interval, Position};
 use crate::train::EpochRecord;
@@ -32,6 +33,7 @@ pub(super) struct Details {
     pub(super) epochs: Vec<EpochRow>,
     /// The number of epochs without a row.
     pub(super) skipped: usize,
+    pub(super) samples: Vec<Sample>,
 }
 
 pub(super) struct EpochRow {
@@ -334,6 +336,7 @@ fn details(run: &RunReport) -> Details {
         command: run.command.clone(),
         skipped: run.epochs.len() - epochs.len(),
         epochs,
+        samples: samples(run),
     }
 }
 

@@ -56,6 +56,7 @@ impl Trainer<'_> {
             rolled_back: verdict.roll_back,
             averaged,
             diverged,
+            sample: None,
         };
         progress.history.push(record.clone());
         progress.window = 0;
@@ -65,6 +66,13 @@ impl Trainer<'_> {
         self.cut_short_if_stopping();
         self.resegment();
         Ok(record)
+    }
+
+    /// Adds a text that the model generated to the record of the last epoch.
+    pub fn set_sample(&mut self, text: String) {
+        if let Some(record) = self.progress.history.last_mut() {
+            record.sample = Some(text);
+        }
     }
 
     /// Follows the schedule's decision: rolls back to the kept weights, or keeps the epoch's, or

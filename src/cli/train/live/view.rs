@@ -75,11 +75,11 @@ impl View {
         ];
     }
 
-    pub(super) fn add_epoch(&mut self, record: &EpochRecord, sample: Option<&str>) {
+    pub(super) fn add_epoch(&mut self, record: &EpochRecord) {
         self.part = 0.0;
         self.epoch = (record.epoch + 1).min(self.epochs.max(1));
         self.valid.push((record.epoch as f64, record.valid_loss));
-        if let Some(sample) = sample {
+        if let Some(sample) = &record.sample {
             let lines = sample.lines().take(SAMPLE_LINES);
             self.sample = lines.map(printable).collect();
         }
