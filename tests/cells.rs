@@ -44,8 +44,8 @@ type Networks = fn(Cell, usize) -> Vec<Architecture>;
 fn every_cell() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, cell) in Cell::TABLE {
-        // On a software GPU, deep stacks and large networks are those of some cells only: each cell's
-        // kernels have cases of such sizes. A step of a mogrifier is some twenty dispatches.
+        // On a software GPU, deep stacks and large networks are those of some cells only: each
+        // cell's kernels have cases of such sizes. A step of a mogrifier is some twenty dispatches.
         let deepest_on_gpu = match cell {
             Cell::Lstm => 3,
             Cell::Mogrifier => 1,

@@ -165,8 +165,8 @@ pub fn device_trials_if(
     trials
 }
 
-/// All cases on the CPU, and on a GPU that runs every combination; otherwise only the one whose turn
-/// it is.
+/// All cases on the CPU, and on a GPU that runs every combination; otherwise only the one whose
+/// turn it is.
 pub fn in_turn<T, const N: usize>(device: &Device, turn: usize, cases: [T; N]) -> Vec<T> {
     if !device.is_gpu() || every_combination_on_gpu() {
         return cases.into();

@@ -94,8 +94,8 @@ fn finite_differences() -> Vec<Trial> {
 }
 
 /// Networks of a variant with output layers of every kind. Rows of few units may deviate little, so
-/// that normalized ones have more. As a step of these is several dispatches on a GPU, and the output
-/// layers do not depend on it, there are fewer of them.
+/// that normalized ones have more. As a step of these is several dispatches on a GPU, and the
+/// output layers do not depend on it, there are fewer of them.
 fn networks(device: &Device, variant: Variant, num_layers: usize) -> Vec<Architecture> {
     const MORE_UNITS: usize = 16;
     let all = with_every_output(Cell::Lstm, num_layers).into_iter();
@@ -167,8 +167,8 @@ fn check_wide(device: &mut Device, of: fn(Architecture) -> Architecture) {
 #[ignore_unless(has_python("torch, safetensors"))]
 fn pytorch_agrees_with_a_step() {
     for variant in VARIANTS {
-        // Over a whole text, normalization amplifies rounding errors, PyTorch's too, in all but small
-        // networks.
+        // Over a whole text, normalization amplifies rounding errors, PyTorch's too, in all but
+        // small networks.
         let flags = match variant.has_layer_norm() {
             true => [
                 "",

@@ -34,8 +34,8 @@ pub(super) struct ReportFlags {
     /// the whole text
     #[arg(long, value_name = "N", default_value_t = 400)]
     excerpt: usize,
-    /// Compare the first model's surprisals with those of an n-gram model: an ARPA file, plain, gzip
-    /// or zstd
+    /// Compare the first model's surprisals with those of an n-gram model: an ARPA file, plain,
+    /// gzip or zstd
     #[arg(long, value_name = "FILE", requires = "text")]
     arpa: Option<PathBuf>,
     /// Draw the loss of an n-gram model of order 5 of each run's training text beside its curves;

@@ -1,8 +1,8 @@
 //! What a model has learned and how: the data of a report, and its page.
 //!
 //! In: directories that `elman train` wrote, and a text. Out: a [`Report`] of plain structs, which
-//! serde writes as JSON. With the feature `report`, [`page()`] makes one HTML page of it, which needs
-//! no other file.
+//! serde writes as JSON. With the feature `report`, [`page()`] makes one HTML page of it, which
+//! needs no other file.
 //!
 //! | module | what it computes |
 //! | --- | --- |

@@ -1,8 +1,8 @@
 //! A training run, from the files in its directory: `log.jsonl`, `training.json`, `config.json`.
 //!
 //! In: a directory. Out: a [`RunReport`]. What the files do not say is not guessed: it is named in
-//! [`RunReport::missing`]. The log has no numbers of tokens and no times between epochs, so both are
-//! computed from its windows.
+//! [`RunReport::missing`]. The log has no numbers of tokens and no times between epochs, so both
+//! are computed from its windows.
 
 mod log;
 

@@ -71,8 +71,8 @@ pub(in crate::cli) struct TrainFlags {
     pub(in crate::cli) origins: FlagOrigins,
     #[command(flatten)]
     pub(in crate::cli) device: DeviceFlags,
-    /// Write the run to an event file in DIR, for TensorBoard: losses and rates, and after each epoch
-    /// a text that the model generates and histograms of weights and gradients
+    /// Write the run to an event file in DIR, for TensorBoard: losses and rates, and after each
+    /// epoch a text that the model generates and histograms of weights and gradients
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     pub(super) tensorboard: Option<PathBuf>,
     /// Show the run on the whole terminal: a chart of the loss, rates, the time left and a text of

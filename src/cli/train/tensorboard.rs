@@ -1,8 +1,8 @@
 //! `elman train --tensorboard DIR`: the run as event files.
 //!
-//! In: what the run reports. Out: numbers during an epoch; after it also its losses, a text that the
-//! model generates, and histograms of weights and gradients. The horizontal axis is the number of
-//! updates.
+//! In: what the run reports. Out: numbers during an epoch; after it also its losses, a text that
+//! the model generates, and histograms of weights and gradients. The horizontal axis is the number
+//! of updates.
 
 use std::path::Path;
 
@@ -60,7 +60,8 @@ impl EventFile {
         )
     }
 
-    /// Adds an epoch: its losses, a text of the model, and the distributions of weights and gradients.
+    /// Adds an epoch: its losses, a text of the model, and the distributions of weights and
+    /// gradients.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
