@@ -150,6 +150,13 @@ const SLOW: &[&str] = &[
     "awd_lstm::",
     "feed_forward::",
     "state_resets::",
+    "residual::",
+    "lstm_variants::",
+    "softmax_mixtures::",
+    "mogrifier::",
+    "qrnn::",
+    "sru::",
+    "report_memory::",
     "validation_layers::",
 ];
 
