@@ -36,7 +36,7 @@ pub struct LayerNormForward {
 /// The gradient of [`LayerNormForward`], where dy is that of its output:
 ///
 /// ```text
-/// d = gain dy                                dx = (d - mean(d) - x̂ mean(d x̂)) / √(var(x) + ε)
+/// d = gain dy                              dx = (d - mean(d) - x̂ mean(d x̂)) / √(var(x) + ε)
 /// ```
 ///
 /// The gain's gradient is the sum of x̂ dy over the rows.

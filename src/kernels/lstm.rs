@@ -7,6 +7,8 @@ pub(super) mod cell_cases;
 mod cpu;
 
 pub(super) use cell::{BACKWARD as CELL_BACKWARD, END, FORWARD as CELL_FORWARD, START};
+pub(super) use cpu::{is_capped, split_gates, write_gate};
+
 pub use cell::{LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart};
 
 use super::recurrent::{

@@ -86,7 +86,7 @@ pub use matmul::{Matmul, Precision, batch_invariant_rows};
 pub use mixture_loss::{MixtureLoss, mixture_log_probabilities};
 pub use mogrify::{MogrifyBackward, MogrifyForward};
 pub use momentum::Momentum;
-pub use normalized_lstm::{NormalizedLstmBackward, NormalizedLstmForward};
+pub use normalized_lstm::{NormalizedLstmBackward, NormalizedLstmForward, NormalizedStep};
 pub use previous_input::{PreviousInputBackward, PreviousInputForward};
 pub use qrnn::{QrnnBackward, QrnnForward, Zoneout};
 pub use ragged_softmax::{ROW_FIELDS, RaggedSoftmax};

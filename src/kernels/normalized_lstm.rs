@@ -9,6 +9,25 @@ use crate::device::{
 };
 use crate::tensor::Tensor;
 
+/// What both kernels of a step read.
+#[derive(Debug, Clone, Copy)]
+pub struct NormalizedStep {
+    /// t.
+    pub step: usize,
+    /// `[T*B, 4H]`, updated in place.
+    pub gates: Tensor,
+    /// `[T*B, H]`, updated in place.
+    pub cells: Tensor,
+    /// `[(T+1)*B, H]`: slot t has c(t-1).
+    pub previous_cells: Tensor,
+    /// `[1, H]`.
+    pub gain: Tensor,
+    /// `[1, H]`, if there is one.
+    pub bias: Option<Tensor>,
+    /// Whether at most 1 - f of g is written to c.
+    pub capped: bool,
+}
+
 /// For every stream at one step (Ba 2016), from pre-activations z(t) with the normalized product of
 /// the states:
 ///
@@ -21,24 +40,13 @@ use crate::tensor::Tensor;
 /// With `capped`, `min(1 - f, i)` takes the place of i in c(t).
 #[derive(Debug, Clone, Copy)]
 pub struct NormalizedLstmForward {
-    /// t.
-    pub step: usize,
-    /// `[T*B, 4H]`: z(t), overwritten with the gate activations i, f, g and o.
-    pub gates: Tensor,
-    /// `[T*B, H]`: receives c(t).
-    pub cells: Tensor,
-    /// `[(T+1)*B, H]`: slot t has c(t-1), slot t+1 receives c(t).
-    pub previous_cells: Tensor,
-    /// `[1, H]`.
-    pub gain: Tensor,
-    /// `[1, H]`, if there is one.
-    pub bias: Option<Tensor>,
+    /// `gates`: z(t), overwritten with the gate activations i, f, g and o. `cells` receives c(t),
+    /// and so does slot t+1 of `previous_cells`.
+    pub step: NormalizedStep,
     /// `[T*B, H]`: receives h(t).
     pub states: Tensor,
     /// `[(T+1)*B, H]`: slot t+1 receives h(t).
     pub previous_states: Tensor,
-    /// Whether at most 1 - f of g is written to c.
-    pub capped: bool,
 }
 
 /// The gradient of [`NormalizedLstmForward`], where dx is the gradient of the loss with respect to
@@ -51,29 +59,18 @@ pub struct NormalizedLstmForward {
 /// dc(t-1) = dc f
 /// ```
 ///
-/// The gain's gradient is the sum of ĉ dm over the rows, the bias's that of dm. With `capped` as in
-/// [`LstmBackward`](super::LstmBackward).
+/// The gain's gradient is the sum of ĉ dm over the rows, the bias's that of dm. With `capped` as
+/// in [`LstmBackward`](super::LstmBackward).
 #[derive(Debug, Clone, Copy)]
 pub struct NormalizedLstmBackward {
-    /// t.
-    pub step: usize,
-    /// `[T*B, 4H]`: the gate activations, overwritten with the gradient of z(t).
-    pub gates: Tensor,
-    /// `[T*B, H]`: c(t), overwritten with ĉ dm.
-    pub cells: Tensor,
-    /// `[(T+1)*B, H]`: slot t has c(t-1).
-    pub previous_cells: Tensor,
-    /// `[1, H]`.
-    pub gain: Tensor,
-    /// `[1, H]`, if there is one.
-    pub bias: Option<Tensor>,
+    /// `gates`: the gate activations, overwritten with the gradient of z(t). `cells`: c(t),
+    /// overwritten with ĉ dm.
+    pub step: NormalizedStep,
     /// `[T*B, H]`: the gradient of h(t) from the layer above, overwritten with dm.
     pub gradient: Tensor,
     /// `[2*B, H]`: the gradients that flow to h(t) and c(t) from the next step; the second is
     /// overwritten with that of c(t-1).
     pub carried_gradient: Tensor,
-    /// As in the forward kernel.
-    pub capped: bool,
 }
 
 /// Number of gates.
@@ -119,34 +116,18 @@ pub(super) static BACKWARD: Shader = Shader {
 /// Accesses to memory per unit, for the estimate of a dispatch's time.
 const ACCESSES: u64 = 20;
 
-/// A dispatch of either kernel.
-struct Dispatch {
-    step: usize,
-    /// `[(T+1)*B, H]`.
-    previous_cells: Tensor,
-    /// `[T*B, H]`.
-    cells: Tensor,
-    bias: Option<Tensor>,
-    capped: bool,
-}
-
-impl Dispatch {
+impl NormalizedStep {
     /// B and H.
     fn sizes(&self) -> [usize; 2] {
         let rows = self.cells.rows();
         [self.previous_cells.rows() - rows, self.cells.columns()]
     }
 
-    /// Runs a shader with its bindings before the bias and after it.
-    fn launch(
-        &self,
-        gpu: &mut Gpu,
-        shader: &'static Shader,
-        before: [&Tensor; 4],
-        after: [&Tensor; 2],
-    ) {
+    /// Runs a shader with its bindings after the bias.
+    fn launch(&self, gpu: &mut Gpu, shader: &'static Shader, after: [&Tensor; 2]) {
         let [batch, size] = self.sizes();
-        let [gates, cells, previous_cells, gain] = before.map(Binding::whole);
+        let tensors = [&self.gates, &self.cells, &self.previous_cells, &self.gain];
+        let [gates, cells, previous_cells, gain] = tensors.map(Binding::whole);
         let [fifth, sixth] = after.map(Binding::whole);
         // Without a bias the binding is not read.
         let bias = self.bias.as_ref().map_or(gain, Binding::whole);
@@ -169,18 +150,6 @@ impl Dispatch {
     }
 }
 
-impl NormalizedLstmForward {
-    fn dispatch(&self) -> Dispatch {
-        Dispatch {
-            step: self.step,
-            previous_cells: self.previous_cells,
-            cells: self.cells,
-            bias: self.bias,
-            capped: self.capped,
-        }
-    }
-}
-
 impl Kernel for NormalizedLstmForward {
     fn name(&self) -> &'static str {
         FORWARD.stem
@@ -191,24 +160,8 @@ impl Kernel for NormalizedLstmForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        self.dispatch().launch(
-            gpu,
-            &FORWARD,
-            [&self.gates, &self.cells, &self.previous_cells, &self.gain],
-            [&self.states, &self.previous_states],
-        );
-    }
-}
-
-impl NormalizedLstmBackward {
-    fn dispatch(&self) -> Dispatch {
-        Dispatch {
-            step: self.step,
-            previous_cells: self.previous_cells,
-            cells: self.cells,
-            bias: self.bias,
-            capped: self.capped,
-        }
+        let after = [&self.states, &self.previous_states];
+        self.step.launch(gpu, &FORWARD, after);
     }
 }
 
@@ -222,11 +175,7 @@ impl Kernel for NormalizedLstmBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        self.dispatch().launch(
-            gpu,
-            &BACKWARD,
-            [&self.gates, &self.cells, &self.previous_cells, &self.gain],
-            [&self.gradient, &self.carried_gradient],
-        );
+        let after = [&self.gradient, &self.carried_gradient];
+        self.step.launch(gpu, &BACKWARD, after);
     }
 }

@@ -11,17 +11,23 @@ use crate::kernels::recurrent::{Reset, StepProduct, WorkSplit};
 
 /// Splits a row of gates into its four gates.
 #[inline(always)]
-fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
+pub(in crate::kernels) fn split_gates(row: &mut [f32], size: usize) -> [&mut [f32]; GATES] {
     let (i, rest) = row.split_at_mut(size);
     let (f, rest) = rest.split_at_mut(size);
     let (g, o) = rest.split_at_mut(size);
     [i, f, g, &mut o[..size]]
 }
 
+/// Whether 1 - f takes the place of i; not where one of them is NaN.
+#[inline(always)]
+pub(in crate::kernels) fn is_capped(capped: bool, i: f32, f: f32) -> bool {
+    capped && 1.0 - f < i
+}
+
 /// The factor of g in the cell: i, or at most 1 - f. NaN stays NaN.
 #[inline(always)]
-fn write_gate<const CAPPED: bool>(i: f32, f: f32) -> f32 {
-    if CAPPED && 1.0 - f < i { 1.0 - f } else { i }
+pub(in crate::kernels) fn write_gate(capped: bool, i: f32, f: f32) -> f32 {
+    if is_capped(capped, i, f) { 1.0 - f } else { i }
 }
 
 /// Computes a stream's gate activations from their pre-activations, and its next cell and state.
@@ -42,7 +48,7 @@ fn forward_row<const CAPPED: bool>(
         f[k] = math.sigmoid(f[k]);
         g[k] = math.tanh(g[k]);
         o[k] = math.sigmoid(o[k]);
-        cell[k] = f[k] * previous_cell[k] + write_gate::<CAPPED>(i[k], f[k]) * g[k];
+        cell[k] = f[k] * previous_cell[k] + write_gate(CAPPED, i[k], f[k]) * g[k];
         state[k] = o[k] * math.tanh(cell[k]);
     }
 }
@@ -65,13 +71,12 @@ fn backward_row<const CAPPED: bool>(
         let dh = gradient[k] + carried[k];
         let total = dc[k] + dh * o[k] * (1.0 - tanh * tanh);
         dc[k] = total * f[k];
-        let is_capped = CAPPED && 1.0 - f[k] < i[k];
-        let (to_i, through_f) = match is_capped {
+        let (to_i, through_f) = match is_capped(CAPPED, i[k], f[k]) {
             true => (0.0, previous_cell[k] - g[k]),
             false => (total * g[k] * (i[k] * (1.0 - i[k])), previous_cell[k]),
         };
         let df = total * through_f * (f[k] * (1.0 - f[k]));
-        let dg = total * write_gate::<CAPPED>(i[k], f[k]) * (1.0 - g[k] * g[k]);
+        let dg = total * write_gate(CAPPED, i[k], f[k]) * (1.0 - g[k] * g[k]);
         let d_o = dh * tanh * (o[k] * (1.0 - o[k]));
         i[k] = to_i;
         f[k] = df;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{NormalizedLstmBackward, NormalizedLstmForward};
+use super::{NormalizedLstmBackward, NormalizedLstmForward, NormalizedStep};
 use crate::error::Result;
 use crate::kernels::cases::{
     Cases, Direction, EPSILON, Harness, KernelCase, MANY, Place, TRANSCENDENTAL, Tolerance, list,
@@ -106,15 +106,17 @@ impl NormalizedLstmCase {
         let states = harness.random_in_place("states", Whole, shape)?;
         let previous_states = harness.random_in_place("previous_states", Whole, slots)?;
         harness.run(&NormalizedLstmForward {
-            step: self.step,
-            gates,
-            cells,
-            previous_cells,
-            gain,
-            bias,
+            step: NormalizedStep {
+                step: self.step,
+                gates,
+                cells,
+                previous_cells,
+                gain,
+                bias,
+                capped: self.capped,
+            },
             states,
             previous_states,
-            capped: self.capped,
         });
         Ok(())
     }
@@ -134,15 +136,17 @@ impl NormalizedLstmCase {
         let carried = [2 * self.batch, size];
         let carried_gradient = harness.random_in_place("carried_gradient", Whole, carried)?;
         harness.run(&NormalizedLstmBackward {
-            step: self.step,
-            gates,
-            cells,
-            previous_cells,
-            gain,
-            bias,
+            step: NormalizedStep {
+                step: self.step,
+                gates,
+                cells,
+                previous_cells,
+                gain,
+                bias,
+                capped: self.capped,
+            },
             gradient,
             carried_gradient,
-            capped: self.capped,
         });
         Ok(())
     }

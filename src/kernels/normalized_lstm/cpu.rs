@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{GATES, NormalizedLstmBackward, NormalizedLstmForward};
 use crate::device::Cpu;
 use crate::kernels::layer_norm::{Statistics, backward_means};
+use crate::kernels::lstm::{is_capped, split_gates, write_gate};
 use crate::kernels::math::Math;
 use crate::kernels::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
 
@@ -24,12 +25,6 @@ impl Norm<'_> {
         let bias = self.bias.get(unit).copied().unwrap_or(0.0);
         math.tanh(self.gain[unit] * normalized + bias)
     }
-
-    /// Whether 1 - f takes the place of i; not where one of them is NaN.
-    #[inline(always)]
-    fn is_capped(&self, i: f32, f: f32) -> bool {
-        self.capped && 1.0 - f < i
-    }
 }
 
 /// The rows of a step that a thread computes at once.
@@ -42,19 +37,20 @@ fn streams_per_chunk(cpu: &Cpu, batch: usize, size: usize) -> usize {
 }
 
 pub(super) fn forward(kernel: &NormalizedLstmForward, cpu: &Cpu) {
-    let [batch, size] = kernel.dispatch().sizes();
-    let first = kernel.step * batch;
+    let step = &kernel.step;
+    let [batch, size] = step.sizes();
+    let first = step.step * batch;
     let slot = |columns: usize| first * columns..(first + batch) * columns;
-    let bias = kernel.bias.map(|bias| cpu.read(&bias));
+    let bias = step.bias.map(|bias| cpu.read(&bias));
     let norm = Norm {
-        gain: &cpu.read(&kernel.gain),
+        gain: &cpu.read(&step.gain),
         bias: bias.as_deref().unwrap_or_default(),
-        capped: kernel.capped,
+        capped: step.capped,
     };
-    let mut gates = cpu.write(&kernel.gates);
-    let mut cells = cpu.write(&kernel.cells);
+    let mut gates = cpu.write(&step.gates);
+    let mut cells = cpu.write(&step.cells);
     let mut states = cpu.write(&kernel.states);
-    let mut previous_cells = cpu.write(&kernel.previous_cells);
+    let mut previous_cells = cpu.write(&step.previous_cells);
     let mut previous_states = cpu.write(&kernel.previous_states);
     let streams = streams_per_chunk(cpu, batch, size);
     let (before, after) = previous_cells.split_at_mut((first + batch) * size);
@@ -93,19 +89,13 @@ fn forward_row(
     state: &mut [f32],
 ) {
     let size = cell.len();
-    let (i, rest) = gates.split_at_mut(size);
-    let (f, rest) = rest.split_at_mut(size);
-    let (g, o) = rest.split_at_mut(size);
+    let [i, f, g, o] = split_gates(gates, size);
     for k in 0..size {
         i[k] = math.sigmoid(i[k]);
         f[k] = math.sigmoid(f[k]);
         g[k] = math.tanh(g[k]);
         o[k] = math.sigmoid(o[k]);
-        let write = match norm.is_capped(i[k], f[k]) {
-            true => 1.0 - f[k],
-            false => i[k],
-        };
-        cell[k] = f[k] * before[k] + write * g[k];
+        cell[k] = f[k] * before[k] + write_gate(norm.capped, i[k], f[k]) * g[k];
     }
     let of_row = Statistics::of(cell);
     for k in 0..size {
@@ -114,18 +104,19 @@ fn forward_row(
 }
 
 pub(super) fn backward(kernel: &NormalizedLstmBackward, cpu: &Cpu) {
-    let [batch, size] = kernel.dispatch().sizes();
-    let first = kernel.step * batch;
+    let step = &kernel.step;
+    let [batch, size] = step.sizes();
+    let first = step.step * batch;
     let slot = |columns: usize| first * columns..(first + batch) * columns;
-    let bias = kernel.bias.map(|bias| cpu.read(&bias));
+    let bias = step.bias.map(|bias| cpu.read(&bias));
     let norm = Norm {
-        gain: &cpu.read(&kernel.gain),
+        gain: &cpu.read(&step.gain),
         bias: bias.as_deref().unwrap_or_default(),
-        capped: kernel.capped,
+        capped: step.capped,
     };
-    let mut gates = cpu.write(&kernel.gates);
-    let mut cells = cpu.write(&kernel.cells);
-    let previous_cells = cpu.read(&kernel.previous_cells);
+    let mut gates = cpu.write(&step.gates);
+    let mut cells = cpu.write(&step.cells);
+    let previous_cells = cpu.read(&step.previous_cells);
     let mut gradient = cpu.write(&kernel.gradient);
     let mut carried_gradient = cpu.write(&kernel.carried_gradient);
     let (dh, dc) = carried_gradient.split_at_mut(batch * size);
@@ -175,9 +166,7 @@ impl BackwardRow<'_> {
     #[inline(always)]
     fn run(self, math: Math, norm: Norm<'_>, before: &[f32], dh: &[f32]) {
         let size = self.cell.len();
-        let (i, rest) = self.gates.split_at_mut(size);
-        let (f, rest) = rest.split_at_mut(size);
-        let (g, o) = rest.split_at_mut(size);
+        let [i, f, g, o] = split_gates(self.gates, size);
         let of_row = Statistics::of(self.cell);
         for k in 0..size {
             let tanh = norm.squashed(math, k, of_row.normalized(self.cell[k]));
@@ -198,9 +187,10 @@ impl BackwardRow<'_> {
             let dc = self.dc[k] + (d - mean - normalized * mean_product) * of_row.scale;
             self.cell[k] = normalized * self.gradient[k];
             self.dc[k] = dc * f[k];
-            let (to_i, through_f, write) = match norm.is_capped(i[k], f[k]) {
-                true => (0.0, before[k] - g[k], 1.0 - f[k]),
-                false => (dc * g[k] * (i[k] * (1.0 - i[k])), before[k], i[k]),
+            let write = write_gate(norm.capped, i[k], f[k]);
+            let (to_i, through_f) = match is_capped(norm.capped, i[k], f[k]) {
+                true => (0.0, before[k] - g[k]),
+                false => (dc * g[k] * (i[k] * (1.0 - i[k])), before[k]),
             };
             i[k] = to_i;
             f[k] = dc * through_f * (f[k] * (1.0 - f[k]));

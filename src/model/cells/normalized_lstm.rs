@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     CopyValues, Fill, LayerNormBackward, LayerNormForward, NormalizedLstmBackward,
-    NormalizedLstmForward, Precision, ResetRows, SumRows,
+    NormalizedLstmForward, NormalizedStep, Precision, ResetRows, SumRows,
 };
 use crate::model::capacity::Capacity;
 use crate::model::cell::{Cell, RecurrentParameters};
@@ -96,6 +96,20 @@ impl NormalizedLstmCell {
         buffer.slice_rows(t * self.batch..(t + 1) * self.batch)
     }
 
+    /// What the kernels of the first step of a window read; those of others differ in the step only.
+    fn first_step(&self, window: &Window, parameters: &RecurrentParameters) -> NormalizedStep {
+        let rows = self.rows(window);
+        NormalizedStep {
+            step: 0,
+            gates: self.gates.slice_rows(0..rows),
+            cells: self.cells.slice_rows(0..rows),
+            previous_cells: self.previous_cells.slice_rows(0..rows + self.batch),
+            gain: parameters.units[GAIN_C],
+            bias: parameters.units.get(BIAS_C).copied(),
+            capped: self.capped,
+        }
+    }
+
     /// Sets the rows of streams that are reset at step t, if there are any.
     fn reset(&self, device: &mut Device, window: &Window, t: usize, rows: [Tensor; 2], value: f32) {
         if !self.independent {
@@ -144,6 +158,7 @@ impl Cell for NormalizedLstmCell {
 
     fn forward(&self, device: &mut Device, window: &Window, parameters: RecurrentParameters) {
         let rows = self.rows(window);
+        let steps = self.first_step(window, &parameters);
         let previous = [self.previous_states, self.previous_cells];
         for (carried, previous) in self.carried.into_iter().zip(previous) {
             device.run(&CopyValues {
@@ -164,15 +179,9 @@ impl Cell for NormalizedLstmCell {
                 accumulate: true,
             });
             device.run(&NormalizedLstmForward {
-                step: t,
-                gates: self.gates.slice_rows(0..rows),
-                cells: self.cells.slice_rows(0..rows),
-                previous_cells: self.previous_cells.slice_rows(0..rows + self.batch),
-                gain: parameters.units[GAIN_C],
-                bias: parameters.units.get(BIAS_C).copied(),
+                step: NormalizedStep { step: t, ..steps },
                 states: self.states.slice_rows(0..rows),
                 previous_states: self.previous_states.slice_rows(0..rows + self.batch),
-                capped: self.capped,
             });
         }
         if let Some(last) = window.advance.checked_sub(1) {
@@ -191,6 +200,7 @@ impl Cell for NormalizedLstmCell {
         gradients: RecurrentParameters,
     ) {
         let rows = self.rows(window);
+        let steps = self.first_step(window, &parameters);
         let weight = parameters.recurrent_weight();
         device.run(&Fill {
             values: self.carried_gradient,
@@ -198,15 +208,9 @@ impl Cell for NormalizedLstmCell {
         });
         for t in (0..window.time_steps).rev() {
             device.run(&NormalizedLstmBackward {
-                step: t,
-                gates: self.gates.slice_rows(0..rows),
-                cells: self.cells.slice_rows(0..rows),
-                previous_cells: self.previous_cells.slice_rows(0..rows + self.batch),
-                gain: parameters.units[GAIN_C],
-                bias: parameters.units.get(BIAS_C).copied(),
+                step: NormalizedStep { step: t, ..steps },
                 gradient: self.gradient.slice_rows(0..rows),
                 carried_gradient: self.carried_gradient,
-                capped: self.capped,
             });
             let products_gradient = self.step(self.products_gradient, t);
             device.run(&LayerNormBackward {
