@@ -11,7 +11,7 @@ use crate::harness::{apply, test};
 
 /// The names of the browser.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-/// Flags with which it uses no network of its own.
+/// Flags that keep the browser from using the network by itself.
 const FLAGS: [&str; 8] = [
     "--headless",
     "--no-sandbox",

@@ -1,6 +1,5 @@
 //! `elman report`: writes a page about runs and what their models do with a text.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +7,11 @@ use clap::Args;
 
 use super::ngram::kneser_ney;
 use super::output::{Output, check_overwrite, check_overwrite_by};
+use super::table_flags::flag_line;
 use super::vocabulary_warning::vocabulary_warning;
 use super::{DeviceFlags, replay, sentence_tags};
 use crate::checkpoint::{Checkpoint, CheckpointFiles};
-use crate::corpus::{Corpus, TextSource, Unit};
+use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::ngram::NgramModel;
@@ -101,42 +101,37 @@ impl ReportFlags {
     }
 
     /// Reads the text with all models.
-    fn measure(&self, text: &Path, checkpoints: &[(String, Checkpoint)]) -> Result<TextReport> {
-        let models: Vec<_> = checkpoints
-            .iter()
-            .map(|(name, checkpoint)| (name.clone(), checkpoint))
-            .collect();
-        let first = &checkpoints[0].1;
+    fn measure(&self, text: &Path, models: &[(String, Checkpoint)]) -> Result<TextReport> {
+        let first = &models[0].1;
         let unit = first.description.unit;
         let (tokens, report) = sentence_tags::read_text(text, unit, &first.vocabulary)?;
+        // Reject a model that does not fit before reading the text with the networks.
+        let arpa = self.arpa.as_deref();
+        let ngram = arpa.map(|path| self.measure_ngram(path, &first.vocabulary, &tokens));
+        let ngram = ngram.transpose()?;
         let text = Text {
             name: decompress::name(text),
             tokens: &tokens,
             unknown: report.unknown,
             excerpt: self.excerpt,
         };
-        let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
-        // Reject a model that does not fit before reading the text with the networks.
-        let ngram = match self.arpa.as_ref().zip(ngram) {
-            None => None,
-            Some((path, ngram)) => {
-                let warning = vocabulary_warning(path, &ngram, &self.runs[0], &first.vocabulary);
-                if let Some(warning) = warning {
-                    stderr_line!("{warning}");
-                }
-                let name = path.display().to_string();
-                let vocabulary = &first.vocabulary;
-                Some(NgramReading::measure(
-                    &name,
-                    &ngram,
-                    vocabulary,
-                    &tokens,
-                    self.excerpt,
-                )?)
-            }
-        };
-        let measured = TextReport::measure(&mut self.device.open()?, &models, &text)?;
+        let measured = TextReport::measure(&mut self.device.open()?, models, &text)?;
         Ok(TextReport { ngram, ..measured })
+    }
+
+    /// Reads the text with an n-gram model.
+    fn measure_ngram(
+        &self,
+        path: &Path,
+        vocabulary: &Vocabulary,
+        tokens: &Tokens,
+    ) -> Result<NgramReading> {
+        let model = NgramModel::read(path)?;
+        if let Some(warning) = vocabulary_warning(path, &model, &self.runs[0], vocabulary) {
+            stderr_line!("{warning}");
+        }
+        let name = path.display().to_string();
+        NgramReading::measure(&name, &model, vocabulary, tokens, self.excerpt)
     }
 
     /// The file of the data, if it is a file.
@@ -161,16 +156,9 @@ impl ReportFlags {
 /// The command that repeats a run; none for a model without a training state.
 fn command(directory: &Path) -> Option<String> {
     let flags = replay::saved_flags(directory).ok()?;
-    let mut command = "elman train".to_owned();
-    for (name, value) in flags {
-        command.push_str(&format!(" --{name} {}", argument(&value)));
-    }
-    Some(command)
-}
-
-/// A value for a shell.
-fn argument(value: &OsString) -> String {
-    super::quoted(Path::new(value))
+    let lines = flags.iter().map(flag_line);
+    let words = std::iter::once("elman train".to_owned()).chain(lines);
+    Some(words.collect::<Vec<_>>().join(" "))
 }
 
 /// The loss of an n-gram model of a run's training text on its validation text. None, with a note,

@@ -7,11 +7,17 @@ use clap::builder::{PossibleValue, PossibleValuesParser, Resettable, Str, ValueP
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::message::{flag_name, with_field_flags};
+use super::quoted;
 use crate::error::{Error, Result};
 use crate::field::{Field, Fields, Rule, ValueKind};
 
 /// A flag without its dashes, and its value.
 pub(super) type Flag = (String, OsString);
+
+/// A flag as a user writes it in a shell.
+pub(super) fn flag_line((name, value): &Flag) -> String {
+    format!("--{name} {}", quoted(value.as_ref()))
+}
 
 /// The flags that set a configuration: those of all fields that are set and have an effect.
 pub(super) fn flags_of<T: Fields>(configuration: &T) -> impl Iterator<Item = Flag> {

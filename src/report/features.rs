@@ -47,7 +47,8 @@ pub(super) struct Features<'a> {
 impl Marks {
     fn of(token: &str) -> Self {
         let is_any = |list: &[&str]| list.contains(&token);
-        let quote = i8::from(is_any(&["``", "“", "«", "„"])) - i8::from(is_any(&["''", "”", "»"]));
+        let opens = is_any(&["``", "“", "«", "„"]);
+        let quote = i8::from(opens) - i8::from(is_any(&["''", "”", "»"]));
         let bracket = i8::from(is_any(&["(", "[", "{", "-LRB-"]))
             - i8::from(is_any(&[")", "]", "}", "-RRB-"]));
         Self {

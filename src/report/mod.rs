@@ -17,6 +17,7 @@
 
 mod features;
 pub mod floor;
+mod largest;
 pub mod memory;
 pub mod ngram;
 #[cfg(feature = "report")]

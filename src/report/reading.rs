@@ -5,6 +5,7 @@ use std::f64::consts::LN_2;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::largest::Largest;
 use super::pass::WindowValues;
 use super::tokens::name;
 use crate::checkpoint::Checkpoint;
@@ -112,8 +113,8 @@ pub(super) struct ReadingCollector<'a> {
 /// A distribution in a few figures.
 struct Summary {
     entropy: f64,
-    /// Ids and ln P.
-    likeliest: Vec<(u32, f32)>,
+    /// ln P and ids.
+    likeliest: Largest<u32, LIKELIEST>,
 }
 
 impl<'a> ReadingCollector<'a> {
@@ -159,7 +160,7 @@ impl<'a> ReadingCollector<'a> {
 
     /// Adds a token to the calibration.
     fn add(&mut self, id: u32, loss: f64, summary: &Summary) {
-        let Some(&(likeliest, log_prob)) = summary.likeliest.first() else {
+        let Some(&(log_prob, likeliest)) = summary.likeliest.iter().next() else {
             return;
         };
         if id == NONE {
@@ -179,7 +180,7 @@ impl<'a> ReadingCollector<'a> {
             self.checkpoint.description.unit,
             &self.checkpoint.vocabulary,
         );
-        let likely = |&(id, log_prob): &(u32, f32)| LikelyToken {
+        let likely = |&(log_prob, id): &(f32, u32)| LikelyToken {
             token: name(id, unit, vocabulary),
             probability: f64::from(log_prob).exp(),
         };
@@ -238,19 +239,14 @@ impl Calibration {
 
 impl Summary {
     fn of(log_probs: &[f32]) -> Self {
-        let mut likeliest: Vec<(u32, f32)> = Vec::with_capacity(LIKELIEST + 1);
+        let mut likeliest = Largest::default();
         let mut entropy = 0.0;
         for (id, &log_prob) in (0..).zip(log_probs) {
             let probability = log_prob.exp();
             if probability > 0.0 {
                 entropy -= f64::from(probability) * f64::from(log_prob);
             }
-            let last = likeliest.last().map_or(f32::NEG_INFINITY, |last| last.1);
-            if likeliest.len() < LIKELIEST || log_prob > last {
-                let place = likeliest.partition_point(|other| other.1 >= log_prob);
-                likeliest.insert(place, (id, log_prob));
-                likeliest.truncate(LIKELIEST);
-            }
+            likeliest.offer(log_prob, id);
         }
         Self { entropy, likeliest }
     }
@@ -286,7 +282,7 @@ mod tests {
             "{}",
             summary.entropy
         );
-        let ids: Vec<_> = summary.likeliest.iter().map(|it| it.0).collect();
+        let ids: Vec<_> = summary.likeliest.iter().map(|it| it.1).collect();
         assert_eq!(ids, [0, 4, 2, 3, 5]);
     }
 

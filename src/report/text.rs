@@ -67,7 +67,7 @@ impl TextReport {
     /// long, or the device fails.
     pub fn measure(
         device: &mut Device,
-        models: &[(String, &Checkpoint)],
+        models: &[(String, Checkpoint)],
         text: &Text<'_>,
     ) -> Result<Self> {
         if !(1..=MAX_EXCERPT).contains(&text.excerpt) {
@@ -100,7 +100,7 @@ impl TextReport {
 }
 
 /// Checks that all models have the same tokens.
-fn check_vocabularies(models: &[(String, &Checkpoint)]) -> Result<()> {
+fn check_vocabularies(models: &[(String, Checkpoint)]) -> Result<()> {
     let Some(((first_name, first), others)) = models.split_first() else {
         return Ok(());
     };

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::features::{self, Features};
+use super::largest::Largest;
 use super::pass::WindowValues;
 use super::tokens::name;
 use crate::corpus::{Tokens, Unit, Vocabulary};
@@ -97,19 +98,8 @@ pub(super) struct UnitsCollector<'a> {
     smallest: Vec<Extremes>,
 }
 
-/// The positions of the largest values so far, largest first.
-#[derive(Debug, Clone, Default)]
-struct Extremes(Vec<(f32, usize)>);
-
-impl Extremes {
-    fn offer(&mut self, value: f32, position: usize) {
-        if self.0.len() < PLACES || self.0.last().is_some_and(|last| value > last.0) {
-            let place = self.0.partition_point(|other| other.0 >= value);
-            self.0.insert(place, (value, position));
-            self.0.truncate(PLACES);
-        }
-    }
-}
+/// The largest values, with their positions.
+type Extremes = Largest<usize, PLACES>;
 
 impl<'a> UnitsCollector<'a> {
     pub(super) fn new(
@@ -119,10 +109,12 @@ impl<'a> UnitsCollector<'a> {
         tokens: &'a Tokens,
         excerpt_len: usize,
     ) -> Self {
+        let sizes: Vec<_> = (0..config.num_layers)
+            .map(|layer| config.layer_size(layer))
+            .collect();
+        let total = sizes.iter().sum();
         Self {
-            sizes: (0..config.num_layers)
-                .map(|layer| config.layer_size(layer))
-                .collect(),
+            sizes,
             tokens,
             unit,
             vocabulary,
@@ -130,8 +122,8 @@ impl<'a> UnitsCollector<'a> {
             excerpt_len,
             sums: Sums::default(),
             excerpt: Vec::new(),
-            largest: Vec::new(),
-            smallest: Vec::new(),
+            largest: vec![Extremes::default(); total],
+            smallest: vec![Extremes::default(); total],
         }
     }
 
@@ -139,8 +131,7 @@ impl<'a> UnitsCollector<'a> {
         if window.units.is_empty() {
             return;
         }
-        let total: usize = self.sizes.iter().sum();
-        let mut row = Vec::with_capacity(total);
+        let mut row = Vec::with_capacity(self.largest.len());
         for (index, position) in window.positions.clone().enumerate() {
             // The step that predicts a token has read the one before it.
             let Some(read) = position.checked_sub(1) else {
@@ -152,8 +143,6 @@ impl<'a> UnitsCollector<'a> {
             }
             let properties = self.features.next();
             self.sums.add(&row, &properties);
-            self.largest.resize(total, Extremes::default());
-            self.smallest.resize(total, Extremes::default());
             for (unit, &value) in row.iter().enumerate() {
                 self.largest[unit].offer(value, read);
                 self.smallest[unit].offer(-value, read);
@@ -212,16 +201,11 @@ impl<'a> UnitsCollector<'a> {
 
     fn activity(&self, layer: usize, unit: usize) -> UnitActivity {
         let index = self.sizes[..layer].iter().sum::<usize>() + unit;
-        let total: usize = self.sizes.iter().sum();
+        let total = self.largest.len();
         let (mean, variance) = self.sums.moments(index);
-        let largest = self.largest[index]
-            .0
-            .iter()
-            .map(|&(value, position)| (value, position));
-        let smallest = self.smallest[index]
-            .0
-            .iter()
-            .map(|&(value, position)| (-value, position));
+        let largest = self.largest[index].iter().copied();
+        let smallest = self.smallest[index].iter();
+        let smallest = smallest.map(|&(value, position)| (-value, position));
         UnitActivity {
             layer,
             unit,
@@ -336,14 +320,5 @@ mod tests {
             sums.correlations(1).is_empty(),
             "a property that never changes"
         );
-    }
-
-    #[test]
-    fn extremes_keep_the_largest() {
-        let mut extremes = Extremes::default();
-        for (position, value) in [3.0, 9.0, 1.0, 9.0, 5.0, 7.0].into_iter().enumerate() {
-            extremes.offer(value, position);
-        }
-        assert_eq!(extremes.0, [(9.0, 1), (9.0, 3), (7.0, 5), (5.0, 4)]);
     }
 }

@@ -10,9 +10,10 @@ use serde_json::json;
 use super::flags::TrainFlags;
 use super::{model_conditions, print_sizes, start, texts, warn_of_warm_up};
 use crate::check::check_mixed_products;
+use crate::cli::is_used;
 use crate::cli::output::Output;
-use crate::cli::replay::{Flag, run_flags};
-use crate::cli::{is_used, quoted};
+use crate::cli::replay::run_flags;
+use crate::cli::table_flags::flag_line;
 use crate::device::Device;
 use crate::error::Result;
 use crate::train::PrecisionKind;
@@ -77,15 +78,10 @@ pub(super) fn run(flags: &TrainFlags, device: &mut Device) -> Result<()> {
         saving_bytes.div_ceil(1 << 20)
     ))?;
     output.line("flags")?;
-    for (name, value) in flags_of_run {
-        output.line(format_args!("  {}", flag_line(&(name, value))))?;
+    for flag in &flags_of_run {
+        output.line(format_args!("  {}", flag_line(flag)))?;
     }
     output.flush()
-}
-
-/// A flag as a user writes it.
-fn flag_line((name, value): &Flag) -> String {
-    format!("--{name} {}", quoted(value.as_ref()))
 }
 
 /// A time with two digits.

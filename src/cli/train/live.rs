@@ -1,8 +1,8 @@
 //! `elman train --live`: the run on the whole terminal.
 //!
-//! In: what the run reports. Out: the [`view`] on standard error, drawn by a thread of its own, so
-//! that it follows the size of the terminal and hears Ctrl-C while the device works. Messages wait
-//! until the terminal is as it was.
+//! In: what the run reports. Out: the [`view`] on standard error. A separate thread draws it, so that
+//! it adapts to the terminal's size and reacts to Ctrl-C while the device is busy. Messages are held
+//! back until the terminal is restored.
 
 mod view;
 
@@ -24,7 +24,7 @@ use ratatui::crossterm::terminal::{
 };
 use signal_hook::consts::SIGINT;
 
-use super::tensorboard::StepReport;
+use super::step_report::StepReport;
 use crate::cli::stderr::{hold_lines, release_lines};
 use crate::cli::waiting;
 use crate::train::{EpochRecord, Trainer};

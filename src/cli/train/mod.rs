@@ -16,6 +16,7 @@ mod resume;
 mod several;
 mod start;
 mod status_line;
+mod step_report;
 mod tensorboard;
 mod texts;
 mod vocabulary_flags;
@@ -41,7 +42,8 @@ use interrupt::Interrupt;
 use live::LiveScreen;
 use progress::ProgressReporter;
 use resume::SavedRun;
-use tensorboard::{EventFile, StepReport};
+use step_report::StepReport;
+use tensorboard::EventFile;
 
 /// The shortest epoch, in seconds, after which the model generates a text for the log: the text
 /// takes less than a hundredth of it.

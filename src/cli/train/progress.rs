@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::live::LiveScreen;
 use super::status_line::{TimeLeft, fit};
-use super::tensorboard::StepReport;
+use super::step_report::StepReport;
 use crate::checkpoint::TrainingLog;
 use crate::cli::message::with_flags;
 use crate::cli::perplexity::perplexity;

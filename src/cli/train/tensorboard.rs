@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::step_report::StepReport;
 use crate::device::Device;
 use crate::error::Result;
 use crate::tensorboard::EventWriter;
@@ -16,17 +17,6 @@ pub(super) struct EventFile {
     writer: EventWriter,
     /// Updates that are reported. A GPU has already started the next ones.
     updates: u64,
-}
-
-/// The measurements of some steps.
-pub(super) struct StepReport {
-    /// Windows; some of them, or all, are updates.
-    pub(super) windows: usize,
-    /// Mean loss, in nats per token.
-    pub(super) loss: f64,
-    /// Norm of the last gradient.
-    pub(super) gradient_norm: f64,
-    pub(super) tokens_per_second: f64,
 }
 
 impl EventFile {

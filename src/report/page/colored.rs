@@ -75,18 +75,23 @@ impl Scale {
     }
 }
 
-/// The class for a signed value: `c4` to `c1` below 0, `h0` near it, then `h1`, `h3`, `h5`, `h7`.
-pub(super) fn signed_class(value: f64, limits: [f64; 4]) -> String {
+/// The classes of signed values, from the lowest to the highest; `h0` is near 0.
+pub(super) const SIGNED: [&str; 9] = ["c4", "c3", "c2", "c1", "h0", "h1", "h3", "h5", "h7"];
+
+/// The index in [`SIGNED`] of a value's class.
+pub(super) fn signed_index(value: f64, limits: [f64; 4]) -> usize {
     let strength = limits.partition_point(|&limit| limit <= value.abs());
-    match (strength, value < 0.0) {
-        (0, _) => "h0".to_owned(),
-        (strength, true) => format!("c{strength}"),
-        (strength, false) => format!("h{}", 2 * strength - 1),
+    let middle = SIGNED.len() / 2;
+    match value < 0.0 {
+        true => middle - strength,
+        false => middle + strength,
     }
 }
 
-/// The classes of [`signed_class`], from the lowest values to the highest.
-pub(super) const SIGNED: [&str; 9] = ["c4", "c3", "c2", "c1", "h0", "h1", "h3", "h5", "h7"];
+/// The class of a signed value.
+pub(super) fn signed_class(value: f64, limits: [f64; 4]) -> String {
+    SIGNED[signed_index(value, limits)].to_owned()
+}
 
 #[cfg(test)]
 mod tests {

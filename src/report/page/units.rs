@@ -1,6 +1,6 @@
 //! The section on units: what they follow, and a text colored by one of them.
 
-use super::colored::{Colored, ColoredToken, SIGNED, signed_class};
+use super::colored::{Colored, ColoredToken, SIGNED, signed_index};
 use crate::report::text::{ModelOnText, TextReport};
 use crate::report::units::{Ranked, UnitActivity, Units};
 
@@ -43,8 +43,8 @@ fn view(text: &TextReport, index: usize, model: &ModelOnText, units: &Units) -> 
         let class = first
             .excerpt
             .get(position)
-            .map_or("h0".to_owned(), |&it| class(first, it));
-        ColoredToken::new(written, class, String::new())
+            .map_or("h0", |&it| SIGNED[color(first, it)]);
+        ColoredToken::new(written, class.to_owned(), String::new())
     });
     ModelUnits {
         name: model.name.clone(),
@@ -82,26 +82,19 @@ fn unit_name(layer: usize, unit: usize) -> String {
     format!("layer {}, unit {unit}", layer + 1)
 }
 
-/// The class of an activity.
-fn class(unit: &UnitActivity, activity: f32) -> String {
+/// The index in [`SIGNED`] of an activity's color.
+fn color(unit: &UnitActivity, activity: f32) -> usize {
     let distance = f64::from(activity) - unit.mean;
     let deviations = if unit.deviation > 0.0 {
         distance / unit.deviation
     } else {
         0.0
     };
-    signed_class(deviations, LIMITS)
+    signed_index(deviations, LIMITS)
 }
 
 fn unit_view(unit: &UnitActivity, units: &Units) -> UnitView {
-    let color = |&activity: &f32| {
-        let class = class(unit, activity);
-        let index = SIGNED
-            .iter()
-            .position(|name| *name == class)
-            .unwrap_or(SIGNED.len() / 2);
-        char::from_digit(index as u32, 10).unwrap_or('4')
-    };
+    let digit = |&activity: &f32| color(unit, activity).to_string();
     let followed = units
         .ranking
         .iter()
@@ -118,7 +111,7 @@ fn unit_view(unit: &UnitActivity, units: &Units) -> UnitView {
     };
     UnitView {
         name: format!("{}{follows}", unit_name(unit.layer, unit.unit)),
-        colors: unit.excerpt.iter().map(color).collect(),
+        colors: unit.excerpt.iter().map(digit).collect(),
         summary: format!(
             "mean {:+.3}, standard deviation {:.3}",
             unit.mean, unit.deviation

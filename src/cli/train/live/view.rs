@@ -11,7 +11,7 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph,
 use crate::cli::perplexity::perplexity;
 use crate::cli::stderr::last_held_line;
 use crate::cli::train::status_line::TimeLeft;
-use crate::cli::train::tensorboard::StepReport;
+use crate::cli::train::step_report::StepReport;
 use crate::train::{EpochRecord, Trainer};
 
 /// The number of points of the training loss above which neighbours are merged: more than the
