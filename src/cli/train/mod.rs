@@ -30,7 +30,7 @@ pub(super) use several::{RunEnd, SharedCorpus};
 pub(super) use vocabulary_flags::VocabularyFlags;
 
 use super::quiet::is_quiet;
-use super::{check_unused, generate, heap, is_broken_pipe, quoted};
+use super::{check_unused, generate, heap, is_broken_pipe, message, quoted};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, TrainingLog};
 use crate::corpus::{Corpus, Tokens};
@@ -275,7 +275,7 @@ impl TrainingRun<'_> {
                 }
                 Event::Epoch(mut record) => {
                     let is_shown = progress.shows_samples();
-                    record.sample = self.sample(device, record.seconds, is_shown)?;
+                    record.sample = self.sample(device, record.seconds, is_shown);
                     // The log has every epoch of the checkpoint, even if the process is killed.
                     progress.log(&record)?;
                     self.stop_after(budget);
@@ -310,21 +310,26 @@ impl TrainingRun<'_> {
 
     /// A text of the model after an epoch of this length, for the log: where it takes little of the
     /// epoch's time, or is shown.
-    fn sample(
-        &mut self,
-        device: &mut Device,
-        seconds: f64,
-        is_shown: bool,
-    ) -> Result<Option<String>> {
+    fn sample(&mut self, device: &mut Device, seconds: f64, is_shown: bool) -> Option<String> {
         if seconds < SAMPLED_EPOCH && self.events.is_none() && !is_shown {
-            return Ok(None);
+            return None;
         }
+        let sample = self.generate(device, SAMPLE_TOKENS)?;
+        self.trainer.set_sample(sample.clone());
+        Some(sample)
+    }
+
+    /// A text of the model, of at most `tokens` tokens. Without memory for it there is a note: the
+    /// model is trained and saved all the same.
+    fn generate(&self, device: &mut Device, tokens: usize) -> Option<String> {
         let model = self.trainer.model();
         let text = (self.description.unit, &self.corpus.vocabulary);
-        let sample = device
-            .release_afterwards(|device| generate::sample(device, model, text, SAMPLE_TOKENS))?;
-        self.trainer.set_sample(sample.clone());
-        Ok(Some(sample))
+        let sample =
+            device.release_afterwards(|device| generate::sample(device, model, text, tokens));
+        if let Err(error) = &sample {
+            note_line!("note: there is no sample: {}", message(error));
+        }
+        sample.ok()
     }
 
     /// The terminal of `--live`, where there is one that can show the run.

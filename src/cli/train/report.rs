@@ -6,7 +6,7 @@ use super::{Outcome, TrainingRun, skipped};
 use crate::cli::output::Output;
 use crate::cli::perplexity::perplexity;
 use crate::cli::quiet::is_quiet;
-use crate::cli::{generate, message, quoted};
+use crate::cli::{message, quoted};
 use crate::device::Device;
 use crate::error::Result;
 
@@ -73,16 +73,8 @@ impl TrainingRun<'_> {
                  {excess:.1} % above it"
             ))?;
         }
-        let sample = generate::sample(
-            device,
-            self.trainer.model(),
-            (self.description.unit, &self.corpus.vocabulary),
-            LAST_SAMPLE,
-        );
-        match sample {
-            Ok(sample) => output.line(format_args!("\nsample:\n{sample}\n"))?,
-            // The model is trained and saved all the same.
-            Err(error) => note_line!("note: there is no sample: {}", message(&error)),
+        if let Some(sample) = self.generate(device, LAST_SAMPLE) {
+            output.line(format_args!("\nsample:\n{sample}\n"))?;
         }
         if is_quiet() {
             return Ok(());
