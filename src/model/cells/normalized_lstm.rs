@@ -96,7 +96,7 @@ impl NormalizedLstmCell {
         buffer.slice_rows(t * self.batch..(t + 1) * self.batch)
     }
 
-    /// What the kernels of the first step of a window read; those of others differ in the step only.
+    /// What the kernels of the first step of a window read; other steps differ in the step only.
     fn first_step(&self, window: &Window, parameters: &RecurrentParameters) -> NormalizedStep {
         let rows = self.rows(window);
         NormalizedStep {
