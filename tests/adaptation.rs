@@ -80,9 +80,8 @@ fn sampled_outputs_adapt_with_the_full_softmax() {
                 .replace("--loss nce", ""),
             )
             .succeeds();
-        let weights = workbench.path(&format!("{model}/model.safetensors"));
-        let copy = workbench.path(&format!("full-{model}/model.safetensors"));
-        std::fs::copy(weights, copy).expect("a copy of the weights");
+        let weights = workbench.read(&format!("{model}/model.safetensors"));
+        workbench.edit(&format!("full-{model}/model.safetensors"), weights);
         let [sampled, full] = [model.to_owned(), format!("full-{model}")].map(|name| {
             let flags = format!("--model {name} --dynamic 0.05");
             eval(&workbench, &flags).number("log10_prob")

@@ -69,7 +69,7 @@ fn losses_that_are_null_are_read() {
     for key in ["train_loss", "valid_loss", "valid_perplexity"] {
         epoch[key] = Value::Null;
     }
-    workbench.write("model/training.json", training.to_string());
+    workbench.edit("model/training.json", training.to_string());
     workbench.run("inspect").succeeds();
     resume(&workbench);
     assert_eq!(history(&workbench)[1]["valid_loss"], Value::Null);

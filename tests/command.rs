@@ -46,6 +46,12 @@ impl Workbench {
         std::fs::write(self.path(name), content).expect("a file written");
     }
 
+    /// Changes a file of a model on purpose: without the manifest, which would reject it.
+    pub fn edit(&self, name: &str, content: impl AsRef<[u8]>) {
+        let _ = std::fs::remove_file(self.path(name).with_file_name("manifest.json"));
+        self.write(name, content);
+    }
+
     pub fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
@@ -92,7 +98,12 @@ impl Workbench {
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory made");
     for entry in std::fs::read_dir(from).expect("a directory").flatten() {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file copied");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).expect("a file copied");
+        }
     }
 }
 

@@ -293,7 +293,7 @@ fn a_run_that_its_budget_ends_between_epochs_is_cut_short() {
         "\"epochs\": 10000,\n    \"optimizer\"",
     );
     assert_ne!(record, longer);
-    workbench.write("compare/long/training.json", longer);
+    workbench.edit("compare/long/training.json", longer);
     let run = workbench.run(&format!("{compare} 0.000001 --resume"));
     let table = run.succeeds().json();
     assert_eq!(row(&table, "long")["cut_short"], true, "{table}");

@@ -215,7 +215,7 @@ fn file_states_activation_and_initial_state() {
             workbench.run(&score).succeeds().stdout
         };
         let want = score();
-        workbench.write(&of("model.safetensors"), workbench.read(&bare));
+        workbench.edit(&of("model.safetensors"), workbench.read(&bare));
         assert_eq!(score(), want);
     }
     assert_eq!(

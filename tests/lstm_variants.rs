@@ -257,7 +257,7 @@ fn a_capped_gate_is_a_property_of_the_model() {
         config.replace(setting, "\"cap_input_gate\": false"),
     );
     assert!((perplexity() - capped).abs() > 1e-4 * capped);
-    workbench.write("model/config.json", config.replace("\"lstm\"", "\"gru\""));
+    workbench.edit("model/config.json", config.replace("\"lstm\"", "\"gru\""));
     workbench
         .run("inspect model")
         .fails(1, &["model/config.json", "cap_input_gate", "gru"]);
@@ -335,7 +335,7 @@ fn a_normalized_network_is_described() {
     workbench
         .run("eval --text train.txt --model model --device cpu")
         .fails(1, &["model/model.safetensors", "rnn.", "no such tensor"]);
-    workbench.write("model/config.json", config.replace("\"lstm\"", "\"gru\""));
+    workbench.edit("model/config.json", config.replace("\"lstm\"", "\"gru\""));
     workbench
         .run("inspect model")
         .fails(1, &["model/config.json", "layer_norm", "gru"]);

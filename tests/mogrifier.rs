@@ -228,7 +228,7 @@ fn files_are_checked() {
             &["rank", "4 and 5"],
         ),
     ] {
-        workbench.write("model/config.json", config.replace(old, new));
+        workbench.edit("model/config.json", config.replace(old, new));
         workbench.run("inspect model").fails(1, parts);
     }
 }

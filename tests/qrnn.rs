@@ -155,7 +155,7 @@ fn zoneout_is_a_property_of_the_model() {
     };
     let with = perplexity("first");
     let config = String::from_utf8(workbench.read("first/config.json")).expect("UTF-8");
-    workbench.write("first/config.json", config.replace("0.25", "0.5"));
+    workbench.edit("first/config.json", config.replace("0.25", "0.5"));
     assert!((perplexity("first") - with).abs() > 1e-4 * with);
 }
 
@@ -260,7 +260,7 @@ fn files_are_checked() {
             &["config.json: cell = qrnn", "no embedding"],
         ),
     ] {
-        workbench.write("model/config.json", config.replace(old, new));
+        workbench.edit("model/config.json", config.replace(old, new));
         workbench.run("inspect model").fails(exit_code, parts);
     }
 }

@@ -47,7 +47,7 @@ fn a_mixed_run_does_not_continue_on_the_cpu() {
     let record = String::from_utf8(workbench.read("model/training.json")).expect("UTF-8");
     let mixed = record.replace("\"precision\": \"full\"", "\"precision\": \"mixed\"");
     assert!(mixed != record, "{record}");
-    workbench.write("model/training.json", mixed);
+    workbench.edit("model/training.json", mixed);
     let run = workbench.run(&format!("{RESUME} --epochs 3")).fails(
         1,
         &[
@@ -82,7 +82,7 @@ fn another_number_of_threads_is_reported() {
     let mut state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
     let progress = state["progress"].as_object_mut().expect("an object");
     assert!(progress.remove("device").is_some());
-    workbench.write("model/training.json", state.to_string());
+    workbench.edit("model/training.json", state.to_string());
     let old = workbench
         .run(&format!("{RESUME} --threads 1 --epochs 4"))
         .succeeds();

@@ -363,7 +363,7 @@ fn damaged_configurations_are_rejected() {
         ("0", &["latent.0.weight"]),
     ] {
         let damaged = config.replace("\"mixture\": 3", &format!("\"mixture\": {value}"));
-        workbench.write("model/config.json", damaged);
+        workbench.edit("model/config.json", damaged);
         let run = workbench.run("eval --model model --text train.txt --device cpu");
         let run = run.fails(1, parts);
         assert!(!run.stderr.contains("--mixture"), "{}", run.stderr);

@@ -150,7 +150,7 @@ fn damaged_checkpoints() {
     let vocabulary = String::from_utf8(workbench.read("swapped/vocab.txt")).expect("UTF-8");
     let mut lines: Vec<_> = vocabulary.lines().collect();
     lines.swap(7, 8);
-    workbench.write("swapped/vocab.txt", lines.join("\n") + "\n");
+    workbench.edit("swapped/vocab.txt", lines.join("\n") + "\n");
     workbench
         .run(&format!("{eval} swapped"))
         .fails(1, &["swapped/tokenizer.json", "subword 7", "vocab.txt"]);

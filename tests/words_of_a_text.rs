@@ -245,7 +245,7 @@ fn every_type_has_one_line_of_the_vocabulary_for_every_reader() {
     let earlier = vocabulary
         .replace("\\u2028", "\u{2028}")
         .replace("\\u2029", "\u{2029}");
-    workbench.write("earlier/vocab.txt", earlier);
+    workbench.edit("earlier/vocab.txt", earlier);
     assert_eq!(eval("earlier").json(), eval("model").json());
 }
 

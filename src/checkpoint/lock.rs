@@ -23,6 +23,8 @@ pub struct LockedDirectory {
     path: PathBuf,
     /// The locked file; `None` if the file system has no locks.
     lock: Option<Handle>,
+    /// How many older checkpoints a save leaves.
+    keep_last: usize,
 }
 
 impl LockedDirectory {
@@ -43,13 +45,26 @@ impl LockedDirectory {
         let locked = Self {
             path: path.to_owned(),
             lock: lock_file(path, try_lock)?,
+            keep_last: 0,
         };
         recover(path)?;
         // Without a lock they may be those of a live process.
         if locked.lock.is_some() {
             remove_temporary_files(path, &temporary_names())?;
+            locked.remove_incomplete_generations()?;
         }
         Ok(locked)
+    }
+
+    /// From now on, a [`save`](super::save) makes a generation of the checkpoint that it replaces,
+    /// and removes all but the newest `generations` and the best.
+    pub fn keep_last(&mut self, generations: usize) {
+        self.keep_last = generations;
+    }
+
+    /// How many older checkpoints a save leaves, beside the best.
+    pub(super) fn kept_generations(&self) -> usize {
+        self.keep_last
     }
 
     /// What to tell the user where the file system has no locks.

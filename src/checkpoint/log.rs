@@ -18,6 +18,8 @@ use crate::train::Progress;
 pub struct TrainingLog {
     file: File,
     path: PathBuf,
+    /// Whether a record could not be written.
+    has_gap: bool,
 }
 
 impl TrainingLog {
@@ -28,7 +30,11 @@ impl TrainingLog {
     pub fn start(directory: &LockedDirectory) -> Result<Self> {
         let path = directory.join(LOG);
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        Ok(Self { file, path })
+        Ok(Self {
+            file,
+            path,
+            has_gap: false,
+        })
     }
 
     /// The log of a run that is resumed from `progress`: with every completed epoch, and without
@@ -37,7 +43,10 @@ impl TrainingLog {
     /// # Errors
     /// If it cannot be read or written.
     pub fn resume(directory: &LockedDirectory, progress: &Progress) -> Result<Self> {
-        let path = directory.join(LOG);
+        Self::agreeing_with(directory.join(LOG), progress)
+    }
+
+    fn agreeing_with(path: PathBuf, progress: &Progress) -> Result<Self> {
         let old = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -52,17 +61,49 @@ impl TrainingLog {
             .append(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        Ok(Self { file, path })
+        Ok(Self {
+            file,
+            path,
+            has_gap: false,
+        })
     }
 
-    /// Appends a record.
+    /// Appends the record of an interval of windows.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn append(&mut self, record: &impl Serialize) -> Result<()> {
-        self.file
-            .write_all(line(record).as_bytes())
-            .map_err(Error::io("write", &self.path))
+    pub fn interval(&mut self, record: &impl Serialize, progress: &Progress) -> Result<()> {
+        self.close_gap(progress)?;
+        self.append(record)
+    }
+
+    /// Appends the last epoch of `progress`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn epoch(&mut self, progress: &Progress) -> Result<()> {
+        if self.close_gap(progress)? {
+            return Ok(());
+        }
+        progress
+            .history
+            .last()
+            .map_or(Ok(()), |record| self.append(record))
+    }
+
+    /// Writes the log anew if a record is missing. Returns whether it did.
+    fn close_gap(&mut self, progress: &Progress) -> Result<bool> {
+        if !self.has_gap {
+            return Ok(false);
+        }
+        *self = Self::agreeing_with(self.path.clone(), progress)?;
+        Ok(true)
+    }
+
+    fn append(&mut self, record: &impl Serialize) -> Result<()> {
+        let written = self.file.write_all(line(record).as_bytes());
+        self.has_gap = written.is_err();
+        written.map_err(Error::io("write", &self.path))
     }
 }
 

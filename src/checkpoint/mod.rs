@@ -5,9 +5,11 @@
 //! together, so it is never half written. One process at a time writes into a directory;
 //! [`CheckpointFiles`] are read at any time.
 
+mod generations;
 pub mod import;
 mod lock;
 mod log;
+mod manifest;
 mod reader;
 mod tensors;
 mod training;
@@ -20,6 +22,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use generations::{GENERATIONS, Generation, Restored, generations};
 pub use lock::{LockedDirectory, is_leftover};
 pub use log::TrainingLog;
 pub use reader::CheckpointFiles;
@@ -46,6 +49,9 @@ const TRAINING: &str = "training.json";
 /// The training log: one record per logging interval and one per epoch.
 pub const LOG: &str = "log.jsonl";
 
+/// Length and SHA-256 of the other files.
+pub const MANIFEST: &str = "manifest.json";
+
 /// The files of a checkpoint, which are replaced together.
 const FILES: &[&str] = &[
     MODEL,
@@ -54,6 +60,7 @@ const FILES: &[&str] = &[
     TOKENIZER,
     TRAINING_TENSORS,
     TRAINING,
+    MANIFEST,
 ];
 
 const RESTORE_ALL: &str = "The files of a model belong together: restore them from one copy";
@@ -116,6 +123,8 @@ impl Checkpoint {
         for name in [TRAINING_TENSORS, TRAINING, LOG] {
             transaction.remove(name);
         }
+        // Older checkpoints are those of the model that is replaced.
+        directory.remove_generations()?;
         transaction.commit()
     }
 }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use same_file::Handle;
 use serde::Deserialize;
 
+use super::manifest::Manifest;
 use super::transaction::{Journal, open};
-use super::{FILES, FORMAT, check_is_directory};
+use super::{FILES, FORMAT, MANIFEST, check_is_directory};
 use crate::activity::{Activity, CountedReader, read_to_end};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
@@ -28,6 +29,8 @@ pub struct CheckpointFiles {
     directory: PathBuf,
     /// The files that exist.
     handles: BTreeMap<&'static str, Handle>,
+    /// What their content must be; `None` for a model without manifest.
+    manifest: Option<Manifest>,
 }
 
 impl CheckpointFiles {
@@ -39,10 +42,12 @@ impl CheckpointFiles {
         check_is_directory(directory)?;
         for _ in 0..ATTEMPTS {
             if let Some(handles) = open_once(directory)? {
-                return Ok(Self {
+                let files = Self {
                     directory: directory.to_owned(),
                     handles,
-                });
+                    manifest: None,
+                };
+                return files.with_manifest();
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -51,6 +56,39 @@ impl CheckpointFiles {
             "its files are replaced faster than they can be opened",
             "Read a copy of the directory",
         ))
+    }
+
+    /// Reads the manifest, if there is one.
+    fn with_manifest(self) -> Result<Self> {
+        if !self.contains(MANIFEST) {
+            return Ok(self);
+        }
+        let manifest: Manifest = self.json(MANIFEST)?;
+        for name in self.handles.keys().filter(|name| **name != MANIFEST) {
+            manifest.check_lists(name, &self.path(MANIFEST))?;
+        }
+        Ok(Self {
+            manifest: Some(manifest),
+            ..self
+        })
+    }
+
+    /// Whether every file that is read is checked against the manifest. Models of version 0.1.0,
+    /// and those whose manifest was removed, have none.
+    pub fn has_manifest(&self) -> bool {
+        self.manifest.is_some()
+    }
+
+    /// Checks that all files of the manifest are there and intact.
+    ///
+    /// # Errors
+    /// If there is no manifest, or a file is not the one that was written.
+    pub fn verify(&self) -> Result<()> {
+        let Some(manifest) = &self.manifest else {
+            return Err(self.missing(MANIFEST));
+        };
+        let mut names = manifest.names();
+        names.try_for_each(|name| self.bytes(name).map(drop))
     }
 
     /// The path of a file, for messages.
@@ -66,10 +104,15 @@ impl CheckpointFiles {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it is missing or cannot be read.
+    /// If it is missing, cannot be read, or is not the one that was written.
     pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path(name);
-        read_to_end(self.rewind(name)?, &path).map_err(Error::io("read", &path))
+        let content = read_to_end(self.rewind(name)?, &path).map_err(Error::io("read", &path))?;
+        match &self.manifest {
+            Some(manifest) if name != MANIFEST => manifest.check(name, &content, &path)?,
+            _ => {}
+        }
+        Ok(content)
     }
 
     /// Reads a UTF-8 file.
@@ -107,7 +150,12 @@ impl CheckpointFiles {
             Error::invalid(
                 path.clone(),
                 format!("it is not a file that Elman wrote ({error})"),
-                "Restore it from a copy, or train again",
+                match name {
+                    MANIFEST => {
+                        "Restore it from a copy, or remove it if the other files are intact"
+                    }
+                    _ => "Restore it from a copy, or train again",
+                },
             )
         };
         let value: serde_json::Value = serde_json::from_str(&self.text(name)?).map_err(damaged)?;
@@ -125,15 +173,19 @@ impl CheckpointFiles {
         serde_json::from_value(value).map_err(damaged)
     }
 
+    fn missing(&self, name: &str) -> Error {
+        Error::invalid(
+            self.path(name).display().to_string(),
+            "it is missing",
+            "Give a directory that `elman train` wrote, or restore the file from a copy",
+        )
+    }
+
     /// A file at its start.
     fn rewind(&self, name: &str) -> Result<&std::fs::File> {
         let path = self.path(name);
         let Some(handle) = self.handles.get(name) else {
-            return Err(Error::invalid(
-                path.display().to_string(),
-                "it is missing",
-                "Give a directory that `elman train` wrote, or restore the file from a copy",
-            ));
+            return Err(self.missing(name));
         };
         let mut file = handle.as_file();
         file.rewind().map_err(Error::io("read", &path))?;

@@ -3,21 +3,18 @@
 //! Inputs and outputs: [`Snapshot`], [`Recipe`], [`Progress`] and the record of the corpus.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, TensorFile};
-use super::transaction::temporary_path;
 use super::{
-    Checkpoint, CheckpointFiles, Description, FORMAT, LockedDirectory, MODEL, TOKENIZER, TRAINING,
-    TRAINING_TENSORS, VOCABULARY, in_file, indexed_tensors, json, named_tensors, start_transaction,
+    Checkpoint, CheckpointFiles, Description, FORMAT, LockedDirectory, TRAINING, TRAINING_TENSORS,
+    in_file, indexed_tensors, json, named_tensors, start_transaction,
 };
 use crate::corpus::{Limits, Vocabulary};
 use crate::error::{Error, Result};
-use crate::hash::Hash;
 use crate::model::{ParameterSpec, ParameterValues, parameter_specs};
 use crate::train::{OPTIMIZERS, Progress, Recipe, Snapshot};
 
@@ -62,7 +59,9 @@ pub struct TrainingRecord {
     pub progress: Progress,
     /// The corpus.
     pub corpus: CorpusRecord,
-    /// SHA-256 of each file that belongs to this state.
+    /// SHA-256 of each file that belongs to this state, in files of version 0.1.0. Later ones have
+    /// a manifest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
 }
 
@@ -182,7 +181,15 @@ fn take_group_if_present(
     take_group(file, specs, prefix).map(Some)
 }
 
-/// Writes a model with its training state, replacing all files together.
+/// The number of updates before the checkpoint in a directory; `None` if it has no training state,
+/// or a damaged one.
+fn present_updates(directory: &Path) -> Option<u32> {
+    let files = CheckpointFiles::open(directory).ok()?;
+    Some(files.training_record().ok()?.progress.step)
+}
+
+/// Writes a model with its training state, replacing all files together. The replaced checkpoint
+/// becomes a generation if the directory [keeps](LockedDirectory::keep_last) some.
 ///
 /// # Errors
 /// If the directory cannot be written; its previous content is unchanged.
@@ -217,24 +224,23 @@ pub fn save(
         tensors::write(path, &state, &tensors::Metadata::new())
     })?;
 
-    let mut names = vec![MODEL, VOCABULARY, TRAINING_TENSORS];
-    names.extend(vocabulary.subwords().map(|_| TOKENIZER));
-    let mut hashes = BTreeMap::new();
-    for name in names {
-        let path = temporary_path(directory, name);
-        let hash = File::open(&path)
-            .and_then(Hash::of)
-            .map_err(Error::io("read", &path))?;
-        hashes.insert(name.to_owned(), hash);
-    }
     let record = TrainingRecord {
         version: FORMAT,
         elman: env!("CARGO_PKG_VERSION").to_owned(),
         recipe: recipe.clone(),
         progress: progress.clone(),
         corpus: corpus.clone(),
-        files: hashes,
+        files: BTreeMap::new(),
     };
     transaction.add_bytes(TRAINING, &json(&record))?;
-    transaction.commit()
+    if directory.kept_generations() == 0 {
+        return transaction.commit();
+    }
+    // A second checkpoint of the same updates says more than the first about how the run ended.
+    let present = present_updates(directory).filter(|updates| *updates != progress.step);
+    if let Some(updates) = present {
+        directory.keep_generation(updates)?;
+    }
+    transaction.commit()?;
+    directory.prune_generations(progress.window == 0)
 }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use same_file::Handle;
 
+use super::manifest::Manifest;
+use super::{MANIFEST, json};
 use crate::error::{Error, Result};
 
 pub(super) const JOURNAL: &str = ".journal";
@@ -28,6 +30,8 @@ pub(super) struct Transaction<'a> {
     directory: &'a Path,
     /// The lines of the journal.
     journal: Vec<String>,
+    /// The files that were added.
+    manifest: Manifest,
     is_committed: bool,
 }
 
@@ -100,7 +104,7 @@ fn sync(path: &Path) -> Result<()> {
 
 /// Syncs a directory, so that renames in it are on disk. Some systems cannot sync directories;
 /// there this does nothing.
-fn sync_directory(directory: &Path) {
+pub(super) fn sync_directory(directory: &Path) {
     if let Ok(handle) = File::open(directory) {
         let _ = handle.sync_all();
     }
@@ -135,6 +139,7 @@ impl<'a> Transaction<'a> {
         Self {
             directory,
             journal: Vec::new(),
+            manifest: Manifest::new(),
             is_committed: false,
         }
     }
@@ -148,7 +153,8 @@ impl<'a> Transaction<'a> {
         let path = temporary_path(self.directory, name);
         self.journal.push(name.to_owned());
         write(&path)?;
-        sync(&path)
+        sync(&path)?;
+        self.manifest.add(name, &path)
     }
 
     /// Removes a file if it exists.
@@ -163,8 +169,10 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// Makes all changes.
+    /// Makes all changes, and writes the manifest of the files that were added.
     pub(super) fn commit(mut self) -> Result<()> {
+        let manifest = json(&self.manifest);
+        self.add_bytes(MANIFEST, &manifest)?;
         let journal = self.directory.join(JOURNAL);
         let new_journal = temporary_path(self.directory, JOURNAL);
         let mut file = File::create(&new_journal).map_err(Error::io("write", &new_journal))?;
@@ -222,7 +230,7 @@ pub(super) fn remove_temporary_files(directory: &Path, names: &[&str]) -> Result
 }
 
 /// Removes a file if it exists.
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     done_or_done_before(fs::remove_file(path)).map_err(Error::io("remove", path))
 }
 

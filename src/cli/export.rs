@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::models::read_model;
 use super::output::{Output, check_overwrite};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::vectors::{self, WordTable};
@@ -47,7 +48,7 @@ pub(super) struct ExportFlags {
 
 pub(super) fn run(flags: &ExportFlags) -> Result<()> {
     check_overwrite(&flags.out, flags.force)?;
-    let checkpoint = Checkpoint::read(&flags.model)?;
+    let checkpoint = read_model(&flags.model)?;
     match flags.vectors {
         Some(table) => flags.write_vectors(&checkpoint, table),
         None => flags.write_onnx(&checkpoint),

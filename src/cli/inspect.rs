@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::models::open_model;
 use super::output::Output;
 use super::perplexity::perplexity;
 use super::summary;
-use crate::checkpoint::{CheckpointFiles, Description, TrainingRecord, escape};
+use crate::checkpoint::{Description, TrainingRecord, escape};
 use crate::error::Result;
 use crate::model::{ParameterSpec, parameter_specs};
 
@@ -23,7 +24,7 @@ pub(super) struct InspectFlags {
 }
 
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
-    let files = CheckpointFiles::open(&flags.model)?;
+    let files = open_model(&flags.model)?;
     let checkpoint = files.checkpoint()?;
     // A model does not need a training state.
     let record = if files.has_training() {

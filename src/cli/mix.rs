@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::models::read_model;
 use super::vocabulary_warning::vocabulary_warning;
 use super::{model, sentence_tags};
 use crate::checkpoint::Checkpoint;
@@ -151,7 +152,7 @@ impl SourceFlags {
         let checkpoints = self
             .models
             .iter()
-            .map(|directory| Checkpoint::read(directory))
+            .map(|directory| read_model(directory))
             .collect::<Result<Vec<_>>>()?;
         self.check_vocabularies(&checkpoints)?;
         if !self.weights.is_empty() && self.weights.len() != self.models.len() {

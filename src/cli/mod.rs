@@ -28,6 +28,7 @@ mod merged_flags;
 mod message;
 mod messages;
 mod mix;
+mod models;
 mod ngram;
 mod output;
 mod parse;
@@ -59,6 +60,7 @@ use crate::checkpoint::{Checkpoint, Description, is_leftover};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::model::{Config, Model, cell_kind, comma_separated};
+use models::read_model;
 
 /// Train recurrent neural network language models on any GPU or on the CPU, evaluate them, score
 /// sentences and generate text
@@ -213,7 +215,7 @@ fn model(device: &mut Device, checkpoint: &Checkpoint) -> Result<Model> {
 
 impl ModelFlags {
     fn load(&self) -> Result<LoadedModel> {
-        let checkpoint = Checkpoint::read(&self.model)?;
+        let checkpoint = read_model(&self.model)?;
         let mut device = self.device.open()?;
         let model = model(&mut device, &checkpoint)?;
         Ok(LoadedModel {

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::eval::print_unknown;
 use super::given_vocabulary::given_vocabulary;
+use super::models::read_model;
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
 use super::{DeviceFlags, model, sentence_tags};
 use crate::activity::Activity;
-use crate::checkpoint::Checkpoint;
 use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens};
 use crate::decompress;
 use crate::error::{Error, Result};
@@ -296,7 +296,7 @@ impl NgramFlags {
 
     /// Counts text that a network generates, and returns its vocabulary.
     fn count_generated(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
-        let checkpoint = Checkpoint::read(directory)?;
+        let checkpoint = read_model(directory)?;
         if checkpoint.description.unit != Unit::Word {
             return Err(Error::invalid(
                 format!("--model {}", directory.display()),

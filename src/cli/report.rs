@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::models::{open_model, read_model};
 use super::ngram::kneser_ney;
 use super::output::{Output, check_overwrite, check_overwrite_by};
 use super::table_flags::flag_line;
 use super::vocabulary_warning::vocabulary_warning;
 use super::{DeviceFlags, replay, sentence_tags};
-use crate::checkpoint::{Checkpoint, CheckpointFiles};
+use crate::checkpoint::Checkpoint;
 use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
 use crate::decompress;
 use crate::error::{Error, Result};
@@ -62,7 +63,7 @@ pub(super) fn run(flags: &ReportFlags) -> Result<()> {
     for directory in &flags.runs {
         let mut run = RunReport::read(directory, flags.text.is_none())?;
         run.command = command(directory);
-        let checkpoint = Checkpoint::read(directory)?;
+        let checkpoint = read_model(directory)?;
         if flags.kneser_ney && run.floor.is_none() {
             run.floor = kneser_ney_floor(directory, &checkpoint)?;
         }
@@ -164,7 +165,7 @@ fn command(directory: &Path) -> Option<String> {
 /// The loss of an n-gram model of a run's training text on its validation text. None, with a note,
 /// for a run that is not known, and for tokens that are not words.
 fn kneser_ney_floor(directory: &Path, checkpoint: &Checkpoint) -> Result<Option<Floor>> {
-    let files = CheckpointFiles::open(directory)?;
+    let files = open_model(directory)?;
     let unit = checkpoint.description.unit;
     if unit != Unit::Word || !files.has_training() {
         note_line!(

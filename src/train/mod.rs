@@ -7,6 +7,8 @@
 mod accumulator;
 mod averager;
 mod choices;
+#[cfg(feature = "fault-injection")]
+mod faults;
 mod jitter;
 mod optimizer;
 mod progress;

@@ -84,6 +84,10 @@ impl Display for DeviceRecord {
     }
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// Reads a number. JSON has no infinity, which is written as `null`.
 fn number_or_infinity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
@@ -123,6 +127,10 @@ pub struct Progress {
     pub history: Vec<EpochRecord>,
     /// The validation loss of the kept weights.
     pub best_valid_loss: Option<f64>,
+    /// How often training has diverged and continued from an earlier state. The learning rate is
+    /// half as large after each time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub divergences: u32,
 }
 
 impl Progress {

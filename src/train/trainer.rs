@@ -217,6 +217,7 @@ impl<'a> Trainer<'a> {
                 cut_short: false,
                 history: Vec::new(),
                 best_valid_loss: None,
+                divergences: 0,
             },
             interval: 1,
             max_interval: MAX_STEPS,
@@ -294,7 +295,13 @@ impl<'a> Trainer<'a> {
     pub fn learning_rate(&self) -> f32 {
         let step = self.progress.step.max(1);
         let updates = self.updates();
-        self.progress.schedule.rate(&self.recipe, step, updates)
+        let rate = self.progress.schedule.rate(&self.recipe, step, updates);
+        rate * 0.5_f32.powi(self.progress.divergences as i32)
+    }
+
+    /// Sets how often training has diverged: each time halves the learning rate.
+    pub fn set_divergences(&mut self, divergences: u32) {
+        self.progress.divergences = divergences;
     }
 
     /// Trains to the end and calls `on_epoch` after every epoch.
@@ -324,6 +331,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn advance_installed(&mut self, device: &mut Device) -> Result<Event> {
+        #[cfg(feature = "fault-injection")]
+        self.inject_faults(device)?;
         loop {
             if self.ends_epoch() {
                 return match self.pending.take() {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::table::{Kind, Row};
 use super::{CompareFlags, NGRAM_ROW, Ngram};
-use crate::checkpoint::{Checkpoint, CheckpointFiles};
+use crate::checkpoint::Checkpoint;
+use crate::cli::models::open_model;
 use crate::cli::train::SharedCorpus;
 use crate::cli::{model, sentence_tags};
 use crate::corpus::{Tokens, Vocabulary, read_tokens};
@@ -74,7 +75,7 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// If it cannot be read, the device fails, or the model is damaged.
     pub(super) fn row(&self, name: &str, kind: Kind, directory: &Path) -> Result<Row> {
-        let files = CheckpointFiles::open(directory)?;
+        let files = open_model(directory)?;
         let checkpoint = files.checkpoint()?;
         let config = &checkpoint.description.config;
         let specs = parameter_specs(config);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::safety_flags::SafetyFlags;
 use super::vocabulary_flags::VocabularyFlags;
 use crate::cli::flag_origins::FlagOrigins;
 use crate::cli::table_flags::GivenFields;
@@ -79,6 +80,8 @@ pub(in crate::cli) struct TrainFlags {
     /// the model after each epoch
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) live: bool,
+    #[command(flatten)]
+    pub(super) safety: SafetyFlags,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub(super) json: bool,

@@ -1,8 +1,8 @@
 //! `elman train`: trains a model, from flags to a checkpoint.
 //!
 //! In: [`TrainFlags`]. Out: the model's directory, progress on standard error, results on standard
-//! output. The parts: `texts` reads what is trained on, `start` and `resume` make the run,
-//! `progress` and `report` print. `several` trains several models on one corpus, `dry_run` none.
+//! output. The parts: `texts` reads what is trained on, `start` and `resume` make the
+//! `training_run`, `progress` and `report` print. `several` trains several models on one corpus, `dry_run` none.
 
 mod dry_run;
 mod extend;
@@ -11,14 +11,18 @@ pub(in crate::cli) mod interrupt;
 mod live;
 pub(in crate::cli) mod model_conditions;
 mod progress;
+mod recovery;
 mod report;
 mod resume;
+mod safety_flags;
+mod saving;
 mod several;
 mod start;
 mod status_line;
 mod step_report;
 mod tensorboard;
 mod texts;
+mod training_run;
 mod vocabulary_flags;
 
 use std::path::Path;
@@ -29,51 +33,17 @@ pub(super) use flags::TrainFlags;
 pub(super) use several::{RunEnd, SharedCorpus};
 pub(super) use vocabulary_flags::VocabularyFlags;
 
-use super::quiet::is_quiet;
-use super::{check_unused, generate, heap, is_broken_pipe, message, quoted};
-use crate::check::check_mixed_products;
-use crate::checkpoint::{self, CorpusRecord, Description, LockedDirectory, TrainingLog};
+use super::{check_unused, is_broken_pipe, quoted};
+use crate::checkpoint::LockedDirectory;
 use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::warm_up;
-use crate::train::{Event, PrecisionKind, Trainer};
+use crate::train::Trainer;
 use interrupt::Interrupt;
-use live::LiveScreen;
-use progress::ProgressReporter;
 use resume::SavedRun;
-use step_report::StepReport;
 use tensorboard::EventFile;
-
-/// The shortest epoch, in seconds, after which the model generates a text for the log: the text
-/// takes less than a hundredth of it.
-const SAMPLED_EPOCH: f64 = 5.0;
-/// The number of tokens of that text.
-const SAMPLE_TOKENS: usize = 40;
-
-/// A run that is ready to train.
-struct TrainingRun<'a> {
-    trainer: Trainer<'a>,
-    description: Description,
-    corpus: &'a Corpus,
-    record: CorpusRecord,
-    directory: LockedDirectory,
-    resumed: bool,
-    /// Present with `--tensorboard`.
-    events: Option<EventFile>,
-    /// Whether the terminal shows the run: `--live`.
-    live: bool,
-}
-
-/// How training ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Finished,
-    /// A signal has interrupted the run, which is saved.
-    Interrupted {
-        exit_code: u8,
-    },
-}
+use training_run::{Outcome, TrainingRun};
 
 /// Runs the command. The exit code tells whether a signal has interrupted the run.
 pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
@@ -108,7 +78,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let mut run = match saved {
         Some(saved) => {
             let recipe = saved.recipe(flags)?;
-            saved.resume(&mut device, recipe, &corpus, record, directory)?
+            saved.resume(&mut device, flags, recipe, &corpus, record, directory)?
         }
         None => {
             let recipe = flags.recipe()?;
@@ -219,154 +189,5 @@ fn print_sizes(trainer: &Trainer<'_>, corpus: &Corpus, device: &Device) {
                  do not count: the vocabulary has no <unk> for them"
             );
         }
-    }
-}
-
-impl TrainingRun<'_> {
-    /// Checks the device's products and prints the sizes of the corpus and the model.
-    fn prepare(&self, device: &mut Device) -> Result<()> {
-        if self.trainer.recipe().precision == PrecisionKind::Mixed {
-            check_mixed_products(device)?;
-        }
-        print_sizes(&self.trainer, self.corpus, device);
-        warn_of_warm_up(&self.trainer);
-        heap::trim_heap();
-        Ok(())
-    }
-
-    /// Trains until the end, until the run has taken `budget` seconds, or until interrupted.
-    fn train(
-        &mut self,
-        device: &mut Device,
-        interrupt: &Interrupt,
-        budget: Option<f64>,
-    ) -> Result<Outcome> {
-        let log = if self.resumed {
-            TrainingLog::resume(&self.directory, self.trainer.progress())?
-        } else {
-            TrainingLog::start(&self.directory)?
-        };
-        let mut progress = ProgressReporter::new(log, &self.trainer, self.live_screen());
-        let outcome = loop {
-            if self.stop_after(budget) {
-                self.save(device)?;
-            }
-            match self.trainer.advance(device)? {
-                Event::Steps {
-                    loss,
-                    loss_sums,
-                    gradient_norm,
-                    tokens_per_second,
-                } => {
-                    let report = StepReport {
-                        windows: loss_sums.len(),
-                        loss,
-                        gradient_norm,
-                        tokens_per_second,
-                    };
-                    if let Some(events) = &mut self.events {
-                        events.steps(&self.trainer, &report)?;
-                    }
-                    progress.windows(&self.trainer, &report)?;
-                    if let Some(exit_code) = interrupt.exit_code() {
-                        self.save(device)?;
-                        break Outcome::Interrupted { exit_code };
-                    }
-                }
-                Event::Epoch(mut record) => {
-                    let is_shown = progress.shows_samples();
-                    record.sample = self.sample(device, record.seconds, is_shown);
-                    // The log has every epoch of the checkpoint, even if the process is killed.
-                    progress.log(&record)?;
-                    self.stop_after(budget);
-                    self.save(device)?;
-                    if let Some(events) = &mut self.events {
-                        events.epoch(device, &self.trainer, &record)?;
-                    }
-                    progress.epoch(&record);
-                    progress.divergence(&record, &self.trainer);
-                    if let (Some(exit_code), false) =
-                        (interrupt.exit_code(), self.trainer.is_finished())
-                    {
-                        break Outcome::Interrupted { exit_code };
-                    }
-                }
-                Event::Finished => break Outcome::Finished,
-            }
-        };
-        progress.finish();
-        Ok(outcome)
-    }
-
-    /// Ends the run if it has taken this many seconds. Returns whether it is over at once, because
-    /// an epoch has just ended.
-    fn stop_after(&mut self, budget: Option<f64>) -> bool {
-        let was_finished = self.trainer.is_finished();
-        if budget.is_some_and(|budget| self.trainer.progress().total_seconds() >= budget) {
-            self.trainer.stop();
-        }
-        !was_finished && self.trainer.is_finished()
-    }
-
-    /// A text of the model after an epoch of this length, for the log: where it takes little of the
-    /// epoch's time, or is shown.
-    fn sample(&mut self, device: &mut Device, seconds: f64, is_shown: bool) -> Option<String> {
-        if seconds < SAMPLED_EPOCH && self.events.is_none() && !is_shown {
-            return None;
-        }
-        let sample = self.generate(device, SAMPLE_TOKENS)?;
-        self.trainer.set_sample(sample.clone());
-        Some(sample)
-    }
-
-    /// A text of the model, of at most `tokens` tokens. Without memory for it there is a note: the
-    /// model is trained and saved all the same.
-    fn generate(&self, device: &mut Device, tokens: usize) -> Option<String> {
-        let model = self.trainer.model();
-        let text = (self.description.unit, &self.corpus.vocabulary);
-        let sample =
-            device.release_afterwards(|device| generate::sample(device, model, text, tokens));
-        if let Err(error) = &sample {
-            note_line!("note: there is no sample: {}", message(error));
-        }
-        sample.ok()
-    }
-
-    /// The terminal of `--live`, where there is one that can show the run.
-    fn live_screen(&self) -> Option<LiveScreen> {
-        if !self.live || is_quiet() {
-            return None;
-        }
-        let title = format!(
-            "elman train: {} parameters, {}",
-            self.trainer.model().parameters().len(),
-            quoted(&self.directory)
-        );
-        let screen = LiveScreen::open(title, &self.trainer);
-        if screen.is_none() {
-            note_line!(
-                "note: --live needs a terminal whose cursor can move, and standard error is none; \
-                 lines take its place"
-            );
-        }
-        screen
-    }
-
-    fn save(&mut self, device: &mut Device) -> Result<()> {
-        // A snapshot is large: freed memory goes back before it is taken and after it is written.
-        heap::trim_heap();
-        let snapshot = self.trainer.snapshot(device)?;
-        checkpoint::save(
-            &self.directory,
-            &self.description,
-            &self.corpus.vocabulary,
-            &snapshot,
-            self.trainer.recipe(),
-            self.trainer.progress(),
-            &self.record,
-        )?;
-        drop(snapshot);
-        heap::trim_heap();
-        Ok(())
     }
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::live::LiveScreen;
 use super::status_line::{TimeLeft, fit};
 use super::step_report::StepReport;
-use crate::checkpoint::TrainingLog;
+use crate::checkpoint::{LockedDirectory, TrainingLog};
+use crate::cli::message;
 use crate::cli::message::with_flags;
 use crate::cli::perplexity::perplexity;
 use crate::cli::quiet::is_quiet;
@@ -40,6 +41,7 @@ pub(super) struct ProgressReporter {
     /// (`TERM=dumb`).
     bar: ProgressBar,
     has_warned: bool,
+    has_log_warning: bool,
     log: TrainingLog,
     last_record: Instant,
     /// Takes the place of the bar.
@@ -61,6 +63,7 @@ impl ProgressReporter {
         Self {
             bar,
             has_warned: false,
+            has_log_warning: false,
             log,
             last_record: Instant::now(),
             live,
@@ -73,7 +76,7 @@ impl ProgressReporter {
     }
 
     /// Reports that windows are done.
-    pub(super) fn windows(&mut self, trainer: &Trainer, report: &StepReport) -> Result<()> {
+    pub(super) fn windows(&mut self, trainer: &Trainer, report: &StepReport) {
         let StepReport {
             loss,
             gradient_norm,
@@ -108,18 +111,20 @@ impl ProgressReporter {
         self.bar.set_message(message);
         self.bar.set_position(progress.window as u64);
         if self.last_record.elapsed() < RECORD_INTERVAL {
-            return Ok(());
+            return;
         }
         self.last_record = Instant::now();
         let window = progress.window;
-        self.log.append(&WindowsRecord {
+        let record = WindowsRecord {
             epoch,
             window,
             loss,
             gradient_norm,
             lr: trainer.learning_rate(),
             tokens_per_second,
-        })?;
+        };
+        let logged = self.log.interval(&record, progress);
+        self.warn_of_log(logged);
         // A file would be full of these lines; the log has the records.
         let has_lines = self.bar.is_hidden() && self.live.is_none();
         if has_lines && Term::stderr().features().is_attended() {
@@ -128,12 +133,32 @@ impl ProgressReporter {
                  {mean:.4}  {tokens_per_second:.0} tokens/s"
             );
         }
-        Ok(())
     }
 
-    /// Adds an epoch to the log.
-    pub(super) fn log(&mut self, record: &EpochRecord) -> Result<()> {
-        self.log.append(record)
+    /// Adds the last epoch to the log.
+    pub(super) fn log(&mut self, trainer: &Trainer) {
+        let logged = self.log.epoch(trainer.progress());
+        self.warn_of_log(logged);
+    }
+
+    /// Prints a warning where the log cannot be written. It is completed when it can be again.
+    fn warn_of_log(&mut self, logged: Result<()>) {
+        match logged {
+            Ok(()) => self.has_log_warning = false,
+            Err(error) if !self.has_log_warning => {
+                self.has_log_warning = true;
+                self.print(&format!("warning: {}. Training continues", message(&error)));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Continues from another state of the run, whose log ends there.
+    pub(super) fn restart(&mut self, directory: &LockedDirectory, trainer: &Trainer) {
+        let log = TrainingLog::resume(directory, trainer.progress());
+        let restarted = log.map(|log| self.log = log);
+        self.warn_of_log(restarted);
+        self.bar.reset();
     }
 
     /// Reports that an epoch is done and saved.

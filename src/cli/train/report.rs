@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Outcome, TrainingRun, skipped};
+use super::skipped;
+use super::training_run::{Outcome, TrainingRun};
 use crate::cli::output::Output;
 use crate::cli::perplexity::perplexity;
 use crate::cli::quiet::is_quiet;

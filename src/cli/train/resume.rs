@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::TrainingRun;
+use super::counted;
 use super::flags::TrainFlags;
+use super::training_run::TrainingRun;
 use crate::checkpoint::{
-    Checkpoint, CheckpointFiles, CorpusRecord, Description, LockedDirectory, TrainingRecord,
-    TrainingState,
+    Checkpoint, CorpusRecord, Description, LockedDirectory, TrainingRecord, TrainingState,
 };
-use crate::cli::{quoted, replay};
+use crate::cli::models::open_model;
+use crate::cli::{message, quoted, replay};
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -27,7 +28,8 @@ impl SavedRun {
     /// # Errors
     /// If it cannot be read, or the flags contradict it.
     pub(super) fn read(flags: &TrainFlags, directory: &LockedDirectory) -> Result<Self> {
-        let files = CheckpointFiles::open(directory)?;
+        restore_if_damaged(directory)?;
+        let files = open_model(directory)?;
         let checkpoint = files.checkpoint()?;
         let training = files.training_state(&checkpoint)?;
         check_unchanged(flags, directory, &checkpoint.description, &training.record)?;
@@ -81,6 +83,7 @@ impl SavedRun {
     pub(super) fn resume<'c>(
         self,
         device: &mut Device,
+        flags: &TrainFlags,
         recipe: Recipe,
         corpus: &'c Corpus,
         record: CorpusRecord,
@@ -106,17 +109,27 @@ impl SavedRun {
         )?;
         note_other_device(device_before, trainer.progress());
         note_finished(&directory, &trainer);
-        Ok(TrainingRun {
-            trainer,
-            description: self.checkpoint.description,
-            corpus,
-            record,
-            directory,
-            resumed: true,
-            events: None,
-            live: false,
-        })
+        let model = (trainer, self.checkpoint.description);
+        Ok(TrainingRun::new(
+            flags, model, None, corpus, record, directory,
+        ))
     }
+}
+
+/// Where a file of the checkpoint is damaged or missing, restores the newest complete one.
+fn restore_if_damaged(directory: &LockedDirectory) -> Result<()> {
+    let Some(restored) = directory.restore_if_damaged()? else {
+        return Ok(());
+    };
+    stderr_line!(
+        "warning: {}. The run continues from the newest complete checkpoint, {}, after {}; the \
+         damaged files are in {}",
+        message(&restored.damage),
+        quoted(&restored.generation.path),
+        counted(restored.generation.updates.into(), "update"),
+        quoted(&restored.damaged_files)
+    );
+    Ok(())
 }
 
 /// Checks that the run has not already trained more than the requested epochs.

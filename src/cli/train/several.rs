@@ -9,7 +9,8 @@ use super::flags::TrainFlags;
 use super::interrupt::Interrupt;
 use super::resume::SavedRun;
 use super::texts::{self, TrainingText};
-use super::{Outcome, lock, model_conditions, start};
+use super::training_run::Outcome;
+use super::{lock, model_conditions, start};
 use crate::cli::is_used;
 use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -140,7 +141,7 @@ impl SharedCorpus {
                 return Ok(RunEnd::Finished);
             }
             device = flags.device.reopen()?;
-            saved.resume(&mut device, recipe, &self.corpus, record, directory)?
+            saved.resume(&mut device, flags, recipe, &self.corpus, record, directory)?
         } else {
             for note in &flags.notes {
                 note_line!("{note}");

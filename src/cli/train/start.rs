@@ -4,11 +4,13 @@ use std::path::Path;
 
 use super::extend::extend;
 use super::flags::TrainFlags;
+use super::model_conditions;
 use super::texts::TrainingText;
-use super::{TrainingRun, model_conditions};
+use super::training_run::TrainingRun;
 use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT, LockedDirectory};
 use crate::cli::given_vocabulary::given_vocabulary;
+use crate::cli::models::read_model;
 use crate::corpus::{Corpus, Vocabulary};
 use crate::decompress;
 use crate::device::{Device, check_memory};
@@ -41,7 +43,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
             "Remove it",
         ));
     }
-    let checkpoint = Checkpoint::read(directory)?;
+    let checkpoint = read_model(directory)?;
     if !flags.extend_vocab.unwrap_or(false) {
         if flags.vocabulary.selects_types() {
             return Err(Error::usage(
@@ -92,20 +94,20 @@ pub(super) fn start<'a>(
     record: CorpusRecord,
     directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
-    let (trainer, description) = trainer(device, flags, recipe, init, corpus)?;
-    Ok(TrainingRun {
-        trainer,
-        description,
+    let (trainer, description, values) = trainer(device, flags, recipe, init, corpus)?;
+    let model = (trainer, description);
+    Ok(TrainingRun::new(
+        flags,
+        model,
+        Some(values),
         corpus,
         record,
         directory,
-        resumed: false,
-        events: None,
-        live: false,
-    })
+    ))
 }
 
-/// A trainer of a new model, or of the model of `--init`, and the model's description.
+/// A trainer of a new model, or of the model of `--init`, the model's description, and the
+/// parameters that it starts from.
 ///
 /// # Errors
 /// If a flag is invalid, or the device lacks memory.
@@ -115,7 +117,7 @@ pub(super) fn trainer<'a>(
     recipe: Recipe,
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
-) -> Result<(Trainer<'a>, Description)> {
+) -> Result<(Trainer<'a>, Description, ParameterValues)> {
     let (mut description, values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
         None => new_model(flags, corpus, &recipe)?,
@@ -127,7 +129,7 @@ pub(super) fn trainer<'a>(
     model_conditions::check(flags, &description.config)?;
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
-    Ok((trainer, description))
+    Ok((trainer, description, values))
 }
 
 /// From this number of types on, a full softmax brings a hint.

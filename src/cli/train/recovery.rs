@@ -1,0 +1,177 @@
+//! What a run does when training diverges or the device fails: it continues from the last state
+//! that is known to be good.
+//!
+//! In: the error. Out: the run at its last checkpoint, or at its start if there is none yet.
+
+use std::time::Duration;
+
+use super::TrainingRun;
+use super::flags::TrainFlags;
+use super::safety_flags::{OnDeviceLoss, OnDivergence};
+use crate::checkpoint::CheckpointFiles;
+use crate::cli::{DeviceFlags, message};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::model::ParameterValues;
+use crate::train::Trainer;
+
+/// How often a run goes back because training diverges.
+const MAX_DIVERGENCES: u32 = 3;
+/// How often in a row a run continues after a failure of the device.
+const MAX_FAILURES: u32 = 3;
+/// The time before a device that failed is opened again, doubled after each failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How a run recovers.
+pub(super) struct Recovery {
+    device: DeviceFlags,
+    on_divergence: OnDivergence,
+    on_device_loss: OnDeviceLoss,
+    /// The parameters at the start of the run, until it has a checkpoint.
+    pub(super) initial: Option<ParameterValues>,
+    /// Failures of the device since the last checkpoint.
+    pub(super) failures: u32,
+}
+
+impl Recovery {
+    /// Of a run that starts from these parameters, or is resumed from a checkpoint.
+    pub(super) fn new(flags: &TrainFlags, initial: Option<ParameterValues>) -> Self {
+        Self {
+            device: flags.device.clone(),
+            on_divergence: flags.safety.on_divergence,
+            on_device_loss: flags.safety.on_device_loss,
+            initial,
+            failures: 0,
+        }
+    }
+}
+
+impl TrainingRun<'_> {
+    /// Continues after an error.
+    ///
+    /// # Errors
+    /// The error itself, if the run cannot continue after it.
+    pub(super) fn recover(&mut self, device: &mut Device, error: Error) -> Result<()> {
+        match error {
+            Error::NotFinite { .. } if self.recovery.on_divergence == OnDivergence::Rollback => {
+                self.roll_back(device, error)
+            }
+            Error::Gpu(_) => self.reopen(device, error),
+            error => Err(error),
+        }
+    }
+
+    /// Goes back to the last checkpoint after training diverged, and halves the learning rate.
+    fn roll_back(&mut self, device: &mut Device, error: Error) -> Result<()> {
+        let divergences = self.trainer.progress().divergences + 1;
+        if divergences > MAX_DIVERGENCES {
+            stderr_line!(
+                "training went back {MAX_DIVERGENCES} times, each time with half the learning rate"
+            );
+            return Err(error);
+        }
+        *device = self.recovery.device.reopen()?;
+        self.restore(device)?;
+        self.trainer.set_divergences(divergences);
+        let reason = match &error {
+            Error::NotFinite {
+                tensor,
+                window,
+                epoch,
+                ..
+            } => format!("{tensor} is not finite in window {window} of epoch {epoch}"),
+            other => message(other),
+        };
+        stderr_line!(
+            "warning: training diverged: {reason}. Back to {} with {} of the learning rate \
+             ({divergences} of {MAX_DIVERGENCES} times)",
+            self.position(),
+            ["half", "a quarter", "an eighth"][divergences as usize - 1]
+        );
+        Ok(())
+    }
+
+    /// Opens the device again after it failed, and goes back to the last checkpoint.
+    fn reopen(&mut self, device: &mut Device, error: Error) -> Result<()> {
+        let name = device.name().to_owned();
+        // The memory of the device that failed is released before another one is opened.
+        *device = Device::cpu(self.recovery.device.threads());
+        let mut error = error;
+        while self.recovery.failures < MAX_FAILURES {
+            let pause = PAUSE * 2_u32.pow(self.recovery.failures);
+            self.recovery.failures += 1;
+            stderr_line!(
+                "warning: {}. Opening it again ({} of {MAX_FAILURES} times)",
+                message(&error),
+                self.recovery.failures
+            );
+            std::thread::sleep(pause);
+            match self.open_and_restore(device, &name) {
+                Ok(()) => {
+                    note_line!("note: {name} works again. Back to {}", self.position());
+                    return Ok(());
+                }
+                Err(failure @ Error::Gpu(_)) => error = failure,
+                Err(failure) => return Err(failure),
+            }
+        }
+        if self.recovery.on_device_loss == OnDeviceLoss::Stop {
+            return Err(error);
+        }
+        *device = Device::cpu(self.recovery.device.threads());
+        self.restore(device)?;
+        stderr_line!(
+            "warning: {}. As --on-device-loss says, the run continues on the CPU, from {}",
+            message(&error),
+            self.position()
+        );
+        Ok(())
+    }
+
+    /// Opens the device with this name, and goes back to the last checkpoint on it.
+    fn open_and_restore(&mut self, device: &mut Device, name: &str) -> Result<()> {
+        let opened = self.recovery.device.reopen();
+        let opened = opened.map_err(|error| Error::Gpu(message(&error)))?;
+        if opened.name() != name {
+            // `--device auto` takes what is there.
+            return Err(Error::Gpu(format!("{name} is not there any more")));
+        }
+        *device = opened;
+        self.restore(device)
+    }
+
+    /// Continues from the last checkpoint, or from the start if there is none.
+    fn restore(&mut self, device: &mut Device) -> Result<()> {
+        let (recipe, config) = (
+            self.trainer.recipe().clone(),
+            self.description.config.clone(),
+        );
+        self.trainer = match &self.recovery.initial {
+            Some(values) => Trainer::new(device, config, values, recipe, self.corpus)?,
+            None => {
+                let files = CheckpointFiles::open(&self.directory)?;
+                let state = files.training_state(&files.checkpoint()?)?;
+                let progress = state.record.progress;
+                Trainer::resume(
+                    device,
+                    config,
+                    state.snapshot,
+                    progress,
+                    recipe,
+                    self.corpus,
+                )?
+            }
+        };
+        Ok(())
+    }
+
+    /// Where the run is, for messages.
+    fn position(&self) -> String {
+        let progress = self.trainer.progress();
+        match (progress.epochs, progress.window) {
+            (0, 0) => "the start".to_owned(),
+            (epochs, 0) => format!("the end of epoch {epochs}"),
+            (epochs, window) => format!("window {window} of epoch {}", epochs + 1),
+        }
+    }
+}

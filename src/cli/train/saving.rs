@@ -1,0 +1,181 @@
+//! When a run is saved, and what happens when it cannot be.
+//!
+//! In: a [`TrainingRun`]. Out: its directory, with older checkpoints in it. A directory that cannot
+//! be written does not end the run: saving is tried again, and at the end the model is written
+//! elsewhere.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::TrainingRun;
+use super::safety_flags::{SafetyFlags, SaveInterval};
+use crate::checkpoint::{self, LockedDirectory};
+use crate::cli::{heap, message, quoted};
+use crate::device::Device;
+use crate::error::{Error, Result};
+
+/// The time after which saving is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When a run is saved, and how the last attempt ended.
+pub(super) struct Saving {
+    interval: Option<SaveInterval>,
+    keep_last: usize,
+    rescue_directory: PathBuf,
+    /// The time of the last attempt.
+    attempted_at: Instant,
+    /// The updates before the last attempt.
+    attempted_updates: u32,
+    /// Why the last attempt failed, if it did.
+    failure: Option<Error>,
+    /// Whether the directory has a checkpoint of this run.
+    pub(super) has_checkpoint: bool,
+}
+
+impl Saving {
+    /// Of a run with these flags that has made this many updates. Only a resumed run has a
+    /// checkpoint.
+    pub(super) fn new(flags: &SafetyFlags, updates: u32, resumed: bool) -> Self {
+        Self {
+            interval: flags.save_every,
+            keep_last: flags.keep_last as usize,
+            rescue_directory: flags.rescue_dir.clone().unwrap_or_else(std::env::temp_dir),
+            attempted_at: Instant::now(),
+            attempted_updates: updates,
+            failure: None,
+            has_checkpoint: resumed,
+        }
+    }
+
+    /// Whether a run with this many updates is to be saved during an epoch.
+    fn is_due(&self, updates: u32) -> bool {
+        let elapsed = self.attempted_at.elapsed();
+        if self.failure.is_some() {
+            return elapsed >= RETRY_INTERVAL;
+        }
+        match self.interval {
+            None => false,
+            Some(SaveInterval::Time(time)) => elapsed >= time,
+            // After a rollback there are fewer updates than before.
+            Some(SaveInterval::Updates(count)) => {
+                updates.saturating_sub(self.attempted_updates) >= count
+            }
+        }
+    }
+}
+
+impl TrainingRun<'_> {
+    /// Saves the run. Where its directory cannot be written, there is a warning.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn save(&mut self, device: &mut Device) -> Result<()> {
+        let saved = self.write(device);
+        self.saving.attempted_at = Instant::now();
+        self.saving.attempted_updates = self.trainer.progress().step;
+        let failure = match saved {
+            Ok(()) => None,
+            Err(error @ Error::Io { .. }) => Some(error),
+            Err(error) => return Err(error),
+        };
+        match (&failure, &self.saving.failure) {
+            (Some(error), None) => stderr_line!(
+                "warning: {}. Training continues; saving is tried again every minute and at the \
+                 end of each epoch",
+                message(error)
+            ),
+            (None, Some(_)) => note_line!("note: {} is saved again", quoted(&self.directory)),
+            _ => {}
+        }
+        self.saving.failure = failure;
+        Ok(())
+    }
+
+    /// Saves the run during an epoch if it is time to.
+    ///
+    /// # Errors
+    /// As [`TrainingRun::save`].
+    pub(super) fn save_if_due(&mut self, device: &mut Device) -> Result<()> {
+        if self.saving.is_due(self.trainer.progress().step) {
+            self.save(device)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a run that ends is saved: where its directory still cannot be written, in
+    /// another one.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub(super) fn save_at_end(&mut self, device: &mut Device) -> Result<()> {
+        if self.saving.failure.is_some() {
+            self.save(device)?;
+        }
+        let Some(failure) = self.saving.failure.take() else {
+            return Ok(());
+        };
+        let directory = self.rescue(device).map_err(|error| {
+            Error::invalid(
+                format!("the model of {}", quoted(&self.directory)),
+                format!("it is lost: {}, and {}", message(&failure), message(&error)),
+                "Make room on a disk, and train again with --rescue-dir DIR on it",
+            )
+        })?;
+        let directory = quoted(&directory);
+        Err(Error::invalid(
+            quoted(&self.directory),
+            format!("{}. The model is in {directory}", message(&failure)),
+            format!("elman train --resume {directory} continues the run, if it is not complete"),
+        ))
+    }
+
+    /// Writes the run to a new directory. Returns its path.
+    fn rescue(&mut self, device: &mut Device) -> Result<PathBuf> {
+        let parent = &self.saving.rescue_directory;
+        let directory = tempfile::Builder::new()
+            .prefix("elman-rescue-")
+            .tempdir_in(parent)
+            .map_err(Error::io("create a directory in", parent))?;
+        let locked = LockedDirectory::lock(directory.path())?;
+        self.write_to(device, Some(&locked))?;
+        drop(locked);
+        Ok(directory.keep())
+    }
+
+    /// Writes the checkpoint.
+    fn write(&mut self, device: &mut Device) -> Result<()> {
+        if !self.directory.is_dir() {
+            let missing = std::io::ErrorKind::NotFound.into();
+            return Err(Error::io("write to", &self.directory)(missing));
+        }
+        if !self.saving.has_checkpoint {
+            // Those of the model that --force replaces.
+            self.directory.remove_generations()?;
+        }
+        self.write_to(device, None)?;
+        self.saving.has_checkpoint = true;
+        self.recovery.initial = None;
+        self.recovery.failures = 0;
+        self.directory.keep_last(self.saving.keep_last);
+        Ok(())
+    }
+
+    /// Writes the checkpoint to the run's directory, or to another one.
+    fn write_to(&mut self, device: &mut Device, other: Option<&LockedDirectory>) -> Result<()> {
+        // A snapshot is large: freed memory goes back before it is taken and after it is written.
+        heap::trim_heap();
+        let snapshot = self.trainer.snapshot(device)?;
+        checkpoint::save(
+            other.unwrap_or(&self.directory),
+            &self.description,
+            &self.corpus.vocabulary,
+            &snapshot,
+            self.trainer.recipe(),
+            self.trainer.progress(),
+            &self.record,
+        )?;
+        drop(snapshot);
+        heap::trim_heap();
+        Ok(())
+    }
+}
