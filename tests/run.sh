@@ -113,7 +113,7 @@ say "formatting"
 cargo fmt --all -- --check
 
 say "clippy, warnings are errors"
-cargo clippy --locked --all-targets -- -D warnings
+cargo clippy --locked --all-targets --features fault-injection -- -D warnings
 
 say "clippy without default features"
 cargo clippy --locked --no-default-features -- -D warnings
@@ -129,7 +129,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 # Unit tests, integration tests and documentation tests; builds the examples too.
-cargo test --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+cargo test --locked --features fault-injection --no-fail-fast 2>&1 | tee "$log" || status=$?
 
 # The sum of the counts of all test runners.
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
