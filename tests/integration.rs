@@ -7,6 +7,7 @@
 
 mod activations;
 mod adaptation;
+mod allocations;
 mod architecture;
 mod arpa_dialects;
 mod averaging;
@@ -43,6 +44,7 @@ mod generation;
 mod given_vocabularies;
 mod gpu;
 mod harness;
+mod hostile_files;
 mod import;
 mod import_errors;
 mod import_pytorch;
@@ -115,6 +117,9 @@ mod words_of_a_text;
 mod workgroup_memory;
 
 use libtest_mimic::Arguments;
+
+#[global_allocator]
+static ALLOCATOR: allocations::NotingAllocator = allocations::NotingAllocator;
 
 fn main() {
     libtest_mimic::run(&Arguments::from_args(), harness::registered()).exit();

@@ -192,8 +192,8 @@ fn a_directory_that_vanishes_does_not_end_the_run() {
     run.fails(
         1,
         &[
-            "model: cannot write",
-            "The model is in rescue/elman-rescue-",
+            "the model: cannot write",
+            "rescue/elman-rescue-",
             "--resume",
         ],
     );

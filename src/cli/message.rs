@@ -33,6 +33,17 @@ pub fn message(error: &Error) -> String {
     }
 }
 
+/// The message of an error with its causes, on one line.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut text = message(error);
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// The name of a field's flag, without dashes.
 pub(super) fn flag_name(field: &str) -> String {
     field.replace('_', "-")

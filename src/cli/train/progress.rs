@@ -11,8 +11,7 @@ use super::live::LiveScreen;
 use super::status_line::{TimeLeft, fit};
 use super::step_report::StepReport;
 use crate::checkpoint::{LockedDirectory, TrainingLog};
-use crate::cli::message;
-use crate::cli::message::with_flags;
+use crate::cli::message::{with_causes, with_flags};
 use crate::cli::perplexity::perplexity;
 use crate::cli::quiet::is_quiet;
 use crate::error::Result;
@@ -147,7 +146,10 @@ impl ProgressReporter {
             Ok(()) => self.has_log_warning = false,
             Err(error) if !self.has_log_warning => {
                 self.has_log_warning = true;
-                self.print(&format!("warning: {}. Training continues", message(&error)));
+                self.print(&format!(
+                    "warning: {}. Training continues",
+                    with_causes(&error)
+                ));
             }
             Err(_) => {}
         }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::TrainingRun;
 use super::safety_flags::{SafetyFlags, SaveInterval};
 use crate::checkpoint::{self, LockedDirectory};
-use crate::cli::{heap, message, quoted};
+use crate::cli::message::with_causes;
+use crate::cli::{heap, quoted};
 use crate::device::Device;
 use crate::error::{Error, Result};
 
@@ -82,7 +83,7 @@ impl TrainingRun<'_> {
             (Some(error), None) => stderr_line!(
                 "warning: {}. Training continues; saving is tried again every minute and at the \
                  end of each epoch",
-                message(error)
+                with_causes(error)
             ),
             (None, Some(_)) => note_line!("note: {} is saved again", quoted(&self.directory)),
             _ => {}
@@ -117,14 +118,18 @@ impl TrainingRun<'_> {
         let directory = self.rescue(device).map_err(|error| {
             Error::invalid(
                 format!("the model of {}", quoted(&self.directory)),
-                format!("it is lost: {}, and {}", message(&failure), message(&error)),
+                format!(
+                    "it is lost: {}, and {}",
+                    with_causes(&failure),
+                    with_causes(&error)
+                ),
                 "Make room on a disk, and train again with --rescue-dir DIR on it",
             )
         })?;
         let directory = quoted(&directory);
         Err(Error::invalid(
-            quoted(&self.directory),
-            format!("{}. The model is in {directory}", message(&failure)),
+            "the model",
+            format!("{}, so it is in {directory}", with_causes(&failure)),
             format!("elman train --resume {directory} continues the run, if it is not complete"),
         ))
     }

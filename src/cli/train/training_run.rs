@@ -14,6 +14,7 @@ use super::tensorboard::EventFile;
 use super::{print_sizes, warn_of_warm_up};
 use crate::check::check_mixed_products;
 use crate::checkpoint::{CorpusRecord, Description, LockedDirectory, TrainingLog};
+use crate::cli::message::with_causes;
 use crate::cli::quiet::is_quiet;
 use crate::cli::{generate, heap, message, quoted};
 use crate::corpus::Corpus;
@@ -189,7 +190,7 @@ impl<'a> TrainingRun<'a> {
             Err(error @ Error::Io { .. }) => {
                 stderr_line!(
                     "warning: {}. Training continues without --tensorboard",
-                    message(&error)
+                    with_causes(&error)
                 );
                 self.events = None;
                 Ok(())
