@@ -278,9 +278,13 @@ fn damaged_checkpoints() {
     let damage = |name: &str, file: &str, change: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
         workbench.copy_model(name);
         let path = format!("{name}/{file}");
+        // The manifest would notice every change.
         match change(workbench.read(&path)) {
-            Some(bytes) => workbench.write(&path, bytes),
-            None => std::fs::remove_file(workbench.path(&path)).expect("removed"),
+            Some(bytes) => workbench.edit(&path, bytes),
+            None => {
+                workbench.edit(&path, "");
+                std::fs::remove_file(workbench.path(&path)).expect("removed");
+            }
         }
     };
     let half = |bytes: Vec<u8>| Some(bytes[..bytes.len() / 2].to_vec());
@@ -344,13 +348,21 @@ fn damaged_checkpoints() {
     workbench
         .run("eval --device cpu --text train.txt --model nan")
         .fails(1, &["model.safetensors", "NaN"]);
-    damage("altered", "model.safetensors", &|mut bytes| {
-        let end = bytes.len();
-        bytes[end - 8..end - 4].copy_from_slice(&0.5_f32.to_le_bytes());
-        Some(bytes)
-    });
+    // Without an older checkpoint to continue from.
+    workbench.copy_model("altered");
+    std::fs::remove_dir_all(workbench.path("altered/checkpoints")).expect("removed");
+    let mut weights = workbench.read("altered/model.safetensors");
+    let end = weights.len();
+    weights[end - 8..end - 4].copy_from_slice(&0.5_f32.to_le_bytes());
+    workbench.write("altered/model.safetensors", weights);
     workbench
         .run("train --device cpu --resume altered --epochs 3")
+        .fails(1, &["model.safetensors", "changed"]);
+    // Version 0.1.0 has hashes in training.json instead of a manifest.
+    let hashes = "{\n  \"files\": {\"model.safetensors\": \"00\"},";
+    damage("hashes", "training.json", &replace("{", hashes));
+    workbench
+        .run("train --device cpu --resume hashes --epochs 3")
         .fails(1, &["model.safetensors", "changed"]);
     damage("escape", "vocab.txt", &replace("the", "\\x"));
     workbench

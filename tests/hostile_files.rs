@@ -310,7 +310,7 @@ fn hostile_files() -> Vec<Trial> {
     let mut all = vec![
         trial("hostile_files::no_reader_panics", || attack_all(CASES)),
         trial("hostile_files::no_configuration_panics", || {
-            attack_configurations(60)
+            attack_configurations(60);
         }),
     ];
     let many = vec![trial(

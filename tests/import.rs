@@ -483,5 +483,11 @@ fn force_removes_training_state() {
         .map(|entry| entry.file_name())
         .collect();
     left.sort();
-    assert_eq!(left, ["config.json", "model.safetensors", "vocab.txt"]);
+    let files = [
+        "config.json",
+        "manifest.json",
+        "model.safetensors",
+        "vocab.txt",
+    ];
+    assert_eq!(left, files);
 }

@@ -364,6 +364,7 @@ fn older_files_resume() {
         remove("/progress", &["averaged_after"]);
         remove("/progress/schedule", &["best", "since_best", "since_fall"]);
         std::fs::write(&path, file.to_string()).expect("written");
+        std::fs::remove_file(path.with_file_name("manifest.json")).expect("removed");
         let mut resumed = load(&directory, &mut device, &corpus, |recipe| recipe);
         assert_eq!(resumed.recipe(), &recipe);
         advance(&mut resumed, &mut device, usize::MAX);

@@ -14,6 +14,7 @@ mod progress;
 mod recovery;
 mod report;
 mod resume;
+mod safety;
 mod safety_flags;
 mod saving;
 mod several;
@@ -43,7 +44,7 @@ use crate::train::Trainer;
 use interrupt::Interrupt;
 use resume::SavedRun;
 use tensorboard::EventFile;
-use training_run::{Outcome, TrainingRun};
+use training_run::Outcome;
 
 /// Runs the command. The exit code tells whether a signal has interrupted the run.
 pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {

@@ -5,14 +5,12 @@
 
 use std::time::Duration;
 
-use super::TrainingRun;
-use super::flags::TrainFlags;
 use super::safety_flags::{OnDeviceLoss, OnDivergence};
+use super::training_run::TrainingRun;
 use crate::checkpoint::CheckpointFiles;
-use crate::cli::{DeviceFlags, message};
+use crate::cli::message;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::ParameterValues;
 use crate::train::Trainer;
 
 /// How often a run goes back because training diverges.
@@ -21,30 +19,6 @@ const MAX_DIVERGENCES: u32 = 3;
 const MAX_FAILURES: u32 = 3;
 /// The time before a device that failed is opened again, doubled after each failure.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// How a run recovers.
-pub(super) struct Recovery {
-    device: DeviceFlags,
-    on_divergence: OnDivergence,
-    on_device_loss: OnDeviceLoss,
-    /// The parameters at the start of the run, until it has a checkpoint.
-    pub(super) initial: Option<ParameterValues>,
-    /// Failures of the device since the last checkpoint.
-    pub(super) failures: u32,
-}
-
-impl Recovery {
-    /// Of a run that starts from these parameters, or is resumed from a checkpoint.
-    pub(super) fn new(flags: &TrainFlags, initial: Option<ParameterValues>) -> Self {
-        Self {
-            device: flags.device.clone(),
-            on_divergence: flags.safety.on_divergence,
-            on_device_loss: flags.safety.on_device_loss,
-            initial,
-            failures: 0,
-        }
-    }
-}
 
 impl TrainingRun<'_> {
     /// Continues after an error.

@@ -5,65 +5,14 @@
 //! elsewhere.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::TrainingRun;
-use super::safety_flags::{SafetyFlags, SaveInterval};
+use super::training_run::TrainingRun;
 use crate::checkpoint::{self, LockedDirectory};
 use crate::cli::message::with_causes;
 use crate::cli::{heap, quoted};
 use crate::device::Device;
 use crate::error::{Error, Result};
-
-/// The time after which saving is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// When a run is saved, and how the last attempt ended.
-pub(super) struct Saving {
-    interval: Option<SaveInterval>,
-    keep_last: usize,
-    rescue_directory: PathBuf,
-    /// The time of the last attempt.
-    attempted_at: Instant,
-    /// The updates before the last attempt.
-    attempted_updates: u32,
-    /// Why the last attempt failed, if it did.
-    failure: Option<Error>,
-    /// Whether the directory has a checkpoint of this run.
-    pub(super) has_checkpoint: bool,
-}
-
-impl Saving {
-    /// Of a run with these flags that has made this many updates. Only a resumed run has a
-    /// checkpoint.
-    pub(super) fn new(flags: &SafetyFlags, updates: u32, resumed: bool) -> Self {
-        Self {
-            interval: flags.save_every,
-            keep_last: flags.keep_last as usize,
-            rescue_directory: flags.rescue_dir.clone().unwrap_or_else(std::env::temp_dir),
-            attempted_at: Instant::now(),
-            attempted_updates: updates,
-            failure: None,
-            has_checkpoint: resumed,
-        }
-    }
-
-    /// Whether a run with this many updates is to be saved during an epoch.
-    fn is_due(&self, updates: u32) -> bool {
-        let elapsed = self.attempted_at.elapsed();
-        if self.failure.is_some() {
-            return elapsed >= RETRY_INTERVAL;
-        }
-        match self.interval {
-            None => false,
-            Some(SaveInterval::Time(time)) => elapsed >= time,
-            // After a rollback there are fewer updates than before.
-            Some(SaveInterval::Updates(count)) => {
-                updates.saturating_sub(self.attempted_updates) >= count
-            }
-        }
-    }
-}
 
 impl TrainingRun<'_> {
     /// Saves the run. Where its directory cannot be written, there is a warning.

@@ -1,0 +1,84 @@
+//! What a run remembers of its saves and of failures, for `saving` and `recovery`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::flags::TrainFlags;
+use super::safety_flags::{OnDeviceLoss, OnDivergence, SafetyFlags, SaveInterval};
+use crate::cli::DeviceFlags;
+use crate::error::Error;
+use crate::model::ParameterValues;
+
+/// The time after which saving is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When a run is saved, and how the last attempt ended.
+pub(super) struct Saving {
+    interval: Option<SaveInterval>,
+    pub(super) keep_last: usize,
+    pub(super) rescue_directory: PathBuf,
+    /// The time of the last attempt.
+    pub(super) attempted_at: Instant,
+    /// The updates before the last attempt.
+    pub(super) attempted_updates: u32,
+    /// Why the last attempt failed, if it did.
+    pub(super) failure: Option<Error>,
+    /// Whether the directory has a checkpoint of this run.
+    pub(super) has_checkpoint: bool,
+}
+
+impl Saving {
+    /// Of a run with these flags that has made this many updates. Only a resumed run has a
+    /// checkpoint.
+    pub(super) fn new(flags: &SafetyFlags, updates: u32, resumed: bool) -> Self {
+        Self {
+            interval: flags.save_every,
+            keep_last: flags.keep_last as usize,
+            rescue_directory: flags.rescue_dir.clone().unwrap_or_else(std::env::temp_dir),
+            attempted_at: Instant::now(),
+            attempted_updates: updates,
+            failure: None,
+            has_checkpoint: resumed,
+        }
+    }
+
+    /// Whether a run with this many updates is to be saved during an epoch.
+    pub(super) fn is_due(&self, updates: u32) -> bool {
+        let elapsed = self.attempted_at.elapsed();
+        if self.failure.is_some() {
+            return elapsed >= RETRY_INTERVAL;
+        }
+        match self.interval {
+            None => false,
+            Some(SaveInterval::Time(time)) => elapsed >= time,
+            // After a rollback there are fewer updates than before.
+            Some(SaveInterval::Updates(count)) => {
+                updates.saturating_sub(self.attempted_updates) >= count
+            }
+        }
+    }
+}
+
+/// How a run recovers.
+pub(super) struct Recovery {
+    pub(super) device: DeviceFlags,
+    pub(super) on_divergence: OnDivergence,
+    pub(super) on_device_loss: OnDeviceLoss,
+    /// The parameters at the start of the run, until it has a checkpoint.
+    pub(super) initial: Option<ParameterValues>,
+    /// Failures of the device since the last checkpoint.
+    pub(super) failures: u32,
+}
+
+impl Recovery {
+    /// Of a run that starts from these parameters, or is resumed from a checkpoint.
+    pub(super) fn new(flags: &TrainFlags, initial: Option<ParameterValues>) -> Self {
+        Self {
+            device: flags.device.clone(),
+            on_divergence: flags.safety.on_divergence,
+            on_device_loss: flags.safety.on_device_loss,
+            initial,
+            failures: 0,
+        }
+    }
+}
