@@ -54,6 +54,7 @@ mod kernels;
 mod kneser_ney;
 mod large_logits;
 mod large_vocabularies;
+mod last_update;
 mod live_runs;
 mod live_view;
 mod lstm_variants;

@@ -130,14 +130,31 @@ fn curves_are_those_of_the_log() {
             "{found}"
         );
     }
-    // Up to a window, the tokens of all epochs.
-    let training = serde_json::from_slice::<Value>(&workbench.read("model/training.json"));
-    let windows = number(&training.expect("JSON")["progress"]["step"]);
+    let tokens = |epoch: &Value| number(&epoch["train_tokens"]);
     let last = run["epochs"]
         .as_array()
         .and_then(|it| it.last())
         .expect("an epoch");
-    assert_eq!(number(&last["tokens"]), windows * 20.0);
+    assert_eq!(
+        number(&last["tokens"]),
+        records.iter().map(tokens).sum::<f64>()
+    );
+    let update = &last["last_update"];
+    assert_eq!(update, &records.last().expect("an epoch")["last_update"]);
+    for name in ["rnn.weight_hh_l0", "decoder.weight"] {
+        let change = &update["parameters"][name];
+        let ratio = format!("{:.2e}", number(&change["update_ratio"]));
+        assert!(
+            page.contains(&format!("<td>{ratio}</td>")),
+            "{name}: {ratio}"
+        );
+    }
+    for chart in ["Update-to-weight ratio", "Saturation"] {
+        assert!(
+            page.contains(&format!("<figcaption>{chart}</figcaption>")),
+            "{chart}"
+        );
+    }
     assert!(page.contains("elman train --unit word"), "the recipe");
     assert_eq!(run["floor"], Value::Null, "the text is not built in");
 }
@@ -277,6 +294,12 @@ fn long_runs_have_small_pages() {
         page.contains("The last line of the log is incomplete"),
         "what was skipped"
     );
+    for lacking in [
+        "records without numbers of tokens",
+        "saturation of 1000 epoch(s)",
+    ] {
+        assert!(page.contains(lacking), "{lacking}");
+    }
     assert!(
         page.contains("lowest validation loss"),
         "the best epoch has a row"

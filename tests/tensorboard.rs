@@ -114,6 +114,20 @@ fn tensorboard_reads_a_run() {
         assert_eq!(steps.last(), of_epochs.last(), "{tag}");
         assert!(steps.is_sorted(), "{tag}: {steps:?}");
     }
+    // TensorBoard has numbers of single precision, as the log.
+    let single = |value: &Value| value.as_f64().expect("a number") as f32;
+    let updates: Vec<_> = epochs.iter().map(|it| &it["last_update"]).collect();
+    for (name, change) in updates[0]["parameters"].as_object().expect("names") {
+        let tag = format!("update_ratio/{name}");
+        let values = &events["scalars"][&tag];
+        assert_eq!(steps(values), of_epochs, "{tag}");
+        let logged = single(&change["update_ratio"]);
+        assert_eq!(single(&values[0][1]).to_bits(), logged.to_bits(), "{tag}");
+    }
+    let saturation = &events["scalars"]["saturation/l0"];
+    assert_eq!(steps(saturation), of_epochs);
+    let logged = single(&updates[2]["saturation"][0]);
+    assert_eq!(single(&saturation[2][1]).to_bits(), logged.to_bits());
     assert_eq!(events["plugin"], "text");
     assert_eq!(steps(&events["texts"]["sample"]), of_epochs);
     for (text, epoch) in events["texts"]["sample"]

@@ -43,6 +43,12 @@ pub trait Cell: Debug + Send + Sync {
         None
     }
 
+    /// The activations that saturate, if there are some: between [`Cell::forward`] and
+    /// [`Cell::backward`].
+    fn gates(&self) -> Option<Gates> {
+        None
+    }
+
     /// The states carried from window to window, `[B, H]` each: one for Elman, two for LSTM.
     fn carried(&self) -> Vec<Tensor>;
 
@@ -60,6 +66,43 @@ pub trait Cell: Debug + Send + Sync {
         parameters: RecurrentParameters,
         gradients: RecurrentParameters,
     );
+}
+
+/// Activations of a layer with two limits: its gates or, of a cell without gates, its units. Near
+/// the limits little gradient passes.
+#[derive(Debug, Clone, Copy)]
+pub struct Gates {
+    /// `[T*B, G*H]`.
+    pub values: Tensor,
+    /// H.
+    pub size: usize,
+    /// The blocks of H columns that are gates. The others are other activations.
+    pub blocks: &'static [usize],
+    /// The values outside of which an activation is saturated: a tenth of the way from a limit to
+    /// the other one.
+    pub range: [f32; 2],
+}
+
+impl Gates {
+    /// [`Gates::range`] of a sigmoid.
+    pub const SIGMOID: [f32; 2] = [0.1, 0.9];
+    /// [`Gates::range`] of tanh, which is a sigmoid from -1 to 1.
+    pub const TANH: [f32; 2] = [-0.8, 0.8];
+
+    /// Gates that are sigmoids.
+    pub fn sigmoids(values: Tensor, size: usize, blocks: &'static [usize]) -> Self {
+        Self {
+            values,
+            size,
+            blocks,
+            range: Self::SIGMOID,
+        }
+    }
+
+    /// i, f and o of an LSTM, whose third block is its new memory.
+    pub fn of_lstm(values: Tensor) -> Self {
+        Self::sigmoids(values, values.columns() / 4, &[0, 1, 3])
+    }
 }
 
 /// A layer's recurrent parameters, or their gradients.

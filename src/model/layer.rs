@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 
 use super::capacity::Capacity;
+use super::cell::Gates;
 use super::config::Config;
 use super::parameter_spec::ParameterId;
 use super::parameters::Parameters;
@@ -41,6 +42,12 @@ pub(super) trait Layer: Debug + Send + Sync {
 
     /// `[T*B, H]`: the values of the hidden units, if the layer has them.
     fn units(&self) -> Option<Tensor> {
+        None
+    }
+
+    /// The activations of a recurrent layer that saturate, if it has some, between
+    /// [`Layer::forward`] and [`Layer::backward`].
+    fn gates(&self) -> Option<Gates> {
         None
     }
 

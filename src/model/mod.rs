@@ -35,7 +35,7 @@ mod workspace;
 
 pub use crate::kernels::{Activation, SampledObjective};
 pub use capacity::Capacity;
-pub use cell::CellKind;
+pub use cell::{CellKind, Gates};
 pub use cells::{CELLS, cell_kind, find_cell};
 pub use classes::{Binning, Classes};
 pub use clusters::Clusters;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Model;
 use super::capacity::Capacity;
+use super::cell::Gates;
 use super::layer::{Activations, Layer, LayerContext};
 use super::output::{OutputLayer, Predictions};
 use super::outputs::output_kind;
@@ -189,6 +190,19 @@ impl Workspace {
         let units = self.layers.iter().filter_map(|layer| layer.units());
         units
             .map(|units| units.slice_rows(self.predicting(window)))
+            .collect()
+    }
+
+    /// The activations of each recurrent layer that saturate, at the steps of a window that predict:
+    /// between [`Model::forward`] and [`Model::backward`]. Units without two limits, such as ReLU,
+    /// have none.
+    pub fn gates(&self, window: &Window) -> Vec<Gates> {
+        let gates = self.layers.iter().filter_map(|layer| layer.gates());
+        gates
+            .map(|gates| Gates {
+                values: gates.values.slice_rows(self.predicting(window)),
+                ..gates
+            })
             .collect()
     }
 

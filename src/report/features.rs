@@ -4,13 +4,14 @@ use crate::corpus::{Tokens, Unit, Vocabulary};
 use crate::tensor::NONE;
 
 /// The properties, in the order of [`Features::values`].
-pub(super) const NAMES: [&str; 6] = [
+pub(super) const NAMES: [&str; 7] = [
     "position in the line",
     "inside quotes",
     "inside brackets",
     "length of the line",
     "end of the line comes next",
     "end of a word comes next",
+    "inside a line that ends with a colon",
 ];
 
 /// The number of properties.
@@ -24,6 +25,7 @@ struct Marks {
     /// Whether it opens a quotation outside of one, and closes it inside.
     toggles: bool,
     bracket: i8,
+    is_colon: bool,
     /// Whether a word ends before it.
     is_separator: bool,
 }
@@ -38,6 +40,8 @@ pub(super) struct Features<'a> {
     position: usize,
     line_position: usize,
     line_length: usize,
+    /// Whether the line ends with a colon, as names of speakers and headings do.
+    has_colon: bool,
     is_quoted: bool,
     depth: i32,
     /// Number of line ends one after the other.
@@ -55,6 +59,7 @@ impl Marks {
             quote,
             toggles: token == "\"",
             bracket,
+            is_colon: token == ":",
             is_separator: !token
                 .chars()
                 .any(|c| c.is_alphanumeric() || "'’-".contains(c)),
@@ -71,19 +76,27 @@ impl<'a> Features<'a> {
             position: 0,
             line_position: 0,
             line_length: 0,
+            has_colon: false,
             is_quoted: false,
             depth: 0,
             line_ends: 0,
         };
-        features.line_length = features.length_from(0);
+        features.start_line();
         features
     }
 
-    /// Number of tokens from a position to the end of its line.
-    fn length_from(&self, position: usize) -> usize {
-        (position..self.tokens.len())
+    /// Starts the line at the next position.
+    fn start_line(&mut self) {
+        let line = self.position..self.tokens.len();
+        let length = line
             .take_while(|&position| self.tokens.get(position) != 0)
-            .count()
+            .count();
+        self.line_position = 0;
+        self.line_length = length;
+        self.has_colon = length > 0 && {
+            let last = self.tokens.get(self.position + length - 1);
+            self.marks(last).is_colon
+        };
     }
 
     fn marks(&self, id: u32) -> Marks {
@@ -123,12 +136,13 @@ impl<'a> Features<'a> {
             self.line_length as f64,
             flag(next == 0),
             flag(ends_word),
+            // Before its first token, nothing tells what the line is.
+            flag(self.has_colon && self.line_position > 0),
         ]
     }
 
     fn end_line(&mut self) {
-        self.line_position = 0;
-        self.line_length = self.length_from(self.position);
+        self.start_line();
         self.line_ends += 1;
         // A quotation that never ends must not swallow the rest of the text: it ends with the
         // sentence or, where lines are not sentences, with the paragraph.
@@ -188,6 +202,15 @@ mod tests {
         assert_eq!(
             column(&rows, "end of the line comes next"),
             [0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1]
+        );
+    }
+
+    #[test]
+    fn lines_that_end_with_a_colon() {
+        let rows = of("a:\nb: c\nd:\n", Unit::Char);
+        assert_eq!(
+            column(&rows, "inside a line that ends with a colon"),
+            [1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0]
         );
     }
 

@@ -1,8 +1,8 @@
 //! A training run, from the files in its directory: `log.jsonl`, `training.json`, `config.json`.
 //!
 //! In: a directory. Out: a [`RunReport`]. What the files do not say is not guessed: it is named in
-//! [`RunReport::missing`]. The log has no numbers of tokens and no times between epochs, so both
-//! are computed from its windows.
+//! [`RunReport::missing`]. Logs of earlier versions have no numbers of tokens and no times between
+//! epochs, so both are computed from windows.
 
 mod log;
 
@@ -35,7 +35,7 @@ pub struct RunReport {
     pub updates: Option<u32>,
     /// Time of training and validation, in seconds.
     pub seconds: f64,
-    /// Training tokens of an epoch, up to a window.
+    /// Training tokens of an epoch, in logs of earlier versions up to a window.
     pub tokens_per_epoch: Option<f64>,
     /// Records of groups of windows, in order.
     pub intervals: Vec<Interval>,
@@ -50,8 +50,8 @@ pub struct RunReport {
 /// Where something happened in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Position {
-    /// Training tokens read since the start of the run, up to a window; epochs where the recipe
-    /// is not known.
+    /// Training tokens read since the start of the run, in logs of earlier versions up to a window;
+    /// epochs where neither they nor the recipe are known.
     pub tokens: f64,
     /// Time since the start of the run in seconds, with validations.
     pub elapsed: f64,
@@ -119,14 +119,13 @@ impl RunReport {
         if lines.is_none() {
             missing.push(format!("There is no {LOG}, so there are no curves."));
         }
-        if record.is_none() {
-            missing.push(
-                "There is no training.json, so recipe and device are not known, and curves have \
-                 epochs in the place of tokens."
-                    .to_owned(),
-            );
-        }
         let lines = lines.unwrap_or_default();
+        if record.is_none() {
+            missing.push("There is no training.json: recipe and device are not known.".to_owned());
+        }
+        if record.is_none() && !lines.has_tokens() {
+            missing.push("Curves have epochs in the place of tokens.".to_owned());
+        }
         missing.extend(lines.notes());
         let clock = Clock::new(&lines, record.as_ref());
         let (intervals, epochs) = clock.place(&lines);
@@ -146,7 +145,7 @@ impl RunReport {
                 || epochs.last().map_or(0.0, |epoch| epoch.position.elapsed),
                 crate::train::Progress::total_seconds,
             ),
-            tokens_per_epoch: clock.tokens_per_window.map(|tokens| tokens * clock.windows),
+            tokens_per_epoch: clock.tokens_per_epoch(&lines),
             model,
             intervals,
             epochs,
@@ -172,6 +171,8 @@ struct Clock {
     windows: f64,
     /// Tokens of a window; none without a recipe.
     tokens_per_window: Option<f64>,
+    /// Whether the log has tokens.
+    has_tokens: bool,
 }
 
 impl Clock {
@@ -185,11 +186,22 @@ impl Clock {
         });
         let seen = seen.unwrap_or(1).max(1) as f64;
         Self {
+            has_tokens: lines.has_tokens(),
             windows: counted.unwrap_or(seen).max(seen),
             tokens_per_window: record.map(|record| {
                 let steps = record.recipe.bptt_block.unwrap_or(record.recipe.bptt);
                 (steps * record.recipe.batch) as f64
             }),
+        }
+    }
+
+    /// The tokens of an epoch: those of the last one, or of all windows.
+    fn tokens_per_epoch(&self, lines: &LogLines) -> Option<f64> {
+        let of_windows = || Some(self.tokens_per_window? * self.windows);
+        let last = lines.epochs.last().and_then(|epoch| epoch.train_tokens);
+        match last.filter(|_| self.has_tokens) {
+            Some(tokens) => Some(tokens as f64),
+            None => of_windows(),
         }
     }
 
@@ -214,8 +226,14 @@ impl Clock {
             };
             Interval {
                 position: Position {
-                    tokens: tokens(interval.epoch, part),
-                    elapsed: start.unwrap_or(0.0) + part * seconds.unwrap_or(0.0),
+                    tokens: match interval.tokens.filter(|_| self.has_tokens) {
+                        Some(tokens) => tokens,
+                        None => tokens(interval.epoch, part),
+                    },
+                    elapsed: match interval.seconds {
+                        Some(elapsed) => elapsed,
+                        None => start.unwrap_or(0.0) + part * seconds.unwrap_or(0.0),
+                    },
                 },
                 epoch: interval.epoch,
                 window: interval.window,
@@ -226,12 +244,19 @@ impl Clock {
             }
         });
         let ends = starts.iter().skip(1);
-        let epochs = lines.epochs.iter().zip(ends).map(|(record, &end)| Epoch {
-            position: Position {
-                tokens: tokens(record.epoch, 1.0),
-                elapsed: end,
-            },
-            record: record.clone(),
+        let mut counted = 0;
+        let epochs = lines.epochs.iter().zip(ends).map(|(record, &end)| {
+            counted += record.train_tokens.unwrap_or(0);
+            Epoch {
+                position: Position {
+                    tokens: match self.has_tokens {
+                        true => counted as f64,
+                        false => tokens(record.epoch, 1.0),
+                    },
+                    elapsed: end,
+                },
+                record: record.clone(),
+            }
         });
         (intervals.collect(), epochs.collect())
     }

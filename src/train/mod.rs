@@ -10,6 +10,7 @@ mod choices;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod jitter;
+mod last_update;
 mod optimizer;
 mod progress;
 mod recipe;
@@ -20,6 +21,7 @@ mod step_metrics;
 mod trainer;
 
 pub use choices::{AverageKind, Keep, LossReduction, PrecisionKind, ScheduleKind};
+pub use last_update::{LastUpdate, ParameterChange};
 pub use optimizer::{OPTIMIZERS, OptimizerKind, ParameterUpdate};
 pub use progress::{DeviceRecord, EpochRecord, Event, OptimizerState, Progress, Snapshot};
 pub use recipe::Recipe;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::last_update::LastUpdate;
 use super::recipe::Recipe;
 use super::schedule::Schedule;
 use crate::device::Device;
@@ -41,6 +42,13 @@ pub struct EpochRecord {
     /// all types of the vocabulary are equally likely, ln V.
     #[serde(default)]
     pub diverged: bool,
+    /// Training tokens of the epoch; none in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_tokens: Option<usize>,
+    /// What was measured at the epoch's last update; none if the epoch was cut short, and in files
+    /// of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update: Option<LastUpdate>,
     /// A text that the model generated after the epoch; none where it would have taken long beside
     /// the epoch, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +116,9 @@ pub struct Progress {
     pub tokens: usize,
     /// Time spent on the current epoch.
     pub seconds: f64,
+    /// What was measured at the current epoch's last update, until its record has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update: Option<LastUpdate>,
     /// The device of the last steps; none in files of version 0.1.0.
     #[serde(default)]
     pub device: Option<DeviceRecord>,
@@ -143,6 +154,12 @@ impl Progress {
     pub fn total_seconds(&self) -> f64 {
         let epochs: f64 = self.history.iter().map(|epoch| epoch.seconds).sum();
         epochs + self.seconds
+    }
+
+    /// Training tokens since the start of the run, if all epochs have counted theirs.
+    pub fn total_tokens(&self) -> Option<usize> {
+        let epochs = self.history.iter().map(|epoch| epoch.train_tokens);
+        Some(epochs.sum::<Option<usize>>()? + self.tokens)
     }
 
     /// Training tokens per second, without validation: the mean over the time of all epochs.

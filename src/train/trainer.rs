@@ -213,6 +213,7 @@ impl<'a> Trainer<'a> {
                 nats: 0.0,
                 tokens: 0,
                 seconds: 0.0,
+                last_update: None,
                 stopped: false,
                 cut_short: false,
                 history: Vec::new(),
@@ -344,7 +345,7 @@ impl<'a> Trainer<'a> {
                 self.restore_kept_weights(device)?;
                 return Ok(Event::Finished);
             }
-            let steps = self.train_steps(device);
+            let steps = self.train_steps(device)?;
             if steps.is_ready() {
                 return self.collect(device, steps);
             }

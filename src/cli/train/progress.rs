@@ -32,6 +32,9 @@ struct WindowsRecord {
     gradient_norm: f64,
     lr: f32,
     tokens_per_second: f64,
+    /// Since the start of the run.
+    tokens: Option<usize>,
+    seconds: f64,
 }
 
 /// The bar, the lines and the log of a run.
@@ -121,6 +124,8 @@ impl ProgressReporter {
             gradient_norm,
             lr: trainer.learning_rate(),
             tokens_per_second,
+            tokens: progress.total_tokens(),
+            seconds: progress.total_seconds(),
         };
         let logged = self.log.interval(&record, progress);
         self.warn_of_log(logged);

@@ -10,7 +10,7 @@ use super::step_report::StepReport;
 use crate::device::Device;
 use crate::error::Result;
 use crate::tensorboard::EventWriter;
-use crate::train::{EpochRecord, Trainer};
+use crate::train::{EpochRecord, LastUpdate, Trainer};
 
 /// The event file of a run.
 pub(super) struct EventFile {
@@ -71,6 +71,9 @@ impl EventFile {
                 ("perplexity/validation", record.valid_perplexity),
             ],
         )?;
+        if let Some(update) = &record.last_update {
+            self.last_update(step, update)?;
+        }
         let model = trainer.model();
         if let Some(text) = &record.sample {
             self.writer.text(step, "sample", &as_markdown(text))?;
@@ -86,6 +89,21 @@ impl EventFile {
             self.writer.histogram(step, &tag, &values)?;
         }
         Ok(())
+    }
+
+    /// Adds how far the last update moved each parameter, and the saturation of each layer.
+    fn last_update(&mut self, step: u64, update: &LastUpdate) -> Result<()> {
+        let ratios = update.parameters.iter().filter_map(|(name, change)| {
+            Some((format!("update_ratio/{name}"), change.update_ratio?))
+        });
+        let layers = update.saturation.iter().enumerate();
+        let saturation = layers.map(|(layer, &share)| (format!("saturation/l{layer}"), share));
+        let values: Vec<(String, f32)> = ratios.chain(saturation).collect();
+        let scalars: Vec<(&str, f64)> = values
+            .iter()
+            .map(|(tag, value)| (tag.as_str(), f64::from(*value)))
+            .collect();
+        self.writer.scalars(step, &scalars)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Activation, Carried, Precision, RecurrenceBackward, RecurrenceForward};
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::products::weight_gradient;
 use crate::model::window::Window;
@@ -48,6 +48,21 @@ impl Cell for ElmanCell {
 
     fn output_gradient(&self) -> Tensor {
         self.states.output_gradient()
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        let range = match self.activation {
+            Activation::Sigmoid | Activation::RnnlmSigmoid => Gates::SIGMOID,
+            Activation::Tanh => Gates::TANH,
+            Activation::Relu => return None,
+        };
+        let values = self.states.output();
+        Some(Gates {
+            values,
+            size: values.columns(),
+            blocks: &[0],
+            range,
+        })
     }
 
     fn carried(&self) -> Vec<Tensor> {

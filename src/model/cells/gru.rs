@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Carried, GruBackward, GruForward, Precision, SumRows};
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::products::weight_gradient;
 use crate::model::window::Window;
@@ -53,6 +53,11 @@ impl Cell for GruCell {
 
     fn output_gradient(&self) -> Tensor {
         self.states.output_gradient()
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        let size = self.states.output().columns();
+        Some(Gates::sigmoids(self.gates, size, &[0, 1]))
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Carried, LstmBackward, LstmForward, Precision};
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::products::weight_gradient;
 use crate::model::window::Window;
@@ -60,6 +60,10 @@ impl Cell for LstmCell {
 
     fn output_gradient(&self) -> Tensor {
         self.states.output_gradient()
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        Some(Gates::of_lstm(self.gates))
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -8,7 +8,7 @@ use crate::kernels::{
     Carried, CopyValues, LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart, Matmul,
 };
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::products::{input_gradient, product, weight_gradient};
 use crate::model::window::Window;
@@ -93,6 +93,10 @@ impl Cell for MogrifierCell {
 
     fn read_input(&mut self, input: Tensor, gradient: Tensor) {
         self.input = Some([input, gradient]);
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        Some(Gates::of_lstm(self.gates))
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -11,7 +11,7 @@ use crate::kernels::{
     NormalizedLstmForward, NormalizedStep, Precision, ResetRows, SumRows,
 };
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::products::{input_gradient, product, weight_gradient};
 use crate::model::window::Window;
@@ -146,6 +146,10 @@ impl Cell for NormalizedLstmCell {
 
     fn output_gradient(&self) -> Tensor {
         self.gradient
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        Some(Gates::of_lstm(self.gates))
     }
 
     fn carried(&self) -> Vec<Tensor> {

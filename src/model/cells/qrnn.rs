@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{QrnnBackward, QrnnForward, Zoneout};
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
 use crate::model::dropout_mask::DropoutMask;
@@ -64,6 +64,10 @@ impl Cell for QrnnCell {
 
     fn output_gradient(&self) -> Tensor {
         self.buffers.gradient
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        Some(self.buffers.gates())
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{SruBackward, SruForward};
 use crate::model::capacity::Capacity;
-use crate::model::cell::{Cell, RecurrentParameters};
+use crate::model::cell::{Cell, Gates, RecurrentParameters};
 use crate::model::config::Config;
 use crate::model::window::Window;
 use crate::tensor::Tensor;
@@ -59,6 +59,10 @@ impl Cell for SruCell {
 
     fn input_gradient(&self) -> Option<Tensor> {
         self.input.map(|_| self.buffers.gradient)
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        Some(self.buffers.gates())
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -5,6 +5,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Carried, Reset, SumRows};
 use crate::model::capacity::Capacity;
+use crate::model::cell::Gates;
 use crate::model::config::Config;
 use crate::model::window::Window;
 use crate::tensor::Tensor;
@@ -60,6 +61,11 @@ impl UnitCells {
     /// T*B of a window.
     pub(super) fn rows(&self, window: &Window) -> usize {
         window.time_steps * self.batch
+    }
+
+    /// The gates of cells whose second and third activations are gates.
+    pub(super) fn gates(&self) -> Gates {
+        Gates::sigmoids(self.gates, self.output.columns(), &[1, 2])
     }
 
     /// The slots of a window, `[(T+1)*B, H]`.

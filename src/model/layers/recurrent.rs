@@ -4,7 +4,7 @@
 use super::input_norm::InputNorm;
 use crate::error::Result;
 use crate::kernels::{Add, AddBias, Dropout as ApplyDropout, Fill, Gradient, SumRows};
-use crate::model::cell::{Cell, RecurrentParameters, UnitParameter};
+use crate::model::cell::{Cell, Gates, RecurrentParameters, UnitParameter};
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
 use crate::model::dropout::DropoutPlacement;
@@ -329,6 +329,10 @@ impl Layer for Recurrent {
 
     fn units(&self) -> Option<Tensor> {
         Some(self.cell.output())
+    }
+
+    fn gates(&self) -> Option<Gates> {
+        self.cell.gates()
     }
 
     fn carried(&self) -> Vec<Tensor> {

@@ -5,6 +5,7 @@ mod axis;
 mod chart;
 mod colored;
 mod growth;
+mod last_updates;
 mod memory;
 mod reading;
 mod run;

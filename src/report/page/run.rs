@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::chart::{Chart, Curve, Level, MAX_POINTS};
 use super::growth::{Sample, samples};
+use super::last_updates::LastUpdates;
 use crate::report::RunReport;
 use crate::report::run::{Epoch, Interval, Position};
 use crate::train::EpochRecord;
@@ -33,6 +34,7 @@ pub(super) struct Details {
     pub(super) epochs: Vec<EpochRow>,
     /// The number of epochs without a row.
     pub(super) skipped: usize,
+    pub(super) last_updates: Option<LastUpdates>,
     pub(super) samples: Vec<Sample>,
 }
 
@@ -90,7 +92,7 @@ impl RunSection {
                 .filter(|chart| !chart.is_empty())
                 .collect(),
             max_points: MAX_POINTS,
-            details: runs.iter().map(details).collect(),
+            details: runs.iter().enumerate().map(details).collect(),
         }
     }
 
@@ -107,13 +109,9 @@ fn loss_chart(runs: &[RunReport], id: &str, x_label: &str, x: fn(&Position) -> f
         let training = intervals.filter_map(|it| Some((x(&it.position), it.loss?)));
         let epochs = run.epochs.iter();
         let validation = epochs.map(|it| (x(&it.position), it.record.valid_loss));
-        let mut training: Vec<_> = training.collect();
-        if training.is_empty() {
-            let epochs = run.epochs.iter();
-            training = epochs
-                .map(|it| (x(&it.position), it.record.train_loss))
-                .collect();
-        }
+        let epochs = run.epochs.iter();
+        let of_epochs = epochs.map(|it| (x(&it.position), it.record.train_loss));
+        let training = longer(training.collect(), of_epochs.collect());
         curves.push(Curve {
             name: format!("{}, training", run.name),
             style,
@@ -193,10 +191,10 @@ fn rate_chart(
             .iter()
             .map(|it| (it.position.tokens, Values::from(&it.record)));
         let of = |(x, values): (f64, Values)| Some((x, value(&values)?));
-        let mut points: Vec<_> = intervals.filter_map(of).collect();
-        if points.is_empty() {
-            points = epochs.filter_map(of).collect();
-        }
+        let points = longer(
+            intervals.filter_map(of).collect(),
+            epochs.filter_map(of).collect(),
+        );
         Curve {
             name: run.name.clone(),
             style,
@@ -265,6 +263,14 @@ impl From<&EpochRecord> for Values {
     }
 }
 
+/// The curve of windows, or that of epochs where it has more points, since epochs are short.
+fn longer(of_windows: Vec<(f64, f64)>, of_epochs: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    match of_windows.len() < of_epochs.len() {
+        true => of_epochs,
+        false => of_windows,
+    }
+}
+
 fn finite(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let is_finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
     points.into_iter().filter(is_finite).collect()
@@ -304,7 +310,7 @@ fn mean_speed(epochs: &[Epoch]) -> Option<f64> {
     (seconds > 0.0).then(|| tokens.sum::<f64>() / seconds)
 }
 
-fn details(run: &RunReport) -> Details {
+fn details((index, run): (usize, &RunReport)) -> Details {
     let config = &run.model.config;
     let sizes: Vec<_> = (0..config.num_layers)
         .map(|layer| config.layer_size(layer).to_string())
@@ -336,6 +342,7 @@ fn details(run: &RunReport) -> Details {
         command: run.command.clone(),
         skipped: run.epochs.len() - epochs.len(),
         epochs,
+        last_updates: LastUpdates::new(index, run),
         samples: samples(run),
     }
 }

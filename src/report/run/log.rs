@@ -27,6 +27,9 @@ pub(super) struct WindowsRecord {
     pub(super) gradient_norm: Option<f64>,
     pub(super) lr: Option<f64>,
     pub(super) tokens_per_second: Option<f64>,
+    /// Since the start of the run; none in logs of earlier versions.
+    pub(super) tokens: Option<f64>,
+    pub(super) seconds: Option<f64>,
 }
 
 impl LogLines {
@@ -73,6 +76,13 @@ impl LogLines {
         Ok(())
     }
 
+    /// Whether every record has its number of tokens.
+    pub(super) fn has_tokens(&self) -> bool {
+        let intervals = self.intervals.iter().map(|it| it.tokens.is_some());
+        let epochs = self.epochs.iter().map(|it| it.train_tokens.is_some());
+        intervals.chain(epochs).all(|has| has)
+    }
+
     /// What the log lacks, one sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -93,6 +103,21 @@ impl LogLines {
                 "The epochs were too short for records between them, so there is no gradient norm."
                     .to_owned(),
             );
+        }
+        if !self.has_tokens() {
+            notes.push(
+                "An earlier version wrote records without numbers of tokens, so tokens are \
+                 windows × streams × steps."
+                    .to_owned(),
+            );
+        }
+        let without = self.epochs.iter().filter(|it| it.last_update.is_none());
+        match without.count() {
+            0 => {}
+            count => notes.push(format!(
+                "The log has no update-to-weight ratio and no saturation of {count} epoch(s): \
+                 earlier versions did not write them, and an epoch that is cut short has none."
+            )),
         }
         notes
     }

@@ -56,6 +56,8 @@ impl Trainer<'_> {
             rolled_back: verdict.roll_back,
             averaged,
             diverged,
+            train_tokens: Some(progress.tokens),
+            last_update: progress.last_update.take(),
             sample: None,
         };
         progress.history.push(record.clone());

@@ -1,18 +1,24 @@
 //! The training step: forward, backward, clip, update.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::Trainer;
 use crate::device::Device;
+use crate::error::Result;
 use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
 use crate::model::Window;
 use crate::train::choices::LossReduction;
+use crate::train::last_update::{Before, LastUpdate, ParameterChange, saturation};
 use crate::train::optimizer::ParameterUpdate;
 use crate::train::step_metrics::{MAX_STEPS, PendingSteps};
 
 impl Trainer<'_> {
     /// Runs the next few steps of the epoch and requests their metrics.
-    pub(super) fn train_steps(&mut self, device: &mut Device) -> PendingSteps {
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`].
+    pub(super) fn train_steps(&mut self, device: &mut Device) -> Result<PendingSteps> {
         let start = Instant::now();
         let first = self.progress.window;
         if first == 0 {
@@ -28,25 +34,29 @@ impl Trainer<'_> {
             .min(self.windows_per_epoch() - first);
         let mut tokens = 0;
         for record in 0..count {
-            tokens += self.train_step(device, first + record, record);
+            tokens += self.train_step(device, first + record, record)?;
         }
         self.progress.window += count;
         let seconds = start.elapsed().as_secs_f64();
-        self.metrics.finish(device, first, count, tokens, seconds)
+        Ok(self.metrics.finish(device, first, count, tokens, seconds))
     }
 
     /// Trains on the window with this index: forward, backward, clip, update.
     ///
     /// Metrics go to `record`. With `accumulate` above 1, only the last window of each group
     /// updates the parameters. Returns the number of tokens predicted.
-    fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> usize {
+    fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> Result<usize> {
         let (window, tokens) = self.load_window(device, index);
         let resets = self.recipe.reset_streams(window.draw);
         self.workspace.reset_streams(device, &resets);
-        let completes_update = (index + 1).is_multiple_of(self.recipe.accumulate)
-            || index + 1 == self.windows_per_epoch();
+        let is_last = index + 1 == self.windows_per_epoch();
+        let completes_update = (index + 1).is_multiple_of(self.recipe.accumulate) || is_last;
 
         self.model.forward(device, &self.workspace, &window);
+        let saturation = match is_last {
+            true => saturation(device, &self.workspace.gates(&window))?,
+            false => Vec::new(),
+        };
         let scale = self.loss_scale(tokens);
         self.model.backward(device, &self.workspace, &window, scale);
 
@@ -64,11 +74,15 @@ impl Trainer<'_> {
         let clip = self.clip_norm().filter(|_| completes_update);
         self.metrics.write(device, record, losses, &gradients, clip);
         if completes_update {
-            self.update(device, &window, &gradients);
+            let parameters = self.update(device, &window, &gradients, is_last)?;
             self.gradients = gradients;
+            self.progress.last_update = is_last.then_some(LastUpdate {
+                parameters,
+                saturation,
+            });
         }
         device.submit();
-        tokens
+        Ok(tokens)
     }
 
     /// The window with this index, and the number of tokens it predicts.
@@ -110,15 +124,28 @@ impl Trainer<'_> {
         })
     }
 
-    /// Updates every parameter from its gradient: weight decay, then the optimizer.
-    fn update(&mut self, device: &mut Device, window: &Window, gradients: &[Gradient]) {
+    /// Updates every parameter from its gradient: weight decay, then the optimizer. Returns how far
+    /// each is moved if that is measured: then one is updated after the other, which does not change
+    /// results.
+    fn update(
+        &mut self,
+        device: &mut Device,
+        window: &Window,
+        gradients: &[Gradient],
+        is_measured: bool,
+    ) -> Result<BTreeMap<String, ParameterChange>> {
         self.progress.step += 1;
         let base_rate = self.window_learning_rate(window);
         let parameters = self.model.parameters();
         let mut updates = Vec::with_capacity(gradients.len());
+        let mut changes = BTreeMap::new();
         for (index, spec) in parameters.specs().iter().enumerate() {
             let parameter = parameters.tensors()[index];
             let rate = base_rate * self.recipe.rate_factor(&spec.name);
+            let before = match is_measured {
+                true => Some(Before::new(device, parameter)?),
+                false => None,
+            };
             if self.recipe.l2 > 0.0 {
                 device.run(&Scale {
                     values: parameter,
@@ -133,11 +160,19 @@ impl Trainer<'_> {
                 rate,
                 step: self.progress.step,
             });
+            if let Some(before) = before {
+                (self.optimizer.update)(device, &updates);
+                updates.clear();
+                changes.insert(spec.name.clone(), before.change(device)?);
+            }
         }
-        (self.optimizer.update)(device, &updates);
+        if !updates.is_empty() {
+            (self.optimizer.update)(device, &updates);
+        }
         if let Some((averager, before)) = self.averaging() {
             averager.add(device, &self.model, self.progress.step - before);
         }
+        Ok(changes)
     }
 
     /// The learning rate for a window. With windows of random length and the mean of their losses,
