@@ -16,9 +16,9 @@ tests that passed, failed and were skipped; the exit status is 0 if nothing fail
   --help        print this text
 
 GPU tests need an adapter. Where there is no Vulkan driver, Mesa's software driver is installed with
-the system's package manager, which needs root. With --all, Vulkan's validation layer is installed in
-the same way, and Dawn, a second WGSL compiler, into target/dawn where there is npm; tests that need
-them are skipped by name where they cannot be installed.
+the system's package manager, which needs root. With --all, Vulkan's validation layer and Chromium are
+installed in the same way, and Dawn, a second WGSL compiler, into target/dawn where there is npm; tests
+that need them are skipped by name where they cannot be installed.
 
 Environment:
   ELMAN_TEST_CPU_ONLY=1  skip the GPU tests
@@ -94,6 +94,17 @@ ensure_validation_layer() {
         say "not installed: tests with Vulkan's validation layer are skipped"
 }
 
+ensure_browser() {
+    [ "$(uname -s)" = Linux ] || return 0
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        if command -v "$name" >/dev/null; then return 0; fi
+    done
+    say "installing Chromium with the system's package manager"
+    install_packages chromium chromium chromium ||
+        say "not installed: the test of reports in a browser is skipped"
+}
+
 ensure_dawn() {
     command -v npm >/dev/null || return 0
     [ ! -e target/dawn/node_modules/webgpu ] || return 0
@@ -106,6 +117,7 @@ ensure_dawn() {
 ensure_adapter
 if [ -n "$install" ] && [ -n "${ELMAN_TEST_ALL:-}" ]; then
     ensure_validation_layer
+    ensure_browser
     ensure_dawn
 fi
 
