@@ -73,10 +73,7 @@ fn ratios_are_those_of_the_weights(device: &mut Device) {
             let moved = norm(pairs.map(|(&before, &after)| f64::from(after) - f64::from(before)));
             let context = format!("{} of {recipe:?}: {found:?}", spec.name);
             assert!(moved > 0.0, "{context}");
-            assert!(
-                (f64::from(found.norm) / want - 1.0).abs() < 1e-6,
-                "{context}, {want}"
-            );
+            assert!((found.norm / want - 1.0).abs() < 1e-6, "{context}, {want}");
             let ratio = f64::from(found.update_ratio.expect("weights"));
             assert!(
                 (ratio / (moved / want) - 1.0).abs() < 1e-6,

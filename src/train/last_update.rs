@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::number_or_infinity;
 use crate::device::Device;
 use crate::error::Result;
 use crate::model::Gates;
@@ -37,7 +38,8 @@ pub struct LastUpdate {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ParameterChange {
     /// The L2 norm of the parameter before the update.
-    pub norm: f32,
+    #[serde(deserialize_with = "number_or_infinity")]
+    pub norm: f64,
     /// The L2 norm of the update, weight decay included, relative to it; none where it is 0.
     pub update_ratio: Option<f32>,
 }
@@ -61,7 +63,7 @@ impl Before {
         let after = device.download(&self.part)?;
         let [norm, update] = squares(&self.values, &after).map(f64::sqrt);
         Ok(ParameterChange {
-            norm: norm as f32,
+            norm,
             update_ratio: (norm > 0.0).then_some((update / norm) as f32),
         })
     }

@@ -11,6 +11,7 @@ mod choices;
 mod faults;
 mod jitter;
 mod last_update;
+mod numbers;
 mod optimizer;
 mod progress;
 mod recipe;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::last_update::LastUpdate;
+use super::numbers::number_or_infinity;
 use super::recipe::Recipe;
 use super::schedule::Schedule;
 use crate::device::Device;
@@ -94,11 +95,6 @@ impl Display for DeviceRecord {
 
 fn is_zero(count: &u32) -> bool {
     *count == 0
-}
-
-/// Reads a number. JSON has no infinity, which is written as `null`.
-fn number_or_infinity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// The state of a run: everything that resuming needs apart from tensors.

@@ -80,7 +80,7 @@ impl LastUpdates {
 fn ratios_of_parts(update: &LastUpdate) -> impl Iterator<Item = (String, f64)> {
     let mut sums: BTreeMap<String, [f64; 2]> = BTreeMap::new();
     for (name, change) in &update.parameters {
-        let norm = f64::from(change.norm);
+        let norm = change.norm;
         let update = norm * f64::from(change.update_ratio.unwrap_or(0.0));
         let sum = sums.entry(part(name)).or_default();
         sum[0] += norm * norm;
