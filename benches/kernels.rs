@@ -13,7 +13,7 @@ use elman::device::{Device, DeviceChoice, Kernel};
 use elman::kernels::{
     Activation, Add, Carried, Exponential, Fill, Gradient, Matmul, PARTIAL_SUMS, Precision,
     RecurrenceBackward, RecurrenceForward, RecurrentSchedule, Reset, Scale, SoftmaxCrossEntropy,
-    Summand, Sums,
+    SoftmaxResult, Summand, Sums,
 };
 use elman::tensor::Tensor;
 
@@ -228,8 +228,7 @@ fn elementwise(criterion: &mut Criterion) {
         targets,
         rows_per_target: 1,
         losses,
-        gradient: true,
-        scale: 1.0,
+        result: SoftmaxResult::Gradient { scale: 1.0 },
         exponential: Exponential::Exact,
     };
     measure(

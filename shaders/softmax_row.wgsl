@@ -8,6 +8,8 @@
 override KEPT: u32 = 0u;
 // The first of these groups, of which no row ends before the last column.
 override FULL: u32 = 0u;
+// With GRADIENT: whether to write scale times the softmax, without the onehot vector.
+override PROBABILITIES: bool = false;
 
 struct Octet { low: vec4<f32>, high: vec4<f32> }
 
@@ -65,7 +67,7 @@ fn rnnlm_exponentials_of(octet: Octet, top: f32) -> vec4<f32> {
 // Writes the gradient of a logit of the row.
 fn write_gradient(row: Row, column: u32, value: f32, total: Softmax) {
     let probability = softmax_probability(RNNLM, value - total.top, total.log_sum);
-    let expected = select(0.0, 1.0, column == row.target_word);
+    let expected = select(0.0, 1.0, !PROBABILITIES && column == row.target_word);
     logits[row.first + column] = row.scale * (probability - expected);
 }
 

@@ -104,6 +104,7 @@ fn reference_agrees_with_pytorch() {
         penalties: Penalties {
             activation: golden["activation_l2"].as_f64().expect("a number"),
             temporal: golden["temporal_l2"].as_f64().expect("a number"),
+            past: 0.0,
         },
     };
     let seed = size(&golden["seed"]) as u32;

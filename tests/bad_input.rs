@@ -91,6 +91,9 @@ fn flags() {
             "--temporal-l2 1 --bptt 1",
             &["--temporal-l2 1 with --bptt 1", "--bptt of 2"],
         ),
+        ("--past-decode=-1", &["--past-decode -1", "at least 0"]),
+        ("--past-decode nan", &["--past-decode NaN"]),
+        ("--past-decode inf", &["--past-decode inf"]),
         (
             "--reset-states=-0.1",
             &["--reset-states -0.1", "at least 0"],

@@ -269,7 +269,8 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
 }
 
 /// Penalties of the last layer's states, each alone and both, with and without dropout of its
-/// output, resets and steps that predict nothing.
+/// output, resets and steps that predict nothing; with those of predictions in networks that have
+/// them.
 fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     // The seed of the sampled words of the reference.
     const SEED: u32 = 0;
@@ -283,6 +284,7 @@ fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     let both = Penalties {
         activation: 0.5,
         temporal: 0.25,
+        past: 0.75,
     };
     let cases = [
         (both, DropoutRates::default(), 0),
@@ -318,6 +320,7 @@ fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
                 dropout,
                 activation_l2: penalties.activation as f32,
                 temporal_l2: penalties.temporal as f32,
+                past_decode: penalties.past as f32,
                 seed: SEED,
                 ..Capacity::default()
             };

@@ -25,8 +25,8 @@ use elman::kernels::cases::{
     GroupedMatmulCase, GruCase, KernelCase, LayerNormCase, LstmCase, LstmCellCase, MatmulCase,
     MixtureLossCase, MogrifyCase, MomentumCase, NormalizedLstmCase, Outcome, PreviousInputCase,
     QrnnCase, RaggedSoftmaxCase, RecurrenceCase, ResetRowsCase, RmspropCase, RunsGradientCase,
-    SampledLossCase, ScaleCase, ScaleRowsCase, ScatterAddCase, SgdCase, SoftmaxCrossEntropyCase,
-    SruCase, SumRowsCase, SumsCase, TransposeCase,
+    SampledLossCase, ScaleCase, ScaleRowsCase, ScatterAddCase, SgdCase, SoftmaxBackwardCase,
+    SoftmaxCrossEntropyCase, SruCase, SumRowsCase, SumsCase, TransposeCase,
 };
 use elman::tensor::NONE;
 
@@ -89,6 +89,7 @@ const TABLE: &[Downcast] = &[
     downcast::<ScaleRowsCase>,
     downcast::<ScatterAddCase>,
     downcast::<SgdCase>,
+    downcast::<SoftmaxBackwardCase>,
     downcast::<SoftmaxCrossEntropyCase>,
     downcast::<SruCase>,
     downcast::<SumRowsCase>,

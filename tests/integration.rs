@@ -74,6 +74,7 @@ mod onnx_runtime;
 mod output_files;
 mod packages;
 mod partial_results;
+mod past_decode;
 mod pytorch_step;
 mod qrnn;
 mod recovery;

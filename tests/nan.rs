@@ -4,8 +4,8 @@
 
 use elman::device::{Device, Kernel};
 use elman::kernels::{
-    ClipGradNorm, ClipGradValue, Exponential, Matmul, PARTIAL_SUMS, Precision, SoftmaxCrossEntropy,
-    Summand, Sums,
+    ClipGradNorm, ClipGradValue, Exponential, Matmul, PARTIAL_SUMS, Precision, SoftmaxBackward,
+    SoftmaxCrossEntropy, SoftmaxResult, Summand, Sums,
 };
 use elman::tensor::Tensor;
 
@@ -76,8 +76,7 @@ fn losses_keep_nan(device: &mut Device) {
                 targets: targets.expect("the device has the memory"),
                 rows_per_target: 1,
                 losses,
-                gradient: true,
-                scale: 1.0,
+                result: SoftmaxResult::Gradient { scale: 1.0 },
                 exponential,
             };
             let loss = run(device, &softmax, &losses);
@@ -88,6 +87,29 @@ fn losses_keep_nan(device: &mut Device) {
                 device.name()
             );
         }
+    }
+}
+
+/// A NaN of a probability or of its gradient reaches the gradients of all logits of the row.
+#[apply(device_test)]
+fn softmax_backward_keeps_nan(device: &mut Device) {
+    for bits in NANS {
+        let nan = f32::from_bits(bits);
+        let probabilities = matrix(device, 2, 3, &[0.5, nan, 0.25, 0.5, 0.25, 0.25]);
+        let gradient = matrix(device, 2, 3, &[1.0, 2.0, 3.0, 1.0, 2.0, nan]);
+        let targets = device.tensor_from("targets", 1, 2, &[0, 0]);
+        let backward = SoftmaxBackward {
+            probabilities,
+            gradient,
+            targets: targets.expect("the device has the memory"),
+            scale: 1.0,
+        };
+        let got = run(device, &backward, &probabilities);
+        assert!(
+            got.iter().all(|value| value.is_nan()),
+            "{bits:x} on {}: {got:?}",
+            device.name()
+        );
     }
 }
 

@@ -116,6 +116,7 @@ impl Subject {
             projection: a.projection,
             compression_size: a.compression_size,
             output: output.into(),
+            past_decode: a.past_decode,
             mixture: match a.output {
                 Output::Mixture(count) => count,
                 _ => 0,

@@ -143,7 +143,7 @@ fn window_without_targets(device: &mut Device) {
 }
 
 /// A vocabulary so large that the logits of a window are computed in several blocks, for a softmax,
-/// for a mixture and for a cluster of an adaptive softmax.
+/// also with past decode regularization, for a mixture and for a cluster of an adaptive softmax.
 fn several_blocks_of_logits(device: &mut Device) {
     // 17 rows, of which at most 16 fit: the second block has one row.
     let vocab_size = device.logits_block_bytes(0) / 4 / 17;
@@ -152,10 +152,11 @@ fn several_blocks_of_logits(device: &mut Device) {
         divisor: 2.0,
     };
     // Of a mixture there are three rows for each step.
-    for (output, vocab_size, time_steps) in [
-        (Output::Softmax, vocab_size, 17),
-        (Output::Mixture(3), vocab_size, 6),
-        (cluster, vocab_size + 3, 17),
+    for (output, past_decode, vocab_size, time_steps) in [
+        (Output::Softmax, false, vocab_size, 17),
+        (Output::Softmax, true, vocab_size, 17),
+        (Output::Mixture(3), false, vocab_size, 6),
+        (cluster, false, vocab_size + 3, 17),
     ] {
         let architecture = Architecture {
             activation: ReferenceActivation::Tanh,
@@ -163,6 +164,9 @@ fn several_blocks_of_logits(device: &mut Device) {
             embedding_size: 2,
             hidden_sizes: vec![3],
             decoder_bias: true,
+            tied: past_decode,
+            projection: past_decode,
+            past_decode,
             output,
             ..Architecture::default()
         };
@@ -176,6 +180,7 @@ fn several_blocks_of_logits(device: &mut Device) {
             .for_each(|(target, word)| {
                 *target = target.filter(|&target| target > 2).or(Some(word));
             });
+        window.penalties.past = if past_decode { 0.5 } else { 0.0 };
         let states = network.random_states(7, 1, 0.5);
         let subject = Subject::new(
             device,
@@ -184,13 +189,14 @@ fn several_blocks_of_logits(device: &mut Device) {
                 batch: 1,
                 time_steps,
                 training: true,
+                past_decode: window.penalties.past as f32,
                 ..Capacity::default()
             },
         );
         subject.carry(device, &states);
         let got = subject.step(device, &window, SCALE);
         let what = format!(
-            "blocks of logits of {:?} on {}",
+            "blocks of logits of {:?}, past decode regularization {past_decode}, on {}",
             network.architecture.output,
             device.name()
         );

@@ -29,6 +29,8 @@ pub(super) struct StepCase {
     mixture: usize,
     /// Whether layers have residual connections.
     residual: bool,
+    /// Whether the tables are tied, with past decode regularization.
+    past_decode: bool,
     dropout: Dropout,
     /// Whether sentences start from the initial state.
     independent: bool,
@@ -65,6 +67,7 @@ const fn case(
         window,
         mixture: 0,
         residual: false,
+        past_decode: false,
         dropout,
         independent,
         is_slow: false,
@@ -92,6 +95,18 @@ const fn residual(
 ) -> StepCase {
     StepCase {
         residual: true,
+        ..case(cell, sizes, window, dropout, true)
+    }
+}
+
+const fn past_decode(
+    cell: &'static str,
+    sizes: [usize; 4],
+    window: [usize; 2],
+    dropout: Dropout,
+) -> StepCase {
+    StepCase {
+        past_decode: true,
         ..case(cell, sizes, window, dropout, true)
     }
 }
@@ -164,6 +179,8 @@ pub(super) static CASES: &[StepCase] = &[
     mixture(2, "elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
     mixture(3, "lstm", [2, 33, 17, 101], [5, 7], Dropout::EachStep),
     mixture(16, "gru", [1, 64, 0, 257], [7, 5], Dropout::Variational),
+    past_decode("elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
+    past_decode("lstm", [2, 33, 33, 257], [5, 7], Dropout::Variational),
     slow("elman", [2, 2048, 64, 1009], [20, 5]),
     slow("lstm", [2, 1024, 64, 1009], [20, 5]),
     slow("lstm", [1, 2048, 64, 1009], [4, 3]),
@@ -214,6 +231,8 @@ impl StepCase {
             zoneout: self.zoneout(),
             mixture: self.mixture,
             residual: self.residual,
+            tied: self.past_decode,
+            past_decode: self.past_decode,
             ..Config::default()
         }
     }
@@ -282,6 +301,7 @@ impl StepCase {
             dropout,
             activation_l2,
             temporal_l2,
+            past_decode: if self.past_decode { 0.5 } else { 0.0 },
             seed: 3,
             ..Capacity::default()
         }
@@ -418,6 +438,9 @@ impl fmt::Display for StepCase {
         }
         if self.residual {
             f.write_str(", residual connections")?;
+        }
+        if self.past_decode {
+            f.write_str(", past decode regularization")?;
         }
         f.write_str(match self.dropout {
             Dropout::Off => "",

@@ -143,6 +143,7 @@ mod tests {
             compression_size: 0,
             output: "softmax".into(),
             mixture: 0,
+            past_decode: false,
             classes: None,
             clusters: None,
             noise: None,
@@ -178,6 +179,7 @@ mod tests {
             l2: 1e-7,
             activation_l2: 2.0,
             temporal_l2: 1.0,
+            past_decode: 0.001,
             reset_states: 0.01,
             independent: true,
             dropout: DropoutRates {

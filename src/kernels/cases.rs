@@ -65,6 +65,7 @@ pub use super::scale::cases::ScaleCase;
 pub use super::scale_rows::cases::ScaleRowsCase;
 pub use super::scatter_add::cases::ScatterAddCase;
 pub use super::sgd::cases::SgdCase;
+pub use super::softmax_backward::cases::SoftmaxBackwardCase;
 pub use super::softmax_cross_entropy::cases::SoftmaxCrossEntropyCase;
 pub use super::sru::cases::SruCase;
 pub use super::sum_rows::cases::SumRowsCase;

@@ -56,6 +56,7 @@ mod scale;
 mod scale_rows;
 mod scatter_add;
 mod sgd;
+mod softmax_backward;
 mod softmax_cross_entropy;
 mod sru;
 mod sum_rows;
@@ -102,7 +103,8 @@ pub use scale::Scale;
 pub use scale_rows::ScaleRows;
 pub use scatter_add::ScatterAdd;
 pub use sgd::Sgd;
-pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy, exponential_sum};
+pub use softmax_backward::SoftmaxBackward;
+pub use softmax_cross_entropy::{Exponential, SoftmaxCrossEntropy, SoftmaxResult, exponential_sum};
 pub use sru::{SruBackward, SruForward};
 pub use sum_rows::SumRows;
 pub use transpose::Transpose;
@@ -288,6 +290,10 @@ pub static KERNELS: &[KernelEntry] = &[
     KernelEntry {
         shaders: &[&sampled_loss::SHADER],
         cases: sampled_loss::cases::all,
+    },
+    KernelEntry {
+        shaders: &[&softmax_backward::SHADER],
+        cases: softmax_backward::cases::all,
     },
     KernelEntry {
         shaders: &[&mixture_loss::SHADER],

@@ -87,13 +87,11 @@ impl Kernel for RaggedSoftmax {
                     let mut losses = Vec::with_capacity(records.len());
                     for &[_, length, target, _] in records {
                         let (row, after) = chunk.split_at_mut(length);
-                        losses.push(softmax_row(
-                            math,
-                            row,
-                            target,
-                            self.gradient.then_some(self.scale),
-                            self.exponential,
-                        ));
+                        let scale = self.gradient.then_some(self.scale);
+                        losses.push(softmax_row(math, row, target, scale, self.exponential));
+                        if let Some(scale) = scale {
+                            row[target] -= scale;
+                        }
                         chunk = after;
                     }
                     losses

@@ -12,13 +12,11 @@ use crate::device::{
 };
 use crate::tensor::{NONE, Tensor};
 
-/// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k. If `gradient` is set,
-/// `logits[row] = scale * (softmax(logits[row]) - onehot(k))`. A target of [`NONE`] has loss 0 and
-/// gradient 0.
+/// `losses[row] = -ln softmax(logits[row])[k]` for the row's target k. The logits are replaced by
+/// what `result` says. A target of [`NONE`] has loss 0, and its row of the result is 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxCrossEntropy {
-    /// `[rows, V]`, overwritten with their gradient if `gradient` is set, and with unspecified
-    /// values otherwise.
+    /// `[rows, V]`, overwritten.
     pub logits: Tensor,
     /// `[1, V]`, added to every row of logits first, or none.
     pub bias: Option<Tensor>,
@@ -28,12 +26,40 @@ pub struct SoftmaxCrossEntropy {
     pub rows_per_target: usize,
     /// `rows` losses in nats, overwritten.
     pub losses: Tensor,
-    /// Whether to replace the logits by their gradient.
-    pub gradient: bool,
-    /// A factor for the gradient: 1 for the sum over tokens, 1 / tokens for the mean.
-    pub scale: f32,
+    /// What replaces the logits.
+    pub result: SoftmaxResult,
     /// The exponential of the softmax.
     pub exponential: Exponential,
+}
+
+/// What replaces the logits of a [`SoftmaxCrossEntropy`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SoftmaxResult {
+    /// Unspecified values: only losses are computed.
+    Losses,
+    /// `scale * (softmax(logits[row]) - onehot(k))`.
+    Gradient {
+        /// 1 for the gradient of the sum over tokens, 1 / tokens for that of the mean.
+        scale: f32,
+    },
+    /// `softmax(logits[row])`.
+    Probabilities,
+}
+
+impl SoftmaxResult {
+    /// The gradient with this scale, if there is one.
+    pub fn gradient(scale: Option<f32>) -> Self {
+        scale.map_or(Self::Losses, |scale| Self::Gradient { scale })
+    }
+
+    /// The factor of the softmax, if it is written.
+    fn factor(self) -> Option<f32> {
+        match self {
+            Self::Losses => None,
+            Self::Gradient { scale } => Some(scale),
+            Self::Probabilities => Some(1.0),
+        }
+    }
 }
 
 /// The exponential that a softmax uses.
@@ -178,8 +204,9 @@ impl SoftmaxCrossEntropy {
     /// Processes one row and returns its loss.
     #[inline(always)]
     fn row(&self, math: Math, logits: &mut [f32], bias: Option<&[f32]>, target: u32) -> f32 {
+        let factor = self.result.factor();
         if target == NONE {
-            if self.gradient {
+            if factor.is_some() {
                 logits.fill(0.0);
             }
             return 0.0;
@@ -190,18 +217,17 @@ impl SoftmaxCrossEntropy {
                 .zip(bias)
                 .for_each(|(logit, bias)| *logit += bias);
         }
-        softmax_row(
-            math,
-            logits,
-            target as usize,
-            self.gradient.then_some(self.scale),
-            self.exponential,
-        )
+        let target = target as usize;
+        let loss = softmax_row(math, logits, target, factor, self.exponential);
+        if let SoftmaxResult::Gradient { scale } = self.result {
+            logits[target] -= scale;
+        }
+        loss
     }
 }
 
-/// The loss of one row's target. If `scale` is given, the logits are replaced by the gradient of
-/// the scaled loss.
+/// The loss of one row's target. If `scale` is given, the logits are replaced by it times their
+/// softmax.
 #[inline(always)]
 pub(super) fn softmax_row(
     math: Math,
@@ -227,7 +253,6 @@ pub(super) fn softmax_row(
     if let Some(scale) = scale {
         let factor = scale / sum;
         logits.iter_mut().for_each(|value| *value *= factor);
-        logits[target] -= scale;
     }
     loss
 }
@@ -236,7 +261,7 @@ pub(super) fn softmax_row(
 const BLOCK: usize = 16 * 1024;
 
 /// [`softmax_row`] for rows that exceed the cache. Exponentials are computed relative to the
-/// largest logit of each block; the pass that computes the gradient rescales them to that of the
+/// largest logit of each block; the pass that computes the softmax rescales them to that of the
 /// row.
 #[inline(always)]
 fn long_row(math: Math, logits: &mut [f32], target: usize, scale: Option<f32>) -> f32 {
@@ -260,7 +285,6 @@ fn long_row(math: Math, logits: &mut [f32], target: usize, scale: Option<f32>) -
             let factor = scale / sum * math.exp(block_top - top);
             block.iter_mut().for_each(|value| *value *= factor);
         }
-        logits[target] -= scale;
     }
     sum.ln() - (target_logit - top)
 }
@@ -298,6 +322,8 @@ impl Kernel for SoftmaxCrossEntropy {
 
     fn on_gpu(&self, gpu: &mut Gpu) {
         let kept = kept_groups(self.logits.columns(), gpu.kept_values());
+        let factor = self.result.factor();
+        let is_softmax = self.result == SoftmaxResult::Probabilities;
         let (targets, targets_offset) = Binding::with_offset(&self.targets);
         let (losses, losses_offset) = Binding::with_offset(&self.losses);
         // Without a bias, the shader does not read the binding.
@@ -308,7 +334,8 @@ impl Kernel for SoftmaxCrossEntropy {
         gpu.launch_work(
             &SHADER,
             &[
-                ("GRADIENT", f64::from(u8::from(self.gradient))),
+                ("GRADIENT", f64::from(u8::from(factor.is_some()))),
+                ("PROBABILITIES", f64::from(u8::from(is_softmax))),
                 ("RNNLM", self.exponential.constant()),
                 ("BIAS", f64::from(u8::from(self.bias.is_some()))),
                 ("KEPT", kept as f64),
@@ -322,7 +349,7 @@ impl Kernel for SoftmaxCrossEntropy {
                 losses_offset,
                 rows_per_target: to_u32(self.rows_per_target),
                 bias_offset,
-                scale: self.scale,
+                scale: factor.unwrap_or(0.0),
             },
             workgroups(self.logits.rows(), 1),
             3 * self.logits.len() as u64 * OPERATIONS_PER_ACCESS,

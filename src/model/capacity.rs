@@ -21,6 +21,9 @@ pub struct Capacity {
     pub activation_l2: f32,
     /// Coefficient of the squares of the changes of the last layer's states; 0 outside of training.
     pub temporal_l2: f32,
+    /// Coefficient of past decode regularization; 0 outside of training. It has an effect on models
+    /// with [`Config::past_decode`](super::Config::past_decode).
+    pub past_decode: f32,
     /// The seed of the dropout masks and of sampled words.
     pub seed: u32,
 }

@@ -80,6 +80,10 @@ pub struct Config {
     /// K, the number of softmaxes that are mixed, from 2 to [`MAX_MIXTURE`]; 0 for a single one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mixture: usize,
+    /// Whether the model has the parameters of past decode regularization, which only training
+    /// needs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub past_decode: bool,
     /// The word classes, for an output layer that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
@@ -134,6 +138,7 @@ impl Default for Config {
             compression_size: 0,
             output: "softmax".into(),
             mixture: 0,
+            past_decode: false,
             classes: None,
             clusters: None,
             noise: None,

@@ -52,7 +52,7 @@ pub use parameter_spec::{
 pub use parameter_values::ParameterValues;
 pub use parameters::{Parameters, find_parameter};
 pub use plan::{OutputPlan, WindowWords};
-pub use stack::{initial_values, parameter_specs, set_forget_bias};
+pub use stack::{add_past_decoder, initial_values, parameter_specs, set_forget_bias};
 pub use window::Window;
 pub use workspace::Workspace;
 
@@ -166,8 +166,8 @@ impl Model {
     /// After [`Model::forward`]: the losses, and the gradients of `scale` times their sum with
     /// respect to all parameters, in [`Workspace::gradients`], and all carried states.
     ///
-    /// With activation regularization, the gradients are those of the losses and the penalties; the
-    /// losses themselves have none.
+    /// With activation regularization and past decode regularization, the gradients are those of
+    /// the losses and the penalties; the losses themselves have none.
     ///
     /// This is back-propagation through time, truncated at the window's first step. Parameters are
     /// shared by all steps, so their gradients are sums over steps.

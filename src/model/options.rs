@@ -192,6 +192,7 @@ impl ModelOptions {
             cap_input_gate: self.cap_input_gate.unwrap_or(base.cap_input_gate),
             residual: self.residual.unwrap_or(base.residual),
             zoneout: base.zoneout,
+            past_decode: base.past_decode,
             hidden_sizes,
             bias,
             decoder_bias: bias,

@@ -164,6 +164,8 @@ pub struct OutputKind {
     pub supports_tied: bool,
     /// Whether it can be a mixture, [`Config::mixture`].
     pub supports_mixture: bool,
+    /// Whether training can be regularized by decoding the past, [`Config::past_decode`].
+    pub supports_past_decode: bool,
     /// Whether its parameters are those of a full softmax, or of a mixture of them.
     pub is_full_softmax: bool,
     /// Its parameters, in the order of the file.

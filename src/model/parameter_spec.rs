@@ -15,6 +15,9 @@ pub(super) const DECODER_BIAS: &str = "decoder.bias";
 /// The name of the table of direct connections.
 pub const DIRECT_WEIGHT: &str = "direct.weight";
 
+/// What the names of the parameters of past decode regularization start with.
+pub(super) const PAST_PREFIX: &str = "past.";
+
 /// The index of a parameter among those of its model, in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ParameterId(pub(super) usize);
@@ -103,6 +106,11 @@ impl ParameterSpec {
         self.shape
             .iter()
             .fold(1, |product: usize, &size| product.saturating_mul(size))
+    }
+
+    /// Whether only training reads it, so that a copy of the model for another use needs none.
+    pub fn is_only_for_training(&self) -> bool {
+        self.name.starts_with(PAST_PREFIX)
     }
 
     /// Whether there are no elements.

@@ -210,6 +210,20 @@ pub fn initial_values(config: &Config, seed: u64) -> ParameterValues {
     ParameterValues::initial(&parameter_specs(config), seed)
 }
 
+/// Gives a model the parameters of past decode regularization, if it has none: those of a new model
+/// with this seed.
+pub fn add_past_decoder(config: &mut Config, values: &mut ParameterValues, seed: u64) {
+    if config.past_decode {
+        return;
+    }
+    config.past_decode = true;
+    // They are the last ones.
+    let drawn = initial_values(config, seed);
+    let count = values.len();
+    let before = std::mem::take(values).into_iter();
+    *values = before.chain(drawn.into_iter().skip(count)).collect();
+}
+
 /// Sets the input bias of the forget gate in every layer whose cell has such a gate; 1 helps a new
 /// network remember (Jozefowicz 2015).
 pub fn set_forget_bias(config: &Config, values: &mut ParameterValues, bias: f32) {

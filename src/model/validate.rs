@@ -49,6 +49,12 @@ impl Config {
         self.validate_output()
     }
 
+    /// Whether the output layer can have past decode regularization: a single full softmax whose
+    /// weight is the embedding.
+    pub fn supports_past_decode(&self) -> bool {
+        self.tied && self.mixture == 0 && output_kind(self).supports_past_decode
+    }
+
     /// Checks the settings of feed-forward networks.
     fn validate_context(&self) -> Result<()> {
         if !cell_kind(self).is_feed_forward() {
@@ -328,6 +334,14 @@ impl Config {
         }
         if self.direct_size > 0 {
             self.validate_direct()?;
+        }
+        if self.past_decode && !self.supports_past_decode() {
+            return Err(Error::config(
+                "past_decode",
+                true,
+                "it decodes the distribution of one full softmax by the tied embedding",
+                "Use `output = softmax` and `tied` without `mixture`, or remove it",
+            ));
         }
         match self.mixture {
             0 => Ok(()),

@@ -86,7 +86,9 @@ pub fn checkpoint_to_onnx(checkpoint: &Checkpoint, form: OnnxForm) -> Result<Vec
             .as_ref()
             .map(|states| states.iter().map(Vec::as_slice).collect()),
         residual: config.residual,
+        // A graph that scores has no use for what only training reads.
         parameters: parameters
+            .filter(|(spec, _)| !spec.is_only_for_training())
             .map(|(spec, values)| NamedParameter {
                 name: spec.name,
                 shape: spec.shape,

@@ -89,6 +89,9 @@ pub struct Recipe {
     /// in nats.
     #[serde(default)]
     pub temporal_l2: f32,
+    /// Coefficient of past decode regularization, λ.
+    #[serde(default)]
+    pub past_decode: f32,
     /// Probability of resetting the states of a stream at the start of a window.
     #[serde(default)]
     pub reset_states: f32,
@@ -149,6 +152,7 @@ impl Default for Recipe {
             l2: 0.0,
             activation_l2: 0.0,
             temporal_l2: 0.0,
+            past_decode: 0.0,
             reset_states: 0.0,
             independent: false,
             dropout: DropoutRates::default(),

@@ -258,6 +258,15 @@ impl Fields for Recipe {
         )
         .rule(Rule::NonNegative, "0 turns it off"),
         RecipeField::new(
+            "past_decode",
+            "LAMBDA",
+            access!(past_decode),
+            "Past decode regularization: from the predicted distribution, a small network predicts \
+             the token that was read last; add LAMBDA times its cross-entropy to the loss in nats \
+             (Brahma 2018: 0.001). For `output = softmax` with `tied`",
+        )
+        .rule(Rule::NonNegative, "0 turns it off"),
+        RecipeField::new(
             "dropout",
             "P",
             ALL_DROPOUT,

@@ -120,6 +120,19 @@ fn check_zoneout(recipe: &Recipe, config: &Config) -> Result<()> {
     ))
 }
 
+/// Checks that a model has the parameters that its recipe trains.
+fn check_past_decode(recipe: &Recipe, config: &Config) -> Result<()> {
+    if recipe.past_decode == 0.0 || config.past_decode {
+        return Ok(());
+    }
+    Err(Error::config(
+        "past_decode",
+        recipe.past_decode,
+        "the model has no parameters for it",
+        "Set `Config::past_decode` of a new model, or use `add_past_decoder`",
+    ))
+}
+
 impl<'a> Trainer<'a> {
     /// A new run from random initial parameters, drawn with the recipe's seed.
     ///
@@ -156,6 +169,7 @@ impl<'a> Trainer<'a> {
             .expect("the recipe was validated");
         check_precision(device, recipe.precision)?;
         check_zoneout(&recipe, &config)?;
+        check_past_decode(&recipe, &config)?;
         let history = recipe.bptt - recipe.block();
         let longest = recipe.longest_window();
         let streams = Streams::new(&corpus.train, recipe.batch, longest - history)?;
@@ -174,6 +188,7 @@ impl<'a> Trainer<'a> {
             dropout: recipe.dropout,
             activation_l2: recipe.activation_l2,
             temporal_l2: recipe.temporal_l2,
+            past_decode: recipe.past_decode,
             // Dropout masks have a seed of 32 bits.
             seed: recipe.seed as u32,
         };

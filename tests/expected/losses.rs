@@ -1,7 +1,9 @@
 //! The equations of losses over all logits and against a sample.
 
-use elman::kernels::cases::{MixtureLossCase, Outcome, SampledLossCase, SoftmaxCrossEntropyCase};
-use elman::kernels::{Exponential, SampledObjective};
+use elman::kernels::cases::{
+    MixtureLossCase, Outcome, SampledLossCase, SoftmaxBackwardCase, SoftmaxCrossEntropyCase,
+};
+use elman::kernels::{Exponential, SampledObjective, SoftmaxResult};
 
 use super::super::compare::Tolerance;
 use super::super::reference::kernels as reference;
@@ -54,7 +56,8 @@ impl Expectation for SoftmaxCrossEntropyCase {
         let logits = floats(run, "logits");
         let targets = tokens(run, "targets");
         let mut losses = Vec::new();
-        let mut gradients = Vec::new();
+        let mut results = Vec::new();
+        let scale = self.scale();
         let bias = if self.bias {
             floats(run, "bias")
         } else {
@@ -67,19 +70,52 @@ impl Expectation for SoftmaxCrossEntropyCase {
                 .zip(&bias)
                 .map(|(row, bias)| row + bias)
                 .collect();
-            let (loss, gradient) = softmax(self.exponential, &row, target, self.scale);
+            let (loss, mut result) = softmax(self.exponential, &row, target, scale);
+            if let (SoftmaxResult::Probabilities, Some(target)) = (self.result, target) {
+                result[target] += 1.0;
+            }
             losses.push(loss);
-            gradients.extend(gradient);
+            results.extend(result);
         }
-        if self.gradient {
-            vec![("logits", gradients), ("losses", losses)]
-        } else {
-            vec![("losses", losses)]
+        match self.result {
+            SoftmaxResult::Losses => vec![("losses", losses)],
+            _ => vec![("logits", results), ("losses", losses)],
         }
     }
 
     fn tolerance(&self, output: &str) -> Tolerance {
-        softmax_tolerance(output, self.exponential, self.largest_logit(), self.scale)
+        softmax_tolerance(output, self.exponential, self.largest_logit(), self.scale())
+    }
+}
+
+impl Expectation for SoftmaxBackwardCase {
+    fn outputs(&self, run: &Outcome) -> Expected {
+        let gradient = floats(run, "gradient");
+        let mut probabilities = floats(run, "probabilities");
+        let targets = tokens(run, "targets");
+        let rows = probabilities
+            .chunks_exact_mut(self.columns)
+            .zip(gradient.chunks_exact(self.columns));
+        for ((row, gradient), target) in rows.zip(targets) {
+            let mean: f64 = row.iter().zip(gradient).map(|(p, d)| p * d).sum();
+            for (word, (p, d)) in row.iter_mut().zip(gradient).enumerate() {
+                let expected = f64::from(u8::from(target == Some(word)));
+                let of_loss = match target {
+                    None => 0.0,
+                    Some(_) => f64::from(self.scale) * (*p - expected),
+                };
+                *p = of_loss + *p * (d - mean);
+            }
+        }
+        vec![("probabilities", probabilities)]
+    }
+
+    fn tolerance(&self, _output: &str) -> Tolerance {
+        let terms = EPSILON * (4.0 + f64::from(self.scale));
+        Tolerance {
+            absolute: terms,
+            relative: 4.0 * EPSILON,
+        }
     }
 }
 

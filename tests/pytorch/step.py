@@ -44,22 +44,26 @@ def decoded(weights, states):
     return (states @ decoder.T + weights.get("decoder.bias", 0.0)).log_softmax(-1)
 
 
-def report(parameters, log_probabilities):
+def report(parameters, log_probabilities, penalty=None):
     """Makes the update and prints the results.
 
     parameters: what the update changes, by the names in the files; log_probabilities: a function of ids [T], a boundary
-    and the words after it, that returns ln P of every next word, [T, V].
+    and the words after it, that returns ln P of every next word, [T, V]; penalty: a function of ids and ln P, that is
+    added to the loss of training.
     """
 
     def of_targets(targets):
+        """The targets' scores, and the penalty."""
         ids = torch.tensor([0] + targets[:-1])
-        return log_probabilities(ids).gather(1, torch.tensor(targets)[:, None])
+        found = log_probabilities(ids)
+        return found.gather(1, torch.tensor(targets)[:, None]), penalty(ids, found) if penalty else 0.0
 
     with torch.no_grad():
-        scores = [of_targets(line + [0]).sum().item() / math.log(10) for line in lines]
+        scores = [of_targets(line + [0])[0].sum().item() / math.log(10) for line in lines]
     optimizer = torch.optim.SGD(parameters.values(), lr=float(rate))
     whole = [word for line in lines for word in line + [0]]
-    (-of_targets(whole).mean()).backward()
+    targets, added = of_targets(whole)
+    (added - targets.mean()).backward()
     optimizer.step()
     expected = load_file(f"{after}/model.safetensors")
     print(max((value - expected[name]).abs().max().item() for name, value in parameters.items()))

@@ -2,7 +2,7 @@
 //! the output layer, as the equations of [`network`](super::network) say it.
 
 use super::kernels::{Activation, Matmul, one_hot};
-use super::linear::{add_to, linear_backward, mask_words};
+use super::linear::{add, add_to, linear_backward, mask_words};
 use super::network::{Named, Network, Window};
 use super::outputs::OutputRow;
 use super::passes::Step;
@@ -62,7 +62,14 @@ impl Network {
             let target = window.targets[t * window.batch + b];
             let history = window.history(t, b, self.history_size());
             let row = self.output_row(window, [t, b], row, &history);
-            back.extend(self.output_gradient(target, &row, scale, gradients));
+            let mut to_row = self.output_gradient(target, &row, scale, gradients);
+            let decoded = window.decoded_input(t, b).filter(|_| a.past_decode);
+            if let Some(input) = decoded {
+                let scale = scale * window.penalties.past;
+                let of_past = self.past_gradient(input, row.input, scale, gradients);
+                add(&mut to_row, &of_past);
+            }
+            back.extend(to_row);
         }
         let Some(weight) = self.between() else {
             return back;

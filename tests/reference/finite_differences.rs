@@ -169,6 +169,7 @@ fn every_architecture() -> Vec<Trial> {
     }
     trials.extend(feed_forward_trials());
     trials.extend(mogrifier_trials());
+    trials.extend(past_trials());
     for (cell_name, cell) in Cell::TABLE {
         for num_layers in 1..=3 {
             for (layout, embedding_size, tied, projection) in LAYOUTS {
@@ -209,6 +210,39 @@ fn mogrifier_trials() -> Vec<Trial> {
         let name =
             format!("reference::finite_differences::mogrifier_{rounds}_rounds_of_rank_{rank}");
         trials.push(trial(name, move || check_layout(&architecture)));
+    }
+    trials
+}
+
+/// Past decode regularization of a recurrent and of a feed-forward network with tied tables.
+fn past_trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let contexts = FeedForward {
+        context: 2,
+        skip: true,
+    };
+    for (kind, cell, feed_forward) in [
+        ("lstm", Cell::Lstm, None),
+        ("feedforward", Cell::Elman, Some(contexts)),
+    ] {
+        for (layout, embedding_size, tied, projection) in LAYOUTS {
+            if !tied || feed_forward.is_some() && !projection {
+                continue;
+            }
+            let architecture = Architecture {
+                cell,
+                feed_forward,
+                vocab_size: LAYOUT_SIZES.0,
+                embedding_size,
+                hidden_sizes: vec![3],
+                tied,
+                projection,
+                past_decode: true,
+                ..Architecture::default()
+            };
+            let name = format!("reference::finite_differences::past_decode_{kind}_{layout}");
+            trials.push(trial(name, move || check_layout(&architecture)));
+        }
     }
     trials
 }
@@ -345,6 +379,7 @@ pub fn check_layout(architecture: &Architecture) {
                 window.penalties = Penalties {
                     activation: 1.5,
                     temporal: 2.5,
+                    past: 0.8,
                 };
                 assert!(
                     check(&format!("{what}, masks and penalties"), &network, &window),

@@ -27,6 +27,7 @@ pub mod network_structure;
 pub mod optimizers;
 pub mod outputs;
 pub mod passes;
+pub mod past;
 pub mod penalties;
 pub mod properties;
 pub mod qrnn;

@@ -18,7 +18,7 @@
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh, or W_ih of
 //! quasi-recurrent units.
-//! Penalties of the last layer's states: see `penalties`. [`passes`](super::passes) has the forward
+//! Penalties of the last layer's states: see `penalties`; of predictions: see `past`. [`passes`](super::passes) has the forward
 //! and the backward pass over a window.
 
 use std::collections::BTreeMap;
@@ -83,6 +83,8 @@ pub struct Architecture {
     /// Whether the LSTM normalizes its products and its memory: see
     /// [`layer_norm`](super::layer_norm).
     pub layer_norm: bool,
+    /// Whether there are the parameters of past decode regularization: see [`past`](super::past).
+    pub past_decode: bool,
     /// The rate of zoneout: f of quasi-recurrent units has the factor 1 minus this, or a mask.
     pub zoneout: f64,
 }
@@ -108,6 +110,7 @@ impl Default for Architecture {
             residual: false,
             cap_input_gate: false,
             layer_norm: false,
+            past_decode: false,
             zoneout: 0.0,
         }
     }
@@ -358,6 +361,13 @@ impl Architecture {
         if self.decoder_bias {
             shapes.push(("decoder.bias".to_string(), vec![entries]));
         }
+        if self.past_decode {
+            shapes.push(("past.weight".to_string(), vec![d, d]));
+            if self.decoder_bias {
+                shapes.push(("past.bias".to_string(), vec![d]));
+                shapes.push(("past.decoder_bias".to_string(), vec![v]));
+            }
+        }
         if let Output::Adaptive { cutoffs, divisor } = &self.output {
             for (i, &begin) in cutoffs.iter().enumerate() {
                 let size = ((self.decoder_input_size() as f64 / divisor.powi(i as i32 + 1)).floor()
@@ -453,7 +463,7 @@ pub struct Window {
     pub independent: Option<f64>,
     /// Dropout and other masks.
     pub masks: Masks,
-    /// Penalties of the last layer's output and of the changes of its states.
+    /// Penalties of the last layer's output, of the changes of its states, and of predictions.
     pub penalties: Penalties,
 }
 

@@ -64,7 +64,7 @@ pub struct Forward {
     pub log_probabilities: Vec<f64>,
     /// As in [`Outcome`].
     pub loss: f64,
-    /// `scale` times the penalty of the last layer's states.
+    /// `scale` times the penalties of the last layer's states and of predictions.
     pub penalty: f64,
 }
 
@@ -80,10 +80,10 @@ impl Network {
             let (steps, log_probabilities) = self.forward_contexts(window, initial_states, options);
             let loss = -scale * sum(&log_probabilities);
             return Forward {
+                penalty: scale * self.past_penalty(window, &steps),
                 steps,
                 log_probabilities,
                 loss,
-                penalty: 0.0,
             };
         }
         let kept = a.cell.states();
@@ -180,7 +180,8 @@ impl Network {
         }
         let loss = -scale * sum(&log_probabilities);
         Forward {
-            penalty: scale * penalties::penalty(window, &steps),
+            penalty: scale
+                * (penalties::penalty(window, &steps) + self.past_penalty(window, &steps)),
             steps,
             log_probabilities,
             loss,

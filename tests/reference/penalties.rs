@@ -22,6 +22,8 @@ pub struct Penalties {
     pub activation: f64,
     /// That of the changes.
     pub temporal: f64,
+    /// That of past decode regularization, in networks that have it: see [`past`](super::past).
+    pub past: f64,
 }
 
 /// A step of a stream with a target: where its values are in `[B, H]`, and the factor of its

@@ -14,7 +14,7 @@ struct ModelCondition {
     hint: &'static str,
 }
 
-const CONDITIONS: [ModelCondition; 10] = [
+const CONDITIONS: [ModelCondition; 11] = [
     ModelCondition {
         field: "dropout_input",
         holds: |config| config.embedding_size > 0,
@@ -59,6 +59,12 @@ const CONDITIONS: [ModelCondition; 10] = [
         holds: |config| !cell_kind(config).is_feed_forward(),
         rule: "a feed-forward network has no states",
         hint: "Use --dropout-output or --l2",
+    },
+    ModelCondition {
+        field: "past_decode",
+        holds: Config::supports_past_decode,
+        rule: "it decodes the distribution of one full softmax by the tied embedding",
+        hint: "Add --tied and --embedding D, with --output softmax and without --mixture",
     },
     ModelCondition {
         field: "reset_states",

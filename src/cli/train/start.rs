@@ -16,8 +16,8 @@ use crate::decompress;
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
 use crate::model::{
-    Classes, Config, EMBEDDING_WEIGHT, ParameterValues, find_parameter, initial_values,
-    parameter_specs, set_forget_bias,
+    Classes, Config, EMBEDDING_WEIGHT, ParameterValues, add_past_decoder, find_parameter,
+    initial_values, parameter_specs, set_forget_bias,
 };
 use crate::train::{Recipe, Trainer};
 
@@ -118,7 +118,7 @@ pub(super) fn trainer<'a>(
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
 ) -> Result<(Trainer<'a>, Description, ParameterValues)> {
-    let (mut description, values) = match init {
+    let (mut description, mut values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
         None => new_model(flags, corpus, &recipe)?,
     };
@@ -127,6 +127,9 @@ pub(super) fn trainer<'a>(
         description.config.zoneout = recipe.dropout.zoneout;
     }
     model_conditions::check(flags, &description.config)?;
+    if recipe.past_decode > 0.0 {
+        add_past_decoder(&mut description.config, &mut values, recipe.seed);
+    }
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
     Ok((trainer, description, values))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Exponential, SoftmaxCrossEntropy};
+use super::{Exponential, SoftmaxCrossEntropy, SoftmaxResult};
 use crate::error::Result;
 use crate::kernels::cases::{
     Cases, Harness, KernelCase, MANY, Place, TokenDraw, TokenPattern, Tolerance, list, option,
@@ -17,10 +17,8 @@ pub struct SoftmaxCrossEntropyCase {
     pub targets: TokenDraw,
     /// Rows of a group.
     pub rows_per_target: usize,
-    /// Whether the logits are replaced by their gradient.
-    pub gradient: bool,
-    /// Factor of the gradient.
-    pub scale: f32,
+    /// What replaces the logits.
+    pub result: SoftmaxResult,
     /// Bound of the logits, before `shift` is added.
     pub bound: f32,
     /// Added to all logits. The softmax does not depend on it, except that it rounds the logits.
@@ -35,6 +33,11 @@ pub struct SoftmaxCrossEntropyCase {
 const BIAS_BOUND: f32 = 2.0;
 
 impl SoftmaxCrossEntropyCase {
+    /// The factor of the softmax.
+    pub fn scale(&self) -> f32 {
+        self.result.factor().unwrap_or(1.0)
+    }
+
     /// Bound of the logits with the bias, before `shift` is added.
     pub fn largest_logit(&self) -> f32 {
         self.bound + if self.bias { BIAS_BOUND } else { 0.0 }
@@ -65,14 +68,17 @@ pub(in crate::kernels) fn all() -> Cases {
         } else {
             1.0
         };
-        for gradient in [false, true] {
+        for result in [
+            SoftmaxResult::Losses,
+            SoftmaxResult::Gradient { scale },
+            SoftmaxResult::Probabilities,
+        ] {
             let mut push = |rows_per_target, bound, shift, bias, exponential| {
                 all.push(SoftmaxCrossEntropyCase {
                     columns,
                     targets: TokenDraw { pattern, count },
                     rows_per_target,
-                    gradient,
-                    scale,
+                    result,
                     bound,
                     shift,
                     bias,
@@ -80,6 +86,10 @@ pub(in crate::kernels) fn all() -> Cases {
                 });
             };
             push(1, bound, 0.0, false, Exponential::Exact);
+            if result == SoftmaxResult::Probabilities {
+                push(1, bound, 0.0, true, Exponential::Exact);
+                continue;
+            }
             if [3, 257, 8193, 40_013].contains(&columns) {
                 push(1, bound, 0.0, true, Exponential::Exact);
             }
@@ -102,10 +112,9 @@ impl KernelCase for SoftmaxCrossEntropyCase {
         let shape = [self.targets.count * self.rows_per_target, self.columns];
         let mut values = harness.uniform(shape[0] * shape[1], self.bound);
         values.iter_mut().for_each(|value| *value += self.shift);
-        let logits = if self.gradient {
-            harness.in_place("logits", Place::Whole, shape, values)?
-        } else {
-            harness.consumed("logits", Place::Whole, shape, values)?
+        let logits = match self.result {
+            SoftmaxResult::Losses => harness.consumed("logits", Place::Whole, shape, values)?,
+            _ => harness.in_place("logits", Place::Whole, shape, values)?,
         };
         let bias = if self.bias {
             let values = harness.uniform(self.columns, BIAS_BOUND);
@@ -122,15 +131,14 @@ impl KernelCase for SoftmaxCrossEntropyCase {
             targets,
             rows_per_target: self.rows_per_target,
             losses,
-            gradient: self.gradient,
-            scale: self.scale,
+            result: self.result,
             exponential: self.exponential,
         });
         Ok(())
     }
 
     fn tolerance(&self, output: &str) -> Tolerance {
-        Tolerance::softmax(output, self.exponential, self.largest_logit(), self.scale)
+        Tolerance::softmax(output, self.exponential, self.largest_logit(), self.scale())
     }
 }
 
@@ -142,7 +150,11 @@ impl fmt::Display for SoftmaxCrossEntropyCase {
             bound,
             ..
         } = self;
-        let gradient = option(self.gradient, &format!("gradient x {}", self.scale));
+        let result = match self.result {
+            SoftmaxResult::Losses => String::new(),
+            SoftmaxResult::Gradient { scale } => option(true, &format!("gradient x {scale}")),
+            SoftmaxResult::Probabilities => option(true, "probabilities"),
+        };
         let exponential = option(self.exponential == Exponential::Rnnlm, "rnnlm");
         let rows = option(
             self.rows_per_target > 1,
@@ -152,7 +164,7 @@ impl fmt::Display for SoftmaxCrossEntropyCase {
         let bias = option(self.bias, "bias");
         write!(
             f,
-            "{targets} of {columns}{rows} below {bound}{shift}{bias}{gradient}{exponential}"
+            "{targets} of {columns}{rows} below {bound}{shift}{bias}{result}{exponential}"
         )
     }
 }

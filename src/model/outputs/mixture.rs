@@ -19,7 +19,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
     Activation, ActivationBackward, ActivationForward, AddBias, Dropout, Exponential, Gradient,
-    Mask, Matmul, MixtureLoss, Precision, ScaleRows, SoftmaxCrossEntropy, SumRows,
+    Mask, Matmul, MixtureLoss, Precision, ScaleRows, SoftmaxCrossEntropy, SoftmaxResult, SumRows,
     mixture_log_probabilities,
 };
 use crate::model::cells::cell_kind;
@@ -182,8 +182,7 @@ impl MixtureOfSoftmaxes {
             targets: block.predictions.targets,
             rows_per_target: self.count,
             losses: block.components,
-            gradient: scale.is_some(),
-            scale: scale.unwrap_or(0.0),
+            result: SoftmaxResult::gradient(scale),
             exponential: Exponential::Exact,
         });
         device.run(&MixtureLoss {

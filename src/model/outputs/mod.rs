@@ -7,6 +7,7 @@ mod adaptive;
 mod blocks;
 mod class;
 mod mixture;
+mod past_decoder;
 mod sampled;
 mod softmax;
 
@@ -29,6 +30,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         supports_direct: false,
         supports_tied: true,
         supports_mixture: true,
+        supports_past_decode: true,
         is_full_softmax: true,
         parameter_specs: |config| match config.mixture {
             0 => Softmax::parameter_specs(config),
@@ -52,6 +54,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         supports_direct: true,
         supports_tied: false,
         supports_mixture: false,
+        supports_past_decode: false,
         is_full_softmax: false,
         parameter_specs: ClassSoftmax::parameter_specs,
         new: |context, _| Ok(Box::new(ClassSoftmax::new(context)?)),
@@ -67,6 +70,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         supports_direct: false,
         supports_tied: false,
         supports_mixture: false,
+        supports_past_decode: false,
         is_full_softmax: false,
         parameter_specs: AdaptiveSoftmax::parameter_specs,
         new: |context, _| Ok(Box::new(AdaptiveSoftmax::new(context)?)),
@@ -84,6 +88,7 @@ pub static OUTPUTS: &[OutputKind] = &[
         supports_direct: false,
         supports_tied: true,
         supports_mixture: false,
+        supports_past_decode: false,
         is_full_softmax: true,
         parameter_specs: SampledSoftmax::parameter_specs,
         new: |context, counts| {

@@ -1,10 +1,13 @@
 //! The full softmax: `y(t) = softmax(V s(t) + b)`, by blocks of tokens.
 
+use std::ops::Range;
+
 use super::blocks::Blocks;
+use super::past_decoder::{PastBlock, PastDecoder};
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{
-    AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SumRows,
+    AddBias, Exponential, Gradient, Matmul, Precision, SoftmaxCrossEntropy, SoftmaxResult, SumRows,
 };
 use crate::model::cells::cell_kind;
 use crate::model::config::Config;
@@ -14,7 +17,7 @@ use crate::model::parameter_spec::{
     DECODER_BIAS, DECODER_WEIGHT, EMBEDDING_WEIGHT, ParameterId, ParameterSpec,
 };
 use crate::model::parameters::Parameters;
-use crate::model::plan::WindowWords;
+use crate::model::plan::{OutputPlan, WindowWords};
 use crate::model::products::{
     activation_precision, gradient_precision, input_gradient, product, weight_gradient,
 };
@@ -29,12 +32,15 @@ pub(super) struct Softmax {
     /// `[block, V]`: logits, then their gradient.
     logits: Tensor,
     blocks: Blocks,
+    /// What regularizes training, if the model has its parameters.
+    past: Option<PastDecoder>,
     /// Whether products in training are of mixed precision.
     mixed: bool,
 }
 
 impl Softmax {
-    /// The weight, unless it is the embedding, and the bias, if there is one.
+    /// The weight, unless it is the embedding, the bias, if there is one, and what only training
+    /// needs.
     pub(super) fn parameter_specs(config: &Config) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
         if !config.tied {
@@ -48,6 +54,7 @@ impl Softmax {
         if config.decoder_bias {
             specs.push(ParameterSpec::bias(DECODER_BIAS, config.vocab_size));
         }
+        specs.extend(PastDecoder::parameter_specs(config));
         specs
     }
 
@@ -61,8 +68,10 @@ impl Softmax {
         } else {
             DECODER_WEIGHT
         };
+        let weight = context.id(weight);
         Ok(Self {
-            weight: context.id(weight),
+            weight,
+            past: PastDecoder::new(context, weight, blocks.rows)?,
             bias: config.decoder_bias.then(|| context.id(DECODER_BIAS)),
             logits: context
                 .device
@@ -117,24 +126,72 @@ impl Softmax {
         device.run(&product(hidden, weight, logits, precision));
         logits
     }
+
+    /// Computes the losses of a block, whose logits are replaced by `result`, and returns it.
+    fn block_losses(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        block: Predictions,
+        precision: Precision,
+        result: SoftmaxResult,
+    ) -> Tensor {
+        let logits = self.logits_without_bias(device, parameters, block.hidden, precision);
+        device.run(&SoftmaxCrossEntropy {
+            logits,
+            bias: self.bias(parameters),
+            targets: block.targets,
+            rows_per_target: 1,
+            losses: block.losses,
+            result,
+            exponential: Exponential::Exact,
+        });
+        logits
+    }
+
+    /// Computes the losses of a block and the gradient of its logits. With past decode
+    /// regularization, adds to the gradients of its parameters and of the weight; whether it has.
+    fn block_gradient(
+        &self,
+        device: &mut Device,
+        parameters: &Parameters,
+        block: Predictions,
+        rows: Range<usize>,
+        scale: f32,
+        gradients: &[Gradient],
+    ) -> (Tensor, bool) {
+        let precision = activation_precision(self.mixed);
+        let past = self.past.as_ref();
+        let Some((past, memory)) = past.and_then(|past| Some((past, past.memory.as_ref()?))) else {
+            let result = SoftmaxResult::Gradient { scale };
+            let logits = self.block_losses(device, parameters, block, precision, result);
+            return (logits, false);
+        };
+        let result = SoftmaxResult::Probabilities;
+        let probabilities = self.block_losses(device, parameters, block, precision, result);
+        let of_past = PastBlock {
+            rows,
+            probabilities,
+            targets: block.targets,
+            plan: block.plan,
+            scale,
+        };
+        past.block_gradient(device, parameters, memory, of_past, gradients);
+        (probabilities, true)
+    }
 }
 
 impl OutputLayer for Softmax {
+    fn plan(&self, device: &mut Device, words: &WindowWords<'_>) -> OutputPlan {
+        let memory = self.past.as_ref().and_then(|past| past.memory.as_ref());
+        memory.map_or_else(OutputPlan::default, |memory| memory.plan(device, words))
+    }
+
     fn losses(&self, device: &mut Device, parameters: &Parameters, predictions: Predictions) {
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let block = predictions.slice_rows(rows);
-            let hidden = block.hidden;
-            let logits = self.logits_without_bias(device, parameters, hidden, Precision::Full);
-            device.run(&SoftmaxCrossEntropy {
-                logits,
-                bias: self.bias(parameters),
-                targets: block.targets,
-                rows_per_target: 1,
-                losses: block.losses,
-                gradient: false,
-                scale: 0.0,
-                exponential: Exponential::Exact,
-            });
+            let (precision, result) = (Precision::Full, SoftmaxResult::Losses);
+            self.block_losses(device, parameters, block, precision, result);
         }
     }
 
@@ -148,22 +205,14 @@ impl OutputLayer for Softmax {
         gradients: &[Gradient],
     ) {
         let precision = gradient_precision(self.mixed, scale);
+        if let Some(past) = self.past.as_ref().filter(|past| past.memory.is_none()) {
+            past.clear_gradients(device, gradients);
+        }
         for rows in self.blocks.ranges(predictions.hidden.rows()) {
             let accumulate = rows.start > 0;
             let block = predictions.slice_rows(rows.clone());
-            let forward_precision = activation_precision(self.mixed);
-            let logits =
-                self.logits_without_bias(device, parameters, block.hidden, forward_precision);
-            device.run(&SoftmaxCrossEntropy {
-                logits,
-                bias: self.bias(parameters),
-                targets: block.targets,
-                rows_per_target: 1,
-                losses: block.losses,
-                gradient: true,
-                scale,
-                exponential: Exponential::Exact,
-            });
+            let (logits, has_added) =
+                self.block_gradient(device, parameters, block, rows.clone(), scale, gradients);
             device.run(&input_gradient(
                 logits,
                 parameters.tensor(self.weight),
@@ -172,7 +221,7 @@ impl OutputLayer for Softmax {
             ));
             let weight = gradients[self.weight.index()].values();
             device.run(&Matmul {
-                accumulate,
+                accumulate: accumulate || has_added,
                 ..weight_gradient(logits, block.hidden, weight, precision)
             });
             if let Some(bias) = self.bias {

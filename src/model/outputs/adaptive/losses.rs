@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::{AdaptiveSoftmax, Blocks, Cluster};
 use crate::device::Device;
-use crate::kernels::{Exponential, Gather, Precision, RaggedSoftmax, SoftmaxCrossEntropy};
+use crate::kernels::{
+    Exponential, Gather, Precision, RaggedSoftmax, SoftmaxCrossEntropy, SoftmaxResult,
+};
 use crate::model::output::Predictions;
 use crate::model::parameters::Parameters;
 use crate::model::products::{activation_precision, product};
@@ -42,8 +44,7 @@ impl AdaptiveSoftmax {
                 targets: targets.slice_rows(rows.clone()),
                 rows_per_target: 1,
                 losses: block.losses,
-                gradient: scale.is_some(),
-                scale: scale.unwrap_or(0.0),
+                result: SoftmaxResult::gradient(scale),
                 exponential: Exponential::Exact,
             });
             backward(device, rows, logits);

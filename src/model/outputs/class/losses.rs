@@ -4,7 +4,7 @@ use super::{ClassSoftmax, List};
 use crate::device::Device;
 use crate::kernels::{
     AddBias, AddRuns, Gather, GroupedMatmul, GroupedProduct, Precision, ROW_FIELDS, RaggedSoftmax,
-    SoftmaxCrossEntropy,
+    SoftmaxCrossEntropy, SoftmaxResult,
 };
 use crate::model::output::Predictions;
 use crate::model::parameters::Parameters;
@@ -29,24 +29,21 @@ impl ClassSoftmax {
         };
         self.compute_logits(device, parameters, predictions.hidden, plan, precision);
         let logits = self.logits(predictions.hidden.rows());
-        let gradient = scale.is_some();
-        let scale = scale.unwrap_or(0.0);
         device.run(&SoftmaxCrossEntropy {
             logits: logits.classes,
             bias: None,
             targets: self.list(plan, List::Targets, 1),
             rows_per_target: 1,
             losses: predictions.losses,
-            gradient,
-            scale,
+            result: SoftmaxResult::gradient(scale),
             exponential: self.exponential,
         });
         device.run(&RaggedSoftmax {
             logits: logits.words,
             rows: self.list(plan, List::Rows, ROW_FIELDS),
             losses: predictions.losses,
-            gradient,
-            scale,
+            gradient: scale.is_some(),
+            scale: scale.unwrap_or(0.0),
             exponential: self.exponential,
         });
     }
