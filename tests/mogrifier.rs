@@ -1,21 +1,61 @@
 //! Mogrifier LSTMs: `elman score` and a training step against PyTorch, scores in windows of every
-//! size against the equations, interrupted runs, initial values, generated text, wrong settings.
-//! `cells` has whole steps against the reference.
+//! size against the equations, interrupted runs, initial values, generated text, wrong settings;
+//! capped input gates. `cells` has whole steps against the reference.
 
 use elman::device::Device;
 use elman::model::{Config, initial_values, parameter_specs};
 use elman::train::Recipe;
+use libtest_mimic::Trial;
 
+use super::cells::{VARIANT_CHECKS, with_every_output};
 use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
+use super::reference::finite_differences::check_with_kinks;
 use super::reference::network::Architecture;
 use super::runs::{check_resuming, config, corpus, rate, resumes_bit_identically_with};
 use super::scored_lines::check_lines;
 use crate::command::{Workbench, small_text};
 use crate::environment::has_python;
-use crate::harness::{apply, device_test, test};
+use crate::harness::{apply, device_test, device_trials_if, test, trial, trials};
 
 const TRAIN: &str = "train --train train.txt --device cpu --cell mogrifier --batch 4 --bptt 6";
+
+/// Networks with capped input gates: gradients by finite differences, and whole steps with every
+/// output layer, dropout, penalties and overlapping windows.
+#[apply(trials)]
+fn capped_gates() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for num_layers in 1..=3 {
+        let name = format!("mogrifier::finite_differences::capped_layers_{num_layers}");
+        trials.push(trial(name, move || {
+            check_with_kinks(&capped(Architecture {
+                cell: Cell::Mogrifier,
+                vocab_size: 5,
+                embedding_size: 2,
+                hidden_sizes: vec![3; num_layers],
+                mogrifier_rounds: 2,
+                ..Architecture::default()
+            }));
+        }));
+        for (what, check) in VARIANT_CHECKS {
+            let name = format!("mogrifier::capped_layers_{num_layers}_{what}");
+            trials.extend(device_trials_if(num_layers == 1, &name, move |device| {
+                let networks = with_every_output(Cell::Mogrifier, num_layers).into_iter();
+                // On a GPU, a step of a mogrifier is some twenty dispatches.
+                let every = if device.is_gpu() { 6 } else { 1 };
+                check(device, networks.step_by(every).map(capped).collect());
+            }));
+        }
+    }
+    trials
+}
+
+fn capped(base: Architecture) -> Architecture {
+    Architecture {
+        cap_input_gate: true,
+        ..base
+    }
+}
 
 /// PyTorch's scores, and its parameters after one update on a window that is the whole text.
 #[apply(test)]
@@ -25,6 +65,8 @@ fn pytorch_agrees_with_a_step() {
         "--embedding 5",
         "--layers 2 --embedding 7 --tied --mogrifier-rounds 4 --mogrifier-rank 3",
         "--layers 3 --embedding 4 --bias false --mogrifier-rounds 1",
+        "--embedding 5 --cap-input-gate",
+        "--layers 2 --embedding 4 --bias false --mogrifier-rank 2 --cap-input-gate",
     ];
     check_step("mogrifier.py", "mogrifier", &variants);
 }
@@ -36,12 +78,14 @@ fn scores_are_exact_in_every_window() {
         ("--layers 2", true),
         ("--mogrifier-rounds 2 --mogrifier-rank 3", true),
         ("--layers 3 --independent", false),
+        ("--cap-input-gate", true),
     ] {
         let flags = format!("--cell mogrifier --embedding 5 --hidden 7 {flags}");
         check_lines(&flags, carries, |config| Architecture {
             cell: Cell::Mogrifier,
             mogrifier_rounds: config.mogrifier_rounds,
             mogrifier_rank: config.mogrifier_rank,
+            cap_input_gate: config.cap_input_gate,
             ..Architecture::default()
         });
     }
@@ -50,11 +94,12 @@ fn scores_are_exact_in_every_window() {
 /// With windows that overlap, states that are reset, and masks of recurrent weights too.
 #[apply(device_test)]
 fn resumed_runs_are_bit_identical(device: &mut Device) {
-    for (mogrifier_rounds, mogrifier_rank) in [(2, 0), (3, 2)] {
+    for (mogrifier_rounds, mogrifier_rank, cap_input_gate) in [(2, 0, false), (3, 2, true)] {
         check_resuming(device, |config| Config {
             cell: "mogrifier".into(),
             mogrifier_rounds,
             mogrifier_rank,
+            cap_input_gate,
             ..config
         });
     }

@@ -53,7 +53,7 @@ pub struct Config {
     /// [`Config::has_residual`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub residual: bool,
-    /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
+    /// Whether the input gate of an LSTM or a mogrifier is at most 1 minus the forget gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cap_input_gate: bool,
     /// Whether an LSTM normalizes its products and its memory.

@@ -88,7 +88,7 @@ const HAS_CAPPED_GATE: Condition<ModelOptions> = Condition {
     holds: |options| options.cell_has(|cell| cell.has_capped_gate),
     field: "cell",
     rule: "this cell has no input gate beside a forget gate",
-    hint: "Use `cell = lstm`, or leave this out",
+    hint: "Use `cell = lstm` or `cell = mogrifier`, or leave this out",
 };
 
 const HAS_LAYER_NORM: Condition<ModelOptions> = Condition {
@@ -217,7 +217,8 @@ impl Fields for ModelOptions {
             "cap_input_gate",
             "",
             access!(cap_input_gate),
-            "Let the input gate of `cell = lstm` be at most 1 minus the forget gate (Melis 2020)",
+            "Let the input gate of `cell = lstm` or `cell = mogrifier` be at most 1 minus the forget \
+             gate (Melis 2020)",
         )
         .default("false")
         .voided_by(&["cell"])

@@ -45,7 +45,7 @@ pub struct ModelOptions {
     pub mogrifier_rank: Option<usize>,
     /// Whether recurrent layers add their input to what they pass on.
     pub residual: Option<bool>,
-    /// Whether the input gate of an LSTM is at most 1 minus the forget gate.
+    /// Whether the input gate of an LSTM or a mogrifier is at most 1 minus the forget gate.
     pub cap_input_gate: Option<bool>,
     /// Whether an LSTM normalizes its products and its memory.
     pub layer_norm: Option<bool>,

@@ -175,20 +175,22 @@ impl Config {
                 "cap_input_gate",
                 self.cap_input_gate && !kind.has_capped_gate,
                 "no input gate beside a forget gate",
+                "`cell = lstm` or `cell = mogrifier`",
             ),
             (
                 "layer_norm",
                 self.layer_norm && !kind.has_layer_norm,
                 "no layer normalization",
+                "`cell = lstm`",
             ),
         ];
-        match variants.iter().find(|(_, is_wrong, _)| *is_wrong) {
+        match variants.iter().find(|(_, is_wrong, ..)| *is_wrong) {
             None => Ok(()),
-            Some((field, _, lacks)) => Err(Error::config(
+            Some((field, _, lacks, cells)) => Err(Error::config(
                 *field,
                 true,
                 format!("`cell = {}` has {lacks}", self.cell),
-                format!("Use `cell = lstm`, or remove `{field}`"),
+                format!("Use {cells}, or remove `{field}`"),
             )),
         }
     }

@@ -22,20 +22,15 @@ impl Expectation for LstmCase {
 
 impl Expectation for LstmCellCase {
     fn outputs(&self, run: &Outcome) -> Expected {
-        match self.0.direction {
-            Direction::Forward => {
-                let case = LstmCase {
-                    window: self.0,
-                    capped: false,
-                };
-                lstm_forward(case, run)
-            }
-            Direction::Backward => lstm_cell_backward(self.0, run),
+        let &Self { window, capped } = self;
+        match window.direction {
+            Direction::Forward => lstm_forward(LstmCase { window, capped }, run),
+            Direction::Backward => lstm_cell_backward(*self, run),
         }
     }
 
     fn tolerance(&self, _output: &str) -> Tolerance {
-        tolerance(self.0)
+        tolerance(self.window)
     }
 }
 
@@ -224,14 +219,14 @@ fn lstm_backward(case: LstmCase, run: &Outcome) -> Expected {
 
 /// Where nothing multiplies between the steps, the same gradient of the state reaches all of them
 /// but the last one.
-fn lstm_cell_backward(case: GatedCase, run: &Outcome) -> Expected {
-    let window = WindowCase::new(case, run);
+fn lstm_cell_backward(case: LstmCellCase, run: &Outcome) -> Expected {
+    let window = WindowCase::new(case.window, run);
     let size = window.size;
     let mut gates = floats(run, "gates");
     let cells = floats(run, "cells");
     let gradient = floats(run, "gradient");
     let before = floats(run, "initial_gradient");
-    let constant: Vec<f64> = before[..window.batch * size].repeat(case.time_steps);
+    let constant: Vec<f64> = before[..window.batch * size].repeat(case.window.time_steps);
     let mut sent = vec![0.0; window.rows * size];
     for row in (0..window.rows).rev() {
         for unit in 0..size {
@@ -241,7 +236,7 @@ fn lstm_cell_backward(case: GatedCase, run: &Outcome) -> Expected {
             let to_both = [to_h, from_next[1]];
             let values = (&mut gates[..], &cells[..]);
             sent[row * size + unit] =
-                lstm_unit_backward(&window, false, values, [row, unit], to_both);
+                lstm_unit_backward(&window, case.capped, values, [row, unit], to_both);
         }
     }
     let initial = [constant, sent].map(|sent| window.gradient_before_window(&sent));

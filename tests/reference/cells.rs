@@ -86,7 +86,7 @@ pub struct Layer {
     pub cell: Cell,
     /// f of the Elman cell; the other cells have fixed functions.
     pub activation: Activation,
-    /// Whether i of the LSTM is at most 1 - f.
+    /// Whether i of the LSTM, also of a mogrifier, is at most 1 - f.
     pub capped: bool,
     /// H.
     pub size: usize,
@@ -183,7 +183,7 @@ impl Layer {
             let sums = units.map(|unit| arguments.from_input[unit] + arguments.from_state[unit]);
             return Some(sums.map(|sum| sum > 0.0).collect());
         }
-        if self.cell != Cell::Lstm || !self.capped {
+        if !matches!(self.cell, Cell::Lstm | Cell::Mogrifier) || !self.capped {
             return None;
         }
         let is_capped = |unit| {

@@ -78,7 +78,7 @@ pub struct Architecture {
     pub output: Output,
     /// Whether layers add their input to their output: see [`Architecture::has_residual`].
     pub residual: bool,
-    /// Whether i of the LSTM is at most 1 - f.
+    /// Whether i of the LSTM, also of a mogrifier, is at most 1 - f.
     pub cap_input_gate: bool,
     /// Whether the LSTM normalizes its products and its memory: see
     /// [`layer_norm`](super::layer_norm).

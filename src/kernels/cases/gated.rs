@@ -139,6 +139,27 @@ impl GatedCase {
         values
     }
 
+    /// Gate activations of an LSTM. Where input gates are capped, they have few values, so that i is
+    /// often 1 - f.
+    pub(in crate::kernels) fn lstm_gates(
+        &self,
+        harness: &mut Harness<'_>,
+        capped: bool,
+    ) -> Vec<f32> {
+        let mut values = self.gate_activations(harness, 4, 2);
+        if capped {
+            values
+                .iter_mut()
+                .for_each(|value| *value = (*value * 8.0).round() / 8.0);
+        }
+        values
+    }
+
+    /// Whether the window is one of the small ones, on which variants of a cell are tried too.
+    pub(in crate::kernels) fn is_small(&self) -> bool {
+        self.batch * self.hidden_size <= 1100
+    }
+
     /// The steps from the start of the window to that of the next one.
     pub fn advance(&self) -> usize {
         advance(self.time_steps)

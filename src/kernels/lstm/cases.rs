@@ -23,8 +23,10 @@ pub struct LstmCase {
 /// The cases of every gated cell, and those of steps without their products.
 pub(in crate::kernels) fn all() -> Cases {
     let of = |capped| move |window| LstmCase { window, capped };
-    let few = |window: &GatedCase| window.batch * window.hidden_size <= 1100;
-    let capped = GatedCase::all().into_iter().filter(few).map(of(true));
+    let capped = GatedCase::all()
+        .into_iter()
+        .filter(GatedCase::is_small)
+        .map(of(true));
     let mut all = list(GatedCase::all().into_iter().map(of(false)).chain(capped));
     all.extend(super::cell_cases::all());
     all
@@ -60,13 +62,7 @@ impl LstmCase {
         let size = self.window.hidden_size;
         let rows = self.window.rows();
         let weight = recurrent_weight(harness, 4, size)?;
-        let mut values = self.window.gate_activations(harness, 4, 2);
-        if self.capped {
-            // Few values, so that i is often 1 - f.
-            values
-                .iter_mut()
-                .for_each(|value| *value = (*value * 8.0).round() / 8.0);
-        }
+        let values = self.window.lstm_gates(harness, self.capped);
         let gates = harness.in_place("gates", Whole, [rows, 4 * size], values)?;
         let batch = self.window.batch;
         let cells = harness.random_input("cells", Whole, [rows + batch, size])?;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::cpu::{BackwardInputs, CellResets};
 use super::{
-    Arguments, BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, GATES, arguments_of,
+    Arguments, BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, GATES, arguments_of, capped,
 };
 use crate::device::{Binding, Cpu, Gpu, Kernel, Shader, to_u32, workgroups};
 use crate::kernels::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
@@ -26,6 +26,8 @@ pub struct LstmCellStart {
     pub states: Tensor,
     /// h and c before the window, and where the next window starts.
     pub carried: Carried<2>,
+    /// Whether at most 1 - f of g is written to c.
+    pub capped: bool,
     /// Where h and c of a stream are reset.
     pub reset: Reset,
 }
@@ -57,6 +59,8 @@ pub struct LstmCellBackward {
     /// `[2*B, H]`: the gradient of h(t) from the next step, unused in the last one, followed by
     /// that of c(t), which is overwritten with that of c(t-1).
     pub initial_gradient: Tensor,
+    /// As in the forward kernel.
+    pub capped: bool,
     /// As in the forward kernel.
     pub reset: Reset,
 }
@@ -110,7 +114,7 @@ impl LstmCellStart {
         let tokens = self.reset.tokens().0;
         gpu.launch(
             shader,
-            &[self.reset.constant()],
+            &[self.reset.constant(), capped(self.capped)],
             // There is no weight.
             &[gates, cells, states, tokens, tokens, previous],
             &Arguments {
@@ -191,7 +195,7 @@ impl LstmCellBackward {
         let tokens = self.reset.tokens().0;
         gpu.launch(
             shader,
-            &[self.reset.constant()],
+            &[self.reset.constant(), capped(self.capped)],
             // There is no weight.
             &[gates, cells, gradient, tokens, tokens, initial_gradient],
             &arguments_of(&self.reset, sizes, [self.step, self.step + 1].map(to_u32)),
@@ -249,7 +253,7 @@ fn cell_forward(kernel: &LstmCellForward, cpu: &Cpu) {
         reset: &window.reset,
         tokens: &cpu.read(&window.reset.tokens),
         initial_cell: &vec![window.reset.initial; size],
-        capped: false,
+        capped: window.capped,
     };
     let rows = |tensor: Tensor, slot: usize| tensor.slice_rows(slot * batch..(slot + 1) * batch);
     let mut gates = cpu.write(&rows(window.gates, kernel.step));
@@ -282,7 +286,7 @@ fn cell_backward(kernel: &LstmCellBackward, cpu: &Cpu) {
             reset,
             tokens: &tokens,
             initial_cell: &vec![reset.initial; size],
-            capped: false,
+            capped: kernel.capped,
         },
         batch,
         cells: &cpu.read(&kernel.cells),

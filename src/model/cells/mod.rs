@@ -159,7 +159,7 @@ pub static CELLS: &[CellKind] = &[
         drops_input_weight: false,
         reads_previous_input: false,
         has_zoneout: false,
-        has_capped_gate: false,
+        has_capped_gate: true,
         has_layer_norm: false,
         adds_recurrent_bias: true,
         bias: true,

@@ -19,6 +19,8 @@ use crate::tensor::Tensor;
 pub(super) struct MogrifierCell {
     states: States,
     batch: usize,
+    /// Whether at most 1 - f is written to the memory.
+    capped: bool,
     /// `[T*B, 4H]`: the biases, then z, then the gate activations, then the gradient of z.
     gates: Tensor,
     /// `[(T+2)*B, H]`: slot 0 is c(-1), slot t+1 is c(t), the last one is carried.
@@ -43,6 +45,7 @@ impl MogrifierCell {
         Ok(Self {
             states: States::new(device, config, layer, capacity, 4, 2)?,
             batch: capacity.batch,
+            capped: config.cap_input_gate,
             gates: device.tensor("gates", rows, 4 * size)?,
             cells: States::slots_for(device, "memory cells", capacity, size)?,
             input: None,
@@ -119,6 +122,7 @@ impl Cell for MogrifierCell {
                 states: self.carried_states(),
                 advance: window.advance,
             },
+            capped: self.capped,
             reset: states.reset(window),
         };
         let before = self.before(window);
@@ -162,6 +166,7 @@ impl Cell for MogrifierCell {
             cells: states.window_slots(self.cells, window),
             gradient: states.output_gradient().slice_rows(0..all),
             initial_gradient: states.carry_gradient,
+            capped: self.capped,
             reset: states.reset(window),
         };
         let before = self.before(window);
