@@ -63,6 +63,7 @@ fn every_preset_trains() {
         let sizes = match preset.as_str() {
             "awd-lstm" => "--hidden 6,5,4 --embedding 4 --batch 4",
             "awd-qrnn" => "--hidden 6,5,5,4 --embedding 4 --batch 4",
+            "mogrifier" => "--hidden 6,6 --embedding 6 --mogrifier-rank 2 --batch 4",
             "awd-lstm-finetune" => "--init awd-lstm --batch 4",
             "ptb-small" | "ptb-medium" | "best-small" | "best" => "--hidden 6 --embedding 5",
             _ => "--hidden 6",

@@ -24,6 +24,7 @@ pub(super) static PRESETS: &[Preset] = presets![
     "awd-lstm",
     "awd-lstm-finetune",
     "awd-qrnn",
+    "mogrifier",
     "best-small",
     "best",
     "best-char",
