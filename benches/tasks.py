@@ -1,4 +1,4 @@
-"""What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm,sru,qrnn,feedforward] [--tasks copy:20,adding:50,…]
+"""What a network remembers: python benches/tasks.py [--elman PROGRAM] [--device cpu] [--cells elman,gru,lstm,mogrifier,sru,qrnn,feedforward] [--tasks copy:20,adding:50,…]
 
 Trains each cell on each task of `elman corpus --task` with one recipe, evaluates a new text, and prints a Markdown table:
 
@@ -108,7 +108,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--elman", default="target/release/elman")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cells", default="elman,gru,lstm,sru,qrnn,feedforward")
+    parser.add_argument("--cells", default="elman,gru,lstm,mogrifier,sru,qrnn,feedforward")
     parser.add_argument("--tasks", default="")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     flags = parser.parse_args()

@@ -1,4 +1,5 @@
-"""Cells that PyTorch does not have, written with its operations and compiled by torch.jit, for pytorch.py. The equations are those of docs/model.md.
+"""Cells that PyTorch does not have, written with its operations, for pytorch.py; the steps of QRNN and SRU are compiled by torch.jit. The equations are
+those of docs/model.md.
 
 Each module takes inputs [T, B, H] and a state of the last window, and returns outputs [T, B, H] and the next state.
 """
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 CONTEXT = 4  # words that the feed-forward network of `elman bench` reads
+ROUNDS = 5  # of the mogrifier of `elman bench`, whose matrices are full
 
 
 @torch.jit.script
@@ -85,6 +87,31 @@ class FeedForward(nn.Module):
         return self.layer(side_by_side).tanh(), (x[1 - CONTEXT :],)
 
 
+class Mogrifier(nn.Module):
+    """A layer of mogrifier LSTM cells: rounds of products before each step of PyTorch's own LSTMCell."""
+
+    def __init__(self, hidden, _window):
+        super().__init__()
+        self.rounds = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(ROUNDS))
+        self.cell = nn.LSTMCell(hidden, hidden)
+
+    def start(self, batch, hidden, device):
+        return torch.zeros(batch, hidden, device=device), torch.zeros(batch, hidden, device=device)
+
+    def forward(self, x, state):
+        h, c = state
+        outputs = []
+        for row in x.unbind(0):
+            for index, linear in enumerate(self.rounds):
+                if index % 2 == 0:
+                    row = 2 * linear(h).sigmoid() * row
+                else:
+                    h = 2 * linear(row).sigmoid() * h
+            h, c = self.cell(row, (h, c))
+            outputs.append(h)
+        return torch.stack(outputs), (h, c)
+
+
 class Stack(nn.Module):
     """Layers of one of the cells above, with the interface of torch.nn.RNN."""
 
@@ -104,4 +131,4 @@ class Stack(nn.Module):
         return x, after
 
 
-CELLS = {"qrnn": Qrnn, "sru": Sru, "feedforward": FeedForward}
+CELLS = {"qrnn": Qrnn, "sru": Sru, "feedforward": FeedForward, "mogrifier": Mogrifier}

@@ -32,6 +32,7 @@ CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`, and cells tha
     "gru-b": ("gru", 2, 650, 10_000, 32, 35),
     "gru-c": ("gru", 2, 128, 96, 50, 50),
     "feedforward-a": ("feedforward", 1, 200, 10_000, 32, 35),
+    "mogrifier-a": ("mogrifier", 1, 200, 10_000, 32, 35),
     "qrnn-a": ("qrnn", 1, 200, 10_000, 32, 35),
     "qrnn-b": ("qrnn", 2, 650, 10_000, 32, 35),
     "qrnn-c": ("qrnn", 2, 128, 96, 50, 50),
