@@ -434,3 +434,27 @@ fn assert_no_mention(folder: &Path, text: &str) {
         assert!(!source.contains(text), "{} in {}", text, path.display());
     }
 }
+
+/// `docs/architecture.md` says of every file with unsafe code why it is sound.
+#[apply(test)]
+fn unsafe_code_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).expect("a page");
+    let (_, section) = page.split_once("\n## Unsafe code\n").expect("a section");
+    let mut found = 0;
+    for path in rust_files(&source_folder()) {
+        let source = std::fs::read_to_string(&path).expect("a source");
+        let name = path
+            .strip_prefix(root)
+            .expect("inside")
+            .display()
+            .to_string();
+        let is_unsafe = ["unsafe {", "unsafe impl"]
+            .iter()
+            .any(|code| source.contains(code));
+        let name = name.replace('\\', "/");
+        assert_eq!(section.contains(&format!("`{name}`")), is_unsafe, "{name}");
+        found += usize::from(is_unsafe);
+    }
+    assert!(found > 0);
+}

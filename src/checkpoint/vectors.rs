@@ -131,7 +131,8 @@ fn trimmed(line: &[u8]) -> &[u8] {
 /// first field is always part of the word.
 fn split_fields(line: &[u8], count: usize) -> (&[u8], Vec<&[u8]>) {
     let mut word = line;
-    let mut fields = Vec::with_capacity(count);
+    // The count is that of a file, which may state any number.
+    let mut fields = Vec::with_capacity(count.min(line.len()));
     while fields.len() < count {
         let separator = word
             .iter()
