@@ -28,7 +28,7 @@ use crate::harness::{apply, ignore_unless, trial, trials};
 
 /// Cases for each file, and among the slow tests.
 const CASES: usize = 150;
-const SLOW_CASES: usize = 5000;
+const SLOW_CASES: usize = 2000;
 /// An allocation may have this many bytes whatever the file, and this many for each of its bytes.
 const ALLOWANCE: usize = 16 << 20;
 const MULTIPLE: usize = 64;

@@ -190,6 +190,11 @@ fn rejected_vectors() {
         ),
         ("", &["wrong.vec, line 1", "word2vec"]),
         ("1 3\nthe 1 2\n", &["wrong.vec, line 2", "\"the\" has 2"]),
+        // The first line may state any length.
+        (
+            "1 18446744073709551615\nthe 1 2\n",
+            &["wrong.vec, line 2", "vectors have 18446744073709551615"],
+        ),
         (
             "2 3\nunheard 1 2 3\nthe 1 nan 3\n",
             &["wrong.vec, line 3", "2 finite values"],
