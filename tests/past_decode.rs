@@ -220,7 +220,7 @@ fn only_training_reads_its_parameters() {
             file != "config.json" || text.contains("\"past_decode\": true"),
             "{text}"
         );
-        workbench.write(
+        workbench.edit(
             &format!("bare/{file}"),
             text.replace("\"past_decode\": true", "\"past_decode\": false"),
         );
@@ -383,7 +383,7 @@ fn wrong_settings_are_explained() {
         ),
     ] {
         assert!(config.contains(old), "{config}");
-        workbench.write("model/config.json", config.replace(old, new));
+        workbench.edit("model/config.json", config.replace(old, new));
         workbench.run("inspect model").fails(1, &[part]);
     }
 }

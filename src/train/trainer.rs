@@ -5,6 +5,7 @@
 //! [`epoch`] what happens between epochs.
 
 mod budget;
+mod divergence;
 mod epoch;
 mod kept_weights;
 mod snapshot;
@@ -315,11 +316,6 @@ impl<'a> Trainer<'a> {
         rate * 0.5_f32.powi(self.progress.divergences as i32)
     }
 
-    /// Sets how often training has diverged: each time halves the learning rate.
-    pub fn set_divergences(&mut self, divergences: u32) {
-        self.progress.divergences = divergences;
-    }
-
     /// Trains to the end and calls `on_epoch` after every epoch.
     ///
     /// # Errors
@@ -409,36 +405,6 @@ impl<'a> Trainer<'a> {
             gradient_norm,
             tokens_per_second: tokens as f64 / seconds.max(1e-9),
         })
-    }
-
-    /// The validation loss above which training has diverged: 1 above that of a model to which all
-    /// types are equally likely.
-    pub fn divergence_loss(&self) -> f64 {
-        (self.model.config().vocab_size as f64).ln() + 1.0
-    }
-
-    /// What to do where training has diverged.
-    pub fn divergence_hint(&self) -> String {
-        let clip = if self.recipe.clip > 0.0 {
-            format!("a `clip` below {}", self.recipe.clip)
-        } else {
-            "`clip = 1`".to_owned()
-        };
-        let full = match self.recipe.precision {
-            PrecisionKind::Full => "",
-            PrecisionKind::Mixed => ", or `precision = full`, whose products cannot overflow f16",
-        };
-        format!("Use an `lr` below {}, or {clip}{full}", self.recipe.lr)
-    }
-
-    /// The error for a loss or a gradient that is not finite.
-    fn not_finite(&self, tensor: String, window: usize) -> Error {
-        Error::NotFinite {
-            tensor,
-            window,
-            epoch: self.progress.epochs + 1,
-            hint: self.divergence_hint(),
-        }
     }
 
     /// The average of the weights and the number of updates before it started, if weights are
