@@ -274,7 +274,6 @@ pub fn check_dropout(device: &mut Device, architectures: Vec<Architecture>) {
 fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     // The seed of the sampled words of the reference.
     const SEED: u32 = 0;
-    let batch = 3;
     let dropout = DropoutRates {
         output: 0.5,
         latent: 0.25,
@@ -309,47 +308,82 @@ fn check_penalties(device: &mut Device, architectures: Vec<Architecture>) {
     for (index, architecture) in architectures.into_iter().enumerate() {
         let turn = index + architecture.num_layers();
         for (penalties, dropout, history) in in_turn(device, turn, cases) {
-            let independent = (history > 0).then_some(f64::from(INITIAL));
-            let network = Network::new(architecture.clone(), 4, 0.5);
-            let mut states = network.random_states(7, batch, 0.5);
-            let capacity = Capacity {
-                batch,
-                time_steps: 6,
-                training: true,
-                independent: independent.is_some(),
+            let steps = PenalizedSteps {
+                penalties,
                 dropout,
-                activation_l2: penalties.activation as f32,
-                temporal_l2: penalties.temporal as f32,
-                past_decode: penalties.past as f32,
                 seed: SEED,
-                ..Capacity::default()
+                history,
+                // A window of one step has no changes.
+                lengths: [6, 1],
             };
-            let subject = Subject::new(device, &network, capacity);
-            subject.carry(device, &states);
-            // A window of one step has no changes.
-            for time_steps in [6, 1] {
-                let mut reference = ReferenceWindow::random(9, time_steps, batch, 7, independent);
-                let history = history.min(time_steps - 1);
-                reference.targets[..history * batch].fill(None);
-                reference.masks = masks(&architecture, &states, dropout, SEED, 0, &reference);
-                reference.penalties = penalties;
-                let window = Window {
-                    history,
-                    ..upload(device, &reference)
-                };
-                let mut got = subject.step_uploaded(device, window, &reference, SCALE);
-                let mut log_probabilities = vec![0.0; history * batch];
-                log_probabilities.append(&mut got.log_probabilities);
-                got.log_probabilities = log_probabilities;
-                let want = network.run(&reference, &states, SCALE);
-                let what = format!(
-                    "{architecture:?}, {penalties:?}, {dropout:?}, history {history} on {}",
-                    device.name()
-                );
-                compare_outcomes(&what, &got, &want, STEP);
-                states = want.final_states;
-            }
+            check_penalized_steps(device, &architecture, &steps);
         }
+    }
+}
+
+/// Steps with penalties.
+pub struct PenalizedSteps {
+    pub penalties: Penalties,
+    pub dropout: DropoutRates,
+    pub seed: u32,
+    /// The steps of a window that predict nothing, fewer than it has. If there are some, the
+    /// stream's states are reset between sentences.
+    pub history: usize,
+    /// Of the windows, the longest first.
+    pub lengths: [usize; 2],
+}
+
+/// Compares windows in a row with the reference.
+pub fn check_penalized_steps(
+    device: &mut Device,
+    architecture: &Architecture,
+    steps: &PenalizedSteps,
+) {
+    let batch = 3;
+    let PenalizedSteps {
+        penalties,
+        dropout,
+        seed,
+        ..
+    } = *steps;
+    let independent = (steps.history > 0).then_some(f64::from(INITIAL));
+    let network = Network::new(architecture.clone(), 4, 0.5);
+    let mut states = network.random_states(7, batch, 0.5);
+    let capacity = Capacity {
+        batch,
+        time_steps: steps.lengths[0],
+        training: true,
+        independent: independent.is_some(),
+        dropout,
+        activation_l2: penalties.activation as f32,
+        temporal_l2: penalties.temporal as f32,
+        past_decode: penalties.past as f32,
+        seed,
+        ..Capacity::default()
+    };
+    let subject = Subject::new(device, &network, capacity);
+    subject.carry(device, &states);
+    for time_steps in steps.lengths {
+        let mut reference = ReferenceWindow::random(9, time_steps, batch, 7, independent);
+        let history = steps.history.min(time_steps - 1);
+        reference.targets[..history * batch].fill(None);
+        reference.masks = masks(architecture, &states, dropout, seed, 0, &reference);
+        reference.penalties = penalties;
+        let window = Window {
+            history,
+            ..upload(device, &reference)
+        };
+        let mut got = subject.step_uploaded(device, window, &reference, SCALE);
+        let mut log_probabilities = vec![0.0; history * batch];
+        log_probabilities.append(&mut got.log_probabilities);
+        got.log_probabilities = log_probabilities;
+        let want = network.run(&reference, &states, SCALE);
+        let what = format!(
+            "{architecture:?}, {penalties:?}, {dropout:?}, history {history} on {}",
+            device.name()
+        );
+        compare_outcomes(&what, &got, &want, STEP);
+        states = want.final_states;
     }
 }
 

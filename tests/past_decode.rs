@@ -2,21 +2,19 @@
 //! interrupted runs, what it leaves unchanged, fine-tuning, export, wrong settings.
 
 use elman::device::Device;
-use elman::model::{
-    Capacity, Config, DropoutRates, add_past_decoder, initial_values, parameter_specs,
-};
+use elman::model::{Config, DropoutRates, add_past_decoder, initial_values, parameter_specs};
 use elman::train::{Recipe, Trainer};
 use libtest_mimic::Trial;
 
 use super::cell_architectures::{architectures, feed_forward_architectures};
-use super::cells::{VARIANT_CHECKS, masks};
+use super::cells::{PenalizedSteps, VARIANT_CHECKS, check_penalized_steps};
 use super::fine_tuning::losses;
 use super::import::Tensors;
 use super::pytorch_step::check_step;
 use super::reference::cells::Cell;
-use super::reference::network::{Architecture, Network, Window as ReferenceWindow};
+use super::reference::network::Architecture;
+use super::reference::penalties::Penalties;
 use super::runs::{config, corpus, rate, resumes_bit_identically_with};
-use super::step_subject::{INITIAL, SCALE, STEP, Subject, compare_outcomes, upload};
 use crate::command::{Workbench, small_text};
 use crate::environment::has_python;
 use crate::harness::{apply, device_test, device_trials, device_trials_if, test, trials};
@@ -70,52 +68,26 @@ fn with_past_of_softmax(mut architectures: Vec<Architecture>) -> Vec<Architectur
 
 /// Steps with this penalty alone, with dropout and steps that predict nothing.
 fn check_alone(device: &mut Device, architectures: Vec<Architecture>) {
-    const SEED: u32 = 5;
-    const FACTOR: f64 = 1.5;
-    let batch = 3;
-    let dropout = DropoutRates {
+    let penalties = Penalties {
+        activation: 0.0,
+        temporal: 0.0,
+        past: 1.5,
+    };
+    let some = DropoutRates {
         input: 0.25,
         output: 0.5,
         ..DropoutRates::default()
     };
     for architecture in architectures {
-        for (dropout, history) in [(DropoutRates::default(), 0), (dropout, 2)] {
-            let independent = (history > 0).then_some(f64::from(INITIAL));
-            let network = Network::new(architecture.clone(), 4, 0.5);
-            let mut states = network.random_states(7, batch, 0.5);
-            let capacity = Capacity {
-                batch,
-                time_steps: 5,
-                training: true,
-                independent: independent.is_some(),
+        for (dropout, history) in [(DropoutRates::default(), 0), (some, 2)] {
+            let steps = PenalizedSteps {
+                penalties,
                 dropout,
-                past_decode: FACTOR as f32,
-                seed: SEED,
-                ..Capacity::default()
+                seed: 5,
+                history,
+                lengths: [5, 3],
             };
-            let subject = Subject::new(device, &network, capacity);
-            subject.carry(device, &states);
-            for time_steps in [5, 3] {
-                let mut reference = ReferenceWindow::random(9, time_steps, batch, 7, independent);
-                reference.targets[..history * batch].fill(None);
-                reference.masks = masks(&architecture, &states, dropout, SEED, 0, &reference);
-                reference.penalties.past = FACTOR;
-                let window = elman::model::Window {
-                    history,
-                    ..upload(device, &reference)
-                };
-                let mut got = subject.step_uploaded(device, window, &reference, SCALE);
-                let mut log_probabilities = vec![0.0; history * batch];
-                log_probabilities.append(&mut got.log_probabilities);
-                got.log_probabilities = log_probabilities;
-                let want = network.run(&reference, &states, SCALE);
-                let what = format!(
-                    "{architecture:?}, {dropout:?}, history {history} on {}",
-                    device.name()
-                );
-                compare_outcomes(&what, &got, &want, STEP);
-                states = want.final_states;
-            }
+            check_penalized_steps(device, &architecture, &steps);
         }
     }
 }
