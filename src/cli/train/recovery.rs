@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::safety_flags::{OnDeviceLoss, OnDivergence};
 use super::training_run::TrainingRun;
+use super::{start, texts};
 use crate::checkpoint::CheckpointFiles;
 use crate::cli::message;
 use crate::device::Device;
@@ -27,7 +28,9 @@ impl TrainingRun<'_> {
     /// The error itself, if the run cannot continue after it.
     pub(super) fn recover(&mut self, device: &mut Device, error: Error) -> Result<()> {
         match error {
-            Error::NotFinite { .. } if self.recovery.on_divergence == OnDivergence::Rollback => {
+            Error::NotFinite { .. }
+                if self.flags.safety.on_divergence == OnDivergence::Rollback =>
+            {
                 self.roll_back(device, error)
             }
             Error::Gpu(_) => self.reopen(device, error),
@@ -44,7 +47,7 @@ impl TrainingRun<'_> {
             );
             return Err(error);
         }
-        *device = self.recovery.device.reopen()?;
+        *device = self.flags.device.reopen()?;
         self.restore(device)?;
         self.trainer.set_divergences(divergences);
         let reason = match &error {
@@ -69,15 +72,15 @@ impl TrainingRun<'_> {
     fn reopen(&mut self, device: &mut Device, error: Error) -> Result<()> {
         let name = device.name().to_owned();
         // The memory of the device that failed is released before another one is opened.
-        *device = Device::cpu(self.recovery.device.threads());
+        *device = Device::cpu(self.flags.device.threads());
         let mut error = error;
-        while self.recovery.failures < MAX_FAILURES {
-            let pause = PAUSE * 2_u32.pow(self.recovery.failures);
-            self.recovery.failures += 1;
+        while self.failures < MAX_FAILURES {
+            let pause = PAUSE * 2_u32.pow(self.failures);
+            self.failures += 1;
             stderr_line!(
                 "warning: {}. Opening it again ({} of {MAX_FAILURES} times)",
                 message(&error),
-                self.recovery.failures
+                self.failures
             );
             std::thread::sleep(pause);
             match self.open_and_restore(device, &name) {
@@ -89,10 +92,10 @@ impl TrainingRun<'_> {
                 Err(failure) => return Err(failure),
             }
         }
-        if self.recovery.on_device_loss == OnDeviceLoss::Stop {
+        if self.flags.safety.on_device_loss == OnDeviceLoss::Stop {
             return Err(error);
         }
-        *device = Device::cpu(self.recovery.device.threads());
+        *device = Device::cpu(self.flags.device.threads());
         self.restore(device)?;
         stderr_line!(
             "warning: {}. As --on-device-loss says, the run continues on the CPU, from {}",
@@ -104,7 +107,7 @@ impl TrainingRun<'_> {
 
     /// Opens the device with this name, and goes back to the last checkpoint on it.
     fn open_and_restore(&mut self, device: &mut Device, name: &str) -> Result<()> {
-        let opened = self.recovery.device.reopen();
+        let opened = self.flags.device.reopen();
         let opened = opened.map_err(|error| Error::Gpu(message(&error)))?;
         if opened.name() != name {
             // `--device auto` takes what is there.
@@ -116,25 +119,25 @@ impl TrainingRun<'_> {
 
     /// Continues from the last checkpoint, or from the start if there is none.
     fn restore(&mut self, device: &mut Device) -> Result<()> {
-        let (recipe, config) = (
-            self.trainer.recipe().clone(),
-            self.description.config.clone(),
-        );
-        self.trainer = match &self.recovery.initial {
-            Some(values) => Trainer::new(device, config, values, recipe, self.corpus)?,
-            None => {
-                let files = CheckpointFiles::open(&self.directory)?;
-                let state = files.training_state(&files.checkpoint()?)?;
-                let progress = state.record.progress;
-                Trainer::resume(
-                    device,
-                    config,
-                    state.snapshot,
-                    progress,
-                    recipe,
-                    self.corpus,
-                )?
-            }
+        let recipe = self.trainer.recipe().clone();
+        self.trainer = if self.saving.has_checkpoint {
+            let files = CheckpointFiles::open(&self.directory)?;
+            let state = files.training_state(&files.checkpoint()?)?;
+            let config = self.description.config.clone();
+            let progress = state.record.progress;
+            Trainer::resume(
+                device,
+                config,
+                state.snapshot,
+                progress,
+                recipe,
+                self.corpus,
+            )?
+        } else {
+            // The same parameters again: those of the seed, or of the model of --init.
+            let (text, _) = texts::texts(self.flags)?;
+            let init = start::initial_model(self.flags, &text)?;
+            start::trainer(device, self.flags, recipe, init, self.corpus)?.0
         };
         Ok(())
     }

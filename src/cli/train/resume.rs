@@ -83,7 +83,7 @@ impl SavedRun {
     pub(super) fn resume<'c>(
         self,
         device: &mut Device,
-        flags: &TrainFlags,
+        flags: &'c TrainFlags,
         recipe: Recipe,
         corpus: &'c Corpus,
         record: CorpusRecord,
@@ -111,7 +111,7 @@ impl SavedRun {
         note_finished(&directory, &trainer);
         let model = (trainer, self.checkpoint.description);
         Ok(TrainingRun::new(
-            flags, model, None, corpus, record, directory,
+            flags, model, corpus, record, directory, true,
         ))
     }
 }

@@ -108,8 +108,7 @@ impl TrainingRun<'_> {
         }
         self.write_to(device, None)?;
         self.saving.has_checkpoint = true;
-        self.recovery.initial = None;
-        self.recovery.failures = 0;
+        self.failures = 0;
         self.directory.keep_last(self.saving.keep_last);
         Ok(())
     }

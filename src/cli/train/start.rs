@@ -87,27 +87,20 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
 /// As [`trainer`].
 pub(super) fn start<'a>(
     device: &mut Device,
-    flags: &TrainFlags,
+    flags: &'a TrainFlags,
     recipe: Recipe,
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
     record: CorpusRecord,
     directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
-    let (trainer, description, values) = trainer(device, flags, recipe, init, corpus)?;
-    let model = (trainer, description);
+    let model = trainer(device, flags, recipe, init, corpus)?;
     Ok(TrainingRun::new(
-        flags,
-        model,
-        Some(values),
-        corpus,
-        record,
-        directory,
+        flags, model, corpus, record, directory, false,
     ))
 }
 
-/// A trainer of a new model, or of the model of `--init`, the model's description, and the
-/// parameters that it starts from.
+/// A trainer of a new model, or of the model of `--init`, and the model's description.
 ///
 /// # Errors
 /// If a flag is invalid, or the device lacks memory.
@@ -117,7 +110,7 @@ pub(super) fn trainer<'a>(
     recipe: Recipe,
     init: Option<Checkpoint>,
     corpus: &'a Corpus,
-) -> Result<(Trainer<'a>, Description, ParameterValues)> {
+) -> Result<(Trainer<'a>, Description)> {
     let (mut description, mut values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
         None => new_model(flags, corpus, &recipe)?,
@@ -132,7 +125,7 @@ pub(super) fn trainer<'a>(
     }
     let config = description.config.clone();
     let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
-    Ok((trainer, description, values))
+    Ok((trainer, description))
 }
 
 /// From this number of types on, a full softmax brings a hint.

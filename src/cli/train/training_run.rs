@@ -7,7 +7,7 @@ use super::flags::TrainFlags;
 use super::interrupt::Interrupt;
 use super::live::LiveScreen;
 use super::progress::ProgressReporter;
-use super::safety::{Recovery, Saving};
+use super::save_state::Saving;
 use super::step_report::StepReport;
 use super::tensorboard::EventFile;
 use super::{print_sizes, warn_of_warm_up};
@@ -19,7 +19,6 @@ use crate::cli::{generate, heap, message, quoted};
 use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::ParameterValues;
 use crate::train::{Event, PrecisionKind, Trainer};
 
 /// The shortest epoch, in seconds, after which the model generates a text for the log: the text
@@ -40,8 +39,10 @@ pub(super) struct TrainingRun<'a> {
     pub(super) events: Option<EventFile>,
     /// Whether the terminal shows the run: `--live`.
     pub(super) live: bool,
+    pub(super) flags: &'a TrainFlags,
     pub(super) saving: Saving,
-    pub(super) recovery: Recovery,
+    /// Failures of the device since the last checkpoint.
+    pub(super) failures: u32,
 }
 
 /// How training ended.
@@ -55,23 +56,22 @@ pub(super) enum Outcome {
 }
 
 impl<'a> TrainingRun<'a> {
-    /// A run of this trainer. `initial` are the parameters that it starts from; none if it is
-    /// resumed from the checkpoint in `directory`.
+    /// A run of this trainer. A run that is `resumed` has a checkpoint in `directory`.
     pub(super) fn new(
-        flags: &TrainFlags,
+        flags: &'a TrainFlags,
         (trainer, description): (Trainer<'a>, Description),
-        initial: Option<ParameterValues>,
         corpus: &'a Corpus,
         record: CorpusRecord,
         mut directory: LockedDirectory,
+        resumed: bool,
     ) -> Self {
-        let resumed = initial.is_none();
         if resumed {
             directory.keep_last(flags.safety.keep_last as usize);
         }
         Self {
             saving: Saving::new(&flags.safety, trainer.progress().step, resumed),
-            recovery: Recovery::new(flags, initial),
+            flags,
+            failures: 0,
             trainer,
             description,
             corpus,

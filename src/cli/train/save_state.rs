@@ -1,13 +1,10 @@
-//! What a run remembers of its saves and of failures, for `saving` and `recovery`.
+//! What a run remembers of its saves, for `saving`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::flags::TrainFlags;
-use super::safety_flags::{OnDeviceLoss, OnDivergence, SafetyFlags, SaveInterval};
-use crate::cli::DeviceFlags;
+use super::safety_flags::{SafetyFlags, SaveInterval};
 use crate::error::Error;
-use crate::model::ParameterValues;
 
 /// The time after which saving is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -55,30 +52,6 @@ impl Saving {
             Some(SaveInterval::Updates(count)) => {
                 updates.saturating_sub(self.attempted_updates) >= count
             }
-        }
-    }
-}
-
-/// How a run recovers.
-pub(super) struct Recovery {
-    pub(super) device: DeviceFlags,
-    pub(super) on_divergence: OnDivergence,
-    pub(super) on_device_loss: OnDeviceLoss,
-    /// The parameters at the start of the run, until it has a checkpoint.
-    pub(super) initial: Option<ParameterValues>,
-    /// Failures of the device since the last checkpoint.
-    pub(super) failures: u32,
-}
-
-impl Recovery {
-    /// Of a run that starts from these parameters, or is resumed from a checkpoint.
-    pub(super) fn new(flags: &TrainFlags, initial: Option<ParameterValues>) -> Self {
-        Self {
-            device: flags.device.clone(),
-            on_divergence: flags.safety.on_divergence,
-            on_device_loss: flags.safety.on_device_loss,
-            initial,
-            failures: 0,
         }
     }
 }
