@@ -1,5 +1,5 @@
-// Back through a softmax, of which `probabilities` has the values p and `gradient` the gradient d of
-// p. Replaces p by the gradient of the logits, with that of a cross-entropy of the target k:
+// Back through a softmax, of which `probabilities` has the values p and `gradient` the gradient d
+// of p. Replaces p by the gradient of the logits, with that of a cross-entropy of the target k:
 //     scale (p - onehot(k)) + p (d - sum of p d)
 // Without a target the first term is 0. One workgroup per row; online_softmax.wgsl follows.
 struct Arguments {

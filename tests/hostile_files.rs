@@ -253,8 +253,8 @@ fn attack(workbench: &Workbench, hostile: &Hostile, cases: usize) {
             let kept = std::env::temp_dir().join(format!("elman-hostile-{}", hostile.name));
             std::fs::write(&kept, &bytes).expect("written");
             panic!(
-                "{}, {}, case {case}: panic {}, largest allocation {largest} for {} bytes; the file \
-                 is {}",
+                "{}, {}, case {case}: panic {}, largest allocation {largest} for {} bytes; the \
+                 file is {}",
                 hostile.name,
                 hostile.file,
                 caught.is_err(),

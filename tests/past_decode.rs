@@ -171,7 +171,8 @@ fn losses_are_reported_without_it() {
     assert_ne!(learned, with, "it has no effect");
 }
 
-/// A model that was trained with it scores, generates and is exported as one without its parameters.
+/// A model that was trained with it scores, generates and is exported as one without its
+/// parameters.
 #[apply(test)]
 fn only_training_reads_its_parameters() {
     let workbench = Workbench::new();

@@ -1,4 +1,4 @@
-//! Older checkpoints of a run: `checkpoints/N` in its directory, each a complete model of its own.
+//! Older checkpoints of a run: `checkpoints/N` in its directory, each a whole model.
 //!
 //! N is the number of updates. Before a save replaces the files of the directory, they become such
 //! a generation, as hard links where the file system has them. A generation appears and disappears

@@ -217,8 +217,8 @@ impl Fields for ModelOptions {
             "cap_input_gate",
             "",
             access!(cap_input_gate),
-            "Let the input gate of `cell = lstm` or `cell = mogrifier` be at most 1 minus the forget \
-             gate (Melis 2020)",
+            "Let the input gate of `cell = lstm` or `cell = mogrifier` be at most 1 minus the \
+             forget gate (Melis 2020)",
         )
         .default("false")
         .voided_by(&["cell"])

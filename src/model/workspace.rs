@@ -193,9 +193,9 @@ impl Workspace {
             .collect()
     }
 
-    /// The activations of each recurrent layer that saturate, at the steps of a window that predict:
-    /// between [`Model::forward`] and [`Model::backward`]. Units without two limits, such as ReLU,
-    /// have none.
+    /// The activations of each recurrent layer that saturate, at the steps of a window that
+    /// predict: between [`Model::forward`] and [`Model::backward`]. Units without two limits, such
+    /// as ReLU, have none.
     pub fn gates(&self, window: &Window) -> Vec<Gates> {
         let gates = self.layers.iter().filter_map(|layer| layer.gates());
         gates

@@ -2,7 +2,8 @@
 //!
 //! In: [`TrainFlags`]. Out: the model's directory, progress on standard error, results on standard
 //! output. The parts: `texts` reads what is trained on, `start` and `resume` make the
-//! `training_run`, `progress` and `report` print. `several` trains several models on one corpus, `dry_run` none.
+//! `training_run`, `progress` and `report` print. `several` trains several models on one corpus,
+//! `dry_run` none.
 
 mod dry_run;
 mod extend;

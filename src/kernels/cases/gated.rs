@@ -139,8 +139,8 @@ impl GatedCase {
         values
     }
 
-    /// Gate activations of an LSTM. Where input gates are capped, they have few values, so that i is
-    /// often 1 - f.
+    /// Gate activations of an LSTM. Where input gates are capped, they have few values, so that i
+    /// is often 1 - f.
     pub(in crate::kernels) fn lstm_gates(
         &self,
         harness: &mut Harness<'_>,

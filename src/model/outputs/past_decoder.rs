@@ -9,8 +9,8 @@
 //! loss += -λ ln q(input)
 //! ```
 //!
-//! Nothing outside of training reads W, b and c. Gradients reach E by all of its three uses, and the
-//! hidden states by p.
+//! Nothing outside of training reads W, b and c. Gradients reach E by all of its three uses, and
+//! the hidden states by p.
 
 use crate::device::Device;
 use crate::error::Result;

@@ -125,8 +125,8 @@ impl Trainer<'_> {
     }
 
     /// Updates every parameter from its gradient: weight decay, then the optimizer. Returns how far
-    /// each is moved if that is measured: then one is updated after the other, which does not change
-    /// results.
+    /// each is moved if that is measured: then one is updated after the other, which does not
+    /// change results.
     fn update(
         &mut self,
         device: &mut Device,
