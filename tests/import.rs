@@ -74,7 +74,8 @@ impl Tensors {
                     .unwrap_or_else(|error| panic!("{name}: {error}")),
             )
         });
-        workbench.write(
+        // The file may be that of a model.
+        workbench.edit(
             file,
             safetensors::serialize(views, None).expect("a file's bytes"),
         );

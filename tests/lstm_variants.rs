@@ -252,7 +252,7 @@ fn a_capped_gate_is_a_property_of_the_model() {
         workbench.run(eval).succeeds().number("perplexity")
     };
     let capped = perplexity();
-    workbench.write(
+    workbench.edit(
         "model/config.json",
         config.replace(setting, "\"cap_input_gate\": false"),
     );
@@ -328,7 +328,7 @@ fn a_normalized_network_is_described() {
     assert!(perplexity().is_finite());
     let setting = "\"layer_norm\": true";
     assert!(config.contains(setting), "{config}");
-    workbench.write(
+    workbench.edit(
         "model/config.json",
         config.replace(setting, "\"layer_norm\": false"),
     );
@@ -339,7 +339,7 @@ fn a_normalized_network_is_described() {
     workbench
         .run("inspect model")
         .fails(1, &["model/config.json", "layer_norm", "gru"]);
-    workbench.write(
+    workbench.edit(
         "model/config.json",
         config.replace(setting, "\"layer_norm\": 1"),
     );

@@ -159,7 +159,7 @@ fn they_are_a_property_of_the_model() {
     assert!(inspect("other").contains("residual connections"));
     let config = String::from_utf8(workbench.read("model/config.json")).expect("UTF-8");
     assert!(config.contains("\"residual\": true"), "{config}");
-    workbench.write(
+    workbench.edit(
         "model/config.json",
         config.replace("\"residual\": true", "\"residual\": false"),
     );
