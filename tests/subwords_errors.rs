@@ -126,13 +126,13 @@ fn damaged_checkpoints() {
         .run(&format!("{eval} without"))
         .fails(1, &["without/tokenizer.json", "it is missing", "Restore"]);
     workbench.copy_model("other");
-    workbench.write("other/tokenizer.json", small_tokenizer(300).to_string());
+    workbench.edit("other/tokenizer.json", small_tokenizer(300).to_string());
     workbench
         .run(&format!("{eval} other"))
         .fails(1, &["other/tokenizer.json", "its subword", "vocab.txt"]);
     let text = String::from_utf8(workbench.read("train.txt")).expect("UTF-8");
     let longer = read(&text, limits(310)).vocabulary;
-    workbench.write(
+    workbench.edit(
         "other/tokenizer.json",
         longer.subwords().expect("subwords").json(),
     );
@@ -142,7 +142,7 @@ fn damaged_checkpoints() {
     );
     workbench.copy_model("half");
     let half = workbench.read("half/tokenizer.json");
-    workbench.write("half/tokenizer.json", &half[..half.len() / 2]);
+    workbench.edit("half/tokenizer.json", &half[..half.len() / 2]);
     workbench
         .run(&format!("{eval} half"))
         .fails(1, &["half/tokenizer.json", "not JSON"]);
@@ -154,12 +154,13 @@ fn damaged_checkpoints() {
     workbench
         .run(&format!("{eval} swapped"))
         .fails(1, &["swapped/tokenizer.json", "subword 7", "vocab.txt"]);
-    // Resuming requires the identical file.
+    // A change that means nothing is a change.
     workbench.copy_model("spaced");
     let spaced = String::from_utf8(workbench.read("spaced/tokenizer.json")).expect("UTF-8") + "\n";
     workbench.write("spaced/tokenizer.json", spaced);
-    workbench.run(&format!("{eval} spaced")).succeeds();
     workbench
-        .run("train --resume spaced --device cpu --epochs 3")
-        .fails(1, &["spaced/tokenizer.json", "changed"]);
+        .run(&format!("{eval} spaced"))
+        .fails(1, &["spaced/tokenizer.json", "when it was written"]);
+    std::fs::remove_file(workbench.path("spaced/manifest.json")).expect("removed");
+    workbench.run(&format!("{eval} spaced")).succeeds();
 }
