@@ -1,7 +1,7 @@
 // Softmax cross-entropy. For every row of logits with target k, losses = -ln softmax(logits)_k.
 // With GRADIENT, the logits are replaced by their gradient, scale (softmax(logits) - onehot(k));
-// with PROBABILITIES too, by scale softmax(logits). A target of NONE has loss 0 and gradient 0. With
-// BIAS, the logits are the values of `logits` plus those of `bias`. One workgroup per row;
+// with PROBABILITIES too, by scale softmax(logits). A target of NONE has loss 0 and gradient 0.
+// With BIAS, the logits are the values of `logits` plus those of `bias`. One workgroup per row;
 // softmax_row.wgsl follows.
 struct Arguments {
     rows: u32,

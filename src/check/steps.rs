@@ -54,6 +54,22 @@ const CONTEXT: usize = 3;
 /// The learning rate: large, so that an update changes the next window's losses.
 const RATE: f32 = 2.0;
 
+impl StepCase {
+    const fn residual(self) -> Self {
+        Self {
+            residual: true,
+            ..self
+        }
+    }
+
+    const fn past_decode(self) -> Self {
+        Self {
+            past_decode: true,
+            ..self
+        }
+    }
+}
+
 const fn case(
     cell: &'static str,
     sizes: [usize; 4],
@@ -84,30 +100,6 @@ const fn mixture(
     StepCase {
         mixture,
         ..case(cell, sizes, window, dropout, false)
-    }
-}
-
-const fn residual(
-    cell: &'static str,
-    sizes: [usize; 4],
-    window: [usize; 2],
-    dropout: Dropout,
-) -> StepCase {
-    StepCase {
-        residual: true,
-        ..case(cell, sizes, window, dropout, true)
-    }
-}
-
-const fn past_decode(
-    cell: &'static str,
-    sizes: [usize; 4],
-    window: [usize; 2],
-    dropout: Dropout,
-) -> StepCase {
-    StepCase {
-        past_decode: true,
-        ..case(cell, sizes, window, dropout, true)
     }
 }
 
@@ -174,13 +166,13 @@ pub(super) static CASES: &[StepCase] = &[
         true,
     ),
     case("feedforward", [1, 4, 3, 11], [1025, 65], Dropout::Off, true),
-    residual("gru", [3, 33, 33, 101], [5, 7], Dropout::EachStep),
-    residual("lstm", [2, 64, 17, 67], [7, 5], Dropout::Variational),
+    case("gru", [3, 33, 33, 101], [5, 7], Dropout::EachStep, true).residual(),
+    case("lstm", [2, 64, 17, 67], [7, 5], Dropout::Variational, true).residual(),
     mixture(2, "elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
     mixture(3, "lstm", [2, 33, 17, 101], [5, 7], Dropout::EachStep),
     mixture(16, "gru", [1, 64, 0, 257], [7, 5], Dropout::Variational),
-    past_decode("elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
-    past_decode("lstm", [2, 33, 33, 257], [5, 7], Dropout::Variational),
+    case("elman", [1, 1, 1, 2], [1, 1], Dropout::Off, true).past_decode(),
+    case("lstm", [2, 33, 33, 257], [5, 7], Dropout::Variational, true).past_decode(),
     slow("elman", [2, 2048, 64, 1009], [20, 5]),
     slow("lstm", [2, 1024, 64, 1009], [20, 5]),
     slow("lstm", [1, 2048, 64, 1009], [4, 3]),

@@ -1,7 +1,7 @@
 //! Faults on demand, for tests of what a run does after one: the feature `fault-injection`.
 //!
 //! In: `ELMAN_FAULTS`, a list such as `nan@500,device@300`. Each fault happens once, at the first
-//! event after so many updates; a fault that is listed twice happens twice.
+//! event after the given number of updates. List a fault twice to make it happen twice.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

@@ -18,8 +18,8 @@
 //! Masks multiply x_0(t), the output of a layer (x_{k+1} and the h_{L-1} that the output layer or
 //! the projection reads, never the h_k(t-1) that the layer itself reads) and W_hh, or W_ih of
 //! quasi-recurrent units.
-//! Penalties of the last layer's states: see `penalties`; of predictions: see `past`. [`passes`](super::passes) has the forward
-//! and the backward pass over a window.
+//! Penalties of the last layer's states: see `penalties`; of predictions: see `past`.
+//! [`passes`](super::passes) has the forward and the backward pass over a window.
 
 use std::collections::BTreeMap;
 

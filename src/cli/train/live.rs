@@ -1,8 +1,8 @@
 //! `elman train --live`: the run on the whole terminal.
 //!
 //! In: what the run reports. Out: the [`view`] on standard error. A separate thread draws it, so
-//! that it adapts to the terminal's size and reacts to Ctrl-C while the device is busy. Messages are
-//! held back until the terminal is restored.
+//! that it adapts to the terminal's size and reacts to Ctrl-C while the device is busy. Messages
+//! are held back until the terminal is restored.
 
 mod view;
 
