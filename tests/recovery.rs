@@ -63,6 +63,7 @@ fn faults() -> Vec<Trial> {
             nan_at_the_start,
         ),
         trial("recovery::training_that_always_diverges_stops", always_nan),
+        trial("recovery::rate_is_kept_when_the_device_fails", rate_is_kept),
         trial("recovery::device_that_fails_is_opened_again", device_fails),
         trial(
             "recovery::device_that_fails_for_good",
@@ -129,6 +130,17 @@ fn always_nan() {
     let stopped = run(&workbench, &faults, "--force --on-divergence stop");
     assert!(!stopped.stderr.contains("Back to"), "{}", stopped.stderr);
     stopped.fails(1, &["training diverged"]);
+}
+
+/// The checkpoint to which the run goes back is older than the divergence.
+fn rate_is_kept() {
+    let workbench = workbench();
+    let first = updates_per_epoch(&workbench) + 1;
+    run(&workbench, &format!("nan@{first},device@{first}"), "").succeeds();
+    let found = rates(&workbench);
+    let expected = [0.1, 0.05, 0.05];
+    let is_near = |(a, b): (&f64, f64)| (a - b).abs() < 1e-7;
+    assert!(found.iter().zip(expected).all(is_near), "{found:?}");
 }
 
 fn device_fails() {

@@ -29,21 +29,20 @@ fn happens(name: &str, updates: u32) -> bool {
 }
 
 impl Trainer<'_> {
-    /// Makes the faults happen that are due: `nan` writes NaN into the first parameter, and
-    /// `device` is the failure of a GPU, on any device.
+    /// Makes one fault happen, if one is due: `nan` writes NaN into the first parameter, and
+    /// `device`, which comes second, is the failure of a GPU, on any device.
     ///
     /// # Errors
     /// For the fault `device`.
     pub(super) fn inject_faults(&self, device: &mut Device) -> Result<()> {
         let updates = self.progress().step;
-        if happens("device", updates) {
-            return Err(Error::Gpu("the device was lost: a fault for tests".into()));
-        }
         if happens("nan", updates) {
             let parameter = self.model().parameters().tensors()[0];
             let mut values = device.download(&parameter)?;
             values[0] = f32::NAN;
             device.upload(&parameter, &values);
+        } else if happens("device", updates) {
+            return Err(Error::Gpu("the device was lost: a fault for tests".into()));
         }
         Ok(())
     }

@@ -47,8 +47,8 @@ impl TrainingRun<'_> {
             );
             return Err(error);
         }
-        *device = self.flags.device.reopen()?;
-        self.restore(device)?;
+        let name = device.name().to_owned();
+        self.open_and_restore(device, &name)?;
         self.trainer.set_divergences(divergences);
         let reason = match &error {
             Error::NotFinite {
@@ -117,8 +117,10 @@ impl TrainingRun<'_> {
         self.restore(device)
     }
 
-    /// Continues from the last checkpoint, or from the start if there is none.
+    /// Continues from the last checkpoint, or from the start if there is none, with the learning
+    /// rate that the run has now.
     fn restore(&mut self, device: &mut Device) -> Result<()> {
+        let divergences = self.trainer.progress().divergences;
         let recipe = self.trainer.recipe().clone();
         self.trainer = if self.saving.has_checkpoint {
             let files = CheckpointFiles::open(&self.directory)?;
@@ -139,6 +141,7 @@ impl TrainingRun<'_> {
             let init = start::initial_model(self.flags, &text)?;
             start::trainer(device, self.flags, recipe, init, self.corpus)?.0
         };
+        self.trainer.set_divergences(divergences);
         Ok(())
     }
 

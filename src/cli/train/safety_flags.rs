@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 /// When a run is saved, and what happens when training or the device fails.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SafetyFlags {
-    /// Save during epochs too: every so much time (90s, 10m, 2h), or every so many updates (5000)
+    /// Also save during epochs, at an interval of time (90s, 10m, 2h) or of updates (5000)
     /// [default: at the end of each epoch only]
     #[arg(long, value_name = "TIME|UPDATES")]
     pub(super) save_every: Option<SaveInterval>,

@@ -1,9 +1,8 @@
 //! What a run remembers of its saves, for `saving`.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::safety_flags::{SafetyFlags, SaveInterval};
+use super::safety_flags::SaveInterval;
 use crate::error::Error;
 
 /// The time after which saving is tried again.
@@ -11,9 +10,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// When a run is saved, and how the last attempt ended.
 pub(super) struct Saving {
-    interval: Option<SaveInterval>,
-    pub(super) keep_last: usize,
-    pub(super) rescue_directory: PathBuf,
     /// The time of the last attempt.
     pub(super) attempted_at: Instant,
     /// The updates before the last attempt.
@@ -25,13 +21,9 @@ pub(super) struct Saving {
 }
 
 impl Saving {
-    /// Of a run with these flags that has made this many updates. Only a resumed run has a
-    /// checkpoint.
-    pub(super) fn new(flags: &SafetyFlags, updates: u32, resumed: bool) -> Self {
+    /// Of a run that has made this many updates. Only a resumed run has a checkpoint.
+    pub(super) fn new(updates: u32, resumed: bool) -> Self {
         Self {
-            interval: flags.save_every,
-            keep_last: flags.keep_last as usize,
-            rescue_directory: flags.rescue_dir.clone().unwrap_or_else(std::env::temp_dir),
             attempted_at: Instant::now(),
             attempted_updates: updates,
             failure: None,
@@ -39,13 +31,14 @@ impl Saving {
         }
     }
 
-    /// Whether a run with this many updates is to be saved during an epoch.
-    pub(super) fn is_due(&self, updates: u32) -> bool {
+    /// Whether a run with this many updates is to be saved during an epoch, at this interval if
+    /// there is one.
+    pub(super) fn is_due(&self, interval: Option<SaveInterval>, updates: u32) -> bool {
         let elapsed = self.attempted_at.elapsed();
         if self.failure.is_some() {
             return elapsed >= RETRY_INTERVAL;
         }
-        match self.interval {
+        match interval {
             None => false,
             Some(SaveInterval::Time(time)) => elapsed >= time,
             // After a rollback there are fewer updates than before.

@@ -46,7 +46,8 @@ impl TrainingRun<'_> {
     /// # Errors
     /// As [`TrainingRun::save`].
     pub(super) fn save_if_due(&mut self, device: &mut Device) -> Result<()> {
-        if self.saving.is_due(self.trainer.progress().step) {
+        let interval = self.flags.safety.save_every;
+        if self.saving.is_due(interval, self.trainer.progress().step) {
             self.save(device)?;
         }
         Ok(())
@@ -85,7 +86,8 @@ impl TrainingRun<'_> {
 
     /// Writes the run to a new directory. Returns its path.
     fn rescue(&mut self, device: &mut Device) -> Result<PathBuf> {
-        let parent = &self.saving.rescue_directory;
+        let given = self.flags.safety.rescue_dir.clone();
+        let parent = &given.unwrap_or_else(std::env::temp_dir);
         let directory = tempfile::Builder::new()
             .prefix("elman-rescue-")
             .tempdir_in(parent)
@@ -102,14 +104,16 @@ impl TrainingRun<'_> {
             let missing = std::io::ErrorKind::NotFound.into();
             return Err(Error::io("write to", &self.directory)(missing));
         }
-        if !self.saving.has_checkpoint {
-            // Those of the model that --force replaces.
+        if self.saving.has_checkpoint {
+            let generations = self.flags.safety.keep_last as usize;
+            self.directory.keep_last(generations);
+        } else {
+            // Those of the model that --force replaces, which does not become one either.
             self.directory.remove_generations()?;
         }
         self.write_to(device, None)?;
         self.saving.has_checkpoint = true;
         self.failures = 0;
-        self.directory.keep_last(self.saving.keep_last);
         Ok(())
     }
 

@@ -62,14 +62,11 @@ impl<'a> TrainingRun<'a> {
         (trainer, description): (Trainer<'a>, Description),
         corpus: &'a Corpus,
         record: CorpusRecord,
-        mut directory: LockedDirectory,
+        directory: LockedDirectory,
         resumed: bool,
     ) -> Self {
-        if resumed {
-            directory.keep_last(flags.safety.keep_last as usize);
-        }
         Self {
-            saving: Saving::new(&flags.safety, trainer.progress().step, resumed),
+            saving: Saving::new(trainer.progress().step, resumed),
             flags,
             failures: 0,
             trainer,
