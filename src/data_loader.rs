@@ -117,13 +117,16 @@ impl<'a> DataLoader<'a> {
 
     /// The window with this index, planned for `workspace`, and the number of tokens that it
     /// predicts. `draw` selects the random numbers for the window: dropout masks and sampled words.
+    ///
+    /// # Errors
+    /// If the text is in a file that cannot be read.
     pub fn window(
         &mut self,
         device: &mut Device,
         workspace: &Workspace,
         index: usize,
         draw: u32,
-    ) -> (Window, usize) {
+    ) -> Result<(Window, usize)> {
         if !self.resident.contains(&index) {
             self.upload_chunk(device, index);
         }
@@ -146,7 +149,8 @@ impl<'a> DataLoader<'a> {
                 .map(|order| order.slice_rows(row..row + 1).reshape(1, positions)),
             ..Window::new(steps.len(), inputs, targets)
         };
-        (window, self.predicted[row])
+        self.streams.check()?;
+        Ok((window, self.predicted[row]))
     }
 
     /// The words of a window for the output layer's plan.

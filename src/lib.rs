@@ -40,6 +40,7 @@
 //! | --- | --- |
 //! | choose a GPU or the CPU | [`Device`], [`DeviceChoice`] |
 //! | read a text | [`Corpus`], [`Vocabulary`], [`Unit`] |
+//! | tokenize a text once, whatever its size | [`prepared`] |
 //! | describe a network | [`Config`] |
 //! | train | [`Trainer`], [`Recipe`] |
 //! | load and save a model | [`LanguageModel`] |
@@ -96,6 +97,7 @@ pub mod ngram;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub(crate) mod output_file;
+pub mod prepared;
 pub mod report;
 pub mod rescore;
 pub mod score;

@@ -138,6 +138,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "language_model",
         &["error", "device", "model", "corpus", "score", "checkpoint"],
     ),
+    ("prepared", &["error", "hash", "corpus", "checkpoint"]),
     ("onnx", &["error", "field", "model", "checkpoint"]),
     (
         "report",
@@ -170,6 +171,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "model",
             "corpus",
             "ngram",
+            "prepared",
             "check",
             "evaluate",
             "generate",

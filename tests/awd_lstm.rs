@@ -142,6 +142,7 @@ fn corpus(golden: &Value) -> Corpus {
         valid: [1, 2, 3].into_iter().collect(),
         report: TextReport::default(),
         tags: SentenceTags::default(),
+        counts: None,
     }
 }
 

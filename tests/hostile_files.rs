@@ -15,7 +15,9 @@ use elman::corpus::{Subwords, TextSource};
 use elman::error::Result;
 use elman::mixture::ExternalProbs;
 use elman::ngram::NgramModel;
+use elman::prepared::PreparedText;
 use elman::rescore::{ListIds, NbestFormat, NbestReader};
+use elman::tensor::NONE;
 use elman::{Config, Corpus, Limits, Unit, Vocabulary};
 use libtest_mimic::Trial;
 use rand::rngs::ChaCha8Rng;
@@ -146,6 +148,16 @@ fn read_text(path: &Path) -> Result<()> {
     Ok(())
 }
 
+fn read_prepared(path: &Path) -> Result<()> {
+    let text = PreparedText::open(path.parent().expect("a directory"))?;
+    for tokens in [&text.corpus.train, &text.corpus.valid] {
+        let is_type = |id: u32| id == NONE || (id as usize) < text.corpus.vocabulary.len();
+        assert!(tokens.iter().all(is_type), "an id without a type");
+        tokens.check()?;
+    }
+    Ok(())
+}
+
 fn read_probabilities(path: &Path) -> Result<()> {
     let mut probabilities = ExternalProbs::open(path)?;
     (0..4).try_for_each(|token| probabilities.next(token).map(drop))?;
@@ -174,6 +186,10 @@ fn workbench() -> Workbench {
     workbench
         .run("ngram --order 2 --text text.txt --out model.arpa.gz")
         .succeeds();
+    workbench
+        .run("prepare text.txt --valid text.txt --out prepared")
+        .succeeds();
+    std::fs::remove_file(workbench.path("prepared").join(MANIFEST)).expect("removed");
     workbench.write("vectors.txt", "3 2\na 0.5 1\nb -1 2\nc 1e-3 4\n");
     workbench.write("lists.txt", "1 a b\n1 b c\n2 c\n");
     workbench.write("srilm.txt", "-2.5 -1 2 a b\n-3 -2 1 b\n\n-1 -1 1 c\n");
@@ -217,6 +233,13 @@ fn all() -> Vec<Hostile> {
             file: format!("{model}/{file}"),
             read: read_checkpoint,
         }));
+    }
+    for file in ["corpus.json", "vocab.txt", "text.tokens", "valid.tokens"] {
+        all.push(Hostile {
+            name: "prepared",
+            file: format!("prepared/{file}"),
+            read: read_prepared,
+        });
     }
     for (name, file, read) in [
         ("pytorch", "lstm/model.safetensors", read_pytorch as Read),

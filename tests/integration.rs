@@ -75,6 +75,7 @@ mod output_files;
 mod packages;
 mod partial_results;
 mod past_decode;
+mod prepare;
 mod pytorch_step;
 mod qrnn;
 mod recovery;

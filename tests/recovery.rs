@@ -178,12 +178,20 @@ fn device_fails_for_good() {
 #[cfg(unix)]
 #[apply(test)]
 fn a_directory_that_vanishes_does_not_end_the_run() {
+    // A directory that is created, and one that cannot be created.
+    assert_rescued("rescue", "rescue");
+    assert_rescued("train.txt", "temporary");
+}
+
+/// Removes the directory of a run with this --rescue-dir, and expects the model in `place`.
+#[cfg(unix)]
+fn assert_rescued(rescue: &str, place: &str) {
     let workbench = workbench();
     workbench.write("train.txt", small_text().repeat(4));
-    std::fs::create_dir(workbench.path("rescue")).expect("created");
-    let line = format!("{TRAIN} --epochs 300 --rescue-dir rescue");
+    let line = format!("{TRAIN} --epochs 300 --rescue-dir {rescue}");
     let mut command = workbench.command(&line);
     command
+        .env("TMPDIR", workbench.path("temporary"))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let mut child = command.spawn().expect("it starts");
@@ -205,12 +213,12 @@ fn a_directory_that_vanishes_does_not_end_the_run() {
         1,
         &[
             "the model: cannot write",
-            "rescue/elman-rescue-",
+            &format!("{place}/elman-rescue-"),
             "--resume",
         ],
     );
     assert!(!workbench.path("model").exists());
-    let mut entries = std::fs::read_dir(workbench.path("rescue")).expect("a directory");
+    let mut entries = std::fs::read_dir(workbench.path(place)).expect("a directory");
     let rescued = entries
         .next()
         .expect("the rescued model")

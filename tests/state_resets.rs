@@ -106,7 +106,9 @@ fn windows_start_from_the_initial_states() {
     assert_eq!(got.len(), loader.streams().windows());
     let mut carried = 0;
     for (index, got) in got.into_iter().enumerate() {
-        let (window, _) = loader.window(&mut device, &workspace, index, 0);
+        let (window, _) = loader
+            .window(&mut device, &workspace, index, 0)
+            .expect("a window");
         let from_carried = sum_of_losses(&mut device, &model, &workspace, &window);
         workspace.reset(&mut device);
         let want = sum_of_losses(&mut device, &model, &workspace, &window);

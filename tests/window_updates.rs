@@ -253,7 +253,9 @@ fn update_sums_several_windows(device: &mut Device) {
             lr
         };
         for number in 0..streams.windows() {
-            let (window, _) = loader.window(device, &workspace, number, 0);
+            let (window, _) = loader
+                .window(device, &workspace, number, 0)
+                .expect("a window");
             model.forward(device, &workspace, &window);
             model.backward(device, &workspace, &window, 1.0);
             for (&parameter, gradient) in moved.tensors().iter().zip(workspace.gradients(&window)) {

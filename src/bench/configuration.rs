@@ -168,5 +168,6 @@ pub(super) fn random_corpus(configuration: &Configuration, windows: usize) -> Re
         valid,
         report: TextReport::default(),
         tags: SentenceTags::default(),
+        counts: None,
     })
 }

@@ -39,7 +39,7 @@ impl BenchWindow {
         let workspace = Workspace::new(device, &model, capacity)?;
         let streams = Streams::new(&text.train, batch, time_steps)?;
         let mut loader = DataLoader::new(device, streams, Mode::Train { history: 0 })?;
-        let (window, _) = loader.window(device, &workspace, 0, 0);
+        let (window, _) = loader.window(device, &workspace, 0, 0)?;
         let scale = device.tensor_from("scale of gradients", 1, 1, &[1.0])?;
         Ok(Self {
             model,

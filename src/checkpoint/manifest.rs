@@ -13,10 +13,14 @@ use super::{FORMAT, MANIFEST};
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 
+/// How to get a file of a checkpoint back.
+pub(super) const RESTORE: &str =
+    "Restore it from a copy or use an older checkpoint (`checkpoints/`)";
+
 /// The content of `manifest.json`. It lists every file of the checkpoint except itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     /// The [`FORMAT`] of the program that wrote the file.
     version: u32,
     files: BTreeMap<String, FileRecord>,
@@ -34,7 +38,7 @@ struct FileRecord {
 
 impl Manifest {
     /// A manifest without files.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             version: FORMAT,
             files: BTreeMap::new(),
@@ -45,7 +49,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn add(&mut self, name: &str, path: &Path) -> Result<()> {
+    pub(crate) fn add(&mut self, name: &str, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let bytes = file.metadata().map_err(Error::io("read", path))?.len();
         let sha256 = Hash::of(file).map_err(Error::io("read", path))?;
@@ -55,7 +59,7 @@ impl Manifest {
     }
 
     /// The names of the files that it lists.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }
 
@@ -64,21 +68,27 @@ impl Manifest {
     ///
     /// # Errors
     /// If it does not.
-    pub(super) fn check_lists(&self, name: &str, path: &Path) -> Result<()> {
+    pub(crate) fn check_lists(&self, name: &str, path: &Path) -> Result<()> {
         if self.files.contains_key(name) {
             return Ok(());
         }
         let path = path.with_file_name(name);
-        Err(damaged(&path, "manifest.json does not list it"))
+        Err(damaged(&path, "manifest.json does not list it", RESTORE))
     }
 
-    /// Checks the content of the file `name`.
+    /// Checks the content of the file `name`. `restore` says how to get the file back.
     ///
     /// # Errors
     /// If its length or its SHA-256 is another one.
-    pub(super) fn check(&self, name: &str, content: &[u8], path: &Path) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        content: &[u8],
+        path: &Path,
+        restore: &str,
+    ) -> Result<()> {
         let Some(record) = self.files.get(name) else {
-            return Err(damaged(path, "manifest.json does not list it"));
+            return Err(damaged(path, "manifest.json does not list it", restore));
         };
         if content.len() as u64 != record.bytes {
             let rule = format!(
@@ -86,26 +96,25 @@ impl Manifest {
                 content.len(),
                 record.bytes
             );
-            return Err(damaged(path, rule));
+            return Err(damaged(path, rule, restore));
         }
         let sha256 = Hash::of(content).map_err(Error::io("read", path))?;
         if sha256 != record.sha256 {
             let rule = "it was changed or damaged after it was written: its SHA-256 is not that of \
                         manifest.json";
-            return Err(damaged(path, rule));
+            return Err(damaged(path, rule, restore));
         }
         Ok(())
     }
 }
 
 /// The error for a file that is not the one that was written.
-fn damaged(path: &Path, rule: impl Into<String>) -> Error {
+fn damaged(path: &Path, rule: impl Into<String>, restore: &str) -> Error {
     Error::invalid(
         path.display().to_string(),
         rule,
         format!(
-            "Restore it from a copy or use an older checkpoint (`checkpoints/`); if you changed it \
-             on purpose, remove {}",
+            "{restore}; if you changed it on purpose, remove {}",
             path.with_file_name(MANIFEST).display()
         ),
     )

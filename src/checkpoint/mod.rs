@@ -25,9 +25,12 @@ use serde::{Deserialize, Serialize};
 pub use generations::{GENERATIONS, Generation, Restored, generations};
 pub use lock::{LockedDirectory, is_leftover};
 pub use log::TrainingLog;
+pub(crate) use manifest::Manifest;
 pub use reader::CheckpointFiles;
 pub use training::{CorpusRecord, TrainingRecord, TrainingState, save};
+pub(crate) use transaction::sync_directory;
 pub use vocabulary_file::escape;
+pub(crate) use vocabulary_file::{read as read_types, write as write_types};
 
 use crate::corpus::{Subwords, Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -285,7 +288,7 @@ fn start_transaction<'a>(
 }
 
 /// The content of a JSON file.
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain structs have a JSON form");
     text.push(b'\n');
     text

@@ -12,7 +12,7 @@ use std::time::Duration;
 use same_file::Handle;
 use serde::Deserialize;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, RESTORE};
 use super::transaction::{Journal, open};
 use super::{FILES, FORMAT, MANIFEST, check_is_directory};
 use crate::activity::{Activity, CountedReader, read_to_end};
@@ -109,7 +109,7 @@ impl CheckpointFiles {
         let path = self.path(name);
         let content = read_to_end(self.rewind(name)?, &path).map_err(Error::io("read", &path))?;
         match &self.manifest {
-            Some(manifest) if name != MANIFEST => manifest.check(name, &content, &path)?,
+            Some(manifest) if name != MANIFEST => manifest.check(name, &content, &path, RESTORE)?,
             _ => {}
         }
         Ok(content)

@@ -104,7 +104,7 @@ fn sync(path: &Path) -> Result<()> {
 
 /// Syncs a directory, so that renames in it are on disk. Some systems cannot sync directories;
 /// there this does nothing.
-pub(super) fn sync_directory(directory: &Path) {
+pub(crate) fn sync_directory(directory: &Path) {
     if let Ok(handle) = File::open(directory) {
         let _ = handle.sync_all();
     }

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 
 /// The text of the file.
-pub(super) fn write(types: &[String]) -> String {
+pub(crate) fn write(types: &[String]) -> String {
     types.iter().map(|token| escape(token) + "\n").collect()
 }
 
@@ -13,7 +13,7 @@ pub(super) fn write(types: &[String]) -> String {
 ///
 /// # Errors
 /// If a backslash does not start an escape.
-pub(super) fn read(text: &str) -> Result<Vec<String>> {
+pub(crate) fn read(text: &str) -> Result<Vec<String>> {
     text.split_terminator('\n')
         .enumerate()
         .map(|(index, line)| unescape(line).ok_or_else(|| bad_line(index, line)))

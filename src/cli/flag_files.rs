@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::error::ContextKind;
@@ -24,6 +24,7 @@ use super::table_flags::Flag;
 use super::train::TrainFlags;
 use super::{Cli, Subcommand};
 use crate::error::{Error, Result};
+use crate::prepared::{PreparedText, is_prepared};
 
 /// Flags that files cannot contain.
 const COMMAND_LINE_ONLY: [&str; 9] = [
@@ -132,7 +133,22 @@ fn sources(
     if let Some(preset) = preset {
         sources.push(FlagSource::preset(preset)?);
     }
+    if let Some(directory) = prepared_text(flags, &sources) {
+        sources.push(FlagSource::prepared(&directory)?);
+    }
     Ok((sources, preset))
+}
+
+/// The prepared text of a new run, whose types are selected already.
+fn prepared_text(flags: &TrainFlags, sources: &[FlagSource]) -> Option<PathBuf> {
+    if flags.resume.is_some() || flags.init.is_some() {
+        return None;
+    }
+    let in_files = sources.iter().flat_map(|source| &source.flags);
+    let mut in_files = in_files.filter(|(name, _)| name == "train");
+    let given = flags.train.clone();
+    let path = given.or_else(|| in_files.next().map(|(_, path)| path.into()))?;
+    is_prepared(&path).then_some(path)
 }
 
 fn find_preset(name: &str) -> Result<&'static Preset> {
@@ -188,6 +204,15 @@ impl FlagSource {
             }
         };
         Ok(Self { name, flags })
+    }
+
+    /// The flags that select the types of a prepared text.
+    fn prepared(directory: &Path) -> Result<Self> {
+        let (unit, selection) = PreparedText::selection(directory)?;
+        Ok(Self {
+            name: directory.display().to_string(),
+            flags: replay::selection_flags(unit, &selection),
+        })
     }
 
     fn preset(preset: &Preset) -> Result<Self> {

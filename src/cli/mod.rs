@@ -33,6 +33,7 @@ mod ngram;
 mod output;
 mod parse;
 mod perplexity;
+mod prepare;
 mod presets;
 mod quiet;
 mod replay;
@@ -92,6 +93,9 @@ enum Subcommand {
     Generate(generate::GenerateFlags),
     /// Estimate an n-gram model from a text, or from text that a network generates, and evaluate it
     Ngram(ngram::NgramFlags),
+    /// Tokenize a text once and keep its tokens in a directory, for texts larger than memory and for
+    /// many runs on one text
+    Prepare(prepare::PrepareFlags),
     /// List the GPU adapters, their capabilities, and the device that `auto` selects
     Devices(devices::DevicesFlags),
     /// Check a GPU driver: run every kernel on the GPU and on the CPU and compare the results
@@ -135,15 +139,12 @@ struct DeviceFlags {
 
 impl DeviceFlags {
     fn threads(&self) -> usize {
-        self.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            NonZeroUsize::get,
-        )
+        self.threads.map_or_else(default_threads, NonZeroUsize::get)
     }
 
     /// Prints a warning where there are more threads than processors to run them.
     fn warn_of_threads(&self) {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let processors = default_threads();
         if self.threads() > processors {
             stderr_line!(
                 "warning: --threads {}: there are {processors} processors for this program, and \
@@ -171,19 +172,28 @@ impl DeviceFlags {
 
     /// Runs `work` with the requested number of threads for parallel loops.
     fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
-        let threads = self.threads();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|error| {
-                Error::invalid(
-                    format!("--threads {threads}"),
-                    error.to_string(),
-                    "Use fewer threads",
-                )
-            })?;
-        Ok(pool.install(work))
+        with_threads(self.threads(), work)
     }
+}
+
+/// The number of processors for this program.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Runs `work` with this number of threads for parallel loops.
+fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| {
+            Error::invalid(
+                format!("--threads {threads}"),
+                error.to_string(),
+                "Use fewer threads",
+            )
+        })?;
+    Ok(pool.install(work))
 }
 
 /// A trained model and the device to run it on.
@@ -266,6 +276,7 @@ impl Cli {
                 .clone()
                 .with_threads(|| generate::run(&flags))?,
             Subcommand::Ngram(flags) => flags.device.clone().with_threads(|| ngram::run(&flags))?,
+            Subcommand::Prepare(flags) => prepare::run(&flags),
             Subcommand::Devices(flags) => devices::run(&flags),
             Subcommand::Check(flags) => flags.device.clone().with_threads(|| check::run(&flags))?,
             Subcommand::Bench(flags) => flags.device.clone().with_threads(|| bench::run(&flags))?,

@@ -10,6 +10,7 @@ use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::field::Choice;
 use crate::model::ModelOptions;
+use crate::prepared::Selection;
 use crate::train::Recipe;
 
 pub(super) use super::table_flags::Flag;
@@ -79,16 +80,35 @@ pub(super) fn run_flags(
 
 /// The flags that say what the tokens are.
 fn vocabulary_flags(unit: Unit, corpus: &CorpusRecord) -> Vec<Flag> {
-    let mut flags = vec![("unit".to_owned(), OsString::from(unit.name()))];
+    let selection = Selection {
+        limits: corpus.limits,
+        tokenizer: corpus.tokenizer.clone(),
+        vocab: corpus.vocab.clone(),
+        model: None,
+    };
+    let mut flags = selection_flags(unit, &selection);
     let vectors = corpus.vectors.clone().map(PathBuf::into_os_string);
     flags.extend(vectors.map(|path| ("vectors".to_owned(), path)));
-    if let Some(path) = &corpus.tokenizer {
+    flags
+}
+
+/// The flags that select the types.
+pub(super) fn selection_flags(unit: Unit, selection: &Selection) -> Vec<Flag> {
+    let mut flags = vec![("unit".to_owned(), OsString::from(unit.name()))];
+    if selection.model.is_some() {
+        return flags;
+    }
+    if let Some(path) = &selection.tokenizer {
         flags.push(("tokenizer".to_owned(), path.clone().into_os_string()));
-    } else if !corpus.vocab.is_empty() {
-        let list: Vec<_> = corpus.vocab.iter().map(|path| path.as_os_str()).collect();
+    } else if !selection.vocab.is_empty() {
+        let list: Vec<_> = selection
+            .vocab
+            .iter()
+            .map(|path| path.as_os_str())
+            .collect();
         flags.push(("vocab".to_owned(), list.join(OsStr::new(","))));
     } else {
-        let limits = corpus.limits;
+        let limits = selection.limits;
         let size = limits.vocab_size.map(|size| size.to_string().into());
         flags.extend(size.map(|size| ("vocab-size".to_owned(), size)));
         flags.push(("min-count".to_owned(), limits.min_count.to_string().into()));

@@ -12,11 +12,12 @@ use super::table_flags::flag_line;
 use super::vocabulary_warning::vocabulary_warning;
 use super::{DeviceFlags, replay, sentence_tags};
 use crate::checkpoint::Checkpoint;
-use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
+use crate::corpus::{Tokens, Unit, Vocabulary};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::ngram::NgramModel;
 use crate::output_file::write_file;
+use crate::prepared::read_corpus_with;
 use crate::report::{Floor, NgramReading, Report, RunReport, Text, TextReport, Words, page};
 
 /// Order of the n-gram model of --kneser-ney.
@@ -185,7 +186,7 @@ fn kneser_ney_floor(directory: &Path, checkpoint: &Checkpoint) -> Result<Option<
     };
     let vocabulary = checkpoint.vocabulary.clone();
     let valid = record.valid.as_deref();
-    let corpus = Corpus::read_with(vocabulary, TextSource::File(train), valid, unit)?;
+    let corpus = read_corpus_with(vocabulary, train, valid, unit)?;
     let estimate = kneser_ney(&corpus.train, &corpus.vocabulary, ORDER)?;
     Floor::of_ngram("Kneser-Ney 5", &estimate.model, &corpus).map(Some)
 }

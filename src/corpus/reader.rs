@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use super::source::{TextReport, TextSource};
+use super::chunks::Units;
+use super::source::TextSource;
+use super::text_report::TextReport;
+use super::token_writer::{Store, TokenWriter};
 use super::tokens::Tokens;
 use super::unit::Unit;
 use super::unknown::UnknownWords;
 use super::vocabulary::Vocabulary;
 use crate::error::Result;
-use crate::tensor::NONE;
 
 /// Reads a text file with an existing vocabulary. Words outside the vocabulary become `<unk>`, or
-/// [`NONE`] if the vocabulary does not map unknown words to `<unk>`.
+/// [`NONE`](crate::tensor::NONE) if the vocabulary does not map unknown words to `<unk>`.
 ///
 /// # Errors
 /// If the file cannot be read, is not UTF-8 where the unit requires it, or is empty.
@@ -20,26 +22,44 @@ pub fn read_tokens(
     unit: Unit,
     vocabulary: &Vocabulary,
 ) -> Result<(Tokens, TextReport)> {
-    read_source(TextSource::File(path), unit, vocabulary)
+    let writer = Store::Memory.writer("")?;
+    read_source(TextSource::File(path), unit, vocabulary, writer)
 }
 
-/// [`read_tokens`] for any source.
+/// [`read_tokens`] for any source. The tokens are written with `writer`.
+///
+/// # Errors
+/// As [`read_tokens`], or if the tokens cannot be written.
 pub(super) fn read_source(
     source: TextSource<'_>,
     unit: Unit,
     vocabulary: &Vocabulary,
+    mut writer: TokenWriter,
 ) -> Result<(Tokens, TextReport)> {
-    let mut tokens = Tokens::default();
     let mut unknown = UnknownWords::default();
-    let report = match vocabulary.subwords() {
-        None => source.read(unit, |token| {
-            vocabulary.count_unknown(token, &mut unknown);
-            tokens.push(vocabulary.id(token).unwrap_or(NONE));
-        })?,
-        Some(subwords) => source.read_lines(
-            |line| subwords.encode_line(line),
-            |ids: Vec<u32>| ids.into_iter().for_each(|id| tokens.push(id)),
-        )?,
-    };
-    Ok((tokens, TextReport { unknown, ..report }))
+    let report = source.read(unit, vocabulary, |part: EncodedPart| {
+        unknown += part.unknown;
+        writer.extend(part.ids)
+    })?;
+    Ok((writer.finish()?, TextReport { unknown, ..report }))
+}
+
+/// A part of a text as token ids.
+#[derive(Debug, Default)]
+pub(super) struct EncodedPart {
+    ids: Vec<u32>,
+    unknown: UnknownWords,
+}
+
+impl Units for Vocabulary {
+    type Group = EncodedPart;
+
+    fn start(&self) -> EncodedPart {
+        EncodedPart::default()
+    }
+
+    fn push(&self, part: &mut EncodedPart, unit: &str) {
+        self.count_unknown(unit, &mut part.unknown);
+        self.encode(unit, |id| part.ids.push(id));
+    }
 }

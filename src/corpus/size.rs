@@ -1,7 +1,9 @@
 //! Text size in measures that do not depend on the unit.
 
+use serde::{Deserialize, Serialize};
+
 /// The number of words and characters of a text, whatever its unit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextSize {
     /// Words and sentence ends: the tokens of [`Unit::Word`](super::Unit::Word).
     pub words: u64,
@@ -29,6 +31,14 @@ pub(super) struct CharacterCounter {
 }
 
 impl CharacterCounter {
+    /// Pushes characters none of which is a carriage return or a newline.
+    pub(super) fn push_run(&mut self, run: &str) {
+        if !run.is_empty() {
+            self.characters += run.chars().count() as u64;
+            self.carriage_return = false;
+        }
+    }
+
     pub(super) fn push(&mut self, character: char) {
         let completes_crlf = std::mem::take(&mut self.carriage_return) && character == '\n';
         self.characters += u64::from(!completes_crlf);

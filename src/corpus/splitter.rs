@@ -6,7 +6,7 @@
 
 use super::size::{CharacterCounter, TextSize};
 use super::unit::Unit;
-use super::words::{SentenceTags, WordSplitter};
+use super::words::{SentenceTags, WordSplitter, is_separator};
 use crate::error::{Error, Result};
 
 /// In subword mode, a line longer than this number of bytes is split at the next piece boundary.
@@ -36,10 +36,7 @@ pub fn split(text: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<()> 
 /// # Errors
 /// If the line is not UTF-8 and the unit requires it.
 pub fn split_line(line: &[u8], unit: Unit, mut take: impl FnMut(&str)) -> Result<SentenceTags> {
-    let mut splitter = Splitter {
-        at_start: false,
-        ..Splitter::new(unit)
-    };
+    let mut splitter = Splitter::at_line_start(unit);
     splitter.push_last(line, &mut take)?;
     if unit == Unit::Word {
         splitter.words.finish_line(&mut take);
@@ -64,11 +61,14 @@ pub(super) struct InvalidUtf8 {
 }
 
 impl InvalidUtf8 {
-    pub(super) fn in_file(self, name: &str) -> Error {
+    /// The error for a text that has `lines_before` lines before those of the splitter.
+    pub(super) fn in_file(self, name: &str, lines_before: u64) -> Error {
         Error::invalid(
             format!(
                 "{name}, line {}, byte {} (0x{:02x})",
-                self.line, self.byte, self.value
+                lines_before + self.line,
+                self.byte,
+                self.value
             ),
             "it is not UTF-8",
             "Convert the text to UTF-8, or use `unit = byte`",
@@ -76,7 +76,13 @@ impl InvalidUtf8 {
     }
 }
 
+/// Whether a byte of UTF-8 is a [separator](super::words::is_separator), each of which is one byte.
+fn is_separator_byte(byte: u8) -> bool {
+    is_separator(char::from(byte))
+}
+
 /// The state of the splitter between two chunks of bytes.
+#[derive(Debug)]
 pub(super) struct Splitter {
     unit: Unit,
     /// The first bytes of a character that continues in the next chunk.
@@ -121,10 +127,18 @@ impl Splitter {
         }
     }
 
+    /// The state after the end of a line.
+    pub(super) fn at_line_start(unit: Unit) -> Self {
+        Self {
+            at_start: false,
+            ..Self::new(unit)
+        }
+    }
+
     /// Pushes the only bytes of a text in memory.
     fn push_last(&mut self, text: &[u8], take: &mut impl FnMut(&str)) -> Result<()> {
         let pushed = self.push(text, take).and_then(|()| self.end_of_bytes());
-        pushed.map_err(|error| error.in_file("the text"))?;
+        pushed.map_err(|error| error.in_file("the text", 0))?;
         if self.unit == Unit::Bpe && !self.pending.is_empty() {
             take(&self.pending);
         }
@@ -181,6 +195,29 @@ impl Splitter {
     }
 
     fn push_characters(&mut self, text: &str, take: &mut impl FnMut(&str)) {
+        if self.unit != Unit::Word || self.at_start {
+            return self.push_each(text, take);
+        }
+        // Between separators, the characters of words need no look at each.
+        let mut rest = text;
+        while let Some(length) = rest.bytes().position(is_separator_byte) {
+            let (run, next) = rest.split_at(length);
+            self.push_run(run);
+            let (separator, next) = next.split_at(1);
+            self.push_each(separator, take);
+            rest = next;
+        }
+        self.push_run(rest);
+    }
+
+    /// Pushes a part of a word.
+    fn push_run(&mut self, run: &str) {
+        self.characters.push_run(run);
+        self.words.push_run(run);
+        self.byte += run.len() as u64;
+    }
+
+    fn push_each(&mut self, text: &str, take: &mut impl FnMut(&str)) {
         for character in text.chars() {
             let is_byte_order_mark = std::mem::take(&mut self.at_start) && character == '\u{feff}';
             if !is_byte_order_mark {
@@ -294,6 +331,11 @@ impl Splitter {
             take("\r");
         }
         Ok(())
+    }
+
+    /// Number of lines that have ended.
+    pub(super) fn lines(&self) -> u64 {
+        self.line - 1
     }
 
     /// The size of the text; `None` if it is not UTF-8.

@@ -167,19 +167,38 @@ impl<'a> Streams<'a> {
     /// The tokens of a range of steps, `[steps + 1, B]`: row i is the input of the range's step i
     /// and the target of its step i - 1. [`NONE`] where a stream has ended.
     pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
-        let starts: Vec<usize> = (0..=self.batch).map(|stream| self.start(stream)).collect();
-        let mut rows = Vec::with_capacity((steps.len() + 1) * self.batch);
-        for step in steps.start..=steps.end {
-            rows.extend(starts.windows(2).map(|bounds| {
-                let position = bounds[0] + step;
-                if position > bounds[1] + self.warm_up {
-                    NONE
-                } else {
-                    self.before(position)
-                }
-            }));
+        let mut rows = vec![NONE; (steps.len() + 1) * self.batch];
+        let mut tokens = vec![NONE; steps.len() + 1];
+        for stream in 0..self.batch {
+            let first = self.start(stream) + steps.start;
+            let end = self.start(stream + 1) + self.warm_up + 1;
+            let count = tokens.len().min(end.saturating_sub(first));
+            self.copy_before(first, &mut tokens[..count]);
+            let column = rows[stream..].iter_mut().step_by(self.batch);
+            column
+                .zip(&tokens[..count])
+                .for_each(|(row, token)| *row = *token);
         }
         rows
+    }
+
+    /// Copies the tokens before the positions from `first` on; before the first token of the text,
+    /// the boundary.
+    fn copy_before(&self, first: usize, mut tokens: &mut [u32]) {
+        if first == 0
+            && let Some(boundary) = tokens.split_off_first_mut()
+        {
+            *boundary = 0;
+        }
+        self.tokens.copy(first.saturating_sub(1), tokens);
+    }
+
+    /// Checks that all tokens so far could be read, as [`Tokens::check`] does.
+    ///
+    /// # Errors
+    /// If one could not.
+    pub fn check(&self) -> Result<()> {
+        self.tokens.check()
     }
 
     /// The token `back` positions before the input token of a step of a stream, which must have

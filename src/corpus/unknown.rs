@@ -2,11 +2,11 @@
 
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Words that the vocabulary lacks, and predictions of `<unk>`. A text may contain `<unk>` itself,
 /// which is then a word of the vocabulary.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownWords {
     /// Words of the text that the vocabulary lacks, whether they are read as `<unk>` or skipped.
     pub oov_words: u64,

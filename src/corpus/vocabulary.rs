@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::chunks::Units;
 use super::indexed_text::IndexedText;
 use super::limits::Limits;
-use super::source::{TextReport, TextSource};
-use super::subwords::{Subwords, byte_lengths};
+use super::source::TextSource;
+use super::subwords::Subwords;
+use super::text_report::TextReport;
+use super::token_writer::Store;
 use super::tokens::Tokens;
 use super::unit::Unit;
 use super::unknown::UnknownWords;
@@ -37,13 +40,32 @@ fn too_small(types: usize) -> Error {
 }
 
 /// The number of occurrences of each of `types` types in the first `length` tokens.
-fn count_types(types: usize, tokens: &Tokens, length: usize) -> Vec<u64> {
+pub(super) fn count_types(types: usize, tokens: &Tokens, length: usize) -> Result<Vec<u64>> {
     let mut counts = vec![0; types];
-    tokens
-        .iter()
-        .take(length)
-        .for_each(|id| counts[id as usize] += 1);
-    counts
+    let known = tokens.iter().take(length).filter(|&id| id != NONE);
+    known.for_each(|id| counts[id as usize] += 1);
+    tokens.check()?;
+    Ok(counts)
+}
+
+/// Counts the types of each group of units.
+struct TypeCounts;
+
+impl Units for TypeCounts {
+    type Group = HashMap<String, u64>;
+
+    fn start(&self) -> Self::Group {
+        HashMap::new()
+    }
+
+    fn push(&self, counts: &mut Self::Group, unit: &str) {
+        match counts.get_mut(unit) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(unit.to_owned(), 1);
+            }
+        }
+    }
 }
 
 impl Vocabulary {
@@ -94,14 +116,14 @@ impl Vocabulary {
     /// Also returns the subword ids of every piece.
     ///
     /// # Errors
-    /// If the tokenizer library fails.
+    /// If the tokenizer library fails, or the tokens cannot be read.
     pub(super) fn learn_subwords(
         types: &[String],
         tokens: &Tokens,
         length: usize,
         limits: Limits,
     ) -> Result<(Self, Vec<Box<[u32]>>)> {
-        let counts = count_types(types.len(), tokens, length);
+        let counts = count_types(types.len(), tokens, length)?;
         // Type 0 is the boundary, which is not a piece.
         let pieces: Vec<_> = types
             .iter()
@@ -122,13 +144,13 @@ impl Vocabulary {
     /// If the text cannot be read, or there is no type besides the boundary.
     pub fn of_text(source: TextSource<'_>, unit: Unit) -> Result<(Self, Tokens, TextReport)> {
         let IndexedText {
-            mut tokens,
+            tokens,
             types,
             report,
-        } = IndexedText::read(source, unit)?;
+        } = IndexedText::read(source, unit, Store::Memory.writer("")?)?;
         let length = tokens.len();
         let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())?;
-        tokens.remap(&ids);
+        let tokens = tokens.iter().map(|token| ids[token as usize]).collect();
         Ok((vocabulary, tokens, report))
     }
 
@@ -139,13 +161,11 @@ impl Vocabulary {
     pub fn from_texts(paths: &[PathBuf], unit: Unit) -> Result<Self> {
         let mut counts = HashMap::<String, u64>::new();
         for path in paths {
-            let IndexedText { tokens, types, .. } =
-                IndexedText::read(TextSource::File(path), unit)?;
-            let text_counts = count_types(types.len(), &tokens, tokens.len());
-            types
-                .into_iter()
-                .zip(text_counts)
-                .for_each(|(token, count)| *counts.entry(token).or_default() += count);
+            TextSource::File(path).read(unit, &TypeCounts, |part| {
+                part.into_iter()
+                    .for_each(|(token, count)| *counts.entry(token).or_default() += count);
+                Ok(())
+            })?;
         }
         counts.remove(unit.boundary());
         let mut types: Vec<(String, u64)> = counts.into_iter().collect();
@@ -182,7 +202,7 @@ impl Vocabulary {
     /// `length` tokens if there is no `<unk>`.
     ///
     /// # Errors
-    /// If too few types remain.
+    /// If too few types remain, or the tokens cannot be read.
     pub(super) fn select(
         types: Vec<String>,
         tokens: &Tokens,
@@ -190,7 +210,7 @@ impl Vocabulary {
         unit: Unit,
         limits: Limits,
     ) -> Result<(Self, Vec<u32>)> {
-        let counts = count_types(types.len(), tokens, length);
+        let counts = count_types(types.len(), tokens, length)?;
         let mut order: Vec<usize> = (1..types.len()).filter(|&id| counts[id] > 0).collect();
         order.sort_by(|&a, &b| {
             counts[b]
@@ -265,14 +285,6 @@ impl Vocabulary {
         match &self.subwords {
             None => take(self.id(piece).unwrap_or(NONE)),
             Some(subwords) => subwords.encode_line(piece).into_iter().for_each(take),
-        }
-    }
-
-    /// The length of each type: bytes for subwords, 1 for all other units.
-    pub(super) fn lengths(&self) -> Vec<usize> {
-        match self.subwords {
-            None => vec![1; self.len()],
-            Some(_) => byte_lengths(&self.types),
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use super::unit::Unit;
 
 /// The tag that other programs write at the start of a sentence.
@@ -17,7 +19,7 @@ pub fn is_separator(character: char) -> bool {
 }
 
 /// The sentence tags `<s>` and `</s>` in a text of words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentenceTags {
     /// Number of tags that were dropped: every `<s>`, and a `</s>` at the end of a line, which ends
     /// the sentence itself.
@@ -78,6 +80,13 @@ impl WordSplitter {
         if character == '\n' {
             self.end_of_line();
             take(Unit::Word.boundary());
+        }
+    }
+
+    /// Pushes characters none of which is a separator.
+    pub(super) fn push_run(&mut self, run: &str) {
+        if self.word.len() < self.max_length {
+            self.word.push_str(run);
         }
     }
 

@@ -188,7 +188,7 @@ impl Evaluator {
             let mut evaluated = Vec::with_capacity(WINDOWS_IN_DOWNLOAD);
             for index in 0..loader.streams().windows() {
                 let first_step = loader.streams().window_start(index);
-                let (window, _) = loader.window(device, &self.workspace, index, 0);
+                let (window, _) = loader.window(device, &self.workspace, index, 0)?;
                 let losses = self.evaluate_window(device, model, &window, evaluated.len());
                 evaluated.push(Evaluated { first_step, losses });
                 if evaluated.len() == WINDOWS_IN_DOWNLOAD {

@@ -154,7 +154,7 @@ impl DynamicLearner {
         let windows = loader.streams().windows();
         let activity = Activity::start("collecting statistics of gradients", Some(windows as u64));
         for index in 0..windows {
-            let (window, _) = loader.window(device, workspace, index, 0);
+            let (window, _) = loader.window(device, workspace, index, 0)?;
             model.forward(device, workspace, &window);
             model.backward(device, workspace, &window, 1.0);
             let gradients = workspace.gradients(&window);

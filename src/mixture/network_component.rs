@@ -175,7 +175,7 @@ impl<'a> OneStream<'a> {
     fn advance(&mut self, device: &mut Device, model: &Model) -> Result<Vec<f64>> {
         let index = self.window;
         self.window += 1;
-        let (window, predicted) = self.loader.window(device, &self.workspace, index, 0);
+        let (window, predicted) = self.loader.window(device, &self.workspace, index, 0)?;
         model.forward(device, &self.workspace, &window);
         model.losses(device, &self.workspace, &window);
         let losses = device.download(&self.workspace.losses(&window))?;

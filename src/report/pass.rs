@@ -65,7 +65,7 @@ pub(super) fn read(
         let stride = (windows * time_steps).div_ceil(SAMPLED_TOKENS).max(1);
         for index in 0..windows {
             let positions = loader.streams().steps_of_windows(index..index + 1);
-            let (window, _) = loader.window(device, &workspace, index, 0);
+            let (window, _) = loader.window(device, &workspace, index, 0)?;
             model.forward(device, &workspace, &window);
             model.losses(device, &workspace, &window);
             let losses = device.download(&workspace.losses(&window))?;

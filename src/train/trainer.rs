@@ -193,7 +193,7 @@ impl<'a> Trainer<'a> {
             // Dropout masks have a seed of 32 bits.
             seed: recipe.seed as u32,
         };
-        let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts())?;
+        let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts()?)?;
         let streams_of_validation = recipe.validation_streams(model.config(), corpus.valid.len());
         let evaluator = Evaluator::new(device, &model, recipe.independent, streams_of_validation)?;
         let loader = DataLoader::new(device, streams, Mode::Train { history })?;

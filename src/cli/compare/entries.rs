@@ -265,7 +265,6 @@ fn share(
     }
     let shared = VocabularyFlags {
         unit: Some(own.unit()),
-        vectors: own.vectors.clone(),
         ..vocabulary.clone()
     };
     let given = [

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::cache_flags::CacheFlags;
 use super::safety_flags::SafetyFlags;
 use super::vocabulary_flags::VocabularyFlags;
 use crate::cli::flag_origins::FlagOrigins;
@@ -19,7 +20,7 @@ use crate::train::Recipe;
 pub(in crate::cli) struct TrainFlags {
     /// The training text [default: the built-in corpus]
     #[arg(long, value_name = "FILE")]
-    pub(super) train: Option<PathBuf>,
+    pub(in crate::cli) train: Option<PathBuf>,
     /// The validation text [default: the last tenth of the training text, which is held out]
     #[arg(long, value_name = "FILE")]
     pub(super) valid: Option<PathBuf>,
@@ -82,11 +83,17 @@ pub(in crate::cli) struct TrainFlags {
     pub(super) live: bool,
     #[command(flatten)]
     pub(super) safety: SafetyFlags,
+    #[command(flatten)]
+    pub(super) cache: CacheFlags,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
     pub(in crate::cli) vocabulary: VocabularyFlags,
+    /// Initialize the embedding from word vectors in word2vec's text format, plain, gzip or
+    /// zstd; words without a vector are initialized randomly
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub(super) vectors: Option<PathBuf>,
     #[command(flatten)]
     pub(super) model: GivenFields<ModelOptions>,
     #[command(flatten)]
@@ -121,6 +128,7 @@ impl TrainFlags {
     pub(super) fn given_model_flags(&self) -> impl Iterator<Item = &'static str> {
         self.vocabulary
             .given_model_flags()
+            .chain(self.vectors.is_some().then_some("vectors"))
             .chain(self.model.names())
     }
 }

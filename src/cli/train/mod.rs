@@ -5,6 +5,7 @@
 //! `training_run`, `progress` and `report` print. `several` trains several models on one corpus,
 //! `dry_run` none.
 
+mod cache_flags;
 mod dry_run;
 mod extend;
 mod flags;

@@ -273,7 +273,7 @@ fn given_run(
         limits: flags.vocabulary.limits()?,
         tokenizer: flags.vocabulary.tokenizer.clone(),
         vocab: flags.vocabulary.vocab.clone(),
-        vectors: flags.vocabulary.vectors.clone(),
+        vectors: flags.vectors.clone(),
         ..record.corpus.clone()
     };
     Ok(replay::run_flags(&description, &corpus, &recipe))

@@ -22,8 +22,8 @@ pub(super) struct SafetyFlags {
         value_parser = clap::value_parser!(u32).range(2..),
     )]
     pub(super) keep_last: u32,
-    /// Where to write the model at the end if its directory cannot be written [default: the
-    /// system's temporary directory]
+    /// Where to write the model at the end if its directory cannot be written; where DIR cannot be
+    /// written either, the system's temporary directory [default: that directory]
     #[arg(long, value_name = "DIR")]
     pub(super) rescue_dir: Option<PathBuf>,
     /// What to do when a loss or a gradient is not finite

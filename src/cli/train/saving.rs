@@ -4,7 +4,7 @@
 //! be written does not end the run: saving is tried again, and at the end the model is written
 //! elsewhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::training_run::TrainingRun;
@@ -84,10 +84,23 @@ impl TrainingRun<'_> {
         ))
     }
 
-    /// Writes the run to a new directory. Returns its path.
+    /// Writes the run to a new directory in --rescue-dir or, if that fails, in the system's
+    /// temporary directory. Returns its path.
+    ///
+    /// # Errors
+    /// That of the first directory, if neither can be written.
     fn rescue(&mut self, device: &mut Device) -> Result<PathBuf> {
         let given = self.flags.safety.rescue_dir.clone();
-        let parent = &given.unwrap_or_else(std::env::temp_dir);
+        let first = given.unwrap_or_else(std::env::temp_dir);
+        self.rescue_in(device, &first).or_else(|error| {
+            self.rescue_in(device, &std::env::temp_dir())
+                .map_err(|_| error)
+        })
+    }
+
+    /// Writes the run to a new directory in `parent`, which is created if it is missing.
+    fn rescue_in(&mut self, device: &mut Device, parent: &Path) -> Result<PathBuf> {
+        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         let directory = tempfile::Builder::new()
             .prefix("elman-rescue-")
             .tempdir_in(parent)

@@ -12,9 +12,10 @@ use super::texts::{self, TrainingText};
 use super::training_run::Outcome;
 use super::{lock, model_conditions, start};
 use crate::cli::is_used;
-use crate::corpus::{Corpus, TextSource, Tokens, Unit, Vocabulary};
+use crate::corpus::{Corpus, Tokens, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::field::Choice;
+use crate::prepared::read_corpus_with;
 use crate::train::{Recipe, Trainer};
 
 /// The largest part of a budget for the measurement of how long an epoch takes, and the longest
@@ -76,8 +77,7 @@ impl SharedCorpus {
         vocabulary: Vocabulary,
         unit: Unit,
     ) -> Result<Self> {
-        let source = TextSource::File(&train);
-        let corpus = Corpus::read_with(vocabulary, source, valid.as_deref(), unit)?;
+        let corpus = read_corpus_with(vocabulary, &train, valid.as_deref(), unit)?;
         Ok(Self {
             corpus,
             unit,

@@ -19,6 +19,7 @@ use crate::model::{
     Classes, Config, EMBEDDING_WEIGHT, ParameterValues, add_past_decoder, find_parameter,
     initial_values, parameter_specs, set_forget_bias,
 };
+use crate::prepared::is_prepared;
 use crate::train::{Recipe, Trainer};
 
 /// The model of `--init`, if it is given, with its vocabulary extended as requested.
@@ -64,6 +65,13 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
                 "--train - with --extend-vocab",
                 "the text is read twice, for its types and for training, and standard input once",
                 "Write the text to a file, or list the types' texts with --vocab",
+            ));
+        }
+        [] if text.path().is_some_and(|path| is_prepared(&path)) => {
+            return Err(Error::usage(
+                "a prepared text with --extend-vocab",
+                "its types are selected already",
+                "Give --train the text itself, or list the types' texts with --vocab",
             ));
         }
         [] => {
@@ -136,7 +144,7 @@ const LARGE_VOCABULARY: usize = 50_000;
 /// # Errors
 /// If a flag is invalid.
 pub(super) fn configuration(flags: &TrainFlags, corpus: &Corpus) -> Result<Config> {
-    let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
+    let classes = |count, binning| Classes::new(count, binning, &corpus.counts()?);
     flags.config(corpus.vocabulary.len(), classes)
 }
 
@@ -163,7 +171,7 @@ pub(super) fn new_model(
     )?;
     let mut values = initial_values(&config, recipe.seed);
     set_forget_bias(&config, &mut values, recipe.forget_bias);
-    if let Some(path) = &flags.vocabulary.vectors {
+    if let Some(path) = &flags.vectors {
         copy_vectors(path, &config, &corpus.vocabulary, &mut values)?;
     }
     let description = Description {

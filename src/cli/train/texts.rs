@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
 use crate::checkpoint::CorpusRecord;
-use crate::cli::given_vocabulary::given_vocabulary;
 use crate::cli::sentence_tags;
 use crate::corpus::builtin::{self, SampledText};
-use crate::corpus::{Corpus, Limits, Subwords, TextSource, Unit, Vocabulary};
+use crate::corpus::{Corpus, Limits, TextSource, Unit, Vocabulary};
 use crate::decompress;
 use crate::error::{Error, Result};
+use crate::prepared::{PreparedText, Request, Selection, TokenCache, check_no_valid, is_prepared};
 
 /// The training text.
 pub(super) enum TrainingText {
@@ -99,18 +99,11 @@ pub(super) fn read_corpus(
 ) -> Result<Corpus> {
     let limits = flags.vocabulary.limits()?;
     let valid = valid.map(PathBuf::as_path);
-    let given = || match (&flags.vocabulary.tokenizer, &flags.vocabulary.vocab) {
-        (Some(path), _) => Vocabulary::from_subwords(Subwords::read(path)?).map(Some),
-        (None, texts) if !texts.is_empty() => given_vocabulary(texts, unit).map(Some),
-        _ => Ok(None),
-    };
-    let vocabulary = match existing {
-        Some(vocabulary) => Some(vocabulary),
-        None => given()?,
-    };
-    let corpus = match vocabulary {
-        Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid, unit)?,
-        None => Corpus::read(text.source(), valid, unit, limits)?,
+    let corpus = match text {
+        TrainingText::File(path) if is_prepared(path) => {
+            open_prepared(flags, path, valid, unit, existing)?
+        }
+        _ => read_texts(flags, text, valid, unit, existing)?,
     };
     let files = text.path().into_iter().chain(valid.map(Path::to_owned));
     let names: Vec<String> = files
@@ -119,6 +112,90 @@ pub(super) fn read_corpus(
     sentence_tags::note(&names.join(" and "), corpus.tags);
     note_missing_subwords(&corpus, limits);
     Ok(corpus)
+}
+
+/// Opens a prepared text. Its vocabulary must be the one that is asked for.
+fn open_prepared(
+    flags: &TrainFlags,
+    directory: &Path,
+    valid: Option<&Path>,
+    unit: Unit,
+    existing: Option<Vocabulary>,
+) -> Result<Corpus> {
+    check_no_valid(directory, valid)?;
+    if let Some(vocabulary) = existing {
+        return Ok(PreparedText::open_with(directory, &vocabulary, unit)?.corpus);
+    }
+    let text = PreparedText::open(directory)?;
+    let asked = &flags.vocabulary;
+    let is_same = match &text.selection {
+        Selection { model: Some(_), .. } => !asked.selects_types() && asked.tokenizer.is_none(),
+        Selection {
+            limits,
+            tokenizer,
+            vocab,
+            model: None,
+        } => *limits == asked.limits()? && *tokenizer == asked.tokenizer && *vocab == asked.vocab,
+    };
+    if is_same && text.unit == unit {
+        return Ok(text.corpus);
+    }
+    Err(Error::usage(
+        "--unit, --vocab-size, --min-count, --tokenizer or --vocab",
+        format!(
+            "the types of the prepared text {} were selected otherwise",
+            directory.display()
+        ),
+        "Remove the flag, or give it to `elman prepare`",
+    ))
+}
+
+/// Reads the texts: into memory or, if the training text is large, into the cache.
+fn read_texts(
+    flags: &TrainFlags,
+    text: &TrainingText,
+    valid: Option<&Path>,
+    unit: Unit,
+    existing: Option<Vocabulary>,
+) -> Result<Corpus> {
+    let limits = flags.vocabulary.limits()?;
+    let vocabulary = match existing {
+        Some(vocabulary) => Some(vocabulary),
+        None => flags.vocabulary.given(unit)?,
+    };
+    if let TrainingText::File(path) = text
+        && let Some(cache) = flags.cache.cache_for(path)?
+    {
+        let request = Request {
+            train: TextSource::File(path),
+            valid: valid.map(TextSource::File),
+            unit,
+            vocabulary,
+            selection: Selection {
+                limits,
+                ..Selection::default()
+            },
+        };
+        return read_cached(&cache, request);
+    }
+    match vocabulary {
+        Some(vocabulary) => Corpus::read_with(vocabulary, text.source(), valid, unit),
+        None => Corpus::read(text.source(), valid, unit, limits),
+    }
+}
+
+/// Reads a large text from the cache.
+fn read_cached(cache: &TokenCache, request: Request<'_>) -> Result<Corpus> {
+    let path = cache.path(&request)?;
+    let verb = match is_prepared(&path) {
+        true => "are read from",
+        false => "are kept in",
+    };
+    note_line!(
+        "note: the training text is large (--cache-above), so its tokens {verb} {}",
+        path.display()
+    );
+    Ok(TokenCache::open_or_prepare(&path, request)?.corpus)
 }
 
 /// What a checkpoint says about the corpus of a run.
@@ -140,7 +217,7 @@ pub(super) fn corpus_record(
         tokenizer: flags.vocabulary.tokenizer.clone(),
         vocab: flags.vocabulary.vocab.clone(),
         init: flags.init.clone(),
-        vectors: flags.vocabulary.vectors.clone(),
+        vectors: flags.vectors.clone(),
     })
 }
 

@@ -36,10 +36,6 @@ pub(in crate::cli) struct VocabularyFlags {
         conflicts_with_all = ["vocab_size", "min_count", "tokenizer"],
     )]
     pub(in crate::cli) vocab: Vec<PathBuf>,
-    /// Initialize the embedding from word vectors in word2vec's text format, plain, gzip or
-    /// zstd; words without a vector are initialized randomly
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) vectors: Option<PathBuf>,
 }
 
 impl VocabularyFlags {
@@ -48,7 +44,6 @@ impl VocabularyFlags {
         let flags = [
             ("unit", self.unit.is_some()),
             ("tokenizer", self.tokenizer.is_some()),
-            ("vectors", self.vectors.is_some()),
         ];
         flags
             .into_iter()

@@ -46,7 +46,7 @@ impl Trainer<'_> {
     /// Metrics go to `record`. With `accumulate` above 1, only the last window of each group
     /// updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> Result<usize> {
-        let (window, tokens) = self.load_window(device, index);
+        let (window, tokens) = self.load_window(device, index)?;
         let resets = self.recipe.reset_streams(window.draw);
         self.workspace.reset_streams(device, &resets);
         let is_last = index + 1 == self.windows_per_epoch();
@@ -86,7 +86,7 @@ impl Trainer<'_> {
     }
 
     /// The window with this index, and the number of tokens it predicts.
-    fn load_window(&mut self, device: &mut Device, index: usize) -> (Window, usize) {
+    fn load_window(&mut self, device: &mut Device, index: usize) -> Result<(Window, usize)> {
         // Every window of the run has its own random draws (dropout masks, sampled words).
         let shortest = self.recipe.shortest_window();
         let windows_at_most = self.loader.streams().steps().div_ceil(shortest);
