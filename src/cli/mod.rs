@@ -93,8 +93,8 @@ enum Subcommand {
     Generate(generate::GenerateFlags),
     /// Estimate an n-gram model from a text, or from text that a network generates, and evaluate it
     Ngram(ngram::NgramFlags),
-    /// Tokenize a text once and keep its tokens in a directory, for texts larger than memory and for
-    /// many runs on one text
+    /// Tokenize a text once and keep its tokens in a directory, for texts larger than memory and
+    /// for many runs on one text
     Prepare(prepare::PrepareFlags),
     /// List the GPU adapters, their capabilities, and the device that `auto` selects
     Devices(devices::DevicesFlags),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 
 use crate::decompress;
 use crate::error::{Error, Result};
@@ -40,7 +41,10 @@ impl CacheFlags {
         }
         let directory = match &self.cache_dir {
             Some(directory) => directory.clone(),
-            None => dirs::cache_dir().ok_or_else(no_directory)?.join("elman"),
+            None => {
+                let system = choose_native_strategy().map_err(|_| no_directory())?;
+                system.cache_dir().join("elman")
+            }
         };
         Ok(Some(TokenCache::new(directory)))
     }
