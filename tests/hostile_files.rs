@@ -3,22 +3,9 @@
 //! Each reader has valid files, which are changed byte by byte, cut, repeated and spliced with
 //! words that their formats use. Readers may accept the result; what they may not do is panic.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use elman::checkpoint::import::{pytorch, rnnlm};
-use elman::checkpoint::vectors::WordVectors;
-use elman::checkpoint::{CheckpointFiles, MANIFEST};
-use elman::corpus::{Subwords, TextSource};
-use elman::error::Result;
-use elman::mixture::ExternalProbs;
-use elman::ngram::NgramModel;
-use elman::prepared::PreparedText;
-use elman::rescore::{ListIds, NbestFormat, NbestReader};
-use elman::tensor::NONE;
-use elman::{Config, Corpus, Limits, Unit, Vocabulary};
+use elman::checkpoint::MANIFEST;
 use libtest_mimic::Trial;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -26,15 +13,13 @@ use rand::{RngExt, SeedableRng};
 use crate::allocations::largest_allocation;
 use crate::command::Workbench;
 use crate::environment::{RandomSeed, has_shared, shared, slow_tests};
+use crate::fuzz_seeds::targets::readers::{self, Read};
+use crate::fuzz_seeds::targets::{ALLOWANCE, MULTIPLE};
 use crate::harness::{apply, ignore_unless, trial, trials};
 
 /// Cases for each file, and among the slow tests.
 const CASES: usize = 150;
 const SLOW_CASES: usize = 2000;
-/// An allocation may have this many bytes whatever the file, and this many for each of its bytes.
-const ALLOWANCE: usize = 16 << 20;
-const MULTIPLE: usize = 64;
-
 /// Words that the formats use, or that break them.
 const WORDS: [&str; 24] = [
     "NaN",
@@ -62,8 +47,6 @@ const WORDS: [&str; 24] = [
     ":[9",
     "\u{10ffff}",
 ];
-
-type Read = fn(&Path) -> Result<()>;
 
 /// A valid file and its reader. Files that are read together are in the same directory.
 struct Hostile {
@@ -95,73 +78,6 @@ fn changed(bytes: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
         }
     }
     bytes
-}
-
-fn read_checkpoint(path: &Path) -> Result<()> {
-    let directory = path.parent().expect("a directory");
-    let files = CheckpointFiles::open(directory)?;
-    let checkpoint = files.checkpoint()?;
-    files.training_state(&checkpoint).map(drop)
-}
-
-fn read_pytorch(path: &Path) -> Result<()> {
-    let vocabulary = path.with_file_name("vocab.txt");
-    let imported = pytorch::read(path, &vocabulary, Unit::Word)?;
-    imported.into_checkpoint(Config::default()).map(drop)
-}
-
-fn read_rnnlm(path: &Path) -> Result<()> {
-    let (imported, config) = rnnlm::read(path)?;
-    imported.into_checkpoint(config).map(drop)
-}
-
-fn read_vectors(path: &Path) -> Result<()> {
-    let types = ["</s>", "a", "b", "c"].map(str::to_owned).to_vec();
-    WordVectors::read(path, &Vocabulary::new(types)?).map(drop)
-}
-
-fn read_ngrams(path: &Path) -> Result<()> {
-    NgramModel::read(path).map(drop)
-}
-
-fn read_lists(path: &Path) -> Result<()> {
-    let is_srilm = path.ends_with("srilm.txt");
-    let (format, ids) = match is_srilm {
-        true => (NbestFormat::Srilm, ListIds::None),
-        false => (NbestFormat::Rnnlm, ListIds::FirstColumn),
-    };
-    let reader = BufReader::new(Box::new(File::open(path).expect("a file")) as Box<_>);
-    let mut reader = NbestReader::new(reader, path, format, ids);
-    while reader.next_list()?.is_some() {}
-    Ok(())
-}
-
-fn read_tokenizer(path: &Path) -> Result<()> {
-    Subwords::read(path)?.encode("a b \u{e9}\0 c");
-    Ok(())
-}
-
-fn read_text(path: &Path) -> Result<()> {
-    for unit in [Unit::Word, Unit::Char, Unit::Byte] {
-        Corpus::read(TextSource::File(path), None, unit, Limits::default()).map(drop)?;
-    }
-    Ok(())
-}
-
-fn read_prepared(path: &Path) -> Result<()> {
-    let text = PreparedText::open(path.parent().expect("a directory"))?;
-    for tokens in [&text.corpus.train, &text.corpus.valid] {
-        let is_type = |id: u32| id == NONE || (id as usize) < text.corpus.vocabulary.len();
-        assert!(tokens.iter().all(is_type), "an id without a type");
-        tokens.check()?;
-    }
-    Ok(())
-}
-
-fn read_probabilities(path: &Path) -> Result<()> {
-    let mut probabilities = ExternalProbs::open(path)?;
-    (0..4).try_for_each(|token| probabilities.next(token).map(drop))?;
-    probabilities.end(4)
 }
 
 /// Valid files of every format.
@@ -231,26 +147,30 @@ fn all() -> Vec<Hostile> {
         all.extend(files.map(|file| Hostile {
             name: "checkpoint",
             file: format!("{model}/{file}"),
-            read: read_checkpoint,
+            read: readers::checkpoint,
         }));
     }
     for file in ["corpus.json", "vocab.txt", "text.tokens", "valid.tokens"] {
         all.push(Hostile {
             name: "prepared",
             file: format!("prepared/{file}"),
-            read: read_prepared,
+            read: readers::prepared,
         });
     }
     for (name, file, read) in [
-        ("pytorch", "lstm/model.safetensors", read_pytorch as Read),
-        ("vectors", "vectors.txt", read_vectors),
-        ("ngrams", "model.arpa", read_ngrams),
-        ("ngrams", "model.arpa.gz", read_ngrams),
-        ("lists", "lists.txt", read_lists),
-        ("lists", "srilm.txt", read_lists),
-        ("tokenizer", "subwords/tokenizer.json", read_tokenizer),
-        ("text", "text.txt", read_text),
-        ("probabilities", "probabilities.txt", read_probabilities),
+        (
+            "pytorch",
+            "lstm/model.safetensors",
+            readers::pytorch_tensors as Read,
+        ),
+        ("vectors", "vectors.txt", readers::vectors),
+        ("ngrams", "model.arpa", readers::ngrams),
+        ("ngrams", "model.arpa.gz", readers::ngrams),
+        ("lists", "lists.txt", readers::lists),
+        ("lists", "srilm.txt", readers::lists),
+        ("tokenizer", "subwords/tokenizer.json", readers::tokenizer),
+        ("text", "text.txt", readers::text),
+        ("probabilities", "probabilities.txt", readers::probabilities),
     ] {
         let file = file.to_owned();
         all.push(Hostile { name, file, read });
@@ -305,7 +225,7 @@ fn attack_rnnlm(cases: usize) {
     let hostile = Hostile {
         name: "rnnlm",
         file: "plain.rnnlm".to_owned(),
-        read: read_rnnlm,
+        read: readers::rnnlm_model,
     };
     attack(&workbench, &hostile, cases);
 }

@@ -40,6 +40,7 @@ mod feed_forward;
 mod fine_tuning;
 mod flag_errors;
 mod flag_files;
+mod fuzz_seeds;
 mod generation;
 mod given_vocabularies;
 mod gpu;

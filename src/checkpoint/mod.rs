@@ -175,7 +175,7 @@ impl CheckpointFiles {
     }
 }
 
-/// An error about a field that was read from a file: no setting of a run changes it.
+/// An error about what was read from a file: no setting of a run changes it.
 fn in_file(path: &Path, error: Error) -> Error {
     match error {
         Error::InvalidConfig {
@@ -186,6 +186,9 @@ fn in_file(path: &Path, error: Error) -> Error {
             rule.replace('`', ""),
             "Restore the file from a copy, or train the model again",
         ),
+        Error::Invalid { what, rule, hint } => {
+            Error::invalid(format!("{}: {what}", path.display()), rule, hint)
+        }
         error => error,
     }
 }
@@ -204,11 +207,12 @@ fn check_is_directory(directory: &Path) -> Result<()> {
 
 /// Reads the vocabulary and checks it against the configuration.
 fn read_vocabulary(files: &CheckpointFiles, description: &Description) -> Result<Vocabulary> {
-    let types = vocabulary_file::read(&files.text(VOCABULARY)?)?;
+    let path = files.path(VOCABULARY);
+    let types = vocabulary_file::read(&files.text(VOCABULARY)?, &path)?;
     let vocab_size = description.config.vocab_size;
     if types.len() != vocab_size {
         return Err(Error::invalid(
-            files.path(VOCABULARY).display().to_string(),
+            path.display().to_string(),
             format!(
                 "it has {} lines, and config.json says vocab_size {vocab_size}",
                 types.len()
@@ -218,7 +222,9 @@ fn read_vocabulary(files: &CheckpointFiles, description: &Description) -> Result
     }
     let vocabulary = match description.unit {
         Unit::Bpe => read_subwords(files, &types)?,
-        Unit::Word | Unit::Char | Unit::Byte => Vocabulary::new(types)?,
+        Unit::Word | Unit::Char | Unit::Byte => {
+            Vocabulary::new(types).map_err(|error| in_file(&path, error))?
+        }
     };
     Ok(if description.skip_unknown {
         vocabulary.skipping_unknown()

@@ -15,10 +15,16 @@ use std::path::{Path, PathBuf};
 use same_file::Handle;
 
 use super::manifest::Manifest;
-use super::{MANIFEST, json};
+use super::{FILES, LOG, MANIFEST, json};
 use crate::error::{Error, Result};
 
 pub(super) const JOURNAL: &str = ".journal";
+
+/// What a journal may list: a name outside the directory would be that of any file.
+fn is_listed(line: &str) -> bool {
+    let name = line.strip_prefix(REMOVED).unwrap_or(line);
+    FILES.contains(&name) || name == LOG
+}
 
 /// Precedes the name of a file to remove in the journal.
 const REMOVED: char = '-';
@@ -54,6 +60,9 @@ pub(super) fn open(path: &Path) -> Result<Option<Handle>> {
 
 impl Journal {
     /// Reads the journal. `None` if no change is in progress.
+    ///
+    /// # Errors
+    /// If it cannot be read, or lists a file that is not one of a checkpoint.
     pub(super) fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(JOURNAL);
         let Some(handle) = open(&path)? else {
@@ -64,6 +73,14 @@ impl Journal {
             .as_file()
             .read_to_string(&mut text)
             .map_err(Error::io("read", &path))?;
+        if let Some((index, line)) = text.lines().enumerate().find(|(_, line)| !is_listed(line)) {
+            return Err(Error::invalid(
+                format!("{}, line {}: {line:?}", path.display(), index + 1),
+                "it lists the files that an interrupted save replaces, and this is not a file of \
+                 a model",
+                "Restore the directory from a copy, or remove this file if the others are intact",
+            ));
+        }
         Ok(Some(Self {
             handle,
             lines: text.lines().map(str::to_owned).collect(),
@@ -244,10 +261,11 @@ fn done_or_done_before(result: io::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CONFIG as A, TOKENIZER as C, VOCABULARY as B};
     use super::*;
 
     fn contents(directory: &Path) -> [String; 2] {
-        ["a", "b"].map(|name| fs::read_to_string(directory.join(name)).unwrap_or_default())
+        [A, B].map(|name| fs::read_to_string(directory.join(name)).unwrap_or_default())
     }
 
     #[test]
@@ -256,12 +274,8 @@ mod tests {
         let path = directory.path();
         let write = |text: &str| {
             let mut transaction = Transaction::new(path);
-            transaction
-                .add_bytes("a", text.as_bytes())
-                .expect("written");
-            transaction
-                .add_bytes("b", text.as_bytes())
-                .expect("written");
+            transaction.add_bytes(A, text.as_bytes()).expect("written");
+            transaction.add_bytes(B, text.as_bytes()).expect("written");
             transaction
         };
         write("old").commit().expect("committed");
@@ -271,8 +285,8 @@ mod tests {
 
         // The journal exists, and one of the files was renamed before the crash.
         std::mem::forget(write("new"));
-        fs::write(path.join(JOURNAL), "a\nb").expect("written");
-        fs::rename(temporary_path(path, "a"), path.join("a")).expect("renamed");
+        fs::write(path.join(JOURNAL), format!("{A}\n{B}")).expect("written");
+        fs::rename(temporary_path(path, A), path.join(A)).expect("renamed");
         assert_eq!(contents(path), ["new", "old"]);
         recover(path).expect("finished");
         assert_eq!(contents(path), ["new", "new"]);
@@ -280,13 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_lists_files_of_a_model_only() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (path, outside) = (directory.path().join("model"), directory.path().join("x"));
+        fs::create_dir(&path).expect("created");
+        fs::write(&outside, "kept").expect("written");
+        for line in ["-../x", "../x", "-", "", "notes.txt", "-checkpoints"] {
+            fs::write(path.join(JOURNAL), format!("{A}\n{line}\n")).expect("written");
+            let message = recover(&path).expect_err("no file of a model").to_string();
+            assert!(message.contains("model/.journal, line 2"), "{message}");
+        }
+        assert_eq!(fs::read(&outside).expect("still there"), b"kept");
+    }
+
+    #[test]
     fn a_failure_leaves_nothing_behind() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path();
-        fs::write(path.join("a"), "old").expect("written");
+        fs::write(path.join(A), "old").expect("written");
         let mut transaction = Transaction::new(path);
-        transaction.add_bytes("a", b"new").expect("written");
-        let failed = transaction.add("b", |path| {
+        transaction.add_bytes(A, b"new").expect("written");
+        let failed = transaction.add(B, |path| {
             fs::write(path, "half").expect("written");
             Err(Error::invalid("the disk", "it is full", "Make room"))
         });
@@ -300,13 +328,13 @@ mod tests {
     fn files_are_removed_together_with_the_replacement_of_others() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path();
-        fs::write(path.join("a"), "old").expect("written");
-        fs::write(path.join("b"), "old").expect("written");
+        fs::write(path.join(A), "old").expect("written");
+        fs::write(path.join(B), "old").expect("written");
         let start = || {
             let mut transaction = Transaction::new(path);
-            transaction.add_bytes("a", b"new").expect("written");
-            transaction.remove("b");
-            transaction.remove("c");
+            transaction.add_bytes(A, b"new").expect("written");
+            transaction.remove(B);
+            transaction.remove(C);
             transaction
         };
         drop(start());
@@ -314,6 +342,6 @@ mod tests {
         assert_eq!(contents(path), ["old", "old"]);
         start().commit().expect("committed");
         assert_eq!(contents(path), ["new", ""]);
-        assert!(!path.join("b").exists() && !path.join(JOURNAL).exists());
+        assert!(!path.join(B).exists() && !path.join(JOURNAL).exists());
     }
 }

@@ -2,6 +2,8 @@
 //! and Unicode's line and paragraph separators are escaped as in JSON, so that no type contains
 //! what any program reads as the end of a line.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 
 /// The text of the file.
@@ -9,20 +11,20 @@ pub(crate) fn write(types: &[String]) -> String {
     types.iter().map(|token| escape(token) + "\n").collect()
 }
 
-/// Parses the text of the file.
+/// Parses the text of the file at `path`.
 ///
 /// # Errors
 /// If a backslash does not start an escape.
-pub(crate) fn read(text: &str) -> Result<Vec<String>> {
+pub(crate) fn read(text: &str, path: &Path) -> Result<Vec<String>> {
     text.split_terminator('\n')
         .enumerate()
-        .map(|(index, line)| unescape(line).ok_or_else(|| bad_line(index, line)))
+        .map(|(index, line)| unescape(line).ok_or_else(|| bad_line(path, index, line)))
         .collect()
 }
 
-fn bad_line(index: usize, line: &str) -> Error {
+fn bad_line(path: &Path, index: usize, line: &str) -> Error {
     Error::invalid(
-        format!("vocab.txt, line {}: {line:?}", index + 1),
+        format!("{}, line {}: {line:?}", path.display(), index + 1),
         "a backslash must start \\\\, \\n, \\t, \\r, \\b, \\f or \\u and four hexadecimal digits",
         "Restore the file from a copy of the model",
     )
@@ -81,6 +83,10 @@ pub(super) fn unescape(line: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Vec<String>> {
+        super::read(text, Path::new("model/vocab.txt"))
+    }
+
     #[test]
     fn reading_returns_the_types_that_were_written() {
         let mut types: Vec<String> = (0..=255_u8)
@@ -112,6 +118,6 @@ mod tests {
     #[test]
     fn a_stray_backslash_is_reported() {
         let message = read("a\n\\x\n").expect_err("not an escape").to_string();
-        assert!(message.contains("line 2"), "{message}");
+        assert!(message.contains("model/vocab.txt, line 2"), "{message}");
     }
 }

@@ -43,7 +43,40 @@ pub(super) struct FlagSource {
 /// # Errors
 /// If a file cannot be read, or contains an invalid flag.
 pub(super) fn complete(arguments: Vec<OsString>) -> Result<Cli> {
-    complete_with(arguments, None)
+    complete_with(arguments, None, usage_error)
+}
+
+/// Checks a file of flags, or the directory of a run that is to be repeated, as `elman train
+/// --config` does. The process does not end where the flags contradict one another.
+///
+/// # Errors
+/// If the file cannot be read, or its flags are not those of a run.
+pub fn check_flag_file(path: &Path) -> Result<()> {
+    check_source(FlagSource::read(path, false)?)
+}
+
+/// Checks a file of tables of flags, as `elman compare --recipe` does.
+///
+/// # Errors
+/// As [`check_flag_file`].
+pub fn check_flag_tables(path: &Path) -> Result<()> {
+    read_tables(path)?.into_iter().try_for_each(check_source)
+}
+
+fn check_source(source: FlagSource) -> Result<()> {
+    let name = source.name.clone();
+    let arguments = ["elman", "train"].map(OsString::from).to_vec();
+    let refused = |_: &[OsString], error: &clap::Error| {
+        let hint = "`elman train --help` lists all flags and their values";
+        Error::usage("the flags of a file", error.to_string(), hint)
+    };
+    let in_file = |error: Error| Error::usage(name, error.to_string(), "Correct the file");
+    let cli = complete_with(arguments, Some(source), refused).map_err(in_file)?;
+    if let Subcommand::Train(flags) = cli.command {
+        // What they say together is checked where a run starts.
+        let _ = flags.recipe();
+    }
+    Ok(())
 }
 
 /// The flags of `elman train` that a command line and the lines of `file` give. The command line
@@ -55,7 +88,7 @@ pub(super) fn train_flags(
     arguments: Vec<OsString>,
     file: Option<FlagSource>,
 ) -> Result<TrainFlags> {
-    match complete_with(arguments, file)?.command {
+    match complete_with(arguments, file, usage_error)?.command {
         Subcommand::Train(flags) => Ok(*flags),
         _ => Err(Error::usage(
             "the command line",
@@ -65,8 +98,13 @@ pub(super) fn train_flags(
     }
 }
 
-fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Result<Cli> {
-    let (cli, matches) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
+/// `refused` makes the error of a command line that cannot be parsed.
+fn complete_with(
+    mut arguments: Vec<OsString>,
+    file: Option<FlagSource>,
+    refused: impl Fn(&[OsString], &clap::Error) -> Error,
+) -> Result<Cli> {
+    let (cli, matches) = parse(&arguments).map_err(|error| refused(&arguments, &error))?;
     let (Subcommand::Train(flags), Some(matches)) =
         (&cli.command, matches.subcommand_matches("train"))
     else {
@@ -81,7 +119,7 @@ fn complete_with(mut arguments: Vec<OsString>, file: Option<FlagSource>) -> Resu
         arguments.extend(merged.add(&source.name, &source.flags));
     }
     let is_resumed = flags.resume.is_some();
-    let (mut cli, _) = parse(&arguments).map_err(|error| usage_error(&arguments, &error))?;
+    let (mut cli, _) = parse(&arguments).map_err(|error| refused(&arguments, &error))?;
     if let (Subcommand::Train(flags), false) = (&mut cli.command, is_resumed) {
         flags.notes = merged.notes;
         flags.origins = merged.origins;

@@ -53,6 +53,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser};
 
+pub use flag_files::{check_flag_file, check_flag_tables};
 pub use message::{exit_code, message};
 pub use output::is_broken_pipe;
 pub use stderr::write_line as write_stderr_line;

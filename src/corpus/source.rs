@@ -68,6 +68,16 @@ impl TextSource<'_> {
         Ok(report)
     }
 
+    /// An error about the types of the text, with its name.
+    pub(super) fn in_text(self, error: Error) -> Error {
+        match error {
+            Error::Invalid { what, rule, hint } => {
+                Error::invalid(format!("{}: {what}", self.name()), rule, hint)
+            }
+            error => error,
+        }
+    }
+
     /// The name of the text in messages.
     pub(super) fn name(self) -> String {
         match self {

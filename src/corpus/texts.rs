@@ -96,13 +96,15 @@ impl CorpusTexts<'_> {
         let mut writer = store.writer(TEXT_TOKENS)?;
         let vocabulary = if self.unit == Unit::Bpe {
             let (vocabulary, encodings) =
-                Vocabulary::learn_subwords(&types, &tokens, length, limits)?;
+                Vocabulary::learn_subwords(&types, &tokens, length, limits)
+                    .map_err(|error| self.train.in_text(error))?;
             for token in tokens.iter() {
                 writer.extend(encodings[token as usize].iter().copied())?;
             }
             vocabulary
         } else {
-            let (vocabulary, ids) = Vocabulary::select(types, &tokens, length, self.unit, limits)?;
+            let (vocabulary, ids) = Vocabulary::select(types, &tokens, length, self.unit, limits)
+                .map_err(|error| self.train.in_text(error))?;
             writer.extend(tokens.iter().map(|token| ids[token as usize]))?;
             vocabulary
         };

@@ -79,10 +79,10 @@ impl Vocabulary {
         }
         let mut ids = HashMap::with_capacity(types.len());
         for (token, id) in types.iter().zip(0..) {
-            if ids.insert(token.clone(), id).is_some() {
+            if let Some(first) = ids.insert(token.clone(), id) {
                 return Err(Error::invalid(
                     format!("the vocabulary's type {token:?}"),
-                    "it occurs twice",
+                    format!("it occurs twice, with the ids {first} and {id}"),
                     "Remove one of the lines",
                 ));
             }
@@ -149,7 +149,8 @@ impl Vocabulary {
             report,
         } = IndexedText::read(source, unit, Store::Memory.writer("")?)?;
         let length = tokens.len();
-        let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())?;
+        let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())
+            .map_err(|error| source.in_text(error))?;
         let tokens = tokens.iter().map(|token| ids[token as usize]).collect();
         Ok((vocabulary, tokens, report))
     }

@@ -91,7 +91,8 @@ impl Classes {
     /// # Errors
     /// If they are not.
     pub(super) fn validate(&self, vocab_size: usize) -> Result<()> {
-        let words: usize = self.sizes.iter().sum();
+        // A file may state sizes whose sum no integer has.
+        let words = self.sizes.iter().copied().fold(0, usize::saturating_add);
         if words == vocab_size {
             return Ok(());
         }

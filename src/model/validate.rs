@@ -9,6 +9,12 @@ use super::outputs::{OUTPUTS, output_kind};
 use crate::error::{Error, Result};
 use crate::kernels::{MAX_CARRIED_TYPES, MAX_CONTEXT};
 
+/// Units of a layer, types, and so on: products of two sizes and the number of gates fit `usize`,
+/// and ids fit 32 bits.
+const MAX_SIZE: usize = (1 << 28) - 1;
+/// Layers. A file that is damaged may state any number.
+const MAX_LAYERS: usize = 1000;
+
 /// What to do about a wrong number of mixed softmaxes.
 pub(super) const MIXTURE_HINT: &str =
     "15 is the published value. 1 is the plain softmax: remove `mixture` for that";
@@ -24,9 +30,15 @@ impl Config {
     /// If a size is too small, a cell or an output layer is unknown, or settings contradict each
     /// other.
     pub fn validate(&self) -> Result<()> {
-        at_least("hidden_size", self.hidden_size, 1)?;
-        at_least("num_layers", self.num_layers, 1)?;
-        at_least("vocab_size", self.vocab_size, 2)?;
+        between("hidden_size", self.hidden_size, 1, MAX_SIZE)?;
+        between("num_layers", self.num_layers, 1, MAX_LAYERS)?;
+        between("vocab_size", self.vocab_size, 2, MAX_SIZE)?;
+        between("embedding_size", self.embedding_size, 0, MAX_SIZE)?;
+        between("compression_size", self.compression_size, 0, MAX_SIZE)?;
+        between("mogrifier_rank", self.mogrifier_rank, 0, MAX_SIZE)?;
+        for &size in &self.hidden_sizes {
+            between("hidden_sizes", size, 0, MAX_SIZE)?;
+        }
         if !self.hidden_sizes.is_empty()
             && (self.hidden_sizes.len() != self.num_layers || self.hidden_sizes.contains(&0))
         {
@@ -302,16 +314,21 @@ impl Config {
     }
 }
 
-fn at_least(field: &str, value: usize, minimum: usize) -> Result<()> {
-    if value >= minimum {
+fn between(field: &str, value: usize, least: usize, most: usize) -> Result<()> {
+    let (rule, hint) = if value < least {
+        (
+            format!("it must be at least {least}"),
+            format!("Use {least} or more"),
+        )
+    } else if value > most {
+        (
+            format!("it must be at most {most}"),
+            "Use a smaller number".to_owned(),
+        )
+    } else {
         return Ok(());
-    }
-    Err(Error::config(
-        field,
-        value,
-        format!("it must be at least {minimum}"),
-        format!("Use {minimum} or more"),
-    ))
+    };
+    Err(Error::config(field, value, rule, hint))
 }
 
 fn check_name(

@@ -179,7 +179,7 @@ impl<'a> Files<'a> {
                 (TOKENIZER, Vocabulary::from_subwords(subwords)?)
             }
             Unit::Word | Unit::Char | Unit::Byte => {
-                let types = read_types(&self.text(VOCABULARY)?)?;
+                let types = read_types(&self.text(VOCABULARY)?, &file(self.directory, VOCABULARY))?;
                 (VOCABULARY, Vocabulary::new(types)?)
             }
         };

@@ -180,9 +180,10 @@ impl Clock {
         let seen = lines.intervals.iter().map(|interval| interval.window).max();
         let counted = record.and_then(|record| {
             let progress = &record.progress;
-            let windows = progress.step as usize * record.recipe.accumulate;
-            let complete = windows.saturating_sub(progress.window);
-            (progress.epochs > 0).then(|| complete as f64 / progress.epochs as f64)
+            // Files may state numbers whose products no integer has.
+            let windows = f64::from(progress.step) * record.recipe.accumulate as f64;
+            let complete = (windows - progress.window as f64).max(0.0);
+            (progress.epochs > 0).then(|| complete / progress.epochs as f64)
         });
         let seen = seen.unwrap_or(1).max(1) as f64;
         Self {
@@ -190,7 +191,7 @@ impl Clock {
             windows: counted.unwrap_or(seen).max(seen),
             tokens_per_window: record.map(|record| {
                 let steps = record.recipe.bptt_block.unwrap_or(record.recipe.bptt);
-                (steps * record.recipe.batch) as f64
+                steps as f64 * record.recipe.batch as f64
             }),
         }
     }

@@ -13,9 +13,9 @@ mod vocabulary;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Description, FORMAT};
+use super::{Checkpoint, Description, FORMAT, in_file};
 use crate::activity::read_to_end;
 use crate::corpus::{Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -101,6 +101,8 @@ impl ImportedShape {
 /// A model of another program, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
+    /// The file, for messages.
+    pub file: PathBuf,
     /// The shape of the network.
     pub shape: ImportedShape,
     /// What a token is.
@@ -128,7 +130,8 @@ impl Imported {
     /// # Errors
     /// If Elman does not have it.
     pub fn stated_activation(&self) -> Result<Option<Activation>> {
-        self.activation.as_deref().map(str::parse).transpose()
+        let stated = self.activation.as_deref().map(str::parse).transpose();
+        stated.map_err(|error| in_file(&self.file, error))
     }
 
     /// The initial state that the file states, if it does.
@@ -141,11 +144,10 @@ impl Imported {
         };
         match text.parse::<f32>() {
             Ok(state) if state.is_finite() => Ok(Some(state)),
-            _ => Err(Error::config(
-                "initial_state",
-                text,
-                "the file states it, and it is not a finite number",
-                "Give a value such as 0",
+            _ => Err(Error::invalid(
+                format!("{}: initial_state = {text}", self.file.display()),
+                "it is not a finite number",
+                "Give `initial_state` a value such as 0",
             )),
         }
     }

@@ -14,8 +14,10 @@ use super::tensors::ForeignTensors;
 use super::{
     DECODER, DECODER_BIAS, EMBEDDING, Imported, ImportedShape, PROJECTION, read_file, vocabulary,
 };
+use crate::checkpoint::in_file;
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
+use crate::model::Config;
 
 /// G and name of PyTorch's cells; a weight has G rows for each hidden unit.
 const CELLS: [(usize, &str); 3] = [(1, "elman"), (3, "gru"), (4, "lstm")];
@@ -38,6 +40,8 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let initial_states = file.take_indexed(INITIAL_STATE)?;
     let names = TensorNames::find(&file)?;
     let shape = ImportedShape::of(&file, &names)?;
+    let supported = shape.config(Config::default());
+    supported.map_err(|error| in_file(path, error))?;
     let types = vocabulary::read(vocabulary, unit)?;
     if types.vocabulary.len() != shape.vocab_size {
         return Err(Error::invalid(
@@ -61,6 +65,7 @@ pub fn read(path: &Path, vocabulary: &Path, unit: Unit) -> Result<Imported> {
     let (activation, initial_state) = (stated("activation"), stated(INITIAL_STATE));
     let notes = file.notes().chain(types.notes).collect();
     Ok(Imported {
+        file: path.to_owned(),
         shape,
         unit,
         vocabulary: types.vocabulary,
@@ -282,7 +287,7 @@ mod tests {
                 shape_of(&network(if cell == "gru" { 3 } else { 4 }), &[]).expect("a network");
             assert_eq!(
                 found
-                    .config(crate::model::Config::default())
+                    .config(Config::default())
                     .expect("a supported model")
                     .cell,
                 cell
@@ -342,9 +347,7 @@ mod tests {
         let mut shape = shape_of(&network(1), &[]).expect("a network");
         shape.projection = true;
         shape.hidden_sizes = vec![3, 5];
-        let config = shape
-            .config(crate::model::Config::default())
-            .expect("a supported model");
+        let config = shape.config(Config::default()).expect("a supported model");
         assert_eq!(
             (
                 config.projection,

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::{CLASS_WEIGHT, COMPRESSION, DECODER, DIRECT, Imported, ImportedShape, read_file};
+use crate::checkpoint::in_file;
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Binning, Classes, Config};
@@ -49,6 +50,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
     let format = file_format(&header, file)?;
     let sizes = LayerSizes::read(&header, file)?;
     let (vocabulary, class_sizes) = reader.vocabulary(&sizes)?;
+    let path = Path::new(file);
     let parameters = read_parameters(&mut reader, &sizes, format)?;
     let config = config(&header, &sizes, class_sizes)?;
 
@@ -65,6 +67,9 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
         residual: false,
         cap_input_gate: false,
     };
+    shape
+        .config(config.clone())
+        .map_err(|error| in_file(path, error))?;
     let mut notes = Vec::new();
     if format == FileFormat::Text {
         notes.push(
@@ -75,6 +80,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<(Imported, Config)> {
     // In the independent mode a text does not start from the stored state.
     let initial_states = (!config.independent).then(|| vec![parameters.state]);
     let imported = Imported {
+        file: path.to_owned(),
         shape,
         unit: Unit::Word,
         vocabulary,

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::checkpoint::in_file;
 use crate::checkpoint::vocabulary_file::unescape;
 use crate::corpus::{Unit, Vocabulary, is_separator};
 use crate::error::{Error, Result};
@@ -66,7 +67,7 @@ fn parse(text: &str, file: &str, unit: Unit) -> Result<ForeignVocabulary> {
     };
     let boundary = move_boundary(&mut types, file, unit, &mut notes)?;
     Ok(ForeignVocabulary {
-        vocabulary: Vocabulary::new(types)?,
+        vocabulary: Vocabulary::new(types).map_err(|error| in_file(Path::new(file), error))?,
         boundary,
         notes,
     })

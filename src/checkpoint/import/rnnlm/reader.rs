@@ -1,8 +1,10 @@
 //! The parts of an rnnlm model file: header, vocabulary, and arrays of values in text or binary.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use super::{LayerSizes, RESTORE};
+use crate::checkpoint::in_file;
 use crate::corpus::{Unit, Vocabulary, is_separator};
 use crate::error::{Error, Result};
 
@@ -160,7 +162,9 @@ impl<'a> RnnlmReader<'a> {
                 RESTORE,
             ));
         }
-        Ok((Vocabulary::new(types)?, class_sizes))
+        let vocabulary = Vocabulary::new(types);
+        let vocabulary = vocabulary.map_err(|error| in_file(Path::new(self.file), error))?;
+        Ok((vocabulary, class_sizes))
     }
 
     /// Reads an array of `count` values; `what` names it in messages.
