@@ -16,7 +16,7 @@ A finding becomes a test: copy the input to fuzz/seeds/TARGET/finding-NAME.
 TEXT
 }
 
-all=(checkpoint tensors runs text ngram lists rnnlm flags)
+all=(checkpoint tensors runs text prepared ngram lists rnnlm flags)
 case ${1:-} in
     --help | -h)
         usage

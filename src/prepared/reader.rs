@@ -36,14 +36,7 @@ impl PreparedText {
         let description = files.description()?;
         let vocabulary = files.vocabulary(&description)?;
         let (train, valid) = tokens(directory, &description)?;
-        if description.counts.len() != vocabulary.len() {
-            let rule = format!(
-                "it has {} counts, and the vocabulary {} types",
-                description.counts.len(),
-                vocabulary.len()
-            );
-            return Err(invalid(directory, DESCRIPTION, rule));
-        }
+        check_counts(directory, &description)?;
         Ok(Self {
             corpus: Corpus {
                 vocabulary,
@@ -180,7 +173,9 @@ impl<'a> Files<'a> {
             }
             Unit::Word | Unit::Char | Unit::Byte => {
                 let types = read_types(&self.text(VOCABULARY)?, &file(self.directory, VOCABULARY))?;
-                (VOCABULARY, Vocabulary::new(types)?)
+                let vocabulary = Vocabulary::new(types)
+                    .map_err(|error| invalid(self.directory, VOCABULARY, error.to_string()))?;
+                (VOCABULARY, vocabulary)
             }
         };
         if vocabulary.len() != description.vocab_size {
@@ -211,6 +206,27 @@ fn parse<T: serde::de::DeserializeOwned>(
 ) -> Result<T> {
     serde_json::from_slice(content)
         .map_err(|error| invalid(directory, name, format!("it cannot be parsed: {error}")))
+}
+
+/// Checks that the counts are those of a text with these sizes.
+fn check_counts(directory: &Path, description: &Description) -> Result<()> {
+    let Description {
+        counts,
+        train,
+        vocab_size,
+        ..
+    } = description;
+    let sum = counts
+        .iter()
+        .try_fold(0_u64, |sum, &count| sum.checked_add(count));
+    if counts.len() == *vocab_size && sum == Some(train.known as u64) {
+        return Ok(());
+    }
+    let rule = format!(
+        "its counts are not those of {} tokens and {vocab_size} types",
+        train.known
+    );
+    Err(invalid(directory, DESCRIPTION, rule))
 }
 
 /// The training tokens and the validation tokens.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use elman::checkpoint::{CorpusRecord, LOG, LockedDirectory, MANIFEST, TrainingLog, save};
 use elman::error::Result;
 use elman::model::{Binning, Classes};
+use elman::prepared::{Request, Selection, prepare};
 use elman::train::Progress;
 use elman::{Config, Corpus, Device, Limits, Recipe, TextSource, Trainer, Unit};
 use flate2::Compression;
@@ -44,6 +45,8 @@ ngram 3=1
 const OUTSIDE: &str = "outside.txt";
 /// The directory that is opened to write into it.
 const LOCKED: &str = "locked";
+/// The directory of a prepared text.
+const PREPARED: &str = "prepared";
 
 /// Small texts of the formats that have no writer here.
 const TEXTS: [(&str, &str); 10] = [
@@ -285,7 +288,23 @@ fn write_texts(directory: &Path) {
     write("text.txt.zst", &zstd(TEXT.repeat(8).as_bytes()));
     write("model.arpa.gz", &gzip(ARPA.as_bytes()));
     write("text.rnnlm", &rnnlm_model::text());
+    write_prepared(&directory.join(PREPARED));
     write("binary.rnnlm", &rnnlm_model::binary());
+}
+
+/// A prepared text without its manifest.
+fn write_prepared(directory: &Path) {
+    let text = TEXT.repeat(12);
+    let source = TextSource::Memory(text.as_bytes());
+    let request = Request {
+        train: source,
+        valid: Some(source),
+        unit: Unit::Word,
+        vocabulary: None,
+        selection: Selection::default(),
+    };
+    prepare(request, directory).expect("a prepared text");
+    fs::remove_file(directory.join(MANIFEST)).expect("removed");
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {

@@ -36,7 +36,7 @@ pub struct Target {
     files: &'static [(&'static str, Read)],
 }
 
-pub static TARGETS: [Target; 8] = [
+pub static TARGETS: [Target; 9] = [
     Target {
         name: "checkpoint",
         files: &[
@@ -80,6 +80,15 @@ pub static TARGETS: [Target; 8] = [
             ("text.txt", readers::text),
             ("text.txt.gz", readers::text),
             ("text.txt.zst", readers::text),
+        ],
+    },
+    Target {
+        name: "prepared",
+        files: &[
+            ("prepared/corpus.json", readers::prepared),
+            ("prepared/vocab.txt", readers::prepared),
+            ("prepared/text.tokens", readers::prepared),
+            ("prepared/valid.tokens", readers::prepared),
         ],
     },
     Target {

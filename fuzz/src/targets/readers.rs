@@ -12,8 +12,10 @@ use elman::corpus::{Subwords, TextSource, UNKNOWN, read_tokens, split, split_lin
 use elman::error::Result;
 use elman::mixture::ExternalProbs;
 use elman::ngram::NgramModel;
+use elman::prepared::PreparedText;
 use elman::report::{Report, RunReport, page};
 use elman::rescore::{ListIds, NbestFormat, NbestReader};
+use elman::tensor::NONE;
 use elman::{Config, Corpus, Device, LanguageModel, Limits, Scorer, Unit, Vocabulary, cli};
 
 /// Reads a file. Other files that it needs are in the same directory.
@@ -71,6 +73,17 @@ pub fn pytorch_types(path: &Path) -> Result<()> {
 pub fn rnnlm_model(path: &Path) -> Result<()> {
     let (imported, config) = rnnlm::read(path)?;
     score(imported.into_checkpoint(config)?)
+}
+
+/// A prepared text, whose tokens are all read.
+pub fn prepared(path: &Path) -> Result<()> {
+    let corpus = PreparedText::open(directory(path))?.corpus;
+    for tokens in [&corpus.train, &corpus.valid] {
+        let is_type = |id: u32| id == NONE || (id as usize) < corpus.vocabulary.len();
+        assert!(tokens.iter().all(is_type), "an id without a type");
+        tokens.check()?;
+    }
+    Ok(())
 }
 
 /// A log, with the page that shows it.

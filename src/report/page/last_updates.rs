@@ -107,7 +107,7 @@ fn part(name: &str) -> String {
 }
 
 fn layer_name(layer: usize) -> String {
-    format!("layer {}", layer + 1)
+    format!("layer {}", layer.saturating_add(1))
 }
 
 /// From the start of the run to its last epoch.
