@@ -57,7 +57,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// The next chunk; `None` at the end of the text. Its bytes after `old` are newly read.
+    /// The next chunk; `None` at the end of the text. What is read is added to `hash`.
     fn next(&mut self, hash: &mut Hash) -> std::io::Result<Option<Chunk>> {
         let mut bytes = std::mem::take(&mut self.rest);
         let old = bytes.len();
