@@ -10,11 +10,11 @@ use super::given_vocabulary::given_vocabulary;
 use super::models::open_model;
 use super::output::Output;
 use super::train::VocabularyFlags;
-use super::{check_unused, default_threads, quoted, sentence_tags, with_threads};
-use crate::corpus::{Subwords, TextSource, Unit, Vocabulary};
+use super::{check_unused, default_threads, is_used, quoted, sentence_tags, with_threads};
+use crate::corpus::{Limits, Subwords, TextSource, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::field::Choice;
-use crate::prepared::{PreparedText, Request, Selection, prepare};
+use crate::prepared::{PreparedText, Request, Selection, is_prepared, prepare};
 
 #[derive(Debug, Args)]
 pub(super) struct PrepareFlags {
@@ -75,8 +75,7 @@ impl PrepareFlags {
     /// Checks that nothing but a prepared text is replaced.
     fn check_out(&self) -> Result<()> {
         check_unused(&self.out, self.force, "")?;
-        let is_replaceable = super::is_used(&self.out)? && !crate::prepared::is_prepared(&self.out);
-        if !is_replaceable {
+        if !is_used(&self.out)? || is_prepared(&self.out) {
             return Ok(());
         }
         Err(Error::invalid(
@@ -101,7 +100,7 @@ impl PrepareFlags {
     fn selection(&self) -> Result<Selection> {
         Ok(Selection {
             limits: match self.model {
-                Some(_) => crate::corpus::Limits::default(),
+                Some(_) => Limits::default(),
                 None => self.vocabulary.limits()?,
             },
             tokenizer: self.vocabulary.tokenizer.clone(),

@@ -16,7 +16,7 @@ mod new_directory;
 mod reader;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -91,9 +91,4 @@ impl TokensRecord {
             bytes_per_token: tokens.bytes_per_token(),
         }
     }
-}
-
-/// The file of a directory.
-fn file(directory: &Path, name: &str) -> PathBuf {
-    directory.join(name)
 }

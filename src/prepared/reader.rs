@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{AGAIN, DESCRIPTION, Description, FORMAT, Selection, file};
+use super::{AGAIN, DESCRIPTION, Description, FORMAT, Selection};
 use crate::checkpoint::{MANIFEST, Manifest, TOKENIZER, VOCABULARY, read_types};
 use crate::corpus::{
     Corpus, Subwords, TEXT_TOKENS, TextSource, Tokens, Unit, VALID_TOKENS, Vocabulary,
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Whether a path is the directory of a prepared text.
 pub fn is_prepared(path: &Path) -> bool {
-    file(path, DESCRIPTION).is_file()
+    path.join(DESCRIPTION).is_file()
 }
 
 /// A prepared text.
@@ -121,7 +121,7 @@ struct Files<'a> {
 
 impl<'a> Files<'a> {
     fn open(directory: &'a Path) -> Result<Self> {
-        let path = file(directory, MANIFEST);
+        let path = directory.join(MANIFEST);
         let manifest = if path.exists() {
             let content = fs::read(&path).map_err(Error::io("read", &path))?;
             Some(parse(&content, directory, MANIFEST)?)
@@ -135,7 +135,7 @@ impl<'a> Files<'a> {
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let path = file(self.directory, name);
+        let path = self.directory.join(name);
         let content = fs::read(&path).map_err(Error::io("read", &path))?;
         if let Some(manifest) = &self.manifest {
             manifest.check(name, &content, &path, AGAIN)?;
@@ -153,7 +153,7 @@ impl<'a> Files<'a> {
         let newer: Version = parse(&content, self.directory, DESCRIPTION)?;
         if newer.version > FORMAT {
             return Err(Error::invalid(
-                file(self.directory, DESCRIPTION).display().to_string(),
+                self.directory.join(DESCRIPTION).display().to_string(),
                 format!(
                     "it has version {}, and this program reads up to version {FORMAT}",
                     newer.version
@@ -167,12 +167,12 @@ impl<'a> Files<'a> {
     fn vocabulary(&self, description: &Description) -> Result<Vocabulary> {
         let (name, vocabulary) = match description.unit {
             Unit::Bpe => {
-                let name = file(self.directory, TOKENIZER).display().to_string();
+                let name = self.directory.join(TOKENIZER).display().to_string();
                 let subwords = Subwords::parse(self.text(TOKENIZER)?, &name)?;
                 (TOKENIZER, Vocabulary::from_subwords(subwords)?)
             }
             Unit::Word | Unit::Char | Unit::Byte => {
-                let types = read_types(&self.text(VOCABULARY)?, &file(self.directory, VOCABULARY))?;
+                let types = read_types(&self.text(VOCABULARY)?, &self.directory.join(VOCABULARY))?;
                 let vocabulary = Vocabulary::new(types)
                     .map_err(|error| invalid(self.directory, VOCABULARY, error.to_string()))?;
                 (VOCABULARY, vocabulary)
@@ -234,13 +234,7 @@ fn tokens(directory: &Path, description: &Description) -> Result<(Tokens, Tokens
     let (train, valid) = (description.train, description.valid);
     let types = description.vocab_size;
     let open = |name, tokens, known, bytes_per_token| {
-        Tokens::open(
-            &file(directory, name),
-            tokens,
-            known,
-            bytes_per_token,
-            types,
-        )
+        Tokens::open(&directory.join(name), tokens, known, bytes_per_token, types)
     };
     let is_sound = train.tokens > 0
         && valid.known > 0
@@ -280,5 +274,5 @@ fn tokens(directory: &Path, description: &Description) -> Result<(Tokens, Tokens
 }
 
 fn invalid(directory: &Path, name: &str, rule: impl Into<String>) -> Error {
-    Error::invalid(file(directory, name).display().to_string(), rule, AGAIN)
+    Error::invalid(directory.join(name).display().to_string(), rule, AGAIN)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::new_directory::NewDirectory;
-use super::{DESCRIPTION, Description, FORMAT, Selection, TokensRecord, file};
+use super::{DESCRIPTION, Description, FORMAT, Selection, TokensRecord};
 use crate::checkpoint::{MANIFEST, Manifest, TOKENIZER, VOCABULARY, json, write_types};
 use crate::corpus::{Corpus, CorpusTexts, Store, TextSource, Types, Unit, Vocabulary};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub struct Request<'a> {
     pub unit: Unit,
     /// The vocabulary; `None` if the limits of `selection` select types of the training text.
     pub vocabulary: Option<Vocabulary>,
-    /// What `elman train` is told about the types.
+    /// How the types were selected, for `elman train`.
     pub selection: Selection,
 }
 
@@ -71,10 +71,10 @@ fn write_files(description: &Description, corpus: &Corpus, directory: &Path) -> 
     };
     let mut manifest = Manifest::new();
     for (name, content) in [(name, content), (DESCRIPTION, json(description))] {
-        write_synced(&file(directory, name), &content)?;
-        manifest.add(name, &file(directory, name))?;
+        write_synced(&directory.join(name), &content)?;
+        manifest.add(name, &directory.join(name))?;
     }
-    write_synced(&file(directory, MANIFEST), &json(&manifest))
+    write_synced(&directory.join(MANIFEST), &json(&manifest))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
