@@ -1,12 +1,15 @@
 // Dropout: output = input m (copy), or output *= m (in_place). The multiplier m is 0 if the random
 // word for the element's position is below `threshold`, otherwise `factor`.
 //
-// Element i has position i modulo `period`: the mask repeats after `period` elements. With WORDS,
-// the position is the token of the element's row, and rows of NONE are unchanged.
+// Element i has position i modulo `period`, plus `stride` for each period before it, plus `first`:
+// with a stride of 0 the mask repeats after `period` elements. With WORDS, the position is the token
+// of the element's row, and rows of NONE are unchanged.
 struct Arguments {
     count: u32,
     columns: u32,
     period: u32,
+    stride: u32,
+    first: u32,
     input_offset: u32,
     output_offset: u32,
     tokens_offset: u32,
@@ -25,7 +28,8 @@ override WORDS: bool = false;
 
 // The multiplier m of element i.
 fn multiplier(i: u32) -> f32 {
-    var position = i % arguments.period;
+    let period = arguments.period;
+    var position = i % period + i / period * arguments.stride + arguments.first;
     if WORDS {
         position = tokens[arguments.tokens_offset + i / arguments.columns];
         if position == NONE { return 1.0; }

@@ -32,6 +32,9 @@ struct Arguments {
     site: u32,
     draw: u32,
     threshold: u32,
+    // The position of a mask's first element, and the distance between those of two steps.
+    mask_first: u32,
+    mask_stride: u32,
 }
 
 override RESET: bool = false;
@@ -55,10 +58,11 @@ override MASKED: bool = false;
 // backward: [T, B, H], the gradient of h(t).
 @group(0) @binding(4) var<storage, read> gradient: array<f32>;
 
-// m of an element of [T, B, H].
-fn multiplier(index: u32) -> f32 {
+// m of an element of [T, B, H], at this place of a step's [B, H].
+fn multiplier(t: u32, place: u32) -> f32 {
     if !MASKED { return arguments.factor; }
     let key = vec2<u32>(arguments.seed, arguments.site);
+    let index = t * arguments.mask_stride + arguments.mask_first + place;
     let random = threefry(key, vec2<u32>(index, arguments.draw));
     return select(1.0, 0.0, random < arguments.threshold);
 }
@@ -86,7 +90,7 @@ fn forward(
         let gate = (t * arguments.batch + stream) * 3u * size + unit;
         let before = select(cell, arguments.initial, is_reset(t, stream));
         let z = hyperbolic_tangent(gates[gate] + b.x);
-        let f = multiplier(t * slot + place) * sigmoid(gates[gate + size] + b.y);
+        let f = multiplier(t, place) * sigmoid(gates[gate + size] + b.y);
         let o = sigmoid(gates[gate + 2u * size] + b.z);
         gates[gate] = z;
         gates[gate + size] = f;

@@ -35,7 +35,7 @@ pub struct DataLoader<'a> {
     /// `[windows, T*B]`: for each resident window, its positions sorted by token; only for
     /// training.
     order: Option<Tensor<u32>>,
-    /// The number of tokens that each resident window predicts.
+    /// The number of tokens that each resident window predicts, in all streams of the text.
     predicted: Vec<usize>,
     /// The same without the first step of each window.
     changes: Vec<usize>,
@@ -181,16 +181,10 @@ impl<'a> DataLoader<'a> {
             let last = steps.end - self.first_step;
             &rows[first * batch..last * batch]
         };
-        let count = |steps: Range<usize>| {
-            let targets = tokens(steps.start + 1..steps.end + 1);
-            targets.iter().filter(|&&target| target != NONE).count()
+        (self.predicted, self.changes) = match self.streams.all() == batch {
+            true => self.counts(&rows),
+            false => self.counts(&self.streams.whole().rows(self.first_step..end_step)),
         };
-        let counts = self.resident.clone().map(|index| {
-            let steps = self.predicted_steps(index);
-            let second = steps.start.max(self.first_step_of(index) + 1);
-            (count(steps.clone()), count(second..steps.end))
-        });
-        (self.predicted, self.changes) = counts.unzip();
         if let Some(order) = &self.order {
             let columns = order.columns();
             let mut sorted = vec![0; self.resident.len() * columns];
@@ -204,6 +198,23 @@ impl<'a> DataLoader<'a> {
                 });
             device.upload(&order.slice_rows(0..self.resident.len()), &sorted);
         }
+    }
+
+    /// For each resident window, the number of tokens that it predicts, and that number without its
+    /// first step. `rows` has the tokens of the resident windows in all streams.
+    fn counts(&self, rows: &[u32]) -> (Vec<usize>, Vec<usize>) {
+        let all = self.streams.all();
+        let count = |steps: Range<usize>| {
+            let [first, end] = [steps.start, steps.end].map(|step| step + 1 - self.first_step);
+            let targets = &rows[first * all..end * all];
+            targets.iter().filter(|&&target| target != NONE).count()
+        };
+        let of_windows = self.resident.clone().map(|index| {
+            let steps = self.predicted_steps(index);
+            let second = steps.start.max(self.first_step_of(index) + 1);
+            (count(steps.clone()), count(second..steps.end))
+        });
+        of_windows.unzip()
     }
 
     /// Releases the memory on the device.

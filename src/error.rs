@@ -69,12 +69,29 @@ pub enum Error {
         /// What to do instead.
         hint: String,
     },
+    /// Another rank has failed, and says why.
+    #[error("{rank} failed")]
+    OtherRank {
+        /// The rank and its host.
+        rank: String,
+        /// Whether the command line or a configuration is wrong there.
+        is_usage: bool,
+    },
 }
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether the command line or a configuration is wrong, and not a file or a device.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage { .. } | Self::InvalidConfig { .. } => true,
+            Self::OtherRank { is_usage, .. } => *is_usage,
+            _ => false,
+        }
+    }
+
     /// A wrong use of the command line.
     pub fn usage(
         what: impl Into<String>,

@@ -55,7 +55,7 @@
 //!
 //! # Features
 //!
-//! All are enabled by default; without them the library trains and runs models of words, characters
+//! These are enabled by default; without them the library trains and runs models of words, characters
 //! and bytes.
 //!
 //! - `cli`: the `elman` program.
@@ -63,6 +63,10 @@
 //! - `onnx`: export to ONNX.
 //! - `tensorboard`: event files for TensorBoard; part of `cli`.
 //! - `report`: the page of a [`report`]; part of `cli`.
+//!
+//! One is not:
+//!
+//! - `mpi`: training on several processes that `mpirun` starts; needs an MPI library and its headers.
 
 // They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -97,6 +101,7 @@ pub mod ngram;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub(crate) mod output_file;
+pub mod parallel;
 pub mod prepared;
 pub mod report;
 pub mod rescore;

@@ -2,10 +2,10 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-use std::error::Error as _;
 use std::process::ExitCode;
 
-use elman::cli::{Cli, exit_code, is_broken_pipe, message, write_stderr_line};
+use elman::cli::{Cli, exit_code, is_broken_pipe, write_error};
+use elman::parallel;
 
 /// Keeps Mesa's Vulkan layer that orders adapters by the display from writing two lines about
 /// `XDG_RUNTIME_DIR` to standard error where there is no display. A layer is disabled only by a
@@ -37,18 +37,19 @@ fn disable_device_selection() {
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     disable_device_selection();
-    match Cli::from_arguments(std::env::args_os()).and_then(Cli::run) {
-        Ok(code) => code,
+    let run = parallel::start()
+        .and_then(|()| parallel::world().agree(Cli::from_arguments(std::env::args_os())))
+        .and_then(Cli::run);
+    let (code, failure) = match run {
+        Ok(code) => (code, None),
         // `elman generate | head` closes the pipe early, which is not a failure.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => (ExitCode::SUCCESS, None),
         Err(error) => {
-            write_stderr_line(format_args!("error: {}", message(&error)));
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                write_stderr_line(format_args!("  because: {error}"));
-                cause = error.source();
-            }
-            ExitCode::from(exit_code(&error))
+            write_error(&error);
+            let code = exit_code(&error);
+            (ExitCode::from(code), Some(code))
         }
-    }
+    };
+    parallel::finish(failure);
+    code
 }

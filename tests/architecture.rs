@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("field", &["error"]),
     ("decompress", &["activity", "error"]),
     ("output_file", &["error"]),
+    ("parallel", &["error"]),
     ("device", &["error", "tensor"]),
     ("kernels", &["error", "tensor", "field", "device"]),
     ("model", &["error", "tensor", "field", "device", "kernels"]),
@@ -93,6 +94,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "train",
         &[
             "error",
+            "parallel",
             "tensor",
             "field",
             "device",
@@ -162,10 +164,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "activity",
             "error",
+            "hash",
             "tensor",
             "field",
             "decompress",
             "output_file",
+            "parallel",
             "device",
             "kernels",
             "model",

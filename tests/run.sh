@@ -16,9 +16,10 @@ tests that passed, failed and were skipped; the exit status is 0 if nothing fail
   --help        print this text
 
 GPU tests need an adapter. Where there is no Vulkan driver, Mesa's software driver is installed with
-the system's package manager, which needs root. With --all, Vulkan's validation layer and Chromium are
-installed in the same way, and Dawn, a second WGSL compiler, into target/dawn where there is npm; tests
-that need them are skipped by name where they cannot be installed.
+the system's package manager, which needs root. With --all, Vulkan's validation layer, Chromium and
+Open MPI are installed in the same way, and Dawn, a second WGSL compiler, into target/dawn where there
+is npm; tests that need them are skipped by name where they cannot be installed. With Open MPI, the
+program is built with the feature mpi.
 
 Environment:
   ELMAN_TEST_CPU_ONLY=1  skip the GPU tests
@@ -114,18 +115,31 @@ ensure_dawn() {
         say "not installed: tests with Dawn are skipped"
 }
 
+ensure_mpi() {
+    [ "$(uname -s)" = Linux ] || return 0
+    if command -v mpicc >/dev/null && command -v mpirun >/dev/null; then return 0; fi
+    say "installing Open MPI with the system's package manager"
+    install_packages "libopenmpi-dev openmpi-bin libclang-dev" "openmpi-devel clang-devel" \
+        "openmpi clang" || say "not installed: tests with MPI are skipped"
+}
+
 ensure_adapter
 if [ -n "$install" ] && [ -n "${ELMAN_TEST_ALL:-}" ]; then
     ensure_validation_layer
     ensure_browser
     ensure_dawn
+    ensure_mpi
 fi
+
+# One build for all tests: with MPI where it is installed and the slow tests run.
+features=fault-injection
+if [ -n "${ELMAN_TEST_ALL:-}" ] && command -v mpicc >/dev/null; then features+=,mpi; fi
 
 say "formatting"
 cargo fmt --all -- --check
 
 say "clippy, warnings are errors"
-cargo clippy --locked --all-targets --features fault-injection -- -D warnings
+cargo clippy --locked --all-targets --features "$features" -- -D warnings
 
 say "clippy without default features"
 cargo clippy --locked --no-default-features -- -D warnings
@@ -141,7 +155,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 # Unit tests, integration tests and documentation tests; builds the examples too.
-cargo test --locked --features fault-injection --no-fail-fast 2>&1 | tee "$log" || status=$?
+cargo test --locked --features "$features" --no-fail-fast 2>&1 | tee "$log" || status=$?
 
 # The sum of the counts of all test runners.
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }

@@ -56,6 +56,15 @@ impl LockedDirectory {
         Ok(locked)
     }
 
+    /// A directory that another process writes, for one that only reads it.
+    pub fn for_reading(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            lock: None,
+            keep_last: 0,
+        }
+    }
+
     /// From now on, a [`save`](super::save) makes a generation of the checkpoint that it replaces,
     /// and removes all but the newest `generations` and the best.
     pub fn keep_last(&mut self, generations: usize) {

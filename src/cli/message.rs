@@ -10,9 +10,9 @@ use crate::train::Recipe;
 
 /// The exit code of a failed command: 2 where the command line is wrong, else 1.
 pub fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Usage { .. } | Error::InvalidConfig { .. } => 2,
-        _ => 1,
+    match error.is_usage() {
+        true => 2,
+        false => 1,
     }
 }
 

@@ -11,6 +11,7 @@ mod choice;
 mod compare;
 mod completions;
 mod corpus;
+mod device_flags;
 mod devices;
 mod eval;
 mod export;
@@ -36,6 +37,7 @@ mod perplexity;
 mod prepare;
 mod presets;
 mod quiet;
+mod ranks;
 mod replay;
 mod report;
 mod rescore;
@@ -47,21 +49,22 @@ mod vocabulary_warning;
 mod waiting;
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
 
 pub use flag_files::{check_flag_file, check_flag_tables};
-pub use message::{exit_code, message};
+pub use message::exit_code;
+use message::message;
 pub use output::is_broken_pipe;
-pub use stderr::write_line as write_stderr_line;
+pub use stderr::write_error;
 
 use crate::checkpoint::{Checkpoint, Description, is_leftover};
-use crate::device::{Device, DeviceChoice};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Config, Model, cell_kind, comma_separated};
+use device_flags::{DeviceFlags, default_threads};
 use models::read_model;
 
 /// Train recurrent neural network language models on any GPU or on the CPU, evaluate them, score
@@ -125,61 +128,6 @@ enum Subcommand {
 /// The command line, with every subcommand and flag.
 pub fn command() -> clap::Command {
     parse::command()
-}
-
-/// The device to run on.
-#[derive(Debug, Clone, Args)]
-struct DeviceFlags {
-    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
-    /// CPU threads [default: the number of cores]
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
-}
-
-impl DeviceFlags {
-    fn threads(&self) -> usize {
-        self.threads.map_or_else(default_threads, NonZeroUsize::get)
-    }
-
-    /// Prints a warning where there are more threads than processors to run them.
-    fn warn_of_threads(&self) {
-        let processors = default_threads();
-        if self.threads() > processors {
-            stderr_line!(
-                "warning: --threads {}: there are {processors} processors for this program, and \
-                 more threads only wait for one another. Use --threads {processors} or fewer",
-                self.threads()
-            );
-        }
-    }
-
-    /// Opens the device and prints its name on standard error, the first line of every run.
-    fn open(&self) -> Result<Device> {
-        let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
-        let (device, reason) = choice.open(self.threads())?;
-        let reason = message::with_flags(&reason);
-        note_line!("device: {}, {reason}", device.name());
-        self.warn_of_threads();
-        Ok(device)
-    }
-
-    /// Opens the device again, in silence.
-    fn reopen(&self) -> Result<Device> {
-        let choice: DeviceChoice = self.device.parse().unwrap_or_else(|never| match never {});
-        Ok(choice.open(self.threads())?.0)
-    }
-
-    /// Runs `work` with the requested number of threads for parallel loops.
-    fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
-        with_threads(self.threads(), work)
-    }
-}
-
-/// The number of processors for this program.
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Runs `work` with this number of threads for parallel loops.
@@ -254,6 +202,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode> {
         let mut exit_code = ExitCode::SUCCESS;
         self.messages.apply();
+        ranks::prepare(&self.command)?;
         waiting::show_activities();
         match self.command {
             Subcommand::Train(flags) => flags

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::waiting;
 use crate::error::{Error, Result};
+use crate::parallel::{finish, world};
 
 const STANDARD_OUTPUT: &str = "to standard output";
 
@@ -59,7 +60,13 @@ impl Output {
 
 /// Prints help, or what is wrong with a command line, and ends the process.
 pub(super) fn print_and_exit(error: &clap::Error) -> ! {
-    let printed = error.print().and_then(|()| io::stdout().flush());
+    // Where several ranks have this command line, one of them prints.
+    let ended: Result<()> = Err(Error::usage("the command line", "it is complete", ""));
+    let is_mine = !matches!(world().agree(ended), Err(Error::OtherRank { .. }));
+    let printed = match is_mine {
+        true => error.print().and_then(|()| io::stdout().flush()),
+        false => Ok(()),
+    };
     let code = match printed {
         Err(cause) if !error.use_stderr() && cause.kind() != io::ErrorKind::BrokenPipe => {
             stderr_line!("error: cannot write {STANDARD_OUTPUT}");
@@ -68,6 +75,7 @@ pub(super) fn print_and_exit(error: &clap::Error) -> ! {
         }
         _ => error.exit_code(),
     };
+    finish(None);
     std::process::exit(code)
 }
 

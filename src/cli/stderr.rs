@@ -6,11 +6,15 @@
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::{Color, style};
 
+use super::message::message;
 use super::waiting::without_line;
+use crate::error::Error;
+use crate::parallel::world;
 
 /// Writes a line to standard error, if that is possible.
 macro_rules! stderr_line {
@@ -33,8 +37,39 @@ fn held() -> MutexGuard<'static, Option<Vec<String>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether lines are left to another rank.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Leaves lines to another rank from now on, except for the error that ends the command.
+pub(super) fn be_silent() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Writes the error that ends the command, with its causes. Where there are several ranks, those
+/// after the first say which one has failed; an error that another rank writes is left out.
+pub fn write_error(error: &Error) {
+    if matches!(error, Error::OtherRank { .. }) {
+        return;
+    }
+    let ranks = world();
+    let rank = match ranks.is_first() {
+        true => String::new(),
+        false => format!("{}: ", ranks.name(ranks.index())),
+    };
+    SILENT.store(false, Ordering::Relaxed);
+    write_line(format_args!("error: {rank}{}", message(error)));
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        write_line(format_args!("  because: {error}"));
+        cause = error.source();
+    }
+}
+
 /// Writes a line to standard error, if that is possible. While lines are held, it waits.
 pub fn write_line(line: Arguments<'_>) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let line = line.to_string();
     if let Some(lines) = &mut *held() {
         lines.push(line);

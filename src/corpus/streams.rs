@@ -16,6 +16,8 @@ use crate::tensor::NONE;
 pub struct Streams<'a> {
     tokens: &'a Tokens,
     batch: usize,
+    /// The streams that are read here; all of them, unless other processes read the others.
+    part: Range<usize>,
     time_steps: usize,
     /// Number of steps by which a segment overlaps with the one before it.
     warm_up: usize,
@@ -64,10 +66,28 @@ impl<'a> Streams<'a> {
         Ok(Self {
             tokens,
             batch,
+            part: 0..batch,
             time_steps,
             warm_up: 0,
             bounds: None,
         })
+    }
+
+    /// Only some of the streams. They are the same segments of the text, in the same windows.
+    ///
+    /// # Panics
+    /// If there are no such streams.
+    pub fn part(self, part: Range<usize>) -> Self {
+        assert!(
+            part.start < part.end && part.end <= self.batch,
+            "a part of the streams"
+        );
+        Self { part, ..self }
+    }
+
+    /// All streams of the text.
+    pub fn whole(&self) -> Self {
+        self.clone().part(0..self.batch)
     }
 
     /// A single stream with windows of up to `time_steps` steps, for evaluation. The text may be of
@@ -88,6 +108,7 @@ impl<'a> Streams<'a> {
         Self {
             tokens,
             batch,
+            part: 0..batch,
             time_steps,
             warm_up: warm_up.min(tokens.len()),
             bounds: None,
@@ -109,8 +130,13 @@ impl<'a> Streams<'a> {
         self.bounds = Some(bounds);
     }
 
-    /// B, the number of streams.
+    /// B, the number of streams that are read here.
     pub fn batch(&self) -> usize {
+        self.part.len()
+    }
+
+    /// The number of all streams.
+    pub fn all(&self) -> usize {
         self.batch
     }
 
@@ -130,15 +156,16 @@ impl<'a> Streams<'a> {
         self.tokens.len() - self.warm_up
     }
 
-    /// The position in the text of a stream's first step.
+    /// The position in the text of the first step of the stream with this index here.
     fn start(&self, stream: usize) -> usize {
+        let stream = self.part.start + stream;
         stream * (self.divided() / self.batch) + stream.min(self.divided() % self.batch)
     }
 
     /// The position in the text of the token that a step of a stream predicts; none while the
     /// stream warms up and after its end.
     pub fn predicted_position(&self, stream: usize, step: usize) -> Option<usize> {
-        let counts = stream == 0 || step >= self.warm_up;
+        let counts = self.part.start + stream == 0 || step >= self.warm_up;
         let is_inside = self.start(stream) + step < self.start(stream + 1) + self.warm_up;
         (counts && is_inside).then(|| self.start(stream) + step)
     }
@@ -167,14 +194,14 @@ impl<'a> Streams<'a> {
     /// The tokens of a range of steps, `[steps + 1, B]`: row i is the input of the range's step i
     /// and the target of its step i - 1. [`NONE`] where a stream has ended.
     pub fn rows(&self, steps: Range<usize>) -> Vec<u32> {
-        let mut rows = vec![NONE; (steps.len() + 1) * self.batch];
+        let mut rows = vec![NONE; (steps.len() + 1) * self.batch()];
         let mut tokens = vec![NONE; steps.len() + 1];
-        for stream in 0..self.batch {
+        for stream in 0..self.batch() {
             let first = self.start(stream) + steps.start;
             let end = self.start(stream + 1) + self.warm_up + 1;
             let count = tokens.len().min(end.saturating_sub(first));
             self.copy_before(first, &mut tokens[..count]);
-            let column = rows[stream..].iter_mut().step_by(self.batch);
+            let column = rows[stream..].iter_mut().step_by(self.batch());
             column
                 .zip(&tokens[..count])
                 .for_each(|(row, token)| *row = *token);

@@ -15,7 +15,7 @@ pub use gpu::{
     OPERATIONS_PER_ACCESS, SHADER_PRELUDE, Shader, Shard, SubmittedWork, Target, adapters, to_u32,
     workgroups,
 };
-pub use select::DeviceChoice;
+pub use select::{AdapterUse, DeviceChoice};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

@@ -18,6 +18,15 @@ pub enum DeviceChoice {
     Name(String),
 }
 
+/// How the ranks of a host use its adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdapterUse {
+    /// Each has its own: the rank's index on the host, and the number of ranks there.
+    Own(usize, usize),
+    /// Several may use the same one: the rank's index on the host.
+    Shared(usize),
+}
+
 impl FromStr for DeviceChoice {
     type Err = std::convert::Infallible;
 
@@ -39,11 +48,28 @@ impl DeviceChoice {
     /// If there is no such adapter or it cannot be opened. Except for [`DeviceChoice::Auto`], no
     /// other device is opened instead.
     pub fn open(&self, threads: usize) -> Result<(Device, String)> {
+        self.open_for_rank(threads, AdapterUse::Own(0, 1))
+    }
+
+    /// Opens the device of a rank: where several ranks run on a host, each takes another one of the
+    /// chosen adapters, in their order, unless they share them.
+    ///
+    /// # Errors
+    /// As [`DeviceChoice::open`], or if there are fewer adapters than ranks.
+    pub fn open_for_rank(&self, threads: usize, adapter: AdapterUse) -> Result<(Device, String)> {
         if *self == Self::Cpu {
             return Ok((Device::cpu(threads), "as requested".into()));
         }
         let all = adapters();
-        if let Some(info) = all.iter().find(|info| self.matches(info)) {
+        let chosen: Vec<_> = all.iter().filter(|info| self.matches(info)).collect();
+        let index = match adapter {
+            AdapterUse::Own(_, ranks) if ranks > chosen.len() && !chosen.is_empty() => {
+                return Err(too_few_adapters(chosen.len(), ranks));
+            }
+            AdapterUse::Own(rank, _) => rank,
+            AdapterUse::Shared(rank) => rank % chosen.len().max(1),
+        };
+        if let Some(info) = chosen.get(index) {
             let gpu = Gpu::open(info, GpuOptions::default())?;
             let reason = if *self == Self::Auto {
                 "the first GPU found"
@@ -84,6 +110,14 @@ impl DeviceChoice {
             Self::Name(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
         }
     }
+}
+
+fn too_few_adapters(adapters: usize, ranks: usize) -> Error {
+    Error::invalid(
+        format!("{ranks} ranks on this host"),
+        format!("each needs an adapter of its own, and {adapters} are chosen by `device`"),
+        "Start fewer ranks on a host, or use `share_adapter` to let them share adapters",
+    )
 }
 
 fn adapter_list(names: &[&str]) -> String {

@@ -5,6 +5,8 @@
 //! steps. All but the first start in the middle of the text, where the state is not known; they
 //! read the tokens before their part first, until what they cannot know hardly matters.
 
+use std::ops::Range;
+
 use super::Evaluation;
 use crate::corpus::{Streams, Tokens};
 use crate::data_loader::{DataLoader, Mode};
@@ -71,6 +73,8 @@ pub fn check_streams(streams: usize, tokens: usize) -> Result<()> {
 pub struct Evaluator {
     workspace: Workspace,
     streams: usize,
+    /// The streams that this process reads; the others are read elsewhere.
+    part: Range<usize>,
     warm_up: usize,
     time_steps: usize,
     /// The losses of windows that were not downloaded, `[WINDOWS_IN_DOWNLOAD * T*B, 1]`.
@@ -99,18 +103,33 @@ impl Evaluator {
         independent: bool,
         streams: usize,
     ) -> Result<Self> {
+        Self::of_part(device, model, independent, (streams, 0..streams))
+    }
+
+    /// The same for a process that reads a part of the streams: it evaluates the tokens that they
+    /// predict.
+    ///
+    /// # Errors
+    /// As [`Evaluator::new`].
+    pub(crate) fn of_part(
+        device: &mut Device,
+        model: &Model,
+        independent: bool,
+        (streams, part): (usize, Range<usize>),
+    ) -> Result<Self> {
         check_streams(streams, usize::MAX)?;
-        let time_steps = (POSITIONS / streams).max(MIN_TIME_STEPS);
+        let time_steps = (POSITIONS / part.len()).max(MIN_TIME_STEPS);
         let capacity = Capacity {
-            batch: streams,
+            batch: part.len(),
             time_steps,
             independent,
             ..Capacity::default()
         };
-        let rows = WINDOWS_IN_DOWNLOAD * time_steps * streams;
+        let rows = WINDOWS_IN_DOWNLOAD * time_steps * part.len();
         Ok(Self {
             workspace: Workspace::new(device, model, capacity)?,
             streams,
+            part,
             // A single stream has nothing to warm up for.
             warm_up: match streams {
                 1 => 0,
@@ -124,6 +143,11 @@ impl Evaluator {
     /// The number of streams.
     pub fn streams(&self) -> usize {
         self.streams
+    }
+
+    /// Whether other processes read some of the streams.
+    pub(crate) fn is_part(&self) -> bool {
+        self.part.len() < self.streams
     }
 
     /// Evaluates `model` on a text, which starts from the initial state after a boundary token.
@@ -183,7 +207,8 @@ impl Evaluator {
     ) -> Result<()> {
         device.install(|device| {
             self.workspace.reset(device);
-            let streams = Streams::overlapping(tokens, self.streams, self.warm_up, self.time_steps);
+            let streams = Streams::overlapping(tokens, self.streams, self.warm_up, self.time_steps)
+                .part(self.part.clone());
             let mut loader = DataLoader::new(device, streams, Mode::Eval)?;
             let mut evaluated = Vec::with_capacity(WINDOWS_IN_DOWNLOAD);
             for index in 0..loader.streams().windows() {
@@ -213,7 +238,7 @@ impl Evaluator {
         model.forward(device, &self.workspace, window);
         model.losses(device, &self.workspace, window);
         let input = self.workspace.losses(window);
-        let start = kept * self.time_steps * self.streams;
+        let start = kept * self.time_steps * self.part.len();
         let output = self.losses.slice_rows(start..start + input.rows());
         device.run(&CopyValues { input, output });
         output
@@ -230,12 +255,12 @@ impl Evaluator {
         let Some(last) = evaluated.last() else {
             return Ok(());
         };
-        let full = (evaluated.len() - 1) * self.time_steps * self.streams;
+        let full = (evaluated.len() - 1) * self.time_steps * self.part.len();
         let losses = device.download(&self.losses.slice_rows(0..full + last.losses.rows()))?;
-        let windows = losses.chunks(self.time_steps * self.streams);
+        let windows = losses.chunks(self.time_steps * self.part.len());
         for (window, losses) in evaluated.drain(..).zip(windows) {
             let predicted = losses.iter().enumerate().filter_map(|(row, &loss)| {
-                let (stream, step) = (row % self.streams, row / self.streams);
+                let (stream, step) = (row % self.part.len(), row / self.part.len());
                 let position = streams.predicted_position(stream, window.first_step + step)?;
                 Some((position, f64::from(loss)))
             });

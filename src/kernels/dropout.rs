@@ -38,6 +38,20 @@ pub struct Mask {
     pub draw: u32,
     /// Which elements share a multiplier.
     pub pattern: MaskPattern,
+    /// Where the rows are those of a part of the streams: a stream's elements have the mask that
+    /// they have among all streams.
+    pub part: Option<StreamPart>,
+}
+
+/// A part of the streams of a window: the others are elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamPart {
+    /// Index of the part's first stream among all streams.
+    pub first: usize,
+    /// The number of streams of the part: `[T*count, columns]` are its rows.
+    pub count: usize,
+    /// The number of all streams.
+    pub of: usize,
 }
 
 /// Which elements of a mask share a multiplier.
@@ -57,6 +71,8 @@ arguments! {
     count: u32,
     columns: u32,
     period: u32,
+    stride: u32,
+    first: u32,
     input_offset: u32,
     output_offset: u32,
     tokens_offset: u32,
@@ -118,6 +134,22 @@ impl Mask {
         (1.0 / (1.0 - f64::from(rate))) as f32
     }
 
+    /// The elements after which positions start again, the distance between two such starts, and
+    /// the first position, for `count` elements in rows of `columns`.
+    fn positions(&self, count: usize, columns: usize) -> [usize; 3] {
+        match (self.pattern, self.part) {
+            (MaskPattern::Words(_), _) | (MaskPattern::Elements, None) => [count, 0, 0],
+            (MaskPattern::Elements, Some(part)) => {
+                [part.count, part.of, part.first].map(|streams| streams * columns)
+            }
+            (MaskPattern::Streams(batch), part) => [
+                batch * columns,
+                0,
+                part.map_or(0, |part| part.first) * columns,
+            ],
+        }
+    }
+
     /// The multiplier m at position `index` of the mask.
     #[inline(always)]
     pub(super) fn multiplier(&self, threshold: u32, factor: f32, index: u32) -> f32 {
@@ -128,14 +160,23 @@ impl Mask {
         }
     }
 
+    /// The index that a row has among the rows of all streams.
+    pub(super) fn row_of_all(&self, row: usize) -> usize {
+        match self.part {
+            None => row,
+            Some(part) => row / part.count * part.of + part.first + row % part.count,
+        }
+    }
+
     /// Multiplies rows of `columns` elements by the mask. `first` is the index of the first row.
     fn apply(&self, rows: &mut [f32], columns: usize, first: usize, tokens: &[u32]) {
         let threshold = self.threshold();
         let factor = Self::factor(self.rate);
+        let first_stream = self.part.map_or(0, |part| part.first);
         for (row_index, row) in (first..).zip(rows.chunks_exact_mut(columns)) {
             let start = match self.pattern {
-                MaskPattern::Elements => row_index * columns,
-                MaskPattern::Streams(batch) => row_index % batch * columns,
+                MaskPattern::Elements => self.row_of_all(row_index) * columns,
+                MaskPattern::Streams(batch) => (first_stream + row_index % batch) * columns,
                 MaskPattern::Words(_) => {
                     if tokens[row_index] != NONE {
                         let multiplier = self.multiplier(threshold, factor, tokens[row_index]);
@@ -184,15 +225,17 @@ impl Kernel for Dropout {
         let (output, output_offset) = Binding::with_offset(&self.output);
         let columns = self.output.columns();
         // If the shader reads no tokens, any buffer can be bound as `tokens`.
-        let (period, words, (tokens, tokens_offset)) = match self.mask.pattern {
-            MaskPattern::Elements => (self.output.len(), 0.0, (gpu.scratch(), 0)),
-            MaskPattern::Streams(batch) => (batch * columns, 0.0, (gpu.scratch(), 0)),
-            MaskPattern::Words(tokens) => (self.output.len(), 1.0, Binding::with_offset(&tokens)),
+        let (words, (tokens, tokens_offset)) = match self.mask.pattern {
+            MaskPattern::Words(tokens) => (1.0, Binding::with_offset(&tokens)),
+            _ => (0.0, (gpu.scratch(), 0)),
         };
+        let [period, stride, first] = self.mask.positions(self.output.len(), columns);
         let arguments = Arguments {
             count: to_u32(self.output.len()),
             columns: to_u32(columns),
             period: to_u32(period),
+            stride: to_u32(stride),
+            first: to_u32(first),
             input_offset,
             output_offset,
             tokens_offset,
@@ -243,6 +286,7 @@ mod tests {
                 site: 3,
                 draw: 11,
                 pattern: MaskPattern::Elements,
+                part: None,
             };
             let mut values = vec![1.0; 100_000];
             mask.apply(&mut values, 100, 0, &[]);

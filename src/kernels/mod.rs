@@ -74,7 +74,7 @@ pub use clip_grad_value::ClipGradValue;
 pub use context::{ContextBackward, ContextForward, MAX_CARRIED_TYPES, MAX_CONTEXT};
 pub use copy::CopyValues;
 pub use copy_columns::CopyColumns;
-pub use dropout::{Dropout, Mask, MaskPattern};
+pub use dropout::{Dropout, Mask, MaskPattern, StreamPart};
 pub use fill::Fill;
 pub use gather::Gather;
 pub use grouped_matmul::{GROUP_FIELDS, GroupedMatmul, GroupedProduct, Groups};

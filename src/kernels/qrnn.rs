@@ -101,6 +101,8 @@ arguments! {
     site: u32,
     draw: u32,
     threshold: u32,
+    mask_first: u32,
+    mask_stride: u32,
 }
 
 pub(super) static FORWARD: Shader = Shader {
@@ -188,6 +190,9 @@ impl Kernel for QrnnForward {
                 [arguments.seed, arguments.site, arguments.draw] =
                     [mask.seed, mask.site, mask.draw];
                 arguments.threshold = mask.threshold();
+                arguments.mask_first = to_u32(mask.row_of_all(0) * size);
+                arguments.mask_stride =
+                    to_u32((mask.row_of_all(batch) - mask.row_of_all(0)) * size);
                 true
             }
         };

@@ -47,10 +47,22 @@ impl Gradient {
     /// # Errors
     /// If the device failed.
     pub fn download(&self, device: &mut Device) -> Result<Vec<f32>> {
-        let values = device.download(&self.values())?;
+        match self {
+            Self::Dense(values) => device.download(values),
+            Self::Sparse(..) => Ok(self.download_rows(device)?.1),
+        }
+    }
+
+    /// The rows of a gradient of rows on the host: their indices in ascending order, and their
+    /// values. Of a dense gradient, none.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn download_rows(&self, device: &mut Device) -> Result<(Vec<u32>, Vec<f32>)> {
         let Self::Sparse(tensor, rows) = self else {
-            return Ok(values);
+            return Ok((Vec::new(), Vec::new()));
         };
+        let values = device.download(tensor)?;
         let tokens = device.download(&rows.tokens)?;
         let order = device.download(&rows.order)?;
         let columns = tensor.columns();
@@ -58,7 +70,8 @@ impl Gradient {
         let rows = starts
             .iter()
             .map(|(p, _)| &values[p * columns..][..columns]);
-        Ok(rows.flatten().copied().collect())
+        let rows = rows.flatten().copied().collect();
+        Ok((starts.iter().map(|&(_, row)| row as u32).collect(), rows))
     }
 }
 

@@ -1,12 +1,16 @@
 //! The sizes and the purpose for which a workspace is allocated.
 
 use super::dropout::DropoutRates;
+use crate::kernels::StreamPart;
 
 /// The largest window of a workspace, and what the workspace is used for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Capacity {
     /// B.
     pub batch: usize,
+    /// Where the B streams are a part of more, which part they are: dropout masks are those of all
+    /// streams.
+    pub part: Option<StreamPart>,
     /// The largest T.
     pub time_steps: usize,
     /// Whether gradients are computed.

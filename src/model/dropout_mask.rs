@@ -3,7 +3,7 @@
 use super::capacity::Capacity;
 use super::dropout::DropoutPlacement;
 use super::window::Window;
-use crate::kernels::{Mask, MaskPattern};
+use crate::kernels::{Mask, MaskPattern, StreamPart};
 use crate::tensor::Tensor;
 
 /// The masks of one place in a model.
@@ -14,6 +14,8 @@ pub(super) struct DropoutMask {
     seed: u32,
     /// B where a window's masks are the same in all of its steps.
     shared_by_steps: Option<usize>,
+    /// Which streams the rows are, if not all.
+    part: Option<StreamPart>,
     /// `[T*B, N]`: the words of each row of activations, if these are not the window's inputs.
     contexts: Option<Tensor<u32>>,
 }
@@ -32,6 +34,11 @@ impl DropoutMask {
             rate,
             seed: capacity.seed,
             shared_by_steps: rates.variational.then_some(capacity.batch),
+            // The masks of weights have no streams.
+            part: match placement {
+                DropoutPlacement::Weights(_) => None,
+                _ => capacity.part,
+            },
             contexts: None,
         })
     }
@@ -87,6 +94,7 @@ impl DropoutMask {
             site: self.placement.index(),
             draw,
             pattern,
+            part: self.part,
         }
     }
 }

@@ -16,8 +16,9 @@ const RANDOM_STREAM: u64 = 1 << 63;
 impl Recipe {
     /// The streams whose states are reset before a window, as ranges of adjacent ones: each stream
     /// with the probability `reset_states`, in all layers. The same `draw` always gives the same
-    /// streams.
-    pub(super) fn reset_streams(&self, draw: u32) -> Vec<Range<usize>> {
+    /// streams. They are counted from the first of the streams `own`, to which the others do not
+    /// belong.
+    pub(super) fn reset_streams(&self, draw: u32, own: Range<usize>) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         if self.reset_states == 0.0 {
             return ranges;
@@ -25,9 +26,11 @@ impl Recipe {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(RANDOM_STREAM | u64::from(draw));
         for stream in 0..self.batch {
-            if random.random::<f64>() >= f64::from(self.reset_states) {
+            let is_kept = random.random::<f64>() >= f64::from(self.reset_states);
+            if is_kept || !own.contains(&stream) {
                 continue;
             }
+            let stream = stream - own.start;
             match ranges.last_mut() {
                 Some(last) if last.end == stream => last.end += 1,
                 _ => ranges.push(stream..stream + 1),
@@ -87,21 +90,37 @@ mod tests {
         for rate in [0.0, 0.01, 0.5, 0.99] {
             let recipe = recipe(rate);
             let count: usize = (0..1000)
-                .flat_map(|draw| recipe.reset_streams(draw))
+                .flat_map(|draw| recipe.reset_streams(draw, 0..50))
                 .map(|range| range.len())
                 .sum();
             let fraction = count as f32 / 50_000.0;
             assert!((fraction - rate).abs() < 0.01, "{fraction} for {rate}");
         }
-        assert!(recipe(0.0).reset_streams(0).is_empty());
+        assert!(recipe(0.0).reset_streams(0, 0..50).is_empty());
+    }
+
+    #[test]
+    fn parts_reset_the_streams_of_the_whole() {
+        let recipe = recipe(0.5);
+        let flat = |own: Range<usize>| -> Vec<usize> {
+            let ranges = recipe.reset_streams(7, own.clone()).into_iter();
+            ranges.flatten().map(|stream| stream + own.start).collect()
+        };
+        assert_eq!([flat(0..20), flat(20..50)].concat(), flat(0..50));
     }
 
     #[test]
     fn draws_differ_and_are_repeatable() {
         let recipe = recipe(0.5);
-        assert_eq!(recipe.reset_streams(3), recipe.reset_streams(3));
-        assert_ne!(recipe.reset_streams(3), recipe.reset_streams(4));
-        let ranges = recipe.reset_streams(3);
+        assert_eq!(
+            recipe.reset_streams(3, 0..50),
+            recipe.reset_streams(3, 0..50)
+        );
+        assert_ne!(
+            recipe.reset_streams(3, 0..50),
+            recipe.reset_streams(4, 0..50)
+        );
+        let ranges = recipe.reset_streams(3, 0..50);
         let apart = |pair: &[Range<usize>]| pair[0].end < pair[1].start;
         assert!(ranges.windows(2).all(apart), "{ranges:?} are separate");
     }

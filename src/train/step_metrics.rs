@@ -1,9 +1,12 @@
 //! The losses and gradient norms of training steps: reduced on the device, and downloaded for many
 //! steps at a time while the next steps run.
 
+use std::time::Instant;
+
 use crate::device::{Device, Download};
 use crate::error::Result;
 use crate::kernels::{ClipGradNorm, Gradient, PARTIAL_SUMS, Summand, Sums};
+use crate::parallel::Ranks;
 use crate::tensor::Tensor;
 
 /// The most steps whose metrics are downloaded together.
@@ -37,13 +40,15 @@ pub(super) struct PendingSteps {
 /// The metrics of some steps.
 #[derive(Debug)]
 pub(super) struct CollectedMetrics {
-    /// The sum of the losses of each step, in nats.
+    /// The sum of the losses of each step on all ranks, in nats.
     pub(super) loss_sums: Vec<f32>,
     /// The norm of the last step's gradient.
     pub(super) gradient_norm: f64,
     /// The first step with a value that is not finite, and the index of the parameter whose
     /// gradient has it; none for the loss.
     pub(super) not_finite: Option<(usize, Option<usize>)>,
+    /// The time that the steps took on the first rank.
+    pub(super) seconds: f64,
 }
 
 impl StepMetrics {
@@ -111,10 +116,22 @@ impl PendingSteps {
         self.download.is_ready()
     }
 
-    /// Waits for the metrics and reads them.
-    pub(super) fn collect(self, device: &mut Device) -> Result<CollectedMetrics> {
+    /// Waits for the metrics, reads them, and adds those of all ranks. On a GPU, where steps
+    /// overlap, they took the time since the previous collection.
+    pub(super) fn collect(
+        self,
+        device: &mut Device,
+        ranks: &Ranks,
+        collected_at: Instant,
+    ) -> Result<CollectedMetrics> {
+        let is_ready = self.is_ready();
         let values = device.finish_download(self.download)?;
+        let seconds = match is_ready {
+            true => self.seconds,
+            false => collected_at.elapsed().as_secs_f64(),
+        };
         let mut collected = CollectedMetrics {
+            seconds,
             loss_sums: Vec::with_capacity(self.count),
             gradient_norm: 0.0,
             not_finite: None,
@@ -133,6 +150,26 @@ impl PendingSteps {
                 .sum::<f64>()
                 .sqrt();
         }
+        if !ranks.is_alone() {
+            collected.add_ranks(ranks);
+        }
         Ok(collected)
+    }
+}
+
+impl CollectedMetrics {
+    /// Adds the losses of other ranks, and takes the first value of any rank that is not finite:
+    /// all ranks decide alike.
+    fn add_ranks(&mut self, ranks: &Ranks) {
+        ranks.sum(&mut self.loss_sums);
+        let encoded = match self.not_finite {
+            None => [u64::MAX; 2],
+            Some((step, parameter)) => [step as u64, parameter.map_or(0, |index| 1 + index as u64)],
+        };
+        let first = ranks.gather(&[encoded]).concat().into_iter().min();
+        self.not_finite = first
+            .filter(|&[step, _]| step != u64::MAX)
+            .map(|[step, parameter]| (step as usize, (parameter as usize).checked_sub(1)));
+        self.seconds = ranks.of_first(self.seconds);
     }
 }

@@ -18,19 +18,22 @@ use super::averager::Averager;
 use super::choices::{AverageKind, PrecisionKind};
 use super::optimizer::{OPTIMIZERS, OptimizerKind};
 use super::progress::{DeviceRecord, EpochRecord, Event, Progress};
+use super::rank_sums::RankSums;
 use super::recipe::Recipe;
 use super::schedule::Schedule;
+use super::share::CorpusShare;
 use super::step_metrics::{CollectedMetrics, MAX_STEPS, PendingSteps, StepMetrics};
 use crate::corpus::{Corpus, Streams};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
-use crate::kernels::Gradient;
+use crate::kernels::{Gradient, StreamPart};
 use crate::model::{
     Capacity, Config, Model, ParameterValues, Parameters, Workspace, initial_values,
     set_forget_bias,
 };
+use crate::parallel::Ranks;
 use crate::tensor::Tensor;
 use kept_weights::KeptWeights;
 
@@ -43,6 +46,10 @@ pub struct Trainer<'a> {
     recipe: Recipe,
     optimizer: &'static OptimizerKind,
     corpus: &'a Corpus,
+    /// The ranks that divide the streams.
+    ranks: Ranks,
+    /// Present if there are other ranks.
+    rank_sums: Option<RankSums>,
     model: Model,
     workspace: Workspace,
     evaluator: Evaluator,
@@ -143,7 +150,7 @@ impl<'a> Trainer<'a> {
         device: &mut Device,
         config: Config,
         recipe: Recipe,
-        corpus: &'a Corpus,
+        corpus: impl Into<CorpusShare<'a>>,
     ) -> Result<Self> {
         config.validate()?;
         let mut values = initial_values(&config, recipe.seed);
@@ -161,9 +168,11 @@ impl<'a> Trainer<'a> {
         config: Config,
         values: &ParameterValues,
         recipe: Recipe,
-        corpus: &'a Corpus,
+        corpus: impl Into<CorpusShare<'a>>,
     ) -> Result<Self> {
+        let CorpusShare { corpus, ranks } = corpus.into();
         recipe.validate()?;
+        let own_streams = ranks.streams(recipe.batch)?;
         let optimizer = OPTIMIZERS
             .iter()
             .find(|row| row.name == recipe.optimizer)
@@ -174,6 +183,7 @@ impl<'a> Trainer<'a> {
         let history = recipe.bptt - recipe.block();
         let longest = recipe.longest_window();
         let streams = Streams::new(&corpus.train, recipe.batch, longest - history)?;
+        let streams = streams.part(own_streams.clone());
         let averager = if recipe.average == AverageKind::Off {
             None
         } else {
@@ -181,7 +191,12 @@ impl<'a> Trainer<'a> {
         };
         let model = Model::new(device, config, values)?;
         let capacity = Capacity {
-            batch: recipe.batch,
+            batch: own_streams.len(),
+            part: (!ranks.is_alone()).then_some(StreamPart {
+                first: own_streams.start,
+                count: own_streams.len(),
+                of: recipe.batch,
+            }),
             time_steps: longest,
             training: true,
             independent: recipe.independent,
@@ -195,7 +210,14 @@ impl<'a> Trainer<'a> {
         };
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts()?)?;
         let streams_of_validation = recipe.validation_streams(model.config(), corpus.valid.len());
-        let evaluator = Evaluator::new(device, &model, recipe.independent, streams_of_validation)?;
+        // Where the ranks cannot have as many streams, all of them validate the whole text.
+        let own_part = match ranks.streams(streams_of_validation) {
+            Ok(part) => part,
+            Err(_) => 0..streams_of_validation,
+        };
+        let streams_of_validation = (streams_of_validation, own_part);
+        let evaluator =
+            Evaluator::of_part(device, &model, recipe.independent, streams_of_validation)?;
         let loader = DataLoader::new(device, streams, Mode::Train { history })?;
         let optimizer_state = allocate_optimizer_state(device, optimizer, model.parameters())?;
         let accumulator = if recipe.accumulate > 1 {
@@ -207,6 +229,8 @@ impl<'a> Trainer<'a> {
         let mut trainer = Self {
             optimizer,
             corpus,
+            rank_sums: RankSums::new(&ranks, model.parameters()),
+            ranks,
             model,
             workspace,
             evaluator,
@@ -254,6 +278,11 @@ impl<'a> Trainer<'a> {
     /// The recipe.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// The ranks that train together.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// The model. During training it has the current weights, after [`Event::Finished`] the kept
@@ -372,13 +401,12 @@ impl<'a> Trainer<'a> {
         let first = steps.first;
         let count = steps.count;
         let tokens = steps.tokens;
-        // On a GPU, where steps overlap, they take the time between two collections.
-        let seconds_if_ready = steps.is_ready().then_some(steps.seconds);
         let CollectedMetrics {
             loss_sums,
             gradient_norm,
             not_finite,
-        } = steps.collect(device)?;
+            seconds,
+        } = steps.collect(device, &self.ranks, self.collected_at)?;
         if let Some((step, parameter)) = not_finite {
             let tensor = match parameter {
                 None => "the loss".to_owned(),
@@ -389,8 +417,6 @@ impl<'a> Trainer<'a> {
             };
             return Err(self.not_finite(tensor, first + step + 1));
         }
-        let elapsed = || self.collected_at.elapsed().as_secs_f64();
-        let seconds = seconds_if_ready.unwrap_or_else(elapsed);
         self.collected_at = Instant::now();
         let nats: f64 = loss_sums.iter().map(|&sum| f64::from(sum)).sum();
         self.progress.nats += nats;

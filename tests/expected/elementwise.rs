@@ -242,10 +242,16 @@ impl Expectation for DropoutCase {
         };
         let [seed, site, draw] = MASK;
         for (i, value) in output.iter_mut().enumerate() {
-            let index = match self.pattern {
-                DropoutPattern::Elements => Some(i),
-                DropoutPattern::Streams(streams) => Some(i % (streams * self.columns)),
-                DropoutPattern::Words => words[i / self.columns],
+            let (row, column) = (i / self.columns, i % self.columns);
+            let [steps, stream] = match self.part {
+                None => [0, row],
+                Some(part) => [row / part.count * part.of, row % part.count + part.first],
+            };
+            let index = match (self.pattern, self.part) {
+                (DropoutPattern::Elements, _) => Some((steps + stream) * self.columns + column),
+                (DropoutPattern::Streams(_), Some(_)) => Some(stream * self.columns + column),
+                (DropoutPattern::Streams(streams), None) => Some(i % (streams * self.columns)),
+                (DropoutPattern::Words, _) => words[i / self.columns],
             };
             if let Some(index) = index {
                 let rate = f64::from(self.rate);

@@ -46,6 +46,14 @@ impl Units {
         match self.case.zoneout() {
             Zoneout::Factor(factor) => f64::from(factor),
             Zoneout::Mask(mask) => {
+                let index = match mask.part {
+                    None => index,
+                    Some(part) => {
+                        let (row, unit) = (index / self.window.size, index % self.window.size);
+                        let (step, stream) = (row / part.count, row % part.count);
+                        (step * part.of + part.first + stream) * self.window.size + unit
+                    }
+                };
                 let index = u32::try_from(index).expect("a small index");
                 let rate = f64::from(mask.rate);
                 // What is kept is not scaled.

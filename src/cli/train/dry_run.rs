@@ -34,7 +34,7 @@ pub(super) fn run(flags: &TrainFlags, device: &mut Device) -> Result<()> {
     let vocabulary = init.as_ref().map(|model| model.vocabulary.clone());
     let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, vocabulary)?;
     let record = texts::corpus_record(flags, text.path(), valid, &corpus)?;
-    let (mut trainer, description) = start::trainer(device, flags, recipe, init, &corpus)?;
+    let (mut trainer, description) = start::trainer(device, flags, recipe, init, (&corpus).into())?;
     print_sizes(&trainer, &corpus, device);
     warn_of_warm_up(&trainer);
     if is_used(&flags.out)? {

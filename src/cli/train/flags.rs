@@ -73,6 +73,10 @@ pub(in crate::cli) struct TrainFlags {
     pub(in crate::cli) origins: FlagOrigins,
     #[command(flatten)]
     pub(in crate::cli) device: DeviceFlags,
+    /// With mpirun: let ranks of a host use the same adapter where there are fewer adapters than
+    /// ranks. It is slower than one rank for each
+    #[arg(long)]
+    pub(super) share_adapter: bool,
     /// Write the run to an event file in DIR, for TensorBoard: losses and rates, and after each
     /// epoch a text that the model generates and histograms of weights and gradients
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
@@ -101,6 +105,14 @@ pub(in crate::cli) struct TrainFlags {
 }
 
 impl TrainFlags {
+    /// The device of this rank.
+    pub(super) fn device(&self) -> DeviceFlags {
+        DeviceFlags {
+            share_adapter: self.share_adapter,
+            ..self.device.clone()
+        }
+    }
+
     /// The recipe of the run.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::live;
 use crate::error::{Error, Result};
+use crate::parallel::Ranks;
 
 /// Signals within this time of the first one are ignored: `timeout` sends its signal to the process
 /// and again to its group, and a person may press Ctrl-C twice.
@@ -41,8 +42,22 @@ impl Interrupt {
     /// # Errors
     /// If the system refuses.
     pub(in crate::cli) fn watch() -> Result<Self> {
+        Self::watch_on(&Ranks::default())
+    }
+
+    /// The same where there may be other ranks. Launchers follow SIGTERM with SIGKILL, too soon to
+    /// save, so that with other ranks SIGUSR1, which launchers pass on, and SIGINT interrupt a run.
+    /// The first rank watches them, and the others ignore them.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn watch_on(ranks: &Ranks) -> Result<Self> {
         let received = Arc::new(AtomicUsize::new(NONE));
-        for signal in signals() {
+        let watched = match ranks.is_alone() {
+            true => signals(),
+            false => signals_of_ranks(),
+        };
+        for signal in watched {
             signal_hook::flag::register_usize(signal, received.clone(), signal as usize).map_err(
                 |error| Error::invalid("Ctrl-C", error.to_string(), "Report this as a fault"),
             )?;
@@ -51,6 +66,9 @@ impl Interrupt {
         let interrupt = Self {
             signal: signal.clone(),
         };
+        if !ranks.is_first() {
+            return Ok(interrupt);
+        }
         std::thread::spawn(move || take_signals(&received, &signal));
         Ok(interrupt)
     }
@@ -100,6 +118,14 @@ fn action(since_first: Option<Duration>) -> Action {
         Some(time) if time < REPEAT_TIME => Action::Ignore,
         Some(_) => Action::EndAtOnce,
     }
+}
+
+/// The signals that interrupt a run on several ranks.
+fn signals_of_ranks() -> Vec<i32> {
+    #[cfg(unix)]
+    return vec![SIGINT, signal_hook::consts::SIGUSR1];
+    #[cfg(not(unix))]
+    return vec![SIGINT];
 }
 
 /// The signals that interrupt a run.

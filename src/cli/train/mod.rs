@@ -13,6 +13,7 @@ pub(in crate::cli) mod interrupt;
 mod live;
 pub(in crate::cli) mod model_conditions;
 mod progress;
+mod ranks;
 mod recovery;
 mod report;
 mod resume;
@@ -37,15 +38,17 @@ pub(super) use several::{RunEnd, SharedCorpus};
 pub(super) use vocabulary_flags::VocabularyFlags;
 
 use super::{check_unused, is_broken_pipe, quoted};
-use crate::checkpoint::LockedDirectory;
+use crate::checkpoint::{Checkpoint, CorpusRecord, LockedDirectory};
 use crate::corpus::{Corpus, Tokens};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::warm_up;
-use crate::train::Trainer;
+use crate::parallel::world;
+use crate::train::{CorpusShare, Trainer};
 use interrupt::Interrupt;
 use resume::SavedRun;
 use tensorboard::EventFile;
+use texts::TrainingText;
 use training_run::Outcome;
 
 /// Runs the command. The exit code tells whether a signal has interrupted the run.
@@ -55,7 +58,9 @@ pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
 
 fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
-    let mut device = flags.device.open()?;
+    let all = world();
+    all.agree(ranks::check_flags(flags, &all))?;
+    let mut device = all.agree(flags.device().open())?;
     for note in &flags.notes {
         note_line!("{note}");
     }
@@ -63,51 +68,87 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
         dry_run::run(flags, &mut device)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let directory = match &flags.resume {
-        Some(directory) => lock(directory)?,
-        None => prepare_directory(flags)?,
-    };
+    let directory = ranks::directory(flags, &all, || prepare_directory(flags))?;
     let saved = match &flags.resume {
-        Some(_) => Some(SavedRun::read(flags, &directory)?),
+        Some(_) => Some(ranks::first_alone(&all, || {
+            SavedRun::read(flags, &directory)
+        })?),
         None => None,
     };
-    let (text, valid) = texts::texts(flags)?;
-    let init = start::initial_model(flags, &text)?;
-    let existing = init.as_ref().or(saved.as_ref().map(|run| &run.checkpoint));
-    let unit = existing.map_or(flags.vocabulary.unit(), |model| model.description.unit);
-    let vocabulary = existing.map(|model| model.vocabulary.clone());
-    let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, vocabulary)?;
-    let record = texts::corpus_record(flags, text.path(), valid, &corpus)?;
-    let mut run = match saved {
-        Some(saved) => {
-            let recipe = saved.recipe(flags)?;
-            saved.resume(&mut device, flags, recipe, &corpus, record, directory)?
-        }
-        None => {
-            let recipe = flags.recipe()?;
-            start::start(&mut device, flags, recipe, init, &corpus, record, directory)?
-        }
+    let input = all.agree(Input::read(flags, saved.as_ref()))?;
+    let corpus = &input.corpus;
+    let share = CorpusShare {
+        corpus,
+        ranks: all.clone(),
     };
+    let started = match saved {
+        Some(saved) => saved.recipe(flags).and_then(|recipe| {
+            saved.resume(&mut device, flags, recipe, share, input.record, directory)
+        }),
+        None => flags.recipe().and_then(|recipe| {
+            start::start(
+                &mut device,
+                flags,
+                recipe,
+                input.init,
+                share,
+                input.record,
+                directory,
+            )
+        }),
+    };
+    let mut run = all.agree(started)?;
+    ranks::check_equal(&run, &device)?;
     run.prepare(&mut device)?;
-    if let Some(directory) = &flags.tensorboard {
+    if let (Some(directory), true) = (&flags.tensorboard, all.is_first()) {
         run.events = Some(EventFile::create(directory, &run.trainer)?);
     }
     run.live = flags.live;
-    let interrupt = Interrupt::watch()?;
+    let interrupt = Interrupt::watch_on(&all)?;
     let outcome = run.train(&mut device, &interrupt, None)?;
-    let results = report::Results {
-        outcome,
-        grammar_perplexity: text.grammar_perplexity(&corpus, run.description.unit),
-        seconds: start.elapsed().as_secs_f64(),
-    };
-    match run.report(&mut device, flags.json, &results) {
-        Err(error) if is_broken_pipe(&error) => {}
-        reported => reported?,
+    if all.is_first() {
+        let results = report::Results {
+            outcome,
+            grammar_perplexity: input.text.grammar_perplexity(corpus, run.description.unit),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        match run.report(&mut device, flags.json, &results) {
+            Err(error) if is_broken_pipe(&error) => {}
+            reported => reported?,
+        }
     }
     Ok(match outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Interrupted { exit_code } => exit_code.into(),
     })
+}
+
+/// What a run reads.
+struct Input {
+    text: TrainingText,
+    init: Option<Checkpoint>,
+    corpus: Corpus,
+    record: CorpusRecord,
+}
+
+impl Input {
+    /// # Errors
+    /// If a file cannot be read or used.
+    fn read(flags: &TrainFlags, saved: Option<&SavedRun>) -> Result<Self> {
+        let (text, valid) = texts::texts(flags)?;
+        let init = start::initial_model(flags, &text)?;
+        let existing = init.as_ref().or(saved.map(|run| &run.checkpoint));
+        let unit = existing.map_or(flags.vocabulary.unit(), |model| model.description.unit);
+        let vocabulary = existing.map(|model| model.vocabulary.clone());
+        let corpus = texts::read_corpus(flags, &text, valid.as_ref(), unit, vocabulary)?;
+        let record = texts::corpus_record(flags, text.path(), valid, &corpus)?;
+        Ok(Self {
+            text,
+            init,
+            corpus,
+            record,
+        })
+    }
 }
 
 /// Creates the directory of a new run.

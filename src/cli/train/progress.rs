@@ -44,14 +44,19 @@ pub(super) struct ProgressReporter {
     bar: ProgressBar,
     has_warned: bool,
     has_log_warning: bool,
-    log: TrainingLog,
+    /// None on ranks that do not write files.
+    log: Option<TrainingLog>,
     last_record: Instant,
     /// Takes the place of the bar.
     live: Option<LiveScreen>,
 }
 
 impl ProgressReporter {
-    pub(super) fn new(log: TrainingLog, trainer: &Trainer, live: Option<LiveScreen>) -> Self {
+    pub(super) fn new(
+        log: Option<TrainingLog>,
+        trainer: &Trainer,
+        live: Option<LiveScreen>,
+    ) -> Self {
         let target = if is_quiet() || live.is_some() {
             ProgressDrawTarget::hidden()
         } else {
@@ -127,8 +132,10 @@ impl ProgressReporter {
             tokens: progress.total_tokens(),
             seconds: progress.total_seconds(),
         };
-        let logged = self.log.interval(&record, progress);
-        self.warn_of_log(logged);
+        if let Some(log) = &mut self.log {
+            let logged = log.interval(&record, progress);
+            self.warn_of_log(logged);
+        }
         // A file would be full of these lines; the log has the records.
         let has_lines = self.bar.is_hidden() && self.live.is_none();
         if has_lines && Term::stderr().features().is_attended() {
@@ -141,8 +148,10 @@ impl ProgressReporter {
 
     /// Adds the last epoch to the log.
     pub(super) fn log(&mut self, trainer: &Trainer) {
-        let logged = self.log.epoch(trainer.progress());
-        self.warn_of_log(logged);
+        if let Some(log) = &mut self.log {
+            let logged = log.epoch(trainer.progress());
+            self.warn_of_log(logged);
+        }
     }
 
     /// Prints a warning where the log cannot be written. It is completed when it can be again.
@@ -162,9 +171,11 @@ impl ProgressReporter {
 
     /// Continues from another state of the run, whose log ends there.
     pub(super) fn restart(&mut self, directory: &LockedDirectory, trainer: &Trainer) {
-        let log = TrainingLog::resume(directory, trainer.progress());
-        let restarted = log.map(|log| self.log = log);
-        self.warn_of_log(restarted);
+        if self.log.is_some() {
+            let log = TrainingLog::resume(directory, trainer.progress());
+            let restarted = log.map(|log| self.log = Some(log));
+            self.warn_of_log(restarted);
+        }
         self.bar.reset();
     }
 

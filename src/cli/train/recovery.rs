@@ -12,7 +12,7 @@ use crate::checkpoint::CheckpointFiles;
 use crate::cli::message;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::train::Trainer;
+use crate::train::{CorpusShare, Trainer};
 
 /// How often a run goes back because training diverges.
 const MAX_DIVERGENCES: u32 = 3;
@@ -33,7 +33,10 @@ impl TrainingRun<'_> {
             {
                 self.roll_back(device, error)
             }
-            Error::Gpu(_) => self.reopen(device, error),
+            // All ranks have this error, and one of them writes it.
+            Error::NotFinite { .. } => self.trainer.ranks().agree(Err(error)),
+            // The other ranks cannot wait: a run on several of them ends.
+            Error::Gpu(_) if self.trainer.ranks().is_alone() => self.reopen(device, error),
             error => Err(error),
         }
     }
@@ -45,7 +48,7 @@ impl TrainingRun<'_> {
             stderr_line!(
                 "training went back {MAX_DIVERGENCES} times, each time with half the learning rate"
             );
-            return Err(error);
+            return self.trainer.ranks().agree(Err(error));
         }
         let name = device.name().to_owned();
         self.open_and_restore(device, &name)?;
@@ -107,7 +110,7 @@ impl TrainingRun<'_> {
 
     /// Opens the device with this name, and goes back to the last checkpoint on it.
     fn open_and_restore(&mut self, device: &mut Device, name: &str) -> Result<()> {
-        let opened = self.flags.device.reopen();
+        let opened = self.flags.device().reopen();
         let opened = opened.map_err(|error| Error::Gpu(message(&error)))?;
         if opened.name() != name {
             // `--device auto` takes what is there.
@@ -122,24 +125,21 @@ impl TrainingRun<'_> {
     fn restore(&mut self, device: &mut Device) -> Result<()> {
         let divergences = self.trainer.progress().divergences;
         let recipe = self.trainer.recipe().clone();
+        let share = CorpusShare {
+            corpus: self.corpus,
+            ranks: self.trainer.ranks().clone(),
+        };
         self.trainer = if self.saving.has_checkpoint {
             let files = CheckpointFiles::open(&self.directory)?;
             let state = files.training_state(&files.checkpoint()?)?;
             let config = self.description.config.clone();
             let progress = state.record.progress;
-            Trainer::resume(
-                device,
-                config,
-                state.snapshot,
-                progress,
-                recipe,
-                self.corpus,
-            )?
+            Trainer::resume(device, config, state.snapshot, progress, recipe, share)?
         } else {
             // The same parameters again: those of the seed, or of the model of --init.
             let (text, _) = texts::texts(self.flags)?;
             let init = start::initial_model(self.flags, &text)?;
-            start::trainer(device, self.flags, recipe, init, self.corpus)?.0
+            start::trainer(device, self.flags, recipe, init, share)?.0
         };
         self.trainer.set_divergences(divergences);
         Ok(())

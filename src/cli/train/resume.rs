@@ -10,11 +10,10 @@ use crate::checkpoint::{
 };
 use crate::cli::models::open_model;
 use crate::cli::{message, quoted, replay};
-use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::Classes;
-use crate::train::{DeviceRecord, Progress, Recipe, Trainer, check_precision};
+use crate::train::{CorpusShare, DeviceRecord, Progress, Recipe, Trainer, check_precision};
 
 /// A run saved on disk.
 pub(super) struct SavedRun {
@@ -85,7 +84,7 @@ impl SavedRun {
         device: &mut Device,
         flags: &'c TrainFlags,
         recipe: Recipe,
-        corpus: &'c Corpus,
+        share: CorpusShare<'c>,
         record: CorpusRecord,
         directory: LockedDirectory,
     ) -> Result<TrainingRun<'c>> {
@@ -99,13 +98,14 @@ impl SavedRun {
             valid: record.valid,
             ..saved.corpus
         };
+        let corpus = share.corpus;
         let trainer = Trainer::resume(
             device,
             self.checkpoint.description.config.clone(),
             self.training.snapshot,
             saved.progress,
             recipe,
-            corpus,
+            share,
         )?;
         note_other_device(device_before, trainer.progress());
         note_finished(&directory, &trainer);

@@ -13,6 +13,7 @@ use crate::cli::message::with_causes;
 use crate::cli::{heap, quoted};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::train::Snapshot;
 
 impl TrainingRun<'_> {
     /// Saves the run. Where its directory cannot be written, there is a warning.
@@ -20,7 +21,11 @@ impl TrainingRun<'_> {
     /// # Errors
     /// If the device fails.
     pub(super) fn save(&mut self, device: &mut Device) -> Result<()> {
-        let saved = self.write(device);
+        let snapshot = self.snapshot(device)?;
+        let saved = match snapshot {
+            Some(snapshot) => self.write(snapshot),
+            None => Ok(()),
+        };
         self.saving.attempted_at = Instant::now();
         self.saving.attempted_updates = self.trainer.progress().step;
         let failure = match saved {
@@ -28,6 +33,7 @@ impl TrainingRun<'_> {
             Err(error @ Error::Io { .. }) => Some(error),
             Err(error) => return Err(error),
         };
+        let failure = self.failure_of_first(failure);
         match (&failure, &self.saving.failure) {
             (Some(error), None) => stderr_line!(
                 "warning: {}. Training continues; saving is tried again every minute and at the \
@@ -47,7 +53,8 @@ impl TrainingRun<'_> {
     /// As [`TrainingRun::save`].
     pub(super) fn save_if_due(&mut self, device: &mut Device) -> Result<()> {
         let interval = self.flags.safety.save_every;
-        if self.saving.is_due(interval, self.trainer.progress().step) {
+        let is_due = self.saving.is_due(interval, self.trainer.progress().step);
+        if self.trainer.ranks().of_first(u8::from(is_due)) > 0 {
             self.save(device)?;
         }
         Ok(())
@@ -65,7 +72,12 @@ impl TrainingRun<'_> {
         let Some(failure) = self.saving.failure.take() else {
             return Ok(());
         };
-        let directory = self.rescue(device).map_err(|error| {
+        let snapshot = self.snapshot(device)?;
+        let ranks = self.trainer.ranks().clone();
+        let Some(snapshot) = snapshot else {
+            return ranks.agree(Ok(()));
+        };
+        let directory = self.rescue(snapshot).map_err(|error| {
             Error::invalid(
                 format!("the model of {}", quoted(&self.directory)),
                 format!(
@@ -75,13 +87,16 @@ impl TrainingRun<'_> {
                 ),
                 "Make room on a disk, and train again with --rescue-dir DIR on it",
             )
-        })?;
-        let directory = quoted(&directory);
-        Err(Error::invalid(
-            "the model",
-            format!("{}, so it is in {directory}", with_causes(&failure)),
-            format!("elman train --resume {directory} continues the run, if it is not complete"),
-        ))
+        });
+        ranks.agree(directory.and_then(|directory| {
+            let directory = quoted(&directory);
+            let resume = format!("elman train --resume {directory} continues the run");
+            Err(Error::invalid(
+                "the model",
+                format!("{}, so it is in {directory}", with_causes(&failure)),
+                format!("{resume}, if it is not complete"),
+            ))
+        }))
     }
 
     /// Writes the run to a new directory in --rescue-dir or, if that fails, in the system's
@@ -89,30 +104,53 @@ impl TrainingRun<'_> {
     ///
     /// # Errors
     /// That of the first directory, if neither can be written.
-    fn rescue(&mut self, device: &mut Device) -> Result<PathBuf> {
+    fn rescue(&mut self, snapshot: Snapshot) -> Result<PathBuf> {
         let given = self.flags.safety.rescue_dir.clone();
         let first = given.unwrap_or_else(std::env::temp_dir);
-        self.rescue_in(device, &first).or_else(|error| {
-            self.rescue_in(device, &std::env::temp_dir())
+        self.rescue_in(&snapshot, &first).or_else(|error| {
+            self.rescue_in(&snapshot, &std::env::temp_dir())
                 .map_err(|_| error)
         })
     }
 
     /// Writes the run to a new directory in `parent`, which is created if it is missing.
-    fn rescue_in(&mut self, device: &mut Device, parent: &Path) -> Result<PathBuf> {
+    fn rescue_in(&mut self, snapshot: &Snapshot, parent: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         let directory = tempfile::Builder::new()
             .prefix("elman-rescue-")
             .tempdir_in(parent)
             .map_err(Error::io("create a directory in", parent))?;
         let locked = LockedDirectory::lock(directory.path())?;
-        self.write_to(device, Some(&locked))?;
+        self.write_to(snapshot, Some(&locked))?;
         drop(locked);
         Ok(directory.keep())
     }
 
+    /// What the first rank saves; none on the others, which take part in it.
+    fn snapshot(&mut self, device: &mut Device) -> Result<Option<Snapshot>> {
+        if !self.trainer.ranks().is_first() {
+            self.trainer.join_snapshot(device)?;
+            return Ok(None);
+        }
+        // A snapshot is large: freed memory goes back before it is taken and after it is written.
+        heap::trim_heap();
+        self.trainer.snapshot(device).map(Some)
+    }
+
+    /// Why the first rank could not save, if it could not: all ranks know it, for what they do next.
+    fn failure_of_first(&mut self, own: Option<Error>) -> Option<Error> {
+        let has_failed = self.trainer.ranks().of_first(u8::from(own.is_some())) > 0;
+        self.saving.has_checkpoint |= !has_failed;
+        own.or_else(|| {
+            has_failed.then(|| Error::OtherRank {
+                rank: self.trainer.ranks().name(0),
+                is_usage: false,
+            })
+        })
+    }
+
     /// Writes the checkpoint.
-    fn write(&mut self, device: &mut Device) -> Result<()> {
+    fn write(&mut self, snapshot: Snapshot) -> Result<()> {
         if !self.directory.is_dir() {
             let missing = std::io::ErrorKind::NotFound.into();
             return Err(Error::io("write to", &self.directory)(missing));
@@ -124,28 +162,23 @@ impl TrainingRun<'_> {
             // Those of the model that --force replaces, which does not become one either.
             self.directory.remove_generations()?;
         }
-        self.write_to(device, None)?;
-        self.saving.has_checkpoint = true;
+        self.write_to(&snapshot, None)?;
+        drop(snapshot);
+        heap::trim_heap();
         self.failures = 0;
         Ok(())
     }
 
     /// Writes the checkpoint to the run's directory, or to another one.
-    fn write_to(&mut self, device: &mut Device, other: Option<&LockedDirectory>) -> Result<()> {
-        // A snapshot is large: freed memory goes back before it is taken and after it is written.
-        heap::trim_heap();
-        let snapshot = self.trainer.snapshot(device)?;
+    fn write_to(&mut self, snapshot: &Snapshot, other: Option<&LockedDirectory>) -> Result<()> {
         checkpoint::save(
             other.unwrap_or(&self.directory),
             &self.description,
             &self.corpus.vocabulary,
-            &snapshot,
+            snapshot,
             self.trainer.recipe(),
             self.trainer.progress(),
             &self.record,
-        )?;
-        drop(snapshot);
-        heap::trim_heap();
-        Ok(())
+        )
     }
 }

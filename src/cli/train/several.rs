@@ -141,7 +141,10 @@ impl SharedCorpus {
                 return Ok(RunEnd::Finished);
             }
             device = flags.device.reopen()?;
-            saved.resume(&mut device, flags, recipe, &self.corpus, record, directory)?
+            {
+                let corpus = (&self.corpus).into();
+                saved.resume(&mut device, flags, recipe, corpus, record, directory)?
+            }
         } else {
             for note in &flags.notes {
                 note_line!("{note}");
@@ -153,7 +156,7 @@ impl SharedCorpus {
                 flags,
                 recipe,
                 None,
-                &self.corpus,
+                (&self.corpus).into(),
                 record,
                 directory,
             )?

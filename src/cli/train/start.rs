@@ -20,7 +20,7 @@ use crate::model::{
     initial_values, parameter_specs, set_forget_bias,
 };
 use crate::prepared::is_prepared;
-use crate::train::{Recipe, Trainer};
+use crate::train::{CorpusShare, Recipe, Trainer};
 
 /// The model of `--init`, if it is given, with its vocabulary extended as requested.
 ///
@@ -98,11 +98,12 @@ pub(super) fn start<'a>(
     flags: &'a TrainFlags,
     recipe: Recipe,
     init: Option<Checkpoint>,
-    corpus: &'a Corpus,
+    share: CorpusShare<'a>,
     record: CorpusRecord,
     directory: LockedDirectory,
 ) -> Result<TrainingRun<'a>> {
-    let model = trainer(device, flags, recipe, init, corpus)?;
+    let corpus = share.corpus;
+    let model = trainer(device, flags, recipe, init, share)?;
     Ok(TrainingRun::new(
         flags, model, corpus, record, directory, false,
     ))
@@ -117,11 +118,11 @@ pub(super) fn trainer<'a>(
     flags: &TrainFlags,
     recipe: Recipe,
     init: Option<Checkpoint>,
-    corpus: &'a Corpus,
+    share: CorpusShare<'a>,
 ) -> Result<(Trainer<'a>, Description)> {
     let (mut description, mut values) = match init {
         Some(checkpoint) => (checkpoint.description, checkpoint.parameters),
-        None => new_model(flags, corpus, &recipe)?,
+        None => new_model(flags, share.corpus, &recipe)?,
     };
     description.config.independent = recipe.independent;
     if flags.recipe.value("zoneout").is_some() {
@@ -132,7 +133,7 @@ pub(super) fn trainer<'a>(
         add_past_decoder(&mut description.config, &mut values, recipe.seed);
     }
     let config = description.config.clone();
-    let trainer = Trainer::new(device, config, &values, recipe, corpus)?;
+    let trainer = Trainer::new(device, config, &values, recipe, share)?;
     Ok((trainer, description))
 }
 

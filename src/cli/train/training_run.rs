@@ -98,10 +98,13 @@ impl<'a> TrainingRun<'a> {
         interrupt: &Interrupt,
         budget: Option<f64>,
     ) -> Result<Outcome> {
-        let log = if self.resumed {
-            TrainingLog::resume(&self.directory, self.trainer.progress())?
-        } else {
-            TrainingLog::start(&self.directory)?
+        let log = match (self.trainer.ranks().is_first(), self.resumed) {
+            (false, _) => None,
+            (true, true) => Some(TrainingLog::resume(
+                &self.directory,
+                self.trainer.progress(),
+            )?),
+            (true, false) => Some(TrainingLog::start(&self.directory)?),
         };
         let mut progress = ProgressReporter::new(log, &self.trainer, self.live_screen());
         let outcome = loop {
@@ -146,7 +149,7 @@ impl<'a> TrainingRun<'a> {
                 };
                 self.write_event(|events, trainer| events.steps(trainer, &report))?;
                 progress.windows(&self.trainer, &report);
-                if let Some(exit_code) = interrupt.exit_code() {
+                if let Some(exit_code) = self.interrupting(interrupt) {
                     self.save(device)?;
                     return Ok(Some(Outcome::Interrupted { exit_code }));
                 }
@@ -163,7 +166,7 @@ impl<'a> TrainingRun<'a> {
                 progress.epoch(&record);
                 progress.divergence(&record, &self.trainer);
                 if let (Some(exit_code), false) =
-                    (interrupt.exit_code(), self.trainer.is_finished())
+                    (self.interrupting(interrupt), self.trainer.is_finished())
                 {
                     return Ok(Some(Outcome::Interrupted { exit_code }));
                 }
@@ -171,6 +174,13 @@ impl<'a> TrainingRun<'a> {
             Event::Finished => return Ok(Some(Outcome::Finished)),
         }
         Ok(None)
+    }
+
+    /// The exit code if a signal has interrupted the run. The first rank decides for all.
+    fn interrupting(&self, interrupt: &Interrupt) -> Option<u8> {
+        let exit_code = interrupt.exit_code().unwrap_or(0);
+        let exit_code = self.trainer.ranks().of_first(exit_code);
+        (exit_code > 0).then_some(exit_code)
     }
 
     /// Writes to the event file of `--tensorboard`. Where it cannot be written, there is a warning,
@@ -208,6 +218,9 @@ impl<'a> TrainingRun<'a> {
     /// A text of the model after an epoch of this length, for the log: where it takes little of the
     /// epoch's time, or is shown.
     fn sample(&mut self, device: &mut Device, seconds: f64, is_shown: bool) -> Option<String> {
+        if !self.trainer.ranks().is_first() {
+            return None;
+        }
         if seconds < SAMPLED_EPOCH && self.events.is_none() && !is_shown {
             return None;
         }

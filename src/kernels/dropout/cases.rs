@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Dropout, Mask, MaskPattern};
+use super::{Dropout, Mask, MaskPattern, StreamPart};
 use crate::error::Result;
 use crate::kernels::cases::{
     Cases, Harness, KernelCase, MANY, Place, TokenDraw, TokenPattern, list, option,
@@ -17,6 +17,8 @@ pub struct DropoutCase {
     pub columns: usize,
     /// Which elements are dropped together.
     pub pattern: DropoutPattern,
+    /// Which streams the rows are; none for all.
+    pub part: Option<StreamPart>,
     /// The probability of dropping an element.
     pub rate: f32,
     /// Whether the output is the input.
@@ -37,24 +39,28 @@ pub enum DropoutPattern {
 /// The seed, the site and the draw of the masks.
 pub const MASK: [u32; 3] = [0xdead_beef, 5, 12_345];
 
-/// Every pattern, rates from 0 on, in place and not; more elements than one dimension of a dispatch
+/// Every pattern, rates from 0 on, in place and not, all streams and a part of them; more elements than one dimension of a dispatch
 /// has workgroups.
 pub(in crate::kernels) fn all() -> Cases {
     let mut all = Vec::new();
-    for (rows, columns, pattern, rate) in [
-        (1, 1, DropoutPattern::Elements, 0.5),
-        (7, 3, DropoutPattern::Elements, 0.0),
-        (67, 257, DropoutPattern::Elements, 0.1),
-        (12, 5, DropoutPattern::Streams(3), 0.5),
-        (70, 331, DropoutPattern::Streams(35), 0.9),
-        (5, 1, DropoutPattern::Words, 0.5),
-        (67, 65, DropoutPattern::Words, 0.25),
-        (MANY, 1, DropoutPattern::Elements, 0.75),
+    let part = |first, count, of| Some(StreamPart { first, count, of });
+    for (rows, columns, pattern, part, rate) in [
+        (1, 1, DropoutPattern::Elements, None, 0.5),
+        (7, 3, DropoutPattern::Elements, None, 0.0),
+        (67, 257, DropoutPattern::Elements, None, 0.1),
+        (66, 37, DropoutPattern::Elements, part(5, 11, 16), 0.5),
+        (12, 5, DropoutPattern::Streams(3), None, 0.5),
+        (70, 331, DropoutPattern::Streams(35), None, 0.9),
+        (70, 31, DropoutPattern::Streams(35), part(3, 35, 41), 0.5),
+        (5, 1, DropoutPattern::Words, None, 0.5),
+        (67, 65, DropoutPattern::Words, None, 0.25),
+        (MANY, 1, DropoutPattern::Elements, None, 0.75),
     ] {
         all.extend([false, true].map(|in_place| DropoutCase {
             rows,
             columns,
             pattern,
+            part,
             rate,
             in_place,
         }));
@@ -83,6 +89,7 @@ impl KernelCase for DropoutCase {
             site,
             draw,
             pattern,
+            part: self.part,
         };
         let shape = [self.rows, self.columns];
         let (input, output) = if self.in_place {
@@ -114,6 +121,9 @@ impl fmt::Display for DropoutCase {
             rate,
             ..
         } = self;
+        if let Some(part) = self.part {
+            write!(f, " from {} of {}", part.first, part.of)?;
+        }
         let in_place = option(self.in_place, "in place");
         write!(f, " of [{rows}, {columns}] at {rate}{in_place}")
     }

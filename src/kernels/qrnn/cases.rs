@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::kernels::cases::{
     Cases, Direction, GatedCase, Harness, KernelCase, MASK, Place, Tolerance, list,
 };
-use crate::kernels::{Mask, MaskPattern};
+use crate::kernels::{Mask, MaskPattern, StreamPart};
 
 use Place::{Part, Whole};
 
@@ -22,6 +22,8 @@ pub struct QrnnCase {
     pub rate: f32,
     /// Whether it is that of a mask; otherwise it makes a factor.
     pub is_masked: bool,
+    /// Whether there are more streams elsewhere.
+    pub is_part: bool,
 }
 
 /// Both directions: streams that are reset and streams that are not, sizes around a workgroup,
@@ -29,17 +31,19 @@ pub struct QrnnCase {
 /// factor and with masks.
 pub(in crate::kernels) fn all() -> Cases {
     let options = [
-        (false, 0.0, false),
-        (true, 0.25, false),
-        (true, 0.375, true),
+        (false, 0.0, false, false),
+        (true, 0.25, false, false),
+        (true, 0.375, true, false),
+        (false, 0.5, true, true),
     ];
     let windows = GatedCase::of_units().into_iter();
     list(windows.flat_map(|window| {
-        options.map(|(has_bias, rate, is_masked)| QrnnCase {
+        options.map(|(has_bias, rate, is_masked, is_part)| QrnnCase {
             window,
             has_bias,
             rate,
             is_masked,
+            is_part,
         })
     }))
 }
@@ -56,6 +60,11 @@ impl QrnnCase {
                 site,
                 draw,
                 pattern: MaskPattern::Elements,
+                part: self.is_part.then_some(StreamPart {
+                    first: 2,
+                    count: self.window.batch,
+                    of: self.window.batch + 3,
+                }),
             }),
         }
     }
@@ -131,6 +140,7 @@ impl fmt::Display for QrnnCase {
         match (self.rate > 0.0, self.is_masked) {
             (false, _) => Ok(()),
             (true, false) => f.write_str(", factor"),
+            (true, true) if self.is_part => f.write_str(", mask of a part"),
             (true, true) => f.write_str(", mask"),
         }
     }

@@ -103,7 +103,7 @@ fn forward_task(
         };
         if let Zoneout::Mask(mask) = zoneout {
             let threshold = mask.threshold();
-            let first = to_u32(row * inputs.size + task.unit);
+            let first = to_u32(mask.row_of_all(row) * inputs.size + task.unit);
             for (value, index) in multiplier.iter_mut().zip(first..) {
                 *value = mask.multiplier(threshold, 1.0, index);
             }

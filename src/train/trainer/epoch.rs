@@ -22,6 +22,7 @@ impl Trainer<'_> {
         let nats = self
             .evaluator
             .sum_of_losses(device, model, &self.corpus.valid)?;
+        let nats = self.sum_of_validation(nats);
         if !nats.is_finite() {
             return Err(self.not_finite("the validation loss".to_owned(), self.progress.window));
         }
@@ -68,6 +69,19 @@ impl Trainer<'_> {
         self.cut_short_if_stopping();
         self.resegment();
         Ok(record)
+    }
+
+    /// The sum of the losses of the whole validation text, from that of this rank: the same on all
+    /// ranks, since the schedule decides by it.
+    fn sum_of_validation(&self, nats: f64) -> f64 {
+        if self.ranks.is_alone() {
+            return nats;
+        }
+        let of_ranks = self.ranks.gather(&[nats]);
+        match self.evaluator.is_part() {
+            true => of_ranks.iter().map(|nats| nats[0]).sum(),
+            false => of_ranks[0][0],
+        }
     }
 
     /// Adds a text that the model generated to the record of the last epoch.

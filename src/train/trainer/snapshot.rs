@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use super::Trainer;
 use super::kept_weights::KeptWeights;
-use crate::corpus::Corpus;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Config, ParameterSpec};
 use crate::tensor::Tensor;
-use crate::train::{OptimizerState, Progress, Recipe, Snapshot};
+use crate::train::{CorpusShare, OptimizerState, Progress, Recipe, Snapshot};
 
 impl<'a> Trainer<'a> {
     /// Resumes a run from a snapshot. With the same recipe, device and number of threads, the
@@ -23,13 +22,15 @@ impl<'a> Trainer<'a> {
         snapshot: Snapshot,
         progress: Progress,
         recipe: Recipe,
-        corpus: &'a Corpus,
+        corpus: impl Into<CorpusShare<'a>>,
     ) -> Result<Self> {
         let parameters = snapshot.last.as_ref().unwrap_or(&snapshot.parameters);
         let mut trainer = Self::new(device, config, parameters, recipe, corpus)?;
         trainer.check_snapshot(&snapshot, &progress)?;
         for (tensor, values) in trainer.workspace.carried().iter().zip(&snapshot.carried) {
-            device.upload(tensor, values);
+            // Of the states of all streams, those of this rank.
+            let first = trainer.ranks.index() * tensor.len();
+            device.upload(tensor, &values[first..first + tensor.len()]);
         }
         trainer.upload_optimizer_state(device, &snapshot.optimizer)?;
         if let (Some(averager), Some(values)) = (&trainer.averager, &snapshot.average) {
@@ -50,7 +51,8 @@ impl<'a> Trainer<'a> {
     /// Checks that a snapshot has the tensors of this run.
     fn check_snapshot(&self, snapshot: &Snapshot, progress: &Progress) -> Result<()> {
         let carried = self.workspace.carried();
-        let carried_lengths = carried.iter().map(Tensor::len);
+        let ranks = self.ranks.count();
+        let carried_lengths = carried.iter().map(|tensor| ranks * tensor.len());
         let fits = snapshot.carried.iter().map(Vec::len).eq(carried_lengths)
             && snapshot.optimizer.keys().eq(self.optimizer.state.iter())
             && snapshot.average.is_some() == progress.averaged_after.is_some();
@@ -106,13 +108,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// Copies everything that a checkpoint stores to the host, after the steps that have started.
+    /// With several ranks, the others call [`Trainer::join_snapshot`] meanwhile.
     ///
     /// # Errors
     /// As [`Trainer::advance`].
     pub fn snapshot(&mut self, device: &mut Device) -> Result<Snapshot> {
-        if let Some(steps) = self.pending.take() {
-            self.collect(device, steps)?;
-        }
+        self.finish_steps(device)?;
         // The scratch memory is not needed between steps, and a snapshot is large.
         device.release_scratch();
         let optimizer = self.download_optimizer_state(device)?;
@@ -134,10 +135,34 @@ impl<'a> Trainer<'a> {
             snapshot.parameters = Arc::new(self.model.parameters().download(device)?);
             snapshot.best = self.kept.values().cloned();
         }
-        for tensor in self.workspace.carried() {
-            snapshot.carried.push(device.download(&tensor)?);
-        }
+        snapshot.carried = self.gather_carried(device)?;
         Ok(snapshot)
+    }
+
+    /// Takes part in the snapshot of another rank.
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`].
+    pub fn join_snapshot(&mut self, device: &mut Device) -> Result<()> {
+        self.finish_steps(device)?;
+        self.gather_carried(device)?;
+        Ok(())
+    }
+
+    /// Waits for the steps that have started.
+    fn finish_steps(&mut self, device: &mut Device) -> Result<()> {
+        if let Some(steps) = self.pending.take() {
+            self.collect(device, steps)?;
+        }
+        Ok(())
+    }
+
+    /// The carried states of the streams of all ranks.
+    fn gather_carried(&self, device: &mut Device) -> Result<Vec<Vec<f32>>> {
+        let carried = self.workspace.carried().into_iter();
+        carried
+            .map(|tensor| Ok(self.ranks.gather(&device.download(&tensor)?).concat()))
+            .collect()
     }
 
     /// Between epochs, a checkpoint's model has the kept weights. The weights from which training

@@ -8,10 +8,18 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
 use crate::model::Window;
+use crate::parallel::Ranks;
 use crate::train::choices::LossReduction;
 use crate::train::last_update::{Before, LastUpdate, ParameterChange, saturation};
 use crate::train::optimizer::ParameterUpdate;
 use crate::train::step_metrics::{MAX_STEPS, PendingSteps};
+
+/// The means of numbers that each rank measures in as many values.
+fn mean(ranks: &Ranks, mut values: Vec<f32>) -> Vec<f32> {
+    ranks.sum(&mut values);
+    let count = ranks.count() as f32;
+    values.into_iter().map(|sum| sum / count).collect()
+}
 
 impl Trainer<'_> {
     /// Runs the next few steps of the epoch and requests their metrics.
@@ -43,18 +51,23 @@ impl Trainer<'_> {
 
     /// Trains on the window with this index: forward, backward, clip, update.
     ///
-    /// Metrics go to `record`. With `accumulate` above 1, only the last window of each group
+    /// With several ranks, the gradients of all are summed before they are clipped, so that every
+    /// rank has the same update. Metrics go to `record`. With `accumulate` above 1, only the last window of each group
     /// updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> Result<usize> {
         let (window, tokens) = self.load_window(device, index)?;
-        let resets = self.recipe.reset_streams(window.draw);
+        let own_streams = self.ranks.streams(self.recipe.batch)?;
+        let resets = self.recipe.reset_streams(window.draw, own_streams);
         self.workspace.reset_streams(device, &resets);
         let is_last = index + 1 == self.windows_per_epoch();
         let completes_update = (index + 1).is_multiple_of(self.recipe.accumulate) || is_last;
 
         self.model.forward(device, &self.workspace, &window);
         let saturation = match is_last {
-            true => saturation(device, &self.workspace.gates(&window))?,
+            true => mean(
+                &self.ranks,
+                saturation(device, &self.workspace.gates(&window))?,
+            ),
             false => Vec::new(),
         };
         let scale = self.loss_scale(tokens);
@@ -68,6 +81,9 @@ impl Trainer<'_> {
             }
         }
         if completes_update {
+            if let Some(sums) = &mut self.rank_sums {
+                gradients = sums.sum(device, self.model.parameters(), &gradients)?;
+            }
             self.clip_values(device, &gradients);
         }
         let losses = self.workspace.losses(&window);

@@ -1,0 +1,107 @@
+//! The flags that choose a device and its threads.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+use super::{message, with_threads};
+use crate::device::{AdapterUse, Device, DeviceChoice};
+use crate::error::{Error, Result};
+use crate::parallel::{Place, world};
+
+/// The device to run on.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DeviceFlags {
+    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(super) device: String,
+    /// CPU threads [default: the number of cores]
+    #[arg(long)]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// Whether ranks of this host may use the same adapter.
+    #[arg(skip)]
+    pub(super) share_adapter: bool,
+}
+
+impl DeviceFlags {
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or_else(default_threads, NonZeroUsize::get)
+    }
+
+    /// Prints a warning where there are more threads than processors to run them.
+    fn warn_of_threads(&self) {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if self.threads() > processors {
+            stderr_line!(
+                "warning: --threads {}: there are {processors} processors for this program, and \
+                 more threads only wait for one another. Use --threads {processors} or fewer",
+                self.threads()
+            );
+        }
+    }
+
+    /// Opens the device and prints its name on standard error, the first line of every run.
+    pub(super) fn open(&self) -> Result<Device> {
+        let (device, reason) = self.select()?;
+        let reason = message::with_flags(&reason);
+        note_line!("device: {}, {reason}", device.name());
+        self.warn_of_threads();
+        Ok(device)
+    }
+
+    /// Opens the device, and says why it is this one. Ranks of the same host take the devices of a
+    /// list in turn, or one adapter each.
+    fn select(&self) -> Result<(Device, String)> {
+        let place = world().place();
+        let names: Vec<&str> = self.device.split(',').collect();
+        let (name, place) = match (place.count, names.as_slice()) {
+            (2.., [_, _, ..]) if names.len() >= place.count || self.share_adapter => {
+                (names[place.index % names.len()], Place::ALONE)
+            }
+            (2.., [_, _, ..]) => return Err(too_few(&self.device, names.len(), place.count)),
+            _ => (self.device.as_str(), place),
+        };
+        let choice: DeviceChoice = name.parse().unwrap_or_else(|never| match never {});
+        let adapter = match self.share_adapter {
+            true => AdapterUse::Shared(place.index),
+            false => AdapterUse::Own(place.index, place.count),
+        };
+        choice.open_for_rank(self.threads(), adapter)
+    }
+
+    /// Opens the device again, in silence.
+    pub(super) fn reopen(&self) -> Result<Device> {
+        Ok(self.select()?.0)
+    }
+
+    /// Runs `work` with the requested number of threads for parallel loops.
+    pub(super) fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
+        with_threads(self.threads(), work)
+    }
+}
+
+/// The threads of a process without `--threads`: the processors that it may use. Where the launcher
+/// of several ranks has not divided them, it takes its share.
+pub(super) fn default_threads() -> usize {
+    let usable = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let ranks = world().place().count;
+    if ranks == 1 {
+        return usable;
+    }
+    let cpus = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+    let all = System::new_with_specifics(cpus).cpus().len();
+    match usable < all {
+        true => usable,
+        false => (usable / ranks).max(1),
+    }
+}
+
+/// The error for a list of devices that is too short.
+fn too_few(list: &str, devices: usize, ranks: usize) -> Error {
+    Error::usage(
+        format!("--device {list}"),
+        format!("{ranks} ranks on this host cannot have {devices} devices"),
+        "List as many as there are ranks on a host, start fewer ranks, or add --share-adapter",
+    )
+}

@@ -1,0 +1,128 @@
+//! A run on several ranks: what only the first one does, and what all must have alike.
+
+use super::flags::TrainFlags;
+use super::lock;
+use super::training_run::TrainingRun;
+use crate::checkpoint::LockedDirectory;
+use crate::cli::replay;
+use crate::decompress;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::hash::Hash;
+use crate::parallel::Ranks;
+
+/// Checks that the flags can be used on several ranks.
+///
+/// # Errors
+/// If one cannot.
+pub(super) fn check_flags(flags: &TrainFlags, ranks: &Ranks) -> Result<()> {
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    if flags.dry_run {
+        return Err(Error::usage(
+            format!("--dry-run on {} ranks", ranks.count()),
+            "it measures one process",
+            "Start it without mpirun, with the streams of one rank as --batch",
+        ));
+    }
+    let texts = [flags.train.as_deref(), flags.valid.as_deref()];
+    if texts
+        .into_iter()
+        .flatten()
+        .any(decompress::is_standard_input)
+    {
+        return Err(Error::usage(
+            format!("a text from standard input on {} ranks", ranks.count()),
+            "every rank reads the text, and only one has the standard input",
+            "Write the text to a file that all ranks can read",
+        ));
+    }
+    Ok(())
+}
+
+/// The directory of the run: the first rank writes into it, and the others read it.
+///
+/// # Errors
+/// If the first rank cannot use it.
+pub(super) fn directory(
+    flags: &TrainFlags,
+    ranks: &Ranks,
+    prepare: impl FnOnce() -> Result<LockedDirectory>,
+) -> Result<LockedDirectory> {
+    let own = match (ranks.is_first(), &flags.resume) {
+        (true, Some(directory)) => lock(directory),
+        (true, None) => prepare(),
+        (false, _) => {
+            let path = flags.resume.as_ref().unwrap_or(&flags.out);
+            Ok(LockedDirectory::for_reading(path))
+        }
+    };
+    ranks.agree(own)
+}
+
+/// Does something on the first rank, and then on the others.
+///
+/// # Errors
+/// If it fails on a rank.
+pub(super) fn first_alone<T>(ranks: &Ranks, work: impl Fn() -> Result<T>) -> Result<T> {
+    let of_first = ranks.is_first().then(&work).transpose();
+    let own = match ranks.agree(of_first)? {
+        Some(done) => Ok(done),
+        None => work(),
+    };
+    ranks.agree(own)
+}
+
+/// Checks that all ranks are to train the same model alike.
+///
+/// # Errors
+/// On the first rank that differs from rank 0; the others know of it.
+pub(super) fn check_equal(run: &TrainingRun<'_>, device: &Device) -> Result<()> {
+    let ranks = run.trainer.ranks();
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    let valid: Vec<u8> = run.corpus.valid.iter().flat_map(u32::to_le_bytes).collect();
+    let valid = Hash::of(&valid[..]).map_err(Error::io("read", &run.directory))?;
+    let flags = replay::run_flags(&run.description, &run.record, run.trainer.recipe());
+    let of_run = |name: &str| !["train", "valid", "init"].contains(&name);
+    let flags: Vec<_> = flags.iter().filter(|(name, _)| of_run(name)).collect();
+    let kind = match device.is_gpu() {
+        true => "gpu",
+        false => "cpu",
+    };
+    let progress = run.trainer.progress();
+    let position = (progress.epochs, progress.window, progress.step);
+    let properties = [
+        ("version of Elman", env!("CARGO_PKG_VERSION").to_owned()),
+        ("training text", run.record.sha256.clone()),
+        ("validation text", valid),
+        ("model or recipe", format!("{flags:?}")),
+        ("kind of device, CPU or GPU,", kind.to_owned()),
+        ("position in the run", format!("{position:?}")),
+    ];
+    ranks.agree(compare(ranks, &properties))
+}
+
+/// Compares the properties of this rank with those of the first one.
+fn compare(ranks: &Ranks, properties: &[(&str, String)]) -> Result<()> {
+    let own: String = properties
+        .iter()
+        .map(|(_, value)| format!("{value}\n"))
+        .collect();
+    let all = ranks.gather(own.as_bytes());
+    let of_first = String::from_utf8_lossy(&all[0]).into_owned();
+    let mut of_first = of_first.lines();
+    let different = properties
+        .iter()
+        .find(|(_, value)| of_first.next() != Some(value.as_str()));
+    let Some((name, _)) = different else {
+        return Ok(());
+    };
+    Err(Error::invalid(
+        format!("the {name} of this rank"),
+        format!("it differs from that of {}", ranks.name(0)),
+        "Give all ranks the same program, flags and texts",
+    ))
+}

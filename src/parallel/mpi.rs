@@ -1,0 +1,114 @@
+//! Ranks that MPI connects.
+
+use std::sync::{Mutex, PoisonError};
+
+use mpi::datatype::PartitionMut;
+use mpi::environment::{Threading, Universe, initialize_with_threading, processor_name};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
+
+use super::ranks::{Communicator, Ranks};
+use crate::error::{Error, Result};
+
+/// MPI while it is initialized.
+static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
+
+/// All processes of the launcher.
+#[derive(Debug)]
+struct World;
+
+/// Initializes MPI.
+pub(super) fn connect() -> Result<Ranks> {
+    // Collective operations run on the threads of devices, one at a time.
+    let failed = |rule: &str| {
+        Error::invalid(
+            "MPI",
+            rule,
+            "Use the MPI library with whose headers the program was built",
+        )
+    };
+    let (universe, provided) = initialize_with_threading(Threading::Serialized)
+        .ok_or_else(|| failed("it cannot be initialized"))?;
+    *UNIVERSE.lock().unwrap_or_else(PoisonError::into_inner) = Some(universe);
+    if provided < Threading::Serialized {
+        return Err(failed("it cannot be called from several threads in turn"));
+    }
+    Ok(Ranks::new(Box::new(World)))
+}
+
+/// Finalizes MPI, if it was initialized.
+pub(super) fn disconnect() {
+    drop(
+        UNIVERSE
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(),
+    );
+}
+
+fn world() -> SimpleCommunicator {
+    SimpleCommunicator::world()
+}
+
+/// A number for MPI, which counts in `int`.
+fn to_count(value: usize) -> mpi::Count {
+    mpi::Count::try_from(value).expect("messages are divided into small ones")
+}
+
+impl Communicator for World {
+    fn index(&self) -> usize {
+        usize::try_from(world().rank()).expect("ranks count from 0")
+    }
+
+    fn count(&self) -> usize {
+        usize::try_from(world().size()).expect("a number of ranks")
+    }
+
+    fn host(&self) -> String {
+        processor_name().unwrap_or_else(|_| "a host without a name".to_owned())
+    }
+
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let count = self.count();
+        let mut lengths = vec![0_u64; count];
+        world().all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
+        let mut all = vec![Vec::new(); count];
+        let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+        // All ranks' parts of a round have less than 1 GiB.
+        let limit = (1 << 30) / count;
+        for round in 0..longest.div_ceil(limit) {
+            let part = |length: usize| length.min(round * limit)..length.min((round + 1) * limit);
+            let parts: Vec<_> = lengths
+                .iter()
+                .map(|&length| part(length as usize).len())
+                .collect();
+            let starts = parts.iter().scan(0, |end, part| {
+                *end += part;
+                Some(to_count(*end - part))
+            });
+            let starts: Vec<_> = starts.collect();
+            let counts: Vec<_> = parts.iter().map(|&part| to_count(part)).collect();
+            let mut received = vec![0; parts.iter().sum()];
+            let mut partition = PartitionMut::new(&mut received[..], counts, starts);
+            world().all_gather_varcount_into(&bytes[part(bytes.len())], &mut partition);
+            let mut rest = &received[..];
+            for (list, &part) in all.iter_mut().zip(&parts) {
+                list.extend_from_slice(&rest[..part]);
+                rest = &rest[part..];
+            }
+        }
+        all
+    }
+
+    fn exchange(&self, sent: &[f32], received: &mut [f32]) {
+        world().all_to_all_into(sent, received);
+    }
+
+    fn join(&self, part: &[f32], all: &mut [f32]) {
+        world().all_gather_into(part, all);
+    }
+
+    fn abort(&self, code: u8) -> ! {
+        world().abort(code.into())
+    }
+}

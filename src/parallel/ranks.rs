@@ -1,0 +1,339 @@
+//! The ranks as the rest of the program knows them.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytemuck::Pod;
+
+use super::threads;
+use crate::error::{Error, Result};
+
+/// The most values that are exchanged at a time: their copies take 16 MiB.
+const EXCHANGED_VALUES: usize = 1 << 21;
+
+/// What transports the values of ranks. Every rank calls the same functions in the same order.
+pub trait Communicator: Debug + Send + Sync {
+    /// The index of this rank.
+    fn index(&self) -> usize;
+
+    /// The number of ranks.
+    fn count(&self) -> usize;
+
+    /// The name of the host, for messages and to tell hosts apart.
+    fn host(&self) -> String;
+
+    /// The bytes of every rank, in the order of ranks. Their numbers may differ.
+    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
+
+    /// Sends a part of the same length to every rank, in the order of ranks, and receives one from
+    /// each.
+    fn exchange(&self, sent: &[f32], received: &mut [f32]);
+
+    /// The parts of all ranks, which have the same length, in the order of ranks.
+    fn join(&self, part: &[f32], all: &mut [f32]);
+
+    /// Ends the processes of all ranks.
+    fn abort(&self, code: u8) -> !;
+}
+
+/// The place of a rank among those of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The index of the rank among them.
+    pub index: usize,
+    /// The number of ranks on the host.
+    pub count: usize,
+}
+
+impl Place {
+    /// Of a rank that is alone on its host.
+    pub const ALONE: Self = Self { index: 0, count: 1 };
+}
+
+/// The ranks that train a model, seen from one of them. By default this is the only one.
+#[derive(Debug, Clone, Default)]
+pub struct Ranks(Option<Arc<Connected>>);
+
+/// Ranks with others.
+#[derive(Debug)]
+struct Connected {
+    communicator: Box<dyn Communicator>,
+    hosts: Vec<String>,
+    /// Whether all ranks know that one of them has failed.
+    has_failed: AtomicBool,
+}
+
+impl Ranks {
+    /// The ranks that a communicator connects.
+    pub fn new(communicator: Box<dyn Communicator>) -> Self {
+        if communicator.count() == 1 {
+            return Self::default();
+        }
+        let names = communicator.gather(communicator.host().as_bytes());
+        let name = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self(Some(Arc::new(Connected {
+            communicator,
+            hosts: names.into_iter().map(name).collect(),
+            has_failed: AtomicBool::new(false),
+        })))
+    }
+
+    /// `count` ranks in this process, each for one thread, without MPI.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    pub fn in_threads(count: usize) -> Vec<Self> {
+        threads::communicators(count)
+    }
+
+    /// The index of this rank.
+    pub fn index(&self) -> usize {
+        self.communicator().map_or(0, Communicator::index)
+    }
+
+    /// The number of ranks.
+    pub fn count(&self) -> usize {
+        self.communicator().map_or(1, Communicator::count)
+    }
+
+    /// Whether this is the rank that writes files and messages.
+    pub fn is_first(&self) -> bool {
+        self.index() == 0
+    }
+
+    /// Whether there is only this rank.
+    pub fn is_alone(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The place of this rank on its host.
+    pub fn place(&self) -> Place {
+        let Some(connected) = &self.0 else {
+            return Place::ALONE;
+        };
+        let index = self.index();
+        let is_here = |host: &&String| **host == connected.hosts[index];
+        Place {
+            index: connected.hosts[..index].iter().filter(is_here).count(),
+            count: connected.hosts.iter().filter(is_here).count(),
+        }
+    }
+
+    /// The name of a rank for messages: its index and its host.
+    pub fn name(&self, rank: usize) -> String {
+        match &self.0 {
+            None => "this process".to_owned(),
+            Some(connected) => format!("rank {rank} on {}", connected.hosts[rank]),
+        }
+    }
+
+    fn communicator(&self) -> Option<&dyn Communicator> {
+        self.0.as_ref().map(|connected| &*connected.communicator)
+    }
+
+    /// The streams of this rank among `batch`: every rank has as many.
+    ///
+    /// # Errors
+    /// If the ranks cannot have as many.
+    pub fn streams(&self, batch: usize) -> Result<Range<usize>> {
+        let count = self.count();
+        if !batch.is_multiple_of(count) || batch == 0 {
+            let below = batch / count * count;
+            let fitting = match below {
+                0 => format!("`batch = {count}`"),
+                _ => format!("`batch = {below}` or `batch = {}`", below + count),
+            };
+            return Err(Error::config(
+                "batch",
+                batch,
+                format!("{count} ranks divide the streams, and each has as many as the others"),
+                format!("Use {fitting}, or another number of ranks"),
+            ));
+        }
+        let own = batch / count;
+        Ok(self.index() * own..(self.index() + 1) * own)
+    }
+
+    /// Replaces the values by their sums over all ranks. A sum has the terms in the order of ranks.
+    pub fn sum(&self, values: &mut [f32]) {
+        let Some(communicator) = self.communicator() else {
+            return;
+        };
+        for values in values.chunks_mut(EXCHANGED_VALUES) {
+            sum_chunk(communicator, values);
+        }
+    }
+
+    /// The values of every rank, in the order of ranks.
+    pub fn gather<T: Pod>(&self, values: &[T]) -> Vec<Vec<T>> {
+        match self.communicator() {
+            None => vec![values.to_vec()],
+            Some(communicator) => communicator
+                .gather(bytemuck::cast_slice(values))
+                .iter()
+                .map(|bytes| bytemuck::pod_collect_to_vec(bytes))
+                .collect(),
+        }
+    }
+
+    /// The value of the first rank.
+    pub fn of_first<T: Pod>(&self, value: T) -> T {
+        if self.is_alone() {
+            return value;
+        }
+        let sent: &[T] = match self.is_first() {
+            true => &[value],
+            false => &[],
+        };
+        self.gather(sent)[0][0]
+    }
+
+    /// The result of this rank, unless another one has failed. The first rank that has failed
+    /// returns its error; the others return [`Error::OtherRank`].
+    ///
+    /// # Errors
+    /// If a rank has failed.
+    pub fn agree<T>(&self, result: Result<T>) -> Result<T> {
+        let Some(connected) = &self.0 else {
+            return result;
+        };
+        let own = result.as_ref().err().map(Error::is_usage);
+        let all = self.gather(&[own.map_or(0_u8, |is_usage| 1 + u8::from(is_usage))]);
+        let Some(rank) = all.iter().position(|state| state[0] > 0) else {
+            return result;
+        };
+        connected.has_failed.store(true, Ordering::SeqCst);
+        if rank == self.index() {
+            return result;
+        }
+        Err(Error::OtherRank {
+            rank: self.name(rank),
+            is_usage: all[rank][0] == 2,
+        })
+    }
+
+    /// Ends all ranks after an error of which the others do not know.
+    pub(super) fn abort_unless_known(&self, code: u8) {
+        if let Some(connected) = &self.0
+            && !connected.has_failed.load(Ordering::SeqCst)
+        {
+            connected.communicator.abort(code);
+        }
+    }
+}
+
+/// Sums the values of a chunk: every rank sums a part, and all receive all parts. The order of the
+/// terms is fixed, which `MPI_Allreduce` does not promise.
+fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32]) {
+    let count = communicator.count();
+    let length = values.len().div_ceil(count);
+    let mut sent = values.to_vec();
+    sent.resize(length * count, 0.0);
+    let mut received = vec![0.0; length * count];
+    communicator.exchange(&sent, &mut received);
+    let (sums, others) = received.split_at_mut(length);
+    for terms in others.chunks_exact(length) {
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum += term;
+        }
+    }
+    communicator.join(sums, &mut sent);
+    values.copy_from_slice(&sent[..values.len()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::ScopedJoinHandle;
+
+    use super::*;
+
+    /// What `work` returns on each of `count` ranks.
+    fn on<R: Send>(count: usize, work: impl Fn(Ranks) -> R + Sync) -> Vec<R> {
+        let work = &work;
+        std::thread::scope(|scope| {
+            let ranks = Ranks::in_threads(count).into_iter();
+            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
+            let results = threads.into_iter().map(ScopedJoinHandle::join);
+            results.map(|result| result.expect("no panic")).collect()
+        })
+    }
+
+    #[test]
+    fn sums_have_the_order_of_ranks() {
+        for count in [1, 2, 3, 5] {
+            for length in [0, 1, 2, 7, EXCHANGED_VALUES + 1] {
+                let value = |rank: usize, i: usize| 1.0 / (1 + rank * 7 + i % 1000) as f32;
+                let sums = on(count, |ranks| {
+                    let mut values: Vec<f32> =
+                        (0..length).map(|i| value(ranks.index(), i)).collect();
+                    ranks.sum(&mut values);
+                    values
+                });
+                for sum in sums {
+                    assert_eq!(sum.len(), length);
+                    for (i, sum) in sum.into_iter().enumerate() {
+                        let terms = (1..count).map(|rank| value(rank, i));
+                        let want = terms.fold(value(0, i), |sum, term| sum + term);
+                        assert_eq!(sum.to_bits(), want.to_bits(), "{count} {length} {i}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_all_ranks_come_in_their_order() {
+        let want: Vec<Vec<u32>> = vec![vec![], vec![1], vec![2, 2]];
+        let lists = on(3, |ranks| {
+            ranks.gather(&vec![ranks.index() as u32; ranks.index()])
+        });
+        assert_eq!(lists, [want.clone(), want.clone(), want]);
+        assert_eq!(on(3, |ranks| ranks.of_first(5 + ranks.index())), [5, 5, 5]);
+        assert_eq!(Ranks::default().of_first(7), 7);
+        let places = on(2, |ranks| ranks.place());
+        let [first, second] = [0, 1].map(|index| Place { index, count: 2 });
+        assert_eq!(places, [first, second]);
+    }
+
+    #[test]
+    fn all_ranks_know_which_one_has_failed() {
+        let results = on(3, |ranks| {
+            let own = match ranks.index() {
+                0 => Ok(()),
+                index => Err(Error::usage(
+                    format!("--flag {index}"),
+                    "wrong",
+                    "Remove it",
+                )),
+            };
+            ranks.agree(own).expect_err("a rank has failed")
+        });
+        let messages: Vec<String> = results.iter().map(ToString::to_string).collect();
+        assert!(messages[1].contains("--flag 1"), "{messages:?}");
+        for other in [0, 2] {
+            assert!(messages[other].contains("rank 1 on"), "{messages:?}");
+            assert!(results[other].is_usage());
+        }
+        assert_eq!(on(2, |ranks| ranks.agree(Ok(1)).is_ok()), [true, true]);
+    }
+
+    #[test]
+    fn streams_are_divided_without_a_rest() {
+        let [first, second] =
+            [0, 1].map(|index| on(2, |ranks| ranks.streams(6).ok())[index].clone());
+        assert_eq!((first, second), (Some(0..3), Some(3..6)));
+        let message = on(4, |ranks| {
+            ranks.streams(6).map_err(|error| error.to_string())
+        })[0]
+            .clone();
+        let message = message.expect_err("6 streams are not divisible by 4");
+        assert!(message.contains("`batch = 4` or `batch = 8`"), "{message}");
+        let message = on(4, |ranks| {
+            ranks.streams(3).map_err(|error| error.to_string())
+        })[0]
+            .clone();
+        assert!(message.expect_err("too few").contains("Use `batch = 4`,"));
+    }
+}
