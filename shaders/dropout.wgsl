@@ -2,8 +2,8 @@
 // word for the element's position is below `threshold`, otherwise `factor`.
 //
 // Element i has position i modulo `period`, plus `stride` for each period before it, plus `first`:
-// with a stride of 0 the mask repeats after `period` elements. With WORDS, the position is the token
-// of the element's row, and rows of NONE are unchanged.
+// with a stride of 0 the mask repeats after `period` elements. With WORDS, the position is the
+// token of the element's row, and rows of NONE are unchanged.
 struct Arguments {
     count: u32,
     columns: u32,

@@ -180,6 +180,7 @@ fn what_ranks_cannot_do_is_an_error() {
         1,
         &["missing.txt"],
     );
+    std::fs::create_dir(workbench.path("full")).expect("a directory made");
     workbench.write("full/file", "something");
     bad(2, &format!("{TRAIN} --out full"), 1, &["full", "--force"]);
 }

@@ -9,7 +9,8 @@ use elman::device::{AdapterUse, Device, DeviceChoice};
 use elman::model::{CELLS, Classes, Config, DropoutRates, ModelOptions, OUTPUTS, initial_values};
 use elman::parallel::Ranks;
 use elman::train::{
-    AverageKind, CorpusShare, LossReduction, OPTIMIZERS, Progress, Recipe, Snapshot, Trainer,
+    AverageKind, CorpusShare, LossReduction, OPTIMIZERS, Progress, Recipe, ScheduleKind, Snapshot,
+    Trainer,
 };
 
 use super::environment::cpu_only;
@@ -347,6 +348,7 @@ fn every_recipe_has_the_losses_of_one_rank() {
             lstm.clone(),
             Recipe {
                 average: AverageKind::Always,
+                schedule: ScheduleKind::Constant,
                 ..recipe()
             },
         ),

@@ -137,7 +137,7 @@ impl TrainingRun<'_> {
         self.trainer.snapshot(device).map(Some)
     }
 
-    /// Why the first rank could not save, if it could not: all ranks know it, for what they do next.
+    /// Why the first rank could not save, if it could not: all ranks need to know it.
     fn failure_of_first(&mut self, own: Option<Error>) -> Option<Error> {
         let has_failed = self.trainer.ranks().of_first(u8::from(own.is_some())) > 0;
         self.saving.has_checkpoint |= !has_failed;
