@@ -40,7 +40,8 @@ struct Setup<'a> {
 }
 
 fn options(corpus: &Corpus, options: &ModelOptions) -> Config {
-    let classes = |count, binning| Classes::new(count, binning, &corpus.counts());
+    let counts = corpus.counts().expect("counts");
+    let classes = |count, binning| Classes::new(count, binning, &counts);
     let vocab_size = corpus.vocabulary.len();
     options
         .resolve(vocab_size, classes)
