@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 
-use super::threads;
 use crate::error::{Error, Result};
 
 /// The most values that are exchanged at a time: their copies take 16 MiB.
@@ -78,14 +77,6 @@ impl Ranks {
             hosts: names.into_iter().map(name).collect(),
             has_failed: AtomicBool::new(false),
         })))
-    }
-
-    /// `count` ranks in this process, each for one thread, without MPI.
-    ///
-    /// # Panics
-    /// If `count` is 0.
-    pub fn in_threads(count: usize) -> Vec<Self> {
-        threads::communicators(count)
     }
 
     /// The index of this rank.

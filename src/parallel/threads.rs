@@ -32,9 +32,19 @@ struct ThreadCommunicator {
     shared: Arc<Shared>,
 }
 
+impl Ranks {
+    /// `count` ranks in this process, each for one thread, without MPI.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    pub fn in_threads(count: usize) -> Vec<Self> {
+        assert!(count > 0, "no ranks");
+        communicators(count)
+    }
+}
+
 /// The ranks, one for each thread.
-pub(super) fn communicators(count: usize) -> Vec<Ranks> {
-    assert!(count > 0, "no ranks");
+fn communicators(count: usize) -> Vec<Ranks> {
     let shared = Arc::new(Shared::default());
     shared.lock().sent = vec![Vec::new(); count];
     std::thread::scope(|scope| {
