@@ -89,6 +89,8 @@ pub(crate) mod decompress;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+#[cfg(feature = "fault-injection")]
+mod faults;
 pub mod field;
 pub mod generate;
 pub(crate) mod hash;

@@ -16,6 +16,7 @@ use super::harness::{apply, test, trial, trials};
 const LAYERS: &[(&str, &[&str])] = &[
     ("activity", &[]),
     ("error", &[]),
+    ("faults", &[]),
     ("hash", &[]),
     ("tensor", &[]),
     ("field", &["error"]),

@@ -2,6 +2,7 @@
 //! continue, and errors. `ranks` compares every optimizer, cell and output layer in threads.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,25 +14,55 @@ use crate::harness::{apply, test};
 /// The largest relative difference of a loss from that of one process.
 const TOLERANCE: f64 = 1e-4;
 
-const TRAIN: &str = "train --train train.txt --device cpu --threads 1 --batch 8 --bptt 5";
+pub const TRAIN: &str = "train --train train.txt --device cpu --threads 1 --batch 8 --bptt 5";
 
 /// Files that do not contain times.
 const FILES: [&str; 3] = ["model.safetensors", "training.safetensors", "config.json"];
 
 /// Whether the program has MPI, and its launcher is installed.
-fn has_mpi() -> bool {
+pub fn has_mpi() -> bool {
     cfg!(feature = "mpi") && Command::new("mpirun").arg("--version").output().is_ok()
 }
 
-fn workbench() -> Workbench {
+/// A workbench with a short text.
+pub fn workbench() -> Workbench {
     let workbench = Workbench::new();
     let text: Vec<String> = small_text().lines().take(150).map(str::to_owned).collect();
     workbench.write("train.txt", text.join("\n"));
     workbench
 }
 
+/// What some of the ranks run.
+pub struct Program<'a> {
+    pub ranks: usize,
+    pub arguments: &'a str,
+    /// The faults that happen on them.
+    pub faults: &'a str,
+    pub program: PathBuf,
+}
+
+impl<'a> Program<'a> {
+    /// The program on some ranks.
+    pub fn new(ranks: usize, arguments: &'a str) -> Self {
+        Self {
+            ranks,
+            arguments,
+            faults: "",
+            program: env!("CARGO_BIN_EXE_elman").into(),
+        }
+    }
+
+    /// The program on one rank, with these faults.
+    pub fn with_faults(arguments: &'a str, faults: &'a str) -> Self {
+        Self {
+            faults,
+            ..Self::new(1, arguments)
+        }
+    }
+}
+
 /// The launcher with command lines of the program, each for a number of ranks.
-fn launcher(workbench: &Workbench, programs: &[(usize, &str)]) -> Command {
+pub fn launcher(workbench: &Workbench, programs: &[Program<'_>]) -> Command {
     let mut command = Command::new("mpirun");
     command
         .args("--oversubscribe --allow-run-as-root --bind-to none".split(' '))
@@ -39,20 +70,22 @@ fn launcher(workbench: &Workbench, programs: &[(usize, &str)]) -> Command {
         .args("--mca mpi_yield_when_idle 1".split(' '))
         .current_dir(workbench.path("."))
         .stdin(Stdio::null());
-    for (index, (count, arguments)) in programs.iter().enumerate() {
+    for (index, program) in programs.iter().enumerate() {
         if index > 0 {
             command.arg(":");
         }
         command
-            .args(["-n", &count.to_string(), env!("CARGO_BIN_EXE_elman")])
-            .args(arguments.split_whitespace());
+            .args(["-n", &program.ranks.to_string()])
+            .args(["-x", &format!("ELMAN_FAULTS={}", program.faults)])
+            .arg(&program.program)
+            .args(program.arguments.split_whitespace());
     }
     command
 }
 
 /// Runs the program on some ranks.
-fn on(workbench: &Workbench, count: usize, arguments: &str) -> Run {
-    let output = launcher(workbench, &[(count, arguments)]).output();
+pub fn on(workbench: &Workbench, count: usize, arguments: &str) -> Run {
+    let output = launcher(workbench, &[Program::new(count, arguments)]).output();
     Run::new(
         &format!("{arguments} on {count} ranks"),
         output.expect("mpirun starts"),
@@ -202,7 +235,8 @@ fn ranks_that_differ_are_found_at_the_start() {
     ] {
         let first = format!("{TRAIN} --out different");
         let other = format!("{other} --out different");
-        let output = launcher(&workbench, &[(1, &first), (1, &other)]).output();
+        let programs = [Program::new(1, &first), Program::new(1, &other)];
+        let output = launcher(&workbench, &programs).output();
         let run = Run::new(&other, output.expect("mpirun starts"));
         run.fails(1, &["rank 1 on ", what, "differs from that of rank 0 on "]);
     }
@@ -211,7 +245,7 @@ fn ranks_that_differ_are_found_at_the_start() {
 /// A run that would take minutes, after its first epoch; and the lines that follow.
 fn start(workbench: &Workbench, out: &str) -> (Child, std::thread::JoinHandle<String>) {
     let arguments = format!("{TRAIN} --hidden 9 --schedule constant --epochs 100000 --out {out}");
-    let mut run = launcher(workbench, &[(2, &arguments)])
+    let mut run = launcher(workbench, &[Program::new(2, &arguments)])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -225,9 +259,11 @@ fn start(workbench: &Workbench, out: &str) -> (Child, std::thread::JoinHandle<St
     (run, rest)
 }
 
-fn send(signal: &str, run: &Child) {
-    let id = run.id().to_string();
-    let sent = Command::new("kill").args([signal, &id]).status();
+/// Sends a signal to a process.
+pub fn send(signal: &str, process: u32) {
+    let sent = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
     assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
 }
 
@@ -240,7 +276,7 @@ fn one_signal_saves_and_the_other_does_not() {
     for (signal, saves) in [("-USR1", true), ("-TERM", false)] {
         let (mut run, rest) = start(&workbench, signal.trim_start_matches('-'));
         let sent = Instant::now();
-        send(signal, &run);
+        send(signal, run.id());
         let status = run.wait().expect("mpirun ends");
         let lines = rest.join().expect("lines");
         assert!(!status.success(), "{signal}: {status}\n{lines}");

@@ -190,6 +190,8 @@ impl<'a> Transaction<'a> {
     pub(super) fn commit(mut self) -> Result<()> {
         let manifest = json(&self.manifest);
         self.add_bytes(MANIFEST, &manifest)?;
+        #[cfg(feature = "fault-injection")]
+        crate::faults::before_save();
         let journal = self.directory.join(JOURNAL);
         let new_journal = temporary_path(self.directory, JOURNAL);
         let mut file = File::create(&new_journal).map_err(Error::io("write", &new_journal))?;
@@ -199,6 +201,8 @@ impl<'a> Transaction<'a> {
         fs::rename(&new_journal, &journal).map_err(Error::io("rename", &new_journal))?;
         self.is_committed = true;
         sync_directory(self.directory);
+        #[cfg(feature = "fault-injection")]
+        crate::faults::in_save();
         recover(self.directory)
     }
 }

@@ -65,6 +65,12 @@ pub fn write_error(error: &Error) {
     }
 }
 
+/// Writes an error that concerns all ranks, on whichever rank finds it.
+pub(super) fn write_error_of_all(text: &str) {
+    SILENT.store(false, Ordering::Relaxed);
+    write_line(format_args!("error: {text}"));
+}
+
 /// Writes a line to standard error, if that is possible. While lines are held, it waits.
 pub fn write_line(line: Arguments<'_>) {
     if SILENT.load(Ordering::Relaxed) {

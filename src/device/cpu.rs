@@ -31,6 +31,20 @@ fn available_memory() -> usize {
     }
 }
 
+/// The name of the vector instructions that kernels use on this processor.
+pub(super) fn vector_instructions() -> String {
+    struct Name;
+    impl pulp::WithSimd for Name {
+        type Output = &'static str;
+
+        fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+            std::any::type_name::<S>()
+        }
+    }
+    let name = pulp::Arch::new().dispatch(Name);
+    name.rsplit(':').next().unwrap_or(name).to_owned()
+}
+
 /// Checks that `bytes` of memory are available to this process.
 ///
 /// # Errors

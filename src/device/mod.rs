@@ -133,6 +133,14 @@ impl Device {
         matches!(&self.backend, Backend::Gpu(gpu) if gpu.has_f16())
     }
 
+    /// What the device's results depend on, by name.
+    pub fn capabilities(&self) -> Vec<(&'static str, String)> {
+        match &self.backend {
+            Backend::Cpu(_) => vec![("vector instructions", cpu::vector_instructions())],
+            Backend::Gpu(gpu) => gpu.capabilities(),
+        }
+    }
+
     /// Recommended size in bytes of a block of logits, computed with a weight of `weight_bytes`.
     pub fn logits_block_bytes(&self, weight_bytes: usize) -> usize {
         match &self.backend {

@@ -14,4 +14,4 @@ mod ranks;
 mod threads;
 
 pub use launch::{check_launch, finish, start, world};
-pub use ranks::{Communicator, Place, Ranks};
+pub use ranks::{Communicator, Place, Ranks, Report, Watch};

@@ -1,21 +1,26 @@
 //! Ranks that MPI connects.
 
+mod wait;
+
 use std::sync::{Mutex, PoisonError};
 
 use mpi::datatype::PartitionMut;
 use mpi::environment::{Threading, Universe, initialize_with_threading, processor_name};
+use mpi::request;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
+use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Equivalence};
 
-use super::ranks::{Communicator, Ranks};
+use super::ranks::{Communicator, Ranks, Watch};
 use crate::error::{Error, Result};
 
 /// MPI while it is initialized.
 static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
 
 /// All processes of the launcher.
-#[derive(Debug)]
-struct World;
+#[derive(Debug, Default)]
+struct World {
+    waits: wait::Waits,
+}
 
 /// Initializes MPI.
 pub(super) fn connect() -> Result<Ranks> {
@@ -33,7 +38,7 @@ pub(super) fn connect() -> Result<Ranks> {
     if provided < Threading::Serialized {
         return Err(failed("it cannot be called from several threads in turn"));
     }
-    Ok(Ranks::new(Box::new(World)))
+    Ok(Ranks::new(Box::new(World::default())))
 }
 
 /// Finalizes MPI, if it was initialized.
@@ -55,6 +60,17 @@ fn to_count(value: usize) -> mpi::Count {
     mpi::Count::try_from(value).expect("messages are divided into small ones")
 }
 
+impl World {
+    /// The parts of all ranks, which have the same length.
+    fn all_gather<T: Equivalence>(&self, part: &[T], all: &mut [T]) {
+        let operation = self.waits.start();
+        request::scope(|scope| {
+            let request = world().immediate_all_gather_into(scope, part, all);
+            self.waits.wait(operation, request);
+        });
+    }
+}
+
 impl Communicator for World {
     fn index(&self) -> usize {
         usize::try_from(world().rank()).expect("ranks count from 0")
@@ -71,7 +87,7 @@ impl Communicator for World {
     fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let count = self.count();
         let mut lengths = vec![0_u64; count];
-        world().all_gather_into(&(bytes.len() as u64), &mut lengths[..]);
+        self.all_gather(&[bytes.len() as u64], &mut lengths);
         let mut all = vec![Vec::new(); count];
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
         // All ranks' parts of a round have less than 1 GiB.
@@ -90,7 +106,13 @@ impl Communicator for World {
             let counts: Vec<_> = parts.iter().map(|&part| to_count(part)).collect();
             let mut received = vec![0; parts.iter().sum()];
             let mut partition = PartitionMut::new(&mut received[..], counts, starts);
-            world().all_gather_varcount_into(&bytes[part(bytes.len())], &mut partition);
+            let operation = self.waits.start();
+            request::scope(|scope| {
+                let own = &bytes[part(bytes.len())];
+                let all = &mut partition;
+                let request = world().immediate_all_gather_varcount_into(scope, own, all);
+                self.waits.wait(operation, request);
+            });
             let mut rest = &received[..];
             for (list, &part) in all.iter_mut().zip(&parts) {
                 list.extend_from_slice(&rest[..part]);
@@ -101,11 +123,19 @@ impl Communicator for World {
     }
 
     fn exchange(&self, sent: &[f32], received: &mut [f32]) {
-        world().all_to_all_into(sent, received);
+        let operation = self.waits.start();
+        request::scope(|scope| {
+            let request = world().immediate_all_to_all_into(scope, sent, received);
+            self.waits.wait(operation, request);
+        });
     }
 
     fn join(&self, part: &[f32], all: &mut [f32]) {
-        world().all_gather_into(part, all);
+        self.all_gather(part, all);
+    }
+
+    fn watch(&self, watch: Watch) {
+        self.waits.watch(watch);
     }
 
     fn abort(&self, code: u8) -> ! {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytemuck::Pod;
 
@@ -33,9 +34,24 @@ pub trait Communicator: Debug + Send + Sync {
     /// The parts of all ranks, which have the same length, in the order of ranks.
     fn join(&self, part: &[f32], all: &mut [f32]);
 
+    /// Ends all ranks if some do not come to an operation in time. Where ranks cannot hang, it does
+    /// nothing.
+    fn watch(&self, _watch: Watch) {}
+
     /// Ends the processes of all ranks.
     fn abort(&self, code: u8) -> !;
 }
+
+/// How long a rank waits for others, and what it does then.
+pub struct Watch {
+    /// The longest time in an operation.
+    pub limit: Duration,
+    /// Reports the ranks that do not answer, or none if all do. All ranks end afterwards.
+    pub report: Report,
+}
+
+/// Writes which ranks do not answer.
+pub type Report = Box<dyn Fn(&[usize]) + Send + Sync>;
 
 /// The place of a rank among those of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +219,13 @@ impl Ranks {
             rank: self.name(rank),
             is_usage: all[rank][0] == 2,
         })
+    }
+
+    /// Ends all ranks if some do not answer in time, from now on.
+    pub fn watch(&self, watch: Watch) {
+        if let Some(communicator) = self.communicator() {
+            communicator.watch(watch);
+        }
     }
 
     /// Ends all ranks after an error of which the others do not know.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::last_checkpoint::LastCheckpoint;
 use super::live;
 use crate::error::{Error, Result};
 use crate::parallel::Ranks;
@@ -42,33 +43,37 @@ impl Interrupt {
     /// # Errors
     /// If the system refuses.
     pub(in crate::cli) fn watch() -> Result<Self> {
-        Self::watch_on(&Ranks::default())
+        Self::watch_signals(signals())
     }
 
     /// The same where there may be other ranks. Launchers follow SIGTERM with SIGKILL, too soon to
     /// save, so that with other ranks SIGUSR1, which launchers pass on, and SIGINT interrupt a run.
-    /// The first rank watches them, and the others ignore them.
+    /// The first rank watches them, and says at SIGTERM where the last checkpoint is; the others
+    /// ignore all but SIGTERM.
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn watch_on(ranks: &Ranks) -> Result<Self> {
-        let received = Arc::new(AtomicUsize::new(NONE));
-        let watched = match ranks.is_alone() {
-            true => signals(),
-            false => signals_of_ranks(),
-        };
-        for signal in watched {
-            signal_hook::flag::register_usize(signal, received.clone(), signal as usize).map_err(
-                |error| Error::invalid("Ctrl-C", error.to_string(), "Report this as a fault"),
-            )?;
+    pub(super) fn watch_on(ranks: &Ranks, last: LastCheckpoint) -> Result<Self> {
+        if ranks.is_alone() {
+            return Self::watch();
         }
+        if ranks.is_first() {
+            report_termination(last)?;
+            return Self::watch_signals(signals_of_ranks());
+        }
+        register(signals_of_ranks())?;
+        Ok(Self {
+            signal: Arc::new(AtomicUsize::new(NONE)),
+        })
+    }
+
+    /// Watches these signals.
+    fn watch_signals(signals: Vec<i32>) -> Result<Self> {
+        let received = register(signals)?;
         let signal = Arc::new(AtomicUsize::new(NONE));
         let interrupt = Self {
             signal: signal.clone(),
         };
-        if !ranks.is_first() {
-            return Ok(interrupt);
-        }
         std::thread::spawn(move || take_signals(&received, &signal));
         Ok(interrupt)
     }
@@ -85,6 +90,45 @@ impl Interrupt {
 
 fn exit_code(signal: usize) -> u8 {
     128 + signal as u8
+}
+
+/// Where the system stores these signals from now on.
+fn register(signals: Vec<i32>) -> Result<Arc<AtomicUsize>> {
+    let received = Arc::new(AtomicUsize::new(NONE));
+    for signal in signals {
+        signal_hook::flag::register_usize(signal, received.clone(), signal as usize)
+            .map_err(refused)?;
+    }
+    Ok(received)
+}
+
+/// The error where the system refuses to report a signal.
+fn refused(error: std::io::Error) -> Error {
+    Error::invalid("Ctrl-C", error.to_string(), "Report this as a fault")
+}
+
+/// Ends the process at SIGTERM, and says where the last checkpoint is. Launchers send SIGKILL a few
+/// milliseconds later, so a thread waits for the signal.
+#[cfg(unix)]
+fn report_termination(last: LastCheckpoint) -> Result<()> {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    let (mut received, sender) = UnixStream::pair().map_err(refused)?;
+    signal_hook::low_level::pipe::register(SIGTERM, sender).map_err(refused)?;
+    std::thread::spawn(move || {
+        if received.read_exact(&mut [0]).is_ok() {
+            last.report_termination();
+            std::process::exit(exit_code(SIGTERM as usize).into());
+        }
+    });
+    Ok(())
+}
+
+/// Without signals of Unix, SIGTERM ends the process without a message.
+#[cfg(not(unix))]
+fn report_termination(_last: LastCheckpoint) -> Result<()> {
+    Ok(())
 }
 
 /// Stores the first signal, and ends the process at a later one.

@@ -10,6 +10,7 @@ mod dry_run;
 mod extend;
 mod flags;
 pub(in crate::cli) mod interrupt;
+mod last_checkpoint;
 mod live;
 pub(in crate::cli) mod model_conditions;
 mod progress;
@@ -59,8 +60,10 @@ pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
 fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let all = world();
+    ranks::check_program(&all)?;
     all.agree(ranks::check_flags(flags, &all))?;
     let mut device = all.agree(flags.device().open())?;
+    ranks::check_devices(&all, &device)?;
     for note in &flags.notes {
         note_line!("{note}");
     }
@@ -98,13 +101,15 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
         }),
     };
     let mut run = all.agree(started)?;
-    ranks::check_equal(&run, &device)?;
+    ranks::check_equal(&run)?;
     run.prepare(&mut device)?;
     if let (Some(directory), true) = (&flags.tensorboard, all.is_first()) {
         run.events = Some(EventFile::create(directory, &run.trainer)?);
     }
     run.live = flags.live;
-    let interrupt = Interrupt::watch_on(&all)?;
+    let last = &run.saving.last;
+    last.watch(&all, flags.safety.rank_timeout.0);
+    let interrupt = Interrupt::watch_on(&all, last.clone())?;
     let outcome = run.train(&mut device, &interrupt, None)?;
     if all.is_first() {
         let results = report::Results {

@@ -129,7 +129,7 @@ impl TrainingRun<'_> {
             corpus: self.corpus,
             ranks: self.trainer.ranks().clone(),
         };
-        self.trainer = if self.saving.has_checkpoint {
+        self.trainer = if self.saving.last.exists() {
             let files = CheckpointFiles::open(&self.directory)?;
             let state = files.training_state(&files.checkpoint()?)?;
             let config = self.description.config.clone();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::last_checkpoint::LastCheckpoint;
 use super::safety_flags::SaveInterval;
 use crate::error::Error;
 
@@ -16,18 +17,18 @@ pub(super) struct Saving {
     pub(super) attempted_updates: u32,
     /// Why the last attempt failed, if it did.
     pub(super) failure: Option<Error>,
-    /// Whether the directory has a checkpoint of this run.
-    pub(super) has_checkpoint: bool,
+    /// The last checkpoint, if there is one.
+    pub(super) last: LastCheckpoint,
 }
 
 impl Saving {
-    /// Of a run that has made this many updates. Only a resumed run has a checkpoint.
-    pub(super) fn new(updates: u32, resumed: bool) -> Self {
+    /// Of a run that has made this many updates.
+    pub(super) fn new(updates: u32, last: LastCheckpoint) -> Self {
         Self {
             attempted_at: Instant::now(),
             attempted_updates: updates,
             failure: None,
-            has_checkpoint: resumed,
+            last,
         }
     }
 

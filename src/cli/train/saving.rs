@@ -140,7 +140,9 @@ impl TrainingRun<'_> {
     /// Why the first rank could not save, if it could not: all ranks need to know it.
     fn failure_of_first(&mut self, own: Option<Error>) -> Option<Error> {
         let has_failed = self.trainer.ranks().of_first(u8::from(own.is_some())) > 0;
-        self.saving.has_checkpoint |= !has_failed;
+        if !has_failed {
+            self.saving.last.is_saved();
+        }
         own.or_else(|| {
             has_failed.then(|| Error::OtherRank {
                 rank: self.trainer.ranks().name(0),
@@ -155,7 +157,7 @@ impl TrainingRun<'_> {
             let missing = std::io::ErrorKind::NotFound.into();
             return Err(Error::io("write to", &self.directory)(missing));
         }
-        if self.saving.has_checkpoint {
+        if self.saving.last.exists() {
             let generations = self.flags.safety.keep_last as usize;
             self.directory.keep_last(generations);
         } else {
@@ -163,6 +165,7 @@ impl TrainingRun<'_> {
             self.directory.remove_generations()?;
         }
         self.write_to(&snapshot, None)?;
+        self.saving.last.is_saved();
         drop(snapshot);
         heap::trim_heap();
         self.failures = 0;

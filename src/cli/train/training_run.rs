@@ -5,6 +5,7 @@
 
 use super::flags::TrainFlags;
 use super::interrupt::Interrupt;
+use super::last_checkpoint::LastCheckpoint;
 use super::live::LiveScreen;
 use super::progress::ProgressReporter;
 use super::save_state::Saving;
@@ -65,8 +66,9 @@ impl<'a> TrainingRun<'a> {
         directory: LockedDirectory,
         resumed: bool,
     ) -> Self {
+        let last = LastCheckpoint::new(directory.to_path_buf(), resumed);
         Self {
-            saving: Saving::new(trainer.progress().step, resumed),
+            saving: Saving::new(trainer.progress().step, last),
             flags,
             failures: 0,
             trainer,
@@ -131,6 +133,7 @@ impl<'a> TrainingRun<'a> {
         interrupt: &Interrupt,
         budget: Option<f64>,
     ) -> Result<Option<Outcome>> {
+        self.saving.last.note_event();
         if self.stop_after(budget) {
             self.save(device)?;
         }

@@ -177,6 +177,25 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::SUBGROUP)
     }
 
+    /// What the adapter's results, and the sizes of its buffers, depend on.
+    pub(super) fn capabilities(&self) -> Vec<(&'static str, String)> {
+        let limits = &self.limits;
+        let workgroup_memory = limits.max_compute_workgroup_storage_size;
+        vec![
+            ("support of f16", self.has_f16().to_string()),
+            ("support of subgroups", self.has_subgroups().to_string()),
+            (
+                "size of cooperative matrices",
+                format!("{:?}", self.matrix.unwrap_or(0)),
+            ),
+            ("values in registers", self.kept_values.to_string()),
+            ("full workgroups", self.full_workgroups.to_string()),
+            ("largest binding", self.max_binding_bytes().to_string()),
+            ("largest buffer", limits.max_buffer_size.to_string()),
+            ("workgroup memory", workgroup_memory.to_string()),
+        ]
+    }
+
     /// The rows and columns of cooperative matrices, if the adapter has any that kernels can use.
     pub fn matrix(&self) -> Option<usize> {
         self.matrix
