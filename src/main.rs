@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use elman::cli::{Cli, exit_code, is_broken_pipe, write_error};
+use elman::cli::{Cli, exit_code, is_broken_pipe, name_rank_in_panics, write_error};
 use elman::parallel;
 
 /// Keeps Mesa's Vulkan layer that orders adapters by the display from writing two lines about
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     disable_device_selection();
     let run = parallel::start()
+        .inspect(|()| name_rank_in_panics())
         .and_then(|()| parallel::world().agree(Cli::from_arguments(std::env::args_os())))
         .and_then(Cli::run);
     let (code, failure) = match run {

@@ -95,6 +95,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "train",
         &[
             "error",
+            "faults",
             "parallel",
             "tensor",
             "field",
@@ -127,6 +128,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "activity",
             "error",
+            "faults",
             "hash",
             "field",
             "decompress",
@@ -165,6 +167,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "activity",
             "error",
+            "faults",
             "hash",
             "tensor",
             "field",

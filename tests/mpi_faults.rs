@@ -270,7 +270,7 @@ fn a_rank_is_killed_while_it_saves() {
     }
 }
 
-/// A rank fails with an error while the others wait for it, and one dies.
+/// A rank fails with an error while the others wait for it, or dies, or panics.
 #[apply(test)]
 #[ignore_unless(has_faults())]
 fn a_rank_that_fails_ends_all() {
@@ -278,6 +278,7 @@ fn a_rank_that_fails_ends_all() {
     for (fault, parts) in [
         ("device@150", ["error: rank 1 on ", "the device was lost"]),
         ("die@150", ["process rank 1 with PID", "on node "]),
+        ("panic@150", ["error: rank 1 on ", " panicked:"]),
     ] {
         let train = endless(fault);
         let programs = [
@@ -397,9 +398,9 @@ fn different_capabilities_are_named() {
 fn different_kinds_of_devices_are_named() {
     let workbench = workbench();
     let train = endless("different");
-    let gpu = format!(
-        "{} --share-adapter",
-        train.replace("--device cpu", "--device gpu")
-    );
+    let adapter = &elman::device::adapters()[0].name;
+    let word = adapter.split_whitespace().next().expect("a name");
+    let gpu = train.replace("--device cpu", &format!("--device {word}"));
+    let gpu = format!("{gpu} --share-adapter");
     expect_difference(&workbench, &train, Program::new(1, &gpu), "kind of device");
 }

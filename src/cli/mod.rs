@@ -58,7 +58,7 @@ pub use flag_files::{check_flag_file, check_flag_tables};
 pub use message::exit_code;
 use message::message;
 pub use output::is_broken_pipe;
-pub use stderr::write_error;
+pub use stderr::{name_rank_in_panics, write_error};
 
 use crate::checkpoint::{Checkpoint, Description, is_leftover};
 use crate::device::Device;

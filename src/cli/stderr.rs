@@ -45,6 +45,21 @@ pub(super) fn be_silent() {
     SILENT.store(true, Ordering::Relaxed);
 }
 
+/// From now on a panic says on which of several ranks it is.
+pub fn name_rank_in_panics() {
+    let ranks = world();
+    if ranks.is_alone() {
+        return;
+    }
+    let name = ranks.name(ranks.index());
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        SILENT.store(false, Ordering::Relaxed);
+        write_line(format_args!("error: {name} panicked:"));
+        default(panic);
+    }));
+}
+
 /// Writes the error that ends the command, with its causes. Where there are several ranks, those
 /// after the first say which one has failed; an error that another rank writes is left out.
 pub fn write_error(error: &Error) {

@@ -7,8 +7,8 @@ use crate::faults::{die, happens};
 
 impl Trainer<'_> {
     /// Makes one fault happen, if one is due: `nan` writes NaN into the first parameter, `device` is
-    /// the failure of a GPU, on any device, `die` is the death of the process, and in `hang` it
-    /// waits for ever. They come in this order.
+    /// the failure of a GPU, on any device, `die` is the death of the process, `panic` is
+    /// a panic, and in `hang` it waits for ever. They come in this order.
     ///
     /// # Errors
     /// For the fault `device`.
@@ -23,6 +23,7 @@ impl Trainer<'_> {
             return Err(Error::Gpu("the device was lost: a fault for tests".into()));
         }
         die("die", updates);
+        assert!(!happens("panic", updates), "a fault for tests");
         if happens("hang", updates) {
             loop {
                 std::thread::park();
