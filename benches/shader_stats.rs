@@ -5,6 +5,7 @@
 
 use elman::bench::{BenchOptions, CONFIGURATIONS, rates};
 use elman::device::DeviceChoice;
+use elman::parallel::Ranks;
 use elman::train::PrecisionKind;
 
 /// Prints the names of pipelines.
@@ -41,7 +42,8 @@ fn main() {
         };
         for configuration in CONFIGURATIONS {
             eprintln!("elman configuration: {}", configuration.name);
-            rates(&mut device, configuration, &options).unwrap_or_else(|error| panic!("{error}"));
+            rates(&mut device, configuration, &options, &Ranks::default())
+                .unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }

@@ -25,7 +25,8 @@ use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::generate::{Generator, Sampling};
 use crate::model::{Model, initial_values};
-use crate::train::{Event, PrecisionKind, Recipe, Trainer};
+use crate::parallel::Ranks;
+use crate::train::{CorpusShare, Event, PrecisionKind, Recipe, Trainer};
 use ceilings::{SquareProduct, median, seconds_of};
 use configuration::random_corpus;
 
@@ -50,13 +51,16 @@ pub struct Rates {
     /// Training tokens per second, including updates: the median over groups of steps.
     pub training: f64,
     /// GFLOP/s in training, from [`Configuration::flops`] per token.
-    pub training_gflops: f64,
+    pub training_gflops: Option<f64>,
     /// GFLOP/s of the square matrix product of the same precision, measured alternately with
     /// training.
     pub product_gflops: f64,
     /// `training_gflops / product_gflops`, the median over rounds. Both are measured in each round,
-    /// so that a machine that is slow for a while affects both.
-    pub share: f64,
+    /// so that a machine that is slow for a while affects both. Of several ranks, each has such a
+    /// product.
+    pub share: Option<f64>,
+    /// With several ranks, what they do beside the work of one.
+    pub ranks: Option<RankWork>,
     /// Tokens per second in evaluation.
     pub evaluation: Option<f64>,
     /// Tokens per second in generation.
@@ -66,6 +70,16 @@ pub struct Rates {
     /// Seconds and number of runs of each kernel over some training steps: on a GPU by its clock,
     /// on the CPU one kernel at a time.
     pub kernels: Profile,
+}
+
+/// The work of several ranks beside that of one.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RankWork {
+    /// The number of ranks.
+    pub count: usize,
+    /// The smallest and the largest share of the time in which a rank sums gradients over ranks or
+    /// waits for others. The slowest rank waits least.
+    pub communication: [f64; 2],
 }
 
 /// The work of the host for a window of training on a GPU.
@@ -93,7 +107,8 @@ fn host_work(
     })
 }
 
-/// Trains for about `seconds`. Returns the tokens per second of each group of steps, at least one.
+/// Trains for about `seconds` by the clock of the first rank. Returns the tokens per second of each
+/// group of steps, at least one.
 fn train(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Result<Vec<f64>> {
     let mut rates = Vec::new();
     // The time of the first group includes whatever happened since the last one.
@@ -110,6 +125,7 @@ fn train(device: &mut Device, trainer: &mut Trainer<'_>, seconds: f64) -> Result
             Event::Finished => break,
         }
         let elapsed = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
+        let elapsed = trainer.ranks().of_first(elapsed);
         if !rates.is_empty() && elapsed >= seconds {
             break;
         }
@@ -136,51 +152,47 @@ const ROUNDS: usize = 5;
 /// takes little of the time.
 const WINDOWS: usize = 1024;
 
-/// Measures one configuration.
+/// Measures one configuration, on all ranks together.
 ///
 /// # Errors
-/// If the device fails or has too little memory.
+/// If the device fails or has too little memory, or the sizes do not fit the cell or output layer.
 pub fn rates(
     device: &mut Device,
     configuration: &Configuration,
     options: &BenchOptions,
+    ranks: &Ranks,
 ) -> Result<Rates> {
     let activity = Activity::start(
         format_args!("measuring ({})", configuration.name),
         Some(ROUNDS as u64),
     );
     let seconds = options.seconds;
-    let mut corpus = random_corpus(configuration, WINDOWS)?;
+    let of_all_ranks = Configuration {
+        batch: configuration.batch * ranks.count(),
+        ..*configuration
+    };
+    let mut corpus = random_corpus(&of_all_ranks, WINDOWS)?;
     // Training validates after each epoch; that should take no time.
     let shortest = std::iter::once(0).collect();
     let evaluation_text = std::mem::replace(&mut corpus.valid, shortest);
-    let config = configuration.config();
+    let config = configuration.config(&corpus.counts()?)?;
     let values = initial_values(&config, 1);
     let product = SquareProduct::new(device, options.product_size, options.precision)?;
     let recipe = Recipe {
         precision: options.precision,
-        ..configuration.recipe()
+        ..of_all_ranks.recipe()
     };
-    let mut trainer = Trainer::new(device, config.clone(), &values, recipe, &corpus)?;
+    let corpus = CorpusShare {
+        corpus: &corpus,
+        ranks: ranks.clone(),
+    };
+    let mut trainer = Trainer::new(device, config.clone(), &values, recipe, corpus)?;
     // Warm-up: pipelines are compiled and caches filled.
-    let warm_up = train(device, &mut trainer, seconds / 4.0)?;
-    trainer.set_max_steps_per_event(steps_per_group(configuration, median(warm_up)));
-    let mut all = Vec::new();
-    let mut products = Vec::new();
-    let mut shares = Vec::new();
-    let mut host = None;
+    let warm_up = ranks.of_first(median(train(device, &mut trainer, seconds / 4.0)?));
+    trainer.set_max_steps_per_event(steps_per_group(&of_all_ranks, warm_up));
+    let mut rounds = Rounds::default();
     for _ in 0..ROUNDS {
-        let before = product.gflops(device, seconds / 50.0)?;
-        let work = device.submitted_work();
-        let (step, start) = (trainer.progress().step, Instant::now());
-        let rates = train(device, &mut trainer, seconds / ROUNDS as f64)?;
-        let windows = (trainer.progress().step - step).max(1);
-        host = host_work(device, work, windows, start.elapsed()).or(host);
-        let after = product.gflops(device, seconds / 50.0)?;
-        products.extend([before, after]);
-        let training_gflops = median(rates.clone()) * configuration.flops() / 1e9;
-        shares.push(training_gflops / ((before + after) / 2.0));
-        all.extend(rates);
+        rounds.measure(device, &mut trainer, &product, seconds / ROUNDS as f64)?;
         activity.advance(1);
     }
     product.release(device);
@@ -190,7 +202,7 @@ pub fn rates(
     drop(trainer);
     let mut evaluation = None;
     let mut generation = None;
-    if !options.training_only {
+    if !options.training_only && ranks.is_alone() {
         let model = Model::new(device, config, &values)?;
         evaluation = Some(evaluation_rate(
             device,
@@ -200,18 +212,75 @@ pub fn rates(
         )?);
         generation = Some(generation_rate(device, &model, seconds / 8.0)?);
     }
-    let rate = median(all);
+    let communication = ranks.gather(&[rounds.communication / rounds.seconds]);
+    let communication = communication.iter().map(|share| share[0]);
+    let work = RankWork {
+        count: ranks.count(),
+        communication: [
+            communication.clone().fold(f64::INFINITY, f64::min),
+            communication.fold(0.0, f64::max),
+        ],
+    };
+    let training = median(rounds.rates);
+    let gflops = |rate| Some(rate * configuration.flops()? / 1e9);
+    let shares = rounds.shares.iter().map(|&rate| gflops(rate));
+    let shares: Option<Vec<f64>> = shares.collect();
     Ok(Rates {
         configuration: *configuration,
-        training: rate,
-        training_gflops: rate * configuration.flops() / 1e9,
-        product_gflops: median(products),
-        share: median(shares),
+        training,
+        training_gflops: gflops(training),
+        product_gflops: median(rounds.products),
+        share: shares.map(|shares| median(shares) / ranks.count() as f64),
+        ranks: (!ranks.is_alone()).then_some(work),
         evaluation,
         generation,
-        host,
+        host: rounds.host,
         kernels,
     })
+}
+
+/// The measurements of all rounds.
+#[derive(Default)]
+struct Rounds {
+    /// Tokens per second of each group of steps.
+    rates: Vec<f64>,
+    /// GFLOP/s of the product.
+    products: Vec<f64>,
+    /// The tokens per second of a round, relative to the GFLOP/s of the product.
+    shares: Vec<f64>,
+    host: Option<HostWork>,
+    /// The time of training, and that of communication within it.
+    seconds: f64,
+    communication: f64,
+}
+
+impl Rounds {
+    /// Measures training for about `seconds`, and the product before and after it.
+    fn measure(
+        &mut self,
+        device: &mut Device,
+        trainer: &mut Trainer<'_>,
+        product: &SquareProduct,
+        seconds: f64,
+    ) -> Result<()> {
+        let before = product.gflops(device, seconds / 10.0)?;
+        let work = device.submitted_work();
+        let step = trainer.progress().step;
+        let communication = trainer.communication_seconds();
+        let start = Instant::now();
+        let rates = train(device, trainer, seconds)?;
+        let elapsed = start.elapsed();
+        let windows = (trainer.progress().step - step).max(1);
+        self.host = host_work(device, work, windows, elapsed).or(self.host);
+        self.seconds += elapsed.as_secs_f64();
+        self.communication += trainer.communication_seconds() - communication;
+        let after = product.gflops(device, seconds / 10.0)?;
+        self.products.extend([before, after]);
+        let rate = median(rates.clone());
+        self.shares.push(rate / ((before + after) / 2.0));
+        self.rates.extend(rates);
+        Ok(())
+    }
 }
 
 /// Tokens per second in evaluation, measured for about `seconds`.

@@ -6,8 +6,13 @@ use serde::Serialize;
 use crate::corpus::{Corpus, SentenceTags, TextReport, Tokens, Vocabulary};
 use crate::error::Result;
 use crate::kernels::Activation;
-use crate::model::{CellKind, Config, DEFAULT_CONTEXT, DEFAULT_ROUNDS, find_cell};
+use crate::model::{
+    CellKind, Classes, Config, DEFAULT_CONTEXT, DEFAULT_ROUNDS, ModelOptions, find_cell,
+};
 use crate::train::{Recipe, ScheduleKind};
+
+/// The output layer of the configurations, whose operations can be counted.
+const SOFTMAX: &str = "softmax";
 
 /// The sizes of a model and of its windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,7 +29,10 @@ pub struct Configuration {
     pub vocab_size: usize,
     /// D, the embedding size; 0 for one-hot input.
     pub embedding_size: usize,
-    /// B, the number of streams.
+    /// The name of an output layer in [`OUTPUTS`](crate::model::OUTPUTS), with the sizes that
+    /// training has by default.
+    pub output: &'static str,
+    /// B, the number of streams of each rank.
     pub batch: usize,
     /// T, the time steps of a window.
     pub time_steps: usize,
@@ -44,6 +52,7 @@ const fn row(
         hidden_size,
         vocab_size,
         embedding_size: 0,
+        output: SOFTMAX,
         batch,
         time_steps,
     }
@@ -70,8 +79,13 @@ const MAX_EPOCHS: usize = 1_000_000;
 
 impl Configuration {
     /// Floating-point operations of training on one token: each matrix product of the forward pass
-    /// and its two products of the backward pass.
-    pub fn flops(&self) -> f64 {
+    /// and its two products of the backward pass. Those of output layers other than a softmax
+    /// depend on the words.
+    pub fn flops(&self) -> Option<f64> {
+        (self.output == SOFTMAX).then(|| self.flops_with_softmax())
+    }
+
+    fn flops_with_softmax(&self) -> f64 {
         let gates = find_cell(self.cell).map_or(1, |row| row.gates);
         let [h, v, d, l, g, n] = [
             self.hidden_size,
@@ -114,21 +128,24 @@ impl Configuration {
         }
     }
 
-    pub(super) fn config(&self) -> Config {
-        let bias = find_cell(self.cell).is_some_and(|row| row.bias);
-        Config {
-            bias,
-            decoder_bias: bias,
-            cell: self.cell.into(),
-            activation: Activation::Tanh,
-            num_layers: self.num_layers,
-            context: self.context(),
-            mogrifier_rounds: self.rounds(),
-            vocab_size: self.vocab_size,
-            embedding_size: self.embedding_size,
-            hidden_size: self.hidden_size,
-            ..Config::default()
-        }
+    /// The model for a text with these numbers of occurrences of each word.
+    ///
+    /// # Errors
+    /// If the sizes do not fit the cell or the output layer.
+    pub(super) fn config(&self, counts: &[u64]) -> Result<Config> {
+        let has_activation = find_cell(self.cell).is_some_and(|cell| cell.has_activation);
+        let options = ModelOptions {
+            cell: Some(self.cell.into()),
+            activation: has_activation.then_some(Activation::Tanh),
+            layers: Some(self.num_layers),
+            embedding: Some(self.embedding_size),
+            hidden: vec![self.hidden_size],
+            output: Some(self.output.into()),
+            ..ModelOptions::default()
+        };
+        options.resolve(self.vocab_size, |count, binning| {
+            Classes::new(count, binning, counts)
+        })
     }
 
     /// SGD with gradient clipping, as in PyTorch's word_language_model example.

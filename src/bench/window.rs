@@ -27,8 +27,8 @@ impl BenchWindow {
         let Configuration {
             batch, time_steps, ..
         } = *configuration;
-        let config = configuration.config();
         let text = random_corpus(configuration, 2)?;
+        let config = configuration.config(&text.counts()?)?;
         let model = Model::new(device, config.clone(), &initial_values(&config, 1))?;
         let capacity = Capacity {
             batch,

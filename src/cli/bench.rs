@@ -12,7 +12,8 @@ use crate::bench::{BenchOptions, CONFIGURATIONS, Configuration, Rates, ceilings,
 use crate::check::check_mixed_products;
 use crate::error::{Error, Result};
 use crate::field::Choice;
-use crate::model::CELLS;
+use crate::model::{CELLS, OUTPUTS, find_cell, find_output};
+use crate::parallel::world;
 use crate::train::{PrecisionKind, check_precision};
 
 #[derive(Debug, Args)]
@@ -61,7 +62,17 @@ pub(super) struct BenchFlags {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     layers: u32,
-    /// Number of parallel streams
+    /// Output layer, as for `train`, with its default sizes
+    #[arg(
+        long,
+        value_name = "OUTPUT",
+        requires = "hidden",
+        conflicts_with = "config",
+        default_value = "softmax",
+        value_parser = output_names(),
+    )]
+    output: String,
+    /// Number of parallel streams; under mpirun, those of each rank
     #[arg(
         long,
         value_name = "B",
@@ -122,6 +133,11 @@ fn cell_names() -> PossibleValuesParser {
     PossibleValuesParser::new(CELLS.iter().map(|row| row.name))
 }
 
+/// The names in the table of output layers.
+fn output_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(OUTPUTS.iter().map(|row| row.name))
+}
+
 /// The configurations that the flags select.
 fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     let names: Vec<_> = CONFIGURATIONS.iter().map(|row| row.name).collect();
@@ -150,11 +166,8 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
     if let (Some(hidden), Some(vocabulary)) = (flags.hidden, flags.vocab_size) {
         let [hidden_size, vocab_size, batch, time_steps] =
             [hidden, vocabulary, flags.batch, flags.bptt].map(|size| size as usize);
-        let cell = CELLS
-            .iter()
-            .map(|row| row.name)
-            .find(|name| *name == flags.cell)
-            .unwrap_or("elman");
+        let cell = find_cell(&flags.cell).map_or("elman", |row| row.name);
+        let output = find_output(&flags.output).map_or("softmax", |row| row.name);
         let configuration = Configuration {
             name: "-",
             cell,
@@ -162,6 +175,7 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
             hidden_size,
             vocab_size,
             embedding_size: 0,
+            output,
             batch,
             time_steps,
         };
@@ -178,8 +192,16 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
 }
 
 pub(super) fn run(flags: &BenchFlags) -> Result<()> {
-    if flags.tune {
+    let ranks = world();
+    if flags.tune && ranks.is_alone() {
         return tune::run(flags);
+    }
+    if flags.tune {
+        return Err(Error::usage(
+            format!("--tune on {} ranks", ranks.count()),
+            "it measures one adapter",
+            "Start it without mpirun",
+        ));
     }
     let configurations = configurations(flags)?;
     let mut device = flags.device.open()?;
@@ -215,7 +237,7 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
     }
     let mut all_rates = Vec::new();
     for configuration in &configurations {
-        let rates = rates(&mut device, configuration, &options)?;
+        let rates = rates(&mut device, configuration, &options, &ranks)?;
         if !flags.json {
             print_rates(&mut output, &rates)?;
         }
@@ -245,14 +267,18 @@ fn print_rates(output: &mut Output, rates: &Rates) -> Result<()> {
         ..
     } = rates.configuration;
     let or_dash = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.0}"));
+    let gflops = rates
+        .training_gflops
+        .map_or("-".into(), |rate| format!("{rate:.1}"));
+    let share = rates
+        .share
+        .map_or("-  ".into(), |share| format!("{:.1} %", 100.0 * share));
     output.line(format_args!(
         "{:8} {num_layers:2} x {hidden_size:4} {vocab_size:7} {embedding_size:4} {batch:4} \
-         {time_steps:3} {:10.0} {:9.1} {:9.1} {:8.1} %  {:>11}  {:>11}",
+         {time_steps:3} {:10.0} {gflops:>9} {:9.1} {share:>10}  {:>11}  {:>11}",
         format!("({name})"),
         rates.training,
-        rates.training_gflops,
         rates.product_gflops,
-        100.0 * rates.share,
         or_dash(rates.evaluation),
         or_dash(rates.generation)
     ))?;
@@ -264,6 +290,14 @@ fn print_rates(output: &mut Output, rates: &Rates) -> Result<()> {
         .map(|(name, entry)| format!("{name} {:.1} %", 100.0 * entry.0 / total))
         .collect();
     output.line(format_args!("      {}", shares.join(", ")))?;
+    if let Some(ranks) = rates.ranks {
+        output.line(format_args!(
+            "      {} ranks with {batch} streams each: communication {:.1} to {:.1} % of the time",
+            ranks.count,
+            100.0 * ranks.communication[0],
+            100.0 * ranks.communication[1]
+        ))?;
+    }
     if let Some(host) = rates.host {
         output.line(format_args!(
             "      a window: {:.0} dispatches, {:.0} µs of the host",

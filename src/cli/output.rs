@@ -16,26 +16,31 @@ pub(super) struct Output {
     writer: BufWriter<Stdout>,
 }
 
-/// Standard output. On a terminal, results end what it shows about progress.
-struct Stdout(StdoutLock<'static>);
+/// Standard output; none where the first of several ranks prints the results. On a terminal,
+/// results end what it shows about progress.
+struct Stdout(Option<StdoutLock<'static>>);
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.is_terminal() {
+        let Some(stdout) = &mut self.0 else {
+            return Ok(bytes.len());
+        };
+        if stdout.is_terminal() {
             waiting::stop();
         }
-        self.0.write(bytes)
+        stdout.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.0.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 
 impl Output {
     pub(super) fn new() -> Self {
+        let stdout = world().is_first().then(|| io::stdout().lock());
         Self {
-            writer: BufWriter::new(Stdout(io::stdout().lock())),
+            writer: BufWriter::new(Stdout(stdout)),
         }
     }
 

@@ -19,12 +19,13 @@ pub(super) fn prepare(command: &Subcommand) -> Result<()> {
         be_quiet();
         stderr::be_silent();
     }
-    let can_divide = ranks.is_alone() || matches!(command, Subcommand::Train(_));
+    let divides = matches!(command, Subcommand::Train(_) | Subcommand::Bench(_));
+    let can_divide = ranks.is_alone() || divides;
     ranks.agree(match can_divide {
         true => Ok(()),
         false => Err(Error::usage(
             format!("this command on {} ranks", ranks.count()),
-            "only `elman train` divides its work over ranks",
+            "only `elman train` and `elman bench` divide their work over ranks",
             "Start it without mpirun",
         )),
     })

@@ -17,6 +17,7 @@ pub use gpu::{
 };
 pub use select::{AdapterUse, DeviceChoice};
 
+use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -256,6 +257,14 @@ impl Device {
             self.release(Tensor::<f32>::new(buffer, 1, 1));
         }
         result
+    }
+
+    /// The tensor's elements themselves, where they are in the memory of the host: on the CPU.
+    pub fn host_values(&mut self, tensor: &Tensor) -> Option<RefMut<'_, [f32]>> {
+        match &mut self.backend {
+            Backend::Cpu(cpu) => Some(cpu.write(tensor)),
+            Backend::Gpu(_) => None,
+        }
     }
 
     /// Overwrites the tensor's elements. Work recorded earlier reads the old values.

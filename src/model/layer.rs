@@ -4,6 +4,8 @@
 //! connected when it is built: it holds the activations that it reads and those that it writes, and
 //! the ids of its parameters. [`stack`](super::stack) builds the stack of a configuration.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use super::capacity::Capacity;
@@ -28,6 +30,12 @@ pub(super) trait Layer: Debug + Send + Sync {
     /// Computes the gradients of the input and of the layer's parameters from that of the output,
     /// after [`Layer::forward`]. `gradients` has an entry for each parameter of the model.
     fn backward(&self, pass: &mut Pass<'_>, gradients: &[Gradient]);
+
+    /// The parameters whose gradients are complete after [`Layer::backward`] of this layer. Those
+    /// that no layer names are complete after that of the first one.
+    fn completed(&self) -> Vec<ParameterId> {
+        Vec::new()
+    }
 
     /// If the gradient of this parameter consists of rows: the largest number of rows that a window
     /// touches, at least 1.
@@ -117,6 +125,8 @@ pub(super) struct LayerContext<'a> {
     pub(super) config: &'a Config,
     pub(super) capacity: &'a Capacity,
     pub(super) parameters: &'a Parameters,
+    /// The parameters of the layers so far.
+    pub(super) used: RefCell<BTreeSet<ParameterId>>,
 }
 
 impl LayerContext<'_> {
@@ -125,8 +135,11 @@ impl LayerContext<'_> {
     /// # Panics
     /// If the model has no such parameter.
     pub(super) fn id(&self, name: &str) -> ParameterId {
-        self.parameters
+        let id = self
+            .parameters
             .find(name)
-            .expect("the layer's parameters are among the model's")
+            .expect("the layer's parameters are among the model's");
+        self.used.borrow_mut().insert(id);
+        id
     }
 }

@@ -178,6 +178,20 @@ impl Model {
         window: &Window,
         scale: f32,
     ) {
+        self.backward_in_stages(device, workspace, window, scale, &mut |_, _| {});
+    }
+
+    /// [`Model::backward`], which calls `completed` with parameters whose gradients are complete,
+    /// those of the output layer first. The gradients of parameters of which it is not told are
+    /// complete at the end.
+    pub fn backward_in_stages(
+        &self,
+        device: &mut Device,
+        workspace: &Workspace,
+        window: &Window,
+        scale: f32,
+        completed: &mut dyn FnMut(&mut Device, &[ParameterId]),
+    ) {
         let gradients = workspace.gradients(window);
         let output_gradient = workspace.output_gradient(device, window);
         workspace.output.losses_and_gradient(
@@ -188,11 +202,13 @@ impl Model {
             output_gradient,
             &gradients,
         );
+        completed(device, &workspace.of_output);
         // Gradients that flow back through many steps may grow beyond the range of f16, and become
         // usable only when they are clipped. Products of layers take little of the time.
         let mut pass = self.pass(device, workspace, window, scale, Precision::Full);
         for layer in workspace.layers.iter().rev() {
             layer.backward(&mut pass, &gradients);
+            completed(pass.device, &layer.completed());
         }
     }
 

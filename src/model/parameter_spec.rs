@@ -19,7 +19,7 @@ pub const DIRECT_WEIGHT: &str = "direct.weight";
 pub(super) const PAST_PREFIX: &str = "past.";
 
 /// The index of a parameter among those of its model, in the order of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParameterId(pub(super) usize);
 
 impl ParameterId {

@@ -1,6 +1,7 @@
 //! What processing windows needs besides the parameters: layers with their activations, carried
 //! states, gradients, scratch memory.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::Model;
@@ -29,6 +30,8 @@ pub struct Workspace {
     /// The first layer reads the tokens, the last one writes the output layer's input.
     pub(super) layers: Vec<Box<dyn Layer>>,
     pub(super) output: Box<dyn OutputLayer>,
+    /// The parameters of the output layer that no other layer has.
+    pub(super) of_output: Vec<ParameterId>,
     /// `[T*B, 1]`.
     losses: Tensor,
     /// The gradient of each parameter; empty outside of training.
@@ -78,15 +81,19 @@ impl Workspace {
             config,
             capacity: &capacity,
             parameters: model.parameters(),
+            used: RefCell::default(),
         };
         let layers = stack::build(&mut context)?;
+        let of_layers = context.used.take();
         let output = (output_kind(config).new)(&mut context, counts)?;
+        let of_output = context.used.take();
         let mut workspace = Self {
             capacity,
             initial_state: config.initial_state,
             initial_states: model.initial_states.clone(),
             layers,
             output,
+            of_output: of_output.difference(&of_layers).copied().collect(),
             losses: device.tensor("losses", capacity.rows(), 1)?,
             gradients: Vec::new(),
         };

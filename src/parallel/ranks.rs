@@ -10,8 +10,9 @@ use bytemuck::Pod;
 
 use crate::error::{Error, Result};
 
-/// The most values that are exchanged at a time: their copies take 16 MiB.
-const EXCHANGED_VALUES: usize = 1 << 21;
+/// The most values that a rank sends to another one at a time: few enough for a processor's cache,
+/// and enough that the time of a message is that of its bytes.
+const MESSAGE_VALUES: usize = 1 << 14;
 
 /// What transports the values of ranks. Every rank calls the same functions in the same order.
 pub trait Communicator: Debug + Send + Sync {
@@ -168,8 +169,19 @@ impl Ranks {
         let Some(communicator) = self.communicator() else {
             return;
         };
-        for values in values.chunks_mut(EXCHANGED_VALUES) {
-            sum_chunk(communicator, values);
+        let count = communicator.count();
+        let chunk = values.len().div_ceil(count).min(MESSAGE_VALUES) * count;
+        let mut received = vec![0.0; chunk];
+        let mut chunks = values.chunks_exact_mut(chunk.max(1));
+        for values in &mut chunks {
+            sum_chunk(communicator, values, &mut received);
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let mut values = rest.to_vec();
+            values.resize(rest.len().next_multiple_of(count), 0.0);
+            sum_chunk(communicator, &mut values, &mut received);
+            rest.copy_from_slice(&values[..rest.len()]);
         }
     }
 
@@ -238,23 +250,18 @@ impl Ranks {
     }
 }
 
-/// Sums the values of a chunk: every rank sums a part, and all receive all parts. The order of the
-/// terms is fixed, which `MPI_Allreduce` does not promise.
-fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32]) {
-    let count = communicator.count();
-    let length = values.len().div_ceil(count);
-    let mut sent = values.to_vec();
-    sent.resize(length * count, 0.0);
-    let mut received = vec![0.0; length * count];
-    communicator.exchange(&sent, &mut received);
-    let (sums, others) = received.split_at_mut(length);
-    for terms in others.chunks_exact(length) {
+/// Sums the values of a chunk, whose number the ranks divide: every rank sums a part, and all
+/// receive all parts. The order of the terms is fixed, which `MPI_Allreduce` does not promise.
+fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32], received: &mut [f32]) {
+    let received = &mut received[..values.len()];
+    communicator.exchange(values, received);
+    let (sums, others) = received.split_at_mut(values.len() / communicator.count());
+    for terms in others.chunks_exact(sums.len()) {
         for (sum, term) in sums.iter_mut().zip(terms) {
             *sum += term;
         }
     }
-    communicator.join(sums, &mut sent);
-    values.copy_from_slice(&sent[..values.len()]);
+    communicator.join(sums, values);
 }
 
 #[cfg(test)]
@@ -277,7 +284,7 @@ mod tests {
     #[test]
     fn sums_have_the_order_of_ranks() {
         for count in [1, 2, 3, 5] {
-            for length in [0, 1, 2, 7, EXCHANGED_VALUES + 1] {
+            for length in [0, 1, 2, 7, count * MESSAGE_VALUES, 6 * MESSAGE_VALUES + 1] {
                 let value = |rank: usize, i: usize| 1.0 / (1 + rank * 7 + i % 1000) as f32;
                 let sums = on(count, |ranks| {
                     let mut values: Vec<f32> =

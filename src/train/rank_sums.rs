@@ -3,17 +3,25 @@
 //! Dense gradients are summed as they are. Of a gradient that consists of rows, ranks have
 //! different rows: they are gathered with their indices, and those of the same index are summed.
 
+mod dense;
+
+use std::time::Instant;
+
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{Gradient, SparseRows};
 use crate::model::Parameters;
 use crate::parallel::Ranks;
 use crate::tensor::{NONE, Tensor};
+use dense::DenseSums;
 
 /// Sums gradients over ranks.
 #[derive(Debug)]
 pub(super) struct RankSums {
     ranks: Ranks,
+    dense: DenseSums,
+    /// The time of all sums so far, with the time that this rank waited for others.
+    seconds: f64,
     /// For each parameter whose gradient consists of rows, memory for the rows of all ranks.
     rows: Vec<Option<RowMemory>>,
 }
@@ -38,21 +46,55 @@ impl RankSums {
     pub(super) fn new(ranks: &Ranks, parameters: &Parameters) -> Option<Self> {
         (!ranks.is_alone()).then(|| Self {
             ranks: ranks.clone(),
+            dense: DenseSums::default(),
+            seconds: 0.0,
             rows: vec![None; parameters.specs().len()],
         })
+    }
+
+    /// The time of all sums so far in seconds, with the time that this rank waited for others.
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// Prepares the sums of gradients that are complete while the device computes the others.
+    pub(super) fn start<'a>(
+        &mut self,
+        device: &mut Device,
+        gradients: impl Iterator<Item = &'a Gradient>,
+    ) {
+        let start = Instant::now();
+        for values in gradients.filter_map(dense_values) {
+            self.dense.start(device, values);
+        }
+        self.seconds += start.elapsed().as_secs_f64();
     }
 
     /// The sums of the gradients of all parameters. Dense ones are overwritten.
     ///
     /// # Errors
     /// If the device fails.
-    pub(super) fn sum(
+    pub(super) fn finish(
         &mut self,
         device: &mut Device,
         parameters: &Parameters,
         gradients: &[Gradient],
     ) -> Result<Vec<Gradient>> {
-        self.sum_dense(device, gradients)?;
+        let start = Instant::now();
+        let dense: Vec<Tensor> = gradients.iter().filter_map(dense_values).collect();
+        self.dense.finish(device, &self.ranks, &dense)?;
+        let sums = self.sum_rows(device, parameters, gradients)?;
+        self.seconds += start.elapsed().as_secs_f64();
+        Ok(sums)
+    }
+
+    /// The gradients, with sums over ranks in the place of those that consist of rows.
+    fn sum_rows(
+        &mut self,
+        device: &mut Device,
+        parameters: &Parameters,
+        gradients: &[Gradient],
+    ) -> Result<Vec<Gradient>> {
         let mut sums = gradients.to_vec();
         let sparse: Vec<usize> = (0..gradients.len())
             .filter(|&index| matches!(gradients[index], Gradient::Sparse(..)))
@@ -68,30 +110,6 @@ impl RankSums {
             sums[index] = memory.upload(device, rows);
         }
         Ok(sums)
-    }
-
-    fn sum_dense(&self, device: &mut Device, gradients: &[Gradient]) -> Result<()> {
-        let dense = gradients.iter().filter_map(|gradient| match gradient {
-            Gradient::Dense(values) => Some(*values),
-            Gradient::Sparse(..) => None,
-        });
-        let dense: Vec<Tensor> = dense.collect();
-        let downloads: Vec<_> = dense
-            .iter()
-            .map(|values| device.start_download(values))
-            .collect();
-        let mut values = Vec::with_capacity(dense.iter().map(Tensor::len).sum());
-        for download in downloads {
-            values.extend(device.finish_download(download)?);
-        }
-        self.ranks.sum(&mut values);
-        let mut rest = &values[..];
-        for tensor in dense {
-            let (of_tensor, after) = rest.split_at(tensor.len());
-            device.upload(&tensor, of_tensor);
-            rest = after;
-        }
-        Ok(())
     }
 
     /// For each of the gradients `sparse`, the sums of the rows of all ranks.
@@ -164,6 +182,14 @@ impl RowMemory {
         device.release(self.values);
         device.release(self.tokens);
         device.release(self.order);
+    }
+}
+
+/// The values of a gradient that does not consist of rows.
+fn dense_values(gradient: &Gradient) -> Option<Tensor> {
+    match gradient {
+        Gradient::Dense(values) => Some(*values),
+        Gradient::Sparse(..) => None,
     }
 }
 

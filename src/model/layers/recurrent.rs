@@ -45,6 +45,13 @@ struct RecurrentIds {
 }
 
 impl RecurrentIds {
+    fn all(&self) -> impl Iterator<Item = ParameterId> {
+        let weights = [Some(self.weight_ih), self.weight_hh];
+        let biases = [self.bias_ih, self.added_bias_hh, self.bias_hh];
+        let units = self.units.iter().copied();
+        weights.into_iter().chain(biases).flatten().chain(units)
+    }
+
     /// The recurrent parameters, or their gradients.
     fn recurrent(&self, tensor: impl Fn(ParameterId) -> Tensor) -> RecurrentParameters {
         RecurrentParameters {
@@ -275,6 +282,12 @@ impl Layer for Recurrent {
         let recurrent = |id| self.parameter(pass.parameters, id);
         let recurrent = self.ids.recurrent(recurrent);
         self.cell.forward(pass.device, pass.window, recurrent);
+    }
+
+    fn completed(&self) -> Vec<ParameterId> {
+        // Where the layer below computes `W x`, it computes the gradient of W.
+        let is_own = |id: &ParameterId| self.input.is_some() || *id != self.ids.weight_ih;
+        self.ids.all().filter(is_own).collect()
     }
 
     fn backward(&self, pass: &mut Pass<'_>, gradients: &[Gradient]) {

@@ -7,11 +7,12 @@ use super::Trainer;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{ClipGradNorm, ClipGradValue, Gradient, Scale};
-use crate::model::Window;
+use crate::model::{ParameterId, Window};
 use crate::parallel::Ranks;
 use crate::train::choices::LossReduction;
 use crate::train::last_update::{Before, LastUpdate, ParameterChange, saturation};
 use crate::train::optimizer::ParameterUpdate;
+use crate::train::rank_sums::RankSums;
 use crate::train::step_metrics::{MAX_STEPS, PendingSteps};
 
 /// The means of numbers that each rank measures in as many values.
@@ -22,6 +23,11 @@ fn mean(ranks: &Ranks, mut values: Vec<f32>) -> Vec<f32> {
 }
 
 impl Trainer<'_> {
+    /// The time in which this rank has summed gradients over ranks or waited for others.
+    pub fn communication_seconds(&self) -> f64 {
+        self.rank_sums.as_ref().map_or(0.0, RankSums::seconds)
+    }
+
     /// Runs the next few steps of the epoch and requests their metrics.
     ///
     /// # Errors
@@ -52,8 +58,8 @@ impl Trainer<'_> {
     /// Trains on the window with this index: forward, backward, clip, update.
     ///
     /// With several ranks, the gradients of all are summed before they are clipped, so that every
-    /// rank has the same update. Metrics go to `record`. With `accumulate` above 1, only the last window of each group
-    /// updates the parameters. Returns the number of tokens predicted.
+    /// rank has the same update. Metrics go to `record`. With `accumulate` above 1, only the last
+    /// window of each group updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> Result<usize> {
         let (window, tokens) = self.load_window(device, index)?;
         let own_streams = self.ranks.streams(self.recipe.batch)?;
@@ -71,9 +77,20 @@ impl Trainer<'_> {
             false => Vec::new(),
         };
         let scale = self.loss_scale(tokens);
-        self.model.backward(device, &self.workspace, &window, scale);
-
         let mut gradients = self.workspace.gradients(&window);
+        // With an accumulator, its sums are those of the update.
+        let mut sums = self
+            .rank_sums
+            .as_mut()
+            .filter(|_| self.accumulator.is_none());
+        let mut completed = |device: &mut Device, ids: &[ParameterId]| {
+            if let Some(sums) = &mut sums {
+                sums.start(device, ids.iter().map(|id| &gradients[id.index()]));
+            }
+        };
+        self.model
+            .backward_in_stages(device, &self.workspace, &window, scale, &mut completed);
+
         if let Some(accumulator) = &mut self.accumulator {
             gradients = accumulator.add(device, &gradients, tokens);
             if completes_update {
@@ -82,7 +99,7 @@ impl Trainer<'_> {
         }
         if completes_update {
             if let Some(sums) = &mut self.rank_sums {
-                gradients = sums.sum(device, self.model.parameters(), &gradients)?;
+                gradients = sums.finish(device, self.model.parameters(), &gradients)?;
             }
             self.clip_values(device, &gradients);
         }
