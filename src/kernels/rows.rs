@@ -63,19 +63,26 @@ impl Gradient {
             return Ok((Vec::new(), Vec::new()));
         };
         let values = device.download(tensor)?;
-        let tokens = device.download(&rows.tokens)?;
-        let order = device.download(&rows.order)?;
         let columns = tensor.columns();
-        let starts = group_starts(&tokens, &order);
-        let rows = starts
-            .iter()
-            .map(|(p, _)| &values[p * columns..][..columns]);
-        let rows = rows.flatten().copied().collect();
-        Ok((starts.iter().map(|&(_, row)| row as u32).collect(), rows))
+        let rows = rows.download(device)?;
+        let indices = rows.iter().map(|&(_, row)| row).collect();
+        let of_rows = rows.iter().map(|(p, _)| &values[p * columns..][..columns]);
+        Ok((indices, of_rows.flatten().copied().collect()))
     }
 }
 
 impl SparseRows {
+    /// On the host: the position and the index of each row, by index.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn download(&self, device: &mut Device) -> Result<Vec<(usize, u32)>> {
+        let tokens = device.download(&self.tokens)?;
+        let order = device.download(&self.order)?;
+        let starts = group_starts(&tokens, &order);
+        Ok(starts.iter().map(|&(p, row)| (p, row as u32)).collect())
+    }
+
     /// The first position p of each token in `order`, with the token. Without [`NONE`].
     pub(super) fn group_starts(&self, cpu: &Cpu) -> Vec<(usize, usize)> {
         group_starts(&cpu.read(&self.tokens), &cpu.read(&self.order))
