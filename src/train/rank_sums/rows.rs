@@ -178,6 +178,8 @@ fn take_indices<'a>(message: &mut &'a [u32]) -> &'a [u32] {
 
 #[cfg(test)]
 mod tests {
+    use std::thread::ScopedJoinHandle;
+
     use super::*;
 
     #[test]
@@ -194,7 +196,7 @@ mod tests {
             for (ranks, own) in ranks.iter().zip(&of_ranks) {
                 threads.push(scope.spawn(move || all_indices(ranks, own)));
             }
-            let results = threads.into_iter().map(|thread| thread.join());
+            let results = threads.into_iter().map(ScopedJoinHandle::join);
             results.map(|indices| indices.expect("no panic")).collect()
         });
         for indices in all {
