@@ -19,7 +19,7 @@ const TRAIN: &str = "train --train train.txt --device cpu --threads 1 --batch 8 
 const FILES: [&str; 3] = ["model.safetensors", "training.safetensors", "config.json"];
 
 /// Whether the program has MPI, and its launcher is installed.
-fn has_mpi() -> bool {
+pub fn has_mpi() -> bool {
     cfg!(feature = "mpi") && Command::new("mpirun").arg("--version").output().is_ok()
 }
 
@@ -31,7 +31,7 @@ fn workbench() -> Workbench {
 }
 
 /// The launcher with command lines of the program, each for a number of ranks.
-fn launcher(workbench: &Workbench, programs: &[(usize, &str)]) -> Command {
+pub fn launcher(workbench: &Workbench, programs: &[(usize, &str)]) -> Command {
     let mut command = Command::new("mpirun");
     command
         .args("--oversubscribe --allow-run-as-root --bind-to none".split(' '))
@@ -51,7 +51,7 @@ fn launcher(workbench: &Workbench, programs: &[(usize, &str)]) -> Command {
 }
 
 /// Runs the program on some ranks.
-fn on(workbench: &Workbench, count: usize, arguments: &str) -> Run {
+pub fn on(workbench: &Workbench, count: usize, arguments: &str) -> Run {
     let output = launcher(workbench, &[(count, arguments)]).output();
     Run::new(
         &format!("{arguments} on {count} ranks"),
@@ -153,7 +153,7 @@ fn what_ranks_cannot_do_is_an_error() {
         2,
         "corpus --sentences 2",
         2,
-        &["2 ranks", "only `elman train`"],
+        &["2 ranks", "only train, eval, score"],
     );
     bad(
         2,
@@ -284,7 +284,7 @@ fn ranks_share_an_adapter_where_they_may() {
     assert_equal_losses(&workbench, "a shared adapter", ["shared", "one"]);
 }
 
-/// A program without MPI that a launcher starts several times would train the same model as often.
+/// A program without MPI that a launcher starts several times would do the same work as often.
 #[apply(test)]
 #[ignore_unless(!cfg!(feature = "mpi"))]
 fn a_program_without_mpi_refuses_several_ranks() {
@@ -297,5 +297,16 @@ fn a_program_without_mpi_refuses_several_ranks() {
         };
         run("2").fails(1, &["2 processes", "no MPI", "--features mpi"]);
         run("1").succeeds();
+    }
+    for arguments in [
+        "score train.txt",
+        "rescore train.txt",
+        "eval --text train.txt",
+        "ngram --model model --out model.arpa",
+        "compare train.txt --models small",
+    ] {
+        let mut command = workbench.command(arguments);
+        let output = command.env("OMPI_COMM_WORLD_SIZE", "2").output();
+        Run::new(arguments, output.expect("the program starts")).fails(1, &["no MPI"]);
     }
 }

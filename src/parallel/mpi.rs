@@ -5,13 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use mpi::datatype::PartitionMut;
 use mpi::environment::{Threading, Universe, initialize_with_threading, processor_name};
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
+use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Destination as _, Source as _};
 
 use super::ranks::{Communicator, Ranks};
 use crate::error::{Error, Result};
 
 /// MPI while it is initialized.
 static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
+
+/// The most bytes of a message: MPI counts them in `int`.
+const LARGEST_MESSAGE: usize = 1 << 30;
 
 /// All processes of the launcher.
 #[derive(Debug)]
@@ -75,7 +78,7 @@ impl Communicator for World {
         let mut all = vec![Vec::new(); count];
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
         // All ranks' parts of a round have less than 1 GiB.
-        let limit = (1 << 30) / count;
+        let limit = LARGEST_MESSAGE / count;
         for round in 0..longest.div_ceil(limit) {
             let part = |length: usize| length.min(round * limit)..length.min((round + 1) * limit);
             let parts: Vec<_> = lengths
@@ -98,6 +101,27 @@ impl Communicator for World {
             }
         }
         all
+    }
+
+    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        let world = world();
+        if self.index() > 0 {
+            let first = world.process_at_rank(0);
+            let (length, _) = first.receive::<u64>();
+            let mut received = vec![0; length as usize];
+            for chunk in received.chunks_mut(LARGEST_MESSAGE) {
+                first.receive_into(chunk);
+            }
+            return received;
+        }
+        for (part, rank) in parts.iter().zip(0..).skip(1) {
+            let other = world.process_at_rank(rank);
+            other.send(&(part.len() as u64));
+            for chunk in part.chunks(LARGEST_MESSAGE) {
+                other.send(chunk);
+            }
+        }
+        parts[0].clone()
     }
 
     fn exchange(&self, sent: &[f32], received: &mut [f32]) {

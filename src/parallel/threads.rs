@@ -100,6 +100,16 @@ impl Communicator for ThreadCommunicator {
         all
     }
 
+    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        if self.index == 0 {
+            self.shared.lock().sent = parts.to_vec();
+        }
+        self.shared.wait_for_all(self.count);
+        let own = self.shared.lock().sent[self.index].clone();
+        self.shared.wait_for_all(self.count);
+        own
+    }
+
     fn exchange(&self, sent: &[f32], received: &mut [f32]) {
         let length = sent.len() / self.count;
         let own = self.index * length..(self.index + 1) * length;
@@ -116,5 +126,24 @@ impl Communicator for ThreadCommunicator {
 
     fn abort(&self, code: u8) -> ! {
         panic!("rank {} ends all ranks with code {code}", self.index)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What `work` returns on each of `count` ranks.
+    pub(in crate::parallel) fn on<R: Send>(
+        count: usize,
+        work: impl Fn(Ranks) -> R + Sync,
+    ) -> Vec<R> {
+        let work = &work;
+        std::thread::scope(|scope| {
+            let ranks = Ranks::in_threads(count).into_iter();
+            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
+            let results = threads.into_iter().map(ScopedJoinHandle::join);
+            results.map(|result| result.expect("no panic")).collect()
+        })
     }
 }

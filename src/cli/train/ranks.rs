@@ -4,7 +4,7 @@ use super::flags::TrainFlags;
 use super::lock;
 use super::training_run::TrainingRun;
 use crate::checkpoint::LockedDirectory;
-use crate::cli::replay;
+use crate::cli::{ranks, replay};
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -15,13 +15,13 @@ use crate::parallel::Ranks;
 ///
 /// # Errors
 /// If one cannot.
-pub(super) fn check_flags(flags: &TrainFlags, ranks: &Ranks) -> Result<()> {
-    if ranks.is_alone() {
+pub(super) fn check_flags(flags: &TrainFlags, all: &Ranks) -> Result<()> {
+    if all.is_alone() {
         return Ok(());
     }
     if flags.dry_run {
         return Err(Error::usage(
-            format!("--dry-run on {} ranks", ranks.count()),
+            format!("--dry-run on {} ranks", all.count()),
             "it measures one process",
             "Start it without mpirun, with the streams of one rank as --batch",
         ));
@@ -32,11 +32,7 @@ pub(super) fn check_flags(flags: &TrainFlags, ranks: &Ranks) -> Result<()> {
         .flatten()
         .any(decompress::is_standard_input)
     {
-        return Err(Error::usage(
-            format!("a text from standard input on {} ranks", ranks.count()),
-            "every rank reads the text, and only one has the standard input",
-            "Write the text to a file that all ranks can read",
-        ));
+        return Err(ranks::standard_input_of_ranks(all));
     }
     Ok(())
 }
@@ -79,8 +75,8 @@ pub(super) fn first_alone<T>(ranks: &Ranks, work: impl Fn() -> Result<T>) -> Res
 /// # Errors
 /// On the first rank that differs from rank 0; the others know of it.
 pub(super) fn check_equal(run: &TrainingRun<'_>, device: &Device) -> Result<()> {
-    let ranks = run.trainer.ranks();
-    if ranks.is_alone() {
+    let all = run.trainer.ranks();
+    if all.is_alone() {
         return Ok(());
     }
     let valid: Vec<u8> = run.corpus.valid.iter().flat_map(u32::to_le_bytes).collect();
@@ -102,27 +98,5 @@ pub(super) fn check_equal(run: &TrainingRun<'_>, device: &Device) -> Result<()> 
         ("kind of device, CPU or GPU,", kind.to_owned()),
         ("position in the run", format!("{position:?}")),
     ];
-    ranks.agree(compare(ranks, &properties))
-}
-
-/// Compares the properties of this rank with those of the first one.
-fn compare(ranks: &Ranks, properties: &[(&str, String)]) -> Result<()> {
-    let own: String = properties
-        .iter()
-        .map(|(_, value)| format!("{value}\n"))
-        .collect();
-    let all = ranks.gather(own.as_bytes());
-    let of_first = String::from_utf8_lossy(&all[0]).into_owned();
-    let mut of_first = of_first.lines();
-    let different = properties
-        .iter()
-        .find(|(_, value)| of_first.next() != Some(value.as_str()));
-    let Some((name, _)) = different else {
-        return Ok(());
-    };
-    Err(Error::invalid(
-        format!("the {name} of this rank"),
-        format!("it differs from that of {}", ranks.name(0)),
-        "Give all ranks the same program, flags and texts",
-    ))
+    ranks::check_equal(all, &properties)
 }
