@@ -65,6 +65,7 @@ mod mixture_vocabularies;
 mod mixtures;
 mod mogrifier;
 mod mpi;
+mod mpi_commands;
 mod mpi_scoring;
 mod nan;
 mod ngram;

@@ -46,7 +46,7 @@ fn with_input(workbench: &Workbench, count: usize, arguments: &str, input: &str)
 }
 
 /// Compares the output on 2 and 3 ranks with that of one process.
-fn assert_equal_output(workbench: &Workbench, arguments: &str) {
+pub fn assert_equal_output(workbench: &Workbench, arguments: &str) {
     let one = workbench.run(arguments).succeeds();
     for count in [2, 3] {
         let run = on(workbench, count, arguments).succeeds();
@@ -55,7 +55,7 @@ fn assert_equal_output(workbench: &Workbench, arguments: &str) {
 }
 
 /// A workbench with a model, another one, and an n-gram model.
-fn workbench() -> Workbench {
+pub fn workbench() -> Workbench {
     let workbench = Workbench::with_model();
     workbench
         .run(
@@ -157,6 +157,13 @@ fn errors_come_once_after_what_precedes_them() {
     }
 }
 
+/// Checks that the program fails on two ranks, and that one of them says why.
+pub fn fails_once(workbench: &Workbench, arguments: &str, code: i32, parts: &[&str]) {
+    let run = on(workbench, 2, arguments).fails(code, parts);
+    let errors = run.stderr.matches("error: ").count();
+    assert_eq!(errors, 1, "one rank writes: {}", run.stderr);
+}
+
 #[apply(test)]
 #[ignore_unless(has_mpi() && slow_tests())]
 fn what_ranks_cannot_divide_is_an_error() {
@@ -169,12 +176,9 @@ fn what_ranks_cannot_divide_is_an_error() {
     ] {
         let what = format!("{flag} on 2 ranks");
         let hint = format!("Leave out {flag}");
-        let run = on(&workbench, 2, arguments).fails(2, &[&what, &hint]);
-        let errors = run.stderr.matches("error: ").count();
-        assert_eq!(errors, 1, "one rank writes: {}", run.stderr);
+        fails_once(&workbench, arguments, 2, &[&what, &hint]);
     }
-    let missing = on(&workbench, 2, "score missing.txt").fails(1, &["missing.txt"]);
-    assert_eq!(missing.stderr.matches("error: ").count(), 1);
+    fails_once(&workbench, "score missing.txt", 1, &["missing.txt"]);
 }
 
 /// Ranks with other models would print a mixture of two results.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
-use super::{DeviceFlags, ranks, sentence_tags};
+use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{TextReport, UnknownWords};
 use crate::decompress;
 use crate::device::Device;
@@ -29,7 +29,7 @@ pub(super) struct EvalFlags {
     #[command(flatten)]
     mix: MixFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Text to evaluate, plain, gzip or zstd; - is standard input. Several texts are evaluated each
     /// from its start, and together
     #[arg(long = "text", value_name = "FILE", required = true, num_args = 1..)]

@@ -13,7 +13,7 @@ use super::eval::print_unknown;
 use super::given_vocabulary::given_vocabulary;
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
-use super::{DeviceFlags, ranks, sentence_tags};
+use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::activity::Activity;
 use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens};
 use crate::decompress;
@@ -90,7 +90,7 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Print one JSON object as the last line
     #[arg(long)]
     json: bool,
@@ -213,7 +213,7 @@ impl NgramFlags {
                  DIR to estimate one from text that a network generates",
             ));
         }
-        let device = self.device.device.as_str();
+        let device = self.device.one.device.as_str();
         if self.model.is_none() && !["auto", "cpu"].contains(&device) {
             return Err(Error::usage(
                 format!("--device {device} without --model"),

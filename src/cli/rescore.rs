@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::mix::{SourceFlags, Sources};
-use super::{DeviceFlags, ranks};
+use super::{RankDeviceFlags, ranks};
 use crate::corpus::Unit;
 use crate::decompress;
 use crate::device::Device;
@@ -24,7 +24,7 @@ pub(super) struct RescoreFlags {
     #[command(flatten)]
     sources: SourceFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// File of n-best lists; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
-use super::{DeviceFlags, ranks, sentence_tags};
+use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{SentenceTags, Tokens, UnknownWords, without_byte_order_mark};
 use crate::decompress;
 use crate::device::Device;
@@ -28,7 +28,7 @@ pub(super) struct ScoreFlags {
     #[command(flatten)]
     mix: MixFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// File of sentences, one per line; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,

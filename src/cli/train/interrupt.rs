@@ -37,21 +37,13 @@ enum Action {
 }
 
 impl Interrupt {
-    /// Installs the handlers. Before this call the signals end the process at once.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub(in crate::cli) fn watch() -> Result<Self> {
-        Self::watch_on(&Ranks::default())
-    }
-
-    /// The same where there may be other ranks. Launchers follow SIGTERM with SIGKILL, too soon to
+    /// Installs the handlers. Before this call the signals end the process at once. Launchers follow SIGTERM with SIGKILL, too soon to
     /// save, so that with other ranks SIGUSR1, which launchers pass on, and SIGINT interrupt a run.
     /// The first rank watches them, and the others ignore them.
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn watch_on(ranks: &Ranks) -> Result<Self> {
+    pub(in crate::cli) fn watch_on(ranks: &Ranks) -> Result<Self> {
         let received = Arc::new(AtomicUsize::new(NONE));
         let watched = match ranks.is_alone() {
             true => signals(),
@@ -71,6 +63,12 @@ impl Interrupt {
         }
         std::thread::spawn(move || take_signals(&received, &signal));
         Ok(interrupt)
+    }
+
+    /// The exit code on all ranks if a signal has interrupted the run. The first rank decides.
+    pub(in crate::cli) fn exit_code_on(&self, ranks: &Ranks) -> Option<u8> {
+        let exit_code = ranks.of_first(self.exit_code().unwrap_or(0));
+        (exit_code > 0).then_some(exit_code)
     }
 
     /// The exit code of a run that a signal has interrupted, as shells compute it: 128 and the

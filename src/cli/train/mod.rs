@@ -60,7 +60,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let all = world();
     all.agree(ranks::check_flags(flags, &all))?;
-    let mut device = all.agree(flags.device().open())?;
+    let mut device = all.agree(flags.device.open())?;
     for note in &flags.notes {
         note_line!("{note}");
     }
