@@ -208,6 +208,22 @@ impl<'a> NetworkComponent<'a> {
     }
 }
 
+/// ln P of each token of a part of a text, as the network gives it when it reads the whole text.
+///
+/// # Errors
+/// As those of [`NetworkComponent::new`] and [`Component::read`].
+pub fn read_part(
+    device: &mut Device,
+    model: &Model,
+    tokens: &Tokens,
+    options: NetworkOptions,
+    statistics: Option<&Tokens>,
+    part: TextPart,
+) -> Result<Vec<f64>> {
+    NetworkComponent::of_part(device, model, tokens, (options, part), statistics)?
+        .read_all(device, tokens)
+}
+
 impl<'a> OneStream<'a> {
     fn new(
         device: &mut Device,

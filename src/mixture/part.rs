@@ -1,15 +1,12 @@
-//! The part of a text that one of several ranks evaluates with a network.
-//!
-//! In: a text, and which part of it. Out: ln P of the tokens of the part, as the network gives them
-//! when it reads the whole text, and, at the end, the parts of all ranks as a [`Component`].
+//! The part of a text that one of several ranks evaluates with a network, and the probabilities of
+//! all parts together as a [`Component`].
 
 use std::ops::Range;
 
-use super::{Component, NetworkComponent, NetworkOptions};
+use super::Component;
 use crate::corpus::Tokens;
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::Model;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +31,6 @@ impl TextPart {
             Self::OfRank { rank, ranks } => rank * count / ranks..(rank + 1) * count / ranks,
         }
     }
-}
-
-/// ln P of each token of a part of a text.
-///
-/// # Errors
-/// As those of [`NetworkComponent::new`] and [`Component::read`].
-pub fn read_part(
-    device: &mut Device,
-    model: &Model,
-    tokens: &Tokens,
-    options: NetworkOptions,
-    statistics: Option<&Tokens>,
-    part: TextPart,
-) -> Result<Vec<f64>> {
-    NetworkComponent::of_part(device, model, tokens, (options, part), statistics)?
-        .read_all(device, tokens)
 }
 
 /// The probabilities of a text that were computed before.

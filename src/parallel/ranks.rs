@@ -262,7 +262,7 @@ fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parallel::threads::tests::on;
+    use threads::tests::on;
 
     #[test]
     fn sums_have_the_order_of_ranks() {
