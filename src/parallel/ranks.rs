@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
 
-use super::threads;
 use crate::error::{Error, Result};
 
 /// The most values that are exchanged at a time: their copies take 16 MiB.
@@ -81,14 +80,6 @@ impl Ranks {
             hosts: names.into_iter().map(name).collect(),
             has_failed: AtomicBool::new(false),
         })))
-    }
-
-    /// `count` ranks in this process, each for one thread, without MPI.
-    ///
-    /// # Panics
-    /// If `count` is 0.
-    pub fn in_threads(count: usize) -> Vec<Self> {
-        threads::communicators(count)
     }
 
     /// The index of this rank.
@@ -260,9 +251,24 @@ fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::thread::ScopedJoinHandle;
+
     use super::*;
-    use threads::tests::on;
+
+    /// What `work` returns on each of `count` ranks.
+    pub(in crate::parallel) fn on<R: Send>(
+        count: usize,
+        work: impl Fn(Ranks) -> R + Sync,
+    ) -> Vec<R> {
+        let work = &work;
+        std::thread::scope(|scope| {
+            let ranks = Ranks::in_threads(count).into_iter();
+            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
+            let results = threads.into_iter().map(ScopedJoinHandle::join);
+            results.map(|result| result.expect("no panic")).collect()
+        })
+    }
 
     #[test]
     fn sums_have_the_order_of_ranks() {

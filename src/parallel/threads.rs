@@ -32,26 +32,31 @@ struct ThreadCommunicator {
     shared: Arc<Shared>,
 }
 
-/// The ranks, one for each thread.
-pub(super) fn communicators(count: usize) -> Vec<Ranks> {
-    assert!(count > 0, "no ranks");
-    let shared = Arc::new(Shared::default());
-    shared.lock().sent = vec![Vec::new(); count];
-    std::thread::scope(|scope| {
-        let start = |index| {
-            let shared = shared.clone();
-            let communicator = ThreadCommunicator {
-                index,
-                count,
-                shared,
+impl Ranks {
+    /// `count` ranks in this process, each for one thread, without MPI.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    pub fn in_threads(count: usize) -> Vec<Self> {
+        assert!(count > 0, "no ranks");
+        let shared = Arc::new(Shared::default());
+        shared.lock().sent = vec![Vec::new(); count];
+        std::thread::scope(|scope| {
+            let start = |index| {
+                let shared = shared.clone();
+                let communicator = ThreadCommunicator {
+                    index,
+                    count,
+                    shared,
+                };
+                // Ranks exchange the names of their hosts.
+                scope.spawn(move || Ranks::new(Box::new(communicator)))
             };
-            // Ranks exchange the names of their hosts.
-            scope.spawn(move || Ranks::new(Box::new(communicator)))
-        };
-        let starting: Vec<_> = (0..count).map(start).collect();
-        let started = starting.into_iter().map(ScopedJoinHandle::join);
-        started.map(|rank| rank.expect("a rank starts")).collect()
-    })
+            let starting: Vec<_> = (0..count).map(start).collect();
+            let started = starting.into_iter().map(ScopedJoinHandle::join);
+            started.map(|rank| rank.expect("a rank starts")).collect()
+        })
+    }
 }
 
 impl Shared {
@@ -126,24 +131,5 @@ impl Communicator for ThreadCommunicator {
 
     fn abort(&self, code: u8) -> ! {
         panic!("rank {} ends all ranks with code {code}", self.index)
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// What `work` returns on each of `count` ranks.
-    pub(in crate::parallel) fn on<R: Send>(
-        count: usize,
-        work: impl Fn(Ranks) -> R + Sync,
-    ) -> Vec<R> {
-        let work = &work;
-        std::thread::scope(|scope| {
-            let ranks = Ranks::in_threads(count).into_iter();
-            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
-            let results = threads.into_iter().map(ScopedJoinHandle::join);
-            results.map(|result| result.expect("no panic")).collect()
-        })
     }
 }

@@ -72,7 +72,7 @@ impl Ranks {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::parallel::threads::tests::on;
+    use crate::parallel::ranks::tests::on;
 
     /// Squares the numbers from 0 to `count`, each a part.
     struct Squares {
