@@ -6,12 +6,14 @@ mod ranking;
 mod sampling;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Capacity, LONGEST_HISTORY, Model, Window, WindowWords, Workspace};
+use crate::parallel::Ranks;
 use crate::tensor::{NONE, Tensor};
 pub use sampling::Sampling;
 
@@ -127,6 +129,8 @@ pub struct ParallelGenerator {
     workspace: Workspace,
     tokens: Tensor<u32>,
     random: ChaCha8Rng,
+    /// The streams that are generated here.
+    part: Range<usize>,
     /// The last tokens of each stream, most recent last: its current sentence, and before it the
     /// history that a model may use.
     texts: Vec<Vec<u32>>,
@@ -140,21 +144,40 @@ impl ParallelGenerator {
     /// # Errors
     /// If something is too large for the device.
     pub fn new(device: &mut Device, model: &Model, seed: u64) -> Result<Self> {
+        Self::of_rank(device, model, seed, &Ranks::default())
+    }
+
+    /// Starts this rank's part of the texts. They are those that one process generates, unless
+    /// rounding changes a draw: a product of fewer rows may round otherwise.
+    ///
+    /// # Errors
+    /// If something is too large for the device, or there are more ranks than texts.
+    pub fn of_rank(device: &mut Device, model: &Model, seed: u64, ranks: &Ranks) -> Result<Self> {
+        let (rank, count) = (ranks.index(), ranks.count());
+        if count > STREAMS {
+            return Err(Error::invalid(
+                format!("{count} ranks"),
+                format!("they divide {STREAMS} texts, which are generated together"),
+                format!("Start at most {STREAMS}"),
+            ));
+        }
+        let part = rank * STREAMS / count..(rank + 1) * STREAMS / count;
         let independent = model.config().independent;
         let capacity = Capacity {
-            batch: STREAMS,
+            batch: part.len(),
             time_steps: 1,
             independent,
             ..Capacity::default()
         };
         let workspace = Workspace::new(device, model, capacity)?;
-        let tokens = device.tensor("tokens", 1, STREAMS)?;
+        let tokens = device.tensor("tokens", 1, part.len())?;
         Ok(Self {
             workspace,
             tokens,
             random: ChaCha8Rng::seed_from_u64(seed),
-            texts: vec![vec![0]; STREAMS],
-            sentence_starts: vec![1; STREAMS],
+            texts: vec![vec![0]; part.len()],
+            sentence_starts: vec![1; part.len()],
+            part,
         })
     }
 
@@ -178,12 +201,14 @@ impl ParallelGenerator {
             texts[stream].iter().rev().nth(back).copied().unwrap_or(0)
         });
         let words = WindowWords {
-            targets: vec![NONE; STREAMS],
+            targets: vec![NONE; self.part.len()],
             before,
             draw: 0,
         };
+        // One sequence of random numbers is for all texts, wherever they are generated.
         let uniform: Vec<f64> = (0..STREAMS).map(|_| self.random.random()).collect();
-        let tokens = model.draw(device, &self.workspace, &words, &uniform)?;
+        let uniform = &uniform[self.part.clone()];
+        let tokens = model.draw(device, &self.workspace, &words, uniform)?;
         drop(words);
         let mut completed = Vec::new();
         for (stream, token) in tokens.into_iter().enumerate() {

@@ -56,13 +56,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "generate",
-        &["error", "tensor", "device", "kernels", "model"],
+        &["error", "parallel", "tensor", "device", "kernels", "model"],
     ),
     (
         "mixture",
         &[
             "activity",
             "error",
+            "parallel",
             "tensor",
             "device",
             "kernels",

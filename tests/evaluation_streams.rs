@@ -4,7 +4,9 @@
 use elman::corpus::Tokens;
 use elman::device::Device;
 use elman::evaluate::{Evaluator, nearly_exact_streams};
-use elman::mixture::{self, Component, NetworkComponent, NetworkOptions, Weights};
+use elman::mixture::{
+    self, Component, NetworkComponent, NetworkOptions, TextPart, Weights, read_part,
+};
 use elman::model::{Config, Model, initial_values};
 
 use super::runs::{config, corpus};
@@ -126,4 +128,59 @@ fn eval_takes_a_number_of_streams() {
     workbench
         .run("eval --text train.txt --device cpu --streams 2 --format rnnlm")
         .fails(2, &["--streams 2", "--format rnnlm"]);
+}
+
+/// ln P of each token of a text, read by a number of ranks one after the other.
+fn parts(
+    device: &mut Device,
+    model: &Model,
+    tokens: &Tokens,
+    options: NetworkOptions,
+    ranks: usize,
+) -> Vec<f64> {
+    let mut all = Vec::new();
+    for rank in 0..ranks {
+        let part = TextPart::OfRank { rank, ranks };
+        all.extend(read_part(device, model, tokens, options, None, part).expect("a part"));
+    }
+    all
+}
+
+/// The parts of ranks together are the whole text: of independent sentences to the bit.
+#[apply(device_test)]
+fn parts_of_ranks_are_the_whole_text(device: &mut Device) {
+    let corpus = corpus(460);
+    let tokens = &corpus.train;
+    let networks = ["lstm", "elman", "qrnn", "feedforward"];
+    for cell in in_turn(device, 0, networks) {
+        let reads_ids = cell == "lstm" || cell == "elman";
+        let config = Config {
+            cell: cell.to_owned(),
+            embedding_size: if reads_ids { 0 } else { 5 },
+            context: if cell == "feedforward" { 3 } else { 0 },
+            ..config(&corpus)
+        };
+        let model = model(device, config);
+        for (independent, streams, ranks) in
+            [(true, 1, 2), (true, 1, 5), (true, 1, 99), (false, 6, 3)]
+        {
+            let options = NetworkOptions {
+                independent,
+                streams,
+                ..NetworkOptions::default()
+            };
+            let whole = TextPart::Whole;
+            let whole = read_part(device, &model, tokens, options, None, whole).expect("a text");
+            let parts = parts(device, &model, tokens, options, ranks);
+            assert_eq!(parts.len(), whole.len(), "{cell} on {ranks} ranks");
+            // Streams of a rank have products of their own.
+            let tolerance = if independent { 0.0 } else { 1e-5 };
+            for (position, (part, whole)) in parts.iter().zip(&whole).enumerate() {
+                assert!(
+                    (part - whole).abs() <= tolerance,
+                    "{cell} on {ranks} ranks, token {position}: {part}, not {whole}"
+                );
+            }
+        }
+    }
 }

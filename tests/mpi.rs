@@ -186,7 +186,7 @@ fn what_ranks_cannot_do_is_an_error() {
         2,
         "corpus --sentences 2",
         2,
-        &["2 ranks", "only `elman train`"],
+        &["2 ranks", "only train, eval, score"],
     );
     bad(
         2,
@@ -320,7 +320,7 @@ fn ranks_share_an_adapter_where_they_may() {
     assert_equal_losses(&workbench, "a shared adapter", ["shared", "one"]);
 }
 
-/// A program without MPI that a launcher starts several times would train the same model as often.
+/// A program without MPI that a launcher starts several times would do the same work as often.
 #[apply(test)]
 #[ignore_unless(!cfg!(feature = "mpi"))]
 fn a_program_without_mpi_refuses_several_ranks() {
@@ -333,5 +333,16 @@ fn a_program_without_mpi_refuses_several_ranks() {
         };
         run("2").fails(1, &["2 processes", "no MPI", "--features mpi"]);
         run("1").succeeds();
+    }
+    for arguments in [
+        "score train.txt",
+        "rescore train.txt",
+        "eval --text train.txt",
+        "ngram --model model --out model.arpa",
+        "compare train.txt --models small",
+    ] {
+        let mut command = workbench.command(arguments);
+        let output = command.env("OMPI_COMM_WORLD_SIZE", "2").output();
+        Run::new(arguments, output.expect("the program starts")).fails(1, &["no MPI"]);
     }
 }

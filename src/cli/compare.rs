@@ -18,11 +18,12 @@ use super::ngram::kneser_ney;
 use super::output::Output;
 use super::train::interrupt::Interrupt;
 use super::train::{RunEnd, SharedCorpus};
-use super::{DeviceFlags, check_unused, quoted};
+use super::{RankDeviceFlags, check_unused, quoted, ranks};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::mixture::DynamicOptions;
 use crate::ngram::NgramModel;
+use crate::parallel::world;
 use entries::{Entry, Kind};
 use evaluation::Evaluator;
 use table::{Row, Table};
@@ -84,7 +85,7 @@ pub(super) struct CompareFlags {
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Print one JSON object as the last line
     #[arg(long)]
     json: bool,
@@ -92,27 +93,40 @@ pub(super) struct CompareFlags {
 
 /// Runs the command. The exit code tells whether a signal has interrupted it, or a model failed.
 pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
-    flags.check()?;
-    let mut entries = entries::read(flags)?;
-    flags.check_unused(&entries)?;
-    let device = flags.device.open()?.name().to_owned();
-    let corpus = entries::shared_corpus(flags, &mut entries)?;
-    let test = evaluation::read_test(flags, &corpus)?;
-    let ngram = Ngram::of(flags, &corpus)?;
+    let ranks = world();
+    ranks.agree(flags.check())?;
+    let mut entries = ranks.agree(entries::read(flags))?;
+    ranks.agree(flags.check_unused(&entries))?;
+    let device = ranks.agree(flags.device.open())?.name().to_owned();
+    let corpus = ranks.agree(entries::shared_corpus(flags, &mut entries))?;
+    // Of several ranks, the first one evaluates.
+    let of_first = ranks.is_first().then(|| {
+        let test = evaluation::read_test(flags, &corpus)?;
+        Ok((test, Ngram::of(flags, &corpus)?))
+    });
+    let (test, ngram) = ranks.agree(of_first.transpose())?.unwrap_or_default();
     let model = ngram.as_ref().map(|ngram| &ngram.model);
     let evaluator = Evaluator::new(flags, &corpus, test.as_ref(), model);
     let mut table = Table::new(flags, &corpus, test.as_ref(), ngram.is_some(), device);
-    let interrupt = Interrupt::watch()?;
+    let interrupt = Interrupt::watch_on(&ranks, None)?;
     for (index, entry) in entries.iter().enumerate() {
         note_line!("{} ({} of {})", entry.name, index + 1, entries.len());
         let end = flags.train(entry, &corpus, &interrupt);
+        // After a failure, ranks may no longer do the same.
+        let end = match ranks.is_alone() {
+            true => end,
+            false => Ok(end?),
+        };
         let signal = match end {
             Ok(RunEnd::Interrupted(signal)) => Some(signal),
-            _ => interrupt.exit_code(),
+            _ => interrupt.exit_code_on(&ranks),
         };
         if let Some(signal) = signal {
             stderr_line!("interrupted; the same command with --resume continues");
             return Ok(signal.into());
+        }
+        if !ranks.is_first() {
+            continue;
         }
         let (name, kind) = (&entry.name, entry.kind.of_row());
         let row = end.and_then(|_| evaluator.row(name, kind, &flags.directory(entry)));
@@ -121,16 +135,11 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
             Row::failed(name, kind, &error)
         }));
     }
-    if let Some(ngram) = &ngram {
-        table.rows.push(evaluator.ngram_row(ngram)?);
-    }
-    let mut output = Output::new();
-    if flags.json {
-        output.json(&table)?;
-    } else {
-        table.print(&mut output)?;
-    }
-    output.flush()?;
+    let printed = match ranks.is_first() {
+        true => flags.print(&mut table, &evaluator, ngram.as_ref()),
+        false => Ok(()),
+    };
+    ranks::end(&ranks, printed)?;
     Ok(match table.rows.iter().any(Row::is_failed) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
@@ -160,6 +169,25 @@ impl CompareFlags {
             }
         }
         Ok(())
+    }
+
+    /// Adds the row of the n-gram model, and prints the table.
+    fn print(
+        &self,
+        table: &mut Table,
+        evaluator: &Evaluator<'_>,
+        ngram: Option<&Ngram>,
+    ) -> Result<()> {
+        if let Some(ngram) = ngram {
+            table.rows.push(evaluator.ngram_row(ngram)?);
+        }
+        let mut output = Output::new();
+        if self.json {
+            output.json(table)?;
+        } else {
+            table.print(&mut output)?;
+        }
+        output.flush()
     }
 
     fn dynamic_options(&self) -> DynamicOptions {

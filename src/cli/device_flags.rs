@@ -24,6 +24,47 @@ pub(super) struct DeviceFlags {
     pub(super) share_adapter: bool,
 }
 
+/// The device of each rank, for commands that several ranks can run.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RankDeviceFlags {
+    #[command(flatten)]
+    pub(super) one: DeviceFlags,
+    /// With mpirun: let ranks of a host use the same adapter where there are fewer adapters than
+    /// ranks. It is slower than one rank for each
+    #[arg(long)]
+    pub(super) share_adapter: bool,
+}
+
+impl RankDeviceFlags {
+    /// The device of this rank.
+    fn own(&self) -> DeviceFlags {
+        DeviceFlags {
+            share_adapter: self.share_adapter,
+            ..self.one.clone()
+        }
+    }
+
+    /// As [`DeviceFlags::open`].
+    pub(super) fn open(&self) -> Result<Device> {
+        self.own().open()
+    }
+
+    /// As [`DeviceFlags::reopen`].
+    pub(super) fn reopen(&self) -> Result<Device> {
+        self.own().reopen()
+    }
+
+    /// As [`DeviceFlags::threads`].
+    pub(super) fn threads(&self) -> usize {
+        self.one.threads()
+    }
+
+    /// As [`DeviceFlags::with_threads`].
+    pub(super) fn with_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R> {
+        self.one.with_threads(work)
+    }
+}
+
 impl DeviceFlags {
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(default_threads, NonZeroUsize::get)

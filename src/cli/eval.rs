@@ -1,5 +1,6 @@
 //! `elman eval`: evaluates models on texts.
 
+mod divided;
 mod rnnlm;
 
 use std::f64::consts::LN_2;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
-use super::{DeviceFlags, sentence_tags};
+use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{TextReport, UnknownWords};
 use crate::decompress;
 use crate::device::Device;
@@ -19,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, TextEvaluation};
 use crate::mixture::{self, NetworkOptions, TokenScore, Weights};
 use crate::model::Model;
+use crate::parallel::world;
+use divided::{Division, Networks};
 use rnnlm::RnnlmPrinter;
 
 #[derive(Debug, Args)]
@@ -26,7 +29,7 @@ pub(super) struct EvalFlags {
     #[command(flatten)]
     mix: MixFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Text to evaluate, plain, gzip or zstd; - is standard input. Several texts are evaluated each
     /// from its start, and together
     #[arg(long = "text", value_name = "FILE", required = true, num_args = 1..)]
@@ -93,22 +96,14 @@ struct NamedText<'a> {
 }
 
 pub(super) fn run(flags: &EvalFlags) -> Result<()> {
-    flags.check_texts()?;
-    flags.check_streams()?;
-    let mut sources = flags.mix.sources.read()?;
-    flags.mix.adaptation.read(&mut sources)?;
-    let description = &sources.checkpoints[0].description;
-    let independent = flags.independent.unwrap_or(description.config.independent);
-    let options = NetworkOptions {
-        streams: flags.streams,
-        ..flags.mix.adaptation.options(independent)?
-    };
-    options.validate()?;
-    // Reject invalid weights before loading the models.
-    flags.mix.sources.weights()?;
-    let mut device = flags.device.open()?;
-    let models = sources.load(&mut device)?;
-    let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
+    let ranks = world();
+    let (sources, options) = ranks.agree(flags.read_sources())?;
+    let division = ranks.agree(Division::of(flags, options, &ranks))?;
+    let mut device = ranks.agree(flags.device.open())?;
+    let models = ranks.agree(sources.load(&mut device))?;
+    ranks::check_models(&ranks, &sources.checkpoints)?;
+    let mix = &flags.mix.sources;
+    let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;
     let mut run = EvalRun {
         flags,
         sources: &sources,
@@ -119,17 +114,40 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         output: Output::new(),
     };
     if flags.format == Some(EvalFormat::Rnnlm) {
-        return run.print_rnnlm(&flags.texts[0]);
+        return run.for_each_text(&ranks, division, &mut EvalRun::print_rnnlm);
     }
-    let texts = flags
-        .texts
-        .iter()
-        .map(|path| run.evaluate(path))
-        .collect::<Result<Vec<_>>>()?;
-    run.print(&texts)
+    let mut texts = Vec::new();
+    let evaluate = &mut |run: &mut EvalRun<'_>, path: &Path, networks: Networks<'_>| {
+        texts.push(run.evaluate(path, networks)?);
+        Ok(())
+    };
+    run.for_each_text(&ranks, division, evaluate)?;
+    let printed = match ranks.is_first() {
+        true => run.print(&texts),
+        false => Ok(()),
+    };
+    ranks::end(&ranks, printed)
 }
 
 impl EvalFlags {
+    /// Reads the sources, and the options of the networks.
+    fn read_sources(&self) -> Result<(Sources, NetworkOptions)> {
+        self.check_texts()?;
+        self.check_streams()?;
+        let mut sources = self.mix.sources.read()?;
+        self.mix.adaptation.read(&mut sources)?;
+        let description = &sources.checkpoints[0].description;
+        let independent = self.independent.unwrap_or(description.config.independent);
+        let options = NetworkOptions {
+            streams: self.streams,
+            ..self.mix.adaptation.options(independent)?
+        };
+        options.validate()?;
+        // Reject invalid weights before loading the models.
+        self.mix.sources.weights()?;
+        Ok((sources, options))
+    }
+
     /// Checks that probabilities that are printed one by one are exact.
     fn check_streams(&self) -> Result<()> {
         if self.streams == 1 || self.format != Some(EvalFormat::Rnnlm) {
@@ -179,18 +197,26 @@ impl EvalRun<'_> {
     fn read(
         &mut self,
         path: &Path,
+        networks: Networks<'_>,
         take: &mut dyn FnMut(&mut Output, &TokenScore<'_>) -> Result<()>,
     ) -> Result<(Evaluation, TextReport)> {
         let unit = self.sources.checkpoints[0].description.unit;
         let (tokens, report) = sentence_tags::read_text(path, unit, &self.sources.vocabulary)?;
         let sources = &self.flags.mix.sources;
-        let mut components = self.sources.components(
-            &mut self.device,
-            self.models,
-            &tokens,
-            self.options,
-            sources,
-        )?;
+        let mut components = match networks {
+            Some(probs) => {
+                let mut components = probs.components(path, &report)?;
+                components.extend(self.sources.others(sources)?);
+                components
+            }
+            None => self.sources.components(
+                &mut self.device,
+                self.models,
+                &tokens,
+                self.options,
+                sources,
+            )?,
+        };
         let output = &mut self.output;
         let evaluation = mixture::read(
             &mut self.device,
@@ -207,8 +233,8 @@ impl EvalRun<'_> {
         Ok((evaluation, report))
     }
 
-    fn evaluate(&mut self, path: &Path) -> Result<EvaluatedText> {
-        let (by_token, report) = self.read(path, &mut |_, _| Ok(()))?;
+    fn evaluate(&mut self, path: &Path, networks: Networks<'_>) -> Result<EvaluatedText> {
+        let (by_token, report) = self.read(path, networks, &mut |_, _| Ok(()))?;
         Ok(EvaluatedText {
             by_text: by_token.by_text(&report),
             by_token,
@@ -217,13 +243,15 @@ impl EvalRun<'_> {
         })
     }
 
-    fn print_rnnlm(&mut self, path: &Path) -> Result<()> {
+    fn print_rnnlm(&mut self, path: &Path, networks: Networks<'_>) -> Result<()> {
         let vocabulary = &self.sources.vocabulary;
         let counts_unknown = self.flags.mix.sources.lm_prob.is_some();
         let mut printer =
             RnnlmPrinter::new(vocabulary, self.models.len(), self.weights, counts_unknown);
         printer.title(&mut self.output)?;
-        self.read(path, &mut |output, score| output.line(printer.token(score)))?;
+        self.read(path, networks, &mut |output, score| {
+            output.line(printer.token(score))
+        })?;
         printer.summary(&mut self.output)?;
         self.output.flush()
     }

@@ -1,23 +1,21 @@
 //! Flags of `elman eval`, `elman score` and `elman rescore`: models and other sources of
 //! probabilities, their weights, and adaptation to the text.
 
+mod sources;
+
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::models::read_model;
+use super::sentence_tags;
 use super::vocabulary_warning::vocabulary_warning;
-use super::{model, sentence_tags};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Tokens, Vocabulary};
-use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{
-    self, CacheOptions, Component, DynamicOptions, ExternalProbs, NetworkComponent, NetworkOptions,
-    NgramComponent, NgramReader, Weights,
-};
-use crate::model::Model;
+use crate::mixture::{CacheOptions, DynamicOptions, NetworkOptions, NgramReader, Weights};
 use crate::ngram::NgramModel;
+use crate::parallel::world;
 
 /// Models, other sources, their weights, and adaptation.
 #[derive(Debug, Clone, Args)]
@@ -183,7 +181,9 @@ impl SourceFlags {
                 "Add --arpa FILE or another --model DIR to mix it with, or remove --tune",
             ));
         }
-        let ngram = self.arpa.as_deref().map(NgramModel::read).transpose()?;
+        // Of several ranks, the first one mixes.
+        let arpa = self.arpa.as_deref().filter(|_| world().is_first());
+        let ngram = arpa.map(NgramModel::read).transpose()?;
         let vocabulary = checkpoints[0].vocabulary.clone();
         let vocabulary = match self.unknown {
             None => vocabulary,
@@ -258,6 +258,19 @@ impl AdaptationFlags {
         Ok(())
     }
 
+    /// The flags with which a token depends on all tokens before it, and whether each is given.
+    pub(super) fn given(&self) -> [(&'static str, bool); 2] {
+        [
+            ("--dynamic", self.dynamic.is_some()),
+            ("--cache", self.cache.is_some()),
+        ]
+    }
+
+    /// Whether the models adapt to the text.
+    pub(super) fn is_given(&self) -> bool {
+        self.given().iter().any(|(_, is_given)| *is_given)
+    }
+
     /// The options of the networks.
     pub(super) fn options(&self, independent: bool) -> Result<NetworkOptions> {
         let dynamic = self.dynamic.map(|rate| DynamicOptions {
@@ -278,86 +291,5 @@ impl AdaptationFlags {
             cache,
             ..NetworkOptions::default()
         })
-    }
-}
-
-impl Sources {
-    /// Loads the models onto a device.
-    pub(super) fn load(&self, device: &mut Device) -> Result<Vec<Model>> {
-        self.checkpoints
-            .iter()
-            .map(|checkpoint| model(device, checkpoint))
-            .collect()
-    }
-
-    /// Gives dynamic models their trained weights back.
-    pub(super) fn reset(&self, device: &mut Device, models: &[Model]) -> Result<()> {
-        for (model, checkpoint) in models.iter().zip(&self.checkpoints) {
-            model.parameters().upload(device, &checkpoint.parameters)?;
-        }
-        Ok(())
-    }
-
-    /// All sources, at the start of a text.
-    pub(super) fn components<'a>(
-        &'a self,
-        device: &mut Device,
-        models: &'a [Model],
-        tokens: &'a Tokens,
-        options: NetworkOptions,
-        flags: &SourceFlags,
-    ) -> Result<Vec<Box<dyn Component + 'a>>> {
-        let mut components: Vec<Box<dyn Component + 'a>> = Vec::new();
-        for model in models {
-            components.push(Box::new(NetworkComponent::new(
-                device,
-                model,
-                tokens,
-                options,
-                self.statistics.as_ref(),
-            )?));
-        }
-        if let Some(ngram) = &self.ngram {
-            components.push(Box::new(NgramComponent::new(NgramReader::new(
-                ngram,
-                &self.vocabulary,
-            )?)));
-        }
-        if let Some(path) = &flags.lm_prob {
-            components.push(Box::new(ExternalProbs::open(path)?));
-        }
-        Ok(components)
-    }
-
-    /// The weights of the sources: those of the flags, or the best for the text of --tune, which
-    /// are printed. Dynamic models are reset after tuning.
-    pub(super) fn weights(
-        &self,
-        device: &mut Device,
-        models: &[Model],
-        options: NetworkOptions,
-        flags: &SourceFlags,
-    ) -> Result<Weights> {
-        let Some(path) = &flags.tune else {
-            return flags.weights();
-        };
-        let unit = self.checkpoints[0].description.unit;
-        let (tokens, _) = sentence_tags::read_text(path, unit, &self.vocabulary)?;
-        let mut components = self.components(device, models, &tokens, options, flags)?;
-        let weights = mixture::tune(device, &mut components, &tokens)?;
-        if options.dynamic.is_some() {
-            self.reset(device, models)?;
-        }
-        let names = flags
-            .models
-            .iter()
-            .chain(&flags.arpa)
-            .map(|path| path.display().to_string());
-        let list: Vec<_> = names
-            .zip(weights.values())
-            .map(|(name, weight)| format!("{weight:.4} {name}"))
-            .collect();
-        note_line!("best weights for {}: {}", path.display(), list.join(", "));
-        Ok(weights)
     }
 }

@@ -64,7 +64,7 @@ use crate::checkpoint::{Checkpoint, Description, is_leftover};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{Config, Model, cell_kind, comma_separated};
-use device_flags::{DeviceFlags, default_threads};
+use device_flags::{DeviceFlags, RankDeviceFlags, default_threads};
 use models::read_model;
 
 /// Train recurrent neural network language models on any GPU or on the CPU, evaluate them, score

@@ -1,6 +1,8 @@
 //! `elman ngram`: builds a Kneser-Ney model of a text, or of text that a network generates, and
 //! writes it as an ARPA file.
 
+mod generated;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,20 +11,19 @@ use serde_json::json;
 
 use super::eval::print_unknown;
 use super::given_vocabulary::given_vocabulary;
-use super::models::read_model;
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
-use super::{DeviceFlags, model, sentence_tags};
+use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::activity::Activity;
 use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
-use crate::generate::ParallelGenerator;
 use crate::mixture::NgramReader;
 use crate::ngram::{
     DiscountOrigin, Estimate, KneserNey, KneserNeyOptions, NgramModel, SENTENCE_START,
 };
+use crate::parallel::{Ranks, world};
 use crate::tensor::NONE;
 
 #[derive(Debug, Args)]
@@ -89,59 +90,25 @@ pub(super) struct NgramFlags {
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Print one JSON object as the last line
     #[arg(long)]
     json: bool,
 }
 
-/// Tokens that a network generates by default.
-const DEFAULT_TOKENS: usize = 10_000_000;
 /// Memory for counting by default, in MiB.
 const DEFAULT_MEMORY: usize = 8192;
 
 pub(super) fn run(flags: &NgramFlags) -> Result<()> {
-    flags.check()?;
-    let (model, vocabulary) = match &flags.arpa {
-        Some(path) => {
-            let model = NgramModel::read(path)?;
-            let vocabulary = vocabulary_of(&model)?;
-            (model, vocabulary)
-        }
-        None => {
-            let (estimate, vocabulary) = flags.estimate()?;
-            print_unusual_discounts(&estimate);
-            (estimate.model, vocabulary)
-        }
+    let ranks = world();
+    ranks.agree(flags.check(&ranks))?;
+    let counted = flags.count(&ranks)?;
+    // Of several ranks, the first one has counted.
+    let finished = match ranks.is_first() {
+        true => flags.finish(counted),
+        false => Ok(()),
     };
-    let counts: Vec<_> = model.counts().iter().map(usize::to_string).collect();
-    note_line!(
-        "n-grams of order 1 to {}: {}; {} MiB",
-        model.order(),
-        counts.join(", "),
-        model.bytes().div_ceil(1 << 20)
-    );
-    if let Some(out) = &flags.out {
-        model.write(out)?;
-        note_line!("written: {}", out.display());
-    }
-    let evaluation = match &flags.test {
-        Some(path) => Some(evaluate(&model, &vocabulary, path)?),
-        None => None,
-    };
-    let mut output = Output::new();
-    if flags.json {
-        let mut report = match evaluation {
-            Some(evaluation) => json!(evaluation),
-            None => json!({}),
-        };
-        report["order"] = json!(model.order());
-        report["ngrams"] = json!(model.counts());
-        output.json(&report)?;
-    } else if let Some(evaluation) = evaluation {
-        print_evaluation(&mut output, &evaluation)?;
-    }
-    output.flush()
+    ranks::end(&ranks, finished)
 }
 
 /// Prints a note for each order whose discounts are not those of modified Kneser-Ney smoothing.
@@ -225,7 +192,14 @@ fn evaluate(model: &NgramModel, vocabulary: &Vocabulary, text: &Path) -> Result<
 impl NgramFlags {
     /// Checks that the flags give a model and say what to do with it, and that no file is
     /// overwritten by mistake.
-    fn check(&self) -> Result<()> {
+    fn check(&self, ranks: &Ranks) -> Result<()> {
+        if self.model.is_none() && !ranks.is_alone() {
+            return Err(Error::usage(
+                format!("elman ngram without --model on {} ranks", ranks.count()),
+                "ranks divide only the text that a network generates",
+                "Start it without mpirun",
+            ));
+        }
         if self.text.is_none() && self.model.is_none() && self.arpa.is_none() {
             let what = match (&self.test, &self.out) {
                 (Some(test), _) => format!("--test {}", test.display()),
@@ -239,7 +213,7 @@ impl NgramFlags {
                  DIR to estimate one from text that a network generates",
             ));
         }
-        let device = self.device.device.as_str();
+        let device = self.device.one.device.as_str();
         if self.model.is_none() && !["auto", "cpu"].contains(&device) {
             return Err(Error::usage(
                 format!("--device {device} without --model"),
@@ -261,18 +235,24 @@ impl NgramFlags {
         }
     }
 
-    /// Counts the text, or text of the network, and estimates the n-gram model.
-    fn estimate(&self) -> Result<(Estimate, Vocabulary)> {
+    /// Counts the text, or text of the network. With --arpa, there is nothing to count.
+    ///
+    /// # Errors
+    /// On all ranks, if one fails.
+    fn count(&self, ranks: &Ranks) -> Result<Option<(KneserNey, Vocabulary)>> {
+        if self.arpa.is_some() {
+            return Ok(None);
+        }
         let options = KneserNeyOptions {
             order: self.order,
             min_counts: self.min_counts.clone(),
             memory: self.memory.saturating_mul(1 << 20),
         };
-        let mut counting = KneserNey::new(options)?;
-        let vocabulary = match (&self.model, &self.text) {
-            (Some(directory), _) => self.count_generated(directory, &mut counting)?,
-            (None, text) => {
-                let text = text.as_deref().unwrap_or(Path::new("-"));
+        let mut counting = ranks.agree(KneserNey::new(options))?;
+        let vocabulary = match &self.model {
+            Some(directory) => generated::count(self, directory, &mut counting, ranks)?,
+            None => {
+                let text = self.text.as_deref().unwrap_or(Path::new("-"));
                 let (vocabulary, tokens, report) = if self.vocab.is_empty() {
                     Vocabulary::of_text(TextSource::File(text), Unit::Word)?
                 } else {
@@ -285,45 +265,64 @@ impl NgramFlags {
                 vocabulary
             }
         };
-        let estimate = counting.estimate(vocabulary.types())?;
-        // A test text is read as `--arpa` reads it, unless a network says how.
-        let vocabulary = match self.model {
-            Some(_) => vocabulary,
-            None => vocabulary_of(&estimate.model)?,
-        };
-        Ok((estimate, vocabulary))
+        Ok(Some((counting, vocabulary)))
     }
 
-    /// Counts text that a network generates, and returns its vocabulary.
-    fn count_generated(&self, directory: &Path, counting: &mut KneserNey) -> Result<Vocabulary> {
-        let checkpoint = read_model(directory)?;
-        if checkpoint.description.unit != Unit::Word {
-            return Err(Error::invalid(
-                format!("--model {}", directory.display()),
-                format!(
-                    "its tokens are {}, and those of an ARPA file are words",
-                    checkpoint.description.unit.plural()
-                ),
-                "Use a model of words",
-            ));
-        }
-        let mut device = self.device.open()?;
-        let model = model(&mut device, &checkpoint)?;
-        let mut generator = ParallelGenerator::new(&mut device, &model, self.seed.unwrap_or(1))?;
-        let tokens = self.tokens.unwrap_or(DEFAULT_TOKENS);
-        let activity = Activity::start("generating text", Some(tokens as u64));
-        let mut token_count = 0;
-        while token_count < tokens {
-            let before = token_count;
-            for sentence in generator.sentences(&mut device, &model)? {
-                token_count += sentence.len() + 1;
-                counting.add_sentence(&sentence)?;
+    /// Estimates the n-gram model of what was counted, or reads that of --arpa.
+    fn ngram_model(
+        &self,
+        counted: Option<(KneserNey, Vocabulary)>,
+    ) -> Result<(NgramModel, Vocabulary)> {
+        let (model, vocabulary) = match (&self.arpa, counted) {
+            (None, Some((counting, vocabulary))) => {
+                let estimate = counting.estimate(vocabulary.types())?;
+                print_unusual_discounts(&estimate);
+                (estimate.model, Some(vocabulary))
             }
-            activity.advance((token_count - before) as u64);
+            (path, _) => (
+                NgramModel::read(path.as_deref().unwrap_or(Path::new("-")))?,
+                None,
+            ),
+        };
+        // A test text is read as `--arpa` reads it, unless a network says how.
+        let vocabulary = match vocabulary.filter(|_| self.model.is_some()) {
+            Some(vocabulary) => vocabulary,
+            None => vocabulary_of(&model)?,
+        };
+        Ok((model, vocabulary))
+    }
+
+    /// Makes the n-gram model, writes it and evaluates it.
+    fn finish(&self, counted: Option<(KneserNey, Vocabulary)>) -> Result<()> {
+        let (model, vocabulary) = self.ngram_model(counted)?;
+        let counts: Vec<_> = model.counts().iter().map(usize::to_string).collect();
+        note_line!(
+            "n-grams of order 1 to {}: {}; {} MiB",
+            model.order(),
+            counts.join(", "),
+            model.bytes().div_ceil(1 << 20)
+        );
+        if let Some(out) = &self.out {
+            model.write(out)?;
+            note_line!("written: {}", out.display());
         }
-        drop(activity);
-        note_line!("the network generated {token_count} tokens");
-        Ok(checkpoint.vocabulary)
+        let evaluation = match &self.test {
+            Some(path) => Some(evaluate(&model, &vocabulary, path)?),
+            None => None,
+        };
+        let mut output = Output::new();
+        if self.json {
+            let mut report = match evaluation {
+                Some(evaluation) => json!(evaluation),
+                None => json!({}),
+            };
+            report["order"] = json!(model.order());
+            report["ngrams"] = json!(model.counts());
+            output.json(&report)?;
+        } else if let Some(evaluation) = evaluation {
+            print_evaluation(&mut output, &evaluation)?;
+        }
+        output.flush()
     }
 }
 

@@ -2,27 +2,29 @@
 
 mod printer;
 mod rescorer;
+mod work;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::mix::SourceFlags;
-use super::{DeviceFlags, sentence_tags};
+use super::mix::{SourceFlags, Sources};
+use super::{RankDeviceFlags, ranks};
 use crate::corpus::Unit;
 use crate::decompress;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::mixture::NetworkOptions;
+use crate::parallel::{Ranks, world};
 use crate::rescore::{ListIds, NbestFormat, NbestList, NbestReader};
-use printer::{RankedList, RescorePrinter};
-use rescorer::Rescorer;
+use work::RescoreWork;
 
 #[derive(Debug, Args)]
 pub(super) struct RescoreFlags {
     #[command(flatten)]
     sources: SourceFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// File of n-best lists; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,
@@ -92,54 +94,35 @@ enum CarriedHypothesis {
 const BATCH: usize = 2048;
 
 pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
-    flags.validate()?;
-    let sources = flags.sources.read()?;
-    let unit = sources.checkpoints[0].description.unit;
-    if unit != Unit::Word {
-        return Err(Error::invalid(
-            format!("--model {}", flags.sources.models[0].display()),
-            format!("its tokens are {}", unit.plural()),
-            "Lists consist of words: use a model of words",
-        ));
-    }
-    let mut device = flags.device.open()?;
-    let models = sources.load(&mut device)?;
+    let ranks = world();
+    ranks.agree(flags.validate(&ranks))?;
+    let (sources, mut device) = ranks.agree(flags.open())?;
+    let models = ranks.agree(sources.load(&mut device))?;
+    ranks::check_models(&ranks, &sources.checkpoints)?;
     let options = NetworkOptions::default();
-    let weights = sources.weights(&mut device, &models, options, &flags.sources)?;
-    let input = decompress::open_for("rescoring", &flags.file)?;
-    let mut reader = NbestReader::new(input, &flags.file, flags.form, flags.ids);
-    let mut rescorer = Rescorer::new(&mut device, flags, &sources, &models, weights)?;
-    let mut printer = RescorePrinter::new(flags);
-    loop {
-        let (lists, end) = flags.read_batch(&mut reader);
-        if lists.is_empty() {
-            end?;
-            break;
-        }
-        let mut scores = Vec::new();
-        let scored = rescorer.score(&mut device, &lists, &mut scores);
-        // The lists before the one that failed have their results.
-        let mut scores = scores.into_iter();
-        for list in lists {
-            if scores.len() < list.hypotheses.len() {
-                break;
-            }
-            let unknown = rescorer.unknown(&list);
-            let ranked = RankedList::new(list, scores.by_ref(), unknown, flags);
-            rescorer.carry(&mut device, &ranked)?;
-            printer.print(ranked)?;
-        }
-        printer.flush()?;
-        scored.and(end)?;
-    }
-    rescorer.finish()?;
-    sentence_tags::note(&decompress::name(&flags.file), reader.tags());
-    printer.finish()
+    let weights = sources.weights_on(&ranks, &mut device, &models, options, &flags.sources)?;
+    let work = RescoreWork::new(device, flags, &sources, &models, weights);
+    ranks.agree(work)?.run(&ranks)
 }
 
 impl RescoreFlags {
-    fn validate(&self) -> Result<()> {
+    /// Reads the sources, and opens the device.
+    fn open(&self) -> Result<(Sources, Device)> {
+        let sources = self.sources.read()?;
+        let unit = sources.checkpoints[0].description.unit;
+        if unit != Unit::Word {
+            return Err(Error::invalid(
+                format!("--model {}", self.sources.models[0].display()),
+                format!("its tokens are {}", unit.plural()),
+                "Lists consist of words: use a model of words",
+            ));
+        }
+        Ok((sources, self.device.open()?))
+    }
+
+    fn validate(&self, ranks: &Ranks) -> Result<()> {
         self.sources.weights()?;
+        ranks::check_independent(ranks, "the lists", &[("--carry", self.carry.is_some())])?;
         for (flag, value) in [
             ("--lm-scale", self.lm_scale),
             ("--word-penalty", self.word_penalty),
@@ -202,13 +185,13 @@ impl RescoreFlags {
     }
 
     /// Reads lists with about [`BATCH`] hypotheses in total, of standard input those that are there
-    /// already, or only one list if states are carried. Empty at the end of the file. With an error
-    /// if there is one after these lists.
-    fn read_batch(&self, reader: &mut NbestReader) -> (Vec<NbestList>, Result<()>) {
+    /// already, or only one list if states are carried. If it `waits`, it waits for the first one.
+    /// Empty at the end of the file. With an error if there is one after these lists.
+    fn read_batch(&self, reader: &mut NbestReader, waits: bool) -> (Vec<NbestList>, Result<()>) {
         let mut lists = Vec::new();
         let mut hypotheses = 0;
         while hypotheses < BATCH && (lists.is_empty() || self.carry.is_none()) {
-            let waits = lists.is_empty() || !decompress::is_standard_input(&self.file);
+            let waits = (waits && lists.is_empty()) || !decompress::is_standard_input(&self.file);
             let next = if waits {
                 reader.next_list()
             } else {

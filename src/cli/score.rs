@@ -1,6 +1,7 @@
 //! `elman score`: prints the log10 probability of each line.
 
 mod printer;
+mod work;
 
 use std::f64::consts::LN_10;
 use std::path::PathBuf;
@@ -9,25 +10,25 @@ use clap::{Args, ValueEnum};
 
 use super::input::InputLines;
 use super::mix::{MixFlags, Sources};
-use super::{DeviceFlags, sentence_tags};
-use crate::corpus::{
-    SentenceTags, Tokens, Unit, UnknownWords, Vocabulary, without_byte_order_mark,
-};
+use super::{RankDeviceFlags, ranks, sentence_tags};
+use crate::corpus::{SentenceTags, Tokens, UnknownWords, without_byte_order_mark};
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::mixture::{self, ExternalProbs, NgramReader, Weights};
+use crate::mixture::{self, Weights};
 use crate::model::Model;
-use crate::score::{Score, Scorer, TokenizedLine, tokenize_line};
+use crate::parallel::{Ranks, world};
+use crate::score::{Score, TokenizedLine, tokenize_line};
 use crate::tensor::NONE;
 use printer::ScorePrinter;
+use work::ScoreWork;
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreFlags {
     #[command(flatten)]
     mix: MixFlags,
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// File of sentences, one per line; - is standard input
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,
@@ -58,70 +59,107 @@ enum ScoreFormat {
 const BATCH: usize = 1024;
 
 pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
-    let mut sources = flags.mix.sources.read()?;
-    flags.mix.adaptation.read(&mut sources)?;
+    let ranks = world();
+    ranks.agree(flags.check_ranks(&ranks))?;
+    let (sources, mut device) = ranks.agree(flags.open())?;
+    let models = ranks.agree(sources.load(&mut device))?;
+    ranks::check_models(&ranks, &sources.checkpoints)?;
     let options = flags.mix.adaptation.options(!flags.carry)?;
-    flags.mix.sources.weights()?;
-    let mut device = flags.device.open()?;
-    let models = sources.load(&mut device)?;
-    let weights = sources.weights(&mut device, &models, options, &flags.mix.sources)?;
-    let unit = sources.checkpoints[0].description.unit;
-    let mut lines = InputLines::open(&flags.file)?;
-    let mut printer = ScorePrinter::new(flags, &sources.vocabulary);
+    let mix = &flags.mix.sources;
+    let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;
+    let lines = ranks.is_first().then(|| InputLines::open(&flags.file));
+    let lines = ranks.agree(lines.transpose())?;
+    let scoring = Scoring {
+        flags,
+        sources: &sources,
+        models: &models,
+        weights: &weights,
+        device,
+    };
     // Models that adapt read one line after the other.
-    let is_sequential = options.dynamic.is_some() || options.cache.is_some();
-    let batch = if is_sequential { usize::MAX } else { BATCH };
-    let mut scorer = None;
-    let mut tags = SentenceTags::default();
-    loop {
+    match lines {
+        Some(lines) if flags.mix.adaptation.is_given() => scoring.score_sequentially(lines),
+        lines => ScoreWork::new(scoring, lines).run(&ranks),
+    }
+}
+
+/// The models on a device, and how they are mixed.
+struct Scoring<'a> {
+    flags: &'a ScoreFlags,
+    sources: &'a Sources,
+    models: &'a [Model],
+    weights: &'a Weights,
+    device: Device,
+}
+
+impl ScoreFlags {
+    /// Checks that ranks can divide the lines.
+    fn check_ranks(&self, ranks: &Ranks) -> Result<()> {
+        let flags = [("--carry", self.carry)];
+        let flags = [&flags[..], &self.mix.adaptation.given()].concat();
+        ranks::check_independent(ranks, "the lines", &flags)
+    }
+
+    /// Reads the sources, and opens the device.
+    fn open(&self) -> Result<(Sources, Device)> {
+        let mut sources = self.mix.sources.read()?;
+        self.mix.adaptation.read(&mut sources)?;
+        self.mix.adaptation.options(!self.carry)?;
+        // Reject invalid weights before loading the models.
+        self.mix.sources.weights()?;
+        Ok((sources, self.device.open()?))
+    }
+}
+
+impl Scoring<'_> {
+    /// Scores all lines as one text, and prints the scores of those that precede an error.
+    fn score_sequentially(mut self, mut lines: InputLines) -> Result<()> {
+        let mut printer = ScorePrinter::new(self.flags, &self.sources.vocabulary);
+        let mut tags = SentenceTags::default();
         let SentenceBatch {
             sentences,
             unknown,
             end,
-        } = flags.read_sentences(&mut lines, batch, unit, &sources.vocabulary, &mut tags);
-        if sentences.is_empty() {
-            end?;
-            break;
-        }
+        } = self.read_sentences(&mut lines, usize::MAX, &mut tags);
         let mut scores = Vec::new();
-        let scored = if is_sequential {
-            score_sequentially(
-                &mut device,
-                &sources,
-                &models,
-                &sentences,
-                flags,
-                &weights,
-                &mut scores,
-            )
-        } else {
-            let scorer = match &mut scorer {
-                Some(scorer) => scorer,
-                None => scorer.insert(BatchScorer::new(
-                    &mut device,
-                    &sources,
-                    &models,
-                    flags,
-                    &weights,
-                )?),
-            };
-            scorer.score(&mut device, &sentences, &mut scores)
+        let scored = match sentences.is_empty() {
+            true => Ok(()),
+            false => self.append_scores(&sentences, &mut scores),
         };
-        // The lines before the one that failed have their results.
         for ((score, sentence), unknown) in scores.into_iter().zip(&sentences).zip(unknown) {
             printer.print(score, sentence, unknown)?;
         }
         printer.flush()?;
         scored.and(end)?;
+        sentence_tags::note(&decompress::name(&self.flags.file), tags);
+        printer.finish()
     }
-    if let Some(scorer) = scorer {
-        scorer.finish()?;
-    }
-    sentence_tags::note(&decompress::name(&flags.file), tags);
-    printer.finish()
-}
 
-impl ScoreFlags {
+    /// Appends the scores of all lines as one text, also of those before an error.
+    fn append_scores(&mut self, sentences: &[Vec<u32>], scores: &mut Vec<Score>) -> Result<()> {
+        let Self { flags, sources, .. } = self;
+        let options = flags.mix.adaptation.options(!flags.carry)?;
+        let tokens: Tokens = sentences
+            .iter()
+            .flat_map(|sentence| sentence.iter().copied().chain([0]))
+            .collect();
+        let device = &mut self.device;
+        let mut components =
+            sources.components(device, self.models, &tokens, options, &flags.mix.sources)?;
+        let mut line = Vec::new();
+        let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
+        let mut length = lengths.next().unwrap_or(0);
+        let weights = self.weights;
+        mixture::score(device, &mut components, weights, &tokens, &mut |score| {
+            line.push((score.token != NONE).then_some(score.log_probability / LN_10));
+            if line.len() == length {
+                scores.push(Score::new(std::mem::take(&mut line)));
+                length = lengths.next().unwrap_or(0);
+            }
+            Ok(())
+        })
+    }
+
     /// Reads at most `limit` lines as token ids, of standard input those that are there already, so
     /// that a program that waits for an answer gets it, and adds their sentence tags to `tags`.
     /// Empty at the end of the file, or where its first line cannot be read.
@@ -129,8 +167,6 @@ impl ScoreFlags {
         &self,
         lines: &mut InputLines,
         limit: usize,
-        unit: Unit,
-        vocabulary: &Vocabulary,
         tags: &mut SentenceTags,
     ) -> SentenceBatch {
         let mut batch = SentenceBatch {
@@ -142,7 +178,7 @@ impl ScoreFlags {
         while batch.sentences.len() < limit
             && (batch.sentences.is_empty() || reads_all || lines.is_ready())
         {
-            match self.read_sentence(lines, unit, vocabulary) {
+            match self.read_sentence(lines) {
                 Ok(Some(line)) => {
                     *tags += line.tags;
                     batch.sentences.push(line.ids);
@@ -159,12 +195,8 @@ impl ScoreFlags {
     }
 
     /// Reads a line. `None` at the end of the file.
-    fn read_sentence(
-        &self,
-        lines: &mut InputLines,
-        unit: Unit,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<TokenizedLine>> {
+    fn read_sentence(&self, lines: &mut InputLines) -> Result<Option<TokenizedLine>> {
+        let unit = self.sources.checkpoints[0].description.unit;
         let Some(line) = lines.next()? else {
             return Ok(None);
         };
@@ -172,9 +204,9 @@ impl ScoreFlags {
             1 => without_byte_order_mark(&line, unit),
             _ => &line,
         };
-        let line = tokenize_line(text, unit, vocabulary).map_err(|error| {
+        let line = tokenize_line(text, unit, &self.sources.vocabulary).map_err(|error| {
             Error::invalid(
-                format!("line {} of {}", lines.count, self.file.display()),
+                format!("line {} of {}", lines.count, self.flags.file.display()),
                 error.to_string(),
                 "Correct the line",
             )
@@ -190,133 +222,4 @@ struct SentenceBatch {
     unknown: Vec<UnknownWords>,
     /// An error in the line after them.
     end: Result<()>,
-}
-
-/// Scores all lines as one text, and appends the scores of those that precede an error.
-fn score_sequentially(
-    device: &mut Device,
-    sources: &Sources,
-    models: &[Model],
-    sentences: &[Vec<u32>],
-    flags: &ScoreFlags,
-    weights: &Weights,
-    scores: &mut Vec<Score>,
-) -> Result<()> {
-    let options = flags.mix.adaptation.options(!flags.carry)?;
-    let tokens: Tokens = sentences
-        .iter()
-        .flat_map(|sentence| sentence.iter().copied().chain([0]))
-        .collect();
-    let mut components =
-        sources.components(device, models, &tokens, options, &flags.mix.sources)?;
-    let mut line = Vec::new();
-    let mut lengths = sentences.iter().map(|sentence| sentence.len() + 1);
-    let mut length = lengths.next().unwrap_or(0);
-    mixture::score(device, &mut components, weights, &tokens, &mut |score| {
-        line.push((score.token != NONE).then_some(score.log_probability / LN_10));
-        if line.len() == length {
-            scores.push(Score::new(std::mem::take(&mut line)));
-            length = lengths.next().unwrap_or(0);
-        }
-        Ok(())
-    })
-}
-
-/// Scores independent lines in parallel with all sources.
-struct BatchScorer<'a> {
-    models: &'a [Model],
-    scorers: Vec<Scorer>,
-    ngram: Option<NgramReader<'a>>,
-    external_probs: Option<ExternalProbs>,
-    weights: &'a Weights,
-    /// The number of tokens of the lines so far.
-    tokens: usize,
-}
-
-impl<'a> BatchScorer<'a> {
-    fn new(
-        device: &mut Device,
-        sources: &'a Sources,
-        models: &'a [Model],
-        flags: &ScoreFlags,
-        weights: &'a Weights,
-    ) -> Result<Self> {
-        let scorers = models
-            .iter()
-            .map(|model| Scorer::new(device, model, flags.carry))
-            .collect::<Result<_>>()?;
-        let ngram = sources
-            .ngram
-            .as_ref()
-            .map(|ngram| NgramReader::new(ngram, &sources.vocabulary))
-            .transpose()?;
-        let external_probs = flags
-            .mix
-            .sources
-            .lm_prob
-            .as_deref()
-            .map(ExternalProbs::open)
-            .transpose()?;
-        Ok(Self {
-            models,
-            scorers,
-            ngram,
-            external_probs,
-            weights,
-            tokens: 0,
-        })
-    }
-
-    /// Appends the scores of the sentences in the mixture of all sources, also of those before an
-    /// error.
-    fn score(
-        &mut self,
-        device: &mut Device,
-        sentences: &[Vec<u32>],
-        scores: &mut Vec<Score>,
-    ) -> Result<()> {
-        let pairs = self.scorers.iter_mut().zip(self.models);
-        let model_scores = pairs
-            .map(|(scorer, model)| scorer.score(device, model, sentences))
-            .collect::<Result<Vec<_>>>()?;
-        let has_other = self.ngram.is_some() || self.external_probs.is_some();
-        if model_scores.len() == 1 && !has_other {
-            scores.extend(model_scores.into_iter().flatten());
-            return Ok(());
-        }
-        for (index, sentence) in sentences.iter().enumerate() {
-            let mut history = self
-                .ngram
-                .as_ref()
-                .map(NgramReader::start)
-                .unwrap_or_default();
-            let mut tokens = Vec::with_capacity(sentence.len() + 1);
-            for (position, token) in sentence.iter().copied().chain([0]).enumerate() {
-                self.tokens += 1;
-                let log_prob = |scores: &Vec<Score>| {
-                    scores[index].token_log10_probs[position].unwrap_or(0.0) * LN_10
-                };
-                let mut parts: Vec<f64> = model_scores.iter().map(log_prob).collect();
-                if let Some(ngram) = &self.ngram {
-                    let (log_prob, next) = ngram.next(&history, token);
-                    parts.push(log_prob);
-                    history = next;
-                }
-                if let Some(external_probs) = &mut self.external_probs {
-                    parts.push(external_probs.next(self.tokens)?);
-                }
-                tokens.push((token != NONE).then(|| self.weights.mean(&parts) / LN_10));
-            }
-            scores.push(Score::new(tokens));
-        }
-        Ok(())
-    }
-
-    /// Checks that the external probabilities end with the last token.
-    fn finish(self) -> Result<()> {
-        match self.external_probs {
-            None => Ok(()),
-            Some(mut external_probs) => external_probs.end(self.tokens),
-        }
-    }
 }

@@ -170,6 +170,15 @@ impl<'a> Streams<'a> {
         (counts && is_inside).then(|| self.start(stream) + step)
     }
 
+    /// The positions of the tokens that the streams here predict.
+    pub fn predicted_positions(&self) -> Range<usize> {
+        let warm_up = match self.part.start {
+            0 => 0,
+            _ => self.warm_up,
+        };
+        self.start(0) + warm_up..self.start(self.batch()) + self.warm_up
+    }
+
     /// Number of windows. The last may be shorter than the others.
     pub fn windows(&self) -> usize {
         self.bounds.as_ref().map_or_else(
@@ -326,6 +335,9 @@ mod tests {
             }
             predicted.sort_unstable();
             assert_eq!(predicted, (0..length).collect::<Vec<_>>(), "{context}");
+            let parts = (0..batch).map(|stream| streams.clone().part(stream..stream + 1));
+            let positions = parts.flat_map(|part| part.predicted_positions());
+            assert!(positions.eq(0..length as usize), "{context}");
         }
     }
 

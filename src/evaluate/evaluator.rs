@@ -150,6 +150,17 @@ impl Evaluator {
         self.part.len() < self.streams
     }
 
+    /// The tokens that the streams of this process predict.
+    pub(crate) fn positions(&self, tokens: &Tokens) -> Range<usize> {
+        self.streams_of(tokens).predicted_positions()
+    }
+
+    /// The streams of a text that this process reads.
+    fn streams_of<'a>(&self, tokens: &'a Tokens) -> Streams<'a> {
+        Streams::overlapping(tokens, self.streams, self.warm_up, self.time_steps)
+            .part(self.part.clone())
+    }
+
     /// Evaluates `model` on a text, which starts from the initial state after a boundary token.
     ///
     /// # Errors
@@ -207,9 +218,7 @@ impl Evaluator {
     ) -> Result<()> {
         device.install(|device| {
             self.workspace.reset(device);
-            let streams = Streams::overlapping(tokens, self.streams, self.warm_up, self.time_steps)
-                .part(self.part.clone());
-            let mut loader = DataLoader::new(device, streams, Mode::Eval)?;
+            let mut loader = DataLoader::new(device, self.streams_of(tokens), Mode::Eval)?;
             let mut evaluated = Vec::with_capacity(WINDOWS_IN_DOWNLOAD);
             for index in 0..loader.streams().windows() {
                 let first_step = loader.streams().window_start(index);

@@ -10,6 +10,7 @@ mod dynamic;
 mod external_probs;
 mod network_component;
 mod ngram_component;
+mod part;
 mod weights;
 
 use std::fmt::Debug;
@@ -18,8 +19,9 @@ use std::ops::Range;
 pub use cache::CacheOptions;
 pub use dynamic::DynamicOptions;
 pub use external_probs::ExternalProbs;
-pub use network_component::{NetworkComponent, NetworkOptions};
+pub use network_component::{NetworkComponent, NetworkOptions, read_part};
 pub use ngram_component::{NgramComponent, NgramReader, VocabularyDifference};
+pub use part::{Computed, TextPart};
 pub use weights::{Weights, estimate};
 
 use crate::activity::Activity;

@@ -41,8 +41,8 @@ pub fn start() -> Result<()> {
     Ok(())
 }
 
-/// Checks that processes that were started together can train together, and do not each train the
-/// same model.
+/// Checks that processes that were started together can divide their work, and do not each do all
+/// of it.
 ///
 /// # Errors
 /// If this program has no MPI.
@@ -54,7 +54,7 @@ fn check_processes(count: Option<usize>, has_mpi: bool) -> Result<()> {
     match count {
         Some(count @ 2..) if !has_mpi => Err(Error::invalid(
             format!("{count} processes of a launcher of MPI"),
-            "this program has no MPI, so each of them would train the same model",
+            "this program has no MPI, so each of them would do the same work",
             "Build it with `cargo install elman --features mpi`, or start it without the launcher",
         )),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Ranks: processes that train one model together.
+//! Ranks: processes that train one model, or use it, together.
 //!
 //! In: the values of this rank. Out: sums and lists of the values of all ranks, the same on every
 //! rank, in the order of ranks, and therefore the same bits in every run. A program on one rank is
@@ -12,6 +12,8 @@ mod launch;
 mod mpi;
 mod ranks;
 mod threads;
+mod work;
 
 pub use launch::{check_launch, finish, start, world};
 pub use ranks::{Communicator, Place, Ranks, Report, Watch};
+pub use work::Work;

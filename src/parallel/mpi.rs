@@ -8,13 +8,20 @@ use mpi::datatype::PartitionMut;
 use mpi::environment::{Threading, Universe, initialize_with_threading, processor_name};
 use mpi::request;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Equivalence};
+use mpi::traits::{
+    Communicator as _, CommunicatorCollectives as _, Destination as _, Equivalence, Source as _,
+};
 
 use super::ranks::{Communicator, Ranks, Watch};
 use crate::error::{Error, Result};
 
 /// MPI while it is initialized.
 static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
+
+/// The tag of parts that rank 0 deals out. [`wait`] has another one.
+const DEAL: mpi::Tag = 2;
+/// The most bytes of a message: MPI counts them in `int`.
+const LARGEST_MESSAGE: usize = 1 << 30;
 
 /// All processes of the launcher.
 #[derive(Debug, Default)]
@@ -91,7 +98,7 @@ impl Communicator for World {
         let mut all = vec![Vec::new(); count];
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
         // All ranks' parts of a round have less than 1 GiB.
-        let limit = (1 << 30) / count;
+        let limit = LARGEST_MESSAGE / count;
         for round in 0..longest.div_ceil(limit) {
             let part = |length: usize| length.min(round * limit)..length.min((round + 1) * limit);
             let parts: Vec<_> = lengths
@@ -120,6 +127,27 @@ impl Communicator for World {
             }
         }
         all
+    }
+
+    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        let world = world();
+        if self.index() > 0 {
+            let first = world.process_at_rank(0);
+            let (length, _) = first.receive_with_tag::<u64>(DEAL);
+            let mut received = vec![0; length as usize];
+            for chunk in received.chunks_mut(LARGEST_MESSAGE) {
+                first.receive_into_with_tag(chunk, DEAL);
+            }
+            return received;
+        }
+        for (part, rank) in parts.iter().zip(0..).skip(1) {
+            let other = world.process_at_rank(rank);
+            other.send_with_tag(&(part.len() as u64), DEAL);
+            for chunk in part.chunks(LARGEST_MESSAGE) {
+                other.send_with_tag(chunk, DEAL);
+            }
+        }
+        parts[0].clone()
     }
 
     fn exchange(&self, sent: &[f32], received: &mut [f32]) {

@@ -28,6 +28,9 @@ pub trait Communicator: Debug + Send + Sync {
     /// The bytes of every rank, in the order of ranks. Their numbers may differ.
     fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
 
+    /// The bytes that the first rank has for this one. The other ranks give none.
+    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8>;
+
     /// Sends a part of the same length to every rank, in the order of ranks, and receives one from
     /// each.
     fn exchange(&self, sent: &[f32], received: &mut [f32]);
@@ -141,26 +144,27 @@ impl Ranks {
         self.0.as_ref().map(|connected| &*connected.communicator)
     }
 
-    /// The streams of this rank among `batch`: every rank has as many.
+    /// The streams of this rank among all of them, whose number is the field `field`: every rank
+    /// has as many.
     ///
     /// # Errors
     /// If the ranks cannot have as many.
-    pub fn streams(&self, batch: usize) -> Result<Range<usize>> {
+    pub fn streams(&self, field: &str, all: usize) -> Result<Range<usize>> {
         let count = self.count();
-        if !batch.is_multiple_of(count) || batch == 0 {
-            let below = batch / count * count;
+        if !all.is_multiple_of(count) || all == 0 {
+            let below = all / count * count;
             let fitting = match below {
-                0 => format!("`batch = {count}`"),
-                _ => format!("`batch = {below}` or `batch = {}`", below + count),
+                0 => format!("`{field} = {count}`"),
+                _ => format!("`{field} = {below}` or `{field} = {}`", below + count),
             };
             return Err(Error::config(
-                "batch",
-                batch,
+                field,
+                all,
                 format!("{count} ranks divide the streams, and each has as many as the others"),
                 format!("Use {fitting}, or another number of ranks"),
             ));
         }
-        let own = batch / count;
+        let own = all / count;
         Ok(self.index() * own..(self.index() + 1) * own)
     }
 
@@ -195,6 +199,18 @@ impl Ranks {
                 .map(|bytes| bytemuck::pod_collect_to_vec(bytes))
                 .collect(),
         }
+    }
+
+    /// The values that the first rank has for this one; none where it has fewer parts than ranks.
+    /// The parts of other ranks are ignored.
+    pub fn deal<T: Pod>(&self, parts: &[Vec<T>]) -> Vec<T> {
+        let Some(communicator) = self.communicator() else {
+            return parts.first().cloned().unwrap_or_default();
+        };
+        let bytes = |part: &Vec<T>| bytemuck::cast_slice(part).to_vec();
+        let mut dealt: Vec<Vec<u8>> = parts.iter().map(bytes).collect();
+        dealt.resize(self.count(), Vec::new());
+        bytemuck::pod_collect_to_vec(&communicator.deal(&dealt))
     }
 
     /// The value of the first rank.
@@ -265,13 +281,16 @@ fn sum_chunk(communicator: &dyn Communicator, values: &mut [f32], received: &mut
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread::ScopedJoinHandle;
 
     use super::*;
 
     /// What `work` returns on each of `count` ranks.
-    fn on<R: Send>(count: usize, work: impl Fn(Ranks) -> R + Sync) -> Vec<R> {
+    pub(in crate::parallel) fn on<R: Send>(
+        count: usize,
+        work: impl Fn(Ranks) -> R + Sync,
+    ) -> Vec<R> {
         let work = &work;
         std::thread::scope(|scope| {
             let ranks = Ranks::in_threads(count).into_iter();
@@ -313,6 +332,13 @@ mod tests {
         assert_eq!(lists, [want.clone(), want.clone(), want]);
         assert_eq!(on(3, |ranks| ranks.of_first(5 + ranks.index())), [5, 5, 5]);
         assert_eq!(Ranks::default().of_first(7), 7);
+        let part = |rank: u32| vec![rank; rank as usize];
+        let dealt = on(3, |ranks| match ranks.is_first() {
+            true => ranks.deal(&[part(2), part(1)]),
+            false => ranks.deal(&[part(7)]),
+        });
+        assert_eq!(dealt, [part(2), part(1), vec![]]);
+        assert_eq!(Ranks::default().deal(&[part(3)]), part(3));
         let places = on(2, |ranks| ranks.place());
         let [first, second] = [0, 1].map(|index| Place { index, count: 2 });
         assert_eq!(places, [first, second]);
@@ -343,16 +369,16 @@ mod tests {
     #[test]
     fn streams_are_divided_without_a_rest() {
         let [first, second] =
-            [0, 1].map(|index| on(2, |ranks| ranks.streams(6).ok())[index].clone());
+            [0, 1].map(|index| on(2, |ranks| ranks.streams("batch", 6).ok())[index].clone());
         assert_eq!((first, second), (Some(0..3), Some(3..6)));
         let message = on(4, |ranks| {
-            ranks.streams(6).map_err(|error| error.to_string())
+            ranks.streams("batch", 6).map_err(|error| error.to_string())
         })[0]
             .clone();
         let message = message.expect_err("6 streams are not divisible by 4");
         assert!(message.contains("`batch = 4` or `batch = 8`"), "{message}");
         let message = on(4, |ranks| {
-            ranks.streams(3).map_err(|error| error.to_string())
+            ranks.streams("batch", 3).map_err(|error| error.to_string())
         })[0]
             .clone();
         assert!(message.expect_err("too few").contains("Use `batch = 4`,"));

@@ -39,29 +39,24 @@ impl Ranks {
     /// If `count` is 0.
     pub fn in_threads(count: usize) -> Vec<Self> {
         assert!(count > 0, "no ranks");
-        communicators(count)
-    }
-}
-
-/// The ranks, one for each thread.
-fn communicators(count: usize) -> Vec<Ranks> {
-    let shared = Arc::new(Shared::default());
-    shared.lock().sent = vec![Vec::new(); count];
-    std::thread::scope(|scope| {
-        let start = |index| {
-            let shared = shared.clone();
-            let communicator = ThreadCommunicator {
-                index,
-                count,
-                shared,
+        let shared = Arc::new(Shared::default());
+        shared.lock().sent = vec![Vec::new(); count];
+        std::thread::scope(|scope| {
+            let start = |index| {
+                let shared = shared.clone();
+                let communicator = ThreadCommunicator {
+                    index,
+                    count,
+                    shared,
+                };
+                // Ranks exchange the names of their hosts.
+                scope.spawn(move || Ranks::new(Box::new(communicator)))
             };
-            // Ranks exchange the names of their hosts.
-            scope.spawn(move || Ranks::new(Box::new(communicator)))
-        };
-        let starting: Vec<_> = (0..count).map(start).collect();
-        let started = starting.into_iter().map(ScopedJoinHandle::join);
-        started.map(|rank| rank.expect("a rank starts")).collect()
-    })
+            let starting: Vec<_> = (0..count).map(start).collect();
+            let started = starting.into_iter().map(ScopedJoinHandle::join);
+            started.map(|rank| rank.expect("a rank starts")).collect()
+        })
+    }
 }
 
 impl Shared {
@@ -108,6 +103,16 @@ impl Communicator for ThreadCommunicator {
         let all = self.shared.lock().sent.clone();
         self.shared.wait_for_all(self.count);
         all
+    }
+
+    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        if self.index == 0 {
+            self.shared.lock().sent = parts.to_vec();
+        }
+        self.shared.wait_for_all(self.count);
+        let own = self.shared.lock().sent[self.index].clone();
+        self.shared.wait_for_all(self.count);
+        own
     }
 
     fn exchange(&self, sent: &[f32], received: &mut [f32]) {

@@ -172,7 +172,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let CorpusShare { corpus, ranks } = corpus.into();
         recipe.validate()?;
-        let own_streams = ranks.streams(recipe.batch)?;
+        let own_streams = ranks.streams("batch", recipe.batch)?;
         let optimizer = OPTIMIZERS
             .iter()
             .find(|row| row.name == recipe.optimizer)
@@ -211,7 +211,7 @@ impl<'a> Trainer<'a> {
         let workspace = Workspace::with_counts(device, &model, capacity, &corpus.counts()?)?;
         let streams_of_validation = recipe.validation_streams(model.config(), corpus.valid.len());
         // Where the ranks cannot have as many streams, all of them validate the whole text.
-        let own_part = match ranks.streams(streams_of_validation) {
+        let own_part = match ranks.streams("streams", streams_of_validation) {
             Ok(part) => part,
             Err(_) => 0..streams_of_validation,
         };

@@ -161,11 +161,11 @@ fn train_flags(
     };
     add("train", flags.text.clone().into());
     add("out", flags.out.join(name).into());
-    add("device", flags.device.device.clone().into());
+    add("device", flags.device.one.device.clone().into());
     for (flag, value) in [
         (
             "threads",
-            flags.device.threads.map(|threads| threads.to_string()),
+            flags.device.one.threads.map(|threads| threads.to_string()),
         ),
         ("unit", flags.unit.map(|unit| unit.name().to_owned())),
         ("vocab-size", flags.vocab_size.map(|size| size.to_string())),
@@ -174,6 +174,9 @@ fn train_flags(
         if let Some(value) = value {
             add(flag, value.into());
         }
+    }
+    if flags.device.share_adapter {
+        add("share-adapter", "true".into());
     }
     if let Some(valid) = &flags.valid {
         add("valid", valid.clone().into());

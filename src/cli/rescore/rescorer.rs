@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::mixture::{ExternalProbs, NgramReader, Weights};
 use crate::model::{LONGEST_HISTORY, Model};
+use crate::parallel::world;
 use crate::rescore::{Hypothesis, NbestList, PrefixContext, PrefixScorer};
 use crate::score::Scorer;
 use crate::tensor::NONE;
@@ -53,7 +54,9 @@ impl<'a> Rescorer<'a> {
             }
         }
         let ngram = sources.ngram.as_ref();
+        // Of several ranks, the first one mixes.
         let lm_prob = flags.sources.lm_prob.as_deref();
+        let lm_prob = lm_prob.filter(|_| world().is_first());
         Ok(Self {
             flags,
             sources,
@@ -92,34 +95,40 @@ impl<'a> Rescorer<'a> {
         list.hypotheses.iter().map(count).collect()
     }
 
-    /// Appends the log10 probabilities of the hypotheses of all lists, in order, those of the
-    /// hypotheses that precede an error too.
-    pub(super) fn score(
+    /// The ids of the words of all hypotheses.
+    pub(super) fn sequences(&self, lists: &[NbestList]) -> Vec<Vec<u32>> {
+        let hypotheses = lists.iter().flat_map(|list| &list.hypotheses);
+        hypotheses.map(|hypothesis| self.ids(hypothesis)).collect()
+    }
+
+    /// For each model, ln P of each token of each sequence.
+    pub(super) fn log_probs(
         &mut self,
         device: &mut Device,
-        lists: &[NbestList],
-        scores: &mut Vec<f64>,
-    ) -> Result<()> {
-        let hypotheses: Vec<&Hypothesis> = lists.iter().flat_map(|list| &list.hypotheses).collect();
-        let sequences: Vec<Vec<u32>> = hypotheses
-            .iter()
-            .map(|hypothesis| self.ids(hypothesis))
-            .collect();
-        // For each model, ln P of each token of each hypothesis.
-        let mut model_log_probs = Vec::new();
+        sequences: &[Vec<u32>],
+    ) -> Result<Vec<f64>> {
+        let mut log_probs = Vec::new();
         for (scorer, context) in self.scorers.iter_mut().zip(&self.contexts) {
-            let mut log_probs: Vec<Vec<f64>> = Vec::with_capacity(sequences.len());
             for chunk in sequences.chunks(scorer.rows()) {
                 let chunk: Vec<&[u32]> = chunk.iter().map(Vec::as_slice).collect();
-                log_probs.extend(scorer.score(device, context, &chunk)?);
+                log_probs.extend(scorer.score(device, context, &chunk)?.concat());
             }
-            model_log_probs.push(log_probs);
         }
-        for (index, hypothesis) in hypotheses.iter().enumerate() {
-            let log_probs: Vec<&[f64]> = model_log_probs
-                .iter()
-                .map(|log_probs| log_probs[index].as_slice())
-                .collect();
+        Ok(log_probs)
+    }
+
+    /// Appends the log10 probabilities of the hypotheses of all lists, in order, those of the
+    /// hypotheses that precede an error too. `of_models` has ln P of their tokens for each model.
+    pub(super) fn score(
+        &mut self,
+        lists: &[NbestList],
+        sequences: &[Vec<u32>],
+        of_models: &[Vec<&[f64]>],
+        scores: &mut Vec<f64>,
+    ) -> Result<()> {
+        let hypotheses = lists.iter().flat_map(|list| &list.hypotheses);
+        for (index, hypothesis) in hypotheses.enumerate() {
+            let log_probs: Vec<&[f64]> = of_models.iter().map(|model| model[index]).collect();
             scores.push(self.mix(hypothesis, &sequences[index], &log_probs)? / LN_10);
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::safety_flags::SafetyFlags;
 use super::vocabulary_flags::VocabularyFlags;
 use crate::cli::flag_origins::FlagOrigins;
 use crate::cli::table_flags::GivenFields;
-use crate::cli::{DeviceFlags, presets};
+use crate::cli::{RankDeviceFlags, presets};
 use crate::error::Result;
 use crate::model::{Binning, Classes, Config, ModelOptions};
 use crate::train::Recipe;
@@ -72,11 +72,7 @@ pub(in crate::cli) struct TrainFlags {
     #[arg(skip)]
     pub(in crate::cli) origins: FlagOrigins,
     #[command(flatten)]
-    pub(in crate::cli) device: DeviceFlags,
-    /// With mpirun: let ranks of a host use the same adapter where there are fewer adapters than
-    /// ranks. It is slower than one rank for each
-    #[arg(long)]
-    pub(super) share_adapter: bool,
+    pub(in crate::cli) device: RankDeviceFlags,
     /// Write the run to an event file in DIR, for TensorBoard: losses and rates, and after each
     /// epoch a text that the model generates and histograms of weights and gradients
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
@@ -105,14 +101,6 @@ pub(in crate::cli) struct TrainFlags {
 }
 
 impl TrainFlags {
-    /// The device of this rank.
-    pub(super) fn device(&self) -> DeviceFlags {
-        DeviceFlags {
-            share_adapter: self.share_adapter,
-            ..self.device.clone()
-        }
-    }
-
     /// The recipe of the run.
     ///
     /// # Errors

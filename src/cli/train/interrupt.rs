@@ -42,7 +42,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// If the system refuses.
-    pub(in crate::cli) fn watch() -> Result<Self> {
+    fn watch() -> Result<Self> {
         Self::watch_signals(signals())
     }
 
@@ -53,12 +53,14 @@ impl Interrupt {
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn watch_on(ranks: &Ranks, last: LastCheckpoint) -> Result<Self> {
+    pub(in crate::cli) fn watch_on(ranks: &Ranks, last: Option<LastCheckpoint>) -> Result<Self> {
         if ranks.is_alone() {
             return Self::watch();
         }
         if ranks.is_first() {
-            report_termination(last)?;
+            if let Some(last) = last {
+                report_termination(last)?;
+            }
             return Self::watch_signals(signals_of_ranks());
         }
         register(signals_of_ranks())?;
@@ -76,6 +78,12 @@ impl Interrupt {
         };
         std::thread::spawn(move || take_signals(&received, &signal));
         Ok(interrupt)
+    }
+
+    /// The exit code on all ranks if a signal has interrupted the run. The first rank decides.
+    pub(in crate::cli) fn exit_code_on(&self, ranks: &Ranks) -> Option<u8> {
+        let exit_code = ranks.of_first(self.exit_code().unwrap_or(0));
+        (exit_code > 0).then_some(exit_code)
     }
 
     /// The exit code of a run that a signal has interrupted, as shells compute it: 128 and the

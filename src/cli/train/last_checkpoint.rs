@@ -13,7 +13,7 @@ use crate::parallel::{Ranks, Watch};
 
 /// The last checkpoint of the run.
 #[derive(Debug, Clone)]
-pub(super) struct LastCheckpoint {
+pub(in crate::cli) struct LastCheckpoint {
     directory: PathBuf,
     exists: Arc<AtomicBool>,
     /// Whether the reason why all ranks end is written.

@@ -60,9 +60,8 @@ pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
 fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let all = world();
-    ranks::check_program(&all)?;
     all.agree(ranks::check_flags(flags, &all))?;
-    let mut device = all.agree(flags.device().open())?;
+    let mut device = all.agree(flags.device.open())?;
     ranks::check_devices(&all, &device)?;
     for note in &flags.notes {
         note_line!("{note}");
@@ -109,7 +108,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     run.live = flags.live;
     let last = &run.saving.last;
     last.watch(&all, flags.safety.rank_timeout.0);
-    let interrupt = Interrupt::watch_on(&all, last.clone())?;
+    let interrupt = Interrupt::watch_on(&all, Some(last.clone()))?;
     let outcome = run.train(&mut device, &interrupt, None)?;
     if all.is_first() {
         let results = report::Results {

@@ -110,7 +110,7 @@ impl TrainingRun<'_> {
 
     /// Opens the device with this name, and goes back to the last checkpoint on it.
     fn open_and_restore(&mut self, device: &mut Device, name: &str) -> Result<()> {
-        let opened = self.flags.device().reopen();
+        let opened = self.flags.device.reopen();
         let opened = opened.map_err(|error| Error::Gpu(message(&error)))?;
         if opened.name() != name {
             // `--device auto` takes what is there.

@@ -10,13 +10,14 @@ use super::interrupt::Interrupt;
 use super::resume::SavedRun;
 use super::texts::{self, TrainingText};
 use super::training_run::Outcome;
-use super::{lock, model_conditions, start};
+use super::{lock, model_conditions, ranks, start};
 use crate::cli::is_used;
 use crate::corpus::{Corpus, Tokens, Unit, Vocabulary};
 use crate::error::{Error, Result};
 use crate::field::Choice;
+use crate::parallel::{Ranks, world};
 use crate::prepared::read_corpus_with;
-use crate::train::{Recipe, Trainer};
+use crate::train::{CorpusShare, Recipe, Trainer};
 
 /// The largest part of a budget for the measurement of how long an epoch takes, and the longest
 /// time for it.
@@ -103,7 +104,8 @@ impl SharedCorpus {
     /// If a flag is invalid.
     pub(in crate::cli) fn check(&self, flags: &TrainFlags) -> Result<()> {
         let check = || {
-            flags.recipe()?;
+            let recipe = flags.recipe()?;
+            world().streams("batch", recipe.batch)?;
             let config = start::configuration(flags, &self.corpus)?;
             model_conditions::check(flags, &config)
         };
@@ -122,45 +124,46 @@ impl SharedCorpus {
         budget: f64,
         interrupt: &Interrupt,
     ) -> Result<RunEnd> {
-        std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
-        let is_started = resume && is_used(&flags.out)?;
-        let directory = lock(&flags.out)?;
-        let record = texts::corpus_record(
+        let all = world();
+        let mut is_started = false;
+        let directory = ranks::directory(flags, &all, || {
+            std::fs::create_dir_all(&flags.out).map_err(Error::io("create", &flags.out))?;
+            is_started = resume && is_used(&flags.out)?;
+            lock(&flags.out)
+        })?;
+        let is_started = all.of_first(u8::from(is_started)) > 0;
+        let record = all.agree(texts::corpus_record(
             flags,
             Some(self.train.clone()),
             self.valid.clone(),
             &self.corpus,
-        )?;
+        ))?;
+        let share = CorpusShare {
+            corpus: &self.corpus,
+            ranks: all.clone(),
+        };
         let mut device;
-        let mut run = if is_started {
-            let saved = SavedRun::read(flags, &directory)?;
-            saved.check_text(&record)?;
+        let started = if is_started {
+            let saved = ranks::first_alone(&all, || SavedRun::read(flags, &directory))?;
+            all.agree(saved.check_text(&record))?;
             let recipe = saved.record().recipe.clone();
             if saved.record().progress.is_finished(&recipe) {
                 note_line!("{}: complete, not trained anew", flags.out.display());
                 return Ok(RunEnd::Finished);
             }
-            device = flags.device.reopen()?;
-            {
-                let corpus = (&self.corpus).into();
-                saved.resume(&mut device, flags, recipe, corpus, record, directory)?
-            }
+            device = all.agree(flags.device.reopen())?;
+            saved.resume(&mut device, flags, recipe, share, record, directory)
         } else {
             for note in &flags.notes {
                 note_line!("{note}");
             }
-            let recipe = self.plan(flags, budget)?;
-            device = flags.device.reopen()?;
-            start::start(
-                &mut device,
-                flags,
-                recipe,
-                None,
-                (&self.corpus).into(),
-                record,
-                directory,
-            )?
+            let recipe = self.plan(flags, budget, &all)?;
+            device = all.agree(flags.device.reopen())?;
+            start::start(&mut device, flags, recipe, None, share, record, directory)
         };
+        let mut run = all.agree(started)?;
+        ranks::check_devices(&all, &device)?;
+        ranks::check_equal(&run)?;
         run.prepare(&mut device)?;
         let outcome = run.train(&mut device, interrupt, Some(budget))?;
         Ok(match outcome {
@@ -171,17 +174,23 @@ impl SharedCorpus {
 
     /// The recipe of a run with a budget. If the learning rates of its schedule depend on the
     /// number of epochs, it has as many as fit the budget, at most its own number.
-    fn plan(&self, flags: &TrainFlags, budget: f64) -> Result<Recipe> {
-        let recipe = flags.recipe()?;
+    fn plan(&self, flags: &TrainFlags, budget: f64, all: &Ranks) -> Result<Recipe> {
+        let recipe = all.agree(flags.recipe())?;
         if !recipe.schedule.needs_total_updates() || recipe.epochs == 1 {
             return Ok(recipe);
         }
-        let mut device = flags.device.reopen()?;
-        let (description, values) = start::new_model(flags, &self.corpus, &recipe)?;
+        let mut device = all.agree(flags.device.reopen())?;
+        let new = all.agree(start::new_model(flags, &self.corpus, &recipe));
+        let (description, values) = new?;
+        let share = CorpusShare {
+            corpus: &self.corpus,
+            ranks: all.clone(),
+        };
         let config = description.config;
-        let mut trial = Trainer::new(&mut device, config, &values, recipe.clone(), &self.corpus)?;
+        let trial = Trainer::new(&mut device, config, &values, recipe.clone(), share);
+        let mut trial = all.agree(trial)?;
         let duration = LONGEST_MEASUREMENT.min(Duration::from_secs_f64(MEASURED_PART * budget));
-        let seconds = trial.measure_epoch(&mut device, duration)?;
+        let seconds = all.of_first(trial.measure_epoch(&mut device, duration)?);
         let epochs = epochs_within(PLANNED_PART * budget, seconds, recipe.epochs);
         note_line!(
             "an epoch takes about {seconds:.1} s, so {epochs} of {} epochs are planned, and \

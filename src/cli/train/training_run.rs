@@ -181,9 +181,7 @@ impl<'a> TrainingRun<'a> {
 
     /// The exit code if a signal has interrupted the run. The first rank decides for all.
     fn interrupting(&self, interrupt: &Interrupt) -> Option<u8> {
-        let exit_code = interrupt.exit_code().unwrap_or(0);
-        let exit_code = self.trainer.ranks().of_first(exit_code);
-        (exit_code > 0).then_some(exit_code)
+        interrupt.exit_code_on(self.trainer.ranks())
     }
 
     /// Writes to the event file of `--tensorboard`. Where it cannot be written, there is a warning,
@@ -209,10 +207,12 @@ impl<'a> TrainingRun<'a> {
     }
 
     /// Ends the run if it has taken this many seconds. Returns whether it is over at once, because
-    /// an epoch has just ended.
+    /// an epoch has just ended. The first rank's clock decides for all.
     fn stop_after(&mut self, budget: Option<f64>) -> bool {
         let was_finished = self.trainer.is_finished();
-        if budget.is_some_and(|budget| self.trainer.progress().total_seconds() >= budget) {
+        let is_over = |budget| self.trainer.progress().total_seconds() >= budget;
+        let of_first = |is_over| self.trainer.ranks().of_first(u8::from(is_over)) > 0;
+        if budget.map(is_over).is_some_and(of_first) {
             self.trainer.stop();
         }
         !was_finished && self.trainer.is_finished()

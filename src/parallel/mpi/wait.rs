@@ -15,7 +15,7 @@ use mpi::traits::{Communicator as _, Destination as _, Source as _};
 
 use crate::parallel::ranks::Watch;
 
-/// The tag of messages of ranks that wait. There are no others between two ranks.
+/// The tag of messages of ranks that wait.
 const WAITING: Tag = 1;
 /// A rank that waits repeats its test without a pause for this long, ...
 const SPIN_TIME: Duration = Duration::from_micros(20);

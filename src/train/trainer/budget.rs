@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Trainer;
 use crate::device::Device;
 use crate::error::Result;
+use crate::parallel::Ranks;
 
 /// The cost of a validation token relative to a training token: of the forward pass, the backward
 /// pass and the update, each about as long, validation has the first.
@@ -44,7 +45,9 @@ impl Trainer<'_> {
         // The first steps compile and allocate; they count only where there are no others.
         self.advance(device)?;
         let (first_tokens, first_seconds) = (self.progress.tokens, self.progress.seconds);
-        while self.progress.window < self.windows_per_epoch() && start.elapsed() < duration {
+        // The first rank's clock decides, so that all ranks train as many windows.
+        let is_time = |ranks: &Ranks| ranks.of_first(u8::from(start.elapsed() < duration)) > 0;
+        while self.progress.window < self.windows_per_epoch() && is_time(&self.ranks) {
             self.advance(device)?;
         }
         let (mut tokens, mut seconds) = (self.progress.tokens, self.progress.seconds);
