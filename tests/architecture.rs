@@ -117,6 +117,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "device",
             "kernels",
             "model",
+            "parallel",
             "corpus",
             "data_loader",
             "evaluate",

@@ -111,7 +111,7 @@ fn time_ends_the_training_of_all_ranks() {
     let workbench = Workbench::with_model();
     workbench.write(
         "long.toml",
-        "epochs = 90000\nbatch = 6\nbptt = 5\nhidden = 8\n",
+        "epochs = 90000\nschedule = \"constant\"\nbatch = 6\nbptt = 5\nhidden = 8\n",
     );
     let compare = "compare train.txt --models long.toml --minutes 0.05 --device cpu --threads 1";
     let run = on(&workbench, 2, compare).succeeds();
