@@ -77,8 +77,8 @@ pub struct Rates {
 pub struct RankWork {
     /// The number of ranks.
     pub count: usize,
-    /// The smallest and the largest share of the time in which a rank sums gradients over ranks or
-    /// waits for others. The slowest rank waits least.
+    /// The smallest and the largest share of the time that a rank spends in operations with the
+    /// others, mainly sums of gradients, with its waits for them. The slowest rank waits least.
     pub communication: [f64; 2],
 }
 
@@ -266,14 +266,16 @@ impl Rounds {
         let before = product.gflops(device, seconds / 10.0)?;
         let work = device.submitted_work();
         let step = trainer.progress().step;
-        let communication = trainer.communication_seconds();
+        let communication = trainer.ranks().communication_seconds();
         let start = Instant::now();
         let rates = train(device, trainer, seconds)?;
         let elapsed = start.elapsed();
+        let communication = trainer.ranks().communication_seconds() - communication;
         let windows = (trainer.progress().step - step).max(1);
-        self.host = host_work(device, work, windows, elapsed).or(self.host);
+        let of_host = elapsed.saturating_sub(Duration::from_secs_f64(communication));
+        self.host = host_work(device, work, windows, of_host).or(self.host);
         self.seconds += elapsed.as_secs_f64();
-        self.communication += trainer.communication_seconds() - communication;
+        self.communication += communication;
         let after = product.gflops(device, seconds / 10.0)?;
         self.products.extend([before, after]);
         let rate = median(rates.clone());

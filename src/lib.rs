@@ -55,8 +55,8 @@
 //!
 //! # Features
 //!
-//! These are enabled by default; without them the library trains and runs models of words, characters
-//! and bytes.
+//! These are enabled by default; without them the library trains and runs models of words,
+//! characters and bytes.
 //!
 //! - `cli`: the `elman` program.
 //! - `tokenizers`: subword vocabularies (`unit = bpe`).
@@ -66,7 +66,8 @@
 //!
 //! One is not:
 //!
-//! - `mpi`: training on several processes that `mpirun` starts; needs an MPI library and its headers.
+//! - `mpi`: training on several processes that `mpirun` starts; needs an MPI library and its
+//!   headers.
 
 // They panic where the stream cannot be written; see src/cli/stderr.rs and src/cli/output.rs.
 #![warn(clippy::print_stderr, clippy::print_stdout)]

@@ -84,6 +84,7 @@ mod prepare;
 mod pytorch_step;
 mod qrnn;
 mod ranks;
+mod ranks_runs;
 mod recovery;
 mod reference;
 mod report;

@@ -175,7 +175,7 @@ fn what_ranks_cannot_divide_is_an_error() {
         ("rescore --ids none --carry best train.txt", "--carry"),
     ] {
         let what = format!("{flag} on 2 ranks");
-        let hint = format!("Leave out {flag}");
+        let hint = format!("Remove {flag}");
         fails_once(&workbench, arguments, 2, &[&what, &hint]);
     }
     fails_once(&workbench, "score missing.txt", 1, &["missing.txt"]);

@@ -1,11 +1,11 @@
 //! Training on several ranks: the losses of one rank, the same weights on all, runs that move
-//! between numbers of ranks. The ranks are threads; `mpi` tests processes.
+//! between numbers of ranks (`ranks_runs`). The ranks are threads; `mpi` tests processes.
 
 use std::sync::Mutex;
 use std::thread::ScopedJoinHandle;
 
 use elman::corpus::Corpus;
-use elman::device::{AdapterUse, Device, DeviceChoice};
+use elman::device::Device;
 use elman::model::{CELLS, Classes, Config, DropoutRates, ModelOptions, OUTPUTS, initial_values};
 use elman::parallel::Ranks;
 use elman::train::{
@@ -13,30 +13,29 @@ use elman::train::{
     Trainer,
 };
 
-use super::environment::cpu_only;
 use super::runs::{advance, bits, corpus, rate};
 use crate::harness::{apply, test};
 
 /// Windows that are compared.
-const WINDOWS: usize = 50;
+pub const WINDOWS: usize = 50;
 /// The largest relative difference of a window's loss from that of one rank.
 const TOLERANCE: f64 = 1e-4;
 
 /// What a run on some ranks gives.
-struct Trained {
-    losses: Vec<f32>,
-    valid_losses: Vec<f64>,
-    snapshot: Snapshot,
-    progress: Progress,
+pub struct Trained {
+    pub losses: Vec<f32>,
+    pub valid_losses: Vec<f64>,
+    pub snapshot: Snapshot,
+    pub progress: Progress,
 }
 
 /// A run: its model, its recipe and the state from which it continues, if it does.
-struct Setup<'a> {
-    corpus: &'a Corpus,
-    config: Config,
-    recipe: Recipe,
-    from: Option<(Snapshot, Progress)>,
-    windows: usize,
+pub struct Setup<'a> {
+    pub corpus: &'a Corpus,
+    pub config: Config,
+    pub recipe: Recipe,
+    pub from: Option<(Snapshot, Progress)>,
+    pub windows: usize,
 }
 
 fn options(corpus: &Corpus, options: &ModelOptions) -> Config {
@@ -49,7 +48,7 @@ fn options(corpus: &Corpus, options: &ModelOptions) -> Config {
 }
 
 /// The model of a cell with an output layer.
-fn model(corpus: &Corpus, cell: &str, output: &str) -> Config {
+pub fn model(corpus: &Corpus, cell: &str, output: &str) -> Config {
     let reads_ids = ["elman", "gru", "lstm"].contains(&cell);
     let given = ModelOptions {
         cell: Some(cell.into()),
@@ -67,7 +66,7 @@ fn model(corpus: &Corpus, cell: &str, output: &str) -> Config {
     options(corpus, &given)
 }
 
-fn recipe() -> Recipe {
+pub fn recipe() -> Recipe {
     Recipe {
         batch: 8,
         bptt: 4,
@@ -78,7 +77,7 @@ fn recipe() -> Recipe {
 }
 
 /// What `work` returns on each of `count` ranks.
-fn on_ranks<R: Send>(count: usize, work: &(impl Fn(Ranks) -> R + Sync)) -> Vec<R> {
+pub fn on_ranks<R: Send>(count: usize, work: &(impl Fn(Ranks) -> R + Sync)) -> Vec<R> {
     std::thread::scope(|scope| {
         let ranks = Ranks::in_threads(count).into_iter();
         let threads: Vec<_> = ranks
@@ -92,7 +91,7 @@ fn on_ranks<R: Send>(count: usize, work: &(impl Fn(Ranks) -> R + Sync)) -> Vec<R
 }
 
 /// Trains on `count` ranks, each with a device of its own.
-fn train_on(count: usize, setup: &Setup<'_>, open: impl Fn() -> Device + Sync) -> Trained {
+pub fn train_on(count: usize, setup: &Setup<'_>, open: impl Fn() -> Device + Sync) -> Trained {
     let first = Mutex::new(None);
     let weights = on_ranks(count, &|ranks| {
         let mut device = open();
@@ -143,7 +142,7 @@ fn start<'a>(device: &mut Device, setup: &Setup<'a>, ranks: Ranks) -> Trainer<'a
 }
 
 /// Compares losses with those of one rank.
-fn assert_close(what: &str, losses: &[f32], one: &[f32]) {
+pub fn assert_close(what: &str, losses: &[f32], one: &[f32]) {
     let count = losses.len().min(one.len());
     assert!(count > 0, "{what}: no losses");
     for (window, (&loss, &one)) in losses.iter().zip(one).enumerate() {
@@ -156,7 +155,7 @@ fn assert_close(what: &str, losses: &[f32], one: &[f32]) {
 }
 
 /// Trains on 1, 2 and 4 ranks and compares the losses.
-fn compare(what: &str, corpus: &Corpus, config: Config, recipe: Recipe) {
+pub fn compare(what: &str, corpus: &Corpus, config: Config, recipe: Recipe) {
     let setup = Setup {
         corpus,
         config,
@@ -372,101 +371,5 @@ fn every_recipe_has_the_losses_of_one_rank() {
     ];
     for (what, config, recipe) in cases {
         compare(what, &corpus, config, recipe);
-    }
-}
-
-/// A run that moves from 1 to 2 to 4 ranks and back has the losses of one that stays.
-#[apply(test)]
-fn a_run_moves_between_numbers_of_ranks() {
-    let corpus = corpus(250);
-    for (cell, output) in [
-        ("lstm", "softmax"),
-        ("gru", "class"),
-        ("feedforward", "sampled"),
-    ] {
-        let config = model(&corpus, cell, output);
-        let mut setup = Setup {
-            corpus: &corpus,
-            config,
-            recipe: Recipe {
-                epochs: 4,
-                ..recipe()
-            },
-            from: None,
-            windows: 4 * WINDOWS,
-        };
-        let cpu = || Device::cpu(1);
-        let whole = train_on(1, &setup, cpu);
-        setup.windows = 20;
-        let mut losses = Vec::new();
-        for count in [1, 2, 4, 1] {
-            let part = train_on(count, &setup, cpu);
-            losses.extend(part.losses);
-            setup.from = Some((part.snapshot, part.progress));
-        }
-        assert_close(&format!("{cell} {output}"), &losses, &whole.losses);
-    }
-}
-
-#[apply(test)]
-fn streams_that_ranks_cannot_divide_are_an_error() {
-    let corpus = corpus(100);
-    let config = model(&corpus, "lstm", "softmax");
-    let messages = on_ranks(4, &|ranks| {
-        let share = CorpusShare {
-            corpus: &corpus,
-            ranks,
-        };
-        let recipe = Recipe {
-            batch: 10,
-            ..recipe()
-        };
-        let values = initial_values(&config, 1);
-        let device = &mut Device::cpu(1);
-        let trainer = Trainer::new(device, config.clone(), &values, recipe, share);
-        trainer.map(|_| ()).map_err(|error| error.to_string())
-    });
-    for message in messages {
-        let message = message.expect_err("10 streams for 4 ranks");
-        assert!(message.contains("`batch = 8` or `batch = 12`"), "{message}");
-    }
-}
-
-/// Ranks that share an adapter have the losses of one rank on the CPU.
-#[apply(test)]
-#[ignore_unless(!cpu_only())]
-fn ranks_on_a_gpu_have_the_losses_of_one_rank() {
-    let corpus = corpus(100);
-    let name = elman::device::adapters()[0].name.clone();
-    let choice = DeviceChoice::Name(name);
-    let gpu = || {
-        choice
-            .open_for_rank(1, AdapterUse::Shared(1))
-            .expect("it opens")
-            .0
-    };
-    for (cell, output, optimizer) in [("lstm", "softmax", "sgd"), ("gru", "sampled", "adam")] {
-        let dropout = DropoutRates {
-            output: 0.25,
-            ..DropoutRates::default()
-        };
-        let setup = Setup {
-            corpus: &corpus,
-            config: model(&corpus, cell, output),
-            recipe: Recipe {
-                optimizer: optimizer.into(),
-                lr: rate(optimizer),
-                dropout,
-                epochs: 1,
-                ..recipe()
-            },
-            from: None,
-            windows: 8,
-        };
-        let one = train_on(1, &setup, || Device::cpu(1));
-        let two = train_on(2, &setup, gpu);
-        let count = one.losses.len().min(two.losses.len());
-        assert!(count >= 8, "{count} windows");
-        assert_close(&format!("{cell} {output}"), &two.losses, &one.losses);
     }
 }

@@ -6,20 +6,22 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
-use super::DeviceFlags;
+use super::RankDeviceFlags;
 use super::output::Output;
-use crate::bench::{BenchOptions, CONFIGURATIONS, Configuration, Rates, ceilings, rates};
+use super::ranks::{check_devices, end};
+use crate::bench::{BenchOptions, CONFIGURATIONS, Ceilings, Configuration, Rates, ceilings, rates};
 use crate::check::check_mixed_products;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::field::Choice;
 use crate::model::{CELLS, OUTPUTS, find_cell, find_output};
-use crate::parallel::world;
+use crate::parallel::{Ranks, world};
 use crate::train::{PrecisionKind, check_precision};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchFlags {
     #[command(flatten)]
-    pub(super) device: DeviceFlags,
+    pub(super) device: RankDeviceFlags,
     /// Configurations to measure, such as a,d [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     config: Vec<String>,
@@ -193,64 +195,94 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
 
 pub(super) fn run(flags: &BenchFlags) -> Result<()> {
     let ranks = world();
-    if flags.tune && ranks.is_alone() {
+    ranks.agree(flags.check_ranks(&ranks))?;
+    if flags.tune {
         return tune::run(flags);
     }
-    if flags.tune {
-        return Err(Error::usage(
-            format!("--tune on {} ranks", ranks.count()),
-            "it measures one adapter",
-            "Start it without mpirun",
-        ));
-    }
-    let configurations = configurations(flags)?;
-    let mut device = flags.device.open()?;
-    let mut output = Output::new();
+    let configurations = ranks.agree(configurations(flags))?;
+    let mut device = ranks.agree(flags.device.open())?;
+    check_devices(&ranks, &device)?;
     let options = BenchOptions {
         seconds: flags.seconds,
         product_size: flags.product,
         training_only: flags.training_only,
         precision: flags.precision,
     };
-    check_precision(&device, options.precision)?;
-    if options.precision == PrecisionKind::Mixed {
-        check_mixed_products(&mut device)?;
-    }
-    let ceilings = ceilings(&mut device, &options)?;
-    if !flags.json {
-        output.line(format_args!(
-            "{}: matrix product {:.1} GFLOP/s, reading and writing {:.1} GB/s",
-            device.name(),
-            ceilings.product_gflops,
-            ceilings.bandwidth_gbs
-        ))?;
-        output.line(format_args!(
-            "{:50}training             product     share   evaluation   generation",
-            ""
-        ))?;
-        output.line(format_args!(
-            "{:18}H       V    D    B   T   tokens/s   GFLOP/s   GFLOP/s of product     \
-             tokens/s     tokens/s",
-            ""
-        ))?;
-        output.flush()?;
-    }
+    let ceilings = ranks.agree(prepare(&mut device, &options))?;
+    let mut output = Output::new();
+    // Of several ranks, the others measure on where the first one cannot print.
+    let mut printed = print_title(&mut output, flags, &device, &ceilings);
     let mut all_rates = Vec::new();
     for configuration in &configurations {
+        if ranks.is_alone() {
+            printed?;
+            printed = Ok(());
+        }
         let rates = rates(&mut device, configuration, &options, &ranks)?;
-        if !flags.json {
-            print_rates(&mut output, &rates)?;
+        if !flags.json && printed.is_ok() {
+            printed = print_rates(&mut output, &rates);
         }
         all_rates.push(rates);
     }
     if flags.json {
-        output.json(&json!({
+        printed = output.json(&json!({
             "device": device.name(),
             "precision": options.precision.name(),
             "ceilings": ceilings,
             "rates": all_rates,
-        }))?;
+        }));
     }
+    end(&ranks, printed.and_then(|()| output.flush()))
+}
+
+impl BenchFlags {
+    /// Checks that ranks can do together what is asked.
+    fn check_ranks(&self, ranks: &Ranks) -> Result<()> {
+        if ranks.is_alone() || !self.tune {
+            return Ok(());
+        }
+        Err(Error::usage(
+            format!("--tune on {} ranks", ranks.count()),
+            "it measures one adapter",
+            "Start it without mpirun",
+        ))
+    }
+}
+
+/// Checks that the device has the precision, and measures its ceilings.
+fn prepare(device: &mut Device, options: &BenchOptions) -> Result<Ceilings> {
+    check_precision(device, options.precision)?;
+    if options.precision == PrecisionKind::Mixed {
+        check_mixed_products(device)?;
+    }
+    ceilings(device, options)
+}
+
+/// Prints the device and the titles of columns, unless JSON is printed.
+fn print_title(
+    output: &mut Output,
+    flags: &BenchFlags,
+    device: &Device,
+    ceilings: &Ceilings,
+) -> Result<()> {
+    if flags.json {
+        return Ok(());
+    }
+    output.line(format_args!(
+        "{}: matrix product {:.1} GFLOP/s, reading and writing {:.1} GB/s",
+        device.name(),
+        ceilings.product_gflops,
+        ceilings.bandwidth_gbs
+    ))?;
+    output.line(format_args!(
+        "{:50}training             product     share   evaluation   generation",
+        ""
+    ))?;
+    output.line(format_args!(
+        "{:18}H       V    D    B   T   tokens/s   GFLOP/s   GFLOP/s of product     \
+         tokens/s     tokens/s",
+        ""
+    ))?;
     output.flush()
 }
 

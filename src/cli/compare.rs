@@ -16,6 +16,7 @@ use clap::Args;
 use super::message::message;
 use super::ngram::kneser_ney;
 use super::output::Output;
+use super::ranks::check_devices;
 use super::train::interrupt::Interrupt;
 use super::train::{RunEnd, SharedCorpus};
 use super::{RankDeviceFlags, check_unused, quoted, ranks};
@@ -97,7 +98,9 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
     ranks.agree(flags.check())?;
     let mut entries = ranks.agree(entries::read(flags))?;
     ranks.agree(flags.check_unused(&entries))?;
-    let device = ranks.agree(flags.device.open())?.name().to_owned();
+    let device = ranks.agree(flags.device.open())?;
+    check_devices(&ranks, &device)?;
+    let device = device.name().to_owned();
     let corpus = ranks.agree(entries::shared_corpus(flags, &mut entries))?;
     // Of several ranks, the first one evaluates.
     let of_first = ranks.is_first().then(|| {

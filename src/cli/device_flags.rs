@@ -8,12 +8,13 @@ use sysinfo::{CpuRefreshKind, RefreshKind, System};
 use super::{message, with_threads};
 use crate::device::{AdapterUse, Device, DeviceChoice};
 use crate::error::{Error, Result};
-use crate::parallel::{Place, world};
+use crate::parallel::world;
 
 /// The device to run on.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DeviceFlags {
-    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name
+    /// auto (a hardware GPU, else the CPU), cpu, gpu, or part of an adapter's name; under mpirun, a
+    /// list of them for the processes of a host, separated by commas
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(super) device: String,
     /// CPU threads [default: the number of cores]
@@ -94,19 +95,27 @@ impl DeviceFlags {
     /// Opens the device, and says why it is this one. Ranks of the same host take the devices of a
     /// list in turn, or one adapter each.
     fn select(&self) -> Result<(Device, String)> {
-        let place = world().place();
-        let names: Vec<&str> = self.device.split(',').collect();
-        let (name, place) = match (place.count, names.as_slice()) {
-            (2.., [_, _, ..]) if names.len() >= place.count || self.share_adapter => {
-                (names[place.index % names.len()], Place::ALONE)
+        let ranks = world();
+        let place = ranks.place();
+        let names: Vec<&str> = self.device.split(',').map(str::trim).collect();
+        let is_list = names.len() > 1 && !ranks.is_alone();
+        if is_list && names.len() < place.count && !self.share_adapter {
+            return Err(too_few(&self.device, names.len(), place.count));
+        }
+        // The same name may be in a list several times: for as many adapters.
+        let (name, index, count) = match is_list {
+            false => (self.device.as_str(), place.index, place.count),
+            true => {
+                let entry = place.index % names.len();
+                let name = names[entry];
+                let of_name = |names: &[&str]| names.iter().filter(|it| **it == name).count();
+                (name, of_name(&names[..entry]), of_name(&names))
             }
-            (2.., [_, _, ..]) => return Err(too_few(&self.device, names.len(), place.count)),
-            _ => (self.device.as_str(), place),
         };
         let choice: DeviceChoice = name.parse().unwrap_or_else(|never| match never {});
         let adapter = match self.share_adapter {
-            true => AdapterUse::Shared(place.index),
-            false => AdapterUse::Own(place.index, place.count),
+            true => AdapterUse::Shared(index),
+            false => AdapterUse::Own(index, count),
         };
         choice.open_for_rank(self.threads(), adapter)
     }

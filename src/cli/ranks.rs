@@ -12,6 +12,7 @@ use bytemuck::cast_slice;
 use super::quiet::be_quiet;
 use super::{Subcommand, is_broken_pipe, stderr};
 use crate::checkpoint::Checkpoint;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::parallel::{Ranks, check_launch, world};
@@ -65,7 +66,7 @@ fn check_program(ranks: &Ranks) -> Result<()> {
     }
     let properties = [
         ("version of Elman", env!("CARGO_PKG_VERSION").to_owned()),
-        // Where a system does not tell, all ranks have an empty text.
+        // Where the program's file cannot be read, the text is empty.
         ("program", program().unwrap_or_default()),
     ];
     check_equal(ranks, &properties)
@@ -79,6 +80,42 @@ fn program() -> io::Result<String> {
     Ok(format!("{length} bytes, SHA-256 {hash}"))
 }
 
+/// Checks that the devices of all ranks compute the same: each rank makes the same update of the
+/// same weights.
+///
+/// # Errors
+/// On the first rank that differs from rank 0; the others know of it.
+pub(super) fn check_devices(ranks: &Ranks, device: &Device) -> Result<()> {
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    let kind = match device.is_gpu() {
+        true => "GPU",
+        false => "CPU",
+    };
+    let mut properties = vec![("kind of device", kind.to_owned())];
+    properties.extend(device.capabilities());
+    #[cfg(feature = "fault-injection")]
+    if crate::faults::happens("capability", 0) {
+        properties[1].1 = "other".to_owned();
+    }
+    check_equal(ranks, &properties)?;
+    let names = ranks.gather(device.name().as_bytes());
+    if let Some(rank) = names.iter().position(|name| *name != names[0]) {
+        let name = |rank: usize| String::from_utf8_lossy(&names[rank]).into_owned();
+        stderr_line!(
+            "warning: {} has {}, and {} has {}: their weights may come to differ in the last \
+             digits, since each makes the updates itself. Give all ranks the same --threads, or \
+             devices of the same kind by --device",
+            ranks.name(rank),
+            name(rank),
+            ranks.name(0),
+            name(0)
+        );
+    }
+    Ok(())
+}
+
 /// Checks that no flag is given with which `parts`, such as lines, depend on those before them.
 ///
 /// # Errors
@@ -89,7 +126,7 @@ pub(super) fn check_independent(ranks: &Ranks, parts: &str, flags: &[(&str, bool
         Some((flag, _)) if !ranks.is_alone() => Err(Error::usage(
             format!("{flag} on {} ranks", ranks.count()),
             format!("{parts} depend on those before them, so that ranks cannot divide them"),
-            format!("Leave out {flag}, or start the command without mpirun"),
+            format!("Remove {flag}, or start the command without mpirun"),
         )),
         _ => Ok(()),
     }

@@ -2,7 +2,7 @@
 //! implementation. Its module and its shader have the same stem.
 //!
 //! In: tensors. Out: tensors. Kernels depend on [`Device`](crate::device::Device) and on no model.
-//! [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare the
+//! [`cases`] lists forevery kernel the shapes on which `elman check` and the tests compare the
 //! implementations.
 //!
 //! A new kernel `x` has:

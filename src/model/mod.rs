@@ -182,8 +182,8 @@ impl Model {
     }
 
     /// [`Model::backward`], which calls `completed` with parameters whose gradients are complete,
-    /// those of the output layer first. The gradients of parameters of which it is not told are
-    /// complete at the end.
+    /// those of the output layer first. The gradients of all other parameters are complete at
+    /// the end.
     pub fn backward_in_stages(
         &self,
         device: &mut Device,

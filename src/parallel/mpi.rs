@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 /// MPI while it is initialized.
 static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
 
-/// The tag of parts that rank 0 deals out. [`wait`] has another one.
-const DEAL: mpi::Tag = 2;
+/// The tag of parts that rank 0 scatters. [`wait`] has another one.
+const SCATTER: mpi::Tag = 2;
 /// The most bytes of a message: MPI counts them in `int`.
 const LARGEST_MESSAGE: usize = 1 << 30;
 
@@ -97,7 +97,7 @@ impl Communicator for World {
         self.all_gather(&[bytes.len() as u64], &mut lengths);
         let mut all = vec![Vec::new(); count];
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
-        // All ranks' parts of a round have less than 1 GiB.
+        // All ranks' parts of a round have at most 1 GiB.
         let limit = LARGEST_MESSAGE / count;
         for round in 0..longest.div_ceil(limit) {
             let part = |length: usize| length.min(round * limit)..length.min((round + 1) * limit);
@@ -129,22 +129,22 @@ impl Communicator for World {
         all
     }
 
-    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+    fn scatter(&self, parts: &[Vec<u8>]) -> Vec<u8> {
         let world = world();
         if self.index() > 0 {
             let first = world.process_at_rank(0);
-            let (length, _) = first.receive_with_tag::<u64>(DEAL);
+            let (length, _) = first.receive_with_tag::<u64>(SCATTER);
             let mut received = vec![0; length as usize];
             for chunk in received.chunks_mut(LARGEST_MESSAGE) {
-                first.receive_into_with_tag(chunk, DEAL);
+                first.receive_into_with_tag(chunk, SCATTER);
             }
             return received;
         }
         for (part, rank) in parts.iter().zip(0..).skip(1) {
             let other = world.process_at_rank(rank);
-            other.send_with_tag(&(part.len() as u64), DEAL);
+            other.send_with_tag(&(part.len() as u64), SCATTER);
             for chunk in part.chunks(LARGEST_MESSAGE) {
-                other.send_with_tag(chunk, DEAL);
+                other.send_with_tag(chunk, SCATTER);
             }
         }
         parts[0].clone()

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
 
@@ -29,7 +29,7 @@ pub trait Communicator: Debug + Send + Sync {
     fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
 
     /// The bytes that the first rank has for this one. The other ranks give none.
-    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8>;
+    fn scatter(&self, parts: &[Vec<u8>]) -> Vec<u8>;
 
     /// Sends a part of the same length to every rank, in the order of ranks, and receives one from
     /// each.
@@ -82,6 +82,8 @@ struct Connected {
     hosts: Vec<String>,
     /// Whether all ranks know that one of them has failed.
     has_failed: AtomicBool,
+    /// Nanoseconds in operations with the other ranks.
+    time: AtomicU64,
 }
 
 impl Ranks {
@@ -96,6 +98,7 @@ impl Ranks {
             communicator,
             hosts: names.into_iter().map(name).collect(),
             has_failed: AtomicBool::new(false),
+            time: AtomicU64::new(0),
         })))
     }
 
@@ -140,6 +143,22 @@ impl Ranks {
         }
     }
 
+    /// The seconds that this rank has spent in sums and lists, with its waits for other ranks.
+    pub fn communication_seconds(&self) -> f64 {
+        let time = |connected: &Arc<Connected>| connected.time.load(Ordering::Relaxed);
+        self.0.as_ref().map_or(0.0, |it| time(it) as f64 / 1e9)
+    }
+
+    /// Does something with the other ranks, and adds its time.
+    fn communicate<R>(&self, work: impl FnOnce(&dyn Communicator) -> R) -> Option<R> {
+        let connected = self.0.as_ref()?;
+        let start = Instant::now();
+        let result = work(&*connected.communicator);
+        let time = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        connected.time.fetch_add(time, Ordering::Relaxed);
+        Some(result)
+    }
+
     fn communicator(&self) -> Option<&dyn Communicator> {
         self.0.as_ref().map(|connected| &*connected.communicator)
     }
@@ -170,47 +189,29 @@ impl Ranks {
 
     /// Replaces the values by their sums over all ranks. A sum has the terms in the order of ranks.
     pub fn sum(&self, values: &mut [f32]) {
-        let Some(communicator) = self.communicator() else {
-            return;
-        };
-        let count = communicator.count();
-        let chunk = values.len().div_ceil(count).min(MESSAGE_VALUES) * count;
-        let mut received = vec![0.0; chunk];
-        let mut chunks = values.chunks_exact_mut(chunk.max(1));
-        for values in &mut chunks {
-            sum_chunk(communicator, values, &mut received);
-        }
-        let rest = chunks.into_remainder();
-        if !rest.is_empty() {
-            let mut values = rest.to_vec();
-            values.resize(rest.len().next_multiple_of(count), 0.0);
-            sum_chunk(communicator, &mut values, &mut received);
-            rest.copy_from_slice(&values[..rest.len()]);
-        }
+        self.communicate(|communicator| sum_all(communicator, values));
     }
 
     /// The values of every rank, in the order of ranks.
     pub fn gather<T: Pod>(&self, values: &[T]) -> Vec<Vec<T>> {
-        match self.communicator() {
-            None => vec![values.to_vec()],
-            Some(communicator) => communicator
-                .gather(bytemuck::cast_slice(values))
-                .iter()
-                .map(|bytes| bytemuck::pod_collect_to_vec(bytes))
-                .collect(),
-        }
+        let gathered = self.communicate(|communicator| {
+            let all = communicator.gather(bytemuck::cast_slice(values));
+            let lists = all.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes));
+            lists.collect()
+        });
+        gathered.unwrap_or_else(|| vec![values.to_vec()])
     }
 
     /// The values that the first rank has for this one; none where it has fewer parts than ranks.
     /// The parts of other ranks are ignored.
-    pub fn deal<T: Pod>(&self, parts: &[Vec<T>]) -> Vec<T> {
+    pub fn scatter<T: Pod>(&self, parts: &[Vec<T>]) -> Vec<T> {
         let Some(communicator) = self.communicator() else {
             return parts.first().cloned().unwrap_or_default();
         };
         let bytes = |part: &Vec<T>| bytemuck::cast_slice(part).to_vec();
-        let mut dealt: Vec<Vec<u8>> = parts.iter().map(bytes).collect();
-        dealt.resize(self.count(), Vec::new());
-        bytemuck::pod_collect_to_vec(&communicator.deal(&dealt))
+        let mut scattered: Vec<Vec<u8>> = parts.iter().map(bytes).collect();
+        scattered.resize(self.count(), Vec::new());
+        bytemuck::pod_collect_to_vec(&communicator.scatter(&scattered))
     }
 
     /// The value of the first rank.
@@ -263,6 +264,24 @@ impl Ranks {
         {
             connected.communicator.abort(code);
         }
+    }
+}
+
+/// Sums values, a chunk at a time.
+fn sum_all(communicator: &dyn Communicator, values: &mut [f32]) {
+    let count = communicator.count();
+    let chunk = values.len().div_ceil(count).min(MESSAGE_VALUES) * count;
+    let mut received = vec![0.0; chunk];
+    let mut chunks = values.chunks_exact_mut(chunk.max(1));
+    for values in &mut chunks {
+        sum_chunk(communicator, values, &mut received);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let mut values = rest.to_vec();
+        values.resize(rest.len().next_multiple_of(count), 0.0);
+        sum_chunk(communicator, &mut values, &mut received);
+        rest.copy_from_slice(&values[..rest.len()]);
     }
 }
 
@@ -333,12 +352,12 @@ pub(super) mod tests {
         assert_eq!(on(3, |ranks| ranks.of_first(5 + ranks.index())), [5, 5, 5]);
         assert_eq!(Ranks::default().of_first(7), 7);
         let part = |rank: u32| vec![rank; rank as usize];
-        let dealt = on(3, |ranks| match ranks.is_first() {
-            true => ranks.deal(&[part(2), part(1)]),
-            false => ranks.deal(&[part(7)]),
+        let scattered = on(3, |ranks| match ranks.is_first() {
+            true => ranks.scatter(&[part(2), part(1)]),
+            false => ranks.scatter(&[part(7)]),
         });
-        assert_eq!(dealt, [part(2), part(1), vec![]]);
-        assert_eq!(Ranks::default().deal(&[part(3)]), part(3));
+        assert_eq!(scattered, [part(2), part(1), vec![]]);
+        assert_eq!(Ranks::default().scatter(&[part(3)]), part(3));
         let places = on(2, |ranks| ranks.place());
         let [first, second] = [0, 1].map(|index| Place { index, count: 2 });
         assert_eq!(places, [first, second]);

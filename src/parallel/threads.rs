@@ -105,7 +105,7 @@ impl Communicator for ThreadCommunicator {
         all
     }
 
-    fn deal(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+    fn scatter(&self, parts: &[Vec<u8>]) -> Vec<u8> {
         if self.index == 0 {
             self.shared.lock().sent = parts.to_vec();
         }

@@ -46,7 +46,7 @@ impl Ranks {
             if count == 0 {
                 return self.agree(end);
             }
-            let own = self.deal(&parts);
+            let own = self.scatter(&parts);
             let computed = match self.index() < count {
                 true => work.compute(&own),
                 false => Ok(Vec::new()),

@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::faults::{die, happens};
 
 impl Trainer<'_> {
-    /// Makes one fault happen, if one is due: `nan` writes NaN into the first parameter, `device` is
-    /// the failure of a GPU, on any device, `die` is the death of the process, `panic` is
-    /// a panic, and in `hang` it waits for ever. They come in this order.
+    /// Makes one fault happen, if one is due: `nan` writes NaN into the first parameter, `device`
+    /// is the failure of a GPU, on any device, `die` is the death of the process, `panic` is
+    /// a panic, and in `hang` it waits forever. They come in this order.
     ///
     /// # Errors
     /// For the fault `device`.

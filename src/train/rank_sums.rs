@@ -6,8 +6,6 @@
 mod dense;
 mod rows;
 
-use std::time::Instant;
-
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::Gradient;
@@ -22,8 +20,6 @@ use rows::RowSums;
 pub(super) struct RankSums {
     ranks: Ranks,
     dense: DenseSums,
-    /// The time of all sums so far, with the time that this rank waited for others.
-    seconds: f64,
     rows: RowSums,
 }
 
@@ -33,14 +29,8 @@ impl RankSums {
         (!ranks.is_alone()).then(|| Self {
             ranks: ranks.clone(),
             dense: DenseSums::default(),
-            seconds: 0.0,
             rows: RowSums::new(parameters),
         })
-    }
-
-    /// The time of all sums so far in seconds, with the time that this rank waited for others.
-    pub(super) fn seconds(&self) -> f64 {
-        self.seconds
     }
 
     /// Prepares the sums of gradients that are complete while the device computes the others.
@@ -49,11 +39,9 @@ impl RankSums {
         device: &mut Device,
         gradients: impl Iterator<Item = &'a Gradient>,
     ) {
-        let start = Instant::now();
         for values in gradients.filter_map(dense_values) {
             self.dense.start(device, values);
         }
-        self.seconds += start.elapsed().as_secs_f64();
     }
 
     /// The sums of the gradients of all parameters. Dense ones are overwritten.
@@ -66,12 +54,9 @@ impl RankSums {
         parameters: &Parameters,
         gradients: &[Gradient],
     ) -> Result<Vec<Gradient>> {
-        let start = Instant::now();
         let dense: Vec<Tensor> = gradients.iter().filter_map(dense_values).collect();
         self.dense.finish(device, &self.ranks, &dense)?;
-        let sums = self.rows.sum(device, &self.ranks, parameters, gradients)?;
-        self.seconds += start.elapsed().as_secs_f64();
-        Ok(sums)
+        self.rows.sum(device, &self.ranks, parameters, gradients)
     }
 }
 

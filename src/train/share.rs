@@ -3,7 +3,8 @@
 use crate::corpus::Corpus;
 use crate::parallel::Ranks;
 
-/// A corpus, and the ranks that divide its streams. A reference to a corpus is one without others.
+/// A corpus, and the ranks that divide its streams. `From<&Corpus>` is for a process without
+/// other ranks.
 #[derive(Debug, Clone)]
 pub struct CorpusShare<'a> {
     /// The corpus, which every rank reads.

@@ -1,9 +1,10 @@
 //! One training run: epochs of steps, a validation after each epoch, and the weights to keep.
 //!
 //! In: a [`Recipe`], initial parameters, a [`Corpus`]. Out: [`Event`]s and, between any two of
-//! them, a snapshot from which the run can be resumed. [`step`] has the training step and
-//! [`epoch`] what happens between epochs.
+//! them, a snapshot from which the run can be resumed. [`advance`] has the course of a run, [`step`]
+//! the training step and [`epoch`] what happens between epochs.
 
+mod advance;
 mod budget;
 mod divergence;
 mod epoch;
@@ -17,12 +18,12 @@ use super::accumulator::Accumulator;
 use super::averager::Averager;
 use super::choices::{AverageKind, PrecisionKind};
 use super::optimizer::{OPTIMIZERS, OptimizerKind};
-use super::progress::{DeviceRecord, EpochRecord, Event, Progress};
+use super::progress::{DeviceRecord, Progress};
 use super::rank_sums::RankSums;
 use super::recipe::Recipe;
 use super::schedule::Schedule;
 use super::share::CorpusShare;
-use super::step_metrics::{CollectedMetrics, MAX_STEPS, PendingSteps, StepMetrics};
+use super::step_metrics::{MAX_STEPS, PendingSteps, StepMetrics};
 use crate::corpus::{Corpus, Streams};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
@@ -78,9 +79,6 @@ pub struct Trainer<'a> {
     pending: Option<PendingSteps>,
     collected_at: Instant,
 }
-
-/// The time between two collections of the metrics that the interval is adjusted to.
-const SECONDS_BETWEEN_COLLECTIONS: f64 = 0.5;
 
 /// The optimizer's state tensors, zero, for each parameter.
 fn allocate_optimizer_state(
@@ -343,94 +341,6 @@ impl<'a> Trainer<'a> {
         let updates = self.updates();
         let rate = self.progress.schedule.rate(&self.recipe, step, updates);
         rate * 0.5_f32.powi(self.progress.divergences as i32)
-    }
-
-    /// Trains to the end and calls `on_epoch` after every epoch.
-    ///
-    /// # Errors
-    /// As [`Trainer::advance`].
-    pub fn train(
-        &mut self,
-        device: &mut Device,
-        mut on_epoch: impl FnMut(&EpochRecord),
-    ) -> Result<()> {
-        loop {
-            match self.advance(device)? {
-                Event::Steps { .. } => {}
-                Event::Epoch(record) => on_epoch(&record),
-                Event::Finished => return Ok(()),
-            }
-        }
-    }
-
-    /// Trains until there is something to report.
-    ///
-    /// # Errors
-    /// If the device fails, or if a loss or gradient is not finite; the weights are unusable then.
-    pub fn advance(&mut self, device: &mut Device) -> Result<Event> {
-        device.install(|device| self.advance_installed(device))
-    }
-
-    fn advance_installed(&mut self, device: &mut Device) -> Result<Event> {
-        #[cfg(feature = "fault-injection")]
-        self.inject_faults(device)?;
-        loop {
-            if self.ends_epoch() {
-                return match self.pending.take() {
-                    Some(steps) => self.collect(device, steps),
-                    None => self.end_epoch(device).map(Event::Epoch),
-                };
-            }
-            if self.is_finished() {
-                self.restore_kept_weights(device)?;
-                return Ok(Event::Finished);
-            }
-            let steps = self.train_steps(device)?;
-            if steps.is_ready() {
-                return self.collect(device, steps);
-            }
-            // A GPU is given the next steps before the host waits for these.
-            if let Some(previous) = self.pending.replace(steps) {
-                return self.collect(device, previous);
-            }
-        }
-    }
-
-    /// Waits for some steps and adds their metrics to the progress.
-    fn collect(&mut self, device: &mut Device, steps: PendingSteps) -> Result<Event> {
-        let first = steps.first;
-        let count = steps.count;
-        let tokens = steps.tokens;
-        let CollectedMetrics {
-            loss_sums,
-            gradient_norm,
-            not_finite,
-            seconds,
-        } = steps.collect(device, &self.ranks, self.collected_at)?;
-        if let Some((step, parameter)) = not_finite {
-            let tensor = match parameter {
-                None => "the loss".to_owned(),
-                Some(index) => {
-                    let spec = &self.model.parameters().specs()[index];
-                    format!("the gradient of {}", spec.name)
-                }
-            };
-            return Err(self.not_finite(tensor, first + step + 1));
-        }
-        self.collected_at = Instant::now();
-        let nats: f64 = loss_sums.iter().map(|&sum| f64::from(sum)).sum();
-        self.progress.nats += nats;
-        self.progress.tokens += tokens;
-        self.progress.seconds += seconds;
-        // The interval does not affect results.
-        let interval = count as f64 * SECONDS_BETWEEN_COLLECTIONS / seconds.max(1e-6);
-        self.interval = (interval as usize).clamp(1, self.max_interval);
-        Ok(Event::Steps {
-            loss: nats / tokens.max(1) as f64,
-            loss_sums,
-            gradient_norm,
-            tokens_per_second: tokens as f64 / seconds.max(1e-9),
-        })
     }
 
     /// The average of the weights and the number of updates before it started, if weights are

@@ -18,7 +18,7 @@ pub(in crate::cli) struct LastCheckpoint {
     exists: Arc<AtomicBool>,
     /// Whether the reason why all ranks end is written.
     is_reported: Arc<AtomicBool>,
-    /// The longest time between two events of this rank after which it is not the one that hangs.
+    /// If no event of this rank has come for this long, it may hang, and another one reports it.
     limit: Arc<OnceLock<Duration>>,
     last_event: Arc<Mutex<Instant>>,
 }
@@ -94,12 +94,12 @@ impl LastCheckpoint {
 
     /// Ends all ranks, with a message, if some do not answer within the limit.
     pub(super) fn watch(&self, ranks: &Ranks, limit: Option<Duration>) {
+        let processes = ranks.gather(&[std::process::id()]).concat();
         let Some(limit) = limit else {
             return;
         };
         let _ = self.limit.set(limit);
         self.note_event();
-        let processes = ranks.gather(&[std::process::id()]).concat();
         let name = |(rank, process)| format!("{} (process {process})", ranks.name(rank));
         let names: Vec<String> = processes.into_iter().enumerate().map(name).collect();
         let checkpoint = self.clone();

@@ -62,7 +62,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let all = world();
     all.agree(ranks::check_flags(flags, &all))?;
     let mut device = all.agree(flags.device.open())?;
-    ranks::check_devices(&all, &device)?;
+    crate::cli::ranks::check_devices(&all, &device)?;
     for note in &flags.notes {
         note_line!("{note}");
     }
@@ -100,7 +100,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
         }),
     };
     let mut run = all.agree(started)?;
-    ranks::check_equal(&run)?;
+    ranks::check_equal(&run, &mut device)?;
     run.prepare(&mut device)?;
     if let (Some(directory), true) = (&flags.tensorboard, all.is_first()) {
         run.events = Some(EventFile::create(directory, &run.trainer)?);

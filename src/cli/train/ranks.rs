@@ -1,5 +1,9 @@
 //! A run on several ranks: what only the first one does, and what all must have alike.
 
+use std::io::Write;
+
+use bytemuck::cast_slice;
+
 use super::flags::TrainFlags;
 use super::lock;
 use super::training_run::TrainingRun;
@@ -10,6 +14,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::parallel::Ranks;
+use crate::train::Trainer;
 
 /// Checks that the flags can be used on several ranks.
 ///
@@ -70,62 +75,55 @@ pub(super) fn first_alone<T>(ranks: &Ranks, work: impl Fn() -> Result<T>) -> Res
     ranks.agree(own)
 }
 
-/// Checks that the devices of all ranks compute the same: each rank makes the same update of the
-/// same weights.
-///
-/// # Errors
-/// On the first rank that differs from rank 0; the others know of it.
-pub(super) fn check_devices(all: &Ranks, device: &Device) -> Result<()> {
-    if all.is_alone() {
-        return Ok(());
-    }
-    let kind = match device.is_gpu() {
-        true => "GPU",
-        false => "CPU",
-    };
-    let mut properties = vec![("kind of device", kind.to_owned())];
-    properties.extend(device.capabilities());
-    #[cfg(feature = "fault-injection")]
-    if crate::faults::happens("capability", 0) {
-        properties[1].1 = "other".to_owned();
-    }
-    ranks::check_equal(all, &properties)?;
-    let names = all.gather(device.name().as_bytes());
-    if let Some(rank) = names.iter().position(|name| *name != names[0]) {
-        let name = |rank: usize| String::from_utf8_lossy(&names[rank]).into_owned();
-        stderr_line!(
-            "warning: {} has {}, and {} has {}: their weights may come to differ in the last \
-             digits, since each makes the updates itself. --device selects the same for all",
-            all.name(rank),
-            name(rank),
-            all.name(0),
-            name(0)
-        );
-    }
-    Ok(())
-}
-
 /// Checks that all ranks are to train the same model alike.
 ///
 /// # Errors
-/// On the first rank that differs from rank 0; the others know of it.
-pub(super) fn check_equal(run: &TrainingRun<'_>) -> Result<()> {
+/// On the first rank that differs from rank 0; the others know of it. If the device fails.
+pub(super) fn check_equal(run: &TrainingRun<'_>, device: &mut Device) -> Result<()> {
     let all = run.trainer.ranks();
     if all.is_alone() {
         return Ok(());
     }
     let valid: Vec<u8> = run.corpus.valid.iter().flat_map(u32::to_le_bytes).collect();
-    let valid = Hash::of(&valid[..]).map_err(Error::io("read", &run.directory))?;
     let flags = replay::run_flags(&run.description, &run.record, run.trainer.recipe());
     let of_run = |name: &str| !["train", "valid", "init"].contains(&name);
     let flags: Vec<_> = flags.iter().filter(|(name, _)| of_run(name)).collect();
     let progress = run.trainer.progress();
     let position = (progress.epochs, progress.window, progress.step);
+    let safety = &run.flags.safety;
     let properties = [
         ("training text", run.record.sha256.clone()),
-        ("validation text", valid),
+        ("validation text", hash([&valid[..]])),
+        ("vocabulary", hash(run.corpus.vocabulary.types())),
         ("model or recipe", format!("{flags:?}")),
+        ("--rank-timeout", format!("{:?}", safety.rank_timeout)),
+        ("--on-divergence", format!("{:?}", safety.on_divergence)),
         ("position in the run", format!("{position:?}")),
     ];
-    ranks::check_equal(all, &properties)
+    ranks::check_equal(all, &properties)?;
+    check_weights(&run.trainer, device)
+}
+
+/// Checks that all ranks have the same weights, which each has computed or read itself.
+///
+/// # Errors
+/// As [`check_equal`].
+pub(super) fn check_weights(trainer: &Trainer<'_>, device: &mut Device) -> Result<()> {
+    let all = trainer.ranks();
+    if all.is_alone() {
+        return Ok(());
+    }
+    let weights = all.agree(trainer.model().parameters().download(device))?;
+    let bytes = weights.iter().map(|values| cast_slice::<f32, u8>(values));
+    ranks::check_equal(all, &[("weights", hash(bytes))])
+}
+
+/// A hash of parts, each with its end.
+fn hash<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
+    let mut hash = Hash::default();
+    for part in parts {
+        let added = hash.write_all(part.as_ref()).and(hash.write_all(b"\n"));
+        added.expect("a hash takes everything");
+    }
+    hash.hexadecimal()
 }

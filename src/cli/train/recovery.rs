@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::safety_flags::{OnDeviceLoss, OnDivergence};
 use super::training_run::TrainingRun;
-use super::{start, texts};
+use super::{ranks, start, texts};
 use crate::checkpoint::CheckpointFiles;
 use crate::cli::message;
 use crate::device::Device;
@@ -142,7 +142,7 @@ impl TrainingRun<'_> {
             start::trainer(device, self.flags, recipe, init, share)?.0
         };
         self.trainer.set_divergences(divergences);
-        Ok(())
+        ranks::check_weights(&self.trainer, device)
     }
 
     /// Where the run is, for messages.

@@ -34,7 +34,7 @@ pub(super) struct SafetyFlags {
     #[arg(long, value_enum, default_value_t = OnDeviceLoss::Stop)]
     pub(super) on_device_loss: OnDeviceLoss,
     /// With mpirun: how long ranks wait for one that does not answer (90s, 10m, 2h) before all of
-    /// them end. Ranks that save or evaluate do not answer meanwhile; 0 waits for ever
+    /// them end. Ranks that save or evaluate do not answer meanwhile; 0 waits forever
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub(super) rank_timeout: RankTimeout,
 }
@@ -64,7 +64,7 @@ pub(super) enum SaveInterval {
     Updates(u32),
 }
 
-/// How long ranks wait for one that does not answer; none: for ever.
+/// How long ranks wait for one that does not answer; none: forever.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct RankTimeout(pub(super) Option<Duration>);
 

@@ -162,8 +162,7 @@ impl SharedCorpus {
             start::start(&mut device, flags, recipe, None, share, record, directory)
         };
         let mut run = all.agree(started)?;
-        ranks::check_devices(&all, &device)?;
-        ranks::check_equal(&run)?;
+        ranks::check_equal(&run, &mut device)?;
         run.prepare(&mut device)?;
         let outcome = run.train(&mut device, interrupt, Some(budget))?;
         Ok(match outcome {

@@ -115,7 +115,8 @@ impl Gpu {
 
     /// Keeps the largest staging buffers for later transfers.
     fn keep_staging(&mut self, staging: wgpu::Buffer) {
-        const MAX_KEPT: usize = 2;
+        // As many as the gradients of an update that are downloaded at once, of most models.
+        const MAX_KEPT: usize = 16;
         self.staging.push(staging);
         if self.staging.len() > MAX_KEPT {
             let smallest = (0..self.staging.len()).min_by_key(|&index| self.staging[index].size());

@@ -144,8 +144,8 @@ impl<'a> Wait<'a> {
         usize::try_from(self.world.rank()).expect("ranks count from 0")
     }
 
-    /// Receives the messages that have come. Returns which other ranks wait in this operation. Those
-    /// of an earlier one have completed it since.
+    /// Receives the messages that have come. Returns which other ranks wait in this operation.
+    /// Those of an earlier one have completed it since.
     fn receive(&self, state: &Mutex<State>) -> Vec<bool> {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let count = usize::try_from(self.world.size()).expect("a number of ranks");

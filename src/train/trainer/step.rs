@@ -12,10 +12,9 @@ use crate::parallel::Ranks;
 use crate::train::choices::LossReduction;
 use crate::train::last_update::{Before, LastUpdate, ParameterChange, saturation};
 use crate::train::optimizer::ParameterUpdate;
-use crate::train::rank_sums::RankSums;
 use crate::train::step_metrics::{MAX_STEPS, PendingSteps};
 
-/// The means of numbers that each rank measures in as many values.
+/// The mean of each value over the ranks.
 fn mean(ranks: &Ranks, mut values: Vec<f32>) -> Vec<f32> {
     ranks.sum(&mut values);
     let count = ranks.count() as f32;
@@ -23,11 +22,6 @@ fn mean(ranks: &Ranks, mut values: Vec<f32>) -> Vec<f32> {
 }
 
 impl Trainer<'_> {
-    /// The time in which this rank has summed gradients over ranks or waited for others.
-    pub fn communication_seconds(&self) -> f64 {
-        self.rank_sums.as_ref().map_or(0.0, RankSums::seconds)
-    }
-
     /// Runs the next few steps of the epoch and requests their metrics.
     ///
     /// # Errors
