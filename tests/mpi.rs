@@ -302,11 +302,7 @@ fn ranks_share_an_adapter_where_they_may() {
     let train = TRAIN.replace("--device cpu", &format!("--device {word}"));
     let train = format!("{train} --hidden 9 --epochs 1 --bptt 20");
     if elman::device::adapters().len() == 1 {
-        let parts = [
-            "2 ranks on this host",
-            "an adapter of its own",
-            "--share-adapter",
-        ];
+        let parts = ["2 ranks on this host", "its own adapter", "--share-adapter"];
         on(&workbench, 2, &format!("{train} --out own")).fails(1, &parts);
     }
     let one = train.replace(&format!("--device {word}"), "--device cpu");

@@ -90,7 +90,7 @@ pub fn on_ranks<R: Send>(count: usize, work: &(impl Fn(Ranks) -> R + Sync)) -> V
     })
 }
 
-/// Trains on `count` ranks, each with a device of its own.
+/// Trains on `count` ranks, each with its own device.
 pub fn train_on(count: usize, setup: &Setup<'_>, open: impl Fn() -> Device + Sync) -> Trained {
     let first = Mutex::new(None);
     let weights = on_ranks(count, &|ranks| {

@@ -1,8 +1,8 @@
 //! One training run: epochs of steps, a validation after each epoch, and the weights to keep.
 //!
-//! In: a [`Recipe`], initial parameters, a [`Corpus`]. Out: [`Event`]s and, between any two of
-//! them, a snapshot from which the run can be resumed. [`advance`] has the course of a run, [`step`]
-//! the training step and [`epoch`] what happens between epochs.
+//! In: a [`Recipe`], initial parameters, a [`Corpus`]. Out: [`Event`](crate::train::Event)s and,
+//! between any two of them, a snapshot from which the run can be resumed. [`advance`] has the
+//! course of a run, [`step`] the training step and [`epoch`] what happens between epochs.
 
 mod advance;
 mod budget;
@@ -283,8 +283,8 @@ impl<'a> Trainer<'a> {
         &self.ranks
     }
 
-    /// The model. During training it has the current weights, after [`Event::Finished`] the kept
-    /// ones.
+    /// The model. During training it has the current weights, after
+    /// [`Event::Finished`](crate::train::Event::Finished) the kept ones.
     pub fn model(&self) -> &Model {
         &self.model
     }

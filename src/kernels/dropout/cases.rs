@@ -39,8 +39,8 @@ pub enum DropoutPattern {
 /// The seed, the site and the draw of the masks.
 pub const MASK: [u32; 3] = [0xdead_beef, 5, 12_345];
 
-/// Every pattern, rates from 0 on, in place and not, all streams and a part of them; more elements than one dimension of a dispatch
-/// has workgroups.
+/// Every pattern, rates from 0 on, in place and not, all streams and a part of them; more elements
+/// than one dimension of a dispatch has workgroups.
 pub(in crate::kernels) fn all() -> Cases {
     let mut all = Vec::new();
     let part = |first, count, of| Some(StreamPart { first, count, of });
