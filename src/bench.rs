@@ -82,6 +82,18 @@ pub struct RankWork {
     pub communication: [f64; 2],
 }
 
+impl RankWork {
+    /// From the share of the time that each rank has spent in operations with the others.
+    fn of(ranks: &Ranks, own_share: f64) -> Self {
+        let mut shares = ranks.gather(&[own_share]).concat();
+        shares.sort_by(f64::total_cmp);
+        Self {
+            count: ranks.count(),
+            communication: [shares[0], shares[shares.len() - 1]],
+        }
+    }
+}
+
 /// The work of the host for a window of training on a GPU.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct HostWork {
@@ -212,15 +224,7 @@ pub fn rates(
         )?);
         generation = Some(generation_rate(device, &model, seconds / 8.0)?);
     }
-    let communication = ranks.gather(&[rounds.communication / rounds.seconds]);
-    let communication = communication.iter().map(|share| share[0]);
-    let work = RankWork {
-        count: ranks.count(),
-        communication: [
-            communication.clone().fold(f64::INFINITY, f64::min),
-            communication.fold(0.0, f64::max),
-        ],
-    };
+    let communication = rounds.communication / rounds.seconds;
     let training = median(rounds.rates);
     let gflops = |rate| Some(rate * configuration.flops()? / 1e9);
     let shares = rounds.shares.iter().map(|&rate| gflops(rate));
@@ -231,7 +235,7 @@ pub fn rates(
         training_gflops: gflops(training),
         product_gflops: median(rounds.products),
         share: shares.map(|shares| median(shares) / ranks.count() as f64),
-        ranks: (!ranks.is_alone()).then_some(work),
+        ranks: (!ranks.is_alone()).then(|| RankWork::of(ranks, communication)),
         evaluation,
         generation,
         host: rounds.host,

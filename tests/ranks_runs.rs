@@ -67,19 +67,18 @@ fn streams_that_ranks_cannot_divide_are_an_error() {
     }
 }
 
+/// The first adapter, which several ranks may use.
+fn shared_adapter() -> Device {
+    let choice = DeviceChoice::Name(elman::device::adapters()[0].name.clone());
+    let opened = choice.open_for_rank(1, AdapterUse::Shared(1));
+    opened.expect("it opens").0
+}
+
 /// Ranks that share an adapter have the losses of one rank on the CPU.
 #[apply(test)]
 #[ignore_unless(!cpu_only())]
 fn ranks_on_a_gpu_have_the_losses_of_one_rank() {
     let corpus = corpus(100);
-    let name = elman::device::adapters()[0].name.clone();
-    let choice = DeviceChoice::Name(name);
-    let gpu = || {
-        choice
-            .open_for_rank(1, AdapterUse::Shared(1))
-            .expect("it opens")
-            .0
-    };
     for (cell, output, optimizer) in [("lstm", "softmax", "sgd"), ("gru", "sampled", "adam")] {
         let dropout = DropoutRates {
             output: 0.25,
@@ -99,7 +98,7 @@ fn ranks_on_a_gpu_have_the_losses_of_one_rank() {
             windows: 8,
         };
         let one = train_on(1, &setup, || Device::cpu(1));
-        let two = train_on(2, &setup, gpu);
+        let two = train_on(2, &setup, shared_adapter);
         let count = one.losses.len().min(two.losses.len());
         assert!(count >= 8, "{count} windows");
         assert_close(&format!("{cell} {output}"), &two.losses, &one.losses);
@@ -127,16 +126,8 @@ fn large_gradients_are_summed_on_a_gpu() {
         from: None,
         windows: 3,
     };
-    let name = elman::device::adapters()[0].name.clone();
-    let choice = DeviceChoice::Name(name);
-    let gpu = || {
-        choice
-            .open_for_rank(1, AdapterUse::Shared(1))
-            .expect("it opens")
-            .0
-    };
     let one = train_on(1, &setup, || Device::cpu(1));
-    let two = train_on(2, &setup, gpu);
+    let two = train_on(2, &setup, shared_adapter);
     let count = one.losses.len().min(two.losses.len());
     assert_close("260 units", &two.losses[..count], &one.losses[..count]);
 }

@@ -149,23 +149,28 @@ pub(super) fn check_models(ranks: &Ranks, checkpoints: &[Checkpoint]) -> Result<
     if ranks.is_alone() {
         return Ok(());
     }
-    check_equal(ranks, &[("model", hash(checkpoints))])
+    check_equal(ranks, &[("model", hash_of_models(checkpoints))])
 }
 
 /// A hash of models and their vocabularies.
-fn hash(checkpoints: &[Checkpoint]) -> String {
-    let mut hash = Hash::default();
-    let mut add = |bytes: &[u8]| hash.write_all(bytes).expect("a hash takes everything");
+fn hash_of_models(checkpoints: &[Checkpoint]) -> String {
+    let mut parts = Vec::new();
     for checkpoint in checkpoints {
-        add(format!("{:?}", checkpoint.description).as_bytes());
-        for token in checkpoint.vocabulary.types() {
-            add(token.as_bytes());
-            add(b"\n");
-        }
+        parts.push(hash([format!("{:?}", checkpoint.description)]));
+        parts.push(hash(checkpoint.vocabulary.types()));
         let initial_states = checkpoint.initial_states.iter().flatten();
-        for values in checkpoint.parameters.iter().chain(initial_states) {
-            add(cast_slice(values));
-        }
+        let values = checkpoint.parameters.iter().chain(initial_states);
+        parts.push(hash(values.map(|values| cast_slice::<f32, u8>(values))));
+    }
+    hash(parts)
+}
+
+/// A hash of parts, each with its end.
+pub(super) fn hash<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
+    let mut hash = Hash::default();
+    for part in parts {
+        let added = hash.write_all(part.as_ref()).and(hash.write_all(b"\n"));
+        added.expect("a hash takes everything");
     }
     hash.hexadecimal()
 }

@@ -1,7 +1,5 @@
 //! A run on several ranks: what only the first one does, and what all must have alike.
 
-use std::io::Write;
-
 use bytemuck::cast_slice;
 
 use super::flags::TrainFlags;
@@ -12,7 +10,6 @@ use crate::cli::{ranks, replay};
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::hash::Hash;
 use crate::parallel::Ranks;
 use crate::train::Trainer;
 
@@ -93,8 +90,8 @@ pub(super) fn check_equal(run: &TrainingRun<'_>, device: &mut Device) -> Result<
     let safety = &run.flags.safety;
     let properties = [
         ("training text", run.record.sha256.clone()),
-        ("validation text", hash([&valid[..]])),
-        ("vocabulary", hash(run.corpus.vocabulary.types())),
+        ("validation text", ranks::hash([&valid[..]])),
+        ("vocabulary", ranks::hash(run.corpus.vocabulary.types())),
         ("model or recipe", format!("{flags:?}")),
         ("--rank-timeout", format!("{:?}", safety.rank_timeout)),
         ("--on-divergence", format!("{:?}", safety.on_divergence)),
@@ -115,15 +112,5 @@ pub(super) fn check_weights(trainer: &Trainer<'_>, device: &mut Device) -> Resul
     }
     let weights = all.agree(trainer.model().parameters().download(device))?;
     let bytes = weights.iter().map(|values| cast_slice::<f32, u8>(values));
-    ranks::check_equal(all, &[("weights", hash(bytes))])
-}
-
-/// A hash of parts, each with its end.
-fn hash<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
-    let mut hash = Hash::default();
-    for part in parts {
-        let added = hash.write_all(part.as_ref()).and(hash.write_all(b"\n"));
-        added.expect("a hash takes everything");
-    }
-    hash.hexadecimal()
+    ranks::check_equal(all, &[("weights", ranks::hash(bytes))])
 }

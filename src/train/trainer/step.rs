@@ -56,7 +56,9 @@ impl Trainer<'_> {
     /// window of each group updates the parameters. Returns the number of tokens predicted.
     fn train_step(&mut self, device: &mut Device, index: usize, record: usize) -> Result<usize> {
         let (window, tokens) = self.load_window(device, index)?;
-        let own_streams = self.ranks.streams("batch", self.recipe.batch)?;
+        let capacity = self.workspace.capacity();
+        let first = capacity.part.map_or(0, |part| part.first);
+        let own_streams = first..first + capacity.batch;
         let resets = self.recipe.reset_streams(window.draw, own_streams);
         self.workspace.reset_streams(device, &resets);
         let is_last = index + 1 == self.windows_per_epoch();
