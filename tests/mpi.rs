@@ -332,7 +332,7 @@ fn a_program_without_mpi_refuses_several_ranks() {
     }
     for arguments in [
         "score train.txt",
-        "rescore train.txt",
+        "rescore --ids none train.txt",
         "eval --text train.txt",
         "ngram --model model --out model.arpa",
         "compare train.txt --models small",
