@@ -188,7 +188,7 @@ pub fn write(checkpoint: &Checkpoint, table: WordTable, path: &Path) -> Result<u
         return Err(Error::invalid(
             format!("the {} table", table.name()),
             format!(
-                "`output = {}` has no vector of one length forevery word",
+                "`output = {}` has no vector of one length for every word",
                 config.output
             ),
             "Export the input table",

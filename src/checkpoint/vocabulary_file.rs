@@ -3,6 +3,7 @@
 //! what any program reads as the end of a line.
 
 use std::path::Path;
+use std::str::Chars;
 
 use crate::error::{Error, Result};
 
@@ -69,14 +70,18 @@ pub(super) fn unescape(line: &str) -> Option<String> {
             'r' => '\r',
             'b' => '\u{8}',
             'f' => '\u{c}',
-            'u' => {
-                let digits: String = characters.by_ref().take(4).collect();
-                char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
-            }
+            'u' => code(&mut characters)?,
             _ => return None,
         });
     }
     Some(token)
+}
+
+/// The character whose code is the next four hexadecimal digits.
+fn code(characters: &mut Chars<'_>) -> Option<char> {
+    let digits = (0..4).map(|_| characters.next()?.to_digit(16));
+    let code = digits.try_fold(0, |code, digit| Some(code * 16 + digit?))?;
+    char::from_u32(code)
 }
 
 #[cfg(test)]
@@ -116,8 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_backslash_is_reported() {
-        let message = read("a\n\\x\n").expect_err("not an escape").to_string();
-        assert!(message.contains("model/vocab.txt, line 2"), "{message}");
+    fn what_is_not_an_escape_is_reported() {
+        for line in ["\\x", "\\", "\\u+041", "\\u41", "\\ud800"] {
+            let message = read(&format!("a\n{line}\n"))
+                .expect_err("not an escape")
+                .to_string();
+            assert!(message.contains("model/vocab.txt, line 2"), "{message}");
+        }
+        assert_eq!(read("\\u0041\n").expect("an escape"), ["A"]);
     }
 }

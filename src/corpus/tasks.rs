@@ -22,9 +22,9 @@
 //! memory knows only the current word and its position in the example. At the recalled words, it
 //! loses
 //!
-//! - copy: 5 ln 8 = 10.397 nats per example, forevery delay;
-//! - adding: the entropy of the sum of two digits, 2.079 nats, forevery delay;
-//! - binary-addition: forevery bit, the entropy of the carry, whose probability before bit i is p
+//! - copy: 5 ln 8 = 10.397 nats per example, for every delay;
+//! - adding: the entropy of the sum of two digits, 2.079 nats, for every delay;
+//! - binary-addition: for every bit, the entropy of the carry, whose probability before bit i is p
 //!   = (1 - 2^-i) / 2, and at the end the entropy of the carry given the last bit of the sum: 5.242
 //!   nats for 8 bits.
 //!

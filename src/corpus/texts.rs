@@ -165,7 +165,7 @@ fn held_out_start(tokens: &Tokens, unit: Unit) -> Result<usize> {
 }
 
 /// Where the held-out tenth of a text of subwords, or of the pieces they are learned from, starts:
-/// at the first sentence after 90 % of its bytes, so that it is the same line forevery tokenizer.
+/// at the first sentence after 90 % of its bytes, so that it is the same line for every tokenizer.
 fn held_out_bytes(tokens: &Tokens, lengths: &[usize]) -> Result<usize> {
     let length = |id: u32| lengths.get(id as usize).copied().unwrap_or(1);
     let train_length = nine_tenths(tokens.iter().map(length).sum());

@@ -145,10 +145,10 @@ impl Device {
     /// Recommended size in bytes of a block of logits, computed with a weight of `weight_bytes`.
     pub fn logits_block_bytes(&self, weight_bytes: usize) -> usize {
         match &self.backend {
-            // A matrix product packs both operands forevery block. Blocks of a few hundred rows
+            // A matrix product packs both operands for every block. Blocks of a few hundred rows
             // amortize the packing, which costs more than logits that do not fit the caches
             // (measured in benches/RESULTS.md). A block is at least as large as the weight:
-            // otherwise a weight of millions of elements is packed forevery few rows.
+            // otherwise a weight of millions of elements is packed for every few rows.
             Backend::Cpu(_) => weight_bytes.max(44 << 20),
             Backend::Gpu(gpu) => gpu.logits_block_bytes(),
         }

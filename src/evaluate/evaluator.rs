@@ -208,7 +208,7 @@ impl Evaluator {
         Ok(losses)
     }
 
-    /// Calls `take` forevery window with the positions and the losses of the tokens it predicts.
+    /// Calls `take` for every window with the positions and the losses of the tokens it predicts.
     fn for_each_window(
         &self,
         device: &mut Device,

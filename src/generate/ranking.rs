@@ -1,5 +1,5 @@
 //! Tokens in the order of their probability, sorted only where they are asked for: a vocabulary is
-//! large, and sorting all of it forevery token would take longer than the network.
+//! large, and sorting all of it for every token would take longer than the network.
 //!
 //! In: log-probabilities. Out: the token of each rank, and the rank that a sum of weights reaches.
 

@@ -17,7 +17,7 @@ use crate::tensor::{NONE, Tensor};
 /// ```
 ///
 /// The caller multiplies `activation` by the derivative of d with respect to h, which is the same
-/// forevery d that is not 0. d(t) counts as 0 in rows that predict nothing. So does e(t), and also
+/// for every d that is not 0. d(t) counts as 0 in rows that predict nothing. So does e(t), and also
 /// at the window's first step and where the state is reset.
 #[derive(Debug, Clone, Copy)]
 pub struct ActivationPenalty {

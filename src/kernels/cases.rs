@@ -1,4 +1,4 @@
-//! Test cases of the kernels: forevery kernel the sizes and options on which `elman check` and the
+//! Test cases of the kernels: for every kernel the sizes and options on which `elman check` and the
 //! tests compare its faces, chosen to be difficult.
 //!
 //! Sizes are 1, primes, one more than a tile or a workgroup, and more workgroups than one dimension

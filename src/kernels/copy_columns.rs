@@ -8,7 +8,7 @@ use crate::device::{
 };
 use crate::tensor::Tensor;
 
-/// `output[row, output_column + c] = input[row, input_column + c]` forevery row and `columns`
+/// `output[row, output_column + c] = input[row, input_column + c]` for every row and `columns`
 /// values of c. Other columns of the output keep their values.
 #[derive(Debug, Clone, Copy)]
 pub struct CopyColumns {

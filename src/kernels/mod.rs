@@ -1,8 +1,8 @@
-//! Kernels. Each is a struct of tensor handles that documents its equation, with a CPU and a GPU
-//! implementation. Its module and its shader have the same stem.
+//! Kernels: the operations that devices execute. Each is a struct of tensor handles that documents
+//! its equation, with a CPU and a GPU implementation. Its module and its shader have the same stem.
 //!
 //! In: tensors. Out: tensors. Kernels depend on [`Device`](crate::device::Device) and on no model.
-//! [`cases`] lists forevery kernel the shapes on which `elman check` and the tests compare the
+//! [`cases`] lists for every kernel the shapes on which `elman check` and the tests compare the
 //! implementations.
 //!
 //! A new kernel `x` has:

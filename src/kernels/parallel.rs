@@ -40,7 +40,7 @@ pub(super) fn for_row_chunks<T: Send>(
 ///
 /// The closure must contain the loop and be marked `#[inline(always)]`, and so must the functions
 /// it calls. Otherwise a large closure is compiled as a separate function for the narrowest
-/// vectors. Results are the same forevery vector width.
+/// vectors. Results are the same for every vector width.
 #[inline(always)]
 pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     vectorized_math(

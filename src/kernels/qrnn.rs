@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 /// What multiplies f (Krueger 2017): where it is 0, a unit keeps its memory.
 #[derive(Debug, Clone, Copy)]
 pub enum Zoneout {
-    /// The same value forevery f, above 0: 1 without zoneout; outside of training, 1 minus the
+    /// The same value for every f, above 0: 1 without zoneout; outside of training, 1 minus the
     /// rate.
     Factor(f32),
     /// 0 with the mask's rate and otherwise 1, drawn for each element of `[T*B, H]`, whatever the

@@ -18,7 +18,7 @@ use crate::device::{
 };
 use crate::tensor::Tensor;
 
-/// `s(t) = f(z(t) + W s(t-1))` forevery step of a window and every stream.
+/// `s(t) = f(z(t) + W s(t-1))` for every step of a window and every stream.
 ///
 /// z(t) is the part of the pre-activation that does not depend on s(t-1). It is stored where s(t)
 /// is written.

@@ -272,7 +272,7 @@ impl WorkSplit {
         }
     }
 
-    /// Splits a matrix `[steps*B, columns]`. Returns forevery group its rows of every step.
+    /// Splits a matrix `[steps*B, columns]`. Returns for every group its rows of every step.
     pub(super) fn split<'a>(&self, data: &'a mut [f32], columns: usize) -> Vec<Vec<&'a mut [f32]>> {
         let mut groups: Vec<Vec<&mut [f32]>> = (0..self.batch.div_ceil(self.streams))
             .map(|_| Vec::new())
@@ -289,7 +289,7 @@ impl WorkSplit {
     }
 
     /// Splits the previous states like [`Self::split`] if resets are enabled. Otherwise returns an
-    /// empty list forevery group.
+    /// empty list for every group.
     pub(super) fn split_previous<'a>(
         &self,
         reset: &Reset,

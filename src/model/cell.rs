@@ -136,7 +136,7 @@ impl RecurrentParameters {
 pub struct UnitParameter {
     /// The part of its name in files: `leak` for `rnn.leak_l0`.
     pub part: &'static str,
-    /// The number of values per unit: first one forevery unit, then the next.
+    /// The number of values per unit: first one for every unit, then the next.
     pub values: usize,
     /// Whether only networks with biases have it.
     pub is_bias: bool,

@@ -2,7 +2,7 @@
 //!
 //! An output layer computes the distribution over the next word from hidden states. The interface
 //! has the loss of given words, its gradient, and the whole distribution, but no logits, so that a
-//! layer need not compute a logit forevery word. Before a window is processed, a layer may inspect
+//! layer need not compute a logit for every word. Before a window is processed, a layer may inspect
 //! its words on the host and plan: which rows of a table they touch, and in which order. The table
 //! of output layers is [`OUTPUTS`](super::OUTPUTS).
 

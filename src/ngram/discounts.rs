@@ -18,9 +18,9 @@ pub struct Discounts {
 pub enum DiscountOrigin {
     /// `D(k) = k - (k + 1) Y n(k+1) / n(k)` with `Y = n1 / (n1 + 2 n2)`: the estimate.
     Modified,
-    /// Y forevery count (Kneser and Ney 1995), because n3 or n4 is 0 or a `D(k)` is not positive.
+    /// Y for every count (Kneser and Ney 1995), because n3 or n4 is 0 or a `D(k)` is not positive.
     Single,
-    /// 0.5 forevery count, because n1 or n2 is 0.
+    /// 0.5 for every count, because n1 or n2 is 0.
     Fixed,
 }
 

@@ -14,7 +14,7 @@
 //!
 //! If an n-gram is dropped because it is rare, the first term of its probability is added to b(h).
 //! `<s>` is only a context: it is not predicted, and its unigram has no count. A model in back-off
-//! form stores p forevery n-gram that is kept, and b forevery context.
+//! form stores p for every n-gram that is kept, and b for every context.
 
 use std::ops::Range;
 

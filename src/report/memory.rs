@@ -2,7 +2,7 @@
 //! t-k, for several k, averaged over positions of a text.
 //!
 //! A window of k steps, whose last step alone predicts, starts from the states at t-k. Its backward
-//! pass ends with the gradients of those states, forevery cell and device. Where the norm falls
+//! pass ends with the gradients of those states, for every cell and device. Where the norm falls
 //! quickly with k, the gradient vanishes: training cannot relate a token to what was k tokens
 //! before.
 

@@ -29,7 +29,7 @@ pub struct OptimizerKind {
     pub name: &'static str,
     /// A description for help texts.
     pub description: &'static str,
-    /// The names of the state tensors it keeps forevery parameter, in alphabetical order.
+    /// The names of the state tensors it keeps for every parameter, in alphabetical order.
     pub state: &'static [&'static str],
     /// Updates parameters.
     pub update: fn(&mut Device, &[ParameterUpdate<'_>]),

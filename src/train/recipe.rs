@@ -80,7 +80,7 @@ pub struct Recipe {
     /// Maximum norm of a gradient; 0 for no limit.
     pub clip: f32,
     /// L2 regularization: before an update, parameters are multiplied by `1 - lr * l2`, decoupled
-    /// from the gradient forevery optimizer.
+    /// from the gradient for every optimizer.
     pub l2: f32,
     /// Coefficient of the mean square of the last layer's output after dropout, in nats.
     #[serde(default)]

@@ -235,7 +235,7 @@ impl Fields for Recipe {
             "",
             access!(l2),
             "L2 regularization: multiply weights by 1 - lr * l2 before every update, decoupled \
-             from the gradient as in AdamW forevery optimizer. For sgd this equals PyTorch's \
+             from the gradient as in AdamW for every optimizer. For sgd this equals PyTorch's \
              weight_decay, which for momentum, nesterov, rmsprop and adagrad passes through the \
              optimizer's state instead; for Adam, use adamw",
         )

@@ -21,7 +21,7 @@ use crate::model::Config;
 
 /// G and name of PyTorch's cells; a weight has G rows for each hidden unit.
 const CELLS: [(usize, &str); 3] = [(1, "elman"), (3, "gru"), (4, "lstm")];
-/// In files of Elman: the metadata's number forevery unit, or the tensors `initial_state.0`,
+/// In files of Elman: the metadata's number for every unit, or the tensors `initial_state.0`,
 /// `initial_state.1`, ….
 const INITIAL_STATE: &str = "initial_state";
 /// In files of Elman: the metadata's `true`.

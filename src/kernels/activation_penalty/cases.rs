@@ -25,7 +25,7 @@ pub struct ActivationPenaltyCase {
     pub factors: [f32; 2],
 }
 
-/// One element, one step, one stream, more than a workgroup, and enough rows forevery thread; each
+/// One element, one step, one stream, more than a workgroup, and enough rows for every thread; each
 /// penalty alone and both.
 pub(in crate::kernels) fn all() -> Cases {
     let mut all = Vec::new();

@@ -42,7 +42,7 @@ fn forward_row(
     }
 }
 
-/// Calls [`forward_row`] forevery row.
+/// Calls [`forward_row`] for every row.
 #[inline(always)]
 fn forward_rows(
     math: Math,
@@ -163,7 +163,7 @@ struct BackwardInputs<'a> {
 }
 
 impl BackwardInputs<'_> {
-    /// Calls [`backward_row`] forevery row; `first` is the position of the first one.
+    /// Calls [`backward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
     fn backward_rows(
         &self,

@@ -104,7 +104,7 @@ impl<'a> CellResets<'a> {
         }
     }
 
-    /// Calls [`forward_row`] forevery row; `first` is the position of the first one.
+    /// Calls [`forward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
     pub(super) fn forward_rows(
         &self,
@@ -213,7 +213,7 @@ pub(super) struct BackwardInputs<'a> {
 }
 
 impl BackwardInputs<'_> {
-    /// Calls [`backward_row`] forevery row; `first` is the position of the first one.
+    /// Calls [`backward_row`] for every row; `first` is the position of the first one.
     #[inline(always)]
     pub(super) fn backward_rows(
         &self,

@@ -77,7 +77,7 @@ impl UnitSplit {
         }
     }
 
-    /// Splits a matrix `[steps*B, parts*H]`. Returns forevery task its units of each part of each
+    /// Splits a matrix `[steps*B, parts*H]`. Returns for every task its units of each part of each
     /// of its streams, step by step.
     pub(in crate::kernels) fn split<'a>(
         &self,

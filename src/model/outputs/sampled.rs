@@ -52,7 +52,7 @@ pub(super) struct SampledSoftmax {
     biases: Tensor,
     /// `[rows + K, 1]`: subtracted from the logits of these words.
     corrections: Tensor,
-    /// `[rows + 1, 5]`: a group forevery row, whose table is the row of its target.
+    /// `[rows + 1, 5]`: a group for every row, whose table is the row of its target.
     groups: Tensor<u32>,
     /// The lists of the plan, `[values, 1]`.
     lists: Tensor<u32>,

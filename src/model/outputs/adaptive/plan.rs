@@ -18,7 +18,7 @@ const PLACES: usize = 1;
 const RECORDS: usize = 2;
 const GATHERED: usize = 3;
 
-// There is a list forevery cluster after the first three.
+// There is a list for every cluster after the first three.
 const _: () = assert!(GATHERED + MAX_CLUSTERS <= MAX_LISTS);
 
 impl AdaptiveSoftmax {
