@@ -8,44 +8,14 @@
 //           h(t) = o tanh(c(t))
 // backward: replaces the gate activations by the gradients of their pre-activations.
 //
-// forward also copies the carried states and cells to slot 0, where the window starts, and replaces
-// them by those after `advance` steps. A dispatch of the first step alone reads the carried states
-// of units that other invocations own, so it may not replace any: `advance` is then 0, and with
-// STORE another dispatch does so.
-//
 // With CAPPED, the gradient of min(1 - f, i) flows to f where 1 - f < i, otherwise to i.
 //
-// With RESET, a stream whose input is the boundary token 0 uses `initial` in every unit instead of
-// its previous state and cell, and no gradient flows to them.
-//
-// A long window is split into several dispatches, each for the steps first_step..end_step. Forward
-// dispatches run in order, backward dispatches in reverse. The single-step entry points process
-// first_step.
-struct Arguments {
-    time_steps: u32,
-    first_step: u32,
-    end_step: u32,
-    batch: u32,
-    hidden_size: u32,
-    tokens_offset: u32,
-    initial: f32,
-    carried_offset: u32,
-    // forward: where the states before the first step begin. In step 0, these are the carried ones.
-    previous_offset: u32,
-    advance: u32,
-}
+// The arguments and what happens to states are in gated_states.wgsl.
 
-override RESET: bool = false;
 // Whether at most 1 - f of g is written to the cell.
 override CAPPED: bool = false;
-// step_forward: whether to replace the carried states and do nothing else.
-override STORE: bool = false;
-// step_backward: whether to compute the gradients before the window's first step.
-override INITIAL: bool = false;
 
 const GATES = 4u;
-// Units of a workgroup of step_product.wgsl in forward.
-const FORWARD_UNITS = 4u;
 
 // [T, B, 4H]. forward: z(t), replaced by the gate activations. backward: the gate activations,
 // replaced by the gradient of z(t).
@@ -66,23 +36,6 @@ const FORWARD_UNITS = 4u;
 // backward: [2, B, H], the gradients that flow to the state and the cell before the current step;
 // finally the gradients of h(-1) and c(-1).
 @group(0) @binding(5) var<storage, read_write> initial_gradient: array<f32>;
-
-fn is_reset(t: u32, stream: u32) -> bool {
-    if !RESET { return false; }
-    return tokens[arguments.tokens_offset + t * arguments.batch + stream] == 0u;
-}
-
-// forward: a unit's state before the dispatch's first step t, after resets.
-fn previous_state(t: u32, stream: u32, unit: u32) -> f32 {
-    let state = states[arguments.previous_offset + stream * arguments.hidden_size + unit];
-    return select(state, arguments.initial, is_reset(t, stream));
-}
-
-// A unit's state before step t, after resets.
-fn state_in_slot(t: u32, stream: u32, unit: u32) -> f32 {
-    let position = (t * arguments.batch + stream) * arguments.hidden_size + unit;
-    return select(states[position], arguments.initial, is_reset(t, stream));
-}
 
 // forward: copies a unit's carried state and cell to slot 0.
 fn load_carried(stream: u32, unit: u32) {

@@ -402,7 +402,7 @@ fn root() -> &'static Path {
 
 /// Ends of shaders, in files of their own: the stem and the text, in the order in which they follow
 /// one another.
-const PARTS: [(&str, &str); 12] = [
+const PARTS: [(&str, &str); 13] = [
     ("threefry", include_str!("../shaders/threefry.wgsl")),
     ("unit_steps", include_str!("../shaders/unit_steps.wgsl")),
     (
@@ -410,6 +410,7 @@ const PARTS: [(&str, &str); 12] = [
         include_str!("../shaders/cooperative_16.wgsl"),
     ),
     ("large_tile", include_str!("../shaders/large_tile.wgsl")),
+    ("gated_states", include_str!("../shaders/gated_states.wgsl")),
     (
         "fused_product",
         include_str!("../shaders/fused_product.wgsl"),

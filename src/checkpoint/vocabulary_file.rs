@@ -79,7 +79,7 @@ pub(super) fn unescape(line: &str) -> Option<String> {
 
 /// The character whose code is the next four hexadecimal digits.
 fn code(characters: &mut Chars<'_>) -> Option<char> {
-    let digits = (0..4).map(|_| characters.next()?.to_digit(16));
+    let mut digits = (0..4).map(|_| characters.next()?.to_digit(16));
     let code = digits.try_fold(0, |code, digit| Some(code * 16 + digit?))?;
     char::from_u32(code)
 }

@@ -4,14 +4,9 @@
 pub(super) mod cases;
 mod cpu;
 
-use super::recurrent::{
-    Carried, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches,
-    product_constants, step_operations, step_workgroups,
-};
-use super::transpose::Transpose;
-use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
-};
+use super::recurrent::gated::{Arguments, GatedWindow, forward_weight, gated_sizes};
+use super::recurrent::{Carried, RecurrentSchedule, Reset};
+use crate::device::{Access, Binding, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// For every step of a window and every stream (Cho 2014; PyTorch's order of gates, with the reset
@@ -86,23 +81,11 @@ pub struct GruBackward {
 /// Number of gates.
 const GATES: usize = 3;
 
-arguments! {
-    time_steps: u32,
-    first_step: u32,
-    end_step: u32,
-    batch: u32,
-    hidden_size: u32,
-    tokens_offset: u32,
-    initial: f32,
-    carried_offset: u32,
-    previous_offset: u32,
-    advance: u32,
-}
-
 pub(super) static FORWARD: Shader = Shader {
     stem: "gru",
     source: concat!(
         include_str!("../../shaders/gru.wgsl"),
+        include_str!("../../shaders/gated_states.wgsl"),
         include_str!("../../shaders/fused_product.wgsl"),
         include_str!("../../shaders/step_product.wgsl")
     ),
@@ -116,7 +99,7 @@ pub(super) static FORWARD: Shader = Shader {
         ("tokens", Access::Read),
         ("previous_states", Access::Write),
     ],
-    arguments: Arguments::FIELDS,
+    arguments: Arguments::LAYOUT,
     enables: "",
     trusted: true,
 };
@@ -142,40 +125,17 @@ pub(super) static STEP_BACKWARD: Shader = Shader {
     ..BACKWARD
 };
 
-/// B, H and T.
-fn sizes(states: &Tensor, gates: &Tensor, schedule: RecurrentSchedule) -> [usize; 3] {
-    let batch = states.rows() - gates.rows();
-    schedule.check_size(GATES, states.columns());
-    [batch, states.columns(), gates.rows() / batch]
-}
-
-/// The arguments of a dispatch for the steps `first_step..end_step`.
-fn arguments_of(reset: &Reset, sizes: [usize; 3], [first_step, end_step]: [u32; 2]) -> Arguments {
-    let [batch, hidden_size, time_steps] = sizes.map(to_u32);
-    Arguments {
-        time_steps,
-        first_step,
-        end_step,
-        batch,
-        hidden_size,
-        tokens_offset: reset.tokens().1,
-        initial: reset.initial,
-        carried_offset: 0,
-        previous_offset: 0,
-        advance: 0,
+impl GruForward {
+    /// B, H and T.
+    fn sizes(&self) -> [usize; 3] {
+        gated_sizes(&self.states, &self.gates, self.schedule)
     }
 }
 
-impl GruForward {
-    /// The arguments of a dispatch for the steps `first_step..end_step`.
-    fn arguments(&self, sizes: [usize; 3], steps: [u32; 2]) -> Arguments {
-        let carried = self.carried.arguments(self.schedule, [self.states]);
-        Arguments {
-            carried_offset: carried.offset,
-            previous_offset: carried.previous_offset(steps[0], sizes[0] * sizes[1]),
-            advance: carried.advance,
-            ..arguments_of(&self.reset, sizes, steps)
-        }
+impl GruBackward {
+    /// B, H and T.
+    fn sizes(&self) -> [usize; 3] {
+        gated_sizes(&self.states, &self.gates, self.schedule)
     }
 }
 
@@ -189,16 +149,7 @@ impl Kernel for GruForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates, self.schedule);
-        let constants = [
-            self.reset.constant(),
-            ("BIAS", f64::from(u8::from(self.bias.is_some()))),
-        ];
-        let weight = if self.schedule == RecurrentSchedule::Fused {
-            self.weight_t
-        } else {
-            self.weight
-        };
+        let weight = forward_weight(gpu, self.schedule, self.weight, self.weight_t);
         let [gates, recurrent, states, weight, bias, previous] = [
             &self.gates,
             &self.recurrent,
@@ -208,59 +159,26 @@ impl Kernel for GruForward {
             &self.reset.previous,
         ]
         .map(Binding::whole);
-        let bindings = [
-            gates,
-            recurrent,
-            states,
-            weight,
-            bias,
-            self.reset.tokens().0,
-            previous,
-        ];
-        if self.schedule == RecurrentSchedule::Fused {
-            Transpose {
-                input: self.weight,
-                output: self.weight_t,
-            }
-            .on_gpu(gpu);
-            let [sums, first, second] = product_constants(gpu, size, GATES * size);
-            let [reset, bias] = constants;
-            let constants = [reset, bias, sums, first, second];
-            for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations()) {
-                gpu.launch_work(
-                    &FORWARD,
-                    &constants,
-                    &bindings,
-                    &self.arguments(sizes, dispatch.steps),
-                    workgroups(batch, 1),
-                    dispatch.operations,
-                );
-            }
-            return;
-        }
-        for t in 0..to_u32(time_steps) {
-            gpu.launch_work(
-                &STEP_FORWARD,
-                &constants,
-                &bindings,
-                &self.arguments(sizes, [t, t + 1]),
-                step_workgroups(batch, size, GATED_UNITS),
-                step_operations(batch, GATES, size),
-            );
-        }
-        if self.carried.is_stored_last(self.schedule) {
-            let [reset, bias] = constants;
-            gpu.launch(
-                &STEP_FORWARD,
-                &[reset, bias, ("STORE", 1.0)],
-                &bindings,
-                &Arguments {
-                    advance: 1,
-                    ..self.arguments(sizes, [0, 1])
-                },
-                step_workgroups(batch, size, GATED_UNITS),
-            );
-        }
+        let window = GatedWindow {
+            fused: &FORWARD,
+            step: &STEP_FORWARD,
+            schedule: self.schedule,
+            gates: GATES,
+            sizes: self.sizes(),
+            reset: &self.reset,
+            constants: &[("BIAS", f64::from(u8::from(self.bias.is_some())))],
+            bindings: &[
+                gates,
+                recurrent,
+                states,
+                weight,
+                bias,
+                self.reset.tokens().0,
+                previous,
+            ],
+        };
+        let carried = self.carried.arguments(self.schedule, [self.states]);
+        window.forward(gpu, carried);
     }
 }
 
@@ -274,7 +192,6 @@ impl Kernel for GruBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let sizes @ [batch, size, time_steps] = sizes(&self.states, &self.gates, self.schedule);
         let [gates, recurrent, states, weight, gradient, initial_gradient] = [
             &self.gates,
             &self.recurrent,
@@ -284,44 +201,24 @@ impl Kernel for GruBackward {
             &self.initial_gradient,
         ]
         .map(Binding::whole);
-        let bindings = [
-            gates,
-            recurrent,
-            states,
-            weight,
-            gradient,
-            self.reset.tokens().0,
-            initial_gradient,
-        ];
-        if self.schedule == RecurrentSchedule::Fused {
-            let [sums, first, second] = product_constants(gpu, GATES * size, size);
-            let constants = [self.reset.constant(), sums, first, second];
-            for dispatch in gated_dispatches(sizes, GATES, gpu.max_operations())
-                .into_iter()
-                .rev()
-            {
-                gpu.launch_work(
-                    &BACKWARD,
-                    &constants,
-                    &bindings,
-                    &arguments_of(&self.reset, sizes, dispatch.steps),
-                    workgroups(batch, 1),
-                    dispatch.operations,
-                );
-            }
-            return;
-        }
-        let mut launch = |t: u32, initial: f64| {
-            gpu.launch_work(
-                &STEP_BACKWARD,
-                &[self.reset.constant(), ("INITIAL", initial)],
-                &bindings,
-                &arguments_of(&self.reset, sizes, [t, t + 1]),
-                step_workgroups(batch, size, STEP_UNITS),
-                step_operations(batch, GATES, size),
-            );
+        let window = GatedWindow {
+            fused: &BACKWARD,
+            step: &STEP_BACKWARD,
+            schedule: self.schedule,
+            gates: GATES,
+            sizes: self.sizes(),
+            reset: &self.reset,
+            constants: &[],
+            bindings: &[
+                gates,
+                recurrent,
+                states,
+                weight,
+                gradient,
+                self.reset.tokens().0,
+                initial_gradient,
+            ],
         };
-        (0..to_u32(time_steps)).rev().for_each(|t| launch(t, 0.0));
-        launch(0, 1.0);
+        window.backward(gpu);
     }
 }

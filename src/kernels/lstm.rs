@@ -11,14 +11,9 @@ pub(super) use cpu::{is_capped, split_gates, write_gate};
 
 pub use cell::{LstmCellBackward, LstmCellEnd, LstmCellForward, LstmCellStart};
 
-use super::recurrent::{
-    Carried, GATED_UNITS, RecurrentSchedule, Reset, STEP_UNITS, gated_dispatches,
-    product_constants, step_operations, step_workgroups,
-};
-use super::transpose::Transpose;
-use crate::device::{
-    Access, Arguments as _, Binding, Cpu, Gpu, Kernel, Shader, arguments, to_u32, workgroups,
-};
+use super::recurrent::gated::{Arguments, GatedWindow, forward_weight, gated_sizes};
+use super::recurrent::{Carried, RecurrentSchedule, Reset};
+use crate::device::{Access, Binding, Cpu, Gpu, Kernel, Shader};
 use crate::tensor::Tensor;
 
 /// For every step of a window and every stream (Hochreiter and Schmidhuber 1997, Gers 2000;
@@ -95,23 +90,11 @@ pub struct LstmBackward {
 /// Number of gates.
 const GATES: usize = 4;
 
-arguments! {
-    time_steps: u32,
-    first_step: u32,
-    end_step: u32,
-    batch: u32,
-    hidden_size: u32,
-    tokens_offset: u32,
-    initial: f32,
-    carried_offset: u32,
-    previous_offset: u32,
-    advance: u32,
-}
-
 pub(super) static FORWARD: Shader = Shader {
     stem: "lstm",
     source: concat!(
         include_str!("../../shaders/lstm.wgsl"),
+        include_str!("../../shaders/gated_states.wgsl"),
         include_str!("../../shaders/fused_product.wgsl"),
         include_str!("../../shaders/step_product.wgsl"),
         include_str!("../../shaders/lstm_cell.wgsl")
@@ -125,7 +108,7 @@ pub(super) static FORWARD: Shader = Shader {
         ("tokens", Access::Read),
         ("previous_states", Access::Write),
     ],
-    arguments: Arguments::FIELDS,
+    arguments: Arguments::LAYOUT,
     enables: "",
     trusted: true,
 };
@@ -153,73 +136,25 @@ pub(super) static STEP_BACKWARD: Shader = Shader {
 impl LstmForward {
     /// B, H and T.
     fn sizes(&self) -> [usize; 3] {
-        let batch = self.states.rows() - self.gates.rows();
-        self.schedule.check_size(GATES, self.states.columns());
-        [batch, self.states.columns(), self.gates.rows() / batch]
+        gated_sizes(&self.states, &self.gates, self.schedule)
     }
 
     /// The buffers of the carried states.
     fn buffers(&self) -> [Tensor; 2] {
         [self.states, self.cells]
     }
+}
 
-    /// The shader's bindings, with `weight` or its transpose.
-    fn bindings(&self, weight: &Tensor) -> [Binding; 6] {
-        let [gates, cells, states, weight, previous] = [
-            &self.gates,
-            &self.cells,
-            &self.states,
-            weight,
-            &self.reset.previous,
-        ]
-        .map(Binding::whole);
-        [
-            gates,
-            cells,
-            states,
-            weight,
-            self.reset.tokens().0,
-            previous,
-        ]
-    }
-
-    /// The arguments of a dispatch for the steps `first_step..end_step`.
-    fn arguments(&self, steps: [u32; 2]) -> Arguments {
-        let carried = self.carried.arguments(self.schedule, self.buffers());
-        let sizes @ [batch, size, _] = self.sizes();
-        Arguments {
-            carried_offset: carried.offset,
-            previous_offset: carried.previous_offset(steps[0], batch * size),
-            advance: carried.advance,
-            ..arguments_of(&self.reset, sizes, steps)
-        }
+impl LstmBackward {
+    /// B, H and T.
+    fn sizes(&self) -> [usize; 3] {
+        gated_sizes(&self.cells, &self.gates, self.schedule)
     }
 }
 
 /// The shaders' constant `CAPPED`.
 fn capped(is_capped: bool) -> (&'static str, f64) {
     ("CAPPED", f64::from(u8::from(is_capped)))
-}
-
-/// The arguments of a dispatch for the steps `first_step..end_step`.
-fn arguments_of(
-    reset: &Reset,
-    [batch, size, time_steps]: [usize; 3],
-    [first_step, end_step]: [u32; 2],
-) -> Arguments {
-    let [time_steps, batch, hidden_size] = [time_steps, batch, size].map(to_u32);
-    Arguments {
-        time_steps,
-        first_step,
-        end_step,
-        batch,
-        hidden_size,
-        tokens_offset: reset.tokens().1,
-        initial: reset.initial,
-        carried_offset: 0,
-        previous_offset: 0,
-        advance: 0,
-    }
 }
 
 impl Kernel for LstmForward {
@@ -232,66 +167,34 @@ impl Kernel for LstmForward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let [batch, size, time_steps] = self.sizes();
-        if self.schedule == RecurrentSchedule::Fused {
-            let [sums, first, second] = product_constants(gpu, size, GATES * size);
-            let constants = [
-                self.reset.constant(),
-                capped(self.capped),
-                sums,
-                first,
-                second,
-            ];
-            Transpose {
-                input: self.weight,
-                output: self.weight_t,
-            }
-            .on_gpu(gpu);
-            for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
-            {
-                gpu.launch_work(
-                    &FORWARD,
-                    &constants,
-                    &self.bindings(&self.weight_t),
-                    &self.arguments(dispatch.steps),
-                    workgroups(batch, 1),
-                    dispatch.operations,
-                );
-            }
-            return;
-        }
-        let bindings = self.bindings(&self.weight);
-        for t in 0..to_u32(time_steps) {
-            gpu.launch_work(
-                &STEP_FORWARD,
-                &[self.reset.constant(), capped(self.capped)],
-                &bindings,
-                &self.arguments([t, t + 1]),
-                step_workgroups(batch, size, GATED_UNITS),
-                step_operations(batch, GATES, size),
-            );
-        }
-        if self.carried.is_stored_last(self.schedule) {
-            gpu.launch(
-                &STEP_FORWARD,
-                &[self.reset.constant(), ("STORE", 1.0)],
-                &bindings,
-                &Arguments {
-                    advance: 1,
-                    ..self.arguments([0, 1])
-                },
-                step_workgroups(batch, size, GATED_UNITS),
-            );
-        }
-    }
-}
-
-impl LstmBackward {
-    /// B, H and T.
-    fn sizes(&self) -> [usize; 3] {
-        let batch = self.cells.rows() - self.gates.rows();
-        self.schedule.check_size(GATES, self.cells.columns());
-        [batch, self.cells.columns(), self.gates.rows() / batch]
+        let weight = forward_weight(gpu, self.schedule, self.weight, self.weight_t);
+        let [gates, cells, states, weight, previous] = [
+            &self.gates,
+            &self.cells,
+            &self.states,
+            &weight,
+            &self.reset.previous,
+        ]
+        .map(Binding::whole);
+        let window = GatedWindow {
+            fused: &FORWARD,
+            step: &STEP_FORWARD,
+            schedule: self.schedule,
+            gates: GATES,
+            sizes: self.sizes(),
+            reset: &self.reset,
+            constants: &[capped(self.capped)],
+            bindings: &[
+                gates,
+                cells,
+                states,
+                weight,
+                self.reset.tokens().0,
+                previous,
+            ],
+        };
+        let carried = self.carried.arguments(self.schedule, self.buffers());
+        window.forward(gpu, carried);
     }
 }
 
@@ -305,7 +208,6 @@ impl Kernel for LstmBackward {
     }
 
     fn on_gpu(&self, gpu: &mut Gpu) {
-        let [batch, size, time_steps] = self.sizes();
         let [gates, cells, gradient, weight, initial_gradient] = [
             &self.gates,
             &self.cells,
@@ -314,55 +216,23 @@ impl Kernel for LstmBackward {
             &self.initial_gradient,
         ]
         .map(Binding::whole);
-        let bindings = [
-            gates,
-            cells,
-            gradient,
-            weight,
-            self.reset.tokens().0,
-            initial_gradient,
-        ];
-        if self.schedule == RecurrentSchedule::Fused {
-            let [sums, first, second] = product_constants(gpu, GATES * size, size);
-            let constants = [
-                self.reset.constant(),
-                capped(self.capped),
-                sums,
-                first,
-                second,
-            ];
-            for dispatch in gated_dispatches([batch, size, time_steps], GATES, gpu.max_operations())
-                .into_iter()
-                .rev()
-            {
-                let arguments =
-                    arguments_of(&self.reset, [batch, size, time_steps], dispatch.steps);
-                gpu.launch_work(
-                    &BACKWARD,
-                    &constants,
-                    &bindings,
-                    &arguments,
-                    workgroups(batch, 1),
-                    dispatch.operations,
-                );
-            }
-            return;
-        }
-        let mut launch = |t: u32, initial: f64| {
-            gpu.launch_work(
-                &STEP_BACKWARD,
-                &[
-                    self.reset.constant(),
-                    capped(self.capped),
-                    ("INITIAL", initial),
-                ],
-                &bindings,
-                &arguments_of(&self.reset, [batch, size, time_steps], [t, t + 1]),
-                step_workgroups(batch, size, STEP_UNITS),
-                step_operations(batch, GATES, size),
-            );
+        let window = GatedWindow {
+            fused: &BACKWARD,
+            step: &STEP_BACKWARD,
+            schedule: self.schedule,
+            gates: GATES,
+            sizes: self.sizes(),
+            reset: &self.reset,
+            constants: &[capped(self.capped)],
+            bindings: &[
+                gates,
+                cells,
+                gradient,
+                weight,
+                self.reset.tokens().0,
+                initial_gradient,
+            ],
         };
-        (0..to_u32(time_steps)).rev().for_each(|t| launch(t, 0.0));
-        launch(0, 1.0);
+        window.backward(gpu);
     }
 }

@@ -2,6 +2,7 @@
 //! the division of a window among CPU threads. The modules of the cells implement the steps.
 
 mod carried;
+pub(super) mod gated;
 mod step_product;
 #[cfg(test)]
 mod tests;
@@ -198,19 +199,6 @@ pub(super) fn fused_dispatches(
         .collect()
 }
 
-/// As [`fused_dispatches`], for a cell with several gates.
-pub(super) fn gated_dispatches(
-    sizes: [usize; 3],
-    gates: usize,
-    max_operations: u64,
-) -> Vec<FusedDispatch> {
-    let size = sizes[1];
-    // Of an invocation in a step: those of the product for each of its units, and those that read
-    // or write gates.
-    let iterations = size.div_ceil(256) * (size + 16) + 1;
-    fused_dispatches(sizes, gates, iterations, max_operations)
-}
-
 /// The workgroups of a dispatch for one step, as shaders/step_product.wgsl divides the work:
 /// `columns` of each of 16 streams in groups of `columns_per_group`.
 pub(super) fn step_workgroups(batch: usize, columns: usize, columns_per_group: usize) -> [u32; 3] {
@@ -226,9 +214,7 @@ pub(super) fn step_operations(batch: usize, gates: usize, size: usize) -> u64 {
         .fold(2, |product, &factor| product.saturating_mul(factor as u64))
 }
 
-/// Units of a workgroup in a dispatch for one step of a cell with several gates.
-pub(super) const GATED_UNITS: usize = 4;
-/// Units of a workgroup in other dispatches for one step.
+/// Units of a workgroup in a dispatch for one step, but for a forward one with several gates.
 pub(super) const STEP_UNITS: usize = 16;
 
 /// From this number of units on, the weight exceeds a core's cache: the threads then share every

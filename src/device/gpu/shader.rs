@@ -38,7 +38,7 @@ macro_rules! arguments {
         /// The arguments of one dispatch, laid out as `Arguments` in the shader.
         #[repr(C)]
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-        struct Arguments { $($field: $scalar),* }
+        pub(crate) struct Arguments { $($field: $scalar),* }
 
         impl $crate::device::Arguments for Arguments {
             const FIELDS: &'static [$crate::device::Argument] = &[$(

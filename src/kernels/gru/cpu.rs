@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{GATES, GruBackward, GruForward, sizes};
+use super::{GATES, GruBackward, GruForward};
 use crate::device::Cpu;
 use crate::kernels::math::Math;
 use crate::kernels::parallel::{rows_per_chunk, vectorized, vectorized_math};
@@ -67,7 +67,7 @@ fn forward_rows(
 
 pub(super) fn forward(kernel: &GruForward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
+    let [batch, size, time_steps] = kernel.sizes();
     kernel.carried.load_on_cpu(cpu, [kernel.states]);
     let work = WorkSplit::new(cpu, batch, size);
     let weight = cpu.read(&kernel.weight);
@@ -193,7 +193,7 @@ impl BackwardInputs<'_> {
 
 pub(super) fn backward(kernel: &GruBackward, cpu: &Cpu) {
     let reset = &kernel.reset;
-    let [batch, size, time_steps] = sizes(&kernel.states, &kernel.gates, kernel.schedule);
+    let [batch, size, time_steps] = kernel.sizes();
     let work = WorkSplit::new(cpu, batch, size);
     let weight = cpu.read(&kernel.weight);
     let mut packed = Vec::new();

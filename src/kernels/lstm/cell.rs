@@ -6,11 +6,10 @@
 use rayon::prelude::*;
 
 use super::cpu::{BackwardInputs, CellResets};
-use super::{
-    Arguments, BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, GATES, arguments_of, capped,
-};
+use super::{BACKWARD as WINDOW_BACKWARD, FORWARD as WINDOW_FORWARD, GATES, capped};
 use crate::device::{Binding, Cpu, Gpu, Kernel, Shader, to_u32, workgroups};
 use crate::kernels::parallel::{MIN_PARALLEL_ELEMENTS, rows_per_chunk, vectorized_math};
+use crate::kernels::recurrent::gated::Arguments;
 use crate::kernels::recurrent::{Carried, RecurrentSchedule, Reset};
 use crate::tensor::Tensor;
 
@@ -117,11 +116,7 @@ impl LstmCellStart {
             &[self.reset.constant(), capped(self.capped)],
             // There is no weight.
             &[gates, cells, states, tokens, tokens, previous],
-            &Arguments {
-                carried_offset: carried.offset,
-                advance: carried.advance,
-                ..arguments_of(&self.reset, sizes, [step, step + 1].map(to_u32))
-            },
+            &Arguments::new(&self.reset, sizes, [step, step + 1].map(to_u32)).with_carried(carried),
             workgroups(batch * size, 256),
         );
     }
@@ -198,7 +193,7 @@ impl LstmCellBackward {
             &[self.reset.constant(), capped(self.capped)],
             // There is no weight.
             &[gates, cells, gradient, tokens, tokens, initial_gradient],
-            &arguments_of(&self.reset, sizes, [self.step, self.step + 1].map(to_u32)),
+            &Arguments::new(&self.reset, sizes, [self.step, self.step + 1].map(to_u32)),
             workgroups(batch * size, 256),
         );
     }

@@ -7,9 +7,7 @@ use super::{
 };
 use crate::device::{Arguments as _, Binding, Gpu, Shader, arguments, to_u32};
 use crate::kernels::Activation;
-use crate::kernels::recurrent::{
-    CarriedArguments, Reset, STEP_UNITS, step_operations, step_workgroups,
-};
+use crate::kernels::recurrent::{Reset, STEP_UNITS, step_operations, step_workgroups};
 
 arguments! {
     step: u32,
@@ -117,10 +115,9 @@ pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
     let step = Step::new(gpu, reset, activation, kernel.sizes());
     let slot = carried.states[0].len();
     let carried_arguments = carried.arguments(schedule, [states]);
-    let CarriedArguments { offset, advance } = carried_arguments;
     let arguments = Arguments {
-        carried_offset: offset,
-        advance,
+        carried_offset: carried_arguments.offset,
+        advance: carried_arguments.advance,
         ..step.arguments
     };
     let [slots, weight, previous] = [&states, &weight, &reset.previous].map(Binding::whole);
@@ -139,7 +136,7 @@ pub(in crate::kernels) fn forward(kernel: &RecurrenceForward, gpu: &mut Gpu) {
             step.operations,
         );
     }
-    if carried.is_stored_last(schedule) {
+    if carried_arguments.is_stored_last {
         gpu.launch(
             &FORWARD,
             &step.constants_and(("STORE", 1.0)),

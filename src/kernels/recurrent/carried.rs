@@ -65,13 +65,14 @@ impl<const S: usize> Carried<S> {
                 true => 0,
                 false => to_u32(self.advance),
             },
+            is_stored_last: self.is_stored_last(schedule),
         }
     }
 
     /// Whether a dispatch after the window's steps replaces the carried states: where the dispatch
     /// that computes those at which the next window starts is that of the first step alone. Its
     /// workgroups read the carried states of all units, so none may replace them.
-    pub(in crate::kernels) fn is_stored_last(&self, schedule: RecurrentSchedule) -> bool {
+    fn is_stored_last(&self, schedule: RecurrentSchedule) -> bool {
         schedule == RecurrentSchedule::PerStep && self.advance == 1
     }
 }
@@ -83,6 +84,8 @@ pub(in crate::kernels) struct CarriedArguments {
     pub(in crate::kernels) offset: u32,
     /// The number of steps after which the states replace them; 0 if none do.
     pub(in crate::kernels) advance: u32,
+    /// Whether a dispatch after the window's steps replaces the carried states.
+    pub(in crate::kernels) is_stored_last: bool,
 }
 
 impl CarriedArguments {

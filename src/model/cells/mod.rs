@@ -28,6 +28,31 @@ use normalized_lstm::NormalizedLstmCell;
 use qrnn::QrnnCell;
 use sru::SruCell;
 
+/// What cells have unless their row says otherwise.
+const TYPICAL: CellKind = CellKind {
+    name: "",
+    description: "",
+    gates: 1,
+    states: 1,
+    has_activation: false,
+    forget_gate: None,
+    has_recurrent_weight: true,
+    has_highway: false,
+    drops_input_weight: false,
+    reads_previous_input: false,
+    has_zoneout: false,
+    has_capped_gate: false,
+    has_layer_norm: false,
+    adds_recurrent_bias: false,
+    bias: true,
+    initial_state: 0.0,
+    initializer: Initializer::Uniform,
+    input_initializer: None,
+    unit_parameters: &[],
+    rounds: None,
+    new: None,
+};
+
 /// All cells.
 pub static CELLS: &[CellKind] = &[
     CellKind {
@@ -36,24 +61,14 @@ pub static CELLS: &[CellKind] = &[
         gates: 1,
         states: 1,
         has_activation: true,
-        forget_gate: None,
-        has_recurrent_weight: true,
-        has_highway: false,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
-        has_capped_gate: false,
-        has_layer_norm: false,
         adds_recurrent_bias: true,
         bias: false,
         initial_state: 0.1,
         initializer: |_| Initializer::ThreeUniform,
-        input_initializer: None,
-        unit_parameters: &[],
-        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(ElmanCell::new(device, config, layer, capacity)?))
         }),
+        ..TYPICAL
     },
     CellKind {
         name: "feedforward",
@@ -61,23 +76,8 @@ pub static CELLS: &[CellKind] = &[
             `context` words (Bengio 2003)",
         gates: 1,
         states: 0,
-        has_activation: false,
-        forget_gate: None,
         has_recurrent_weight: false,
-        has_highway: false,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
-        has_capped_gate: false,
-        has_layer_norm: false,
-        adds_recurrent_bias: false,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
-        input_initializer: None,
-        unit_parameters: &[],
-        rounds: None,
-        new: None,
+        ..TYPICAL
     },
     CellKind {
         name: "gru",
@@ -85,25 +85,11 @@ pub static CELLS: &[CellKind] = &[
             product as in PyTorch)",
         gates: 3,
         states: 1,
-        has_activation: false,
         forget_gate: Some(1),
-        has_recurrent_weight: true,
-        has_highway: false,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
-        has_capped_gate: false,
-        has_layer_norm: false,
-        adds_recurrent_bias: false,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
-        input_initializer: None,
-        unit_parameters: &[],
-        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
         }),
+        ..TYPICAL
     },
     CellKind {
         name: "lstm",
@@ -111,20 +97,10 @@ pub static CELLS: &[CellKind] = &[
             Schmidhuber 1997)",
         gates: 4,
         states: 2,
-        has_activation: false,
         forget_gate: Some(1),
-        has_recurrent_weight: true,
-        has_highway: false,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
         has_capped_gate: true,
         has_layer_norm: true,
         adds_recurrent_bias: true,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
-        input_initializer: None,
         unit_parameters: &[
             norm_parameter("gain_ih", 4),
             norm_parameter("gain_hh", 4),
@@ -137,7 +113,6 @@ pub static CELLS: &[CellKind] = &[
                 initializer: |_, _| Initializer::Zero,
             },
         ],
-        rounds: None,
         new: Some(|device, config, layer, capacity| {
             if config.layer_norm {
                 let cell = NormalizedLstmCell::new(device, config, layer, capacity)?;
@@ -145,6 +120,7 @@ pub static CELLS: &[CellKind] = &[
             }
             Ok(Box::new(LstmCell::new(device, config, layer, capacity)?))
         }),
+        ..TYPICAL
     },
     CellKind {
         name: "mogrifier",
@@ -152,27 +128,16 @@ pub static CELLS: &[CellKind] = &[
             rounds (Melis 2020)",
         gates: 4,
         states: 2,
-        has_activation: false,
         forget_gate: Some(1),
-        has_recurrent_weight: true,
-        has_highway: false,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
         has_capped_gate: true,
-        has_layer_norm: false,
         adds_recurrent_bias: true,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
-        input_initializer: None,
-        unit_parameters: &[],
         rounds: Some(rounds::parameter_specs),
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(MogrifierCell::new(
                 device, config, layer, capacity,
             )?))
         }),
+        ..TYPICAL
     },
     CellKind {
         name: "qrnn",
@@ -180,19 +145,10 @@ pub static CELLS: &[CellKind] = &[
             input, in the first layer that of the word before too (Bradbury 2016)",
         gates: 3,
         states: 1,
-        has_activation: false,
-        forget_gate: None,
         has_recurrent_weight: false,
-        has_highway: false,
         drops_input_weight: true,
         reads_previous_input: true,
         has_zoneout: true,
-        has_capped_gate: false,
-        has_layer_norm: false,
-        adds_recurrent_bias: false,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
         // As PyTorch's `nn.Linear`, like the bias.
         input_initializer: Some(|inputs, _| Initializer::Uniform(inputs)),
         unit_parameters: &[UnitParameter {
@@ -202,10 +158,10 @@ pub static CELLS: &[CellKind] = &[
             is_norm: false,
             initializer: |inputs, _| Initializer::Uniform(inputs),
         }],
-        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(QrnnCell::new(device, config, layer, capacity)?))
         }),
+        ..TYPICAL
     },
     CellKind {
         name: "sru",
@@ -213,19 +169,8 @@ pub static CELLS: &[CellKind] = &[
             own memory, and a highway the input (Lei 2018)",
         gates: 3,
         states: 1,
-        has_activation: false,
-        forget_gate: None,
         has_recurrent_weight: false,
         has_highway: true,
-        drops_input_weight: false,
-        reads_previous_input: false,
-        has_zoneout: false,
-        has_capped_gate: false,
-        has_layer_norm: false,
-        adds_recurrent_bias: false,
-        bias: true,
-        initial_state: 0.0,
-        initializer: Initializer::Uniform,
         // The products of the gates f and r are terms of a sum of two.
         input_initializer: Some(|inputs, size| Initializer::UniformVariance {
             n: inputs,
@@ -250,10 +195,10 @@ pub static CELLS: &[CellKind] = &[
                 initializer: |_, _| Initializer::Zero,
             },
         ],
-        rounds: None,
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(SruCell::new(device, config, layer, capacity)?))
         }),
+        ..TYPICAL
     },
 ];
 
