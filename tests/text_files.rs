@@ -92,7 +92,7 @@ fn standard_input_is_not_read_twice() {
             ["--train -", "--vocab -"],
         ),
         (
-            "train --device cpu --train plain --vocab -,- --out other",
+            "train --device cpu --train plain --vocab=-,- --out other",
             ["--vocab -", "--vocab -"],
         ),
         (
@@ -102,7 +102,7 @@ fn standard_input_is_not_read_twice() {
         ("prepare - --valid - --out other", ["- with", "--valid -"]),
         ("prepare plain - - --out other", ["- with -", "once"]),
         (
-            "prepare plain --valid -,- --out other",
+            "prepare plain --valid=-,- --out other",
             ["--valid -", "with --valid -"],
         ),
         ("prepare - --vocab - --out other", ["- with", "--vocab -"]),

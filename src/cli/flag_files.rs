@@ -227,7 +227,7 @@ impl FlagSource {
                     format!("--resume {name}"),
                     match path.exists() {
                         true => "it is not a directory",
-                        false => "there is no such directory",
+                        false => "there is no such file or directory",
                     },
                     "Give the directory of the run, as --out named it",
                 ));
