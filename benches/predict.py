@@ -1,6 +1,6 @@
 """The time of a training window on a GPU, predicted from its sizes: python benches/predict.py
 
-For every configuration of `elman bench`: the operations of its matrix products, the bytes that its
+For every configuration of `elman bench` without layer normalization: the operations of its matrix products, the bytes that its
 other kernels move, its dispatches, the steps of its recurrence, and the time that follows on three
 GPUs. The rates are the manufacturers' (f32 without tensor cores, memory bandwidth), times the share
 of them that Elman's kernels reached on an H200. `--measured FILE` takes the JSON of `elman bench`

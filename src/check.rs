@@ -5,11 +5,12 @@
 //! fails if a value is not finite, if an error exceeds its tolerance, or if a kernel writes outside
 //! its outputs.
 
+mod step_cases;
 mod steps;
 
 use std::fmt;
 
-use self::steps::StepCase;
+use self::step_cases::{CASES, StepCase};
 use crate::activity::Activity;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -93,10 +94,7 @@ pub fn check(
     let mut kernels = cases::all();
     kernels.retain(|case| includes(case.is_slow()));
     let mut summary = check_cases(kernels, cpu, gpu, report)?;
-    let steps: Vec<_> = steps::CASES
-        .iter()
-        .filter(|case| includes(case.is_slow))
-        .collect();
+    let steps: Vec<_> = CASES.iter().filter(|case| includes(case.is_slow)).collect();
     let activity = Activity::start("comparing training steps", Some(steps.len() as u64));
     for case in steps {
         let (want, got) = (case.run(cpu)?, case.run(gpu)?);
@@ -372,7 +370,7 @@ mod tests {
 
     #[test]
     fn every_wrong_output_of_a_training_step_fails() {
-        let case = &steps::CASES[3];
+        let case = &CASES[3];
         let want = case.run(&mut Device::cpu(1)).expect("a small model fits");
         let report = |got: &steps::Outputs| compare_steps(case, got, &want);
         assert!(report(&want).passed());

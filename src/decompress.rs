@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -24,10 +25,10 @@ const BUFFER_BYTES: usize = 1 << 16;
 pub type Reader = BufReader<Box<dyn Read>>;
 
 /// Opens a file, or standard input if the path is `-`, and decompresses it if its first bytes are
-/// those of gzip or zstd.
+/// those of gzip or zstd. Standard input is opened once: what was read of it is gone.
 ///
 /// # Errors
-/// If the file cannot be opened or read.
+/// If the file cannot be opened or read, or is standard input that was opened before.
 pub fn open(path: &Path) -> Result<Reader> {
     open_for("reading", path)
 }
@@ -38,9 +39,11 @@ pub fn open(path: &Path) -> Result<Reader> {
 /// As [`open`].
 pub fn open_for(verb: &str, path: &Path) -> Result<Reader> {
     let source: Box<dyn Read> = if is_standard_input(path) {
-        standard_input(verb)
+        standard_input(verb)?
     } else {
         if path.is_dir() {
+            // Without permission, what is in it is not known: it may be a prepared text.
+            path.join(".").metadata().map_err(Error::io("open", path))?;
             return Err(Error::invalid(
                 path.display().to_string(),
                 "it is a directory",
@@ -54,14 +57,43 @@ pub fn open_for(verb: &str, path: &Path) -> Result<Reader> {
     decompressed(source).map_err(|error| Error::io("read", Path::new(&name(path)))(error))
 }
 
+/// The decompressed content of a file.
+///
+/// # Errors
+/// As [`open`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?
+        .read_to_end(&mut content)
+        .map_err(Error::io("read", Path::new(&name(path))))?;
+    Ok(content)
+}
+
 /// Standard input, as an activity unless a person types it.
-fn standard_input(verb: &str) -> Box<dyn Read> {
+fn standard_input(verb: &str) -> Result<Box<dyn Read>> {
+    static IS_OPENED: AtomicBool = AtomicBool::new(false);
+    if IS_OPENED.swap(true, Ordering::Relaxed) {
+        return Err(Error::invalid(
+            "standard input",
+            "it is read once, and was read before",
+            "Write it to a file, and give the name of the file instead of -",
+        ));
+    }
     let input = io::stdin();
     if input.is_terminal() {
-        return Box::new(input);
+        return Ok(Box::new(input));
     }
     let activity = Activity::start(format_args!("{verb} standard input"), None);
-    Box::new(CountedReader::new(input, activity))
+    Ok(Box::new(CountedReader::new(input, activity)))
+}
+
+/// Whether a file can be read only once: standard input or another pipe.
+pub fn is_read_once(path: &Path) -> bool {
+    let is_pipe = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+    };
+    is_standard_input(path) || is_pipe(path)
 }
 
 /// Whether a path means standard input.

@@ -7,9 +7,10 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use same_file::Handle;
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -22,27 +23,63 @@ const SUFFIX: &str = ".new";
 /// # Errors
 /// If it cannot be written; an existing file is unchanged.
 pub fn write_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let Some(name) = target.file_name() else {
-        return Err(Error::invalid(
-            path.display().to_string(),
-            "it is not a file name",
-            "Give the name of a file to write",
-        ));
-    };
-    let written = if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
-        File::options()
+    let target = Target::of(path)?;
+    let written = match &target.directory {
+        None => File::options()
             .write(true)
-            .open(&target)
-            .and_then(|file| write(&file))
-    } else {
+            .open(&target.path)
+            .and_then(|file| write(&file)),
+        Some(directory) => replace(directory, &target.path, &target.name, write),
+    };
+    written.map_err(Error::io("write", path))
+}
+
+/// Checks that [`write_file`] can create its file, before what is to be written is computed.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let target = Target::of(path)?;
+    match target.directory {
+        // A pipe is opened once.
+        None => Ok(()),
+        Some(directory) => temporary_file(&directory, &target.name)
+            .map(drop)
+            .map_err(Error::io("write", path)),
+    }
+}
+
+/// Where a file is written.
+struct Target {
+    path: PathBuf,
+    name: String,
+    /// The directory of the file; `None` for what is no regular file, such as a pipe.
+    directory: Option<PathBuf>,
+}
+
+impl Target {
+    /// # Errors
+    /// If the path does not end in a name.
+    fn of(path: &Path) -> Result<Self> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let Some(name) = target.file_name() else {
+            return Err(Error::invalid(
+                path.display().to_string(),
+                "it is not a file name",
+                "Give the name of a file to write",
+            ));
+        };
+        let is_file = fs::metadata(&target).map_or(true, |metadata| metadata.is_file());
         let directory = target
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        replace(directory, &target, &name.to_string_lossy(), write)
-    };
-    written.map_err(Error::io("write", path))
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            directory: is_file.then(|| directory.to_owned()),
+            path: target,
+        })
+    }
 }
 
 fn replace(
@@ -51,13 +88,7 @@ fn replace(
     name: &str,
     write: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let prefix = format!(".{name}.");
-    remove_abandoned(directory, &prefix);
-    // Dropped before it takes its name, the file is removed.
-    let new = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(SUFFIX)
-        .make_in(directory, create_locked)?;
+    let new = temporary_file(directory, name)?;
     write(new.as_file())?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
@@ -66,6 +97,16 @@ fn replace(
         let _ = handle.sync_all();
     }
     Ok(())
+}
+
+/// A new file that is removed when it is dropped before it takes its name.
+fn temporary_file(directory: &Path, name: &str) -> io::Result<NamedTempFile> {
+    let prefix = format!(".{name}.");
+    remove_abandoned(directory, &prefix);
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(SUFFIX)
+        .make_in(directory, create_locked)
 }
 
 /// Creates a file and locks it, where the file system has locks.

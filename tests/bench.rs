@@ -37,6 +37,47 @@ fn flags_without_effect_beside_tune_are_refused() {
     }
 }
 
+/// Flags of cells, with a kernel that runs only with them, or none.
+const VARIANTS: [(&str, &str, Option<&str>); 3] = [
+    (
+        "layer_norm",
+        "--cell lstm --layer-norm",
+        Some("normalized_lstm"),
+    ),
+    ("cap_input_gate", "--cell mogrifier --cap-input-gate", None),
+    ("residual", "--cell gru --residual", Some("add")),
+];
+
+#[apply(test)]
+fn variants_of_cells_are_measured() {
+    let workbench = Workbench::new();
+    let bench = "bench --device cpu --hidden 8 --vocab-size 20 --batch 2 --bptt 3 --embedding \
+                 --seconds 0.01 --product 16 --training-only --json";
+    let rates = |flags: &str| {
+        let run = workbench.run(&format!("{bench} {flags}")).succeeds();
+        run.json()["rates"][0].clone()
+    };
+    for (name, flags, kernel) in VARIANTS {
+        let cell = flags.rsplit_once(' ').expect("several flags").0;
+        for (flags, is_on) in [(flags, true), (cell, false)] {
+            let rates = rates(flags);
+            assert_eq!(rates["configuration"][name], is_on, "{flags}");
+            let kernels = rates["kernels"].as_object().expect("kernels");
+            let has = |kernel: &str| kernels.contains_key(kernel);
+            assert!(
+                kernel.is_none_or(|kernel| has(kernel) == is_on),
+                "{flags}: {kernels:?}"
+            );
+        }
+    }
+    workbench
+        .run(&format!("{bench} --cell gru --layer-norm"))
+        .fails(2, &["--layer-norm", "--cell lstm"]);
+    workbench
+        .run("bench --device cpu --config a --layer-norm")
+        .fails(2, &["--layer-norm", "--config"]);
+}
+
 /// Both schedules of every cell are timed, and nothing is left on the device.
 #[apply(gpu_test)]
 fn tuning_times_both_schedules(gpu: &mut Device) {

@@ -91,7 +91,12 @@ impl Workbench {
 
     /// Copies the model directory, for tests that damage it.
     pub fn copy_model(&self, to: &str) {
-        copy(&self.path("model"), &self.path(to));
+        self.copy("model", to);
+    }
+
+    /// Copies a directory.
+    pub fn copy(&self, from: &str, to: &str) {
+        copy(&self.path(from), &self.path(to));
     }
 }
 

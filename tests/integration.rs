@@ -80,6 +80,7 @@ mod output_files;
 mod packages;
 mod partial_results;
 mod past_decode;
+mod permissions;
 mod prepare;
 mod pytorch_step;
 mod qrnn;

@@ -85,6 +85,46 @@ fn a_run_on_a_prepared_text_equals_the_run_on_the_text() {
     assert_eq!(cached.len(), 9);
 }
 
+/// The directories in the cache.
+fn cached(workbench: &Workbench) -> usize {
+    std::fs::read_dir(workbench.path("cache"))
+        .expect("a cache")
+        .count()
+}
+
+#[apply(test)]
+fn a_validation_text_from_a_pipe_comes_with_a_cached_text() {
+    let workbench = Workbench::new();
+    workbench.write("train.txt", small_text());
+    let (valid, other) = ("the dog sings\n".repeat(5), "a bird dreams\n".repeat(5));
+    workbench.write("valid.txt", &valid);
+    let run = |flags: &str, input: &str| {
+        let line = format!("{TRAIN} --train train.txt {flags} --force");
+        workbench.run_with_input(&line, input.as_bytes()).succeeds();
+        workbench.read("model/model.safetensors")
+    };
+    let want = run("--valid valid.txt", "");
+    // A text is found again by its content.
+    for (input, count) in [(&valid, 1), (&valid, 1), (&other, 2), (&valid, 2)] {
+        let model = run(&format!("--valid - {CACHED}"), input);
+        assert!(model == want || input == &other, "the models differ");
+        assert_eq!(cached(&workbench), count);
+    }
+    workbench
+        .run(&format!(
+            "{TRAIN} --train train.txt --valid - {CACHED} --force"
+        ))
+        .fails(1, &["standard input", "it is empty"]);
+    let line = format!("{TRAIN} --train train.txt --valid - --vocab - {CACHED} --force");
+    workbench
+        .run_with_input(&line, valid.as_bytes())
+        .fails(2, &["--valid -", "--vocab -", "read once"]);
+    if cfg!(unix) {
+        let model = run(&format!("--valid /dev/stdin {CACHED}"), &valid);
+        assert!(model == want, "the models differ");
+    }
+}
+
 #[apply(test)]
 fn the_output_layers_find_the_counts_of_a_prepared_text() {
     let workbench = Workbench::new();

@@ -75,12 +75,101 @@ fn training_reads_every_form_of_a_text() {
 fn standard_input_is_not_read_twice() {
     let workbench = workbench();
     workbench.run(&format!("{TRAIN} --train plain")).succeeds();
+    let text = workbench.read("plain");
     workbench
         .run_with_input(
-            "train --device cpu --train - --init model --extend-vocab --out other",
-            &workbench.read("plain"),
+            "train --device cpu --train - --init model --extend-vocab --out extended",
+            &text,
         )
         .fails(2, &["--extend-vocab", "twice", "--vocab"]);
+    for (command, flags) in [
+        (
+            "train --device cpu --train - --valid - --out other",
+            ["--train -", "--valid -"],
+        ),
+        (
+            "train --device cpu --train - --vocab - --out other",
+            ["--train -", "--vocab -"],
+        ),
+        (
+            "train --device cpu --train plain --vocab=-,- --out other",
+            ["--vocab -", "--vocab -"],
+        ),
+        (
+            "train --device cpu --train plain --valid - --vectors - --out other",
+            ["--valid -", "--vectors -"],
+        ),
+        ("prepare - --valid - --out other", ["- with", "--valid -"]),
+        ("prepare plain - - --out other", ["- with -", "once"]),
+        (
+            "prepare plain --valid=-,- --out other",
+            ["--valid -", "with --valid -"],
+        ),
+        ("prepare - --vocab - --out other", ["- with", "--vocab -"]),
+        (
+            "ngram --order 2 --text - --test -",
+            ["--text -", "--test -"],
+        ),
+        (
+            "ngram --order 2 --text - --vocab - --out other",
+            ["--text -", "--vocab -"],
+        ),
+        ("ngram --arpa - --test -", ["--arpa -", "--test -"]),
+        (
+            "eval --device cpu --text - -",
+            ["--text -", "with --text -"],
+        ),
+        (
+            "eval --device cpu --text - --lm-prob -",
+            ["--text -", "--lm-prob -"],
+        ),
+        (
+            "eval --device cpu --text - --arpa x --tune -",
+            ["--text -", "--tune -"],
+        ),
+        (
+            "eval --device cpu --text - --dynamic 0.1 --dynamic-statistics -",
+            ["--text -", "--dynamic-statistics -"],
+        ),
+        ("score --device cpu --arpa -", ["- with", "--arpa -"]),
+        (
+            "score --device cpu --arpa x --tune - -",
+            ["- with", "--tune -"],
+        ),
+        (
+            "rescore --device cpu --ids none --arpa -",
+            ["- with", "--arpa -"],
+        ),
+        (
+            "rescore --device cpu --ids none --lm-prob - -",
+            ["- with", "--lm-prob -"],
+        ),
+    ] {
+        workbench.run_with_input(command, &text).fails(
+            2,
+            &[&flags[..], &["standard input is read once", "to a file"]].concat(),
+        );
+        assert!(!workbench.path("other").exists(), "{command}");
+    }
+    // Where no command checks its flags first.
+    workbench
+        .run_with_input("report model --text - --arpa - --out page.html", &text)
+        .fails(1, &["standard input", "read once", "file"]);
+}
+
+#[apply(test)]
+fn types_beside_a_models_need_the_training_text_alone() {
+    let workbench = workbench();
+    workbench.run(&format!("{TRAIN} --train plain")).succeeds();
+    workbench.write("other", "the xylophone sings\na boy runs\n".repeat(30));
+    let extend = "train --device cpu --epochs 1 --batch 4 --bptt 5 --train other --init model \
+                  --extend-vocab --force";
+    let models = [("plain", &[][..]), ("-", &workbench.read("plain"))].map(|(valid, input)| {
+        let command = format!("{extend} --valid {valid} --out extended");
+        workbench.run_with_input(&command, input).succeeds();
+        workbench.read("extended/model.safetensors")
+    });
+    assert!(models[0] == models[1], "the models differ");
 }
 
 #[apply(test)]

@@ -1,5 +1,5 @@
-"""Cells that PyTorch does not have, written with its operations, for pytorch.py; the steps of QRNN and SRU are compiled by torch.jit. The equations are
-those of docs/model.md.
+"""Cells that PyTorch does not have, written with its operations, for pytorch.py; the steps of QRNN, SRU and the LSTM with layer normalization are
+compiled by torch.jit. The equations are those of docs/model.md.
 
 Each module takes inputs [T, B, H] and a state of the last window, and returns outputs [T, B, H] and the next state.
 """
@@ -32,6 +32,20 @@ def sru_steps(z: Tensor, x: Tensor, v: Tensor, bias: Tensor, c: Tensor) -> tuple
         c = f * c + (1 - f) * u
         outputs.append(r * c + (1 - r) * skipped)
     return torch.stack(outputs), c
+
+
+@torch.jit.script
+def normalized_lstm_steps(
+    z: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, memory_gain: Tensor, memory_bias: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    outputs = []
+    for row in z.unbind(0):
+        product = nn.functional.layer_norm(nn.functional.linear(h, weight), gain.shape, gain, bias)
+        i, f, g, o = (row + product).chunk(4, -1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * nn.functional.layer_norm(c, memory_gain.shape, memory_gain, memory_bias).tanh()
+        outputs.append(h)
+    return torch.stack(outputs), h, c
 
 
 class Qrnn(nn.Module):
@@ -112,6 +126,26 @@ class Mogrifier(nn.Module):
         return torch.stack(outputs), (h, c)
 
 
+class NormalizedLstm(nn.Module):
+    """A layer of LSTM cells with layer normalization of the products and of the memory."""
+
+    def __init__(self, hidden, _window):
+        super().__init__()
+        self.input, self.state = nn.Linear(hidden, 4 * hidden, bias=False), nn.Linear(hidden, 4 * hidden, bias=False)
+        # PyTorch's bias of a normalization is one of the two biases of an LSTM.
+        self.input_norm, self.state_norm = nn.LayerNorm(4 * hidden), nn.LayerNorm(4 * hidden)
+        self.memory_norm = nn.LayerNorm(hidden)
+
+    def start(self, batch, hidden, device):
+        return torch.zeros(batch, hidden, device=device), torch.zeros(batch, hidden, device=device)
+
+    def forward(self, x, state):
+        z = self.input_norm(self.input(x))
+        norms = self.state_norm.weight, self.state_norm.bias, self.memory_norm.weight, self.memory_norm.bias
+        output, h, c = normalized_lstm_steps(z, self.state.weight, *norms, *state)
+        return output, (h, c)
+
+
 class Stack(nn.Module):
     """Layers of one of the cells above, with the interface of torch.nn.RNN."""
 
@@ -131,4 +165,4 @@ class Stack(nn.Module):
         return x, after
 
 
-CELLS = {"qrnn": Qrnn, "sru": Sru, "feedforward": FeedForward, "mogrifier": Mogrifier}
+CELLS = {"lstm-norm": NormalizedLstm, "qrnn": Qrnn, "sru": Sru, "feedforward": FeedForward, "mogrifier": Mogrifier}

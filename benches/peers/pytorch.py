@@ -28,6 +28,7 @@ CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`, and cells tha
     "lstm-a": ("lstm", 1, 200, 10_000, 32, 35),
     "lstm-b": ("lstm", 2, 650, 10_000, 32, 35),
     "lstm-c": ("lstm", 2, 128, 96, 50, 50),
+    "lstm-norm-a": ("lstm-norm", 1, 200, 10_000, 32, 35),
     "gru-a": ("gru", 1, 200, 10_000, 32, 35),
     "gru-b": ("gru", 2, 650, 10_000, 32, 35),
     "gru-c": ("gru", 2, 128, 96, 50, 50),
@@ -40,6 +41,9 @@ CONFIGURATIONS = {  # cell, L, H, V, B, T: those of `elman bench`, and cells tha
     "sru-b": ("sru", 2, 650, 10_000, 32, 35),
     "sru-c": ("sru", 2, 128, 96, 50, 50),
 }
+
+
+ELMAN_FLAGS = {"lstm-norm": ["--cell", "lstm", "--layer-norm"]}  # of cells whose name is not the value of --cell
 
 
 class Recurrent(torch.nn.Module):
@@ -124,7 +128,7 @@ def use_tf32(on):
 
 def elman_rate(program, name, seconds, device, threads, mixed):
     cell, layers, hidden, vocabulary, batch, steps = CONFIGURATIONS[name]
-    command = [program, "bench", "--cell", cell, "--layers", layers, "--hidden", hidden, "--vocab-size", vocabulary]
+    command = [program, "bench", *ELMAN_FLAGS.get(cell, ["--cell", cell]), "--layers", layers, "--hidden", hidden, "--vocab-size", vocabulary]
     command += ["--batch", batch, "--bptt", steps, "--embedding", "--seconds", seconds, "--json", "--training-only", "--threads", threads]
     command += ["--device", "gpu" if device == "cuda" else "cpu"]
     command += ["--precision", "mixed" if mixed else "full"]

@@ -21,6 +21,12 @@ pub struct Configuration {
     pub name: &'static str,
     /// The name of a cell in [`CELLS`](crate::model::CELLS).
     pub cell: &'static str,
+    /// Whether layers have layer normalization.
+    pub layer_norm: bool,
+    /// Whether input gates are capped.
+    pub cap_input_gate: bool,
+    /// Whether layers have residual connections.
+    pub residual: bool,
     /// L, the number of layers.
     pub num_layers: usize,
     /// H, the hidden units per layer.
@@ -48,6 +54,9 @@ const fn row(
     Configuration {
         name,
         cell,
+        layer_norm: false,
+        cap_input_gate: false,
+        residual: false,
         num_layers,
         hidden_size,
         vocab_size,
@@ -55,6 +64,13 @@ const fn row(
         output: SOFTMAX,
         batch,
         time_steps,
+    }
+}
+
+const fn with_layer_norm(configuration: Configuration) -> Configuration {
+    Configuration {
+        layer_norm: true,
+        ..configuration
     }
 }
 
@@ -69,6 +85,7 @@ pub static CONFIGURATIONS: &[Configuration] = &[
     row("lstm-a", ("lstm", 1, 200), 10_000, 32, 35),
     row("lstm-b", ("lstm", 2, 650), 10_000, 32, 35),
     row("lstm-c", ("lstm", 2, 128), 96, 50, 50),
+    with_layer_norm(row("lstm-norm-a", ("lstm", 1, 200), 10_000, 32, 35)),
     row("gru-a", ("gru", 1, 200), 10_000, 32, 35),
     row("gru-b", ("gru", 2, 650), 10_000, 32, 35),
     row("gru-c", ("gru", 2, 128), 96, 50, 50),
@@ -140,6 +157,9 @@ impl Configuration {
             layers: Some(self.num_layers),
             embedding: Some(self.embedding_size),
             hidden: vec![self.hidden_size],
+            layer_norm: self.layer_norm.then_some(true),
+            cap_input_gate: self.cap_input_gate.then_some(true),
+            residual: self.residual.then_some(true),
             output: Some(self.output.into()),
             ..ModelOptions::default()
         };

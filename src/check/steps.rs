@@ -1,10 +1,9 @@
 //! Whole training steps: two windows one after the other, each with its forward pass, backward pass
 //! and update, from states that are not 0.
 
-use std::fmt;
-
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
+use super::step_cases::{Dropout, StepCase};
 use crate::corpus::order_by_token;
 use crate::device::Device;
 use crate::error::Result;
@@ -16,175 +15,12 @@ use crate::model::{
 };
 use crate::tensor::NONE;
 
-/// The sizes and options of two training steps.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StepCase {
-    /// The name of a cell.
-    cell: &'static str,
-    /// L, H, D and V.
-    sizes: [usize; 4],
-    /// B and T.
-    window: [usize; 2],
-    /// K of a mixture of softmaxes; 0 for one softmax.
-    mixture: usize,
-    /// Whether layers have residual connections.
-    residual: bool,
-    /// Whether the tables are tied, with past decode regularization.
-    past_decode: bool,
-    dropout: Dropout,
-    /// Whether sentences start from the initial state.
-    independent: bool,
-    /// Whether a software adapter takes many seconds.
-    pub(super) is_slow: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dropout {
-    Off,
-    /// New masks in each step, at every place but recurrent weights.
-    EachStep,
-    /// The same masks in all steps, masks of recurrent weights, and activation regularization.
-    Variational,
-}
-
 /// The seed of parameters and inputs.
 const SEED: u64 = 1;
 /// N of feed-forward networks.
 const CONTEXT: usize = 3;
 /// The learning rate: large, so that an update changes the next window's losses.
 const RATE: f32 = 2.0;
-
-impl StepCase {
-    const fn residual(self) -> Self {
-        Self {
-            residual: true,
-            ..self
-        }
-    }
-
-    const fn past_decode(self) -> Self {
-        Self {
-            past_decode: true,
-            ..self
-        }
-    }
-}
-
-const fn case(
-    cell: &'static str,
-    sizes: [usize; 4],
-    window: [usize; 2],
-    dropout: Dropout,
-    independent: bool,
-) -> StepCase {
-    StepCase {
-        cell,
-        sizes,
-        window,
-        mixture: 0,
-        residual: false,
-        past_decode: false,
-        dropout,
-        independent,
-        is_slow: false,
-    }
-}
-
-const fn mixture(
-    mixture: usize,
-    cell: &'static str,
-    sizes: [usize; 4],
-    window: [usize; 2],
-    dropout: Dropout,
-) -> StepCase {
-    StepCase {
-        mixture,
-        ..case(cell, sizes, window, dropout, false)
-    }
-}
-
-const fn slow(cell: &'static str, sizes: [usize; 4], window: [usize; 2]) -> StepCase {
-    StepCase {
-        is_slow: true,
-        ..case(cell, sizes, window, Dropout::Off, true)
-    }
-}
-
-/// What users of other programs found wrong on their GPUs: dropout between layers with carried
-/// states, sentences that start anew, layers of 1 to 2048 units, more than 65 536 predictions in a
-/// window, more streams than workgroups in a dimension of a dispatch.
-pub(super) static CASES: &[StepCase] = &[
-    case("elman", [1, 1, 0, 2], [1, 1], Dropout::Off, false),
-    case("lstm", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
-    case("gru", [2, 1, 1, 3], [2, 3], Dropout::EachStep, true),
-    case("elman", [2, 33, 17, 101], [5, 7], Dropout::EachStep, true),
-    case("elman", [3, 64, 0, 67], [7, 5], Dropout::Variational, false),
-    case("lstm", [3, 33, 17, 101], [5, 7], Dropout::EachStep, true),
-    case(
-        "lstm",
-        [2, 128, 64, 257],
-        [3, 5],
-        Dropout::Variational,
-        true,
-    ),
-    case("lstm", [2, 64, 64, 67], [4, 5], Dropout::EachStep, false),
-    case("gru", [3, 33, 17, 101], [5, 7], Dropout::EachStep, true),
-    case("gru", [2, 128, 64, 257], [3, 5], Dropout::Variational, true),
-    case("gru", [2, 64, 64, 67], [4, 5], Dropout::EachStep, false),
-    // Layers computed step by step.
-    case("elman", [1, 1025, 16, 67], [3, 4], Dropout::Off, true),
-    case("lstm", [2, 257, 16, 67], [3, 4], Dropout::Variational, true),
-    case("gru", [2, 300, 16, 67], [17, 3], Dropout::EachStep, true),
-    case("elman", [1, 4, 3, 11], [1025, 65], Dropout::EachStep, true),
-    case("mogrifier", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
-    case(
-        "mogrifier",
-        [2, 33, 17, 101],
-        [5, 7],
-        Dropout::EachStep,
-        true,
-    ),
-    case(
-        "mogrifier",
-        [3, 64, 33, 67],
-        [7, 5],
-        Dropout::Variational,
-        false,
-    ),
-    case("qrnn", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
-    case("qrnn", [2, 33, 17, 101], [5, 7], Dropout::EachStep, true),
-    case("qrnn", [3, 64, 33, 67], [7, 5], Dropout::Variational, false),
-    case("sru", [1, 1, 1, 3], [3, 2], Dropout::Off, true),
-    case("sru", [2, 33, 33, 101], [5, 7], Dropout::EachStep, true),
-    case("sru", [3, 64, 0, 67], [7, 5], Dropout::Variational, false),
-    case("feedforward", [1, 1, 1, 3], [2, 3], Dropout::Off, false),
-    case(
-        "feedforward",
-        [1, 33, 17, 101],
-        [5, 7],
-        Dropout::EachStep,
-        true,
-    ),
-    case("feedforward", [1, 4, 3, 11], [1025, 65], Dropout::Off, true),
-    case("gru", [3, 33, 33, 101], [5, 7], Dropout::EachStep, true).residual(),
-    case("lstm", [2, 64, 17, 67], [7, 5], Dropout::Variational, true).residual(),
-    mixture(2, "elman", [1, 1, 1, 2], [1, 1], Dropout::Off),
-    mixture(3, "lstm", [2, 33, 17, 101], [5, 7], Dropout::EachStep),
-    mixture(16, "gru", [1, 64, 0, 257], [7, 5], Dropout::Variational),
-    case("elman", [1, 1, 1, 2], [1, 1], Dropout::Off, true).past_decode(),
-    case("lstm", [2, 33, 33, 257], [5, 7], Dropout::Variational, true).past_decode(),
-    slow("elman", [2, 2048, 64, 1009], [20, 5]),
-    slow("lstm", [2, 1024, 64, 1009], [20, 5]),
-    slow("lstm", [1, 2048, 64, 1009], [4, 3]),
-    slow("gru", [1, 2048, 64, 1009], [4, 3]),
-    slow("lstm", [1, 8, 4, 31], [1025, 65]),
-    slow("gru", [1, 8, 4, 31], [1025, 65]),
-    slow("elman", [1, 3, 2, 7], [65_537, 2]),
-    slow("lstm", [1, 3, 2, 7], [65_537, 2]),
-    slow("gru", [1, 3, 2, 7], [65_537, 2]),
-    slow("feedforward", [1, 3, 2, 7], [65_537, 2]),
-    slow("elman", [1, 64, 32, 100_003], [20, 5]),
-];
 
 /// Parameters with which differences between devices do not grow from step to step.
 fn values(config: &Config, random: &mut ChaCha8Rng) -> ParameterValues {
@@ -223,6 +59,8 @@ impl StepCase {
             zoneout: self.zoneout(),
             mixture: self.mixture,
             residual: self.residual,
+            cap_input_gate: self.cap_input_gate,
+            layer_norm: self.layer_norm,
             tied: self.past_decode,
             past_decode: self.past_decode,
             ..Config::default()
@@ -412,37 +250,5 @@ impl StepCase {
             device.submit();
         }
         Ok(outputs)
-    }
-}
-
-impl fmt::Display for StepCase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [layers, hidden, embedding, vocabulary] = self.sizes;
-        let [batch, time_steps] = self.window;
-        write!(
-            f,
-            "{} [L {layers}, H {hidden}, D {embedding}, V {vocabulary}], window [T {time_steps}, \
-             B {batch}]",
-            self.cell
-        )?;
-        if self.mixture > 0 {
-            write!(f, ", mixture of {}", self.mixture)?;
-        }
-        if self.residual {
-            f.write_str(", residual connections")?;
-        }
-        if self.past_decode {
-            f.write_str(", past decode regularization")?;
-        }
-        f.write_str(match self.dropout {
-            Dropout::Off => "",
-            Dropout::EachStep => ", dropout",
-            Dropout::Variational => ", variational dropout",
-        })?;
-        f.write_str(if self.independent {
-            ", independent sentences"
-        } else {
-            ""
-        })
     }
 }

@@ -18,6 +18,7 @@ pub mod vectors;
 mod vocabulary_file;
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -194,8 +195,21 @@ fn in_file(path: &Path, error: Error) -> Error {
 }
 
 /// Checks that a checkpoint can be there.
+/// Whether a path is a directory.
+///
+/// # Errors
+/// If there is no permission to find out.
+pub(crate) fn is_directory(path: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Error::io("open", path)(error))
+        }
+        metadata => Ok(metadata.is_ok_and(|metadata| metadata.is_dir())),
+    }
+}
+
 fn check_is_directory(directory: &Path) -> Result<()> {
-    if directory.is_dir() {
+    if is_directory(directory)? {
         return Ok(());
     }
     Err(Error::invalid(

@@ -54,6 +54,15 @@ pub(super) struct BenchFlags {
         value_parser = cell_names(),
     )]
     cell: String,
+    /// Normalize the products and the memory of --cell lstm, as for `train`
+    #[arg(long, requires = "hidden", conflicts_with = "config")]
+    layer_norm: bool,
+    /// Cap the input gates of --cell lstm or --cell mogrifier, as for `train`
+    #[arg(long, requires = "hidden", conflicts_with = "config")]
+    cap_input_gate: bool,
+    /// Add the input of layers to what they pass on, as for `train`
+    #[arg(long, requires = "hidden", conflicts_with = "config")]
+    residual: bool,
     /// Number of hidden layers
     #[arg(
         long,
@@ -173,6 +182,9 @@ fn configurations(flags: &BenchFlags) -> Result<Vec<Configuration>> {
         let configuration = Configuration {
             name: "-",
             cell,
+            layer_norm: flags.layer_norm,
+            cap_input_gate: flags.cap_input_gate,
+            residual: flags.residual,
             num_layers: flags.layers as usize,
             hidden_size,
             vocab_size,

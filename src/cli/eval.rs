@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::input::{check_read_once, named};
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
@@ -160,8 +161,10 @@ impl EvalFlags {
         ))
     }
 
-    /// Checks that the flags for one text are not given with several.
+    /// Checks that the flags for one text are not given with several, and that standard input is
+    /// read once.
     fn check_texts(&self) -> Result<()> {
+        check_read_once(named("--text", &self.texts).chain(self.mix.inputs()))?;
         if self.texts.len() < 2 {
             return Ok(());
         }

@@ -23,6 +23,7 @@ use super::replay;
 use super::table_flags::Flag;
 use super::train::TrainFlags;
 use super::{Cli, Subcommand};
+use crate::checkpoint::is_directory;
 use crate::error::{Error, Result};
 use crate::prepared::{PreparedText, is_prepared};
 
@@ -218,25 +219,28 @@ impl FlagSource {
     /// which is to be resumed or repeated.
     pub(super) fn read(path: &Path, is_resumed: bool) -> Result<Self> {
         let name = path.display().to_string();
-        let flags = match (path.is_dir(), is_resumed) {
+        let flags = match (is_directory(path)?, is_resumed) {
             (true, true) => replay::saved_flags(path)?,
             (true, false) => replay::flags_to_repeat(path)?,
-            (false, _) if !path.exists() => {
-                let (flag, hint) = match is_resumed {
-                    true => (
-                        "--resume",
-                        "Give the directory of the run, as --out named it",
-                    ),
-                    false => (
-                        "--config",
-                        "Give a TOML file of flags, or the directory of a model whose run is to \
-                         be repeated",
-                    ),
-                };
-                let rule = "there is no such file or directory";
-                return Err(Error::invalid(format!("{flag} {name}"), rule, hint));
+            (false, true) => {
+                return Err(Error::invalid(
+                    format!("--resume {name}"),
+                    match path.exists() {
+                        true => "it is not a directory",
+                        false => "there is no such file or directory",
+                    },
+                    "Give the directory of the run, as --out named it",
+                ));
             }
-            (false, _) => {
+            (false, false) if !path.exists() => {
+                return Err(Error::invalid(
+                    format!("--config {name}"),
+                    "there is no such file or directory",
+                    "Give a TOML file of flags, or the directory of a model whose run is to be \
+                     repeated",
+                ));
+            }
+            (false, false) => {
                 let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
                 parse_table(&name, &text)?
             }

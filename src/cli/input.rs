@@ -1,4 +1,4 @@
-//! Reads the lines of a file or of standard input.
+//! Reads the lines of a file or of standard input, which a command reads once.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -48,5 +48,36 @@ impl InputLines {
             line.pop();
         }
         Ok(Some(line))
+    }
+}
+
+/// The paths of a flag, or of an argument whose name is empty, with its name.
+pub(super) fn named<'a>(
+    flag: &'static str,
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+) -> impl Iterator<Item = (&'static str, &'a Path)> {
+    let paths = paths.into_iter();
+    paths.map(move |path| (flag, path.as_path()))
+}
+
+/// Checks that at most one of a command's inputs, each with the name of its flag, is standard
+/// input. Returns whether one is.
+///
+/// # Errors
+/// If several are.
+pub(super) fn check_read_once<'a>(
+    inputs: impl IntoIterator<Item = (&'static str, &'a Path)>,
+) -> Result<bool> {
+    let mut inputs = inputs
+        .into_iter()
+        .filter(|(_, path)| decompress::is_standard_input(path))
+        .map(|(flag, _)| [flag, "-"].join(" ").trim_start().to_owned());
+    match (inputs.next(), inputs.next()) {
+        (Some(first), Some(second)) => Err(Error::usage(
+            format!("{first} with {second}"),
+            "standard input is read once",
+            "Write it to a file, and give the name of the file instead of one -",
+        )),
+        (first, _) => Ok(first.is_some()),
     }
 }

@@ -3,6 +3,8 @@
 //! In: an [`Error`] of the library, whose texts name fields in backticks. Out: the message and the
 //! exit code.
 
+use std::io::ErrorKind;
+
 use crate::error::Error;
 use crate::field::Fields;
 use crate::model::ModelOptions;
@@ -31,6 +33,28 @@ pub fn message(error: &Error) -> String {
         }
         error => with_flags(&error.to_string()),
     }
+}
+
+/// What to do where the operating system failed to read or write a file.
+pub(super) fn hint(error: &Error) -> Option<&'static str> {
+    let Error::Io { source, .. } = error else {
+        return None;
+    };
+    Some(match source.kind() {
+        ErrorKind::PermissionDenied => {
+            "change the permissions of the file or of the directories that it is in, or give \
+             another path"
+        }
+        ErrorKind::ReadOnlyFilesystem => "give a path on a disk that can be written",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room, or give a path on another disk"
+        }
+        ErrorKind::NotFound => "correct the path, or create its directory",
+        ErrorKind::AlreadyExists => "give another path: there is a file of this name",
+        ErrorKind::NotADirectory => "correct the path: a part of it is a file, not a directory",
+        ErrorKind::IsADirectory => "give the name of a file",
+        _ => return None,
+    })
 }
 
 /// The message of an error with its causes, on one line.

@@ -3,10 +3,11 @@
 
 mod sources;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::input::named;
 use super::models::read_model;
 use super::sentence_tags;
 use super::vocabulary_warning::vocabulary_warning;
@@ -141,7 +142,22 @@ pub(super) struct Sources {
     pub(super) statistics: Option<Tokens>,
 }
 
+impl MixFlags {
+    /// The files that are read, with the names of their flags.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let statistics = &self.adaptation.dynamic_statistics;
+        let inputs = self.sources.inputs();
+        inputs.chain(named("--dynamic-statistics", statistics))
+    }
+}
+
 impl SourceFlags {
+    /// The files that are read, with the names of their flags.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let inputs = named("--arpa", &self.arpa).chain(named("--lm-prob", &self.lm_prob));
+        inputs.chain(named("--tune", &self.tune))
+    }
+
     /// Reads the models and the n-gram model.
     ///
     /// # Errors

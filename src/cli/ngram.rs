@@ -11,11 +11,14 @@ use serde_json::json;
 
 use super::eval::print_unknown;
 use super::given_vocabulary::given_vocabulary;
+use super::input::{check_read_once, named};
 use super::output::{Output, check_overwrite};
 use super::perplexity::perplexity;
 use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::activity::Activity;
-use crate::corpus::{TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens};
+use crate::corpus::{
+    TextSource, Tokens, UNKNOWN, Unit, UnknownWords, Vocabulary, read_tokens, read_with_types,
+};
 use crate::decompress;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
@@ -229,6 +232,9 @@ impl NgramFlags {
                 "Add --out FILE to write it, or --test FILE to evaluate it",
             ));
         }
+        let texts = named("--text", &self.text).chain(named("--vocab", &self.vocab));
+        let texts = texts.chain(named("--arpa", &self.arpa));
+        check_read_once(texts.chain(named("--test", &self.test)))?;
         match &self.out {
             Some(out) => check_overwrite(out, self.force),
             None => Ok(()),
@@ -254,7 +260,7 @@ impl NgramFlags {
             None => {
                 let text = self.text.as_deref().unwrap_or(Path::new("-"));
                 let (vocabulary, tokens, report) = if self.vocab.is_empty() {
-                    Vocabulary::of_text(TextSource::File(text), Unit::Word)?
+                    read_with_types(TextSource::File(text), Unit::Word)?
                 } else {
                     let vocabulary = given_vocabulary(&self.vocab, Unit::Word)?;
                     let (tokens, report) = read_tokens(text, Unit::Word, &vocabulary)?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::waiting;
 use crate::error::{Error, Result};
+use crate::output_file::check_writable;
 use crate::parallel::{finish, world};
 
 const STANDARD_OUTPUT: &str = "to standard output";
@@ -88,7 +89,8 @@ fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
 }
 
-/// Checks that no existing file is overwritten without --force. Devices and pipes are written to.
+/// Checks that a file can be written, before work that it takes long to repeat, and that no existing
+/// one is overwritten without --force. Devices and pipes are written to.
 pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
     check_overwrite_by("--out", file, force)
 }
@@ -109,7 +111,7 @@ pub(super) fn check_overwrite_by(flag: &str, file: &Path, force: bool) -> Result
             format!("Use --force to replace it, or {flag} FILE to write elsewhere"),
         ));
     }
-    Ok(())
+    check_writable(file)
 }
 
 /// Whether the error is a write to standard output whose reader closed it.

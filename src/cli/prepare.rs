@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::given_vocabulary::given_vocabulary;
+use super::input::{check_read_once, named};
 use super::models::open_model;
 use super::output::Output;
 use super::train::VocabularyFlags;
@@ -59,6 +60,8 @@ pub(super) fn run(flags: &PrepareFlags) -> Result<()> {
 impl PrepareFlags {
     fn prepare(&self) -> Result<()> {
         self.check_out()?;
+        let texts = named("", &self.files).chain(named("--valid", &self.valid));
+        check_read_once(texts.chain(named("--vocab", &self.vocabulary.vocab)))?;
         let (train, valid) = (expand(&self.files)?, expand(&self.valid)?);
         let (unit, vocabulary) = self.vocabulary()?;
         let request = Request {

@@ -176,16 +176,17 @@ fn kneser_ney_floor(directory: &Path, checkpoint: &Checkpoint) -> Result<Option<
         return Ok(None);
     }
     let record = files.training_record()?.corpus;
+    let valid = record.valid.as_deref();
+    let is_input = decompress::is_standard_input;
     let file = record.train.as_ref();
-    let Some(train) = file.filter(|path| !decompress::is_standard_input(path)) else {
+    let Some(train) = file.filter(|path| !is_input(path) && !valid.is_some_and(is_input)) else {
         note_line!(
-            "note: {} has no n-gram model: its training text is not a file",
+            "note: {} has no n-gram model: its training text or its validation text is not a file",
             directory.display()
         );
         return Ok(None);
     };
     let vocabulary = checkpoint.vocabulary.clone();
-    let valid = record.valid.as_deref();
     let corpus = read_corpus_with(vocabulary, train, valid, unit)?;
     let estimate = kneser_ney(&corpus.train, &corpus.vocabulary, ORDER)?;
     Floor::of_ngram("Kneser-Ney 5", &estimate.model, &corpus).map(Some)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::input::{check_read_once, named};
 use super::mix::{SourceFlags, Sources};
 use super::{RankDeviceFlags, ranks};
 use crate::corpus::Unit;
@@ -121,6 +122,7 @@ impl RescoreFlags {
     }
 
     fn validate(&self, ranks: &Ranks) -> Result<()> {
+        check_read_once(named("", [&self.file]).chain(self.sources.inputs()))?;
         self.sources.weights()?;
         ranks::check_independent(ranks, "the lists", &[("--carry", self.carry.is_some())])?;
         for (flag, value) in [

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::input::InputLines;
+use super::input::{InputLines, check_read_once, named};
 use super::mix::{MixFlags, Sources};
 use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{SentenceTags, Tokens, UnknownWords, without_byte_order_mark};
@@ -60,7 +60,7 @@ const BATCH: usize = 1024;
 
 pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let ranks = world();
-    ranks.agree(flags.check_ranks(&ranks))?;
+    ranks.agree(flags.check(&ranks))?;
     let (sources, mut device) = ranks.agree(flags.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
@@ -93,8 +93,9 @@ struct Scoring<'a> {
 }
 
 impl ScoreFlags {
-    /// Checks that ranks can divide the lines.
-    fn check_ranks(&self, ranks: &Ranks) -> Result<()> {
+    /// Checks that standard input is read once, and that ranks can divide the lines.
+    fn check(&self, ranks: &Ranks) -> Result<()> {
+        check_read_once(named("", [&self.file]).chain(self.mix.inputs()))?;
         let flags = [("--carry", self.carry)];
         let flags = [&flags[..], &self.mix.adaptation.given()].concat();
         ranks::check_independent(ranks, "the lines", &flags)

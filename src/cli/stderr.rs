@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::{Color, style};
 
-use super::message::message;
+use super::message::{hint, message};
 use super::waiting::without_line;
 use crate::error::Error;
 use crate::parallel::world;
@@ -60,7 +60,7 @@ pub fn name_rank_in_panics() {
     }));
 }
 
-/// Writes the error that ends the command, with its causes. Where there are several ranks, those
+/// Writes the error that ends the command, with its causes and what to do. Where there are several ranks, those
 /// after the first say which one has failed; an error that another rank writes is left out.
 pub fn write_error(error: &Error) {
     if matches!(error, Error::OtherRank { .. }) {
@@ -77,6 +77,9 @@ pub fn write_error(error: &Error) {
     while let Some(error) = cause {
         write_line(format_args!("  because: {error}"));
         cause = error.source();
+    }
+    if let Some(hint) = hint(error) {
+        write_line(format_args!("  hint: {hint}"));
     }
 }
 

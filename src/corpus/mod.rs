@@ -52,6 +52,7 @@ use std::path::Path;
 
 use crate::error::Result;
 pub(crate) use texts::{CorpusTexts, TEXT_TOKENS, Types, VALID_TOKENS};
+pub use texts::{read_with_types, types_of_training_text};
 pub(crate) use token_writer::Store;
 use vocabulary::count_types;
 

@@ -30,6 +30,8 @@ pub enum TextSource<'a> {
     File(&'a Path),
     /// Such files one after the other, as one text. The last line of each ends with the file.
     Files(&'a [PathBuf]),
+    /// The content of a file, decompressed: for a file that can be read only once.
+    Content(&'a Path, &'a [u8]),
     /// Bytes in memory, such as the built-in corpus.
     Memory(&'a [u8]),
 }
@@ -55,7 +57,9 @@ impl TextSource<'_> {
         match self {
             Self::File(path) => read_file(path)?,
             Self::Files(paths) => paths.iter().try_for_each(|path| read_file(path))?,
-            Self::Memory(text) => reader.read(text, "the text", units, &mut take)?,
+            Self::Content(_, text) | Self::Memory(text) => {
+                reader.read(text, &self.name(), units, &mut take)?;
+            }
         }
         let report = reader.report();
         if report.bytes == 0 {
@@ -81,7 +85,7 @@ impl TextSource<'_> {
     /// The name of the text in messages.
     pub(super) fn name(self) -> String {
         match self {
-            Self::File(path) => decompress::name(path),
+            Self::File(path) | Self::Content(path, _) => decompress::name(path),
             Self::Files([path]) => decompress::name(path),
             Self::Files([]) => "no file".to_owned(),
             Self::Files([first, others @ ..]) => {

@@ -45,7 +45,10 @@ impl CorpusTexts<'_> {
     /// If a text cannot be read or has no tokens, or the tokens cannot be written.
     pub(crate) fn read(self, types: Types, store: Store<'_>) -> Result<Corpus> {
         let (vocabulary, tokens, report) = match types {
-            Types::Selected(limits) => self.read_selecting(limits, store)?,
+            Types::Selected(limits) => {
+                let holds_out = self.valid.is_none();
+                read_selecting(self.train, self.unit, limits, holds_out, store)?
+            }
             Types::Given(vocabulary) => {
                 let writer = store.writer(TEXT_TOKENS)?;
                 let (tokens, report) = read_source(self.train, self.unit, &vocabulary, writer)?;
@@ -80,49 +83,6 @@ impl CorpusTexts<'_> {
         Ok(corpus)
     }
 
-    /// Reads the training text with the types that `limits` select from it.
-    fn read_selecting(
-        self,
-        limits: Limits,
-        store: Store<'_>,
-    ) -> Result<(Vocabulary, Tokens, TextReport)> {
-        let writer = store.writer(ALL_TYPES_TOKENS)?;
-        let IndexedText {
-            tokens,
-            types,
-            report,
-        } = IndexedText::read(self.train, self.unit, writer)?;
-        let length = self.length_with_types(&tokens, &types)?;
-        let mut writer = store.writer(TEXT_TOKENS)?;
-        let vocabulary = if self.unit == Unit::Bpe {
-            let (vocabulary, encodings) =
-                Vocabulary::learn_subwords(&types, &tokens, length, limits)
-                    .map_err(|error| self.train.in_text(error))?;
-            for token in tokens.iter() {
-                writer.extend(encodings[token as usize].iter().copied())?;
-            }
-            vocabulary
-        } else {
-            let (vocabulary, ids) = Vocabulary::select(types, &tokens, length, self.unit, limits)
-                .map_err(|error| self.train.in_text(error))?;
-            writer.extend(tokens.iter().map(|token| ids[token as usize]))?;
-            vocabulary
-        };
-        tokens.check()?;
-        drop(tokens);
-        store.remove(ALL_TYPES_TOKENS)?;
-        Ok((vocabulary, writer.finish()?, report))
-    }
-
-    /// The number of tokens from which types are selected: all but the held-out ones.
-    fn length_with_types(self, tokens: &Tokens, types: &[String]) -> Result<usize> {
-        match (self.valid, self.unit) {
-            (Some(_), _) => Ok(tokens.len()),
-            (None, Unit::Bpe) => held_out_bytes(tokens, &byte_lengths(types)),
-            (None, _) => held_out_start(tokens, self.unit),
-        }
-    }
-
     fn check(self, corpus: &Corpus) -> Result<()> {
         let name = self.train.name();
         if corpus.train.is_empty() {
@@ -142,6 +102,72 @@ impl CorpusTexts<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads a text with the types that `limits` select from it. If it `holds_out` the last tenth, they
+/// are selected from the rest.
+fn read_selecting(
+    source: TextSource<'_>,
+    unit: Unit,
+    limits: Limits,
+    holds_out: bool,
+    store: Store<'_>,
+) -> Result<(Vocabulary, Tokens, TextReport)> {
+    let writer = store.writer(ALL_TYPES_TOKENS)?;
+    let IndexedText {
+        tokens,
+        types,
+        report,
+    } = IndexedText::read(source, unit, writer)?;
+    let length = match (holds_out, unit) {
+        (false, _) => tokens.len(),
+        (true, Unit::Bpe) => held_out_bytes(&tokens, &byte_lengths(&types))?,
+        (true, _) => held_out_start(&tokens, unit)?,
+    };
+    let mut writer = store.writer(TEXT_TOKENS)?;
+    let vocabulary = if unit == Unit::Bpe {
+        let (vocabulary, encodings) = Vocabulary::learn_subwords(&types, &tokens, length, limits)
+            .map_err(|error| source.in_text(error))?;
+        for token in tokens.iter() {
+            writer.extend(encodings[token as usize].iter().copied())?;
+        }
+        vocabulary
+    } else {
+        let (vocabulary, ids) = Vocabulary::select(types, &tokens, length, unit, limits)
+            .map_err(|error| source.in_text(error))?;
+        writer.extend(tokens.iter().map(|token| ids[token as usize]))?;
+        vocabulary
+    };
+    tokens.check()?;
+    drop(tokens);
+    store.remove(ALL_TYPES_TOKENS)?;
+    Ok((vocabulary, writer.finish()?, report))
+}
+
+/// Reads a text once, with all of its types. Also returns what was read.
+///
+/// # Errors
+/// If the text cannot be read, or there is no type besides the boundary.
+pub fn read_with_types(
+    source: TextSource<'_>,
+    unit: Unit,
+) -> Result<(Vocabulary, Tokens, TextReport)> {
+    read_selecting(source, unit, Limits::default(), false, Store::Memory)
+}
+
+/// The types that `limits` select from a training text of which the last tenth is held out unless
+/// there is a validation text. The training text alone is read.
+///
+/// # Errors
+/// As [`read_with_types`].
+pub fn types_of_training_text(
+    train: TextSource<'_>,
+    has_valid: bool,
+    unit: Unit,
+    limits: Limits,
+) -> Result<Vocabulary> {
+    let (vocabulary, ..) = read_selecting(train, unit, limits, !has_valid, Store::Memory)?;
+    Ok(vocabulary)
 }
 
 /// Nine tenths of a length.

@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::chunks::Units;
-use super::indexed_text::IndexedText;
 use super::limits::Limits;
 use super::source::TextSource;
 use super::subwords::Subwords;
-use super::text_report::TextReport;
-use super::token_writer::Store;
 use super::tokens::Tokens;
 use super::unit::Unit;
 use super::unknown::UnknownWords;
@@ -138,23 +135,6 @@ impl Vocabulary {
         Ok((Self::from_subwords(subwords)?, encodings))
     }
 
-    /// The types of a text, the text, which is read once, and what was read.
-    ///
-    /// # Errors
-    /// If the text cannot be read, or there is no type besides the boundary.
-    pub fn of_text(source: TextSource<'_>, unit: Unit) -> Result<(Self, Tokens, TextReport)> {
-        let IndexedText {
-            tokens,
-            types,
-            report,
-        } = IndexedText::read(source, unit, Store::Memory.writer("")?)?;
-        let length = tokens.len();
-        let (vocabulary, ids) = Self::select(types, &tokens, length, unit, Limits::default())
-            .map_err(|error| source.in_text(error))?;
-        let tokens = tokens.iter().map(|token| ids[token as usize]).collect();
-        Ok((vocabulary, tokens, report))
-    }
-
     /// The combined types of several text files.
     ///
     /// # Errors
@@ -205,7 +185,7 @@ impl Vocabulary {
     /// # Errors
     /// If too few types remain, or the tokens cannot be read.
     pub(super) fn select(
-        types: Vec<String>,
+        mut types: Vec<String>,
         tokens: &Tokens,
         length: usize,
         unit: Unit,
@@ -244,15 +224,15 @@ impl Vocabulary {
             return Err(too_small(1));
         }
         let mut selected = vec![unit.boundary().to_owned()];
-        selected.extend(kept.iter().map(|&id| types[id].clone()));
+        selected.extend(kept.iter().map(|&id| std::mem::take(&mut types[id])));
         if drops_types && !has_unknown {
             selected.push(UNKNOWN.to_owned());
         }
         let vocabulary = Self::new(selected)?;
-        let new_ids = types
-            .iter()
-            .map(|token| vocabulary.id(token).unwrap_or(NONE))
-            .collect();
+        let mut new_ids = vec![vocabulary.unknown.unwrap_or(NONE); types.len()];
+        for (old_id, new_id) in std::iter::once(0).chain(kept).zip(0..) {
+            new_ids[old_id] = new_id;
+        }
         Ok((vocabulary, new_ids))
     }
 

@@ -1,8 +1,9 @@
 //! Prepared texts that `elman train` makes of large texts by itself.
 //!
 //! Each is a directory whose name is a hash of what it was made from: the paths, lengths and times
-//! of the texts, and how the types are selected.
+//! of the texts, or the content of a text from a pipe, and how the types are selected.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl TokenCache {
         add(&FORMAT.to_le_bytes());
         add(&json(&(request.unit, &request.selection)));
         for source in [Some(request.train), request.valid].into_iter().flatten() {
-            add(&file_state(source)?);
+            add(&identity(source)?);
         }
         if let Some(vocabulary) = &request.vocabulary {
             add(&[vocabulary.unknown().is_some().into()]);
@@ -66,15 +67,21 @@ impl TokenCache {
     }
 }
 
-/// The path, the length and the time of the last change of a text's file.
-fn file_state(source: TextSource<'_>) -> Result<Vec<u8>> {
-    let TextSource::File(path) = source else {
-        return Err(Error::invalid(
+/// What tells a text from others: the content, or the state of its file.
+fn identity(source: TextSource<'_>) -> Result<Cow<'_, [u8]>> {
+    match source {
+        TextSource::File(path) => file_state(path).map(Cow::Owned),
+        TextSource::Content(_, text) | TextSource::Memory(text) => Ok(text.into()),
+        TextSource::Files(_) => Err(Error::invalid(
             "the token cache",
             "it has texts of one file each",
             "Use `elman prepare`",
-        ));
-    };
+        )),
+    }
+}
+
+/// The path, the length and the time of the last change of a file.
+fn file_state(path: &Path) -> Result<Vec<u8>> {
     let failed = || Error::io("read", path);
     let full = fs::canonicalize(path).map_err(failed())?;
     let metadata = fs::metadata(path).map_err(failed())?;

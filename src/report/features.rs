@@ -166,11 +166,11 @@ impl<'a> Features<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::{TextSource, read_with_types};
 
     fn of(text: &str, unit: Unit) -> Vec<[f64; COUNT]> {
-        let (vocabulary, tokens, _) =
-            Vocabulary::of_text(crate::corpus::TextSource::Memory(text.as_bytes()), unit)
-                .expect("a text");
+        let source = TextSource::Memory(text.as_bytes());
+        let (vocabulary, tokens, _) = read_with_types(source, unit).expect("a text");
         let mut features = Features::new(&tokens, unit, &vocabulary);
         (0..tokens.len()).map(|_| features.next()).collect()
     }

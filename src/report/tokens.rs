@@ -69,12 +69,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::TextSource;
+    use crate::corpus::{TextSource, read_with_types};
 
     #[test]
     fn characters_of_several_bytes_are_written_once() {
         let source = TextSource::Memory("aé\nb".as_bytes());
-        let (vocabulary, tokens, _) = Vocabulary::of_text(source, Unit::Byte).expect("a text");
+        let (vocabulary, tokens, _) = read_with_types(source, Unit::Byte).expect("a text");
         let found = written(tokens.iter(), Unit::Byte, &vocabulary);
         assert_eq!(found, ["a", "", "é", "\n", "b"]);
         let names: Vec<_> = tokens
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn words_are_written_with_spaces() {
         let source = TextSource::Memory(b"a b\nc\n");
-        let (vocabulary, tokens, _) = Vocabulary::of_text(source, Unit::Word).expect("a text");
+        let (vocabulary, tokens, _) = read_with_types(source, Unit::Word).expect("a text");
         let ids = tokens.iter().chain([NONE]);
         let found = written(ids, Unit::Word, &vocabulary);
         assert_eq!(found, ["a", " b", "\n", "c", "\n", "<?>"]);

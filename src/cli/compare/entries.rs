@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{CompareFlags, NGRAM_FILE, NGRAM_ROW, table};
-use crate::checkpoint::CheckpointFiles;
+use crate::checkpoint::{CheckpointFiles, is_directory};
 use crate::cli::flag_files::{self, FlagSource};
 use crate::cli::presets::PRESETS;
 use crate::cli::train::{SharedCorpus, TrainFlags, VocabularyFlags};
@@ -109,7 +109,7 @@ fn entry(flags: &CompareFlags, name: &str) -> Result<Entry> {
         let source = FlagSource::read(path, false)?;
         return recipe(flags, stem(path).unwrap_or_default(), source, name);
     }
-    if !path.is_dir() {
+    if !is_directory(path)? {
         let presets: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
         return Err(Error::usage(
             format!("--models {name}"),

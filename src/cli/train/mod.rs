@@ -60,7 +60,7 @@ pub(super) fn run(flags: &TrainFlags) -> Result<ExitCode> {
 fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let start = Instant::now();
     let all = world();
-    all.agree(ranks::check_flags(flags, &all))?;
+    all.agree(texts::check_standard_input(flags).and(ranks::check_flags(flags, &all)))?;
     let mut device = all.agree(flags.device.open())?;
     crate::cli::ranks::check_devices(&all, &device)?;
     for note in &flags.notes {

@@ -11,7 +11,7 @@ use crate::checkpoint::vectors::WordVectors;
 use crate::checkpoint::{Checkpoint, CorpusRecord, Description, FORMAT, LockedDirectory};
 use crate::cli::given_vocabulary::given_vocabulary;
 use crate::cli::models::read_model;
-use crate::corpus::{Corpus, Vocabulary};
+use crate::corpus::{Corpus, Vocabulary, types_of_training_text};
 use crate::decompress;
 use crate::device::{Device, check_memory};
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
         }
         [] => {
             let limits = flags.vocabulary.limits()?;
-            Corpus::read(text.source(), flags.valid.as_deref(), unit, limits)?.vocabulary
+            types_of_training_text(text.source(), flags.valid.is_some(), unit, limits)?
         }
         texts => given_vocabulary(texts, unit)?,
     };

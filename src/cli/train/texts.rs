@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::flags::TrainFlags;
 use crate::checkpoint::CorpusRecord;
+use crate::cli::input::{check_read_once, named};
 use crate::cli::sentence_tags;
 use crate::corpus::builtin::{self, SampledText};
 use crate::corpus::{Corpus, Limits, TextSource, Unit, Vocabulary};
@@ -50,11 +51,13 @@ impl TrainingText {
 /// The training text and the validation file.
 ///
 /// # Errors
-/// If a validation file is given for the built-in corpus.
+/// If a validation file is given for the built-in corpus, or standard input for several texts.
 pub(super) fn texts(flags: &TrainFlags) -> Result<(TrainingText, Option<PathBuf>)> {
     match (flags.train.clone(), flags.valid.clone()) {
         (Some(path), valid) => {
-            check_standard_input(&path, valid.as_deref())?;
+            if check_standard_input(flags)? && io::stdin().is_terminal() {
+                note_line!("reading a text from standard input …");
+            }
             Ok((TrainingText::File(path), valid))
         }
         (None, None) => {
@@ -69,20 +72,20 @@ pub(super) fn texts(flags: &TrainFlags) -> Result<(TrainingText, Option<PathBuf>
     }
 }
 
-/// Checks that standard input is read once, and says so where a person is to type it.
-fn check_standard_input(train: &Path, valid: Option<&Path>) -> Result<()> {
-    let is_input = decompress::is_standard_input;
-    if is_input(train) && valid.is_some_and(is_input) {
-        return Err(Error::usage(
-            "--train - with --valid -",
-            "standard input is read once",
-            "Give one of the texts as a file, or omit --valid to hold out the last tenth",
-        ));
-    }
-    if [Some(train), valid].into_iter().flatten().any(is_input) && io::stdin().is_terminal() {
-        note_line!("reading a text from standard input …");
-    }
-    Ok(())
+/// Checks that standard input is read once. Returns whether it is read.
+///
+/// # Errors
+/// If several flags name it.
+pub(super) fn check_standard_input(flags: &TrainFlags) -> Result<bool> {
+    let single = [
+        ("--train", &flags.train),
+        ("--valid", &flags.valid),
+        ("--vectors", &flags.vectors),
+    ];
+    let single = single
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
+    check_read_once(single.chain(named("--vocab", &flags.vocabulary.vocab)))
 }
 
 /// Reads the corpus with the vocabulary of an existing model, the one that the flags give, or a new
@@ -166,9 +169,15 @@ fn read_texts(
     if let TrainingText::File(path) = text
         && let Some(cache) = flags.cache.cache_for(path)?
     {
+        // The name of the cached tokens depends on both texts, so both are read twice.
+        let once = valid.filter(|path| decompress::is_read_once(path));
+        let content = once.map(decompress::read).transpose()?;
         let request = Request {
             train: TextSource::File(path),
-            valid: valid.map(TextSource::File),
+            valid: valid.map(|path| match &content {
+                Some(content) => TextSource::Content(path, content),
+                None => TextSource::File(path),
+            }),
             unit,
             vocabulary,
             selection: Selection {
