@@ -194,7 +194,6 @@ fn in_file(path: &Path, error: Error) -> Error {
     }
 }
 
-/// Checks that a checkpoint can be there.
 /// Whether a path is a directory.
 ///
 /// # Errors
@@ -208,6 +207,7 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool> {
     }
 }
 
+/// Checks that a checkpoint can be there.
 fn check_is_directory(directory: &Path) -> Result<()> {
     if is_directory(directory)? {
         return Ok(());
