@@ -167,7 +167,9 @@ def main():
     print(f"PyTorch {torch.__version__}, {flags.device}, {flags.threads} threads, its product {product:.0f} GFLOP/s")
     cudnn = torch.backends.cudnn
     cudnn = f"cuDNN {cudnn.version()}" if flags.device == "cuda" and cudnn.is_available() and cudnn.enabled else "no cuDNN"
-    print(f"{cudnn}; autocast {'bf16' if flags.autocast else 'off'}; TF32 off, except in columns that name it; Elman: {'mixed' if mixed else 'full'} precision")
+    autocast = "bf16" if flags.autocast else "off"
+    precision = "mixed" if mixed else "full"
+    print(f"{cudnn}; autocast {autocast}; TF32 off, except in columns that name it; Elman: {precision} precision")
     extra = ["PyTorch with TF32", "ratio to that"] if has_tf32 else []
     columns = ["", "L", "H", "V", "B", "T", "PyTorch tokens/s", "Elman tokens/s", "ratio by round", *extra]
     print("|", " | ".join(columns), "|")

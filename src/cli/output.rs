@@ -89,7 +89,7 @@ fn write_error() -> impl FnOnce(io::Error) -> Error {
     Error::io("write", Path::new(STANDARD_OUTPUT))
 }
 
-/// Checks that a file can be written, before work that it takes long to repeat, and that no existing
+/// Checks that a file can be written, before the work whose result it takes, and that no existing
 /// one is overwritten without --force. Devices and pipes are written to.
 pub(super) fn check_overwrite(file: &Path, force: bool) -> Result<()> {
     check_overwrite_by("--out", file, force)

@@ -60,8 +60,9 @@ pub fn name_rank_in_panics() {
     }));
 }
 
-/// Writes the error that ends the command, with its causes and what to do. Where there are several ranks, those
-/// after the first say which one has failed; an error that another rank writes is left out.
+/// Writes the error that ends the command, with its causes and what to do. Where there are several
+/// ranks, those after the first say which one has failed; an error that another rank writes is left
+/// out.
 pub fn write_error(error: &Error) {
     if matches!(error, Error::OtherRank { .. }) {
         return;
