@@ -3,6 +3,11 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+/// Ranks meet this many times in the time after which one counts as hung, ...
+const MEETINGS: u32 = 4;
+/// ... and at least at this interval.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What transports the values of ranks. Every rank calls the same functions in the same order.
 pub trait Communicator: Debug + Send + Sync {
     /// The index of this rank.
@@ -48,3 +53,26 @@ pub struct Watch {
 
 /// Writes which ranks do not answer.
 pub type Report = Box<dyn Fn(&[usize]) + Send + Sync>;
+
+impl Watch {
+    /// The time between two meetings of ranks that work while others wait.
+    pub(super) fn meeting_interval(&self) -> Duration {
+        (self.limit / MEETINGS).min(LONGEST_INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meetings_are_more_frequent_than_the_limit() {
+        let interval = |limit| {
+            let report: Report = Box::new(|_| {});
+            Watch { limit, report }.meeting_interval()
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(interval(seconds(600)), seconds(10));
+        assert_eq!(interval(seconds(2)), Duration::from_millis(500));
+    }
+}

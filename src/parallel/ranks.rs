@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytemuck::Pod;
 
 use super::communicator::{Communicator, Watch};
-use super::together::meeting_interval;
 use crate::error::{Error, Result};
 
 /// The most values that a rank sends to another one at a time: few enough for a processor's cache,
@@ -215,7 +214,7 @@ impl Ranks {
     pub fn watch(&self, watch: Watch) {
         if let Some(connected) = &self.0 {
             let interval = &connected.meeting_interval;
-            interval.get_or_init(|| meeting_interval(watch.limit));
+            interval.get_or_init(|| watch.meeting_interval());
             connected.communicator.watch(watch);
         }
     }

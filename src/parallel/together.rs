@@ -2,20 +2,10 @@
 //! that works is not mistaken for one that hangs.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::ranks::Ranks;
 use crate::activity;
-
-/// Ranks meet this many times in the time after which one counts as hung, ...
-const MEETINGS: u32 = 4;
-/// ... and at least at this interval.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The time between two meetings if ranks wait for one another for at most `limit`.
-pub(super) fn meeting_interval(limit: Duration) -> Duration {
-    (limit / MEETINGS).min(LONGEST_INTERVAL)
-}
 
 impl Ranks {
     /// Does work that may take this rank longer than others, or that only some of them have. All
@@ -53,6 +43,7 @@ impl Ranks {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
     use crate::activity::Activity;
@@ -87,12 +78,5 @@ mod tests {
             })
         });
         assert_eq!(results, [0, 1, 2]);
-    }
-
-    #[test]
-    fn meetings_are_more_frequent_than_the_limit() {
-        let seconds = Duration::from_secs;
-        assert_eq!(meeting_interval(seconds(600)), seconds(10));
-        assert_eq!(meeting_interval(seconds(2)), Duration::from_millis(500));
     }
 }
