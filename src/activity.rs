@@ -3,12 +3,15 @@
 //! In: activities, which start and end anywhere in this crate. Out: for [`watch`]ers, the activity
 //! in progress. As for a logger, there is one list of activities in a process: a text is read by
 //! many functions, and none of them needs a parameter for this. Before the process watches, an
-//! activity costs nothing. How long each took is logged.
+//! activity costs nothing. How long each took is logged. Beside it, [`with_observer`] calls a
+//! function wherever activities of one thread advance.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,6 +83,28 @@ pub fn current(age: Duration) -> Option<InProgress> {
     })
 }
 
+thread_local! {
+    /// What is called wherever an activity of this thread advances.
+    static OBSERVER: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
+}
+
+/// Does `work`, and calls `observer` wherever an activity advances on this thread meanwhile.
+pub fn with_observer<R>(observer: impl Fn() + 'static, work: impl FnOnce() -> R) -> R {
+    let before = OBSERVER.replace(Some(Rc::new(observer)));
+    let result = work();
+    OBSERVER.set(before);
+    result
+}
+
+/// Tells the observer of this thread, if there is one, that work advances: for work that is too
+/// short to be an activity.
+pub fn advanced() {
+    let observer = OBSERVER.with_borrow(Clone::clone);
+    if let Some(observer) = observer {
+        observer();
+    }
+}
+
 impl Activity {
     /// Starts an activity, with the amount of work if it is known.
     pub fn start(label: impl Display, total: Option<u64>) -> Self {
@@ -107,6 +132,7 @@ impl Activity {
         if let Some(state) = &self.0 {
             state.done.fetch_add(amount, Ordering::Relaxed);
         }
+        advanced();
     }
 }
 
@@ -174,6 +200,20 @@ mod tests {
                 (state.label.clone(), done, state.total)
             })
             .collect()
+    }
+
+    #[test]
+    fn an_observer_is_called_where_activities_advance() {
+        let count = Rc::new(std::cell::Cell::new(0));
+        let counter = count.clone();
+        let observer = move || counter.set(counter.get() + 1);
+        let activity = Activity::start("observed", None);
+        with_observer(observer, || {
+            activity.advance(5);
+            advanced();
+        });
+        activity.advance(1);
+        assert_eq!(count.get(), 2);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Faults on demand, for tests of what a run does after one: the feature `fault-injection`.
 //!
 //! In: `ELMAN_FAULTS`, a list such as `nan@500,device@300`. Each fault happens once, after the
-//! given number of updates, or of saves for faults of saves. List a fault twice to make it happen
-//! twice.
+//! given number of updates, of saves for faults of saves, or of works for faults of works. List a
+//! fault twice to make it happen twice.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::activity;
 
 /// The faults that have not happened yet, with the counts after which they do.
 static FAULTS: LazyLock<Mutex<Vec<(String, u32)>>> = LazyLock::new(|| {
@@ -37,6 +40,32 @@ pub(crate) fn die(name: &str, count: u32) {
             .args(["-KILL", &process])
             .status();
         std::process::abort();
+    }
+}
+
+/// Waits forever if a fault of this name happens.
+pub(crate) fn hang(name: &str, count: u32) {
+    if happens(name, count) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Work of ranks that this process has started.
+static WORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Faults after a number of works of ranks: `hang-in-work`, `die-in-work`, and `slow-work`, which
+/// takes eight seconds more.
+pub(crate) fn in_work() {
+    let works = WORKS.fetch_add(1, Ordering::SeqCst);
+    hang("hang-in-work", works);
+    die("die-in-work", works);
+    if happens("slow-work", works) {
+        for _ in 0..80 {
+            std::thread::sleep(Duration::from_millis(100));
+            activity::advanced();
+        }
     }
 }
 

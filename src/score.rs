@@ -6,6 +6,7 @@ use std::f64::consts::LN_10;
 
 use serde::Serialize;
 
+use crate::activity;
 use crate::corpus::{SentenceTags, Unit, UnknownWords, Vocabulary, split, split_line};
 use crate::device::Device;
 use crate::error::Result;
@@ -135,6 +136,7 @@ impl Scorer {
         }
         let mut scores = vec![None; sentences.len()];
         for indices in order.chunks(self.workspace.capacity().batch) {
+            activity::advanced();
             let batch: Vec<&[u32]> = indices
                 .iter()
                 .map(|&index| sentences[index].as_slice())

@@ -16,13 +16,13 @@ use super::harness::{apply, test, trial, trials};
 const LAYERS: &[(&str, &[&str])] = &[
     ("activity", &[]),
     ("error", &[]),
-    ("faults", &[]),
+    ("faults", &["activity"]),
     ("hash", &[]),
     ("tensor", &[]),
     ("field", &["error"]),
     ("decompress", &["activity", "error"]),
     ("output_file", &["error"]),
-    ("parallel", &["error"]),
+    ("parallel", &["activity", "error", "faults"]),
     ("device", &["error", "tensor"]),
     ("kernels", &["error", "tensor", "field", "device"]),
     ("model", &["error", "tensor", "field", "device", "kernels"]),
@@ -78,6 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "rescore",
         &[
+            "activity",
             "error",
             "tensor",
             "field",
@@ -90,7 +91,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "score",
-        &["error", "tensor", "device", "kernels", "model", "corpus"],
+        &[
+            "activity", "error", "tensor", "device", "kernels", "model", "corpus",
+        ],
     ),
     (
         "train",

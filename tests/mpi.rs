@@ -162,6 +162,10 @@ fn a_run_resumes_on_other_numbers_of_ranks() {
     for (epochs, count) in [(2, 2), (3, 4)] {
         on(&workbench, count, &format!("{resume} {epochs}")).succeeds();
     }
+    on(&workbench, 3, &format!("{resume} 4")).fails(
+        2,
+        &["--resume on 3 ranks", "the 8 streams", "Start 2 or 4 ranks"],
+    );
     workbench.run(&format!("{resume} 4")).succeeds();
     assert_equal_losses(&workbench, "moved", ["moved", "whole"]);
 }
@@ -216,30 +220,6 @@ fn what_ranks_cannot_do_is_an_error() {
     std::fs::create_dir(workbench.path("full")).expect("a directory made");
     workbench.write("full/file", "something");
     bad(2, &format!("{TRAIN} --out full"), 1, &["full", "--force"]);
-}
-
-/// The ranks have different texts or recipes.
-#[apply(test)]
-#[ignore_unless(has_mpi() && slow_tests())]
-fn ranks_that_differ_are_found_at_the_start() {
-    let workbench = workbench();
-    let text = String::from_utf8(workbench.read("train.txt")).expect("UTF-8");
-    workbench.write("other.txt", text.replacen("the", "a", 1));
-    let other_text = TRAIN.replace("train.txt", "other.txt");
-    for (other, what) in [
-        (other_text, "the training text of this rank"),
-        (
-            format!("{TRAIN} --lr 0.01"),
-            "the model or recipe of this rank",
-        ),
-    ] {
-        let first = format!("{TRAIN} --out different");
-        let other = format!("{other} --out different");
-        let programs = [Program::new(1, &first), Program::new(1, &other)];
-        let output = launcher(&workbench, &programs).output();
-        let run = Run::new(&other, output.expect("mpirun starts"));
-        run.fails(1, &["rank 1 on ", what, "differs from that of rank 0 on "]);
-    }
 }
 
 /// A run that would take minutes, after its first epoch; and the lines that follow.

@@ -1,7 +1,7 @@
 //! `mpirun elman eval`, `ngram --model` and `compare`: the results of one process, and errors.
 
 use super::environment::slow_tests;
-use super::mpi::{Program, has_mpi, launcher, on};
+use super::mpi::{has_mpi, on};
 use super::mpi_scoring::{assert_equal_output, fails_once, workbench};
 use crate::command::{Run, Workbench};
 use crate::harness::{apply, test};
@@ -158,20 +158,4 @@ fn what_ranks_cannot_divide_is_an_error() {
     fails_once(&workbench, compare, 2, &["odd: --batch 5", "--batch 6"]);
     let missing = format!("{EVAL} --text a.txt missing.txt");
     fails_once(&workbench, &missing, 1, &["rank 1 on", "missing.txt"]);
-}
-
-/// The text of a rank is not that of the first one.
-#[apply(test)]
-#[ignore_unless(has_mpi() && slow_tests())]
-fn ranks_with_other_texts_are_found() {
-    let workbench = Workbench::with_model();
-    write_texts(&workbench);
-    let [first, other] =
-        ["a.txt", "b.txt"].map(|text| format!("{EVAL} --independent --text {text}"));
-    let output = launcher(&workbench, &[&first, &other].map(|it| Program::new(1, it))).output();
-    let run = Run::new(&other, output.expect("mpirun starts"));
-    run.fails(
-        1,
-        &["a.txt on rank 1 on ", "it differs from that on rank 0"],
-    );
 }

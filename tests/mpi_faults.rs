@@ -1,24 +1,15 @@
-//! Ranks that die, hang or differ, and signals to ranks and to their launcher: the job ends with an
-//! exit code other than 0 and a message that names the rank, the last checkpoint is complete, and
-//! the run continues on fewer ranks.
+//! Ranks of a training that die or hang, and signals to ranks and to their launcher: the job ends
+//! with an exit code other than 0 and a message that names the rank, the last checkpoint is
+//! complete, and the run continues on fewer ranks.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::thread::{JoinHandle, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::environment::{RandomSeed, cpu_only, slow_tests};
-use super::mpi::{Program, TRAIN, has_mpi, launcher, on, send, workbench};
+use super::environment::{RandomSeed, slow_tests};
+use super::mpi::{Program, TRAIN, has_mpi, on, send, workbench};
+use super::mpi_jobs::{Job, has_faults, host, wait_until};
 use crate::command::{Run, Workbench};
 use crate::harness::{apply, test};
-
-/// The longest time that a job takes to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs with faults need the feature `fault-injection`.
-fn has_faults() -> bool {
-    has_mpi() && cfg!(feature = "fault-injection") && slow_tests()
-}
 
 /// A run without an end, which saves often. Its batch is divisible by 4 and by 3.
 fn endless(out: &str) -> String {
@@ -29,78 +20,6 @@ fn endless(out: &str) -> String {
     )
 }
 
-/// A job that the launcher has started.
-struct Job {
-    launcher: Child,
-    errors: JoinHandle<String>,
-    ranks: Vec<u32>,
-    line: String,
-}
-
-impl Job {
-    /// Starts a job, and waits until it has as many processes as there are ranks.
-    fn start(workbench: &Workbench, programs: &[Program<'_>]) -> Self {
-        let mut launcher = launcher(workbench, programs)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("mpirun starts");
-        let mut errors = launcher.stderr.take().expect("a pipe");
-        let errors = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = errors.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let count: usize = programs.iter().map(|program| program.ranks).sum();
-        let mut ranks = Vec::new();
-        wait_until("the ranks start", || {
-            ranks = children(launcher.id());
-            ranks.len() == count
-        });
-        Self {
-            launcher,
-            errors,
-            ranks,
-            line: programs[0].arguments.to_owned(),
-        }
-    }
-
-    /// Waits until the job ends.
-    fn end(mut self) -> Run {
-        wait_until("the job ends", || {
-            self.launcher.try_wait().expect("a status").is_some()
-        });
-        let status = self.launcher.wait().expect("a status");
-        Run {
-            line: self.line,
-            code: status.code(),
-            stdout: String::new(),
-            stderr: self.errors.join().expect("messages"),
-        }
-    }
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
-/// The processes that another one has started, in the order of their numbers.
-fn children(parent: u32) -> Vec<u32> {
-    let output = Command::new("pgrep")
-        .args(["-P", &parent.to_string()])
-        .output()
-        .expect("pgrep runs");
-    BufReader::new(&output.stdout[..])
-        .lines()
-        .map_while(Result::ok)
-        .filter_map(|line| line.trim().parse().ok())
-        .collect()
-}
-
 /// Whether the directory of a run has a checkpoint.
 fn is_saved(workbench: &Workbench, out: &str) -> bool {
     workbench.path(out).join("training.safetensors").exists()
@@ -108,12 +27,6 @@ fn is_saved(workbench: &Workbench, out: &str) -> bool {
 
 fn wait_for_checkpoint(workbench: &Workbench, out: &str) {
     wait_until("the run is saved", || is_saved(workbench, out));
-}
-
-/// The name of this host, as MPI knows it.
-fn host() -> String {
-    let output = Command::new("uname").arg("-n").output().expect("uname");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Checks that a checkpoint is complete, and continues its run on three ranks.
@@ -342,65 +255,4 @@ fn ranks_end_after_their_launcher() {
     };
     wait_until("the ranks end", || !job.ranks.iter().any(is_running));
     resume_on_three(&workbench, "orphans");
-}
-
-/// Expects an error about a property of the second of two ranks.
-fn expect_difference(workbench: &Workbench, first: &str, second: Program<'_>, what: &str) {
-    let run = Job::start(workbench, &[Program::new(1, first), second]).end();
-    let property = format!("the {what} of this rank: it differs from that of rank 0 on ");
-    let run = run.fails(1, &["error: rank 1 on ", &property]);
-    let errors = run.stderr.matches("error: ").count();
-    assert_eq!(errors, 1, "one rank writes: {}", run.stderr);
-}
-
-#[apply(test)]
-#[ignore_unless(has_mpi() && slow_tests())]
-fn different_programs_and_texts_are_named() {
-    let workbench = workbench();
-    let train = endless("different");
-    // Bytes after the end of a program do not change it.
-    let copy = workbench.path("elman");
-    std::fs::copy(env!("CARGO_BIN_EXE_elman"), &copy).expect("copied");
-    let mut file = std::fs::File::options().append(true).open(&copy);
-    let written = file
-        .as_mut()
-        .map(|file| std::io::Write::write_all(file, b"x"));
-    written.expect("opened").expect("written");
-    drop(file);
-    let other = Program {
-        program: copy,
-        ..Program::new(1, &train)
-    };
-    expect_difference(&workbench, &train, other, "program");
-    let text = workbench.read("train.txt");
-    workbench.write("valid.txt", &text);
-    workbench.write("other.txt", text.repeat(2));
-    let [valid, other] = ["valid", "other"].map(|name| format!("{train} --valid {name}.txt"));
-    expect_difference(
-        &workbench,
-        &valid,
-        Program::new(1, &other),
-        "validation text",
-    );
-}
-
-#[apply(test)]
-#[ignore_unless(has_faults())]
-fn different_capabilities_are_named() {
-    let workbench = workbench();
-    let train = endless("different");
-    let other = Program::with_faults(&train, "capability@0");
-    expect_difference(&workbench, &train, other, "vector instructions");
-}
-
-#[apply(test)]
-#[ignore_unless(has_mpi() && slow_tests() && !cpu_only())]
-fn different_kinds_of_devices_are_named() {
-    let workbench = workbench();
-    let train = endless("different");
-    let adapter = &elman::device::adapters()[0].name;
-    let word = adapter.split_whitespace().next().expect("a name");
-    let gpu = train.replace("--device cpu", &format!("--device {word}"));
-    let gpu = format!("{gpu} --share-adapter");
-    expect_difference(&workbench, &train, Program::new(1, &gpu), "kind of device");
 }

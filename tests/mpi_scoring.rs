@@ -9,9 +9,9 @@ use crate::command::{Run, Workbench};
 use crate::harness::{apply, test};
 
 /// Lines of a text, enough for several batches on each rank.
-const LINES: usize = 5000;
+pub const LINES: usize = 5000;
 
-fn lines(workbench: &Workbench, count: usize) -> Vec<String> {
+pub fn lines(workbench: &Workbench, count: usize) -> Vec<String> {
     let text = String::from_utf8(workbench.read("train.txt")).expect("UTF-8");
     let lines: Vec<&str> = text.lines().collect();
     let line = |index: usize| lines[index * 7 % lines.len()].to_owned();
@@ -19,7 +19,7 @@ fn lines(workbench: &Workbench, count: usize) -> Vec<String> {
 }
 
 /// Lists of one to five hypotheses.
-fn lists(workbench: &Workbench) -> String {
+pub fn lists(workbench: &Workbench) -> String {
     let mut lists = String::new();
     for (index, line) in lines(workbench, LINES).into_iter().enumerate() {
         lists += &format!("list{} {line}\n", index / (1 + index % 5));
@@ -179,16 +179,4 @@ fn what_ranks_cannot_divide_is_an_error() {
         fails_once(&workbench, arguments, 2, &[&what, &hint]);
     }
     fails_once(&workbench, "score missing.txt", 1, &["missing.txt"]);
-}
-
-/// Ranks with other models would print a mixture of two results.
-#[apply(test)]
-#[ignore_unless(has_mpi() && slow_tests())]
-fn ranks_with_other_models_are_found() {
-    let workbench = workbench();
-    let [first, other] =
-        ["model", "other"].map(|model| format!("score --device cpu --model {model} train.txt"));
-    let output = launcher(&workbench, &[&first, &other].map(|it| Program::new(1, it))).output();
-    let run = Run::new(&other, output.expect("mpirun starts"));
-    run.fails(1, &["rank 1 on ", "the model of this rank", "rank 0 on "]);
 }

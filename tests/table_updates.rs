@@ -244,3 +244,32 @@ fn summed_table_gradients(device: &mut Device) {
         assert_close(&what, &want, &sums, rounding);
     }
 }
+
+/// Small tensors, a part of one, a table in shards and a large tensor, which has its own transfer.
+#[apply(device_test)]
+fn tensors_are_downloaded_together(device: &mut Device) {
+    let mut generator = Generator::new(7);
+    let sizes = [3, TABLE[0] * TABLE[1], 5 << 20, 10, 1];
+    let values = sizes.map(|size| random(&mut generator, size));
+    let tensors = [0, 1, 2, 3, 4].map(|index| match index {
+        1 => table(device, &values[1]),
+        _ => {
+            let tensor = device.tensor("values", sizes[index], 1).expect("it fits");
+            device.upload(&tensor, &values[index]);
+            tensor
+        }
+    });
+    let part = tensors[3].slice_rows(2..7);
+    let [first, table, large, _, last] = tensors;
+    let download = device.start_download(&[first, table, part, large, part, last]);
+    let got = device.finish_download(download).expect("the device works");
+    let part = &values[3][2..7];
+    let want = [&values[0], &values[1], part, &values[2], part, &values[4]].concat();
+    assert!(got == want, "values on {}", device.name());
+    for tensor in tensors {
+        device.release(tensor);
+    }
+    let none = device.start_download::<f32>(&[]);
+    let none = device.finish_download(none).expect("nothing");
+    assert!(none.is_empty());
+}

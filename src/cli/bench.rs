@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::RankDeviceFlags;
 use super::output::Output;
-use super::ranks::{check_devices, end};
+use super::ranks::{START_AGAIN, check_devices, end};
 use crate::bench::{BenchOptions, CONFIGURATIONS, Ceilings, Configuration, Rates, ceilings, rates};
 use crate::check::check_mixed_products;
 use crate::device::Device;
@@ -214,6 +214,7 @@ pub(super) fn run(flags: &BenchFlags) -> Result<()> {
     let configurations = ranks.agree(configurations(flags))?;
     let mut device = ranks.agree(flags.device.open())?;
     check_devices(&ranks, &device)?;
+    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
     let options = BenchOptions {
         seconds: flags.seconds,
         product_size: flags.product,

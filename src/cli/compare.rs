@@ -16,10 +16,10 @@ use clap::Args;
 use super::message::message;
 use super::ngram::kneser_ney;
 use super::output::Output;
-use super::ranks::check_devices;
+use super::ranks::{check_devices, on_first};
 use super::train::interrupt::Interrupt;
 use super::train::{RunEnd, SharedCorpus};
-use super::{RankDeviceFlags, check_unused, quoted, ranks};
+use super::{RankDeviceFlags, check_unused, quoted};
 use crate::corpus::Unit;
 use crate::error::{Error, Result};
 use crate::mixture::DynamicOptions;
@@ -34,6 +34,8 @@ const NGRAM_FILE: &str = "kn5.arpa";
 const NGRAM_ROW: &str = "Kneser-Ney 5";
 /// Order of the n-gram model.
 const ORDER: usize = 5;
+/// What a rank says at the end of a comparison that another rank has stopped.
+const RESUME: &str = "The same command with --resume continues, also on fewer ranks";
 /// Tokens between two updates of dynamic evaluation, as in `elman eval`.
 const DYNAMIC_WINDOW: usize = 10;
 
@@ -102,6 +104,7 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
     check_devices(&ranks, &device)?;
     let device = device.name().to_owned();
     let corpus = ranks.agree(entries::shared_corpus(flags, &mut entries))?;
+    entries::check_equal(&ranks, flags, &entries, &corpus)?;
     // Of several ranks, the first one evaluates.
     let of_first = ranks.is_first().then(|| {
         let test = evaluation::read_test(flags, &corpus)?;
@@ -111,6 +114,7 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
     let model = ngram.as_ref().map(|ngram| &ngram.model);
     let evaluator = Evaluator::new(flags, &corpus, test.as_ref(), model);
     let mut table = Table::new(flags, &corpus, test.as_ref(), ngram.is_some(), device);
+    flags.device.rank_timeout.watch(&ranks, RESUME)?;
     let interrupt = Interrupt::watch_on(&ranks, None)?;
     for (index, entry) in entries.iter().enumerate() {
         note_line!("{} ({} of {})", entry.name, index + 1, entries.len());
@@ -128,21 +132,19 @@ pub(super) fn run(flags: &CompareFlags) -> Result<ExitCode> {
             stderr_line!("interrupted; the same command with --resume continues");
             return Ok(signal.into());
         }
-        if !ranks.is_first() {
-            continue;
-        }
-        let (name, kind) = (&entry.name, entry.kind.of_row());
-        let row = end.and_then(|_| evaluator.row(name, kind, &flags.directory(entry)));
-        table.rows.push(row.unwrap_or_else(|error| {
-            stderr_line!("error: {name}: {}", message(&error));
-            Row::failed(name, kind, &error)
-        }));
+        on_first(&ranks, || {
+            let (name, kind) = (&entry.name, entry.kind.of_row());
+            let row = end.and_then(|_| evaluator.row(name, kind, &flags.directory(entry)));
+            table.rows.push(row.unwrap_or_else(|error| {
+                stderr_line!("error: {name}: {}", message(&error));
+                Row::failed(name, kind, &error)
+            }));
+            Ok(())
+        })?;
     }
-    let printed = match ranks.is_first() {
-        true => flags.print(&mut table, &evaluator, ngram.as_ref()),
-        false => Ok(()),
-    };
-    ranks::end(&ranks, printed)?;
+    on_first(&ranks, || {
+        flags.print(&mut table, &evaluator, ngram.as_ref())
+    })?;
     Ok(match table.rows.iter().any(Row::is_failed) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
+use super::ranks::timeout::RankTimeout;
 use super::{message, with_threads};
 use crate::device::{AdapterUse, Device, DeviceChoice};
 use crate::error::{Error, Result};
@@ -34,6 +35,10 @@ pub(super) struct RankDeviceFlags {
     /// ranks. It is slower than one rank for each
     #[arg(long)]
     pub(super) share_adapter: bool,
+    /// With mpirun: how long ranks wait for one that does not answer (90s, 10m, 2h) before all of
+    /// them end; longer than an update and a save of training take. 0 waits forever
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(super) rank_timeout: RankTimeout,
 }
 
 impl RankDeviceFlags {

@@ -13,6 +13,7 @@ use super::input::{check_read_once, named};
 use super::mix::{MixFlags, Sources};
 use super::output::Output;
 use super::perplexity::perplexity;
+use super::ranks::START_AGAIN;
 use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{TextReport, UnknownWords};
 use crate::decompress;
@@ -103,6 +104,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let mut device = ranks.agree(flags.device.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
+    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
     let mix = &flags.mix.sources;
     let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;
     let mut run = EvalRun {
@@ -123,11 +125,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
         Ok(())
     };
     run.for_each_text(&ranks, division, evaluate)?;
-    let printed = match ranks.is_first() {
-        true => run.print(&texts),
-        false => Ok(()),
-    };
-    ranks::end(&ranks, printed)
+    ranks::on_first(&ranks, || run.print(&texts))
 }
 
 impl EvalFlags {

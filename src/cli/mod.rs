@@ -44,6 +44,7 @@ mod rescore;
 mod score;
 mod sentence_tags;
 mod table_flags;
+mod time;
 mod train;
 mod vocabulary_warning;
 mod waiting;

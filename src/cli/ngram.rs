@@ -107,11 +107,7 @@ pub(super) fn run(flags: &NgramFlags) -> Result<()> {
     ranks.agree(flags.check(&ranks))?;
     let counted = flags.count(&ranks)?;
     // Of several ranks, the first one has counted.
-    let finished = match ranks.is_first() {
-        true => flags.finish(counted),
-        false => Ok(()),
-    };
-    ranks::end(&ranks, finished)
+    ranks::on_first(&ranks, || flags.finish(counted))
 }
 
 /// Prints a note for each order whose discounts are not those of modified Kneser-Ney smoothing.

@@ -1,8 +1,10 @@
 //! Commands on several ranks: which ones can be, what all ranks must have alike, and which rank
-//! writes messages. `batches` and `sequences` divide what is read by the first rank alone.
+//! writes messages. `batches` and `sequences` divide what is read by the first rank alone;
+//! `timeout` ends ranks that wait for one that hangs.
 
 pub(super) mod batches;
 pub(super) mod sequences;
+pub(super) mod timeout;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -182,7 +184,7 @@ const SHOWN_LENGTH: usize = 40;
 ///
 /// # Errors
 /// On the first rank that differs from rank 0; the others know of it.
-pub(super) fn check_equal(ranks: &Ranks, properties: &[(&str, String)]) -> Result<()> {
+pub(super) fn check_equal(ranks: &Ranks, properties: &[(impl AsRef<str>, String)]) -> Result<()> {
     let own: String = properties
         .iter()
         .map(|(_, value)| format!("{value}\n"))
@@ -201,10 +203,25 @@ pub(super) fn check_equal(ranks: &Ranks, properties: &[(&str, String)]) -> Resul
         false => String::new(),
     };
     ranks.agree(Err(Error::invalid(
-        format!("the {name} of this rank"),
+        format!("the {} of this rank", name.as_ref()),
         format!("it differs from that of {}{values}", ranks.name(0)),
         "Give all ranks the same program, flags and texts, and devices of one kind",
     )))
+}
+
+/// What a rank says about the end where nothing is saved.
+pub(super) const START_AGAIN: &str = "Start the command again, also on fewer ranks";
+
+/// Ends the command on all ranks with what the first one does while the others wait.
+///
+/// # Errors
+/// If it fails.
+pub(super) fn on_first(ranks: &Ranks, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = ranks.together(|| match ranks.is_first() {
+        true => work(),
+        false => Ok(()),
+    });
+    end(ranks, result)
 }
 
 /// Ends the command on all ranks with the result of each. If a reader closed standard output, only

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::input::{check_read_once, named};
 use super::mix::{SourceFlags, Sources};
+use super::ranks::START_AGAIN;
 use super::{RankDeviceFlags, ranks};
 use crate::corpus::Unit;
 use crate::decompress;
@@ -100,10 +101,11 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let (sources, mut device) = ranks.agree(flags.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
+    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
     let options = NetworkOptions::default();
     let weights = sources.weights_on(&ranks, &mut device, &models, options, &flags.sources)?;
     let work = RescoreWork::new(device, flags, &sources, &models, weights);
-    ranks.agree(work)?.run(&ranks)
+    ranks.unwatched(|ranks| ranks.agree(work))?.run(&ranks)
 }
 
 impl RescoreFlags {

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::input::{InputLines, check_read_once, named};
 use super::mix::{MixFlags, Sources};
+use super::ranks::START_AGAIN;
 use super::{RankDeviceFlags, ranks, sentence_tags};
 use crate::corpus::{SentenceTags, Tokens, UnknownWords, without_byte_order_mark};
 use crate::decompress;
@@ -64,11 +65,12 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let (sources, mut device) = ranks.agree(flags.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
+    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
     let options = flags.mix.adaptation.options(!flags.carry)?;
     let mix = &flags.mix.sources;
     let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;
     let lines = ranks.is_first().then(|| InputLines::open(&flags.file));
-    let lines = ranks.agree(lines.transpose())?;
+    let lines = ranks.unwatched(|ranks| ranks.agree(lines.transpose()))?;
     let scoring = Scoring {
         flags,
         sources: &sources,

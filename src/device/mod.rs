@@ -284,17 +284,20 @@ impl Device {
     /// # Errors
     /// If the driver failed in this work or the device was lost.
     pub fn download<T: Element>(&mut self, tensor: &Tensor<T>) -> Result<Vec<T>> {
-        let download = self.start_download(tensor);
+        let download = self.start_download(std::slice::from_ref(tensor));
         self.finish_download(download)
     }
 
-    /// Starts copying the tensor's values, as they are after all work recorded so far, and returns
-    /// without waiting.
-    pub fn start_download<T: Element>(&mut self, tensor: &Tensor<T>) -> Download<T> {
-        match &mut self.backend {
-            Backend::Cpu(cpu) => Download(DownloadState::Ready(cpu.read(tensor).to_vec())),
-            Backend::Gpu(gpu) => Download(DownloadState::Pending(gpu.start_download(tensor))),
-        }
+    /// Starts copying the values of tensors, one after the other, as they are after all work
+    /// recorded so far, and returns without waiting.
+    pub fn start_download<T: Element>(&mut self, tensors: &[Tensor<T>]) -> Download<T> {
+        Download(match &mut self.backend {
+            Backend::Cpu(cpu) => {
+                let values = tensors.iter().map(|tensor| cpu.read(tensor).to_vec());
+                DownloadState::Ready(values.collect::<Vec<_>>().concat())
+            }
+            Backend::Gpu(gpu) => DownloadState::Pending(gpu.start_download(tensors)),
+        })
     }
 
     /// Waits for the values of a download, but not for work recorded after it.

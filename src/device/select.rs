@@ -115,7 +115,7 @@ impl DeviceChoice {
 fn too_few_adapters(adapters: usize, ranks: usize) -> Error {
     Error::invalid(
         format!("{ranks} ranks on this host"),
-        format!("each needs its own adapter, and {adapters} are chosen by `device`"),
+        format!("each needs its own adapter, and `device` chooses {adapters}"),
         "Start fewer ranks on a host, or use `share_adapter` to let them share adapters",
     )
 }

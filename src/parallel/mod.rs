@@ -7,13 +7,16 @@
 //! MPI connects the ranks (feature `mpi`): its launcher starts the processes, and its library
 //! transports their values. [`Ranks::in_threads`] has ranks without MPI, for tests.
 
+mod communicator;
 mod launch;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod ranks;
 mod threads;
+mod together;
 mod work;
 
+pub use communicator::{Communicator, Report, Watch};
 pub use launch::{check_launch, finish, start, world};
-pub use ranks::{Communicator, Place, Ranks, Report, Watch};
+pub use ranks::{Place, Ranks};
 pub use work::Work;

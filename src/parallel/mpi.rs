@@ -12,7 +12,8 @@ use mpi::traits::{
     Communicator as _, CommunicatorCollectives as _, Destination as _, Equivalence, Source as _,
 };
 
-use super::ranks::{Communicator, Ranks, Watch};
+use super::communicator::{Communicator, Watch};
+use super::ranks::Ranks;
 use crate::error::{Error, Result};
 
 /// MPI while it is initialized.
@@ -76,6 +77,26 @@ impl World {
             self.waits.wait(operation, request);
         });
     }
+
+    /// Sends a message of an operation to another rank.
+    fn send<T: Equivalence>(&self, operation: u64, values: &[T], rank: mpi::Rank) {
+        let world = world();
+        let other = world.process_at_rank(rank);
+        request::scope(|scope| {
+            let request = other.immediate_send_with_tag(scope, values, SCATTER);
+            self.waits.wait(operation, request);
+        });
+    }
+
+    /// Receives a message of an operation from the first rank.
+    fn receive<T: Equivalence>(&self, operation: u64, values: &mut [T]) {
+        let world = world();
+        let first = world.process_at_rank(0);
+        request::scope(|scope| {
+            let request = first.immediate_receive_into_with_tag(scope, values, SCATTER);
+            self.waits.wait(operation, request);
+        });
+    }
 }
 
 impl Communicator for World {
@@ -130,21 +151,20 @@ impl Communicator for World {
     }
 
     fn scatter(&self, parts: &[Vec<u8>]) -> Vec<u8> {
-        let world = world();
+        let operation = self.waits.start();
         if self.index() > 0 {
-            let first = world.process_at_rank(0);
-            let (length, _) = first.receive_with_tag::<u64>(SCATTER);
-            let mut received = vec![0; length as usize];
+            let mut length = [0_u64];
+            self.receive(operation, &mut length);
+            let mut received = vec![0; length[0] as usize];
             for chunk in received.chunks_mut(LARGEST_MESSAGE) {
-                first.receive_into_with_tag(chunk, SCATTER);
+                self.receive(operation, chunk);
             }
             return received;
         }
         for (part, rank) in parts.iter().zip(0..).skip(1) {
-            let other = world.process_at_rank(rank);
-            other.send_with_tag(&(part.len() as u64), SCATTER);
+            self.send(operation, &[part.len() as u64], rank);
             for chunk in part.chunks(LARGEST_MESSAGE) {
-                other.send_with_tag(chunk, SCATTER);
+                self.send(operation, chunk, rank);
             }
         }
         parts[0].clone()
@@ -164,6 +184,10 @@ impl Communicator for World {
 
     fn watch(&self, watch: Watch) {
         self.waits.watch(watch);
+    }
+
+    fn pause_watch(&self, is_paused: bool) {
+        self.waits.pause(is_paused);
     }
 
     fn abort(&self, code: u8) -> ! {

@@ -1,61 +1,18 @@
 //! The ranks as the rest of the program knows them.
 
-use std::fmt::Debug;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
 
+use super::communicator::{Communicator, Watch};
 use crate::error::{Error, Result};
 
 /// The most values that a rank sends to another one at a time: few enough for a processor's cache,
 /// and enough that the time of a message is that of its bytes.
 const MESSAGE_VALUES: usize = 1 << 14;
-
-/// What transports the values of ranks. Every rank calls the same functions in the same order.
-pub trait Communicator: Debug + Send + Sync {
-    /// The index of this rank.
-    fn index(&self) -> usize;
-
-    /// The number of ranks.
-    fn count(&self) -> usize;
-
-    /// The name of the host, for messages and to tell hosts apart.
-    fn host(&self) -> String;
-
-    /// The bytes of every rank, in the order of ranks. Their numbers may differ.
-    fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>>;
-
-    /// The bytes that the first rank has for this one. The other ranks give none.
-    fn scatter(&self, parts: &[Vec<u8>]) -> Vec<u8>;
-
-    /// Sends a part of the same length to every rank, in the order of ranks, and receives one from
-    /// each.
-    fn exchange(&self, sent: &[f32], received: &mut [f32]);
-
-    /// The parts of all ranks, which have the same length, in the order of ranks.
-    fn join(&self, part: &[f32], all: &mut [f32]);
-
-    /// Ends all ranks if some do not come to an operation in time. Where ranks cannot hang, it does
-    /// nothing.
-    fn watch(&self, _watch: Watch) {}
-
-    /// Ends the processes of all ranks.
-    fn abort(&self, code: u8) -> !;
-}
-
-/// How long a rank waits for others, and what it does then.
-pub struct Watch {
-    /// The longest time in an operation.
-    pub limit: Duration,
-    /// Reports the ranks that do not answer, or none if all do. All ranks end afterwards.
-    pub report: Report,
-}
-
-/// Writes which ranks do not answer.
-pub type Report = Box<dyn Fn(&[usize]) + Send + Sync>;
 
 /// The place of a rank among those of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +41,8 @@ struct Connected {
     has_failed: AtomicBool,
     /// Nanoseconds in operations with the other ranks.
     time: AtomicU64,
+    /// The time between two meetings of ranks that work, once they are watched.
+    meeting_interval: OnceLock<Duration>,
 }
 
 impl Ranks {
@@ -99,6 +58,7 @@ impl Ranks {
             hosts: names.into_iter().map(name).collect(),
             has_failed: AtomicBool::new(false),
             time: AtomicU64::new(0),
+            meeting_interval: OnceLock::new(),
         })))
     }
 
@@ -250,11 +210,31 @@ impl Ranks {
         })
     }
 
-    /// Ends all ranks if some do not answer in time, from now on.
+    /// Ends all ranks if some do not answer in time, from now on. All ranks have the same limit.
     pub fn watch(&self, watch: Watch) {
-        if let Some(communicator) = self.communicator() {
-            communicator.watch(watch);
+        if let Some(connected) = &self.0 {
+            let interval = &connected.meeting_interval;
+            interval.get_or_init(|| watch.meeting_interval());
+            connected.communicator.watch(watch);
         }
+    }
+
+    /// An operation in which ranks may wait for any time, as for input.
+    pub fn unwatched<R>(&self, operation: impl FnOnce(&Self) -> R) -> R {
+        let pause = |is_paused| {
+            if let Some(communicator) = self.communicator() {
+                communicator.pause_watch(is_paused);
+            }
+        };
+        pause(true);
+        let result = operation(self);
+        pause(false);
+        result
+    }
+
+    /// The time between two meetings of ranks that work; none unless they are watched.
+    pub(super) fn meeting_interval(&self) -> Option<Duration> {
+        self.0.as_ref()?.meeting_interval.get().copied()
     }
 
     /// Ends all ranks after an error of which the others do not know.

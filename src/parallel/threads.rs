@@ -4,7 +4,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use super::ranks::{Communicator, Ranks};
+use super::communicator::Communicator;
+use super::ranks::Ranks;
 
 /// The time after which a rank that waits for another one gives up.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -6,6 +6,11 @@ use crate::error::Result;
 
 /// Work in parts. Only the first rank has them and gets their results.
 pub trait Work {
+    /// Whether the next parts may come after any time, as from a person or another program.
+    fn waits_for_parts(&self) -> bool {
+        false
+    }
+
     /// The next parts, at most `count`, one for each rank; none at the end.
     ///
     /// # Errors
@@ -33,6 +38,7 @@ impl Ranks {
     /// # Errors
     /// On all ranks, if one of them fails.
     pub fn divide(&self, work: &mut impl Work) -> Result<()> {
+        let waits = self.of_first(u8::from(work.waits_for_parts())) > 0;
         loop {
             let next = match self.is_first() {
                 true => work.next(self.count()),
@@ -42,15 +48,18 @@ impl Ranks {
                 Ok(parts) => (parts, Ok(())),
                 Err(error) => (Vec::new(), Err(error)),
             };
-            let count = self.of_first(parts.len());
+            let count = match waits {
+                true => self.unwatched(|ranks| ranks.of_first(parts.len())),
+                false => self.of_first(parts.len()),
+            };
             if count == 0 {
                 return self.agree(end);
             }
             let own = self.scatter(&parts);
-            let computed = match self.index() < count {
+            let computed = self.together(|| match self.index() < count {
                 true => work.compute(&own),
                 false => Ok(Vec::new()),
-            };
+            });
             let (values, computed) = match computed {
                 Ok(values) => (values, Ok(())),
                 Err(error) => (Vec::new(), Err(error)),

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use crate::activity;
 use crate::device::Device;
 use crate::error::Result;
 use crate::kernels::{CopyValues, Gather};
@@ -162,6 +163,7 @@ impl<'a> PrefixScorer<'a> {
         };
         let EdgeLevel { edges, losses } = level;
         for (index, batch) in edges.chunks(BATCH).enumerate() {
+            activity::advanced();
             losses.extend(self.compute_batch(device, context, batch, previous)?);
             let first = index * BATCH;
             for (carried, pool) in self.workspace.carried().into_iter().zip(&self.pools) {

@@ -3,7 +3,7 @@
 use super::trainer::Trainer;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::faults::{die, happens};
+use crate::faults::{die, hang, happens};
 
 impl Trainer<'_> {
     /// Makes one fault happen, if one is due: `nan` writes NaN into the first parameter, `device`
@@ -24,11 +24,7 @@ impl Trainer<'_> {
         }
         die("die", updates);
         assert!(!happens("panic", updates), "a fault for tests");
-        if happens("hang", updates) {
-            loop {
-                std::thread::park();
-            }
-        }
+        hang("hang", updates);
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl StepMetrics {
         seconds: f64,
     ) -> PendingSteps {
         let download =
-            device.start_download(&self.tensor.slice_rows(self.first..self.first + count));
+            device.start_download(&[self.tensor.slice_rows(self.first..self.first + count)]);
         self.first = MAX_STEPS - self.first;
         PendingSteps {
             first,

@@ -9,17 +9,21 @@ use super::{CompareFlags, NGRAM_FILE, NGRAM_ROW, table};
 use crate::checkpoint::{CheckpointFiles, is_directory};
 use crate::cli::flag_files::{self, FlagSource};
 use crate::cli::presets::PRESETS;
+use crate::cli::ranks;
 use crate::cli::train::{SharedCorpus, TrainFlags, VocabularyFlags};
 use crate::error::{Error, Result};
 use crate::field::Choice;
+use crate::parallel::Ranks;
 
 /// Flags that a recipe of a comparison cannot have, and why.
-const FORBIDDEN: [(&str, &str); 7] = [
+const FORBIDDEN: [(&str, &str); 9] = [
     ("train", "TEXT is the training text of all models"),
     ("valid", "--valid is the validation text of all models"),
     ("out", "--out has a directory for each model"),
     ("device", "--device is the device of all models"),
     ("threads", "--threads are those of all models"),
+    ("share-adapter", "--share-adapter is for all models"),
+    ("rank-timeout", "--rank-timeout is that of all models"),
     (
         "init",
         "the models of a comparison start from random parameters",
@@ -246,6 +250,38 @@ pub(super) fn shared_corpus(flags: &CompareFlags, entries: &mut [Entry]) -> Resu
         corpus.check(flags).map_err(|error| of_model(name, error))?;
     }
     Ok(corpus)
+}
+
+/// Checks that all ranks train the same models on the same texts.
+///
+/// # Errors
+/// On the first rank that differs from rank 0; the others know of it.
+pub(super) fn check_equal(
+    ranks: &Ranks,
+    flags: &CompareFlags,
+    entries: &[Entry],
+    corpus: &SharedCorpus,
+) -> Result<()> {
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let mut properties = vec![
+        ("list of models".to_owned(), format!("{names:?}")),
+        ("--minutes".to_owned(), flags.minutes.to_string()),
+    ];
+    let mut described = Ok(());
+    for entry in entries {
+        if let Kind::Recipe(recipe) = &entry.kind {
+            match recipe.run_description() {
+                Ok(text) => properties.push((format!("recipe of {}", entry.name), text)),
+                Err(error) => described = Err(error),
+            }
+        }
+    }
+    ranks.agree(described)?;
+    properties.extend(corpus.properties());
+    ranks::check_equal(ranks, &properties)
 }
 
 /// Gives a model the vocabulary of the first one.

@@ -118,11 +118,9 @@ impl EvalRun<'_> {
         for texts in texts.chunks(together) {
             let probs = self.network_probs(ranks, division, texts)?;
             let mut texts = texts.iter().zip(&probs);
-            let taken = match ranks.is_first() {
-                true => texts.try_for_each(|(path, probs)| take(self, path, Some(probs))),
-                false => Ok(()),
-            };
-            ranks::end(ranks, taken)?;
+            ranks::on_first(ranks, || {
+                texts.try_for_each(|(path, probs)| take(self, path, Some(probs)))
+            })?;
         }
         Ok(())
     }
@@ -143,7 +141,8 @@ impl EvalRun<'_> {
                     .map(|path| (path, TextPart::OfRank { rank, ranks }))
             }
         };
-        let computed = own.map(|(path, part)| self.compute(path, part)).transpose();
+        let computed = || own.map(|(path, part)| self.compute(path, part)).transpose();
+        let computed = ranks.together(computed);
         let (hash, values) = ranks.agree(computed)?.unwrap_or_default();
         let hashes = ranks.gather(hash.as_bytes()).into_iter();
         let hashes = hashes.map(|hash| String::from_utf8_lossy(&hash).into_owned());

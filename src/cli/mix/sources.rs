@@ -79,10 +79,10 @@ impl Sources {
         options: NetworkOptions,
         flags: &SourceFlags,
     ) -> Result<Weights> {
-        ranks.agree(match ranks.is_first() {
+        ranks.agree(ranks.together(|| match ranks.is_first() {
             true => self.weights(device, models, options, flags),
             false => Ok(Weights::even(models.len())),
-        })
+        }))
     }
 
     /// The weights of the sources: those of the flags, or the best for the text of --tune, which

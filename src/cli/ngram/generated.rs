@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::NgramFlags;
-use crate::activity::Activity;
+use crate::activity::{self, Activity};
 use crate::checkpoint::Checkpoint;
 use crate::cli::model;
 use crate::cli::models::read_model;
-use crate::cli::ranks::{self, sequences};
+use crate::cli::ranks::{self, START_AGAIN, sequences};
 use crate::corpus::{Unit, Vocabulary};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ pub(super) fn count(
     ranks::check_models(ranks, std::slice::from_ref(&checkpoint))?;
     let mut device = ranks.agree(flags.device.open())?;
     let model = ranks.agree(model(&mut device, &checkpoint))?;
+    flags.device.rank_timeout.watch(ranks, START_AGAIN)?;
     let seed = flags.seed.unwrap_or(1);
     let generator = ParallelGenerator::of_rank(&mut device, &model, seed, ranks);
     let mut generator = ranks.agree(generator)?;
@@ -48,7 +49,7 @@ pub(super) fn count(
             true => 1,
             false => STEPS,
         };
-        let generated = generate(&mut generator, &mut device, &model, steps);
+        let generated = ranks.together(|| generate(&mut generator, &mut device, &model, steps));
         let of_ranks = ranks.gather(&ranks.agree(generated)?);
         let mut counted = Ok(());
         for sentences in by_step(&of_ranks, steps) {
@@ -96,6 +97,7 @@ fn generate(
 ) -> Result<Vec<u32>> {
     let mut generated = Vec::new();
     for _ in 0..steps {
+        activity::advanced();
         let sentences = sequences::to_part(&generator.sentences(device, model)?);
         generated.push(sentences.len() as u32);
         generated.extend(sentences);

@@ -7,7 +7,7 @@ use super::RescoreFlags;
 use super::printer::{RankedList, RescorePrinter};
 use super::rescorer::Rescorer;
 use crate::cli::mix::Sources;
-use crate::cli::ranks::batches::Batches;
+use crate::cli::ranks::batches::{Batches, may_wait};
 use crate::cli::ranks::{self, sequences};
 use crate::cli::sentence_tags;
 use crate::decompress;
@@ -66,21 +66,23 @@ impl<'a> RescoreWork<'a> {
     /// Rescores all lists.
     pub(super) fn run(mut self, ranks: &Ranks) -> Result<()> {
         ranks.divide(&mut self)?;
-        ranks::end(ranks, self.finish())
+        ranks::on_first(ranks, || self.finish())
     }
 
     fn finish(self) -> Result<()> {
         self.batches.finish()?;
-        let Some(reader) = self.reader else {
-            return Ok(());
-        };
         self.rescorer.finish()?;
-        sentence_tags::note(&decompress::name(&self.flags.file), reader.tags());
+        let tags = self.reader.map(|reader| reader.tags()).unwrap_or_default();
+        sentence_tags::note(&decompress::name(&self.flags.file), tags);
         self.printer.finish()
     }
 }
 
 impl Work for RescoreWork<'_> {
+    fn waits_for_parts(&self) -> bool {
+        may_wait(&self.flags.file)
+    }
+
     fn next(&mut self, count: usize) -> Result<Vec<Vec<u32>>> {
         let Some(reader) = &mut self.reader else {
             return Ok(Vec::new());

@@ -8,7 +8,7 @@ use std::f64::consts::LN_10;
 use super::printer::ScorePrinter;
 use super::{BATCH, Scoring, SentenceBatch};
 use crate::cli::input::InputLines;
-use crate::cli::ranks::batches::Batches;
+use crate::cli::ranks::batches::{Batches, may_wait};
 use crate::cli::ranks::{self, sequences};
 use crate::cli::sentence_tags;
 use crate::corpus::SentenceTags;
@@ -49,14 +49,11 @@ impl<'a> ScoreWork<'a> {
     /// Scores all lines.
     pub(super) fn run(mut self, ranks: &Ranks) -> Result<()> {
         ranks.divide(&mut self)?;
-        ranks::end(ranks, self.finish())
+        ranks::on_first(ranks, || self.finish())
     }
 
     fn finish(self) -> Result<()> {
         self.batches.finish()?;
-        if self.lines.is_none() {
-            return Ok(());
-        }
         if let Some(mixer) = self.mixer {
             mixer.finish()?;
         }
@@ -66,6 +63,10 @@ impl<'a> ScoreWork<'a> {
 }
 
 impl Work for ScoreWork<'_> {
+    fn waits_for_parts(&self) -> bool {
+        may_wait(&self.scoring.flags.file)
+    }
+
     fn next(&mut self, count: usize) -> Result<Vec<Vec<u32>>> {
         let Some(lines) = &mut self.lines else {
             return Ok(Vec::new());

@@ -8,7 +8,7 @@ use super::cache_flags::CacheFlags;
 use super::safety_flags::SafetyFlags;
 use super::vocabulary_flags::VocabularyFlags;
 use crate::cli::flag_origins::FlagOrigins;
-use crate::cli::table_flags::GivenFields;
+use crate::cli::table_flags::{Flag, GivenFields, flags_of};
 use crate::cli::{RankDeviceFlags, presets};
 use crate::error::Result;
 use crate::model::{Binning, Classes, Config, ModelOptions};
@@ -122,6 +122,17 @@ impl TrainFlags {
         classes: impl FnOnce(usize, Binning) -> Result<Classes>,
     ) -> Result<Config> {
         self.model.resolve()?.resolve(vocab_size, classes)
+    }
+
+    /// What determines a new run, beside its texts and its device.
+    ///
+    /// # Errors
+    /// If a flag is invalid.
+    pub(in crate::cli) fn run_description(&self) -> Result<String> {
+        let mut flags: Vec<Flag> = flags_of(&self.model.resolve()?).collect();
+        flags.extend(flags_of(&self.recipe()?));
+        let others = (&self.vocabulary, &self.vectors, self.safety.on_divergence);
+        Ok(format!("{flags:?} {others:?}"))
     }
 
     /// The names of the given flags that describe a model, without dashes.

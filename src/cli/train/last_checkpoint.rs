@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::live;
+use crate::cli::ranks::timeout::RankTimeout;
 use crate::cli::{quoted, stderr};
-use crate::parallel::{Ranks, Watch};
+use crate::error::Result;
+use crate::parallel::Ranks;
 
 /// The last checkpoint of the run.
 #[derive(Debug, Clone)]
@@ -93,67 +95,25 @@ impl LastCheckpoint {
     }
 
     /// Ends all ranks, with a message, if some do not answer within the limit.
-    pub(super) fn watch(&self, ranks: &Ranks, limit: Option<Duration>) {
-        let processes = ranks.gather(&[std::process::id()]).concat();
-        let Some(limit) = limit else {
-            return;
-        };
-        let _ = self.limit.set(limit);
-        self.note_event();
-        let name = |(rank, process)| format!("{} (process {process})", ranks.name(rank));
-        let names: Vec<String> = processes.into_iter().enumerate().map(name).collect();
-        let checkpoint = self.clone();
-        ranks.watch(Watch {
-            limit,
-            report: Box::new(move |silent| {
-                let silent: Vec<&str> = silent.iter().map(|&rank| names[rank].as_str()).collect();
-                let reason = reason(&silent, limit);
-                let hint = checkpoint.hint();
-                checkpoint.report(|| stderr::write_error_of_all(&format!("{reason}. {hint}")));
-            }),
-        });
-    }
-}
-
-/// Why all ranks end if these do not answer.
-fn reason(silent: &[&str], limit: Duration) -> String {
-    let seconds = limit.as_secs_f64();
-    let (last, others) = match silent {
-        [] => {
-            return format!(
-                "all ranks answer, but values that they exchange have not arrived for {seconds} s \
-                 (--rank-timeout), so all ranks end. Check the network between the hosts; on one \
-                 host, report this as a fault"
-            );
+    ///
+    /// # Errors
+    /// If the ranks have different limits.
+    pub(super) fn watch(&self, ranks: &Ranks, timeout: RankTimeout) -> Result<()> {
+        if let Some(limit) = timeout.0 {
+            let _ = self.limit.set(limit);
+            self.note_event();
         }
-        [others @ .., last] => (last, others),
-    };
-    let (names, have) = match others {
-        [] => ((*last).to_owned(), "has"),
-        _ => (format!("{} and {last}", others.join(", ")), "have"),
-    };
-    format!(
-        "{names} {have} not answered for {seconds} s (--rank-timeout), so all ranks end. A driver, \
-         a file system, the network or the host hangs: see the log of that host's kernel (dmesg)"
-    )
+        let checkpoint = self.clone();
+        timeout.watch_with(ranks, move |reason| {
+            let hint = checkpoint.hint();
+            checkpoint.report(|| stderr::write_error_of_all(&format!("{reason}. {hint}")));
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reasons_name_all_ranks() {
-        let of = |silent| reason(silent, Duration::from_secs(600));
-        for (silent, start) in [
-            (&["a"][..], "a has not answered for 600 s"),
-            (&["a", "b"], "a and b have not"),
-            (&["a", "b", "c"], "a, b and c have not"),
-            (&[], "all ranks answer"),
-        ] {
-            assert!(of(silent).starts_with(start), "{}", of(silent));
-        }
-    }
 
     #[test]
     fn hints_know_whether_the_run_is_saved() {

@@ -72,9 +72,11 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     }
     let directory = ranks::directory(flags, &all, || prepare_directory(flags))?;
     let saved = match &flags.resume {
-        Some(_) => Some(ranks::first_alone(&all, || {
-            SavedRun::read(flags, &directory)
-        })?),
+        Some(_) => {
+            let saved = ranks::first_alone(&all, || SavedRun::read(flags, &directory))?;
+            all.agree(ranks::check_streams(&saved, &all))?;
+            Some(saved)
+        }
         None => None,
     };
     let input = all.agree(Input::read(flags, saved.as_ref()))?;
@@ -107,7 +109,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     }
     run.live = flags.live;
     let last = &run.saving.last;
-    last.watch(&all, flags.safety.rank_timeout.0);
+    last.watch(&all, flags.device.rank_timeout)?;
     let interrupt = Interrupt::watch_on(&all, Some(last.clone()))?;
     let outcome = run.train(&mut device, &interrupt, None)?;
     if all.is_first() {

@@ -4,9 +4,11 @@ use bytemuck::cast_slice;
 
 use super::flags::TrainFlags;
 use super::lock;
+use super::resume::SavedRun;
 use super::training_run::TrainingRun;
 use crate::checkpoint::LockedDirectory;
 use crate::cli::{ranks, replay};
+use crate::corpus::Corpus;
 use crate::decompress;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -59,6 +61,32 @@ pub(super) fn directory(
     ranks.agree(own)
 }
 
+/// Checks that the ranks can divide the streams of a saved run.
+///
+/// # Errors
+/// If they cannot.
+pub(super) fn check_streams(saved: &SavedRun, ranks: &Ranks) -> Result<()> {
+    let (streams, count) = (saved.record().recipe.batch, ranks.count());
+    if streams.is_multiple_of(count) {
+        return Ok(());
+    }
+    let fits = |count: &usize| streams.is_multiple_of(*count);
+    let below = (1..count).rev().find(fits);
+    let fitting: Vec<String> = below
+        .into_iter()
+        .chain((count..=streams).find(fits))
+        .map(|count| count.to_string())
+        .collect();
+    Err(Error::usage(
+        format!("--resume on {count} ranks"),
+        format!(
+            "ranks divide the {streams} streams of its --batch, which a resumed run does not \
+             change, and each has as many as the others"
+        ),
+        format!("Start {} ranks", fitting.join(" or ")),
+    ))
+}
+
 /// Does something on the first rank, and then on the others.
 ///
 /// # Errors
@@ -81,24 +109,30 @@ pub(super) fn check_equal(run: &TrainingRun<'_>, device: &mut Device) -> Result<
     if all.is_alone() {
         return Ok(());
     }
-    let valid: Vec<u8> = run.corpus.valid.iter().flat_map(u32::to_le_bytes).collect();
     let flags = replay::run_flags(&run.description, &run.record, run.trainer.recipe());
     let of_run = |name: &str| !["train", "valid", "init"].contains(&name);
     let flags: Vec<_> = flags.iter().filter(|(name, _)| of_run(name)).collect();
     let progress = run.trainer.progress();
     let position = (progress.epochs, progress.window, progress.step);
     let safety = &run.flags.safety;
-    let properties = [
-        ("training text", run.record.sha256.clone()),
-        ("validation text", ranks::hash([&valid[..]])),
-        ("vocabulary", ranks::hash(run.corpus.vocabulary.types())),
+    let mut properties = properties(run.corpus).to_vec();
+    properties.extend([
         ("model or recipe", format!("{flags:?}")),
-        ("--rank-timeout", format!("{:?}", safety.rank_timeout)),
         ("--on-divergence", format!("{:?}", safety.on_divergence)),
         ("position in the run", format!("{position:?}")),
-    ];
+    ]);
     ranks::check_equal(all, &properties)?;
     check_weights(&run.trainer, device)
+}
+
+/// What all ranks must have alike of a corpus, with names for messages.
+pub(super) fn properties(corpus: &Corpus) -> [(&'static str, String); 3] {
+    let valid: Vec<u8> = corpus.valid.iter().flat_map(u32::to_le_bytes).collect();
+    [
+        ("training text", corpus.report.sha256.clone()),
+        ("validation text", ranks::hash([&valid[..]])),
+        ("vocabulary", ranks::hash(corpus.vocabulary.types())),
+    ]
 }
 
 /// Checks that all ranks have the same weights, which each has computed or read itself.

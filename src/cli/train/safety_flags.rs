@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::time::parse_time;
+
 /// When a run is saved, and what happens when training or the device fails.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SafetyFlags {
@@ -33,10 +35,6 @@ pub(super) struct SafetyFlags {
     /// it again and continues from the last checkpoint
     #[arg(long, value_enum, default_value_t = OnDeviceLoss::Stop)]
     pub(super) on_device_loss: OnDeviceLoss,
-    /// With mpirun: how long ranks wait for one that does not answer (90s, 10m, 2h) before all of
-    /// them end. Ranks that save or evaluate do not answer meanwhile; 0 waits forever
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    pub(super) rank_timeout: RankTimeout,
 }
 
 /// What happens when a loss or a gradient is not finite.
@@ -64,36 +62,6 @@ pub(super) enum SaveInterval {
     Updates(u32),
 }
 
-/// How long ranks wait for one that does not answer; none: forever.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct RankTimeout(pub(super) Option<Duration>);
-
-impl FromStr for RankTimeout {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text, parse_time(text)) {
-            ("0", _) => Ok(Self(None)),
-            (_, Some(time)) => Ok(Self(Some(time))),
-            _ => Err("it must be a time above 0 such as 90s, 10m or 2h, or 0 for no limit"),
-        }
-    }
-}
-
-/// A time above 0 in seconds, minutes or hours.
-fn parse_time(text: &str) -> Option<Duration> {
-    let seconds = match text.chars().last()? {
-        's' => 1.0,
-        'm' => 60.0,
-        'h' => 3600.0,
-        _ => return None,
-    };
-    // The unit is one byte.
-    let count: f64 = text[..text.len() - 1].parse().ok()?;
-    let time = Duration::try_from_secs_f64(count * seconds).ok()?;
-    (!time.is_zero()).then_some(time)
-}
-
 impl FromStr for SaveInterval {
     type Err = &'static str;
 
@@ -112,14 +80,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_times_or_none() {
-        let of = |text: &str| text.parse::<RankTimeout>();
-        assert_eq!(of("2s"), Ok(RankTimeout(Some(Duration::from_secs(2)))));
-        assert_eq!(of("0"), Ok(RankTimeout(None)));
-        assert!(of("5").is_err());
-    }
-
-    #[test]
     fn intervals_are_times_or_updates() {
         let seconds = |count| SaveInterval::Time(Duration::from_secs(count));
         for (text, interval) in [
@@ -135,8 +95,6 @@ mod tests {
         ] {
             let interval = text.parse::<SaveInterval>();
             assert!(interval.is_err(), "{text}: {interval:?}");
-            let timeout = text.parse::<RankTimeout>();
-            assert_eq!(timeout.is_err(), text != "0", "{text}: {timeout:?}");
         }
     }
 }

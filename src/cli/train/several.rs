@@ -112,6 +112,12 @@ impl SharedCorpus {
         check().map_err(|error| flags.origins.explain(error))
     }
 
+    /// What all ranks must have alike, with names for messages.
+    pub(in crate::cli) fn properties(&self) -> impl Iterator<Item = (String, String)> {
+        let properties = ranks::properties(&self.corpus).into_iter();
+        properties.map(|(name, value)| (name.to_owned(), value))
+    }
+
     /// Trains a model for about `budget` seconds at most. With `resume`, a run that was started
     /// continues, and one that is complete stays as it is.
     ///

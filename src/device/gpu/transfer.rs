@@ -16,47 +16,56 @@ pub(in crate::device) struct Transfer {
     submission: wgpu::SubmissionIndex,
 }
 
+/// The most bytes of several tensors in one transfer.
+const MAX_SHARED: u64 = 16 << 20;
+
+fn bytes_of<T: Element>(tensor: &Tensor<T>) -> u64 {
+    tensor.len() as u64 * 4
+}
+
 impl Gpu {
-    /// Starts copying a tensor's values, as they are after the work recorded so far, with one
-    /// transfer per shard.
+    /// Starts copying the values of tensors, as they are after the work recorded so far. Small
+    /// tensors share a transfer; a large one has at least one transfer per shard.
     pub(in crate::device) fn start_download<T: Element>(
         &mut self,
-        tensor: &Tensor<T>,
+        tensors: &[Tensor<T>],
     ) -> Vec<Transfer> {
         self.submit();
-        self.shards(tensor)
-            .into_iter()
-            .map(|shard| self.start_transfer(&shard.tensor))
-            .collect()
+        let shards = tensors.iter().flat_map(|tensor| self.shards(tensor));
+        let shards: Vec<Tensor<T>> = shards.map(|shard| shard.tensor).collect();
+        let mut bytes = 0;
+        let shares = |_: &Tensor<T>, next: &Tensor<T>| {
+            bytes += bytes_of(next);
+            let shares = bytes <= MAX_SHARED;
+            if !shares {
+                bytes = bytes_of(next);
+            }
+            shares
+        };
+        let together = shards.chunk_by(shares);
+        together.map(|shards| self.start_transfer(shards)).collect()
     }
 
-    fn start_transfer<T: Element>(&mut self, tensor: &Tensor<T>) -> Transfer {
-        let bytes = tensor.len() as u64 * 4;
-        let large_enough = self
-            .staging
-            .iter()
-            .position(|staging| staging.size() >= bytes);
-        let staging = match large_enough {
-            Some(index) => self.staging.swap_remove(index),
-            None => self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("download"),
-                size: bytes.next_multiple_of(256).max(256),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
-        };
+    /// Starts copying tensors, one after the other, into one staging buffer.
+    fn start_transfer<T: Element>(&mut self, tensors: &[Tensor<T>]) -> Transfer {
+        let bytes = tensors.iter().map(bytes_of).sum();
+        let staging = self.staging_of(bytes);
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor {
                 label: Some("download"),
             });
-        encoder.copy_buffer_to_buffer(
-            self.buffers.buffer(tensor.buffer),
-            tensor.offset as u64 * 4,
-            &staging,
-            0,
-            bytes,
-        );
+        let mut first = 0;
+        for tensor in tensors {
+            encoder.copy_buffer_to_buffer(
+                self.buffers.buffer(tensor.buffer),
+                tensor.offset as u64 * 4,
+                &staging,
+                first,
+                bytes_of(tensor),
+            );
+            first += bytes_of(tensor);
+        }
         let submission = self.queue.submit([encoder.finish()]);
         let (sender, mapped) = std::sync::mpsc::channel();
         staging
@@ -70,6 +79,20 @@ impl Gpu {
             bytes,
             mapped,
             submission,
+        }
+    }
+
+    /// A staging buffer of at least this size: one that was kept, or a new one.
+    fn staging_of(&mut self, bytes: u64) -> wgpu::Buffer {
+        let is_large_enough = |staging: &wgpu::Buffer| staging.size() >= bytes;
+        match self.staging.iter().position(is_large_enough) {
+            Some(index) => self.staging.swap_remove(index),
+            None => self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("download"),
+                size: bytes.next_multiple_of(256).max(256),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
         }
     }
 

@@ -5,6 +5,7 @@
 //! while the lowest rank that has answered reports those that have not, and ends all ranks.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use mpi::request::{Request, Scope, StaticScope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, Destination as _, Source as _};
 
-use crate::parallel::ranks::Watch;
+use crate::parallel::communicator::Watch;
 
 /// The tag of messages of ranks that wait.
 const WAITING: Tag = 1;
@@ -36,6 +37,7 @@ const REPORT_TIME: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub(super) struct Waits {
     watch: OnceLock<Watch>,
+    is_paused: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -67,8 +69,13 @@ struct Wait<'a> {
 impl Waits {
     /// Watches the operations that are started from now on.
     pub(super) fn watch(&self, watch: Watch) {
-        // A second call changes nothing: a process trains one model.
+        // A second call changes nothing: a process runs one command.
         let _ = self.watch.set(watch);
+    }
+
+    /// Stops watching operations, or watches them again.
+    pub(super) fn pause(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// The number of the operation that this rank starts now. All ranks start the same operations
@@ -86,6 +93,8 @@ impl Waits {
         request: Request<'a, D, S>,
     ) {
         let start = Instant::now();
+        let is_paused = self.is_paused.load(Ordering::Relaxed);
+        let watch = self.watch.get().filter(|_| !is_paused);
         let mut wait = None;
         let mut request = request;
         while let Err(pending) = request.test() {
@@ -95,7 +104,7 @@ impl Waits {
                 time if time < YIELD_TIME => std::thread::yield_now(),
                 _ => {
                     std::thread::sleep(PAUSE);
-                    if let Some(watch) = self.watch.get() {
+                    if let Some(watch) = watch {
                         let wait = wait.get_or_insert_with(|| Wait::new(watch, operation, start));
                         wait.look(&self.state);
                     }

@@ -2,7 +2,7 @@
 //!
 //! On the CPU, large gradients are summed where they are. On a GPU they are copied to the host, the
 //! first ones while the GPU computes the others, and the sums are copied back. Small gradients are
-//! summed together, in one message.
+//! copied and summed together, in one message.
 
 use crate::device::{Device, Download};
 use crate::error::Result;
@@ -20,7 +20,7 @@ impl DenseSums {
     /// Starts copying a complete gradient from a GPU to the host.
     pub(super) fn start(&mut self, device: &mut Device, gradient: Tensor) {
         if device.is_gpu() && gradient.len() >= LARGE {
-            self.0.push((gradient, device.start_download(&gradient)));
+            self.0.push((gradient, device.start_download(&[gradient])));
         }
     }
 
@@ -45,19 +45,13 @@ impl DenseSums {
                 self.start(device, gradient);
             }
         }
-        let downloads: Vec<_> = small
-            .iter()
-            .map(|gradient| device.start_download(gradient))
-            .collect();
+        let download = device.start_download(&small);
         for (gradient, download) in std::mem::take(&mut self.0) {
             let mut values = device.finish_download(download)?;
             ranks.sum(&mut values);
             device.upload(&gradient, &values);
         }
-        let mut values = Vec::with_capacity(small.iter().map(Tensor::len).sum());
-        for download in downloads {
-            values.extend(device.finish_download(download)?);
-        }
+        let mut values = device.finish_download(download)?;
         ranks.sum(&mut values);
         let mut rest = &values[..];
         for gradient in small {
