@@ -61,6 +61,7 @@ pub fn open_for(verb: &str, path: &Path) -> Result<Reader> {
 ///
 /// # Errors
 /// As [`open`].
+#[cfg(feature = "cli")]
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     open(path)?
@@ -88,6 +89,7 @@ fn standard_input(verb: &str) -> Result<Box<dyn Read>> {
 }
 
 /// Whether a file can be read only once: standard input or another pipe.
+#[cfg(feature = "cli")]
 pub fn is_read_once(path: &Path) -> bool {
     let is_pipe = |path: &Path| {
         path.metadata()

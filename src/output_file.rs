@@ -38,6 +38,7 @@ pub fn write_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> R
 ///
 /// # Errors
 /// If it cannot.
+#[cfg(feature = "cli")]
 pub fn check_writable(path: &Path) -> Result<()> {
     let target = Target::of(path)?;
     match target.directory {
