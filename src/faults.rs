@@ -1,14 +1,12 @@
 //! Faults on demand, for tests of what a run does after one: the feature `fault-injection`.
 //!
 //! In: `ELMAN_FAULTS`, a list such as `nan@500,device@300`. Each fault happens once, after the
-//! given number of updates, of saves for faults of saves, or of works for faults of works. List a
-//! fault twice to make it happen twice.
+//! given number of updates, of saves, of calls of `Ranks::together` or of forward passes. List a fault
+//! twice to make it happen twice.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
-
-use crate::activity;
 
 /// The faults that have not happened yet, with the counts after which they do.
 static FAULTS: LazyLock<Mutex<Vec<(String, u32)>>> = LazyLock::new(|| {
@@ -52,20 +50,31 @@ pub(crate) fn hang(name: &str, count: u32) {
     }
 }
 
-/// Work of ranks that this process has started.
-static WORKS: AtomicU32 = AtomicU32::new(0);
+/// Calls of `Ranks::together` in this process.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 
-/// Faults after a number of works of ranks: `hang-in-work`, `die-in-work`, and `slow-work`, which
-/// takes eight seconds more.
+/// Faults after a number of calls of `Ranks::together`: `hang-in-work` and `die-in-work`.
 pub(crate) fn in_work() {
-    let works = WORKS.fetch_add(1, Ordering::SeqCst);
-    hang("hang-in-work", works);
-    die("die-in-work", works);
-    if happens("slow-work", works) {
-        for _ in 0..80 {
-            std::thread::sleep(Duration::from_millis(100));
-            activity::advanced();
-        }
+    let calls = CALLS.fetch_add(1, Ordering::SeqCst);
+    hang("hang-in-work", calls);
+    die("die-in-work", calls);
+}
+
+/// Forward passes of this process.
+static FORWARD_PASSES: AtomicU32 = AtomicU32::new(0);
+/// Of these, the slow ones that are left.
+static SLOW_PASSES: AtomicU32 = AtomicU32::new(0);
+
+/// `slow`: each of the next twelve forward passes takes 0.7 s more.
+pub(crate) fn in_forward_pass() {
+    let passes = FORWARD_PASSES.fetch_add(1, Ordering::SeqCst);
+    if happens("slow", passes) {
+        SLOW_PASSES.store(12, Ordering::SeqCst);
+    }
+    let left = SLOW_PASSES.load(Ordering::SeqCst);
+    if left > 0 {
+        SLOW_PASSES.store(left - 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(700));
     }
 }
 

@@ -63,7 +63,8 @@ impl Target {
     /// If the path does not end in a name.
     fn of(path: &Path) -> Result<Self> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let Some(name) = target.file_name() else {
+        let is_directory = path.to_string_lossy().ends_with(std::path::is_separator);
+        let Some(name) = target.file_name().filter(|_| !is_directory) else {
             return Err(Error::invalid(
                 path.display().to_string(),
                 "it is not a file name",

@@ -16,7 +16,7 @@ use super::harness::{apply, test, trial, trials};
 const LAYERS: &[(&str, &[&str])] = &[
     ("activity", &[]),
     ("error", &[]),
-    ("faults", &["activity"]),
+    ("faults", &[]),
     ("hash", &[]),
     ("tensor", &[]),
     ("field", &["error"]),
@@ -25,7 +25,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("parallel", &["activity", "error", "faults"]),
     ("device", &["error", "tensor"]),
     ("kernels", &["error", "tensor", "field", "device"]),
-    ("model", &["error", "tensor", "field", "device", "kernels"]),
+    (
+        "model",
+        &["error", "faults", "tensor", "field", "device", "kernels"],
+    ),
     (
         "corpus",
         &["activity", "error", "hash", "tensor", "field", "decompress"],
@@ -45,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "evaluate",
         &[
+            "activity",
             "error",
             "tensor",
             "device",

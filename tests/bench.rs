@@ -74,6 +74,9 @@ fn variants_of_cells_are_measured() {
         .run(&format!("{bench} --cell gru --layer-norm"))
         .fails(2, &["--layer-norm", "--cell lstm"]);
     workbench
+        .run(&format!("{bench} --cell gru --cap-input-gate"))
+        .fails(2, &["--cap-input-gate", "--cell"]);
+    workbench
         .run("bench --device cpu --config a --layer-norm")
         .fails(2, &["--layer-norm", "--config"]);
 }

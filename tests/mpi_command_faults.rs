@@ -114,12 +114,18 @@ fn a_rank_that_works_is_waited_for() {
     for (command, rank) in [
         ("eval --text train.txt many.txt", 1),
         ("eval --text many.txt --independent --arpa kn.arpa", 0),
+        ("eval --text many.txt --streams 4", 1),
+        (
+            "eval --text train.txt --streams 4 --arpa kn.arpa --tune many.txt",
+            0,
+        ),
         ("score many.txt", 0),
         ("rescore --ids first-column lists.txt", 1),
+        ("ngram --model model --tokens 90000 --out x.arpa --force", 1),
     ] {
         let arguments = format!("{command} {FLAGS}");
         let one = workbench.run(&arguments).succeeds();
-        let run = with_fault(&workbench, &arguments, "slow-work@1", rank).succeeds();
+        let run = with_fault(&workbench, &arguments, "slow@1", rank).succeeds();
         assert!(run.stdout == one.stdout, "{arguments} differs");
     }
 }

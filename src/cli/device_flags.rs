@@ -36,7 +36,7 @@ pub(super) struct RankDeviceFlags {
     #[arg(long)]
     pub(super) share_adapter: bool,
     /// With mpirun: how long ranks wait for one that does not answer (90s, 10m, 2h) before all of
-    /// them end; longer than an update and a save of training take. 0 waits forever
+    /// them end. In training it must exceed the longest update and save. 0 waits forever
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub(super) rank_timeout: RankTimeout,
 }

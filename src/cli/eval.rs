@@ -104,7 +104,11 @@ pub(super) fn run(flags: &EvalFlags) -> Result<()> {
     let mut device = ranks.agree(flags.device.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
-    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
+    let inputs = named("--text", &flags.texts).chain(flags.mix.inputs());
+    flags
+        .device
+        .rank_timeout
+        .watch_reading(&ranks, START_AGAIN, inputs)?;
     let mix = &flags.mix.sources;
     let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;
     let mut run = EvalRun {

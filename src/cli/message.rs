@@ -37,9 +37,10 @@ pub fn message(error: &Error) -> String {
 
 /// What to do where the operating system failed to read or write a file.
 pub(super) fn hint(error: &Error) -> Option<&'static str> {
-    let Error::Io { source, .. } = error else {
+    let Error::Io { action, source, .. } = error else {
         return None;
     };
+    let is_read = matches!(*action, "read" | "open");
     Some(match source.kind() {
         ErrorKind::PermissionDenied => {
             "change the permissions of the file or of the directories that it is in, or give \
@@ -49,6 +50,7 @@ pub(super) fn hint(error: &Error) -> Option<&'static str> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "make room, or give a path on another disk"
         }
+        ErrorKind::NotFound if is_read => "correct the path",
         ErrorKind::NotFound => "correct the path, or create its directory",
         ErrorKind::AlreadyExists => "give another path: there is a file of this name",
         ErrorKind::NotADirectory => "correct the path: a part of it is a file, not a directory",

@@ -232,8 +232,9 @@ impl NgramFlags {
         let texts = texts.chain(named("--arpa", &self.arpa));
         check_read_once(texts.chain(named("--test", &self.test)))?;
         match &self.out {
-            Some(out) => check_overwrite(out, self.force),
-            None => Ok(()),
+            // The first rank writes it, where the others may not be able to.
+            Some(out) if ranks.is_first() => check_overwrite(out, self.force),
+            _ => Ok(()),
         }
     }
 

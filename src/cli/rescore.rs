@@ -101,7 +101,11 @@ pub(super) fn run(flags: &RescoreFlags) -> Result<()> {
     let (sources, mut device) = ranks.agree(flags.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
-    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
+    let inputs = flags.sources.inputs();
+    flags
+        .device
+        .rank_timeout
+        .watch_reading(&ranks, START_AGAIN, inputs)?;
     let options = NetworkOptions::default();
     let weights = sources.weights_on(&ranks, &mut device, &models, options, &flags.sources)?;
     let work = RescoreWork::new(device, flags, &sources, &models, weights);

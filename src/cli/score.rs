@@ -65,7 +65,11 @@ pub(super) fn run(flags: &ScoreFlags) -> Result<()> {
     let (sources, mut device) = ranks.agree(flags.open())?;
     let models = ranks.agree(sources.load(&mut device))?;
     ranks::check_models(&ranks, &sources.checkpoints)?;
-    flags.device.rank_timeout.watch(&ranks, START_AGAIN)?;
+    let inputs = flags.mix.inputs();
+    flags
+        .device
+        .rank_timeout
+        .watch_reading(&ranks, START_AGAIN, inputs)?;
     let options = flags.mix.adaptation.options(!flags.carry)?;
     let mix = &flags.mix.sources;
     let weights = sources.weights_on(&ranks, &mut device, &models, options, mix)?;

@@ -144,7 +144,8 @@ fn read_selecting(
     Ok((vocabulary, writer.finish()?, report))
 }
 
-/// Reads a text once, with all of its types. Also returns what was read.
+/// Reads a text once, with all of its types, or with subwords that are learned from it. Also
+/// returns what was read.
 ///
 /// # Errors
 /// If the text cannot be read, or there is no type besides the boundary.

@@ -293,8 +293,11 @@ impl Device {
     pub fn start_download<T: Element>(&mut self, tensors: &[Tensor<T>]) -> Download<T> {
         Download(match &mut self.backend {
             Backend::Cpu(cpu) => {
-                let values = tensors.iter().map(|tensor| cpu.read(tensor).to_vec());
-                DownloadState::Ready(values.collect::<Vec<_>>().concat())
+                let mut values = Vec::with_capacity(tensors.iter().map(Tensor::len).sum());
+                for tensor in tensors {
+                    values.extend_from_slice(&cpu.read(tensor));
+                }
+                DownloadState::Ready(values)
             }
             Backend::Gpu(gpu) => DownloadState::Pending(gpu.start_download(tensors)),
         })

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::Evaluation;
+use crate::activity;
 use crate::corpus::{Streams, Tokens};
 use crate::data_loader::{DataLoader, Mode};
 use crate::device::Device;
@@ -221,6 +222,7 @@ impl Evaluator {
             let mut loader = DataLoader::new(device, self.streams_of(tokens), Mode::Eval)?;
             let mut evaluated = Vec::with_capacity(WINDOWS_IN_DOWNLOAD);
             for index in 0..loader.streams().windows() {
+                activity::advanced();
                 let first_step = loader.streams().window_start(index);
                 let (window, _) = loader.window(device, &self.workspace, index, 0)?;
                 let losses = self.evaluate_window(device, model, &window, evaluated.len());

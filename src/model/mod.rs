@@ -148,6 +148,8 @@ impl Model {
     /// Computes the layers of a window, from its tokens and the carried states to the output
     /// layer's input and the next carried states.
     pub fn forward(&self, device: &mut Device, workspace: &Workspace, window: &Window) {
+        #[cfg(feature = "fault-injection")]
+        crate::faults::in_forward_pass();
         let precision = activation_precision(workspace.capacity().mixed);
         let mut pass = self.pass(device, workspace, window, 1.0, precision);
         for layer in &workspace.layers {

@@ -36,7 +36,7 @@ pub trait Communicator: Debug + Send + Sync {
     /// nothing.
     fn watch(&self, _watch: Watch) {}
 
-    /// Stops watching, or watches again.
+    /// Lets this rank wait for any time, or no longer.
     fn pause_watch(&self, _is_paused: bool) {}
 
     /// Ends the processes of all ranks.

@@ -219,10 +219,11 @@ impl Ranks {
         }
     }
 
-    /// An operation in which ranks may wait for any time, as for input.
+    /// An operation to which the first rank may come after any time, as after input. Once it has
+    /// come, ranks that do not are noticed.
     pub fn unwatched<R>(&self, operation: impl FnOnce(&Self) -> R) -> R {
         let pause = |is_paused| {
-            if let Some(communicator) = self.communicator() {
+            if let Some(communicator) = self.communicator().filter(|_| !self.is_first()) {
                 communicator.pause_watch(is_paused);
             }
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::NgramFlags;
 use crate::activity::{self, Activity};
 use crate::checkpoint::Checkpoint;
+use crate::cli::input::named;
 use crate::cli::model;
 use crate::cli::models::read_model;
 use crate::cli::ranks::{self, START_AGAIN, sequences};
@@ -36,7 +37,11 @@ pub(super) fn count(
     ranks::check_models(ranks, std::slice::from_ref(&checkpoint))?;
     let mut device = ranks.agree(flags.device.open())?;
     let model = ranks.agree(model(&mut device, &checkpoint))?;
-    flags.device.rank_timeout.watch(ranks, START_AGAIN)?;
+    let inputs = named("--test", &flags.test);
+    flags
+        .device
+        .rank_timeout
+        .watch_reading(ranks, START_AGAIN, inputs)?;
     let seed = flags.seed.unwrap_or(1);
     let generator = ParallelGenerator::of_rank(&mut device, &model, seed, ranks);
     let mut generator = ranks.agree(generator)?;

@@ -1,9 +1,11 @@
 //! How long ranks wait for one that does not answer, and what is written then.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::batches::may_wait;
 use super::check_equal;
 use crate::cli::stderr;
 use crate::cli::time::parse_time;
@@ -45,6 +47,24 @@ impl RankTimeout {
         self.watch_with(ranks, move |reason| {
             stderr::write_error_of_all(&format!("{reason}. {hint}"));
         })
+    }
+
+    /// As [`RankTimeout::watch`], for a command that reads these files on the first rank while the
+    /// others wait. If one of them may come after any time, nobody is watched.
+    ///
+    /// # Errors
+    /// If the ranks have different times.
+    pub(in crate::cli) fn watch_reading<'a>(
+        self,
+        ranks: &Ranks,
+        hint: &'static str,
+        files: impl IntoIterator<Item = (&'static str, &'a Path)>,
+    ) -> Result<()> {
+        let waits = files.into_iter().any(|(_, path)| may_wait(path));
+        match ranks.of_first(u8::from(waits)) {
+            0 => self.watch(ranks, hint),
+            _ => Ok(()),
+        }
     }
 
     /// As [`RankTimeout::watch`]; `report` gets why all ranks end.

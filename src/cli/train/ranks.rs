@@ -80,8 +80,8 @@ pub(super) fn check_streams(saved: &SavedRun, ranks: &Ranks) -> Result<()> {
     Err(Error::usage(
         format!("--resume on {count} ranks"),
         format!(
-            "ranks divide the {streams} streams of its --batch, which a resumed run does not \
-             change, and each has as many as the others"
+            "the ranks divide the {streams} streams of the run's --batch equally, and --resume \
+             does not change --batch"
         ),
         format!("Start {} ranks", fitting.join(" or ")),
     ))

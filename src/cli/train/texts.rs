@@ -169,7 +169,8 @@ fn read_texts(
     if let TrainingText::File(path) = text
         && let Some(cache) = flags.cache.cache_for(path)?
     {
-        // The name of the cached tokens depends on both texts, so both are read twice.
+        // The name of the cached tokens depends on both texts: on the state of a file, or on the
+        // content of a pipe, which is read into memory.
         let once = valid.filter(|path| decompress::is_read_once(path));
         let content = once.map(decompress::read).transpose()?;
         let request = Request {

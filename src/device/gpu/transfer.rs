@@ -19,6 +19,15 @@ pub(in crate::device) struct Transfer {
 /// The most bytes of several tensors in one transfer.
 const MAX_SHARED: u64 = 16 << 20;
 
+/// Whether a tensor shares the transfer of those before it, which have `bytes`: then it adds its
+/// own, otherwise a transfer starts with them.
+fn shares(bytes: &mut u64, next: u64) -> bool {
+    let all = bytes.saturating_add(next);
+    let shares = all <= MAX_SHARED;
+    *bytes = if shares { all } else { next };
+    shares
+}
+
 fn bytes_of<T: Element>(tensor: &Tensor<T>) -> u64 {
     tensor.len() as u64 * 4
 }
@@ -33,16 +42,8 @@ impl Gpu {
         self.submit();
         let shards = tensors.iter().flat_map(|tensor| self.shards(tensor));
         let shards: Vec<Tensor<T>> = shards.map(|shard| shard.tensor).collect();
-        let mut bytes = 0;
-        let shares = |_: &Tensor<T>, next: &Tensor<T>| {
-            bytes += bytes_of(next);
-            let shares = bytes <= MAX_SHARED;
-            if !shares {
-                bytes = bytes_of(next);
-            }
-            shares
-        };
-        let together = shards.chunk_by(shares);
+        let mut bytes = shards.first().map_or(0, bytes_of);
+        let together = shards.chunk_by(|_, next| shares(&mut bytes, bytes_of(next)));
         together.map(|shards| self.start_transfer(shards)).collect()
     }
 
@@ -145,5 +146,23 @@ impl Gpu {
             let smallest = (0..self.staging.len()).min_by_key(|&index| self.staging[index].size());
             smallest.map(|index| self.staging.swap_remove(index));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_tensors_share_a_transfer_and_large_ones_do_not() {
+        let transfers = |sizes: &[u64]| {
+            let mut bytes = sizes[0];
+            let sizes = sizes.chunk_by(|_, &next| shares(&mut bytes, next));
+            sizes.map(<[u64]>::len).collect::<Vec<_>>()
+        };
+        let large = MAX_SHARED + 4;
+        assert_eq!(transfers(&[large, 4, 8, large, 4]), [1, 2, 1, 1]);
+        assert_eq!(transfers(&[4, MAX_SHARED - 4, 4, 4]), [2, 2]);
+        assert_eq!(transfers(&[MAX_SHARED, MAX_SHARED]), [1, 1]);
     }
 }

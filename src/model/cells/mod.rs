@@ -58,8 +58,6 @@ pub static CELLS: &[CellKind] = &[
     CellKind {
         name: "elman",
         description: "s(t) = f(W x(t) + U s(t-1)) (Elman 1990, Mikolov 2010)",
-        gates: 1,
-        states: 1,
         has_activation: true,
         adds_recurrent_bias: true,
         bias: false,
@@ -74,7 +72,6 @@ pub static CELLS: &[CellKind] = &[
         name: "feedforward",
         description: "no recurrence: a layer of tanh units reads the embeddings of the last \
             `context` words (Bengio 2003)",
-        gates: 1,
         states: 0,
         has_recurrent_weight: false,
         ..TYPICAL
@@ -84,7 +81,6 @@ pub static CELLS: &[CellKind] = &[
         description: "two gates mix the state with a new one (Cho 2014, the reset gate after the \
             product as in PyTorch)",
         gates: 3,
-        states: 1,
         forget_gate: Some(1),
         new: Some(|device, config, layer, capacity| {
             Ok(Box::new(GruCell::new(device, config, layer, capacity)?))
@@ -144,7 +140,6 @@ pub static CELLS: &[CellKind] = &[
         description: "no product of states, so that a window is one dispatch: gates read the \
             input, in the first layer that of the word before too (Bradbury 2016)",
         gates: 3,
-        states: 1,
         has_recurrent_weight: false,
         drops_input_weight: true,
         reads_previous_input: true,
@@ -168,7 +163,6 @@ pub static CELLS: &[CellKind] = &[
         description: "no product of states, so that a window is one dispatch: gates read a unit's \
             own memory, and a highway the input (Lei 2018)",
         gates: 3,
-        states: 1,
         has_recurrent_weight: false,
         has_highway: true,
         // The products of the gates f and r are terms of a sum of two.

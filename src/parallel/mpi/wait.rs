@@ -59,6 +59,8 @@ impl fmt::Debug for Waits {
 struct Wait<'a> {
     world: SimpleCommunicator,
     watch: &'a Watch,
+    /// How long this rank waits before it asks the others. It answers them before.
+    limit: Duration,
     operation: u64,
     waited: Duration,
     looked_at: Instant,
@@ -73,7 +75,7 @@ impl Waits {
         let _ = self.watch.set(watch);
     }
 
-    /// Stops watching operations, or watches them again.
+    /// From now on, this rank may wait for any time, or no longer. It still answers.
     pub(super) fn pause(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Relaxed);
     }
@@ -86,6 +88,14 @@ impl Waits {
         state.operations
     }
 
+    /// How long this rank waits before it asks the others.
+    fn limit(&self) -> Duration {
+        match (self.watch.get(), self.is_paused.load(Ordering::Relaxed)) {
+            (Some(watch), false) => watch.limit,
+            _ => Duration::MAX,
+        }
+    }
+
     /// Waits until the operation with this number is complete.
     pub(super) fn wait<'a, D: ?Sized, S: Scope<'a>>(
         &self,
@@ -93,8 +103,8 @@ impl Waits {
         request: Request<'a, D, S>,
     ) {
         let start = Instant::now();
-        let is_paused = self.is_paused.load(Ordering::Relaxed);
-        let watch = self.watch.get().filter(|_| !is_paused);
+        let limit = self.limit();
+        let watch = self.watch.get();
         let mut wait = None;
         let mut request = request;
         while let Err(pending) = request.test() {
@@ -105,7 +115,8 @@ impl Waits {
                 _ => {
                     std::thread::sleep(PAUSE);
                     if let Some(watch) = watch {
-                        let wait = wait.get_or_insert_with(|| Wait::new(watch, operation, start));
+                        let wait =
+                            wait.get_or_insert_with(|| Wait::new(watch, limit, operation, start));
                         wait.look(&self.state);
                     }
                 }
@@ -115,10 +126,11 @@ impl Waits {
 }
 
 impl<'a> Wait<'a> {
-    fn new(watch: &'a Watch, operation: u64, start: Instant) -> Self {
+    fn new(watch: &'a Watch, limit: Duration, operation: u64, start: Instant) -> Self {
         Self {
             world: SimpleCommunicator::world(),
             watch,
+            limit,
             operation,
             waited: Duration::ZERO,
             looked_at: start,
@@ -139,7 +151,7 @@ impl<'a> Wait<'a> {
         let waiting = self.receive(state);
         match &mut self.asked {
             Some(time) => *time += elapsed,
-            None if self.waited >= self.watch.limit || waiting.contains(&true) => self.ask(),
+            None if self.waited >= self.limit || waiting.contains(&true) => self.ask(),
             None => {}
         }
         if let Some(time) = self.asked
