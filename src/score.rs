@@ -136,7 +136,6 @@ impl Scorer {
         }
         let mut scores = vec![None; sentences.len()];
         for indices in order.chunks(self.workspace.capacity().batch) {
-            activity::advanced();
             let batch: Vec<&[u32]> = indices
                 .iter()
                 .map(|&index| sentences[index].as_slice())
@@ -186,6 +185,7 @@ impl Scorer {
         let mut losses: Vec<Vec<f32>> = vec![Vec::new(); sentences.len()];
         let mut first = 0;
         while first < longest {
+            activity::advanced();
             let needed = self.shape.time_steps.min(longest - first);
             let time_steps = match self.shape.pads_windows {
                 true => self.shape.time_steps,
