@@ -3,8 +3,8 @@
 //! In: activities, which start and end anywhere in this crate. Out: for [`watch`]ers, the activity
 //! in progress. As for a logger, there is one list of activities in a process: a text is read by
 //! many functions, and none of them needs a parameter for this. Before the process watches, an
-//! activity costs next to nothing. How long each took is logged. Beside it, [`with_observer`] calls a
-//! function wherever activities of one thread advance.
+//! activity costs next to nothing. How long each took is logged. Beside it, [`with_observer`] calls
+//! a function wherever activities of one thread advance.
 
 use std::cell::RefCell;
 use std::fmt::Display;

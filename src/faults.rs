@@ -1,8 +1,8 @@
 //! Faults on demand, for tests of what a run does after one: the feature `fault-injection`.
 //!
 //! In: `ELMAN_FAULTS`, a list such as `nan@500,device@300`. Each fault happens once, after the
-//! given number of updates, of saves, of calls of `Ranks::together` or of forward passes. List a fault
-//! twice to make it happen twice.
+//! given number of updates, of saves, of calls of `Ranks::together` or of forward passes. List a
+//! fault twice to make it happen twice.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
