@@ -3,8 +3,8 @@
 //! `shaders/gated_states.wgsl` in common.
 
 use super::{
-    CarriedArguments, RecurrentSchedule, Reset, STEP_UNITS, fused_dispatches, product_constants,
-    step_operations, step_workgroups,
+    CarriedArguments, FusedDispatch, RecurrentSchedule, Reset, STEP_UNITS, fused_dispatches,
+    product_constants, step_operations, step_workgroups,
 };
 use crate::device::{
     Argument, Arguments as _, Binding, Gpu, Kernel as _, Shader, arguments, to_u32, workgroups,
@@ -90,8 +90,9 @@ impl GatedWindow<'_> {
         let arguments = |steps| Arguments::new(self.reset, self.sizes, steps).with_carried(carried);
         if self.schedule == RecurrentSchedule::Fused {
             let constants = self.constants(&product_constants(gpu, size, self.gates * size));
-            for (steps, operations) in self.fused_dispatches(gpu) {
-                self.launch_fused(gpu, &constants, &arguments(steps), operations);
+            for dispatch in self.fused_dispatches(gpu) {
+                let arguments = arguments(dispatch.steps);
+                self.launch_fused(gpu, &constants, &arguments, dispatch.operations);
             }
             return;
         }
@@ -123,8 +124,9 @@ impl GatedWindow<'_> {
         let arguments = |steps| Arguments::new(self.reset, self.sizes, steps);
         if self.schedule == RecurrentSchedule::Fused {
             let constants = self.constants(&product_constants(gpu, self.gates * size, size));
-            for (steps, operations) in self.fused_dispatches(gpu).into_iter().rev() {
-                self.launch_fused(gpu, &constants, &arguments(steps), operations);
+            for dispatch in self.fused_dispatches(gpu).into_iter().rev() {
+                let arguments = arguments(dispatch.steps);
+                self.launch_fused(gpu, &constants, &arguments, dispatch.operations);
             }
             return;
         }
@@ -145,16 +147,13 @@ impl GatedWindow<'_> {
         launch(0, &self.constants(&[("INITIAL", 1.0)]));
     }
 
-    /// The steps and operations of the dispatches of a window, in the order of time.
-    fn fused_dispatches(&self, gpu: &Gpu) -> Vec<([u32; 2], u64)> {
+    /// The dispatches of a window, in the order of time.
+    fn fused_dispatches(&self, gpu: &Gpu) -> Vec<FusedDispatch> {
         let size = self.sizes[1];
         // Of an invocation in a step: those of the product for each of its units, and those that
         // read or write gates.
         let iterations = size.div_ceil(256) * (size + 16) + 1;
         fused_dispatches(self.sizes, self.gates, iterations, gpu.max_operations())
-            .into_iter()
-            .map(|dispatch| (dispatch.steps, dispatch.operations))
-            .collect()
     }
 
     fn launch_fused(
