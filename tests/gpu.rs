@@ -46,8 +46,9 @@ static DEVICES: [Mutex<Option<Device>>; VARIANTS.len()] =
     [const { Mutex::new(None) }; VARIANTS.len()];
 
 /// Calls the test with the adapter, which is opened once per variant and used by one test at a
-/// time. The device is dropped if the test panics: a driver error stays with its device, and would
-/// fail every later test.
+/// time. What the test allocates is released: every submission would take longer with it. The
+/// device is dropped if the test panics: a driver error stays with its device, and would fail every
+/// later test.
 ///
 /// # Panics
 /// If there is no adapter: a GPU test must not pass without one.
@@ -56,7 +57,7 @@ pub fn with_device(variant: Variant, test: impl FnOnce(&mut Device)) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     let mut device = slot.take().unwrap_or_else(|| open(variant.options));
-    test(&mut device);
+    device.release_afterwards(test);
     *slot = Some(device);
 }
 

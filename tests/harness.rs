@@ -10,6 +10,9 @@
 //! condition, a `bool` from [`super::environment`], does not hold: a slow test has the condition
 //! `slow_tests()`. [`ignore_unless`] does the same for trials from a table.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use elman::device::Device;
 use libtest_mimic::Trial;
 pub use macro_rules_attribute::apply;
@@ -104,10 +107,36 @@ pub(crate) use {conditional, device_test, gpu_test, register, test, trials};
 
 /// A trial of a function that panics where the test fails.
 pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, move || {
+    let name = name.into();
+    Trial::test(name.clone(), move || {
+        let start = Instant::now();
         test();
+        note_time(name, start.elapsed());
         Ok(())
     })
+}
+
+/// The trials that took longer than [`LONG`].
+static LONG_TRIALS: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+
+/// The time from which the end of a run names a trial.
+const LONG: Duration = Duration::from_secs(20);
+
+fn note_time(name: String, time: Duration) {
+    if time >= LONG {
+        let mut long = LONG_TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+        long.push((time, name));
+    }
+}
+
+/// Prints the trials that took long, the longest first. Times include waiting for another trial's
+/// GPU.
+pub fn print_long_trials() {
+    let mut long = LONG_TRIALS.lock().unwrap_or_else(PoisonError::into_inner);
+    long.sort_by(|a, b| b.cmp(a));
+    for (time, name) in long.iter() {
+        println!("{:5.0} s  {name}", time.as_secs_f64());
+    }
 }
 
 /// The trials, ignored where the condition does not hold.

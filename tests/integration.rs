@@ -136,5 +136,7 @@ use libtest_mimic::Arguments;
 static ALLOCATOR: allocations::NotingAllocator = allocations::NotingAllocator;
 
 fn main() {
-    libtest_mimic::run(&Arguments::from_args(), harness::registered()).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), harness::registered());
+    harness::print_long_trials();
+    conclusion.exit();
 }
