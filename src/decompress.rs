@@ -88,7 +88,8 @@ fn standard_input(verb: &str) -> Result<Box<dyn Read>> {
     Ok(Box::new(CountedReader::new(input, activity)))
 }
 
-/// Whether a file can be read only once: standard input or another pipe.
+/// Whether a file can be read only once: standard input or another pipe. What comes next may come
+/// after any time, as from a person or another program.
 #[cfg(feature = "cli")]
 pub fn is_read_once(path: &Path) -> bool {
     let is_pipe = |path: &Path| {

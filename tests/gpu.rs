@@ -7,8 +7,8 @@ use elman::device::{Device, Gpu, GpuOptions, adapters};
 use super::workgroup_memory::poison_workgroup_memory;
 
 /// Every tested way to open the adapter: with all its features, and like a less capable one, with
-/// arguments in a uniform buffer, tables split into shards of a few rows, little work in each
-/// submission, and wrong values in workgroup memory.
+/// arguments in a uniform buffer, tables split into shards of a few rows, small blocks of logits,
+/// little work in each submission, and wrong values in workgroup memory.
 pub const VARIANTS: [Variant; 2] = [
     Variant {
         name: "immediates",
@@ -16,6 +16,7 @@ pub const VARIANTS: [Variant; 2] = [
         options: GpuOptions {
             immediates: true,
             max_shard_bytes: usize::MAX,
+            max_logits_bytes: usize::MAX,
             max_operations: u64::MAX,
             rewrite: None,
         },
@@ -26,6 +27,7 @@ pub const VARIANTS: [Variant; 2] = [
         options: GpuOptions {
             immediates: false,
             max_shard_bytes: 600,
+            max_logits_bytes: 256 << 10,
             max_operations: 1_000_000,
             rewrite: Some(poison_workgroup_memory),
         },

@@ -189,4 +189,9 @@ fn a_place_that_cannot_be_written_is_an_error() {
     workbench.write("train.txt", small_text());
     workbench.write("events", "a file");
     workbench.run(TRAIN).fails(1, &["create", "events"]);
+    // Before the text is read.
+    std::fs::remove_file(workbench.path("train.txt")).expect("the text is there");
+    workbench
+        .run(&format!("{TRAIN} --out other"))
+        .fails(1, &["create", "events"]);
 }

@@ -76,12 +76,19 @@ fn standard_input_is_not_read_twice() {
     let workbench = workbench();
     workbench.run(&format!("{TRAIN} --train plain")).succeeds();
     let text = workbench.read("plain");
-    workbench
-        .run_with_input(
-            "train --device cpu --train - --init model --extend-vocab --out extended",
-            &text,
-        )
-        .fails(2, &["--extend-vocab", "twice", "--vocab"]);
+    let input: &[&str] = if cfg!(unix) {
+        &["-", "/dev/stdin"]
+    } else {
+        &["-"]
+    };
+    for input in input {
+        let line = format!(
+            "train --device cpu --train {input} --init model --extend-vocab --out extended"
+        );
+        workbench
+            .run_with_input(&line, &text)
+            .fails(2, &["--extend-vocab", "twice", "--vocab"]);
+    }
     for (command, flags) in [
         (
             "train --device cpu --train - --valid - --out other",

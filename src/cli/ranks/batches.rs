@@ -1,9 +1,6 @@
 //! Batches that the first rank reads, of which every rank computes one at a time.
 
-use std::path::Path;
-
 use crate::cli::is_broken_pipe;
-use crate::decompress;
 use crate::error::{Error, Result};
 
 /// The batches that the ranks compute now, and why there are no more.
@@ -92,11 +89,6 @@ impl<B> Batches<B> {
             Some(End::Complete) | None => Ok(()),
         }
     }
-}
-
-/// Whether a batch of this file may come after any time, as from a person or another program.
-pub(in crate::cli) fn may_wait(path: &Path) -> bool {
-    decompress::is_standard_input(path) || !path.is_file()
 }
 
 #[cfg(test)]

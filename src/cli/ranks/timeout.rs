@@ -5,10 +5,10 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::batches::may_wait;
 use super::check_equal;
 use crate::cli::stderr;
 use crate::cli::time::parse_time;
+use crate::decompress::is_read_once;
 use crate::error::Result;
 use crate::parallel::{Ranks, Watch};
 
@@ -60,7 +60,7 @@ impl RankTimeout {
         hint: &'static str,
         files: impl IntoIterator<Item = (&'static str, &'a Path)>,
     ) -> Result<()> {
-        let waits = files.into_iter().any(|(_, path)| may_wait(path));
+        let waits = files.into_iter().any(|(_, path)| is_read_once(path));
         match ranks.of_first(u8::from(waits)) {
             0 => self.watch(ranks, hint),
             _ => Ok(()),

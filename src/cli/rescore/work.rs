@@ -7,7 +7,7 @@ use super::RescoreFlags;
 use super::printer::{RankedList, RescorePrinter};
 use super::rescorer::Rescorer;
 use crate::cli::mix::Sources;
-use crate::cli::ranks::batches::{Batches, may_wait};
+use crate::cli::ranks::batches::Batches;
 use crate::cli::ranks::{self, sequences};
 use crate::cli::sentence_tags;
 use crate::decompress;
@@ -80,7 +80,7 @@ impl<'a> RescoreWork<'a> {
 
 impl Work for RescoreWork<'_> {
     fn waits_for_parts(&self) -> bool {
-        may_wait(&self.flags.file)
+        decompress::is_read_once(&self.flags.file)
     }
 
     fn next(&mut self, count: usize) -> Result<Vec<Vec<u32>>> {

@@ -8,7 +8,7 @@ use std::f64::consts::LN_10;
 use super::printer::ScorePrinter;
 use super::{BATCH, Scoring, SentenceBatch};
 use crate::cli::input::InputLines;
-use crate::cli::ranks::batches::{Batches, may_wait};
+use crate::cli::ranks::batches::Batches;
 use crate::cli::ranks::{self, sequences};
 use crate::cli::sentence_tags;
 use crate::corpus::SentenceTags;
@@ -64,7 +64,7 @@ impl<'a> ScoreWork<'a> {
 
 impl Work for ScoreWork<'_> {
     fn waits_for_parts(&self) -> bool {
-        may_wait(&self.scoring.flags.file)
+        decompress::is_read_once(&self.scoring.flags.file)
     }
 
     fn next(&mut self, count: usize) -> Result<Vec<Vec<u32>>> {

@@ -71,6 +71,8 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let directory = ranks::directory(flags, &all, || prepare_directory(flags))?;
+    let events = flags.tensorboard.as_deref().filter(|_| all.is_first());
+    all.agree(events.map_or(Ok(()), tensorboard::check_directory))?;
     let saved = match &flags.resume {
         Some(_) => {
             let saved = ranks::first_alone(&all, || SavedRun::read(flags, &directory))?;
@@ -104,7 +106,7 @@ fn train(flags: &TrainFlags) -> Result<ExitCode> {
     let mut run = all.agree(started)?;
     ranks::check_equal(&run, &mut device)?;
     run.prepare(&mut device)?;
-    if let (Some(directory), true) = (&flags.tensorboard, all.is_first()) {
+    if let Some(directory) = events {
         run.events = Some(EventFile::create(directory, &run.trainer)?);
     }
     run.live = flags.live;

@@ -59,11 +59,11 @@ pub(super) fn initial_model(flags: &TrainFlags, text: &TrainingText) -> Result<O
     let other = match flags.vocabulary.vocab.as_slice() {
         [] if text
             .path()
-            .is_some_and(|path| decompress::is_standard_input(&path)) =>
+            .is_some_and(|path| decompress::is_read_once(&path)) =>
         {
             return Err(Error::usage(
-                "--train - with --extend-vocab",
-                "the text is read twice, for its types and for training, and standard input once",
+                "--train with a pipe or standard input, and --extend-vocab",
+                "the text is read twice, for its types and for training, and a pipe once",
                 "Write the text to a file, or list the types' texts with --vocab",
             ));
         }

@@ -4,13 +4,26 @@
 //! the model generates, and histograms of weights and gradients. The horizontal axis is the number
 //! of updates.
 
+use std::fs;
 use std::path::Path;
 
 use super::step_report::StepReport;
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensorboard::EventWriter;
 use crate::train::{EpochRecord, LastUpdate, Trainer};
+
+/// Creates the directory of event files and checks that it can be written, before a run reads its
+/// text.
+///
+/// # Errors
+/// If it cannot be created or written.
+pub(super) fn check_directory(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    tempfile::tempfile_in(directory)
+        .map(drop)
+        .map_err(Error::io("write", directory))
+}
 
 /// The event file of a run.
 pub(super) struct EventFile {

@@ -49,6 +49,8 @@ pub struct GpuOptions {
     pub immediates: bool,
     /// Size limit of a table's shards in bytes, in addition to the adapter's limits.
     pub max_shard_bytes: usize,
+    /// Size limit of a block of logits in bytes, in addition to what is recommended.
+    pub max_logits_bytes: usize,
     /// Limit on the estimated operations of a submission, in addition to the adapter's.
     pub max_operations: u64,
     /// Changes the WGSL module of a shader before it is compiled.
@@ -60,6 +62,7 @@ impl Default for GpuOptions {
         Self {
             immediates: true,
             max_shard_bytes: usize::MAX,
+            max_logits_bytes: usize::MAX,
             max_operations: u64::MAX,
             rewrite: None,
         }
@@ -121,7 +124,7 @@ impl Gpu {
             limits: device.limits(),
             kept_values: info.kept_values(),
             full_workgroups: info.full_workgroups(),
-            logits_block_bytes: info.logits_block_bytes(),
+            logits_block_bytes: info.logits_block_bytes().min(options.max_logits_bytes),
             matrix: info.matrix,
             device,
             queue,
